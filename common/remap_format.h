@@ -66,6 +66,7 @@ typedef uint64_t u64;
 /* No feature is defined yet: any incompat bit is refused, any ro_compat bit
  * allows read-only activation at most, compat bits are ignored.
  */
+#define REMAP_KNOWN_COMPAT		0ULL
 #define REMAP_KNOWN_RO_COMPAT		0ULL
 #define REMAP_KNOWN_INCOMPAT		0ULL
 
@@ -138,7 +139,7 @@ struct remap_super_disk {
 enum remap_entry_state {
 	REMAP_ENTRY_FREE = 0,	/* all other fields are zero */
 	REMAP_ENTRY_USED = 1,
-	REMAP_ENTRY_BAD = 2,	/* the spare chunk itself is bad; main_chunk is zero */
+	REMAP_ENTRY_BAD = 2,	/* the spare chunk is bad; main_chunk, masks, generation zero */
 };
 
 /* Values of remap_entry.cause. */
@@ -462,6 +463,7 @@ u64 remap_block_sector(const struct remap_geometry *geometry, unsigned int repli
 u64 remap_slot_sector(const struct remap_geometry *geometry, u32 slot);
 u32 remap_table_block_of(u32 slot);	/* number of the block in its place, from 1 */
 u32 remap_table_entry_of(u32 slot);	/* index of the entry in that block */
+u32 remap_table_entries(const struct remap_geometry *geometry, u32 block);
 
 /* Blocks: seal last, check first. */
 void remap_block_init(void *block, const char *magic, const u8 *uuid, u32 index, u64 seq);
@@ -481,6 +483,8 @@ enum remap_verdict remap_super_decode(const void *block, struct remap_super *sup
 void remap_entry_encode(const struct remap_entry *entry, struct remap_entry_disk *disk);
 void remap_entry_decode(const struct remap_entry_disk *disk, struct remap_entry *entry);
 bool remap_entry_valid(const struct remap_entry *entry, u64 main_sectors);
+enum remap_verdict remap_table_check(const void *block, const struct remap_geometry *geometry,
+				     const u8 *uuid, u32 index, u64 main_sectors);
 int remap_generation_compare(u8 a, u8 b);	/* 1: a succeeds b, -1: b succeeds a, 0: tie */
 
 /* The mark on main's probe chunk */

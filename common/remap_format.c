@@ -1,0 +1,883 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The on-disk format of dm-remap: encode, decode, validate, choose.
+ *
+ * Pure functions, compiled unchanged into the kernel module, the userspace
+ * tools and the tests.  Buffers are aligned to eight bytes.  FORMAT.md says
+ * what the fields mean and in which order they may be written.
+ */
+#include "remap_format.h"
+
+#ifdef __KERNEL__
+#include <linux/errno.h>
+#else
+#include <zlib.h>
+#endif
+
+/* The CRC covers everything behind its own field. */
+#define CRC_START	(offsetof(struct remap_block_header, crc) + sizeof(__le32))
+
+/**
+ * remap_crc32 - CRC-32 (IEEE 802.3) as zlib's crc32() computes it
+ * @data: the bytes
+ * @nr_bytes: how many
+ *
+ * Return: the checksum; 0xcbf43926 for the nine bytes "123456789".
+ */
+u32 remap_crc32(const void *data, size_t nr_bytes)
+{
+#ifdef __KERNEL__
+	return crc32_le(~0U, data, nr_bytes) ^ ~0U;
+#else
+	return crc32_z(0, data, nr_bytes);
+#endif
+}
+
+/**
+ * remap_is_zero - whether all bytes are zero
+ * @data: the bytes
+ * @nr_bytes: how many
+ *
+ * Return: true for zeros and for no bytes at all.
+ */
+bool remap_is_zero(const void *data, size_t nr_bytes)
+{
+#ifdef __KERNEL__
+	return !memchr_inv(data, 0, nr_bytes);
+#else
+	const u8 *bytes = data;
+
+	if (!nr_bytes)
+		return true;
+	return !bytes[0] && !memcmp(bytes, bytes + 1, nr_bytes - 1);
+#endif
+}
+
+/**
+ * remap_verdict_name - a verdict in words
+ * @verdict: the verdict
+ *
+ * Return: a constant string that completes "the block is ...".
+ */
+const char *remap_verdict_name(enum remap_verdict verdict)
+{
+	switch (verdict) {
+	case REMAP_OK:
+		return "valid";
+	case REMAP_ZERO:
+		return "all zeros";
+	case REMAP_BAD_MAGIC:
+		return "not of this kind";
+	case REMAP_BAD_CRC:
+		return "damaged (wrong checksum)";
+	case REMAP_OTHER_SET:
+		return "of another set or place";
+	case REMAP_BAD_FIELD:
+		return "nonsense (a field is out of range)";
+	case REMAP_BAD_VERSION:
+		return "of a format version or feature that is not known here";
+	case REMAP_UNREADABLE:
+		return "unreadable";
+	}
+	return "unknown";
+}
+
+static bool terminated(const void *text, size_t nr_bytes)
+{
+	return memchr(text, 0, nr_bytes);
+}
+
+/* Whether @nr sectors from @start lie in a range of @end sectors. */
+static bool inside(u64 start, u64 nr, u64 end)
+{
+	return nr <= end && start <= end - nr;
+}
+
+static bool disjoint(u64 start_a, u64 nr_a, u64 start_b, u64 nr_b)
+{
+	return start_a >= start_b + nr_b || start_b >= start_a + nr_a;
+}
+
+static u32 table_blocks_for(u32 slots)
+{
+	return (slots + REMAP_ENTRIES_PER_BLOCK - 1) / REMAP_ENTRIES_PER_BLOCK;
+}
+
+static u32 place_blocks_for(u32 table_blocks)
+{
+	u32 blocks = 1 + table_blocks + REMAP_SOFT_BLOCKS;
+
+	return (blocks + REMAP_PLACE_ALIGN_BLOCKS - 1) & ~(REMAP_PLACE_ALIGN_BLOCKS - 1U);
+}
+
+/* Spare chunks that remain in @total blocks with so many table blocks. */
+static u32 slots_for(u64 total, u32 table_blocks)
+{
+	u64 metadata = (u64)REMAP_COPIES * place_blocks_for(table_blocks);
+
+	if (total <= metadata)
+		return 0;
+	if (total - metadata > REMAP_MAX_SLOTS)
+		return REMAP_MAX_SLOTS;
+	return total - metadata;
+}
+
+/**
+ * remap_geometry_compute - lay out a region for formatting
+ * @region_sectors: length of the region
+ * @geometry: is filled
+ *
+ * Takes the fewest table blocks that hold an entry for every slot that is then
+ * left.  The same length gives the same layout always: a set whose start is
+ * damaged is found by computing where its end replica is.
+ *
+ * Return: 0, or -ENOSPC when fewer than REMAP_MIN_SLOTS would remain.
+ */
+int remap_geometry_compute(u64 region_sectors, struct remap_geometry *geometry)
+{
+	u64 total = region_sectors / REMAP_BLOCK_SECTORS & ~(REMAP_PLACE_ALIGN_BLOCKS - 1ULL);
+	u32 low = 1, high = table_blocks_for(REMAP_MAX_SLOTS);
+	u32 place_blocks;
+
+	memset(geometry, 0, sizeof(*geometry));
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (middle * REMAP_ENTRIES_PER_BLOCK >= slots_for(total, middle))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	if (slots_for(total, low) < REMAP_MIN_SLOTS)
+		return -ENOSPC;
+
+	place_blocks = place_blocks_for(low);
+	geometry->region_sectors = region_sectors;
+	geometry->slots = slots_for(total, low);
+	geometry->table_blocks = low;
+	geometry->soft_blocks = REMAP_SOFT_BLOCKS;
+	geometry->place_blocks = place_blocks;
+	geometry->replica_sector[0] = 0;
+	geometry->replica_sector[1] =
+		(total - (u64)REMAP_PLACES * place_blocks) * REMAP_BLOCK_SECTORS;
+	geometry->slots_sector = (u64)REMAP_PLACES * place_blocks * REMAP_BLOCK_SECTORS;
+	return 0;
+}
+
+/**
+ * remap_geometry_valid - whether a layout read from disk can be used
+ * @geometry: the layout
+ *
+ * It need not be what remap_geometry_compute() would choose, only consistent:
+ * all parts inside the region, none over another, every slot with an entry.
+ *
+ * Return: true if so.
+ */
+bool remap_geometry_valid(const struct remap_geometry *geometry)
+{
+	const u64 align = REMAP_PLACE_ALIGN_BLOCKS * REMAP_BLOCK_SECTORS;
+	u64 replica, slots, end = geometry->region_sectors;
+	int i;
+
+	if (geometry->slots < REMAP_MIN_SLOTS || geometry->slots > REMAP_MAX_SLOTS)
+		return false;
+	if (geometry->table_blocks < table_blocks_for(geometry->slots) ||
+	    geometry->table_blocks > table_blocks_for(REMAP_MAX_SLOTS))
+		return false;
+	if (geometry->soft_blocks < REMAP_SOFT_BLOCKS)
+		return false;
+	if (geometry->place_blocks % REMAP_PLACE_ALIGN_BLOCKS)
+		return false;
+	if (geometry->place_blocks < 1ULL + geometry->table_blocks + geometry->soft_blocks)
+		return false;
+
+	replica = (u64)REMAP_PLACES * geometry->place_blocks * REMAP_BLOCK_SECTORS;
+	slots = (u64)geometry->slots * REMAP_CHUNK_SECTORS;
+	if (geometry->slots_sector % REMAP_CHUNK_SECTORS ||
+	    !inside(geometry->slots_sector, slots, end))
+		return false;
+	for (i = 0; i < REMAP_REPLICAS; i++) {
+		u64 start = geometry->replica_sector[i];
+
+		if ((start & (align - 1)) || !inside(start, replica, end))
+			return false;
+		if (!disjoint(start, replica, geometry->slots_sector, slots))
+			return false;
+	}
+	/* The superblock is looked for at the start of the region. */
+	if (geometry->replica_sector[0])
+		return false;
+	return disjoint(geometry->replica_sector[0], replica,
+			geometry->replica_sector[1], replica);
+}
+
+/**
+ * remap_block_sector - where a copy of a metadata block is
+ * @geometry: layout of the region
+ * @replica: 0 at the start, 1 at the end of the region
+ * @place: 0 (A) or 1 (B)
+ * @block: number in the place: 0 superblock, then table blocks, then soft state
+ *
+ * Return: its first sector in the region.
+ */
+u64 remap_block_sector(const struct remap_geometry *geometry, unsigned int replica,
+		       unsigned int place, u32 block)
+{
+	u64 blocks = (u64)place * geometry->place_blocks + block;
+
+	return geometry->replica_sector[replica] + blocks * REMAP_BLOCK_SECTORS;
+}
+
+/**
+ * remap_slot_sector - where a spare chunk is
+ * @geometry: layout of the region
+ * @slot: its number
+ *
+ * Return: its first sector in the region.
+ */
+u64 remap_slot_sector(const struct remap_geometry *geometry, u32 slot)
+{
+	return geometry->slots_sector + (u64)slot * REMAP_CHUNK_SECTORS;
+}
+
+/**
+ * remap_table_block_of - which block of a place has the entry of a slot
+ * @slot: number of the spare chunk
+ *
+ * Return: the block's number, from 1.
+ */
+u32 remap_table_block_of(u32 slot)
+{
+	return 1 + slot / REMAP_ENTRIES_PER_BLOCK;
+}
+
+/**
+ * remap_table_entry_of - where in its table block the entry of a slot is
+ * @slot: number of the spare chunk
+ *
+ * Return: the index in remap_table_disk.entry.
+ */
+u32 remap_table_entry_of(u32 slot)
+{
+	return slot % REMAP_ENTRIES_PER_BLOCK;
+}
+
+/**
+ * remap_table_entries - how many entries of a table block have a slot
+ * @geometry: layout of the region
+ * @block: number of the block in its place, from 1
+ *
+ * Return: the value of remap_table_disk.nr_entries; zero for a block too many.
+ */
+u32 remap_table_entries(const struct remap_geometry *geometry, u32 block)
+{
+	u64 first = (u64)(block - 1) * REMAP_ENTRIES_PER_BLOCK;
+
+	if (first >= geometry->slots)
+		return 0;
+	if (geometry->slots - first < REMAP_ENTRIES_PER_BLOCK)
+		return geometry->slots - first;
+	return REMAP_ENTRIES_PER_BLOCK;
+}
+
+static void header_init(struct remap_block_header *header, const char *magic,
+			const u8 *uuid, u32 index, u64 seq)
+{
+	memcpy(header->magic, magic, REMAP_MAGIC_BYTES);
+	header->index = cpu_to_le32(index);
+	memcpy(header->uuid, uuid, REMAP_UUID_BYTES);
+	header->seq = cpu_to_le64(seq);
+}
+
+static void header_seal(struct remap_block_header *header, size_t nr_bytes)
+{
+	const u8 *bytes = (const u8 *)header;
+
+	header->crc = cpu_to_le32(remap_crc32(bytes + CRC_START, nr_bytes - CRC_START));
+}
+
+static enum remap_verdict header_check(const struct remap_block_header *header,
+				       size_t nr_bytes, const char *magic,
+				       const u8 *uuid, u32 index)
+{
+	const u8 *bytes = (const u8 *)header;
+
+	if (memcmp(header->magic, magic, REMAP_MAGIC_BYTES))
+		return remap_is_zero(header, nr_bytes) ? REMAP_ZERO : REMAP_BAD_MAGIC;
+	if (le32_to_cpu(header->crc) != remap_crc32(bytes + CRC_START, nr_bytes - CRC_START))
+		return REMAP_BAD_CRC;
+	if (uuid && memcmp(header->uuid, uuid, REMAP_UUID_BYTES))
+		return REMAP_OTHER_SET;
+	if (le32_to_cpu(header->index) != index)
+		return REMAP_OTHER_SET;
+	return REMAP_OK;
+}
+
+/**
+ * remap_block_init - start a metadata block
+ * @block: REMAP_BLOCK_BYTES long, is cleared
+ * @magic: one of REMAP_MAGIC_*
+ * @uuid: of the set
+ * @index: number of the block in its place
+ * @seq: the number that belongs to this content and to no other (C2)
+ */
+void remap_block_init(void *block, const char *magic, const u8 *uuid, u32 index, u64 seq)
+{
+	memset(block, 0, REMAP_BLOCK_BYTES);
+	header_init(block, magic, uuid, index, seq);
+}
+
+/**
+ * remap_block_seal - compute the checksum of a finished block
+ * @block: REMAP_BLOCK_BYTES long
+ */
+void remap_block_seal(void *block)
+{
+	header_seal(block, REMAP_BLOCK_BYTES);
+}
+
+/**
+ * remap_block_check - whether a block read from disk is what it should be
+ * @block: REMAP_BLOCK_BYTES long
+ * @magic: the kind that is expected
+ * @uuid: the set that is expected, or NULL for any
+ * @index: the number that is expected
+ *
+ * Looks at the header and the checksum only, not at what the block contains.
+ *
+ * Return: the verdict, REMAP_OK when it may be used.
+ */
+enum remap_verdict remap_block_check(const void *block, const char *magic,
+				     const u8 *uuid, u32 index)
+{
+	return header_check(block, REMAP_BLOCK_BYTES, magic, uuid, index);
+}
+
+/**
+ * remap_block_seq - sequence number of a block
+ * @block: a block that passed remap_block_check()
+ *
+ * Return: the number.
+ */
+u64 remap_block_seq(const void *block)
+{
+	const struct remap_block_header *header = block;
+
+	return le64_to_cpu(header->seq);
+}
+
+/* The place of a replica that the chosen content is to be written into. */
+static u8 place_to_repair(const void *const copy[REMAP_PLACES],
+			  const enum remap_verdict verdict[REMAP_PLACES])
+{
+	bool valid_a = verdict[0] == REMAP_OK, valid_b = verdict[1] == REMAP_OK;
+
+	if (valid_a && valid_b)
+		return remap_block_seq(copy[0]) > remap_block_seq(copy[1]);
+	if (!valid_a && !valid_b)
+		return verdict[0] == REMAP_UNREADABLE && verdict[1] != REMAP_UNREADABLE;
+	return valid_a;
+}
+
+/**
+ * remap_choose - which copy of a block counts, and which must be rewritten
+ * @copy: the copies, index 2 * replica + place; may be NULL where not valid
+ * @verdict: of each copy
+ * @choice: is filled
+ *
+ * Rules C3, C5 and C6.  When it fails nothing is to be repaired.
+ *
+ * Return: 0, -ENODATA when no copy is valid, or -EUCLEAN when two valid copies
+ * have the highest number and differ.
+ */
+int remap_choose(const void *const copy[REMAP_COPIES],
+		 const enum remap_verdict verdict[REMAP_COPIES],
+		 struct remap_choice *choice)
+{
+	bool has_best[REMAP_COPIES] = { };
+	int i, replica;
+
+	memset(choice, 0, sizeof(*choice));
+	choice->best = -1;
+	for (i = 0; i < REMAP_COPIES; i++) {
+		if (verdict[i] != REMAP_OK)
+			continue;
+		if (choice->best >= 0 && remap_block_seq(copy[i]) <= choice->seq)
+			continue;
+		choice->best = i;
+		choice->seq = remap_block_seq(copy[i]);
+	}
+	if (choice->best < 0)
+		return -ENODATA;
+
+	for (i = 0; i < REMAP_COPIES; i++) {
+		if (verdict[i] != REMAP_OK || remap_block_seq(copy[i]) != choice->seq)
+			continue;
+		if (memcmp(copy[i], copy[choice->best], REMAP_BLOCK_BYTES)) {
+			choice->conflict = true;
+			choice->best = -1;
+			return -EUCLEAN;
+		}
+		has_best[i] = true;
+	}
+
+	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+		int a = replica * REMAP_PLACES;
+
+		choice->repair[replica] = !has_best[a] && !has_best[a + 1];
+		if (choice->repair[replica])
+			choice->good_place[replica] = place_to_repair(copy + a, verdict + a);
+		else
+			choice->good_place[replica] = !has_best[a];
+	}
+	return 0;
+}
+
+/**
+ * remap_super_encode - make a superblock
+ * @super: its content; unknown compat bits are dropped (see FORMAT.md)
+ * @block: REMAP_BLOCK_BYTES long, is overwritten and sealed
+ */
+void remap_super_encode(const struct remap_super *super, void *block)
+{
+	const struct remap_geometry *geometry = &super->geometry;
+	struct remap_super_disk *disk = block;
+	int i;
+
+	remap_block_init(block, REMAP_MAGIC_SUPER, super->uuid, 0, super->seq);
+	disk->version = cpu_to_le32(super->version);
+	disk->flags = cpu_to_le32(super->flags);
+	disk->compat = cpu_to_le64(super->compat & REMAP_KNOWN_COMPAT);
+	disk->ro_compat = cpu_to_le64(super->ro_compat);
+	disk->incompat = cpu_to_le64(super->incompat);
+	disk->main_sectors = cpu_to_le64(super->main_sectors);
+	disk->region_sectors = cpu_to_le64(geometry->region_sectors);
+	for (i = 0; i < REMAP_REPLICAS; i++)
+		disk->replica_sector[i] = cpu_to_le64(geometry->replica_sector[i]);
+	disk->slots_sector = cpu_to_le64(geometry->slots_sector);
+	disk->slots = cpu_to_le32(geometry->slots);
+	disk->table_blocks = cpu_to_le32(geometry->table_blocks);
+	disk->soft_blocks = cpu_to_le32(geometry->soft_blocks);
+	disk->place_blocks = cpu_to_le32(geometry->place_blocks);
+	disk->probe_chunk = cpu_to_le64(super->probe_chunk);
+	disk->created = cpu_to_le64(super->created);
+	memcpy(disk->host_id, super->host_id, REMAP_HOST_ID_BYTES);
+	memcpy(disk->label, super->label, REMAP_LABEL_BYTES);
+	memcpy(disk->identity, super->identity, REMAP_IDENTITY_BYTES);
+	remap_block_seal(block);
+}
+
+static void super_fill(const struct remap_super_disk *disk, struct remap_super *super)
+{
+	struct remap_geometry *geometry = &super->geometry;
+	int i;
+
+	geometry->region_sectors = le64_to_cpu(disk->region_sectors);
+	for (i = 0; i < REMAP_REPLICAS; i++)
+		geometry->replica_sector[i] = le64_to_cpu(disk->replica_sector[i]);
+	geometry->slots_sector = le64_to_cpu(disk->slots_sector);
+	geometry->slots = le32_to_cpu(disk->slots);
+	geometry->table_blocks = le32_to_cpu(disk->table_blocks);
+	geometry->soft_blocks = le32_to_cpu(disk->soft_blocks);
+	geometry->place_blocks = le32_to_cpu(disk->place_blocks);
+	memcpy(super->uuid, disk->header.uuid, REMAP_UUID_BYTES);
+	super->seq = le64_to_cpu(disk->header.seq);
+	super->version = le32_to_cpu(disk->version);
+	super->flags = le32_to_cpu(disk->flags);
+	super->compat = le64_to_cpu(disk->compat);
+	super->ro_compat = le64_to_cpu(disk->ro_compat);
+	super->incompat = le64_to_cpu(disk->incompat);
+	super->main_sectors = le64_to_cpu(disk->main_sectors);
+	super->probe_chunk = le64_to_cpu(disk->probe_chunk);
+	super->created = le64_to_cpu(disk->created);
+	memcpy(super->host_id, disk->host_id, REMAP_HOST_ID_BYTES);
+	memcpy(super->label, disk->label, REMAP_LABEL_BYTES - 1);
+	memcpy(super->identity, disk->identity, REMAP_IDENTITY_BYTES - 1);
+}
+
+/**
+ * remap_super_decode - check and read a superblock
+ * @block: REMAP_BLOCK_BYTES long
+ * @super: is filled; all zero unless the checksum is right
+ *
+ * With REMAP_BAD_VERSION only uuid, seq, version, the feature bits and label
+ * mean something, with REMAP_BAD_FIELD also what is in range.  An unknown
+ * ro_compat bit is no error here: the caller must not write then.
+ *
+ * Return: the verdict, REMAP_OK when it may be used.
+ */
+enum remap_verdict remap_super_decode(const void *block, struct remap_super *super)
+{
+	const struct remap_super_disk *disk = block;
+	enum remap_verdict verdict;
+
+	memset(super, 0, sizeof(*super));
+	verdict = remap_block_check(block, REMAP_MAGIC_SUPER, NULL, 0);
+	if (verdict != REMAP_OK)
+		return verdict;
+
+	super_fill(disk, super);
+	if (super->version != REMAP_FORMAT_VERSION ||
+	    (super->incompat & ~REMAP_KNOWN_INCOMPAT))
+		return REMAP_BAD_VERSION;
+	if (!terminated(disk->label, REMAP_LABEL_BYTES) ||
+	    !terminated(disk->identity, REMAP_IDENTITY_BYTES))
+		return REMAP_BAD_FIELD;
+	if (!remap_geometry_valid(&super->geometry))
+		return REMAP_BAD_FIELD;
+	if (super->main_sectors > REMAP_MAX_MAIN_SECTORS)
+		return REMAP_BAD_FIELD;
+	/* The probe chunk is a whole one. */
+	if (super->probe_chunk >= super->main_sectors / REMAP_CHUNK_SECTORS)
+		return REMAP_BAD_FIELD;
+	return REMAP_OK;
+}
+
+#define WHERE_CHUNK_BITS	48
+#define WHERE_REDIRECTED_SHIFT	48
+#define WHERE_LOST_SHIFT	56
+#define GENERATION_SHIFT	4
+#define GENERATION_MASK		0x30U
+
+/**
+ * remap_entry_encode - make a table entry
+ * @entry: its content
+ * @disk: is overwritten
+ */
+void remap_entry_encode(const struct remap_entry *entry, struct remap_entry_disk *disk)
+{
+	u64 where = entry->main_chunk & ((1ULL << WHERE_CHUNK_BITS) - 1);
+
+	where |= (u64)entry->redirected << WHERE_REDIRECTED_SHIFT;
+	where |= (u64)entry->lost << WHERE_LOST_SHIFT;
+	disk->where = cpu_to_le64(where);
+	disk->when = cpu_to_le32(entry->when);
+	disk->state_gen = (entry->state & ~GENERATION_MASK) |
+			  (entry->generation << GENERATION_SHIFT & GENERATION_MASK);
+	disk->cause = entry->cause;
+	disk->status = entry->status;
+	disk->errors = entry->errors;
+}
+
+/**
+ * remap_entry_decode - read a table entry
+ * @disk: the entry on disk
+ * @entry: is filled
+ *
+ * The two reserved bits beside the generation stay in the state, which makes
+ * it an unknown one: remap_entry_valid() says no.
+ */
+void remap_entry_decode(const struct remap_entry_disk *disk, struct remap_entry *entry)
+{
+	u64 where = le64_to_cpu(disk->where);
+
+	entry->main_chunk = where & ((1ULL << WHERE_CHUNK_BITS) - 1);
+	entry->redirected = where >> WHERE_REDIRECTED_SHIFT;
+	entry->lost = where >> WHERE_LOST_SHIFT;
+	entry->state = disk->state_gen & ~GENERATION_MASK;
+	entry->generation = (disk->state_gen & GENERATION_MASK) >> GENERATION_SHIFT;
+	entry->cause = disk->cause;
+	entry->status = disk->status;
+	entry->errors = disk->errors;
+	entry->when = le32_to_cpu(disk->when);
+}
+
+/**
+ * remap_entry_valid - whether an entry makes sense by itself
+ * @entry: the entry
+ * @main_sectors: length of the mapped device
+ *
+ * Unknown causes and statuses are provenance only and allowed.
+ *
+ * Return: true if so.
+ */
+bool remap_entry_valid(const struct remap_entry *entry, u64 main_sectors)
+{
+	u64 first = entry->main_chunk * REMAP_CHUNK_SECTORS;
+
+	if (entry->generation > 3)
+		return false;
+	switch (entry->state) {
+	case REMAP_ENTRY_FREE:
+		return !entry->main_chunk && !entry->redirected && !entry->lost &&
+		       !entry->generation && !entry->cause && !entry->status &&
+		       !entry->errors && !entry->when;
+	case REMAP_ENTRY_BAD:
+		return !entry->main_chunk && !entry->redirected && !entry->lost &&
+		       !entry->generation;
+	case REMAP_ENTRY_USED:
+		if (!entry->redirected || (entry->lost & ~entry->redirected))
+			return false;
+		if (first >= main_sectors)
+			return false;
+		return main_sectors - first >= REMAP_CHUNK_SECTORS ||
+		       !(entry->redirected >> (main_sectors - first));
+	}
+	return false;
+}
+
+/**
+ * remap_table_check - whether a table block and all its entries can be used
+ * @block: REMAP_BLOCK_BYTES long
+ * @geometry: layout of the region
+ * @uuid: the set that is expected
+ * @index: number of the block in its place, from 1
+ * @main_sectors: length of the mapped device
+ *
+ * A copy with one invalid entry counts as damaged as a whole.
+ *
+ * Return: the verdict, REMAP_OK when it may be used.
+ */
+enum remap_verdict remap_table_check(const void *block, const struct remap_geometry *geometry,
+				     const u8 *uuid, u32 index, u64 main_sectors)
+{
+	const struct remap_table_disk *disk = block;
+	enum remap_verdict verdict;
+	struct remap_entry entry;
+	u32 i, nr;
+
+	verdict = remap_block_check(block, REMAP_MAGIC_TABLE, uuid, index);
+	if (verdict != REMAP_OK)
+		return verdict;
+
+	nr = remap_table_entries(geometry, index);
+	for (i = 0; i < nr; i++) {
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (!remap_entry_valid(&entry, main_sectors))
+			return REMAP_BAD_FIELD;
+	}
+	return remap_is_zero(&disk->entry[nr], (REMAP_ENTRIES_PER_BLOCK - nr) *
+			     sizeof(disk->entry[0])) ? REMAP_OK : REMAP_BAD_FIELD;
+}
+
+/**
+ * remap_generation_compare - which of two entries for one chunk came later (C13)
+ * @a: generation of one, 0 to 3
+ * @b: generation of the other
+ *
+ * Return: 1 when @a succeeds @b, -1 when @b succeeds @a, 0 when neither is the
+ * direct successor: refuse both.
+ */
+int remap_generation_compare(u8 a, u8 b)
+{
+	switch ((a - b) & 3) {
+	case 1:
+		return 1;
+	case 3:
+		return -1;
+	}
+	return 0;
+}
+
+/* A permutation of 64-bit numbers (the finalizer of splitmix64). */
+static u64 scramble(u64 x)
+{
+	x += 0x9e3779b97f4a7c15ULL;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+/**
+ * remap_probe_encode - make the mark for the probe chunk's raw place on main
+ * @chunk: REMAP_CHUNK_BYTES long, is overwritten: eight sectors, each sealed
+ * @uuid: of the set
+ * @seq: the set's generation
+ * @nr_probe: number of this probe write
+ */
+void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe)
+{
+	struct remap_probe_disk *sector = chunk;
+	unsigned int index, i;
+	__le64 word;
+
+	memset(chunk, 0, REMAP_CHUNK_BYTES);
+	for (index = 0; index < REMAP_CHUNK_SECTORS; index++, sector++) {
+		header_init(&sector->header, REMAP_MAGIC_PROBE, uuid, index, seq);
+		sector->nr_probe = cpu_to_le64(nr_probe);
+		for (i = 0; i < sizeof(sector->pattern); i += sizeof(word)) {
+			word = cpu_to_le64(scramble(scramble(nr_probe) + index * 512 + i));
+			memcpy(sector->pattern + i, &word, sizeof(word));
+		}
+		header_seal(&sector->header, REMAP_SECTOR_BYTES);
+	}
+}
+
+/**
+ * remap_probe_check_sector - read one sector of the mark
+ * @sector: REMAP_SECTOR_BYTES long
+ * @index: its number in the probe chunk, 0 to 7
+ * @uuid: the set that is expected, or NULL for any
+ * @seq: is set to the set's generation when it was written; may be NULL
+ * @nr_probe: is set to the number of the probe write; may be NULL
+ *
+ * Return: the verdict; @seq and @nr_probe are set with REMAP_OK only.
+ */
+enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int index,
+					    const u8 *uuid, u64 *seq, u64 *nr_probe)
+{
+	const struct remap_probe_disk *disk = sector;
+	enum remap_verdict verdict;
+
+	verdict = header_check(&disk->header, REMAP_SECTOR_BYTES, REMAP_MAGIC_PROBE,
+			       uuid, index);
+	if (verdict != REMAP_OK)
+		return verdict;
+	if (seq)
+		*seq = le64_to_cpu(disk->header.seq);
+	if (nr_probe)
+		*nr_probe = le64_to_cpu(disk->nr_probe);
+	return REMAP_OK;
+}
+
+/**
+ * remap_member_seal - compute the checksum of a finished member header
+ * @header: REMAP_MEMBER_BYTES long
+ */
+void remap_member_seal(struct remap_member_disk *header)
+{
+	header_seal(&header->header, REMAP_MEMBER_BYTES);
+}
+
+static bool member_hidden_valid(const struct remap_member_disk *disk)
+{
+	u32 nr_hidden = le16_to_cpu(disk->nr_hidden);
+	u32 blob_len = le16_to_cpu(disk->blob_len);
+	u64 main_bytes = le64_to_cpu(disk->main_sectors) * REMAP_SECTOR_BYTES;
+	struct remap_hidden_disk hidden;
+	u32 i;
+
+	for (i = 0; i < nr_hidden; i++) {
+		memcpy(&hidden, disk->area + i * sizeof(hidden), sizeof(hidden));
+		if (!hidden.len)
+			return false;
+		if (le64_to_cpu(hidden.offset) < REMAP_CHUNK_BYTES ||
+		    !inside(le64_to_cpu(hidden.offset), le16_to_cpu(hidden.len), main_bytes))
+			return false;
+		if (!inside(le16_to_cpu(hidden.original), le16_to_cpu(hidden.len), blob_len))
+			return false;
+	}
+	return true;
+}
+
+/**
+ * remap_member_check - whether a member header read from main can be used
+ * @header: REMAP_MEMBER_BYTES long, from byte REMAP_MEMBER_OFFSET of main
+ * @uuid: the set that is expected, or NULL for any
+ *
+ * Checks all offsets and lengths in it, but does not inflate chunk 0.
+ *
+ * Return: the verdict, REMAP_OK when it may be used.
+ */
+enum remap_verdict remap_member_check(const void *header, const u8 *uuid)
+{
+	const struct remap_member_disk *disk = header;
+	u32 nr_hidden = le16_to_cpu(disk->nr_hidden);
+	u32 blob_offset = le16_to_cpu(disk->blob_offset);
+	u32 blob_len = le16_to_cpu(disk->blob_len);
+	u32 chunk0_offset = le16_to_cpu(disk->chunk0_offset);
+	u32 chunk0_len = le16_to_cpu(disk->chunk0_len);
+	u32 hidden_len = nr_hidden * sizeof(struct remap_hidden_disk);
+	enum remap_verdict verdict;
+
+	verdict = header_check(&disk->header, REMAP_MEMBER_BYTES, REMAP_MAGIC_MEMBER, uuid, 0);
+	if (verdict != REMAP_OK)
+		return verdict;
+	if (le32_to_cpu(disk->version) != REMAP_FORMAT_VERSION ||
+	    (le64_to_cpu(disk->incompat) & ~REMAP_KNOWN_INCOMPAT))
+		return REMAP_BAD_VERSION;
+	if (!terminated(disk->label, REMAP_LABEL_BYTES) ||
+	    !terminated(disk->spare_identity, REMAP_IDENTITY_BYTES))
+		return REMAP_BAD_FIELD;
+	if (!disk->main_sectors || le64_to_cpu(disk->main_sectors) > REMAP_MAX_MAIN_SECTORS)
+		return REMAP_BAD_FIELD;
+	/* At most one replica can be out: the other one is the set. */
+	if (le32_to_cpu(disk->replicas_out) > 2)
+		return REMAP_BAD_FIELD;
+	if (nr_hidden > REMAP_MEMBER_MAX_HIDDEN)
+		return REMAP_BAD_FIELD;
+	if (blob_len && (blob_offset < hidden_len ||
+			 !inside(blob_offset, blob_len, REMAP_MEMBER_BLOB_BYTES)))
+		return REMAP_BAD_FIELD;
+	if (chunk0_len && (chunk0_offset < hidden_len ||
+			   !inside(chunk0_offset, chunk0_len, REMAP_MEMBER_BLOB_BYTES)))
+		return REMAP_BAD_FIELD;
+	if (blob_len && chunk0_len &&
+	    !disjoint(blob_offset, blob_len, chunk0_offset, chunk0_len))
+		return REMAP_BAD_FIELD;
+	return member_hidden_valid(disk) ? REMAP_OK : REMAP_BAD_FIELD;
+}
+
+struct signature {
+	u32 offset;
+	u32 nr_bytes;
+	const char *bytes;
+	const char *name;
+};
+
+#define SIGNATURE(at, text, what) \
+	{ .offset = (at), .nr_bytes = sizeof(text) - 1, .bytes = (text), .name = (what) }
+
+/* The first that fits is named: the certain ones before the two-byte ones. */
+static const struct signature signatures[] = {
+	SIGNATURE(0, REMAP_MAGIC_SUPER, "a superblock of dm-remap"),
+	SIGNATURE(4096, REMAP_MAGIC_TABLE, "table blocks of a dm-remap set without superblock"),
+	SIGNATURE(512, REMAP_MAGIC_MEMBER, "the main device of a dm-remap set"),
+	SIGNATURE(0, "DMREMAP3", "metadata of dm-remap v3"),
+	SIGNATURE(0, "4RMD", "metadata of dm-remap-v4"),
+	SIGNATURE(0, "DMR4", "metadata of dm-remap-v4"),
+	SIGNATURE(0x10040, "_BHRfS_M", "a btrfs file system"),
+	SIGNATURE(0, "LUKS\xba\xbe", "a LUKS encrypted volume"),
+	SIGNATURE(0, "LABELONE", "an LVM physical volume"),
+	SIGNATURE(512, "LABELONE", "an LVM physical volume"),
+	SIGNATURE(1024, "LABELONE", "an LVM physical volume"),
+	SIGNATURE(1536, "LABELONE", "an LVM physical volume"),
+	SIGNATURE(0, "\xfc\x4e\x2b\xa9", "a member of an md array (metadata 1.1)"),
+	SIGNATURE(4096, "\xfc\x4e\x2b\xa9", "a member of an md array (metadata 1.2)"),
+	SIGNATURE(4096 + 24, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "a bcache device"),
+	SIGNATURE(4096 + 24, "\xc6\x85\x73\xf6\x66\xce\x90\xa9", "a bcachefs file system"),
+	SIGNATURE(16384, "\1\1\0\0\0\0\0\0\0\0\0\1", "a member of a ZFS pool"),
+	SIGNATURE(16384, "\1\0\0\0\0\0\0\0\0\0\0\1", "a member of a ZFS pool"),
+	SIGNATURE(0, "XFSB", "an XFS file system"),
+	SIGNATURE(1024, "\x10\x20\xf5\xf2", "an F2FS file system"),
+	SIGNATURE(0, "hsqs", "a squashfs image"),
+	SIGNATURE(3, "NTFS    ", "an NTFS file system"),
+	SIGNATURE(3, "EXFAT   ", "an exFAT file system"),
+	SIGNATURE(3, "-FVE-FS-", "a BitLocker volume"),
+	SIGNATURE(82, "FAT32   ", "a FAT file system"),
+	SIGNATURE(54, "FAT16   ", "a FAT file system"),
+	SIGNATURE(54, "FAT12   ", "a FAT file system"),
+	SIGNATURE(4096 - 10, "SWAPSPACE2", "swap space"),
+	SIGNATURE(4096 - 10, "SWAP-SPACE", "swap space"),
+	SIGNATURE(65536 - 10, "SWAPSPACE2", "swap space"),
+	SIGNATURE(32769, "CD001", "an ISO 9660 file system"),
+	SIGNATURE(512, "EFI PART", "a GPT partition table"),
+	SIGNATURE(4096, "EFI PART", "a GPT partition table"),
+	SIGNATURE(1024 + 56, "\x53\xef", "an ext2, ext3 or ext4 file system"),
+	SIGNATURE(510, "\x55\xaa", "an MBR partition table or boot sector"),
+};
+
+/**
+ * remap_foreign_name - what the start of a region looks like
+ * @data: the region's first bytes
+ * @nr_bytes: how many of them, best REMAP_FOREIGN_BYTES
+ *
+ * For the message of a refusal only: what is not zero is refused, known or not.
+ *
+ * Return: a constant string such as "a btrfs file system", or NULL.
+ */
+const char *remap_foreign_name(const void *data, size_t nr_bytes)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++) {
+		const struct signature *signature = &signatures[i];
+
+		if (!inside(signature->offset, signature->nr_bytes, nr_bytes))
+			continue;
+		if (!memcmp((const u8 *)data + signature->offset, signature->bytes,
+			    signature->nr_bytes))
+			return signature->name;
+	}
+	return NULL;
+}
