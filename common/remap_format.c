@@ -870,7 +870,7 @@ const char *remap_foreign_name(const void *data, size_t nr_bytes)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(signatures); i++) {
 		const struct signature *signature = &signatures[i];
 
 		if (!inside(signature->offset, signature->nr_bytes, nr_bytes))

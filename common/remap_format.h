@@ -35,10 +35,13 @@
 #define le16_to_cpu(x)	le16toh(x)
 #define le32_to_cpu(x)	le32toh(x)
 #define le64_to_cpu(x)	le64toh(x)
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(x)	(sizeof(x) / sizeof((x)[0]))
+#endif
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
 #endif
 
 #define REMAP_SECTOR_BYTES	512
@@ -58,9 +61,9 @@ typedef uint64_t u64;
 /* One slot is taken by the probe chunk; a spare with one slot has no use. */
 #define REMAP_MIN_SLOTS			2
 /* 64 GiB of spare chunks; more of the region is left unused. */
-#define REMAP_MAX_SLOTS			(1U << 24)
+#define REMAP_MAX_SLOTS			0x1000000U
 /* The lookup keeps 40 bits of a chunk number: 4 PiB of main device. */
-#define REMAP_MAX_MAIN_SECTORS		(1ULL << 43)
+#define REMAP_MAX_MAIN_SECTORS		0x80000000000ULL
 
 #define REMAP_FORMAT_VERSION		1
 /* No feature is defined yet: any incompat bit is refused, any ro_compat bit
@@ -103,9 +106,9 @@ struct remap_block_header {
 };					/* 48 */
 
 /* superblock.flags */
-#define REMAP_SUPER_MARKED	(1U << 0) /* the mark was written to main's probe chunk */
+#define REMAP_SUPER_MARKED	0x1U /* the mark was written to main's probe chunk */
 
-/**
+/*
  * struct remap_super_disk - superblock; all that is not zero lies in sector 0
  *
  * A torn write of it therefore leaves the old or the new one.
@@ -236,6 +239,7 @@ struct remap_probe_disk {
  * @offset: bytes from the start of main; not in chunk 0
  * @len: bytes, at most 65535
  * @original: offset in the member header's blob of the @len original bytes
+ * @reserved: zero
  */
 struct remap_hidden_disk {
 	__le64 offset;		/* 0 */
@@ -247,7 +251,7 @@ struct remap_hidden_disk {
 #define REMAP_MEMBER_OFFSET	512	/* bytes from the start of main */
 #define REMAP_MEMBER_BYTES	3584
 #define REMAP_MEMBER_BLOB_BYTES	3136	/* shared by the hidden ranges and the blob */
-/**
+/*
  * struct remap_member_disk - member header in sectors 1 to 7 of a guarded main
  *
  * Sector 0 in front of it is a protective MBR.  @area starts with @nr_hidden
@@ -372,7 +376,7 @@ struct remap_geometry {
 	u64 slots_sector;
 };
 
-/**
+/*
  * struct remap_super - a decoded superblock
  *
  * @label and @identity are NUL-terminated.  The other fields are those of
@@ -395,7 +399,7 @@ struct remap_super {
 	char identity[REMAP_IDENTITY_BYTES];
 };
 
-/**
+/*
  * struct remap_entry - a decoded entry of the remap table
  *
  * The fields are those of struct remap_entry_disk.
