@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs a pytest file or a script inside User Mode Linux, with dm-remap.ko loaded.
+
+The guest's root is this machine's own file system, read-only; see uml_guest.py for
+what happens in there. Needs no privileges. Any number can run side by side.
+Callers: tests/run, the crash enumerator, developers:
+
+    python3 -m tests.harness.uml [--kasan] [--no-module] FILE [-k EXPRESSION] [ARGUMENT...]
+
+FILE named test_*.py is run by pytest, other .py by Python, all else by bash. Results
+(output, junit.xml, console, dmesg) stay in build/uml-results/KERNEL/NAME/. The run
+fails when the kernel complains (KASAN, lockdep, WARNING...), whatever the command says.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness import blockd, kernel_log, kernels
+
+PROJECT = kernels.PROJECT
+MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
+TIMEOUT_S = {"uml": 300.0, "uml-kasan": 900.0}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run. FAILURE is None, or one sentence on what went wrong."""
+
+    failure: str | None
+    results: Path
+    output: str
+
+    @property
+    def junit(self) -> Path:
+        return self.results / "junit.xml"
+
+
+def _command_for(file: Path, results: Path, arguments: list[str]) -> list[str]:
+    if file.name.startswith("test_") and file.suffix == ".py":
+        return ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs",
+                f"--junitxml={results}/junit.xml", str(file), *arguments]
+    interpreter = "/usr/bin/python3" if file.suffix == ".py" else "/bin/bash"
+    return [interpreter, str(file), *arguments]
+
+
+def _write_init(results: Path, module: str, command: list[str]) -> Path:
+    guest = PROJECT / "tests" / "harness" / "uml_guest.py"
+    words = ["/usr/bin/python3", "-B", str(guest), str(PROJECT), str(results), module, *command]
+    init = results / "init"
+    init.write_text("#!/bin/sh\nexec </dev/null >/dev/tty1 2>&1\nexec "
+                    + " ".join(map(shlex.quote, words)) + "\n")
+    init.chmod(0o755)
+    return init
+
+
+def _memory_directory(fallback: str, memory_mib: int) -> str:
+    """Where the guest's memory lives: a file that should never reach a disk."""
+    if os.access("/dev/shm", os.W_OK) and \
+            shutil.disk_usage("/dev/shm").free > memory_mib << 20:
+        return "/dev/shm"
+    return fallback
+
+
+def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) -> str | None:
+    """Run the guest to its end; None, or why there was no proper end."""
+    with tempfile.TemporaryDirectory(prefix="dm-remap-uml-") as scratch, \
+            open(results / "output", "wb") as output, open(results / "console", "wb") as console:
+        memory_mib = MEMORY_MIB[kernel]
+        output_fd = os.dup(sys.stdout.fileno()) if echo else output.fileno()
+        command = [str(kernels.kernel_dir(kernel) / "vmlinux"), f"mem={memory_mib}M",
+                   "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}", "con=null",
+                   "con0=null,fd:1", f"con1=null,fd:{output_fd}", "ssl=null",
+                   f"uml_dir={scratch}/", "loglevel=8", "oops=panic", "panic=-1", "nbd.max_part=0", "log_buf_len=4M"]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch,
+                       "TMPDIR": _memory_directory(scratch, memory_mib)}
+        guest = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
+                                 stdout=console, stderr=subprocess.STDOUT,
+                                 pass_fds=[output_fd], start_new_session=True)
+        try:
+            guest.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return f"no end after {timeout_s:.0f} s"
+        finally:
+            try:
+                os.killpg(guest.pid, signal.SIGKILL)    # what a panic leaves behind, too
+            except ProcessLookupError:
+                pass
+            guest.wait()
+            if echo:
+                os.close(output_fd)
+    return None
+
+
+def _judge(results: Path, no_end: str | None) -> str | None:
+    console = (results / "console").read_text(errors="replace")
+    if found := kernel_log.complaints(console):
+        return f"the kernel complains, see {results}/console: {found[0]}"
+    ending = results / "exit"
+    if no_end or not ending.is_file():
+        tail = "\n".join(console.splitlines()[-15:])
+        return f"the guest did not finish ({no_end or 'it died'}); its console ends:\n{tail}"
+    outcome = ending.read_text()
+    if outcome.lstrip("-").isdigit():
+        return None if outcome == "0" else f"exit code {outcome}"
+    return outcome
+
+
+def run(file: Path, arguments: list[str] | None = None, kernel: str = "uml",
+        with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
+        echo: bool = False) -> Outcome:
+    """Run FILE in a guest of its own. NAME tells its results from others' of the same file."""
+    blockd.build()
+    module = str(kernels.build_module(kernel)) if with_module else "-"
+    results = PROJECT / "build" / "uml-results" / kernel / (name or file.stem)
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    command = _command_for(file.resolve(), results, arguments or [])
+    init = _write_init(results, module, command)
+    no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
+    failure = _judge(results, no_end)
+    return Outcome(failure, results, (results / "output").read_text(errors="replace").replace("\r", ""))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.harness.uml")
+    parser.add_argument("--kasan", action="store_true", help="the KASAN + lockdep kernel")
+    parser.add_argument("--no-module", action="store_true", help="do not load dm-remap.ko")
+    parser.add_argument("--timeout", type=float, help="seconds")
+    parser.add_argument("file", type=Path)
+    options, arguments = parser.parse_known_args()
+    try:
+        outcome = run(options.file, arguments, "uml-kasan" if options.kasan else "uml",
+                      not options.no_module, timeout_s=options.timeout, echo=True)
+    except (kernels.BuildError, blockd.BlockServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if outcome.failure:
+        print(f"FAILED: {outcome.failure}\nresults are in {outcome.results}", file=sys.stderr)
+    return 1 if outcome.failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

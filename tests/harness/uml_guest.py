@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Process 1 of a User Mode Linux guest: mounts, module, one command, power off.
+
+Started by uml.py as  uml_guest.py PROJECT RESULTS MODULE|- COMMAND...  in a kernel
+whose root is the host's own file system, read-only. Everything written goes to tmpfs
+or to RESULTS, a directory of the host. RESULTS/exit is written last, with the exit
+code of the command, or with a sentence when something around it failed.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MS_RDONLY = 1
+POWER_OFF = 0x4321FEDC
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(kind: str, target: str, data: str = "", flags: int = 0) -> None:
+    # mount(2) itself: what mount(8) passes on to hostfs differs between its versions
+    if LIBC.mount(b"none", target.encode(), kind.encode(), flags, data.encode()) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"mounting {kind} on {target}: {os.strerror(error)}")
+
+
+def make_room(project: str, results: str) -> None:
+    mount("proc", "/proc")
+    mount("sysfs", "/sys")
+    mount("debugfs", "/sys/kernel/debug")
+    mount("configfs", "/sys/kernel/config")
+    Path("/dev/shm").mkdir(exist_ok=True)
+    for place in ("/dev/shm", "/run", "/var/tmp", "/tmp"):
+        mount("tmpfs", place)
+    # these may lie below one of the places that were just covered
+    for place, flags in ((project, MS_RDONLY), (results, 0)):
+        os.makedirs(place, exist_ok=True)
+        mount("hostfs", place, place, flags)
+    os.makedirs("/run/lock", exist_ok=True)
+    os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/tmp", LANG="C.UTF-8",
+                      PYTHONDONTWRITEBYTECODE="1", DM_DISABLE_UDEV="1", DM_REMAP_GUEST="uml",
+                      DM_REMAP_RESULTS=results)
+
+
+def leaks_of_module() -> str:
+    """What kmemleak (in the debugging kernel) says was lost by the module."""
+    leaks = Path("/sys/kernel/debug/kmemleak")
+    if not leaks.exists():
+        return ""
+    for _ in range(2):    # an object counts only when two scans did not find it
+        leaks.write_text("scan")
+        time.sleep(0.1)
+    reports = leaks.read_text().split("unreferenced object ")
+    return "".join(f"unreferenced object {r}" for r in reports if "[dm_remap]" in r)
+
+
+def run(project: str, module: str, command: list[str]) -> str:
+    if module != "-":
+        subprocess.run(["insmod", module], check=True)
+    code = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL).returncode
+    if module != "-":
+        if leaks := leaks_of_module():
+            print(leaks)
+            return "kmemleak: the module has lost memory"
+        result = subprocess.run(["rmmod", "dm_remap"], capture_output=True, text=True)
+        if result.returncode and Path("/sys/module/dm_remap").exists():
+            return f"the module cannot be unloaded: {result.stderr.strip()}"
+    return str(code)
+
+
+def main(project: str, results: str, module: str, *command: str) -> None:
+    try:
+        make_room(project, results)
+        outcome = run(project, module, list(command))
+    except Exception as error:    # whatever it is: process 1 must not die
+        outcome = f"{type(error).__name__}: {error}"
+    sys.stdout.flush()
+    Path(results, "dmesg").write_bytes(
+        subprocess.run(["dmesg"], capture_output=True, check=False).stdout)
+    Path(results, "exit").write_text(outcome)
+    os.sync()
+    LIBC.reboot(POWER_OFF)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
