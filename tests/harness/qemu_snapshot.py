@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots the guest once and restores it from then on, in a few seconds each time.
+
+Owns the choice of KVM or emulation, QEMU's command line and the snapshot (the
+guest's memory and root disk, right after it has booted), which lives in the
+cache. Callers: tests/vm, tests/demo.
+
+    python3 -m tests.harness.qemu_snapshot         make it, print its directory
+"""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.harness import cache, qemu_image
+from tests.harness.qemu import BOOT_TIMEOUT_S, Machine, MachineError, connections, work_dir
+
+QEMU = "qemu-system-x86_64"
+KERNEL_COMMAND_LINE = (
+    "root=/dev/vda rw console=ttyS0 quiet mitigations=off audit=0 apparmor=0 net.ifnames=0 "
+    "ipv6.disable=1 init_on_alloc=0 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 "
+    "panic=-1 oops=panic systemd.show_status=no")
+# What tests use is loaded before the snapshot is taken: a restored guest need not.
+MODULES = ["dm-mod", "sd_mod", "virtio_scsi", "ext4", "xfs", "crc32c_intel"]
+PROBE_TIMEOUT_S = 15
+
+
+def qemu_version() -> str:
+    result = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
+    return result.stdout.splitlines()[0]
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line
+    return "unknown"
+
+
+def _kvm_boots(image: qemu_image.Image) -> bool:
+    command = ["setpriv", "--pdeathsig", "KILL", "--", QEMU, "-accel", "kvm", "-cpu", "host",
+               "-M", "pc", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
+               "-no-reboot", "-serial", "stdio", "-kernel", str(image.kernel),
+               "-initrd", str(image.initramfs), "-append",
+               "console=ttyS0 quiet panic=-1 dm_remap_probe"]
+    try:
+        result = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S,
+                                stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return False
+    return b"dm-remap: guest boots" in result.stdout
+
+
+def accelerator(image: qemu_image.Image) -> list[str]:
+    """QEMU's arguments for KVM where a guest boots with it, else for emulation."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    key = cache.key_of(qemu_version(), platform.release(), _cpu_model(), image.place.name)
+
+    def probe(place: Path) -> None:
+        (place / "works").write_text("yes" if _kvm_boots(image) else "no")
+
+    if (cache.entry("kvm", key, probe) / "works").read_text() == "yes":
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def arguments(image: qemu_image.Image, root_disk: Path) -> list[str]:
+    """The command line; the same for the snapshot and for all that are restored from it."""
+    return [
+        QEMU, "-name", "dm-remap", "-nodefaults", "-no-user-config", "-display", "none",
+        "-no-reboot", "-M", "pc", *accelerator(image), "-smp", "2", "-m", "1024",
+        "-kernel", str(image.kernel), "-initrd", str(image.initramfs),
+        "-append", KERNEL_COMMAND_LINE,
+        "-blockdev", f"driver=file,node-name=root-file,filename={root_disk},cache.no-flush=on",
+        "-blockdev", "driver=qcow2,node-name=root,file=root-file,cache.no-flush=on",
+        "-device", "virtio-blk-pci,drive=root",
+        "-device", "virtio-scsi-pci,id=scsi,num_queues=2",
+        "-device", "virtio-serial-pci",
+        "-device", "virtserialport,chardev=agent,name=dm-remap.agent",
+    ]
+
+
+def _overlay(base: Path, base_format: str, overlay: Path) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base),
+                    "-F", base_format, str(overlay)], check=True)
+
+
+def _wait_for_migration(machine: Machine, timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        state = machine.qmp.execute("query-migrate").get("status")
+        if state == "completed":
+            return
+        if state == "failed":
+            raise MachineError("QEMU could not write the guest's memory")
+        time.sleep(0.05)
+    raise MachineError(f"the guest's memory was not written within {timeout_s:.0f} s")
+
+
+def _take(image: qemu_image.Image, place: Path) -> None:
+    """Boot the guest, wait until it is at rest, and leave its state in PLACE."""
+    _overlay(image.root, "raw", place / "root.qcow2")
+    with work_dir() as work, Machine(arguments(image, place / "root.qcow2"), work) as vm:
+        vm.connect_agent(BOOT_TIMEOUT_S)
+        state = vm.run("systemctl is-system-running --wait", BOOT_TIMEOUT_S, check=False)
+        if state.out.strip() != "running":
+            failed = vm.run("systemctl --failed --no-legend", check=False).out
+            raise MachineError(f"the guest booted to '{state.out.strip()}':\n{failed}")
+        vm.run(f"modprobe -a {' '.join(MODULES)}; udevadm settle")
+        if complaints := vm.complaints():
+            raise MachineError("the guest's kernel complains at boot:\n" + "\n".join(complaints))
+        vm.run("dmesg --clear; sync; echo 3 >/proc/sys/vm/drop_caches")
+        vm.qmp.execute("stop")
+        vm.qmp.execute("migrate", uri=f"exec:cat >{place}/memory")
+        _wait_for_migration(vm, 60)
+        vm.qmp.execute("quit")
+        vm.process.wait(30)
+
+
+def snapshot() -> tuple[qemu_image.Image, Path]:
+    """The image, and the directory of its snapshot; both made if need be."""
+    image = qemu_image.image()
+    key = cache.key_of(qemu_version(), *arguments(image, Path("root")),
+                       *connections(Path("work")), _cpu_model(), Path(__file__))
+
+    def build(place: Path) -> None:
+        print("booting the guest and keeping its state: under a minute, once",
+              file=sys.stderr, flush=True)
+        _take(image, place)
+
+    return image, cache.entry("snapshot", key, build)
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[Machine]:
+    """A guest as it was right after booting, with none of the disks under test."""
+    image, place = snapshot()
+    with work_dir() as work:
+        _overlay(place / "root.qcow2", "qcow2", work / "root.qcow2")
+        command = arguments(image, work / "root.qcow2")
+        with Machine(command, work, incoming=f"exec:cat {place}/memory") as vm:
+            end = time.monotonic() + BOOT_TIMEOUT_S
+            while vm.qmp.execute("query-status")["status"] == "inmigrate":
+                if time.monotonic() > end:
+                    raise MachineError("QEMU did not finish reading the guest's memory")
+                time.sleep(0.02)
+            vm.qmp.execute("cont")
+            vm.connect_agent(60)
+            yield vm
+
+
+def main() -> int:
+    try:
+        print(snapshot()[1])
+    except (qemu_image.ImageError, MachineError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
