@@ -45,7 +45,7 @@ class Outcome:
 
 def _command_for(file: Path, results: Path, arguments: list[str]) -> list[str]:
     if file.name.startswith("test_") and file.suffix == ".py":
-        return ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs",
+        return ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "-q", "-rs",
                 f"--junitxml={results}/junit.xml", str(file), *arguments]
     interpreter = "/usr/bin/python3" if file.suffix == ".py" else "/bin/bash"
     return [interpreter, str(file), *arguments]
