@@ -184,7 +184,8 @@ bool remap_geometry_valid(const struct remap_geometry *geometry)
 	if (geometry->table_blocks < table_blocks_for(geometry->slots) ||
 	    geometry->table_blocks > table_blocks_for(REMAP_MAX_SLOTS))
 		return false;
-	if (geometry->soft_blocks < REMAP_SOFT_BLOCKS)
+	if (geometry->soft_blocks < REMAP_SOFT_BLOCKS ||
+	    geometry->soft_blocks > REMAP_MAX_SOFT_BLOCKS)
 		return false;
 	if (geometry->place_blocks % REMAP_PLACE_ALIGN_BLOCKS)
 		return false;

@@ -53,6 +53,7 @@ typedef __u64 u64;
 /* Places are padded to this many blocks (64 KiB), see rule C12 in FORMAT.md. */
 #define REMAP_PLACE_ALIGN_BLOCKS	16
 #define REMAP_SOFT_BLOCKS		2
+#define REMAP_MAX_SOFT_BLOCKS		64	/* accepted from a later release */
 #define REMAP_ENTRIES_PER_BLOCK		252
 #define REMAP_REPLICAS			2
 #define REMAP_PLACES			2	/* in each replica */
