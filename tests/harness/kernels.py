@@ -74,7 +74,7 @@ def kernel_dir(name: str) -> Path:
     return cache.entry(name, key, build)
 
 
-def _mirror_sources(destination: Path) -> None:
+def mirror_sources(destination: Path) -> None:
     """Bring DESTINATION's copy of kmod/ and common/ up to date, touching only what differs."""
     for part in ("kmod", "common"):
         source = PROJECT / part
@@ -104,7 +104,7 @@ def build_module(name: str, werror: bool = False) -> Path:
     stale = not stamp.is_file() or stamp.read_text() != kernel.name
     if place.exists() and (stale or werror):    # a file that is up to date shows no warnings
         shutil.rmtree(place)
-    _mirror_sources(place)
+    mirror_sources(place)
     stamp.write_text(kernel.name)
     command = ["make", "-C", str(place / "kmod"), f"KDIR={kernel}", "ARCH=um",
                f"-j{os.cpu_count() or 1}"]
