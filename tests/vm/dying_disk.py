@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A disk of the block server on which more and more sectors die.
+
+Used by the tests here and by the demo.
+"""
+
+import random
+import threading
+
+from tests.harness.blockd import Disk
+
+
+class DyingDisk:
+    """Makes more and more sectors of a disk fail, as long as the block runs."""
+
+    def __init__(self, disk: Disk, seed: int) -> None:
+        self.disk, self.random = disk, random.Random(seed)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.bad_places = 0
+
+    def kill_some(self, places: int, kind: str) -> None:
+        for _ in range(places):
+            count = self.random.choice((1, 1, 1, 2, 8, 24))
+            first = self.random.randrange(self.disk.size_bytes // 512 - count)
+            self.disk.bad(first, count, kind)
+            self.bad_places += 1
+
+    def _run(self) -> None:
+        while not self.stop.wait(0.02) and self.bad_places < 1500:
+            self.kill_some(5, "write")
+
+    def __enter__(self) -> "DyingDisk":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""I/O on two CPUs against everything that an administrator may do meanwhile."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import qemu_module
+from tests.harness.agent import Command
+from tests.harness.blockd import BlockServer
+from tests.harness.qemu import Machine
+from tests.vm import remap
+from tests.vm.conftest import StartServer
+from tests.vm.dying_disk import DyingDisk
+
+MIB = 1 << 20
+REGION_SECTORS = 16 * MIB // 512
+RUN_S = 12
+
+
+@pytest.fixture
+def server(serve: StartServer) -> BlockServer:
+    return serve(main=64 * MIB, spare=32 * MIB)
+
+
+@pytest.fixture
+def device(vm: Machine, server: BlockServer) -> str:
+    vm.put(Path(__file__).with_name("guest_io.py"), "/run/guest_io.py", 0o755)
+    return remap.plug_in(vm, qemu_module.build(), server.disks())
+
+
+def start_io(vm: Machine, device: str) -> list[Command]:
+    """Two processes on a CPU each, and two more that share the CPUs; a region each."""
+    return [vm.start(f"exec {'taskset -c %d' % (i % 2)} /run/guest_io.py run "
+                     f"{device} {i * REGION_SECTORS} {REGION_SECTORS} {i + 1} /run/stop")
+            for i in range(4)]
+
+
+def finish_io(vm: Machine, jobs: list[Command]) -> int:
+    """Stop the I/O; every process must have found all as it should be."""
+    vm.run("touch /run/stop")
+    operations = 0
+    for job in jobs:
+        result = job.wait(300).check()
+        operations += json.loads(result.out)["operations"]
+    return operations
+
+
+def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockServer,
+                                                     device: str) -> None:
+    """v3-interface row 6: reload under load, once a use after free."""
+    jobs = start_io(vm, device)
+    name = remap.NAME
+    with DyingDisk(server.disk("main"), seed=2):
+        rounds = int(vm.text(
+            f"n=0; end=$((SECONDS + {RUN_S})); set -e; while [ $SECONDS -lt $end ]; do "
+            f"dmsetup suspend {name}; dmsetup resume {name}; "
+            f"dmsetup table {name} | dmsetup load {name}; dmsetup resume {name}; "
+            f"dmsetup suspend --noflush {name}; dmsetup resume {name}; "
+            f"dmsetup status {name} >/dev/null; n=$((n + 1)); done; echo $n"))
+    operations = finish_io(vm, jobs)
+    print(f"{operations} operations, {rounds} rounds")
+    assert rounds >= 3 and operations > 100
+    after = remap.status(vm)
+    assert after.mode == "rw" and after.used > 10 and after.values["lost"] == 0
+
+
+def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> None:
+    """v3-interface row 6: a message that met I/O once locked the machine up."""
+    jobs = start_io(vm, device)
+    name = remap.NAME
+    rounds = int(vm.text(
+        f"n=0; end=$((SECONDS + {RUN_S})); set -e; while [ $SECONDS -lt $end ]; do "
+        f"dmsetup message {name} 0 remap $((RANDOM * 3)) >/dev/null; "
+        f"dmsetup message {name} 0 verify $((RANDOM * 3)) >/dev/null; "
+        f"dmsetup message {name} 0 sync >/dev/null; dmsetup message {name} 0 save >/dev/null; "
+        f"dmsetup message {name} 0 metadata_status >/dev/null; "
+        f"n=$((n + 1)); done; echo $n"))
+    operations = finish_io(vm, jobs)
+    print(f"{operations} operations, {rounds} rounds")
+    assert rounds >= 3 and operations > 100
+    after = remap.status(vm)
+    assert after.mode == "rw" and after.used >= 10 and after.values["lost"] == 0
+
+
+def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> None:
+    jobs = start_io(vm, device)
+    with DyingDisk(server.disk("main"), seed=3):
+        time.sleep(5)
+        assert "busy" in vm.run(f"dmsetup remove {remap.NAME}", check=False).err
+        main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{disk.name}"
+                       for disk in server.disks())
+        line = remap.table(vm, main, spare)
+        # --force puts an error table under the open device: all I/O ends, then it goes.
+        vm.run(f"dmsetup remove --force {remap.NAME}", check=False)
+        results = [job.wait() for job in jobs]
+    assert [result.code for result in results] == [3, 3, 3, 3], results
+    vm.run(f"dmsetup remove --retry {remap.NAME} || ! dmsetup info {remap.NAME}")
+    vm.run("rmmod dm_remap")
+    # What was acknowledged is there when the set is activated again.
+    vm.run("insmod /run/dm-remap.ko")
+    vm.run(f"dmsetup create {remap.NAME} --table '{line}'")
+    for index, result in enumerate(results):
+        vm.put(result.out.encode(), f"/run/model{index}")
+        vm.run(f"/run/guest_io.py check {device} {index * REGION_SECTORS} {REGION_SECTORS} "
+               f"{index + 1} /run/model{index}")
