@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making table entries durable, and the life of a slot.
+ *
+ * A commit of one table block:
+ *
+ *   1. an empty flush of the spare, its result checked (C10): the data of all
+ *      entries in it, whose writes completed before (C9), is durable.
+ *      A crash here leaves data in slots that no entry names: harmless.
+ *   2. the block, with a number never used before (C2), goes with FUA to the
+ *      place of replica 0 that does not hold the last committed content (C3).
+ *      A crash here leaves replica 0 newer than replica 1, or a torn place
+ *      beside a good one: load takes the highest valid copy and repairs (C5).
+ *      Either outcome is right, because nothing was acknowledged yet.
+ *   3. the same to replica 1.
+ *   4. only now the entries are published to readers and their writes
+ *      acknowledged (C1).
+ *
+ * If 2 or 3 fails, the media may hold the new content or not: the block is in
+ * doubt (C4).  Its withdrawn entries are marked in the table, so that nothing
+ * of them is read and no write to their sectors is acknowledged anywhere,
+ * until a later commit without them is complete.
+ *
+ * All of it runs under remap_set.lock: there is one writer.
+ */
+#include <linux/jiffies.h>
+
+#include "dm-remap.h"
+
+#define DOUBT_RETRY_MIN		HZ
+#define DOUBT_RETRY_MAX		(60 * HZ)
+
+static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
+{
+	struct remap_entry entry = { };
+
+	if (word & REMAP_WORD_BAD) {
+		entry.state = REMAP_ENTRY_BAD;
+	} else if (REMAP_WORD_REDIRECTED(word)) {
+		entry.state = REMAP_ENTRY_USED;
+		entry.main_chunk = word & REMAP_WORD_CHUNK;
+		entry.redirected = REMAP_WORD_REDIRECTED(word);
+		entry.lost = REMAP_WORD_LOST(word);
+		entry.generation = REMAP_WORD_GENERATION(word);
+	}
+	if (entry.state != REMAP_ENTRY_FREE) {
+		entry.when = (u32)prov;
+		entry.cause = (u8)(prov >> 32);
+		entry.status = (u8)(prov >> 40);
+		entry.errors = (u8)(prov >> 48);
+	}
+	remap_entry_encode(&entry, disk);
+}
+
+/* First slot of a table block, and how many it has. */
+static u32 block_first_slot(u32 block)
+{
+	return (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+}
+
+static u32 block_nr_slots(const struct remap_set *set, u32 block)
+{
+	return min_t(u32, REMAP_ENTRIES_PER_BLOCK,
+		     remap_geometry(set)->slots - block_first_slot(block));
+}
+
+/**
+ * remap_write_block() - send remap_meta.image to both replicas, one after the other
+ * @set: the set
+ * @block: number of the block in its place; the image is sealed and has a fresh number
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: 0 when it is durable on both (C1); else nothing is known of either.
+ */
+int remap_write_block(struct remap_set *set, u32 block)
+{
+	struct remap_meta *meta = &set->meta;
+	struct remap_block_state *state = &meta->block[block];
+	unsigned int replica, try;
+	int r;
+
+	if (test_bit(REMAP_READ_ONLY, &set->flags))
+		return -EROFS;
+	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+		sector_t sector = set->spare_start +
+			remap_block_sector(remap_geometry(set), replica,
+					   !state->good_place[replica], block);
+
+		/* The same bytes to the same place may be sent again (C2). */
+		for (try = 0; try < REMAP_WRITE_TRIES; try++) {
+			r = remap_rw(set, set->spare, sector, meta->image, REMAP_BLOCK_SECTORS,
+				     REQ_OP_WRITE | REQ_FUA);
+			if (!r)
+				break;
+		}
+		if (r) {
+			meta->replica_errors[replica]++;
+			remap_warn_limit(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
+					 set->spare->name, block, replica,
+					 (unsigned long long)sector, r);
+			return r;
+		}
+	}
+	for (replica = 0; replica < REMAP_REPLICAS; replica++)
+		state->good_place[replica] = !state->good_place[replica];
+	state->seq = remap_block_seq(meta->image);
+	/* Soft state is losable, so the mark on main must not count on it (O6). */
+	if (block <= remap_geometry(set)->table_blocks)
+		meta->committed = max(meta->committed, state->seq);
+	return 0;
+}
+
+/* Withdrawn entries of a block are on no newest copy any more: end their doubt. */
+static void clear_doubt(struct remap_set *set, u32 block)
+{
+	struct remap_table *table = &set->table;
+	struct remap_block_state *state = &set->meta.block[block];
+	u32 slot = block_first_slot(block);
+	u32 end = slot + block_nr_slots(set, block);
+
+	if (!state->in_doubt)
+		return;
+	for (; slot < end; slot++) {
+		u64 word = table->word[slot];
+
+		if (!(word & REMAP_WORD_DOUBT))
+			continue;
+		if (REMAP_WORD_REDIRECTED(word) || word & REMAP_WORD_BUSY) {
+			table->prov[slot] &= ~(0xffULL << 56);
+			remap_table_set(table, slot, word & ~REMAP_WORD_DOUBT);
+		} else {
+			/* An older place may still name it (C11). */
+			remap_table_remove(table, slot, REMAP_WORD_RETIRED);
+			table->prov[slot] = state->seq;
+		}
+	}
+	state->in_doubt = false;
+	set->meta.nr_in_doubt--;
+	remap_info(set, "%s: metadata block %u is certain again", set->spare->name, block);
+}
+
+/* Steps 2 and 3 for one table block, with those of @change that are in it. */
+static int commit_table_block(struct remap_set *set, u32 block,
+			      const struct remap_change *change, u32 nr_changes)
+{
+	struct remap_meta *meta = &set->meta;
+	struct remap_table_disk *image = meta->image;
+	u32 first = block_first_slot(block);
+	u32 nr = block_nr_slots(set, block);
+	u32 i;
+	int r;
+
+	/* Burnt from here on, whatever the writes return (C2). */
+	remap_block_init(image, REMAP_MAGIC_TABLE, meta->super.uuid, block, ++meta->generation);
+	image->nr_entries = cpu_to_le32(nr);
+	for (i = 0; i < nr; i++)
+		encode_slot(set->table.word[first + i], set->table.prov[first + i],
+			    &image->entry[i]);
+	for (i = 0; i < nr_changes; i++) {
+		if (!change[i].status && remap_table_block_of(change[i].slot) == block)
+			encode_slot(change[i].word, change[i].prov,
+				    &image->entry[remap_table_entry_of(change[i].slot)]);
+	}
+	remap_block_seal(image);
+
+	r = remap_write_block(set, block);
+	if (!r) {
+		clear_doubt(set, block);
+	} else {
+		meta->nr_failures++;
+		if (!meta->block[block].in_doubt) {
+			meta->block[block].in_doubt = true;
+			meta->nr_in_doubt++;
+		}
+	}
+	return r;
+}
+
+static void note_outcome(struct remap_set *set, int r)
+{
+	bool was_failed = test_bit(REMAP_META_FAIL, &set->flags);
+
+	if (r)
+		set_bit(REMAP_META_FAIL, &set->flags);
+	else if (!set->meta.nr_in_doubt)
+		clear_bit(REMAP_META_FAIL, &set->flags);
+	if (was_failed != test_bit(REMAP_META_FAIL, &set->flags))
+		remap_mode_changed(set);
+}
+
+/**
+ * remap_commit_block() - commit a table block as it is in RAM
+ * @set: the set
+ * @block: number of the table block in its place, from 1
+ *
+ * Entries in doubt are left out of it, so it ends their doubt (C4).
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_commit_block(struct remap_set *set, u32 block)
+{
+	int r = commit_table_block(set, block, NULL, 0);
+
+	note_outcome(set, r);
+	return r;
+}
+
+/**
+ * remap_resolve_doubt() - commit the blocks in doubt without what was withdrawn
+ * @set: the set
+ * @now: even if the back-off has not passed
+ *
+ * Context: remap_set.lock held, may sleep.
+ */
+void remap_resolve_doubt(struct remap_set *set, bool now)
+{
+	struct remap_meta *meta = &set->meta;
+	u32 block;
+
+	if (likely(!meta->nr_in_doubt) || (!now && time_before(jiffies, meta->retry_at)))
+		return;
+	for (block = 1; block <= remap_geometry(set)->table_blocks && meta->nr_in_doubt; block++) {
+		if (meta->block[block].in_doubt && remap_commit_block(set, block)) {
+			meta->retry_delay = clamp_t(unsigned long, 2 * meta->retry_delay,
+						    DOUBT_RETRY_MIN, DOUBT_RETRY_MAX);
+			meta->retry_at = jiffies + meta->retry_delay;
+			return;
+		}
+	}
+	meta->retry_delay = 0;
+}
+
+/* Publish a change, or take back what was prepared for it. */
+static void settle(struct remap_set *set, const struct remap_change *change)
+{
+	struct remap_table *table = &set->table;
+	u64 old = table->word[change->slot];
+	u64 chunk = change->word & REMAP_WORD_CHUNK;
+
+	if (change->result == REMAP_COMMITTED) {
+		table->prov[change->slot] = change->prov;
+		if (change->word & REMAP_WORD_BAD)
+			remap_table_set(table, change->slot, REMAP_WORD_BAD);
+		else if (old & REMAP_WORD_LINKED)
+			remap_table_set(table, change->slot, change->word | REMAP_WORD_LINKED);
+		else
+			remap_table_insert(table, change->slot, change->word);
+		return;
+	}
+
+	if (change->result == REMAP_IN_DOUBT) {
+		if (change->word & REMAP_WORD_BAD) {
+			remap_table_set(table, change->slot, REMAP_WORD_BAD);
+			table->prov[change->slot] = change->prov;
+			return;
+		}
+		if (old & REMAP_WORD_LINKED) {
+			table->prov[change->slot] |= (u64)change->add << 56;
+			remap_table_set(table, change->slot,
+					(old & ~REMAP_WORD_BUSY) | REMAP_WORD_DOUBT);
+		} else {
+			table->prov[change->slot] = remap_prov(0, 0, 0, 0, change->add);
+			remap_table_insert(table, change->slot,
+					   remap_word(chunk, 0, 0, 0, REMAP_WORD_DOUBT));
+		}
+		return;
+	}
+
+	/* No copy was submitted: media cannot name the slot. */
+	if (!(old & REMAP_WORD_LINKED))
+		remap_table_set(table, change->slot, 0);
+	else if (REMAP_WORD_REDIRECTED(old) || old & REMAP_WORD_DOUBT)
+		remap_table_set(table, change->slot, old & ~REMAP_WORD_BUSY);
+	else
+		remap_slot_release(set, change->slot);
+}
+
+/**
+ * remap_commit() - make entries durable, then publish them
+ * @set: the set
+ * @change: entries whose data writes have completed; those with a status are taken back
+ * @nr_changes: how many
+ *
+ * One flush for all of them, and one pair of writes per touched block.  After
+ * it, result and status of each change say what became of it; only
+ * REMAP_COMMITTED may be acknowledged.
+ *
+ * Context: remap_set.lock held, may sleep; does not allocate (P6).
+ * Return: 0, or the first error.
+ */
+int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
+{
+	int first_error;
+	u32 i, j;
+
+	first_error = remap_flush_spare(set);
+	for (i = 0; i < nr_changes; i++) {
+		change[i].result = REMAP_NOT_WRITTEN;
+		change[i].handled = change[i].status || first_error;
+		if (!change[i].status && first_error)
+			change[i].status = BLK_STS_IOERR;
+	}
+
+	for (i = 0; i < nr_changes; i++) {
+		u32 block = remap_table_block_of(change[i].slot);
+		int r;
+
+		if (change[i].handled)
+			continue;
+		r = commit_table_block(set, block, change + i, nr_changes - i);
+		for (j = i; j < nr_changes; j++) {
+			if (change[j].handled || remap_table_block_of(change[j].slot) != block)
+				continue;
+			change[j].handled = true;
+			change[j].result = r ? REMAP_IN_DOUBT : REMAP_COMMITTED;
+			if (r)
+				change[j].status = BLK_STS_IOERR;
+		}
+		if (r && !first_error)
+			first_error = r;
+	}
+	for (i = 0; i < nr_changes; i++)
+		settle(set, &change[i]);
+	note_outcome(set, first_error);
+	if (set->meta.nr_in_doubt)
+		remap_resolve_doubt(set, true);
+	return first_error;
+}
+
+/**
+ * remap_slot_release() - a slot that no copy of its block ever named is free again
+ * @set: the set
+ * @slot: reserved or linked; must not have been part of a submitted commit
+ *
+ * A linked one is made to wait as C11 says, because readers may know it.
+ * Context: remap_set.lock held.
+ */
+void remap_slot_release(struct remap_set *set, u32 slot)
+{
+	u32 block = remap_table_block_of(slot);
+
+	if (set->table.word[slot] & REMAP_WORD_LINKED) {
+		remap_table_remove(&set->table, slot, REMAP_WORD_RETIRED);
+		/* As if freed by the last commit: one more is awaited. */
+		set->table.prov[slot] = set->meta.block[block].seq;
+	} else {
+		remap_table_set(&set->table, slot, 0);
+	}
+}
+
+/* The two commits of C11 are over; the drain makes sure that nobody knows the slot. */
+static s64 reuse_retired(struct remap_set *set)
+{
+	struct remap_table *table = &set->table;
+	struct remap_meta *meta = &set->meta;
+	u32 slot;
+
+	for (slot = 0; slot < remap_geometry(set)->slots && table->nr_retired; slot++) {
+		u32 block = remap_table_block_of(slot);
+
+		if (!(table->word[slot] & REMAP_WORD_RETIRED) || meta->block[block].in_doubt)
+			continue;
+		if (table->prov[slot] >= meta->block[block].seq && remap_commit_block(set, block))
+			continue;
+		remap_drain(set);
+		table->prov[slot] = 0;
+		remap_table_set(table, slot, REMAP_WORD_RESERVED);
+		return slot;
+	}
+	return -ENOSPC;
+}
+
+/**
+ * remap_slot_alloc() - reserve a slot
+ * @set: the set
+ *
+ * Low slots first, so that relocations share table blocks.  Blocks in doubt
+ * give none (C8).  Context: remap_set.lock held, may sleep; does not allocate
+ * memory.  Return: the slot, or -ENOSPC.
+ */
+s64 remap_slot_alloc(struct remap_set *set)
+{
+	struct remap_table *table = &set->table;
+	bool skipped = false;
+	u32 slot;
+
+	for (slot = table->free_hint; slot < remap_geometry(set)->slots; slot++) {
+		if (table->word[slot])
+			continue;
+		if (set->meta.block[remap_table_block_of(slot)].in_doubt) {
+			skipped = true;
+			continue;
+		}
+		remap_table_set(table, slot, REMAP_WORD_RESERVED);
+		if (!skipped)
+			table->free_hint = slot + 1;
+		return slot;
+	}
+	return reuse_retired(set);
+}
+
+/**
+ * remap_super_commit() - commit remap_meta.super
+ * @set: the set
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_super_commit(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+
+	meta->super.seq = ++meta->generation;
+	remap_super_encode(&meta->super, meta->image);
+	return remap_write_block(set, 0);
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Internal interface of the dm-remap module.
+ *
+ * Who does what:
+ *   target.c    the device-mapper operations: constructor, map, end_io, suspend
+ *   table.c     lookup from main chunk to slot, without locks for readers
+ *   slow.c      the worker: bios that failed, found a lost sector, or had to wait
+ *   relocate.c  failed writes: confirm, probe, relocate (E1-E7)
+ *   rescue.c    the `remap` message: busy, drain, copy, commit, publish (D3, D4)
+ *   commit.c    making table entries durable (C1-C4, C9-C11)
+ *   load.c      choosing, checking and repairing at activation (C5, C6)
+ *   format.c    formatting a blank spare, the mark on main (C14, E5)
+ *   soft.c      counters on the spare, autosave
+ *   owner.c     one set, one owner (D12, O8)
+ *   message.c   the verbs; status.c: what `dmsetup status` shows
+ *   io.c        synchronous I/O with preallocated memory
+ *
+ * Locking: remap_set.lock is held by whoever changes the table or the metadata
+ * ("the one writer"): the worker, messages, soft saves, load.  Readers of the
+ * table are in RCU sections.  The queue of the worker has a spinlock of its
+ * own, taken from end_io.
+ */
+#ifndef DM_REMAP_H
+#define DM_REMAP_H
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/workqueue.h>
+
+#include "remap_format.h"
+
+#define DM_MSG_PREFIX "remap"
+
+#if BITS_PER_LONG != 64
+#error "dm-remap publishes an entry by one 64-bit store (rule D2) and needs a 64-bit kernel"
+#endif
+
+/* Pieces (runs of sectors in one chunk) that one round of the worker handles. */
+#define REMAP_ROUND_PIECES	512
+/* Seconds that a failed write may take until it is given up (E4). */
+#define REMAP_DEADLINE_SECONDS	60
+/* Fresh slots tried for one chunk before its write fails. */
+#define REMAP_SLOT_TRIES	3
+/* Attempts to write the same bytes to the same place before a commit has failed. */
+#define REMAP_WRITE_TRIES	2
+
+/*
+ * A slot's word: everything a reader must see at once (D2).
+ * bits 0-39 main chunk, 40-47 redirected, 48-55 lost, 56-57 generation, flags.
+ * A free slot is zero.
+ */
+#define REMAP_WORD_CHUNK	((1ULL << 40) - 1)
+#define REMAP_WORD_REDIRECTED(w) ((u8)((w) >> 40))
+#define REMAP_WORD_LOST(w)	((u8)((w) >> 48))
+#define REMAP_WORD_GENERATION(w) ((u8)(((w) >> 56) & 3))
+#define REMAP_WORD_LINKED	(1ULL << 58) /* in a hash chain */
+#define REMAP_WORD_BUSY		(1ULL << 59) /* being copied: writes wait (D3) */
+#define REMAP_WORD_DOUBT	(1ULL << 60) /* a commit failed: see REMAP_PROV_DOUBT (C4) */
+#define REMAP_WORD_BAD		(1ULL << 61) /* the spare chunk itself is bad */
+#define REMAP_WORD_RETIRED	(1ULL << 62) /* freed; media may still name it (C11) */
+#define REMAP_WORD_RESERVED	(1ULL << 63) /* allocated, not published yet */
+
+static inline u64 remap_word(u64 chunk, u8 redirected, u8 lost, u8 generation, u64 flags)
+{
+	return chunk | (u64)redirected << 40 | (u64)lost << 48 | (u64)generation << 56 | flags;
+}
+
+/*
+ * A slot's provenance: bits 0-31 when, 32-39 cause, 40-47 status, 48-55 errors,
+ * 56-63 the sectors in doubt.  For a retired slot: the number of the commit
+ * that freed it.
+ */
+#define REMAP_PROV_DOUBT(p)	((u8)((p) >> 56))
+
+static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
+{
+	return when | (u64)cause << 32 | (u64)status << 40 | (u64)errors << 48 |
+	       (u64)doubt << 56;
+}
+
+/**
+ * struct remap_table - lookup from main chunk to slot
+ * @nr_slots: length of @word, @next and @prov
+ * @head_bits: log2 of the length of @heads
+ * @heads: per hash of (chunk / 8): 1 + first slot of the chain, 0: empty
+ * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
+ * @word: per slot: REMAP_WORD_*
+ * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
+ * @regions: one bit per 128 KiB of main, set when a chunk in it was ever mapped
+ * @nr_regions: bits in @regions
+ * @nr_used: slots that serve sectors
+ * @nr_bad: slots whose spare chunk is bad
+ * @nr_retired: slots that wait to be used again
+ * @nr_lost: lost sectors
+ * @free_hint: no free slot lies before it
+ */
+struct remap_table {
+	u32 nr_slots;
+	u32 head_bits;
+	u32 *heads;
+	u32 *next;
+	u64 *word;
+	u64 *prov;
+	unsigned long *regions;
+	u64 nr_regions;
+	u32 nr_used;
+	u32 nr_bad;
+	u32 nr_retired;
+	u32 nr_lost;
+	u32 free_hint;
+};
+
+enum remap_place_kind {
+	REMAP_PLACE_MAIN,
+	REMAP_PLACE_SPARE,
+	REMAP_PLACE_LOST,
+	REMAP_PLACE_SLOW,	/* busy or in doubt: ask the worker */
+};
+
+/**
+ * struct remap_place - answer of a lookup
+ * @kind: who serves the first @nr_sectors sectors
+ * @slot: of the entry, unless @kind is REMAP_PLACE_MAIN
+ * @nr_sectors: how many sectors from the first one share this answer
+ */
+struct remap_place {
+	enum remap_place_kind kind;
+	u32 slot;
+	u32 nr_sectors;
+};
+
+/**
+ * struct remap_block_state - what is known of one metadata block
+ * @seq: number of its last committed content
+ * @good_place: per replica, the place that holds that content (C3)
+ * @repair: per replica, whether load must write that place before serving (C5)
+ * @source: copy (2 * replica + place) that load chose
+ * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
+ */
+struct remap_block_state {
+	u64 seq;
+	u8 good_place[REMAP_REPLICAS];
+	bool repair[REMAP_REPLICAS];
+	u8 source;
+	bool in_doubt;
+};
+
+/**
+ * struct remap_change - one entry that a commit is to make durable
+ * @slot: its slot
+ * @word: the word to publish
+ * @prov: the provenance to record
+ * @add: sectors that this change redirects or gives content to again
+ * @fresh: @slot was free before
+ * @status: error of its data write, or of the commit
+ * @result: filled in by remap_commit()
+ * @handled: for use by remap_commit()
+ */
+struct remap_change {
+	u32 slot;
+	u64 word;
+	u64 prov;
+	u8 add;
+	bool fresh;
+	blk_status_t status;
+	enum remap_commit_result {
+		REMAP_COMMITTED,	/* durable on both replicas, not yet published */
+		REMAP_NOT_WRITTEN,	/* no copy of it was ever submitted */
+		REMAP_IN_DOUBT,		/* it may or may not be on the media (C4) */
+	} result;
+	bool handled;
+};
+
+/**
+ * struct remap_meta - the metadata on the spare
+ * @super: the superblock as loaded
+ * @block: state of every block of a place: superblock, table, soft state
+ * @nr_blocks: length of @block
+ * @generation: highest sequence number ever given out (C2)
+ * @committed: highest sequence number that is complete on both replicas
+ * @image: one block, for building what is to be written
+ * @buffer: load_blocks blocks for each of the four copies
+ * @load_blocks: blocks that are read at once
+ * @nr_in_doubt: blocks in doubt
+ * @retry_at: jiffies before which doubt is not tried to be resolved
+ * @retry_delay: the back-off in jiffies
+ * @nr_failures: commits that failed since activation
+ * @nr_repaired: copies that the last load rewrote
+ * @replica_errors: failed writes to each replica
+ */
+struct remap_meta {
+	struct remap_super super;
+	struct remap_block_state *block;
+	u32 nr_blocks;
+	u64 generation;
+	u64 committed;
+	void *image;
+	void *buffer;
+	u32 load_blocks;
+	u32 nr_in_doubt;
+	unsigned long retry_at;
+	unsigned long retry_delay;
+	u64 nr_failures;
+	u64 nr_repaired;
+	u64 replica_errors[REMAP_REPLICAS];
+};
+
+/**
+ * struct remap_percpu - counted without sharing a cache line
+ * @inflight: I/O sent to a lower device, per side of the epoch; a sum over all CPUs
+ * @spare_writes: writes completed on the spare, bumped before they are reported (D9)
+ */
+struct remap_percpu {
+	long inflight[2];
+	u64 spare_writes;
+};
+
+/* remap_set.flags */
+enum remap_flag {
+	REMAP_ACTIVE,		/* between preresume and postsuspend: owns the media */
+	REMAP_FROZEN,		/* no new remaps: storm or message */
+	REMAP_META_FAIL,	/* the last commit failed */
+	REMAP_READ_ONLY,	/* nothing may be written */
+	REMAP_FAILED,		/* metadata on media contradicts what was acknowledged */
+	REMAP_LOADED,		/* this instance loaded the metadata before */
+	REMAP_SUSPENDING,	/* long messages must stop (D12) */
+};
+
+/**
+ * struct remap_counters - soft state; atomic because end_io counts too
+ *
+ * The fields are those of struct remap_soft_disk.
+ */
+struct remap_counters {
+	atomic64_t read_errors_main;
+	atomic64_t write_errors_main;
+	atomic64_t read_errors_spare;
+	atomic64_t write_errors_spare;
+	atomic64_t flush_errors;
+	atomic64_t relocations;
+	atomic64_t rejected;
+	atomic64_t lost_reads;
+	atomic64_t saves_ok;
+	atomic64_t saves_failed;
+};
+
+struct remap_piece;
+
+/**
+ * struct remap_set - one instance of the target
+ * @ti: device-mapper's side of it
+ * @main: the main device
+ * @spare: the spare device
+ * @spare_start: first sector of the region on @spare
+ * @spare_sectors: length of the region
+ * @deadline_seconds: feature argument, see REMAP_DEADLINE_SECONDS
+ * @flags: enum remap_flag
+ * @percpu: struct remap_percpu
+ * @epoch: side of inflight that new I/O is counted on
+ * @table: the lookup
+ * @flushed: spare_writes that a successful flush has covered (D9)
+ * @counters: soft state
+ * @lock: held by the one writer
+ * @meta: metadata, under @lock
+ * @queue_lock: protects @queue; taken from end_io
+ * @queue: bios for the worker, in order of arrival
+ * @work: the worker
+ * @event_work: tells device-mapper's listeners of a change of mode
+ * @wq: runs @work and nothing else
+ * @soft_wq: runs @autosave and @event_work, may wait for @lock
+ * @autosave: saves soft state now and then
+ * @soft_saved: the sum of the error counters when they were last saved
+ * @soft_saved_at: jiffies when they were last saved, or tried to be
+ * @last_save: seconds since 1970 UTC, 0: never
+ * @clones: bios of pieces
+ * @round: bios of the present round of the worker
+ * @piece: pieces of the present round
+ * @nr_pieces: how many
+ * @change: changes of the present commit
+ * @subs_pending: piece bios not completed yet, plus one for the submitter
+ * @subs_done: completed when that drops to zero
+ * @rw_bio: for synchronous I/O, with @rw_vecs; under @lock
+ * @rw_vecs: BIO_MAX_VECS vectors
+ * @chunk_buffer: one chunk, for copies; under @lock
+ * @probe_buffer: two chunks, for the probe; under @lock
+ * @nr_probe: number of the last probe
+ * @tokens: chunks that may be relocated now (E7)
+ * @tokens_at: jiffies when @tokens was last refilled
+ * @owners: in the list of active sets, see owner.c
+ */
+struct remap_set {
+	struct dm_target *ti;
+	struct dm_dev *main;
+	struct dm_dev *spare;
+	sector_t spare_start;
+	sector_t spare_sectors;
+	unsigned int deadline_seconds;
+	unsigned long flags;
+	struct remap_percpu __percpu *percpu;
+	unsigned int epoch;
+	struct remap_table table;
+	atomic64_t flushed;
+	struct remap_counters counters;
+
+	struct mutex lock; /* the one writer */
+	struct remap_meta meta;
+
+	spinlock_t queue_lock; /* protects queue */
+	struct bio_list queue;
+	struct work_struct work;
+	struct work_struct event_work;
+	struct workqueue_struct *wq;
+	struct workqueue_struct *soft_wq;
+	struct delayed_work autosave;
+	u64 soft_saved;
+	unsigned long soft_saved_at;
+	time64_t last_save;
+
+	struct bio_set clones;
+	struct bio_list round;
+	struct remap_piece *piece;
+	u32 nr_pieces;
+	struct remap_change *change;
+	atomic_t subs_pending;
+	struct completion subs_done;
+
+	struct bio rw_bio;
+	struct bio_vec *rw_vecs;
+	void *chunk_buffer;
+	void *probe_buffer;
+	u64 nr_probe;
+	u64 tokens;
+	unsigned long tokens_at;
+	struct list_head owners;
+};
+
+/**
+ * struct remap_bio - per-bio data
+ * @iter: as mapped, bi_sector counting from the start of the mapped device
+ * @error: why it came to the worker, when @failed
+ * @status: first error that the worker met
+ * @deadline: jiffies after which no new remap is made for it (E4)
+ * @nr_taken: sectors of it that the worker has already dealt with
+ * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
+ * @bi_flags: as mapped: bio_endio() is called a second time (by us)
+ * @kind: enum remap_place_kind it was sent to
+ * @epoch: side it is counted on
+ * @counted: whether it is counted at all
+ * @ended: the worker (or map) completed it: end_io has nothing to do
+ * @failed: it came to the worker because its lower I/O failed
+ * @flush_sum: for the spare's flush: spare_writes when it was sent (D9)
+ */
+struct remap_bio {
+	struct bvec_iter iter;
+	blk_status_t error;
+	blk_status_t status;
+	unsigned long deadline;
+	u32 nr_taken;
+	u32 slot;
+	unsigned short bi_flags;
+	u8 kind;
+	u8 epoch;
+	bool counted;
+	bool ended;
+	bool failed;
+	u64 flush_sum;
+};
+
+static inline struct remap_bio *remap_bio(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct remap_bio));
+}
+
+static inline const char *remap_name(const struct remap_set *set)
+{
+	return dm_table_device_name(set->ti->table);
+}
+
+static inline const struct remap_geometry *remap_geometry(const struct remap_set *set)
+{
+	return &set->meta.super.geometry;
+}
+
+/* First sector of a slot on the spare device. */
+static inline sector_t remap_slot_start(const struct remap_set *set, u32 slot)
+{
+	return set->spare_start + remap_slot_sector(remap_geometry(set), slot);
+}
+
+#define remap_err(set, fmt, ...) DMERR("%s: " fmt, remap_name(set), ##__VA_ARGS__)
+#define remap_warn(set, fmt, ...) DMWARN("%s: " fmt, remap_name(set), ##__VA_ARGS__)
+#define remap_warn_limit(set, fmt, ...) DMWARN_LIMIT("%s: " fmt, remap_name(set), ##__VA_ARGS__)
+#define remap_info(set, fmt, ...) DMINFO("%s: " fmt, remap_name(set), ##__VA_ARGS__)
+
+/* table.c */
+int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors);
+void remap_table_exit(struct remap_table *table);
+void remap_table_clear(struct remap_table *table);
+void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
+			u64 slow_flags, struct remap_place *place);
+s64 remap_table_find(const struct remap_table *table, u64 chunk);
+void remap_table_set(struct remap_table *table, u32 slot, u64 word);
+void remap_table_insert(struct remap_table *table, u32 slot, u64 word);
+void remap_table_remove(struct remap_table *table, u32 slot, u64 word);
+
+/* io.c */
+int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+	     u32 nr_sectors, blk_opf_t opf);
+int remap_flush_spare(struct remap_set *set);
+u64 remap_spare_writes(const struct remap_set *set);
+void remap_note_flushed(struct remap_set *set, u64 sum);
+void remap_drain(struct remap_set *set);
+void remap_drain_all(struct remap_set *set);
+
+/* commit.c */
+int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes);
+int remap_commit_block(struct remap_set *set, u32 block);
+int remap_write_block(struct remap_set *set, u32 block);
+void remap_resolve_doubt(struct remap_set *set, bool now);
+s64 remap_slot_alloc(struct remap_set *set);
+void remap_slot_release(struct remap_set *set, u32 slot);
+int remap_super_commit(struct remap_set *set);
+
+/* load.c */
+int remap_probe_spare(struct remap_set *set, char **error);
+int remap_load(struct remap_set *set);
+int remap_check_media(struct remap_set *set, u32 *nr_repaired);
+
+/* format.c */
+int remap_check_blank(struct remap_set *set);
+int remap_format(struct remap_set *set);
+int remap_check_mark(struct remap_set *set);
+int remap_write_mark(struct remap_set *set);
+bool remap_main_alive(struct remap_set *set);
+
+/* slow.c */
+size_t remap_sub_front_pad(void);
+void remap_queue(struct remap_set *set, struct bio *bio);
+void remap_worker(struct work_struct *work);
+void remap_subs_begin(struct remap_set *set);
+void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct dm_dev *dev,
+		      sector_t sector, blk_opf_t add);
+void remap_subs_wait(struct remap_set *set);
+
+enum remap_piece_class {
+	REMAP_PIECE_DONE,	/* nothing left to do, see status */
+	REMAP_PIECE_SERVE,	/* send it to @dev, @sector */
+	REMAP_PIECE_MAIN_WRITE,	/* a write to main, relocated when it fails */
+	REMAP_PIECE_CONFIRM,	/* its write to main failed */
+	REMAP_PIECE_RELOCATE,	/* confirmed, or the sectors are lost ones */
+};
+
+/**
+ * struct remap_piece - a run of sectors of one bio in one chunk, served alike
+ * @bio: the bio it is part of
+ * @class: what to do with it
+ * @offset: sectors from the start of the bio
+ * @nr_sectors: 1 to 8
+ * @sector: first sector on the mapped device
+ * @dev: for REMAP_PIECE_SERVE: the device, else NULL
+ * @dev_sector: for REMAP_PIECE_SERVE: the sector on @dev
+ * @status: the outcome
+ * @change: index into remap_set.change while being relocated
+ */
+struct remap_piece {
+	struct bio *bio;
+	enum remap_piece_class class;
+	u32 offset;
+	u32 nr_sectors;
+	u64 sector;
+	struct dm_dev *dev;
+	sector_t dev_sector;
+	blk_status_t status;
+	u32 change;
+};
+
+/* relocate.c */
+bool remap_status_confirmable(blk_status_t status);
+void remap_confirm(struct remap_set *set);
+void remap_relocate(struct remap_set *set);
+
+/* rescue.c */
+int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause);
+
+/* soft.c */
+int remap_soft_load(struct remap_set *set);
+int remap_soft_save(struct remap_set *set);
+void remap_soft_start(struct remap_set *set);
+void remap_autosave(struct work_struct *work);
+
+/* owner.c */
+int remap_own(struct remap_set *set);
+void remap_disown(struct remap_set *set);
+bool remap_owned_by_other(const struct remap_set *set);
+
+/* status.c */
+const char *remap_mode(const struct remap_set *set);
+void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
+		  char *result, unsigned int maxlen);
+void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen);
+void remap_mode_changed(struct remap_set *set);
+
+/* message.c */
+int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+		  unsigned int maxlen);
+
+#endif /* DM_REMAP_H */

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Synchronous I/O for the one writer, with memory allocated in the
+ * constructor (P6, D13), and the counts that flushes and copies rely on.
+ */
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+
+#include "dm-remap.h"
+
+static struct page *buffer_page(void *buffer)
+{
+	return is_vmalloc_addr(buffer) ? vmalloc_to_page(buffer) : virt_to_page(buffer);
+}
+
+/**
+ * remap_rw() - read or write sectors, and wait
+ * @set: the set
+ * @dev: its main or spare device
+ * @sector: first sector on @dev
+ * @buffer: page-aligned, from kmalloc or vmalloc
+ * @nr_sectors: length; larger requests than BIO_MAX_VECS pages go out one after the other
+ * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
+ *
+ * Context: remap_set.lock held (one request at a time), may sleep.
+ * Return: 0, or the negative errno of the first error: nothing is known then
+ * about what a write left on the media.
+ */
+int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+	     u32 nr_sectors, blk_opf_t opf)
+{
+	struct bio *bio = &set->rw_bio;
+
+	while (nr_sectors) {
+		u32 nr = 0;
+		int r;
+
+		bio_init(bio, dev->bdev, set->rw_vecs, BIO_MAX_VECS, opf | REQ_SYNC);
+		bio->bi_iter.bi_sector = sector;
+		while (nr < nr_sectors && bio->bi_vcnt < BIO_MAX_VECS) {
+			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT, PAGE_SIZE);
+
+			/* Cannot fail: the loop stops when the vectors are used up. */
+			__bio_add_page(bio, buffer_page(buffer), bytes, 0);
+			nr += bytes >> SECTOR_SHIFT;
+			buffer += bytes;
+		}
+		r = submit_bio_wait(bio);
+		bio_uninit(bio);
+		if (op_is_write(opf) && !r && dev == set->spare)
+			this_cpu_inc(set->percpu->spare_writes);
+		if (r)
+			return r;
+		sector += nr;
+		nr_sectors -= nr;
+	}
+	return 0;
+}
+
+/**
+ * remap_spare_writes() - writes that completed on the spare so far
+ * @set: the set
+ *
+ * A write is counted before it is reported, so every write whose completion
+ * the caller can know of is in the sum (D9).  Context: any.
+ */
+u64 remap_spare_writes(const struct remap_set *set)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->spare_writes);
+	return sum;
+}
+
+/**
+ * remap_note_flushed() - a flush of the spare succeeded
+ * @set: the set
+ * @sum: remap_spare_writes() from before it was sent
+ *
+ * Context: any.  Two flushes may end in either order: the larger sum stays.
+ */
+void remap_note_flushed(struct remap_set *set, u64 sum)
+{
+	s64 old = atomic64_read(&set->flushed);
+
+	while (old < (s64)sum && !atomic64_try_cmpxchg(&set->flushed, &old, sum))
+		;
+}
+
+/**
+ * remap_flush_spare() - an empty flush whose result is checked (C10)
+ * @set: the set
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_flush_spare(struct remap_set *set)
+{
+	struct bio *bio = &set->rw_bio;
+	u64 sum = remap_spare_writes(set);
+	int r;
+
+	bio_init(bio, set->spare->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	r = submit_bio_wait(bio);
+	bio_uninit(bio);
+	if (!r)
+		remap_note_flushed(set, sum);
+	else
+		atomic64_inc(&set->counters.flush_errors);
+	return r;
+}
+
+static void wait_side(struct remap_set *set, unsigned int side)
+{
+	for (;;) {
+		long sum = 0;
+		int cpu;
+
+		/* This side only goes down: a sum of zero is final. */
+		for_each_possible_cpu(cpu)
+			sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->inflight[side]);
+		if (!sum)
+			return;
+		usleep_range(200, 1000);
+	}
+}
+
+/**
+ * remap_drain() - wait until all I/O that did not see a change of the table ended
+ * @set: the set
+ *
+ * Call it after the change (a busy mark, D3).  Counted are writes and whatever
+ * was sent to the spare, until the *lower* I/O ends (D4), so nothing that is
+ * waited for can wait for the caller.
+ *
+ * Context: remap_set.lock held, which makes it one drain at a time; may sleep.
+ * Not from the queue that completes bios, not from end_io.
+ */
+void remap_drain(struct remap_set *set)
+{
+	unsigned int side = set->epoch;
+
+	/* Whoever did not see the mark is counted after this, on either side. */
+	synchronize_rcu();
+	WRITE_ONCE(set->epoch, !side);
+	/* From here on nobody counts on the old side. */
+	synchronize_rcu();
+	wait_side(set, side);
+}
+
+/**
+ * remap_drain_all() - wait until nothing that is counted is in flight
+ * @set: the set; nothing new may be mapped
+ *
+ * Context: suspended or being removed, may sleep.
+ */
+void remap_drain_all(struct remap_set *set)
+{
+	wait_side(set, 0);
+	wait_side(set, 1);
+}

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading at activation: choose the newest valid copy of every block, check
+ * that everything belongs together, repair what is behind, and only then let
+ * the first I/O through (C5, C6, P4, P7).
+ *
+ * Until the repairs nothing is written.  A repair writes the chosen bytes under
+ * their own number over an invalid or older place of the other replica, so a
+ * crash during it leaves all that was there before.
+ */
+#include "dm-remap.h"
+
+#define LOAD_JUMP	256
+
+static void *copy_buffer(const struct remap_set *set, unsigned int copy, u32 i)
+{
+	return set->meta.buffer +
+	       ((size_t)copy * set->meta.load_blocks + i) * REMAP_BLOCK_BYTES;
+}
+
+static sector_t copy_sector(const struct remap_set *set, unsigned int copy, u32 block)
+{
+	return set->spare_start + remap_block_sector(remap_geometry(set), copy / REMAP_PLACES,
+						     copy % REMAP_PLACES, block);
+}
+
+/* Read one copy of blocks; those that cannot be read are set in @unreadable. */
+static void read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
+		      unsigned long *unreadable)
+{
+	u32 i;
+
+	bitmap_zero(unreadable, BIO_MAX_VECS);
+	if (!remap_rw(set, set->spare, copy_sector(set, copy, block), copy_buffer(set, copy, 0),
+		      nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
+		return;
+	for (i = 0; i < nr; i++) {
+		if (remap_rw(set, set->spare, copy_sector(set, copy, block + i),
+			     copy_buffer(set, copy, i), REMAP_BLOCK_SECTORS, REQ_OP_READ))
+			__set_bit(i, unreadable);
+	}
+}
+
+static enum remap_verdict check_copy(const struct remap_set *set, u32 block, const void *data)
+{
+	const struct remap_super *super = &set->meta.super;
+
+	if (block <= super->geometry.table_blocks)
+		return remap_table_check(data, &super->geometry, super->uuid, block,
+					 super->main_sectors);
+	return remap_block_check(data, REMAP_MAGIC_SOFT, super->uuid, block);
+}
+
+static void note_choice(struct remap_block_state *state, const struct remap_choice *choice)
+{
+	unsigned int replica;
+
+	state->seq = choice->seq;
+	state->source = choice->best;
+	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+		state->good_place[replica] = choice->good_place[replica];
+		state->repair[replica] = choice->repair[replica];
+	}
+}
+
+/* Choose among the four copies of a block in the buffer; table and soft blocks. */
+static int choose(struct remap_set *set, u32 block, u32 i,
+		  unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)],
+		  struct remap_choice *choice)
+{
+	const void *copy[REMAP_COPIES];
+	enum remap_verdict verdict[REMAP_COPIES];
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		copy[c] = copy_buffer(set, c, i);
+		verdict[c] = test_bit(i, unreadable[c]) ? REMAP_UNREADABLE :
+							  check_copy(set, block, copy[c]);
+	}
+	remap_choose(copy, verdict, choice);
+	if (choice->conflict) {
+		remap_err(set, "%s: metadata block %u: two valid copies with number %llu differ: activation refused. 'dmremap dump' shows both",
+			  set->spare->name, block, choice->seq);
+		return -EUCLEAN;
+	}
+	if (choice->best < 0) {
+		remap_err(set, "%s: metadata block %u: no valid copy (replica 0: %s, %s; replica 1: %s, %s)",
+			  set->spare->name, block, remap_verdict_name(verdict[0]),
+			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
+			  remap_verdict_name(verdict[3]));
+		return -EIO;
+	}
+	return 0;
+}
+
+/* Two slots of one chunk: a move was cut short; the successor counts (C13). */
+static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
+{
+	struct remap_table *table = &set->table;
+	u64 chunk = table->word[newer] & REMAP_WORD_CHUNK;
+	int order = remap_generation_compare(REMAP_WORD_GENERATION(table->word[newer]),
+					     REMAP_WORD_GENERATION(table->word[older]));
+
+	if (!order) {
+		remap_err(set, "%s: slots %u and %u both claim sector %llu: activation refused",
+			  set->spare->name, older, newer, chunk * REMAP_CHUNK_SECTORS);
+		return -EUCLEAN;
+	}
+	if (order < 0)
+		swap(older, newer);
+	if (table->word[older] & REMAP_WORD_LINKED)
+		remap_table_remove(table, older, REMAP_WORD_RETIRED);
+	else
+		remap_table_set(table, older, REMAP_WORD_RETIRED);
+	table->prov[older] = set->meta.block[remap_table_block_of(older)].seq;
+	if (!(table->word[newer] & REMAP_WORD_LINKED))
+		remap_table_insert(table, newer, table->word[newer]);
+	return 0;
+}
+
+static int take_entries(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+{
+	struct remap_table *table = &set->table;
+	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	u32 i;
+	int r;
+
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+		struct remap_entry entry;
+		u32 slot = first + i;
+		s64 twin;
+
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state == REMAP_ENTRY_FREE)
+			continue;
+		table->prov[slot] = remap_prov(entry.when, entry.cause, entry.status,
+					       entry.errors, 0);
+		if (entry.state == REMAP_ENTRY_BAD) {
+			remap_table_set(table, slot, REMAP_WORD_BAD);
+			continue;
+		}
+		twin = remap_table_find(table, entry.main_chunk);
+		remap_table_set(table, slot, remap_word(entry.main_chunk, entry.redirected,
+							entry.lost, entry.generation, 0));
+		if (twin < 0) {
+			remap_table_insert(table, slot, table->word[slot]);
+			continue;
+		}
+		r = resolve_twice(set, twin, slot);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Read the four superblocks of the present geometry; best of them to *super. */
+static int read_super(struct remap_set *set, struct remap_super *super,
+		      struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
+{
+	const void *copy[REMAP_COPIES];
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		void *data = copy_buffer(set, c, 0);
+
+		copy[c] = data;
+		if (remap_rw(set, set->spare, copy_sector(set, c, 0), data, REMAP_BLOCK_SECTORS,
+			     REQ_OP_READ))
+			verdict[c] = REMAP_UNREADABLE;
+		else
+			verdict[c] = remap_super_decode(data, super);
+	}
+	remap_choose(copy, verdict, choice);
+	if (choice->conflict || choice->best < 0)
+		return choice->conflict ? -EUCLEAN : -ENOENT;
+	remap_super_decode(copy[choice->best], super);
+	return 0;
+}
+
+/* What there is instead of a superblock. */
+static int explain_no_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
+			    char **error)
+{
+	unsigned int c, nr_unreadable = 0;
+	const char *name;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		nr_unreadable += verdict[c] == REMAP_UNREADABLE;
+		if (verdict[c] == REMAP_BAD_VERSION) {
+			remap_err(set, "%s: the set was made by a newer dm-remap: a newer module is needed",
+				  set->spare->name);
+			*error = "Spare was formatted by a newer dm-remap";
+			return -EOPNOTSUPP;
+		}
+		if (verdict[c] == REMAP_BAD_CRC || verdict[c] == REMAP_BAD_FIELD) {
+			remap_err(set, "%s: all superblocks are damaged: activation refused. 'dmremap check' can say more",
+				  set->spare->name);
+			*error = "All superblocks on the spare are damaged";
+			return -EUCLEAN;
+		}
+	}
+	if (nr_unreadable) {
+		remap_err(set, "%s: %u of 4 superblocks cannot be read and the others are not valid",
+			  set->spare->name, nr_unreadable);
+		*error = "Superblocks on the spare cannot be read";
+		return -EIO;
+	}
+	/* As much of the start of the region as fits in the buffer. */
+	if (!remap_rw(set, set->spare, set->spare_start, set->meta.buffer,
+		      min_t(u64, set->spare_sectors, REMAP_FOREIGN_BYTES >> SECTOR_SHIFT),
+		      REQ_OP_READ)) {
+		name = remap_foreign_name(set->meta.buffer,
+					  min_t(u64, set->spare_sectors << SECTOR_SHIFT,
+						REMAP_FOREIGN_BYTES));
+		if (name) {
+			remap_err(set, "%s: the spare region holds %s: left as it is",
+				  set->spare->name, name);
+			*error = "Spare region holds foreign content";
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
+/* Whether a superblock goes with the table line. */
+static int check_super(struct remap_set *set, const struct remap_super *super, char **error)
+{
+	if (super->main_sectors != set->ti->len) {
+		remap_err(set, "%s belongs to a main device of %llu sectors, not %llu",
+			  set->spare->name, super->main_sectors, (u64)set->ti->len);
+		*error = "Spare belongs to a main device of another length";
+		return -EINVAL;
+	}
+	if (super->geometry.region_sectors != set->spare_sectors) {
+		remap_err(set, "%s: the set's region has %llu sectors, not %llu", set->spare->name,
+			  super->geometry.region_sectors, (u64)set->spare_sectors);
+		*error = "SPARE_LEN is not that of the set";
+		return -EINVAL;
+	}
+	if (super->geometry.slots > set->table.nr_slots ||
+	    1 + super->geometry.table_blocks + super->geometry.soft_blocks > set->meta.nr_blocks) {
+		*error = "Spare has more slots than its region";
+		return -EUCLEAN;
+	}
+	if (super->ro_compat & ~REMAP_KNOWN_RO_COMPAT)
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	return 0;
+}
+
+/**
+ * remap_probe_spare() - a first look at the spare, for the constructor
+ * @set: the set; another instance may own the media and write now
+ * @error: set to a sentence when refused
+ *
+ * Writes nothing and keeps nothing: remap_load() looks again.  It is here so
+ * that a wrong table line is refused before the old table is suspended.
+ *
+ * Context: may sleep, takes remap_set.lock.  Return: 0 or a negative errno.
+ */
+int remap_probe_spare(struct remap_set *set, char **error)
+{
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_super super = { };
+	struct remap_choice choice;
+	int r;
+
+	mutex_lock(&set->lock);
+	r = read_super(set, &super, &choice, verdict);
+	if (!r)
+		r = check_super(set, &super, error);
+	else if (r == -ENOENT)
+		r = explain_no_super(set, verdict, error);
+	else
+		*error = "Two superblocks with the same number differ";
+	mutex_unlock(&set->lock);
+	return r;
+}
+
+static int load_super(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+	struct remap_super super = { };
+	char *error = "";
+	int r;
+
+	r = read_super(set, &super, &choice, verdict);
+	if (r == -ENOENT) {
+		if (test_bit(REMAP_LOADED, &set->flags)) {
+			remap_err(set, "%s: the superblocks are gone", set->spare->name);
+			return -EIO;
+		}
+		r = explain_no_super(set, verdict, &error);
+		if (!r)
+			r = remap_check_blank(set);
+		if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
+			remap_err(set, "%s: blank, and not formatted because the table is read-only",
+				  set->spare->name);
+			r = -EROFS;
+		}
+		if (!r)
+			r = remap_format(set);
+		if (!r)
+			r = read_super(set, &super, &choice, verdict);
+	}
+	if (!r)
+		r = check_super(set, &super, &error);
+	/* A layout other than the one that SPARE_LEN gives: look where it says. */
+	if (!r && memcmp(&super.geometry, &meta->super.geometry, sizeof(super.geometry))) {
+		meta->super.geometry = super.geometry;
+		r = read_super(set, &super, &choice, verdict);
+	}
+	if (r) {
+		remap_err(set, "%s: no usable superblock: %d %s", set->spare->name, r, error);
+		return r;
+	}
+	if (test_bit(REMAP_LOADED, &set->flags) &&
+	    memcmp(super.uuid, meta->super.uuid, sizeof(super.uuid))) {
+		remap_err(set, "%s: another set than before lies here", set->spare->name);
+		return -ESTALE;
+	}
+	meta->super = super;
+	note_choice(&meta->block[0], &choice);
+	meta->generation = super.seq;
+	return 0;
+}
+
+static int load_tables(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	u32 end = 1 + remap_geometry(set)->table_blocks;
+	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
+	struct remap_choice choice;
+	unsigned int c;
+	u32 block, nr, i;
+	int r;
+
+	remap_table_clear(&set->table);
+	for (block = 1; block < end; block += nr) {
+		nr = min(end - block, meta->load_blocks);
+		for (c = 0; c < REMAP_COPIES; c++)
+			read_copy(set, c, block, nr, unreadable[c]);
+		for (i = 0; i < nr; i++) {
+			r = choose(set, block + i, i, unreadable, &choice);
+			if (r)
+				return r;
+			note_choice(&meta->block[block + i], &choice);
+			meta->block[block + i].in_doubt = false;
+			meta->generation = max(meta->generation, choice.seq);
+			r = take_entries(set, block + i, copy_buffer(set, choice.best, i));
+			if (r)
+				return r;
+		}
+		cond_resched();
+	}
+	meta->nr_in_doubt = 0;
+	return 0;
+}
+
+/* Write the chosen content wherever it is missing; durable when it returns 0. */
+static int repair(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	u32 end = 1 + remap_geometry(set)->table_blocks;
+	unsigned int replica;
+	u32 block;
+	int r;
+
+	meta->nr_repaired = 0;
+	for (block = 0; block < end; block++) {
+		struct remap_block_state *state = &meta->block[block];
+
+		for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+			if (!state->repair[replica])
+				continue;
+			if (test_bit(REMAP_READ_ONLY, &set->flags))
+				return -EROFS;
+			r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
+				     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
+			if (!r)
+				r = remap_rw(set, set->spare,
+					     copy_sector(set, replica * REMAP_PLACES +
+							 state->good_place[replica], block),
+					     meta->image, REMAP_BLOCK_SECTORS,
+					     REQ_OP_WRITE | REQ_FUA);
+			if (r) {
+				remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
+					  set->spare->name, block, replica, r);
+				return r;
+			}
+			state->repair[replica] = false;
+			meta->nr_repaired++;
+		}
+	}
+	if (meta->nr_repaired)
+		remap_warn(set, "%s: %llu metadata blocks were repaired", set->spare->name,
+			   meta->nr_repaired);
+	return 0;
+}
+
+/**
+ * remap_load() - load, check and repair the metadata; format a blank spare
+ * @set: the set; it owns the media, and no I/O is mapped
+ *
+ * What cannot be repaired is served read-only (C5).  An instance that loads
+ * again (resume without a new table) never goes back behind what it committed
+ * itself (D10).
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: 0 or a negative errno, with a line in the log; then nothing is served.
+ */
+int remap_load(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	u64 committed = meta->committed;
+	u64 loaded;
+	int r;
+
+	r = load_super(set);
+	if (r)
+		return r;
+	r = load_tables(set);
+	if (r)
+		return r;
+	loaded = meta->generation;
+	r = remap_soft_load(set);
+	if (r)
+		return r;
+	if (test_bit(REMAP_LOADED, &set->flags) && meta->generation < committed) {
+		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
+			  set->spare->name, committed, meta->generation);
+		set_bit(REMAP_FAILED, &set->flags);
+		return -ESTALE;
+	}
+	r = remap_check_mark(set);
+	if (r)
+		return r;
+
+	r = repair(set);
+	if (r) {
+		if (!test_bit(REMAP_READ_ONLY, &set->flags))
+			remap_err(set, "%s: served read-only, and possibly stale: one replica cannot be repaired",
+				  set->spare->name);
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	}
+	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
+		/* All that was loaded is complete on both replicas now. */
+		meta->committed = loaded;
+		/* A copy that cannot be read now may hold a number that was burnt (C2). */
+		meta->generation += LOAD_JUMP;
+		if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
+			r = remap_write_mark(set);
+			if (r)
+				return r;
+		}
+	}
+	set_bit(REMAP_LOADED, &set->flags);
+	return 0;
+}
+
+/**
+ * remap_check_media() - compare the media with what is in RAM, repair the media
+ * @set: the set, active
+ * @nr_repaired: set to the number of blocks that were written again
+ *
+ * For the message `restore`.  RAM holds all that was acknowledged, and never
+ * goes back (D10): a block that is not on the media as it should be is
+ * committed again, which ends doubt as well.
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
+ */
+int remap_check_media(struct remap_set *set, u32 *nr_repaired)
+{
+	struct remap_meta *meta = &set->meta;
+	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
+	const void *copy[REMAP_COPIES];
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+	struct remap_super super;
+	unsigned int c;
+	u32 block;
+	int r;
+
+	*nr_repaired = 0;
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
+		struct remap_block_state *state = &meta->block[block];
+
+		if (test_bit(REMAP_SUSPENDING, &set->flags))
+			return -EBUSY;
+		for (c = 0; c < REMAP_COPIES; c++) {
+			read_copy(set, c, block, 1, unreadable[c]);
+			copy[c] = copy_buffer(set, c, 0);
+			if (test_bit(0, unreadable[c]))
+				verdict[c] = REMAP_UNREADABLE;
+			else if (block)
+				verdict[c] = check_copy(set, block, copy[c]);
+			else
+				verdict[c] = remap_super_decode(copy[c], &super);
+		}
+		remap_choose(copy, verdict, &choice);
+		if (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt) {
+			remap_err(set, "%s: metadata block %u on the media is newer than here: somebody else wrote it",
+				  set->spare->name, block);
+			set_bit(REMAP_FAILED, &set->flags);
+			remap_mode_changed(set);
+			return -ESTALE;
+		}
+		if (!state->in_doubt && !choice.conflict && choice.best >= 0 &&
+		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
+			continue;
+		r = block ? remap_commit_block(set, block) : remap_super_commit(set);
+		if (r)
+			return r;
+		++*nr_repaired;
+	}
+	return 0;
+}

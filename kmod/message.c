@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The verbs of `dmsetup message`.  Each parses all of its arguments before it
+ * writes a reply, because device-mapper's reply buffer is the argument buffer.
+ * Replies stay under 4 KiB (O20).  A failing verb says why in the log: dm gives
+ * no reply to a failed message.
+ */
+#include "dm-remap.h"
+
+/* Larger ranges go in several messages, so that a suspend need not wait long. */
+#define RANGE_MAX_SECTORS	(1ULL << 21)
+
+/**
+ * struct verb - one message
+ * @name: first word
+ * @arguments: of the verb, for `help` and for counting
+ * @min_args: arguments it needs
+ * @max_args: arguments it takes
+ * @active: whether the set must own its media
+ * @run: does it; arguments without the verb; returns 1 with a reply, or a negative errno
+ */
+struct verb {
+	const char *name;
+	const char *arguments;
+	unsigned int min_args;
+	unsigned int max_args;
+	bool active;
+	int (*run)(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		   unsigned int maxlen);
+};
+
+static int parse_range(struct remap_set *set, unsigned int argc, char **argv, u64 *sector,
+		       u64 *nr_sectors)
+{
+	u64 end = set->ti->len;
+
+	*nr_sectors = 1;
+	if (kstrtoull(argv[0], 10, sector) ||
+	    (argc > 1 && kstrtoull(argv[1], 10, nr_sectors)) || !*nr_sectors) {
+		remap_err(set, "a sector, and a count of at least 1, must be decimal numbers");
+		return -EINVAL;
+	}
+	if (*sector >= end || *nr_sectors > end - *sector) {
+		remap_err(set, "sectors %llu+%llu do not lie in the device, which has %llu",
+			  *sector, *nr_sectors, end);
+		return -ERANGE;
+	}
+	if (*nr_sectors > RANGE_MAX_SECTORS) {
+		remap_err(set, "at most %llu sectors go in one message", RANGE_MAX_SECTORS);
+		return -E2BIG;
+	}
+	return 0;
+}
+
+static int run_ping(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT("pong");
+	return 1;
+}
+
+static int run_remap(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		     unsigned int maxlen)
+{
+	unsigned int sz = 0, nr_lost;
+	u64 sector, nr_sectors;
+	int r;
+
+	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	if (r)
+		return r;
+	nr_lost = READ_ONCE(set->table.nr_lost);
+	r = remap_rescue(set, sector, nr_sectors, REMAP_CAUSE_MANUAL);
+	if (r) {
+		remap_err(set, "remap of sectors %llu+%llu failed: %d", sector, nr_sectors, r);
+		return r;
+	}
+	DMEMIT("remapped %llu+%llu lost_sectors=%u", sector, nr_sectors,
+	       READ_ONCE(set->table.nr_lost));
+	if (READ_ONCE(set->table.nr_lost) > nr_lost)
+		DMEMIT(" (some could not be read: they read as errors until written)");
+	return 1;
+}
+
+static int run_verify(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		      unsigned int maxlen)
+{
+	unsigned int sz = 0, bit;
+	u64 sector, nr_sectors;
+	bool redirected, lost, in_doubt;
+	s64 slot;
+	int r;
+
+	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	if (r)
+		return r;
+	mutex_lock(&set->lock);
+	bit = sector & (REMAP_CHUNK_SECTORS - 1);
+	slot = remap_table_find(&set->table, sector / REMAP_CHUNK_SECTORS);
+	redirected = slot >= 0 && REMAP_WORD_REDIRECTED(set->table.word[slot]) & BIT(bit);
+	lost = redirected && REMAP_WORD_LOST(set->table.word[slot]) & BIT(bit);
+	in_doubt = slot >= 0 && set->table.word[slot] & REMAP_WORD_DOUBT &&
+		   REMAP_PROV_DOUBT(set->table.prov[slot]) & BIT(bit);
+	if (in_doubt)
+		DMEMIT("%llu in doubt: its last commit failed", sector);
+	else if (lost)
+		DMEMIT("%llu lost slot=%lld", sector, slot);
+	else if (redirected)
+		DMEMIT("%llu remapped slot=%lld spare_sector=%llu", sector, slot,
+		       (u64)remap_slot_start(set, slot) + bit);
+	else
+		DMEMIT("%llu not remapped", sector);
+	mutex_unlock(&set->lock);
+	return 1;
+}
+
+static int run_save(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	int r;
+
+	mutex_lock(&set->lock);
+	remap_resolve_doubt(set, true);
+	r = set->meta.nr_in_doubt ? -EIO : remap_soft_save(set);
+	if (!r)
+		DMEMIT("saved generation=%llu", set->meta.generation);
+	mutex_unlock(&set->lock);
+	if (r) {
+		remap_err(set, "save failed: %d", r);
+		return r;
+	}
+	return 1;
+}
+
+static int run_sync(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
+{
+	unsigned int sz = 0, place;
+	u32 block, nr_blocks = 1 + remap_geometry(set)->table_blocks;
+	int r = 0;
+
+	/*
+	 * Two commits of each block rewrite both places of both replicas, and
+	 * at no moment is the only good copy of anything written over.
+	 */
+	for (block = 0; block < nr_blocks && !r; block++) {
+		mutex_lock(&set->lock);
+		for (place = 0; place < REMAP_PLACES && !r; place++) {
+			if (!test_bit(REMAP_ACTIVE, &set->flags) ||
+			    test_bit(REMAP_SUSPENDING, &set->flags))
+				r = -EBUSY;
+			else
+				r = block ? remap_commit_block(set, block) :
+					    remap_super_commit(set);
+		}
+		mutex_unlock(&set->lock);
+	}
+	if (r) {
+		remap_err(set, "sync failed at metadata block %u: %d", block - 1, r);
+		return r;
+	}
+	DMEMIT("synced blocks=%u copies=%u", nr_blocks, nr_blocks * REMAP_COPIES);
+	return 1;
+}
+
+static int run_restore(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		       unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	u32 nr_repaired;
+	int r;
+
+	mutex_lock(&set->lock);
+	if (test_bit(REMAP_READ_ONLY, &set->flags))
+		r = -EROFS;
+	else
+		r = remap_check_media(set, &nr_repaired);
+	if (!r) {
+		clear_bit(REMAP_META_FAIL, &set->flags);
+		clear_bit(REMAP_FAILED, &set->flags);
+		remap_mode_changed(set);
+		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);
+	}
+	mutex_unlock(&set->lock);
+	if (r) {
+		remap_err(set, "restore failed: %d%s", r, r == -EROFS ?
+			  ": suspend and resume to try a read-only set again" : "");
+		return r;
+	}
+	return 1;
+}
+
+static int run_metadata_status(struct remap_set *set, unsigned int argc, char **argv,
+			       char *result, unsigned int maxlen)
+{
+	mutex_lock(&set->lock);
+	remap_metadata_status(set, result, maxlen);
+	mutex_unlock(&set->lock);
+	return 1;
+}
+
+static int run_freeze(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		      unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	set_bit(REMAP_FROZEN, &set->flags);
+	remap_mode_changed(set);
+	DMEMIT("frozen: bad sectors are not remapped");
+	return 1;
+}
+
+static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	mutex_lock(&set->lock);
+	clear_bit(REMAP_FROZEN, &set->flags);
+	set->tokens = U64_MAX;	/* as many as the bucket holds */
+	mutex_unlock(&set->lock);
+	remap_mode_changed(set);
+	DMEMIT("thawed");
+	return 1;
+}
+
+static int run_help(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen);
+
+static const struct verb verbs[] = {
+	{ "ping",		"",		0, 0, false, run_ping },
+	{ "help",		"",		0, 0, false, run_help },
+	{ "remap",		"S [COUNT]",	1, 2, true, run_remap },
+	{ "verify",		"S",		1, 1, true, run_verify },
+	{ "save",		"",		0, 0, true, run_save },
+	{ "sync",		"",		0, 0, true, run_sync },
+	{ "restore",		"",		0, 0, true, run_restore },
+	{ "metadata_status",	"",		0, 0, true, run_metadata_status },
+	{ "freeze",		"",		0, 0, true, run_freeze },
+	{ "thaw",		"",		0, 0, true, run_thaw },
+};
+
+static unsigned int list_verbs(char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0, i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs); i++)
+		DMEMIT("%s%s%s%s", i ? ", " : "", verbs[i].name, *verbs[i].arguments ? " " : "",
+		       verbs[i].arguments);
+	return sz;
+}
+
+static int run_help(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
+{
+	list_verbs(result, maxlen);
+	return 1;
+}
+
+/**
+ * remap_message() - device-mapper's message operation
+ * @ti: the target
+ * @argc: words
+ * @argv: the verb and its arguments
+ * @result: for the reply; device-mapper's argument buffer is the same memory
+ * @maxlen: its room in bytes
+ *
+ * Context: may sleep; holds the table's SRCU, so a suspend waits for it.
+ * Return: 1 with a reply, or a negative errno.
+ */
+int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+		  unsigned int maxlen)
+{
+	struct remap_set *set = ti->private;
+	const struct verb *verb = NULL;
+	char known[256];
+	unsigned int i;
+	int r;
+
+	for (i = 0; argc && i < ARRAY_SIZE(verbs); i++) {
+		if (!strcmp(argv[0], verbs[i].name))
+			verb = &verbs[i];
+	}
+	if (!verb) {
+		list_verbs(known, sizeof(known));
+		remap_err(set, "unknown message '%s'; known are: %s", argc ? argv[0] : "", known);
+		return -EINVAL;
+	}
+	argc--;
+	argv++;
+	if (argc < verb->min_args || argc > verb->max_args) {
+		remap_err(set, "usage: %s %s", verb->name, verb->arguments);
+		return -EINVAL;
+	}
+	if (verb->active && !test_bit(REMAP_ACTIVE, &set->flags)) {
+		remap_err(set, "message '%s': the device is suspended", verb->name);
+		return -EBUSY;
+	}
+	r = verb->run(set, argc, argv, result, maxlen);
+	if (r > 0 && strlen(result) + 1 >= maxlen)
+		return -ENOSPC;
+	return r;
+}

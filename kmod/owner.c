@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who owns which devices: from preresume to postsuspend a set has its spare
+ * region and its main device to itself (D12, O8).  Device-mapper alone would
+ * let two mapped devices share them.
+ */
+#include "dm-remap.h"
+
+static LIST_HEAD(owners);
+static DEFINE_MUTEX(owners_lock); /* protects owners; nothing is taken inside it */
+
+static bool overlap(struct block_device *a, u64 a_start, u64 a_nr,
+		    struct block_device *b, u64 b_start, u64 b_nr)
+{
+	if (a->bd_disk != b->bd_disk)
+		return false;
+	a_start += get_start_sect(a);
+	b_start += get_start_sect(b);
+	return a_start < b_start + b_nr && b_start < a_start + a_nr;
+}
+
+static bool conflict(const struct remap_set *a, const struct remap_set *b)
+{
+	struct block_device *a_main = a->main->bdev, *a_spare = a->spare->bdev;
+	struct block_device *b_main = b->main->bdev, *b_spare = b->spare->bdev;
+
+	return overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||
+	       overlap(a_spare, a->spare_start, a->spare_sectors,
+		       b_spare, b->spare_start, b->spare_sectors) ||
+	       overlap(a_main, 0, a->ti->len, b_spare, b->spare_start, b->spare_sectors) ||
+	       overlap(a_spare, a->spare_start, a->spare_sectors, b_main, 0, b->ti->len);
+}
+
+/**
+ * remap_own() - take the devices
+ * @set: the set
+ *
+ * Context: may sleep.  Return: 0, or -EBUSY with a line in the log.
+ */
+int remap_own(struct remap_set *set)
+{
+	const struct remap_set *other;
+	int r = 0;
+
+	mutex_lock(&owners_lock);
+	list_for_each_entry(other, &owners, owners) {
+		if (conflict(set, other)) {
+			remap_err(set, "main %s or spare %s is already in use by %s",
+				  set->main->name, set->spare->name, remap_name(other));
+			r = -EBUSY;
+			break;
+		}
+	}
+	if (!r)
+		list_add(&set->owners, &owners);
+	mutex_unlock(&owners_lock);
+	return r;
+}
+
+/**
+ * remap_disown() - give the devices back
+ * @set: the set; need not own them
+ *
+ * Context: may sleep.
+ */
+void remap_disown(struct remap_set *set)
+{
+	mutex_lock(&owners_lock);
+	list_del_init(&set->owners);
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * remap_owned_by_other() - whether another mapped device has one of the devices
+ * @set: the set; not active.  An instance of the same mapped device is no other:
+ *       its table is about to be replaced.
+ *
+ * Context: constructor, may sleep.
+ */
+bool remap_owned_by_other(const struct remap_set *set)
+{
+	const struct remap_set *other;
+	bool found = false;
+
+	mutex_lock(&owners_lock);
+	list_for_each_entry(other, &owners, owners) {
+		if (conflict(set, other) &&
+		    dm_table_get_md(set->ti->table) != dm_table_get_md(other->ti->table)) {
+			remap_err(set, "main %s or spare %s is already in use by %s",
+				  set->main->name, set->spare->name, remap_name(other));
+			found = true;
+			break;
+		}
+	}
+	mutex_unlock(&owners_lock);
+	return found;
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Failed writes: which of their sectors are really bad, and new places for
+ * those.  Called by the worker for the pieces of its round, under
+ * remap_set.lock.
+ *
+ *   probe good -> confirm every piece by a FUA write to main -> probe good
+ *   -> data to the slots -> one commit -> acknowledge          (E1, E2, E6)
+ *
+ * A crash before the commit leaves main as the failed writes left it, which
+ * the user was not told to be otherwise; the data in the slots is unreachable.
+ * A crash after it: see commit.c.
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+
+#include "dm-remap.h"
+
+/**
+ * remap_status_confirmable() - whether an error may mean a bad sector (E3)
+ * @status: of a failed write
+ *
+ * It can only exclude: a dead SCSI host says IOERR too, a read-only nvme
+ * namespace MEDIUM.  Context: any.
+ */
+bool remap_status_confirmable(blk_status_t status)
+{
+	return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;
+}
+
+static u8 status_class(blk_status_t status)
+{
+	if (status == BLK_STS_IOERR)
+		return REMAP_STATUS_IOERR;
+	return status == BLK_STS_MEDIUM ? REMAP_STATUS_MEDIUM : REMAP_STATUS_OTHER;
+}
+
+static void give_up(struct remap_set *set, struct remap_piece *piece)
+{
+	piece->class = REMAP_PIECE_DONE;
+	if (!piece->status)
+		piece->status = BLK_STS_IOERR;
+	atomic64_inc(&set->counters.rejected);
+}
+
+static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class != class)
+			continue;
+		if (remap_bio(piece->bio)->failed &&
+		    time_after(jiffies, remap_bio(piece->bio)->deadline)) {
+			remap_warn_limit(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
+					 set->main->name, piece->sector);
+			give_up(set, piece);
+		} else {
+			nr++;
+		}
+	}
+	return nr;
+}
+
+/* Main must answer a probe, else nothing of what failed says anything (P5). */
+static bool sandwich(struct remap_set *set)
+{
+	u32 i;
+
+	if (remap_main_alive(set))
+		return true;
+	remap_warn_limit(set, "%s: main device does not take a probe write: failed writes are not remapped",
+			 set->main->name);
+	for (i = 0; i < set->nr_pieces; i++) {
+		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
+			give_up(set, &set->piece[i]);
+	}
+	return false;
+}
+
+/**
+ * remap_confirm() - write the failed pieces to main once more
+ * @set: the set
+ *
+ * Pieces that succeed are done; pieces that fail again between two good
+ * probes go on to be relocated.  Context: remap_set.lock held, may sleep.
+ */
+void remap_confirm(struct remap_set *set)
+{
+	u32 i, nr_left = 0;
+
+	if (!give_up_late(set, REMAP_PIECE_CONFIRM))
+		return;
+	if (!sandwich(set))
+		return;
+
+	remap_subs_begin(set);
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		/* FUA: a plain retry would land in the disk's RAM and die there (E2). */
+		if (piece->class == REMAP_PIECE_CONFIRM)
+			remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
+	}
+	remap_subs_wait(set);
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		if (!piece->status)
+			piece->class = REMAP_PIECE_DONE;
+		else if (!remap_status_confirmable(piece->status))
+			give_up(set, piece);
+		else
+			nr_left++;
+	}
+	if (!nr_left || !give_up_late(set, REMAP_PIECE_CONFIRM) || !sandwich(set))
+		return;
+	for (i = 0; i < set->nr_pieces; i++) {
+		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
+			set->piece[i].class = REMAP_PIECE_RELOCATE;
+	}
+}
+
+/* The storm limit, in chunks (E7). */
+static bool take_token(struct remap_set *set)
+{
+	u64 burst = max(1024U, remap_geometry(set)->slots / 64);
+	unsigned long seconds = (jiffies - set->tokens_at) / HZ;
+
+	if (test_bit(REMAP_FROZEN, &set->flags))
+		return false;
+	set->tokens = min_t(u64, burst, set->tokens + seconds);
+	set->tokens_at += seconds * HZ;
+	if (set->tokens) {
+		set->tokens--;
+		return true;
+	}
+	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
+	set_bit(REMAP_FROZEN, &set->flags);
+	remap_mode_changed(set);
+	return false;
+}
+
+/* A change for the chunk of @piece, or NULL: the piece cannot be relocated. */
+static struct remap_change *get_change(struct remap_set *set, const struct remap_piece *piece,
+				       u32 *nr_changes)
+{
+	struct remap_change *change;
+	u64 chunk = piece->sector / REMAP_CHUNK_SECTORS;
+	u32 now = (u32)ktime_get_real_seconds();
+	u32 i;
+	s64 slot;
+
+	for (i = 0; i < *nr_changes; i++) {
+		if ((set->change[i].word & REMAP_WORD_CHUNK) == chunk)
+			return &set->change[i];
+	}
+
+	change = &set->change[*nr_changes];
+	*change = (struct remap_change){ };
+	slot = remap_table_find(&set->table, chunk);
+	if (slot >= 0) {
+		u64 prov = set->table.prov[slot];
+		u8 errors = (u8)(prov >> 48);
+
+		if (set->table.word[slot] & REMAP_WORD_DOUBT)
+			return NULL;
+		change->word = set->table.word[slot] & ~REMAP_WORD_LINKED;
+		change->prov = remap_prov((u32)prov, prov >> 32, prov >> 40,
+					  errors < 255 ? errors + 1 : 255, 0);
+	} else {
+		if (!take_token(set))
+			return NULL;
+		slot = remap_slot_alloc(set);
+		if (slot < 0) {
+			remap_warn_limit(set, "%s: spare is full: sector %llu cannot be remapped",
+					 set->spare->name, piece->sector);
+			remap_mode_changed(set);
+			return NULL;
+		}
+		change->fresh = true;
+		change->word = remap_word(chunk, 0, 0, 0, 0);
+		change->prov = remap_prov(now, REMAP_CAUSE_WRITE_ERROR,
+					  status_class(piece->status), 1, 0);
+	}
+	change->slot = slot;
+	++*nr_changes;
+	return change;
+}
+
+/* Make a change for each chunk that has pieces to relocate; returns how many. */
+static u32 prepare(struct remap_set *set)
+{
+	u32 i, nr_changes = 0;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+		struct remap_change *change;
+		u8 mask;
+
+		if (piece->class != REMAP_PIECE_RELOCATE)
+			continue;
+		change = get_change(set, piece, &nr_changes);
+		if (!change) {
+			give_up(set, piece);
+			continue;
+		}
+		piece->change = change - set->change;
+		mask = (u8)(GENMASK(piece->nr_sectors - 1, 0) <<
+			    (piece->sector & (REMAP_CHUNK_SECTORS - 1)));
+		change->add |= mask;
+		change->word |= (u64)mask << 40;
+		change->word &= ~((u64)mask << 48);
+	}
+	return nr_changes;
+}
+
+/*
+ * Only the bio's own sectors go to the slot, never a whole chunk (D1).  A fresh
+ * slot that does not take them is set aside in set->change behind nr_changes,
+ * and another one is tried.  Returns how many were set aside.
+ */
+static u32 write_slots(struct remap_set *set, u32 nr_changes)
+{
+	u32 try, i, nr_aside = 0;
+
+	for (try = 1; try <= REMAP_SLOT_TRIES; try++) {
+		bool again = false;
+
+		remap_subs_begin(set);
+		for (i = 0; i < set->nr_pieces; i++) {
+			struct remap_piece *piece = &set->piece[i];
+			struct remap_change *change = &set->change[piece->change];
+
+			if (piece->class != REMAP_PIECE_RELOCATE || change->handled)
+				continue;
+			remap_sub_submit(set, piece, set->spare,
+					 remap_slot_start(set, change->slot) +
+					 (piece->sector & (REMAP_CHUNK_SECTORS - 1)), 0);
+		}
+		remap_subs_wait(set);
+
+		for (i = 0; i < set->nr_pieces; i++) {
+			struct remap_piece *piece = &set->piece[i];
+			struct remap_change *change = &set->change[piece->change];
+
+			if (piece->class == REMAP_PIECE_RELOCATE && !change->handled &&
+			    piece->status)
+				change->status = piece->status;
+		}
+		for (i = 0; i < nr_changes; i++) {
+			struct remap_change *change = &set->change[i];
+			s64 slot;
+
+			if (change->handled)
+				continue;
+			change->handled = true;
+			if (!change->status)
+				continue;
+			atomic64_inc(&set->counters.write_errors_spare);
+			if (!change->fresh || try == REMAP_SLOT_TRIES ||
+			    nr_changes + nr_aside == 2 * REMAP_ROUND_PIECES)
+				continue;
+			slot = remap_slot_alloc(set);
+			if (slot < 0)
+				continue;
+			set->change[nr_changes + nr_aside++] = (struct remap_change){
+				.slot = change->slot,
+				.word = REMAP_WORD_BAD,
+				.prov = remap_prov((u32)change->prov, REMAP_CAUSE_SPARE_BAD,
+						   status_class(change->status), 1, 0),
+				.fresh = true,
+			};
+			change->slot = slot;
+			change->status = BLK_STS_OK;
+			change->handled = false;
+			again = true;
+		}
+		if (!again)
+			break;
+	}
+	return nr_aside;
+}
+
+/**
+ * remap_relocate() - give the confirmed bad sectors of this round new places
+ * @set: the set
+ *
+ * Also gives content to lost sectors again (D6).  Many chunks share one commit.
+ * Context: remap_set.lock held, may sleep; does not allocate (P6).
+ */
+void remap_relocate(struct remap_set *set)
+{
+	u32 nr_changes = prepare(set);
+	u32 nr_aside, i;
+	bool spare_alive = false;
+
+	if (!nr_changes)
+		return;
+	for (i = 0; i < nr_changes; i++)
+		set->change[i].handled = false;
+	nr_aside = write_slots(set, nr_changes);
+
+	/* Slots that failed are bad only if the spare took other writes (P5, D7). */
+	for (i = 0; i < nr_changes; i++)
+		spare_alive |= !set->change[i].status;
+	for (i = nr_changes; i < nr_changes + nr_aside; i++) {
+		if (!spare_alive)
+			set->change[i].status = BLK_STS_IOERR;
+	}
+	remap_commit(set, set->change, nr_changes + nr_aside);
+
+	for (i = 0; i < nr_changes; i++) {
+		struct remap_change *change = &set->change[i];
+
+		if (change->result != REMAP_COMMITTED)
+			continue;
+		if (change->fresh) {
+			atomic64_inc(&set->counters.relocations);
+			remap_warn_limit(set, "%s: write error at sector %llu: chunk remapped to slot %u",
+					 set->main->name,
+					 (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS,
+					 change->slot);
+		}
+	}
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class != REMAP_PIECE_RELOCATE)
+			continue;
+		piece->status = set->change[piece->change].status;
+		if (piece->status)
+			give_up(set, piece);
+		piece->class = REMAP_PIECE_DONE;
+	}
+}

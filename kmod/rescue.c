@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The `remap` message: moves sectors to the spare and takes with it what can
+ * still be read of them.  One chunk at a time, under remap_set.lock:
+ *
+ *   1. mark the chunk busy: new writes to it queue for the worker, which waits
+ *      for the lock; reads go on from the old place, whose content stays.
+ *   2. drain: a write that was *already sent* to main would otherwise land
+ *      there after the copy and be lost (D3).
+ *   3. read from main, sector by sector where it fails; unreadable sectors
+ *      become lost: they read as an error until they are written (P2).
+ *   4. write to the slot, commit, publish (which ends the busy mark).
+ *
+ * A crash before the commit changes nothing; after it, the slot holds what
+ * main held, because nobody wrote in between.
+ */
+#include <linux/ktime.h>
+
+#include "dm-remap.h"
+
+/* Sectors of @chunk that exist: the last chunk of main may be shorter. */
+static u8 chunk_mask(const struct remap_set *set, u64 chunk)
+{
+	u64 nr = set->ti->len - chunk * REMAP_CHUNK_SECTORS;
+
+	return nr >= REMAP_CHUNK_SECTORS ? 0xff : (u8)GENMASK(nr - 1, 0);
+}
+
+/* Run @rw over each run of set bits of @mask; sets bits in *failed. Never fails by itself. */
+static void for_each_unit(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+			  unsigned int unit, blk_opf_t opf, u8 *failed)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
+		u8 unit_mask = (u8)(GENMASK(unit - 1, 0) << bit);
+
+		if (!(mask & unit_mask))
+			continue;
+		if (remap_rw(set, dev, start + bit,
+			     set->chunk_buffer + bit * REMAP_SECTOR_BYTES, unit, opf))
+			*failed |= mask & unit_mask;
+	}
+}
+
+/* Read @mask of a chunk of main; *lost are the sectors that cannot be read. */
+static int copy_in(struct remap_set *set, u64 chunk, u8 mask, u8 *lost)
+{
+	sector_t start = chunk * REMAP_CHUNK_SECTORS;
+	u8 exists = chunk_mask(set, chunk);
+	unsigned int unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
+
+	*lost = 0;
+	if (!remap_rw(set, set->main, start, set->chunk_buffer, hweight8(exists), REQ_OP_READ))
+		return 0;
+	for_each_unit(set, set->main, start, mask, unit, REQ_OP_READ, lost);
+	/* A main that is gone makes every read fail: that loses nothing yet (P5). */
+	if (*lost && !remap_main_alive(set)) {
+		remap_err(set, "%s: main device does not answer: nothing is remapped",
+			  set->main->name);
+		return -EIO;
+	}
+	return 0;
+}
+
+static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
+{
+	struct remap_table *table = &set->table;
+	struct remap_change change = { };
+	s64 slot = remap_table_find(table, chunk);
+	unsigned int unit = max(bdev_logical_block_size(set->main->bdev),
+				bdev_logical_block_size(set->spare->bdev)) >> SECTOR_SHIFT;
+	u8 lost = 0, failed = 0;
+	u64 old;
+	int r;
+
+	/* A disk fails by its physical blocks: all of one is as bad as a part (D16). */
+	if (bdev_physical_block_size(set->main->bdev) >= REMAP_CHUNK_BYTES)
+		mask = chunk_mask(set, chunk);
+
+	if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT) {
+		remap_resolve_doubt(set, true);
+		slot = remap_table_find(table, chunk);
+		if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT)
+			return -EIO;
+	}
+	if (slot >= 0) {
+		old = table->word[slot];
+		mask &= ~REMAP_WORD_REDIRECTED(old);
+		if (!mask)
+			return 0;
+		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
+		change.word = old & ~REMAP_WORD_LINKED;
+		change.prov = table->prov[slot];
+	} else {
+		slot = remap_slot_alloc(set);
+		if (slot < 0) {
+			remap_err(set, "%s: spare is full", set->spare->name);
+			remap_mode_changed(set);
+			return slot;
+		}
+		change.fresh = true;
+		change.word = remap_word(chunk, 0, 0, 0, 0);
+		change.prov = remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0);
+		remap_table_insert(table, slot, change.word | REMAP_WORD_BUSY);
+	}
+	change.slot = slot;
+	change.add = mask;
+	remap_drain(set);
+
+	r = copy_in(set, chunk, mask, &lost);
+	if (!r) {
+		for_each_unit(set, set->spare, remap_slot_start(set, slot), mask & ~lost, unit,
+			      REQ_OP_WRITE, &failed);
+		change.word |= (u64)mask << 40 | (u64)lost << 48;
+		if (failed)
+			r = -EIO;
+	}
+	/* With a status nothing is written: the busy mark is taken back. */
+	change.status = r ? BLK_STS_IOERR : BLK_STS_OK;
+	r = remap_commit(set, &change, 1) ?: r;
+	if (failed)
+		remap_err(set, "%s: spare chunk %lld cannot be written", set->spare->name, slot);
+	else if (!r && lost)
+		remap_warn(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
+			   set->main->name, chunk * REMAP_CHUNK_SECTORS, hweight8(lost));
+	return r;
+}
+
+/**
+ * remap_rescue() - move sectors to the spare, with their content
+ * @set: the set
+ * @sector: first sector on the mapped device
+ * @nr_sectors: at least 1, inside the mapped device
+ * @cause: enum remap_cause to record
+ *
+ * Sectors that are on the spare already stay where they are.  Takes the lock
+ * chunk by chunk and stops when a suspend is waiting (D12).
+ *
+ * Context: may sleep; not from remap_set.wq.
+ * Return: 0; -EBUSY when not active or being suspended; -ENOSPC; -EIO.
+ */
+int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
+{
+	u64 end = sector + nr_sectors;
+	int r = 0;
+
+	while (sector < end && !r) {
+		u64 chunk = sector / REMAP_CHUNK_SECTORS;
+		u64 next = min(end, (chunk + 1) * REMAP_CHUNK_SECTORS);
+		unsigned int bit = sector & (REMAP_CHUNK_SECTORS - 1);
+		u8 mask = (u8)(GENMASK(next - sector - 1, 0) << bit);
+
+		mutex_lock(&set->lock);
+		if (!test_bit(REMAP_ACTIVE, &set->flags) ||
+		    test_bit(REMAP_SUSPENDING, &set->flags))
+			r = -EBUSY;
+		else if (test_bit(REMAP_READ_ONLY, &set->flags))
+			r = -EROFS;
+		else
+			r = rescue_chunk(set, chunk, mask, cause);
+		mutex_unlock(&set->lock);
+		sector = next;
+	}
+	return r;
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The worker.  Bios come here from map (their chunk is busy or in doubt, or
+ * they write to a lost sector) and from end_io (their lower I/O failed).  They
+ * are cut into pieces, runs of sectors of one chunk that are served alike, and
+ * handled in rounds under remap_set.lock, so the table does not change between
+ * the lookup of a piece and its end.
+ *
+ * The bio itself is not sent again, because what lower layers left of it is
+ * used up (its iterator, its cgroup, its chain count).  Each piece goes out as
+ * a bio of our own that borrows the bio's pages.  Nothing here allocates other
+ * than from the set's own bio pool, whose bios are on their way to a device
+ * and come back (P6).
+ */
+#include "dm-remap.h"
+
+/**
+ * struct remap_sub - a bio of our own for one piece
+ * @set: the set
+ * @piece: gets the status
+ * @bio: must be last: allocated with this in front
+ */
+struct remap_sub {
+	struct remap_set *set;
+	struct remap_piece *piece;
+	struct bio bio;
+};
+
+/**
+ * remap_sub_front_pad() - bytes in front of the bios of remap_set.clones
+ */
+size_t remap_sub_front_pad(void)
+{
+	return offsetof(struct remap_sub, bio);
+}
+
+/**
+ * remap_queue() - hand a bio to the worker
+ * @set: the set
+ * @bio: a clone of device-mapper's, its per-bio data filled in
+ *
+ * It is counted no more (D4).  Context: any, also end_io.
+ */
+void remap_queue(struct remap_set *set, struct bio *bio)
+{
+	unsigned long irq_flags;
+
+	spin_lock_irqsave(&set->queue_lock, irq_flags);
+	bio_list_add(&set->queue, bio);
+	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
+	queue_work(set->wq, &set->work);
+}
+
+static void end_bio(struct bio *bio, blk_status_t status)
+{
+	struct remap_bio *pb = remap_bio(bio);
+
+	/*
+	 * bio_endio() may have run for it before, and consumed the flags that
+	 * pair with accounting in lower queues: it must not do so twice.
+	 */
+	bio->bi_flags = pb->bi_flags;
+	bio->bi_status = status;
+	pb->ended = true;
+	bio_endio(bio);
+}
+
+/**
+ * remap_subs_begin() - start a group of piece bios
+ * @set: the set
+ *
+ * Context: remap_set.lock held.  One group at a time.
+ */
+void remap_subs_begin(struct remap_set *set)
+{
+	atomic_set(&set->subs_pending, 1);
+	reinit_completion(&set->subs_done);
+}
+
+static void sub_put(struct remap_set *set)
+{
+	if (atomic_dec_and_test(&set->subs_pending))
+		complete(&set->subs_done);
+}
+
+static void sub_end(struct bio *bio)
+{
+	struct remap_sub *sub = container_of(bio, struct remap_sub, bio);
+	struct remap_set *set = sub->set;
+
+	sub->piece->status = bio->bi_status;
+	/* Counted before it is reported (D9); an error may have landed as well. */
+	if (op_is_write(bio_op(bio)))
+		this_cpu_inc(set->percpu->spare_writes);
+	bio_put(bio);
+	sub_put(set);
+}
+
+/**
+ * remap_sub_submit() - send a piece to a device
+ * @set: the set
+ * @piece: its status is set when it ends
+ * @dev: main or spare
+ * @sector: on @dev
+ * @add: flags to add, such as REQ_FUA (E2)
+ *
+ * The piece keeps the bio's flags but for those that are for its first way
+ * only (D8).  Context: remap_set.lock held, may sleep for a bio of the pool.
+ */
+void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct dm_dev *dev,
+		      sector_t sector, blk_opf_t add)
+{
+	struct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);
+	struct remap_sub *sub = container_of(bio, struct remap_sub, bio);
+
+	sub->set = set;
+	sub->piece = piece;
+	bio->bi_iter = remap_bio(piece->bio)->iter;
+	bio_advance(bio, piece->offset << SECTOR_SHIFT);
+	bio->bi_iter.bi_size = piece->nr_sectors << SECTOR_SHIFT;
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_RAHEAD | REQ_FAILFAST_MASK);
+	bio->bi_opf |= add;
+	bio->bi_end_io = sub_end;
+	atomic_inc(&set->subs_pending);
+	submit_bio_noacct(bio);
+}
+
+/**
+ * remap_subs_wait() - wait for all piece bios since remap_subs_begin()
+ * @set: the set
+ */
+void remap_subs_wait(struct remap_set *set)
+{
+	sub_put(set);
+	wait_for_completion(&set->subs_done);
+}
+
+/* The sectors of a chunk in doubt fail; the others are served as the table says (C4). */
+static void lookup_in_doubt(struct remap_set *set, struct remap_piece *piece,
+			    struct remap_place *place)
+{
+	u8 doubt = REMAP_PROV_DOUBT(set->table.prov[place->slot]);
+	unsigned int bit = piece->sector & (REMAP_CHUNK_SECTORS - 1);
+	bool first = doubt & BIT(bit);
+	u32 nr = 1;
+
+	while (nr < piece->nr_sectors && !!(doubt & BIT(bit + nr)) == first)
+		nr++;
+	piece->nr_sectors = nr;
+	if (first) {
+		piece->status = BLK_STS_IOERR;
+		place->nr_sectors = nr;
+	} else {
+		remap_table_lookup(&set->table, piece->sector, nr, 0, place);
+	}
+}
+
+/* Cut the next piece off a bio, and say what is to be done with it. */
+static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piece *piece)
+{
+	struct remap_bio *pb = remap_bio(bio);
+	bool write = op_is_write(bio_op(bio));
+	struct remap_place place;
+
+	piece->bio = bio;
+	piece->class = REMAP_PIECE_DONE;
+	piece->status = BLK_STS_OK;
+	piece->change = 0;
+	piece->offset = pb->nr_taken;
+	piece->sector = pb->iter.bi_sector + pb->nr_taken;
+	piece->nr_sectors = min_t(u64, (pb->iter.bi_size >> SECTOR_SHIFT) - pb->nr_taken,
+				  REMAP_CHUNK_SECTORS -
+				  (piece->sector & (REMAP_CHUNK_SECTORS - 1)));
+	remap_table_lookup(&set->table, piece->sector, piece->nr_sectors, REMAP_WORD_DOUBT,
+			   &place);
+	if (place.kind == REMAP_PLACE_SLOW)
+		lookup_in_doubt(set, piece, &place);
+	piece->nr_sectors = place.nr_sectors;
+	pb->nr_taken += piece->nr_sectors;
+
+	/* A discard is a hint: one that had to wait is dropped (D14). */
+	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)
+		return;
+	switch (place.kind) {
+	case REMAP_PLACE_LOST:
+		if (write) {
+			piece->class = REMAP_PIECE_RELOCATE;
+		} else {
+			piece->status = BLK_STS_MEDIUM;
+			atomic64_inc(&set->counters.lost_reads);
+		}
+		return;
+	case REMAP_PLACE_SPARE:
+		piece->class = REMAP_PIECE_SERVE;
+		piece->dev = set->spare;
+		piece->dev_sector = remap_slot_start(set, place.slot) +
+				    (piece->sector & (REMAP_CHUNK_SECTORS - 1));
+		return;
+	default:
+		piece->class = REMAP_PIECE_SERVE;
+		piece->dev = set->main;
+		piece->dev_sector = piece->sector;
+		if (write && pb->failed) {
+			piece->class = REMAP_PIECE_CONFIRM;
+			piece->status = pb->error;
+		} else if (write) {
+			piece->class = REMAP_PIECE_MAIN_WRITE;
+		}
+	}
+}
+
+static void collect(struct remap_set *set)
+{
+	struct bio *bio;
+
+	set->nr_pieces = 0;
+	bio_list_for_each(bio, &set->round) {
+		struct remap_bio *pb = remap_bio(bio);
+
+		while (pb->nr_taken < pb->iter.bi_size >> SECTOR_SHIFT) {
+			if (set->nr_pieces == REMAP_ROUND_PIECES)
+				return;
+			take_piece(set, bio, &set->piece[set->nr_pieces++]);
+		}
+	}
+}
+
+/* What needs no new entry, and the first try of writes that had to wait for a busy chunk. */
+static void serve(struct remap_set *set)
+{
+	u32 i;
+
+	remap_subs_begin(set);
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class != REMAP_PIECE_SERVE && piece->class != REMAP_PIECE_MAIN_WRITE)
+			continue;
+		/* A failed write to the spare is confirmed like one to main (D7, E2). */
+		remap_sub_submit(set, piece, piece->dev, piece->dev_sector,
+				 op_is_write(bio_op(piece->bio)) ? REQ_FUA : 0);
+	}
+	remap_subs_wait(set);
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class == REMAP_PIECE_MAIN_WRITE) {
+			piece->class = REMAP_PIECE_DONE;
+			if (piece->status) {
+				atomic64_inc(&set->counters.write_errors_main);
+				if (remap_status_confirmable(piece->status))
+					piece->class = REMAP_PIECE_CONFIRM;
+			}
+		} else if (piece->class == REMAP_PIECE_SERVE) {
+			piece->class = REMAP_PIECE_DONE;
+		}
+	}
+}
+
+static void finish(struct remap_set *set)
+{
+	struct bio_list rest = BIO_EMPTY_LIST;
+	struct bio *bio;
+	u32 i;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_bio *pb = remap_bio(set->piece[i].bio);
+
+		if (!pb->status)
+			pb->status = set->piece[i].status;
+	}
+	while ((bio = bio_list_pop(&set->round))) {
+		struct remap_bio *pb = remap_bio(bio);
+
+		if (pb->nr_taken == pb->iter.bi_size >> SECTOR_SHIFT)
+			end_bio(bio, pb->status);
+		else
+			bio_list_add(&rest, bio);
+	}
+	set->round = rest;
+}
+
+static void end_all(struct remap_set *set, blk_status_t status)
+{
+	struct bio *bio;
+
+	while ((bio = bio_list_pop(&set->round)))
+		end_bio(bio, status);
+}
+
+/**
+ * remap_worker() - handle all queued bios
+ * @work: remap_set.work
+ *
+ * Runs on remap_set.wq, alone.  Beside it run map, end_io and, taking turns
+ * under the lock, messages.  It goes on after presuspend, for dm waits for the
+ * bios it has; with noflush it gives them back instead (D11).
+ */
+void remap_worker(struct work_struct *work)
+{
+	struct remap_set *set = container_of(work, struct remap_set, work);
+
+	for (;;) {
+		spin_lock_irq(&set->queue_lock);
+		bio_list_merge(&set->round, &set->queue);
+		bio_list_init(&set->queue);
+		spin_unlock_irq(&set->queue_lock);
+		if (bio_list_empty(&set->round))
+			return;
+
+		mutex_lock(&set->lock);
+		if (dm_noflush_suspending(set->ti)) {
+			end_all(set, BLK_STS_DM_REQUEUE);
+		} else if (!test_bit(REMAP_ACTIVE, &set->flags)) {
+			end_all(set, BLK_STS_IOERR);
+		} else {
+			remap_resolve_doubt(set, false);
+			collect(set);
+			serve(set);
+			remap_confirm(set);
+			remap_relocate(set);
+			finish(set);
+		}
+		mutex_unlock(&set->lock);
+		cond_resched();
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Soft state: counters on the spare.  Useful, but losable: they are saved by
+ * the message `save`, on suspend and removal, and by a timer of our own.
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+
+#include "dm-remap.h"
+
+#define AUTOSAVE_MIN_SECONDS	1
+#define AUTOSAVE_MAX_SECONDS	3600
+/* A changed interval is noticed after at most so many seconds. */
+#define AUTOSAVE_TICK_SECONDS	5
+
+static bool autosave_enabled = true;
+static unsigned int autosave_interval = 60;
+
+static int set_interval(const char *value, const struct kernel_param *param)
+{
+	unsigned int seconds;
+	int r = kstrtouint(value, 0, &seconds);
+
+	if (r)
+		return r;
+	if (seconds < AUTOSAVE_MIN_SECONDS || seconds > AUTOSAVE_MAX_SECONDS) {
+		DMERR("dm_remap_autosave_interval must be %u to %u seconds, not %u",
+		      AUTOSAVE_MIN_SECONDS, AUTOSAVE_MAX_SECONDS, seconds);
+		return -EINVAL;
+	}
+	*(unsigned int *)param->arg = seconds;
+	return 0;
+}
+
+static const struct kernel_param_ops interval_ops = {
+	.set = set_interval,
+	.get = param_get_uint,
+};
+
+module_param_named(dm_remap_autosave_enabled, autosave_enabled, bool, 0644);
+MODULE_PARM_DESC(dm_remap_autosave_enabled, "Save counters to the spare by a timer (default: on)");
+module_param_cb(dm_remap_autosave_interval, &interval_ops, &autosave_interval, 0644);
+MODULE_PARM_DESC(dm_remap_autosave_interval, "Seconds between saves, 1 to 3600 (default: 60)");
+
+static u32 soft_block(const struct remap_set *set)
+{
+	return 1 + remap_geometry(set)->table_blocks;
+}
+
+/* Changes whenever a counter worth saving does. */
+static u64 activity(const struct remap_set *set)
+{
+	const struct remap_counters *c = &set->counters;
+
+	return atomic64_read(&c->read_errors_main) + atomic64_read(&c->write_errors_main) +
+	       atomic64_read(&c->read_errors_spare) + atomic64_read(&c->write_errors_spare) +
+	       atomic64_read(&c->flush_errors) + atomic64_read(&c->relocations) +
+	       atomic64_read(&c->rejected) + atomic64_read(&c->lost_reads);
+}
+
+/**
+ * remap_soft_load() - load the counters; none of them is needed to serve
+ * @set: the set; its superblock is loaded
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0.
+ */
+int remap_soft_load(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	struct remap_block_state *state = &meta->block[soft_block(set)];
+	struct remap_counters *c = &set->counters;
+	enum remap_verdict verdict[REMAP_COPIES];
+	const void *copy[REMAP_COPIES];
+	const struct remap_soft_disk *disk;
+	struct remap_choice choice;
+	unsigned int i;
+
+	for (i = 0; i < REMAP_COPIES; i++) {
+		void *data = meta->buffer + i * REMAP_BLOCK_BYTES;
+
+		copy[i] = data;
+		verdict[i] = REMAP_UNREADABLE;
+		if (!remap_rw(set, set->spare, set->spare_start +
+			      remap_block_sector(remap_geometry(set), i / REMAP_PLACES,
+						 i % REMAP_PLACES, soft_block(set)),
+			      data, REMAP_BLOCK_SECTORS, REQ_OP_READ))
+			verdict[i] = remap_block_check(data, REMAP_MAGIC_SOFT, meta->super.uuid,
+						       soft_block(set));
+	}
+	remap_choose(copy, verdict, &choice);
+	for (i = 0; i < REMAP_REPLICAS; i++)
+		state->good_place[i] = choice.good_place[i];
+	if (choice.best < 0)
+		return 0;
+	meta->generation = max(meta->generation, choice.seq);
+	if (choice.conflict || test_bit(REMAP_LOADED, &set->flags))
+		return 0;
+
+	disk = copy[choice.best];
+	atomic64_set(&c->read_errors_main, le64_to_cpu(disk->read_errors_main));
+	atomic64_set(&c->write_errors_main, le64_to_cpu(disk->write_errors_main));
+	atomic64_set(&c->read_errors_spare, le64_to_cpu(disk->read_errors_spare));
+	atomic64_set(&c->write_errors_spare, le64_to_cpu(disk->write_errors_spare));
+	atomic64_set(&c->flush_errors, le64_to_cpu(disk->flush_errors));
+	atomic64_set(&c->relocations, le64_to_cpu(disk->relocations));
+	atomic64_set(&c->rejected, le64_to_cpu(disk->rejected));
+	atomic64_set(&c->lost_reads, le64_to_cpu(disk->lost_reads));
+	atomic64_set(&c->saves_ok, le64_to_cpu(disk->saves_ok));
+	atomic64_set(&c->saves_failed, le64_to_cpu(disk->saves_failed));
+	set->last_save = le64_to_cpu(disk->saved);
+	set->soft_saved = activity(set);
+	return 0;
+}
+
+/**
+ * remap_soft_save() - save the counters now, durably
+ * @set: the set, active
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_soft_save(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	struct remap_soft_disk *disk = meta->image;
+	struct remap_counters *c = &set->counters;
+	u64 sum = activity(set);
+	time64_t now = ktime_get_real_seconds();
+	int r;
+
+	remap_block_init(disk, REMAP_MAGIC_SOFT, meta->super.uuid, soft_block(set),
+			 ++meta->generation);
+	disk->saved = cpu_to_le64(now);
+	disk->read_errors_main = cpu_to_le64(atomic64_read(&c->read_errors_main));
+	disk->write_errors_main = cpu_to_le64(atomic64_read(&c->write_errors_main));
+	disk->read_errors_spare = cpu_to_le64(atomic64_read(&c->read_errors_spare));
+	disk->write_errors_spare = cpu_to_le64(atomic64_read(&c->write_errors_spare));
+	disk->flush_errors = cpu_to_le64(atomic64_read(&c->flush_errors));
+	disk->relocations = cpu_to_le64(atomic64_read(&c->relocations));
+	disk->rejected = cpu_to_le64(atomic64_read(&c->rejected));
+	disk->lost_reads = cpu_to_le64(atomic64_read(&c->lost_reads));
+	/* The save that is under way counts in what it saves. */
+	disk->saves_ok = cpu_to_le64(atomic64_read(&c->saves_ok) + 1);
+	disk->saves_failed = cpu_to_le64(atomic64_read(&c->saves_failed));
+	remap_block_seal(disk);
+
+	r = remap_write_block(set, soft_block(set));
+	if (r) {
+		atomic64_inc(&c->saves_failed);
+		return r;
+	}
+	atomic64_inc(&c->saves_ok);
+	set->soft_saved = sum;
+	set->soft_saved_at = jiffies;
+	set->last_save = now;
+	return 0;
+}
+
+/**
+ * remap_soft_start() - start the timer, on resume
+ * @set: the set
+ */
+void remap_soft_start(struct remap_set *set)
+{
+	queue_delayed_work(set->soft_wq, &set->autosave,
+			   min_t(unsigned int, READ_ONCE(autosave_interval),
+				 AUTOSAVE_TICK_SECONDS) * HZ);
+}
+
+/**
+ * remap_autosave() - the timer: save if a counter moved, retry what is in doubt
+ * @work: remap_set.autosave
+ *
+ * Runs on remap_set.soft_wq, waits for the lock.
+ */
+void remap_autosave(struct work_struct *work)
+{
+	struct remap_set *set = container_of(to_delayed_work(work), struct remap_set, autosave);
+
+	mutex_lock(&set->lock);
+	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
+		remap_resolve_doubt(set, false);
+		if (READ_ONCE(autosave_enabled) && activity(set) != set->soft_saved &&
+		    time_after_eq(jiffies, set->soft_saved_at +
+				  READ_ONCE(autosave_interval) * HZ)) {
+			set->soft_saved_at = jiffies;
+			remap_soft_save(set);
+		}
+	}
+	mutex_unlock(&set->lock);
+	remap_soft_start(set);
+}

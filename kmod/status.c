@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What `dmsetup status`, `dmsetup table` and the message `metadata_status` show.
+ * Facts only, read without the lock: a number may be a moment old.
+ */
+#include <linux/ktime.h>
+
+#include "dm-remap.h"
+
+/**
+ * remap_mode() - the mode word
+ * @set: the set
+ *
+ * The worst that applies.  Context: any.
+ */
+const char *remap_mode(const struct remap_set *set)
+{
+	const struct remap_table *table = &set->table;
+
+	if (test_bit(REMAP_FAILED, &set->flags))
+		return "fail";
+	if (test_bit(REMAP_READ_ONLY, &set->flags))
+		return "ro";
+	if (test_bit(REMAP_META_FAIL, &set->flags))
+		return "meta_fail";
+	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) >= remap_geometry(set)->slots)
+		return "full";
+	if (test_bit(REMAP_FROZEN, &set->flags))
+		return "frozen";
+	return "rw";
+}
+
+/**
+ * remap_mode_changed() - tell device-mapper's listeners
+ * @set: the set
+ *
+ * By a work item, because dm_table_event() takes a mutex.  Context: any.
+ */
+void remap_mode_changed(struct remap_set *set)
+{
+	queue_work(set->soft_wq, &set->event_work);
+}
+
+/**
+ * remap_status() - device-mapper's status operation
+ * @ti: the target
+ * @type: INFO, TABLE or IMA
+ * @status_flags: DM_STATUS_NOFLUSH_FLAG makes no difference: nothing is flushed here
+ * @result: the text
+ * @maxlen: its room in bytes
+ *
+ * INFO is "MODE USED/TOTAL key=value ...": keys are only ever appended.
+ */
+void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
+		  char *result, unsigned int maxlen)
+{
+	struct remap_set *set = ti->private;
+	const struct remap_table *table = &set->table;
+	struct remap_counters *c = &set->counters;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		DMEMIT("%s %u/%u", remap_mode(set), READ_ONCE(table->nr_used),
+		       remap_geometry(set)->slots);
+		DMEMIT(" lost_sectors=%u bad_slots=%u retired_slots=%u",
+		       READ_ONCE(table->nr_lost), READ_ONCE(table->nr_bad),
+		       READ_ONCE(table->nr_retired));
+		DMEMIT(" read_errors=%lld write_errors=%lld",
+		       (s64)atomic64_read(&c->read_errors_main),
+		       (s64)atomic64_read(&c->write_errors_main));
+		DMEMIT(" spare_read_errors=%lld spare_write_errors=%lld flush_errors=%lld",
+		       (s64)atomic64_read(&c->read_errors_spare),
+		       (s64)atomic64_read(&c->write_errors_spare),
+		       (s64)atomic64_read(&c->flush_errors));
+		DMEMIT(" relocations=%lld rejected=%lld lost_reads=%lld",
+		       (s64)atomic64_read(&c->relocations), (s64)atomic64_read(&c->rejected),
+		       (s64)atomic64_read(&c->lost_reads));
+		DMEMIT(" generation=%llu saves_ok=%lld saves_failed=%lld",
+		       READ_ONCE(set->meta.generation), (s64)atomic64_read(&c->saves_ok),
+		       (s64)atomic64_read(&c->saves_failed));
+		DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu",
+		       READ_ONCE(set->meta.nr_in_doubt), READ_ONCE(set->meta.nr_failures),
+		       READ_ONCE(set->meta.nr_repaired));
+		break;
+
+	case STATUSTYPE_TABLE:
+		DMEMIT("%s %s %llu %llu", set->main->name, set->spare->name,
+		       (u64)set->spare_start, (u64)set->spare_sectors);
+		if (set->deadline_seconds != REMAP_DEADLINE_SECONDS)
+			DMEMIT(" 2 deadline %u", set->deadline_seconds);
+		break;
+
+	case STATUSTYPE_IMA:
+		DMEMIT_TARGET_NAME_VERSION(ti->type);
+		DMEMIT(",main_device=%s,spare_device=%s,spare_start=%llu,spare_len=%llu",
+		       set->main->name, set->spare->name, (u64)set->spare_start,
+		       (u64)set->spare_sectors);
+		DMEMIT(",uuid=%pU,read_only=%c;", set->meta.super.uuid,
+		       test_bit(REMAP_READ_ONLY, &set->flags) ? 'y' : 'n');
+		break;
+	}
+}
+
+/**
+ * remap_metadata_status() - one line for the message `metadata_status`
+ * @set: the set
+ * @result: the text
+ * @maxlen: its room in bytes
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen)
+{
+	const struct remap_meta *meta = &set->meta;
+	unsigned int sz = 0;
+
+	DMEMIT("%s uuid=%pU generation=%llu committed=%llu", remap_mode(set), meta->super.uuid,
+	       meta->generation, meta->committed);
+	DMEMIT(" replica0=%s replica0_errors=%llu replica1=%s replica1_errors=%llu",
+	       meta->block[0].repair[0] || meta->nr_in_doubt ? "unsure" : "ok",
+	       meta->replica_errors[0],
+	       meta->block[0].repair[1] || meta->nr_in_doubt ? "unsure" : "ok",
+	       meta->replica_errors[1]);
+	DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu", meta->nr_in_doubt,
+	       meta->nr_failures, meta->nr_repaired);
+	if (set->last_save)
+		DMEMIT(" last_save=%lld", set->last_save);
+	else
+		DMEMIT(" last_save=never");
+	DMEMIT(" saves_ok=%lld saves_failed=%lld",
+	       (s64)atomic64_read(&set->counters.saves_ok),
+	       (s64)atomic64_read(&set->counters.saves_failed));
+}

@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device-mapper target `remap`: constructor and destructor, the fast path
+ * (map, end_io), suspend and resume.  dm-remap.h says what lives elsewhere.
+ *
+ * The fast path takes no lock, allocates nothing and writes no shared cache
+ * line.  A bio is cut where the server of its sectors changes (P3) and sent to
+ * main or to a slot on the spare; what must wait or fails goes to the worker.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "dm-remap.h"
+
+enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
+
+#define LOAD_BLOCKS_MIN	8U
+#define CLONE_POOL	64
+
+/* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
+static void count(struct remap_set *set, struct remap_bio *pb)
+{
+	pb->epoch = READ_ONCE(set->epoch);
+	pb->counted = true;
+	this_cpu_inc(set->percpu->inflight[pb->epoch]);
+}
+
+/* When the lower I/O has ended, not when the bio has (D4). */
+static void uncount(struct remap_set *set, struct remap_bio *pb)
+{
+	if (pb->counted) {
+		pb->counted = false;
+		this_cpu_dec(set->percpu->inflight[pb->epoch]);
+	}
+}
+
+static int end_in_map(struct bio *bio, blk_status_t status)
+{
+	remap_bio(bio)->ended = true;
+	bio->bi_status = status;
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	pb->iter.bi_size = 0;
+	if (dm_bio_get_target_bio_nr(bio) == FLUSH_MAIN) {
+		pb->kind = REMAP_PLACE_MAIN;
+		bio_set_dev(bio, set->main->bdev);
+		return DM_MAPIO_REMAPPED;
+	}
+	pb->kind = REMAP_PLACE_SPARE;
+	/* Nothing was written since a flush that succeeded: none is owed (D9). */
+	pb->flush_sum = remap_spare_writes(set);
+	if ((u64)atomic64_read(&set->flushed) >= pb->flush_sum)
+		return end_in_map(bio, BLK_STS_OK);
+	bio_set_dev(bio, set->spare->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	if (bio->bi_opf & REQ_NOWAIT) {
+		/* bio_wouldblock_error() ends it: end_io must not look at it. */
+		pb->ended = true;
+		bio_wouldblock_error(bio);
+	} else {
+		remap_queue(set, bio);
+	}
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int remap_map(struct dm_target *ti, struct bio *bio)
+{
+	struct remap_set *set = ti->private;
+	struct remap_bio *pb = remap_bio(bio);
+	bool write = op_is_write(bio_op(bio));
+	struct remap_place place;
+
+	pb->counted = false;
+	pb->ended = false;
+	pb->failed = false;
+	pb->status = BLK_STS_OK;
+	pb->nr_taken = 0;
+	pb->bi_flags = bio->bi_flags;
+	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
+		return map_flush(set, bio, pb);
+	if (write && unlikely(test_bit(REMAP_READ_ONLY, &set->flags) ||
+			      test_bit(REMAP_FAILED, &set->flags)))
+		return end_in_map(bio, BLK_STS_IOERR);
+
+	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	rcu_read_lock();
+	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
+			   write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT, &place);
+	if (place.kind == REMAP_PLACE_SPARE || (write && place.kind == REMAP_PLACE_MAIN))
+		count(set, pb);
+	rcu_read_unlock();
+
+	if (place.nr_sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, place.nr_sectors);
+	pb->iter = bio->bi_iter;
+	pb->kind = place.kind;
+	if (likely(place.kind == REMAP_PLACE_MAIN)) {
+		bio_set_dev(bio, set->main->bdev);
+		return DM_MAPIO_REMAPPED;
+	}
+
+	/* What a discarded sector holds is nobody's business (D14). */
+	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
+		uncount(set, pb);
+		return end_in_map(bio, BLK_STS_OK);
+	}
+	if (place.kind == REMAP_PLACE_SPARE) {
+		pb->slot = place.slot;
+		bio->bi_opf &= ~REQ_POLLED;
+		bio->bi_iter.bi_sector = remap_slot_start(set, place.slot) +
+			(bio->bi_iter.bi_sector & (REMAP_CHUNK_SECTORS - 1));
+		bio_set_dev(bio, set->spare->bdev);
+		return DM_MAPIO_REMAPPED;
+	}
+	if (place.kind == REMAP_PLACE_LOST && !write) {
+		atomic64_inc(&set->counters.lost_reads);
+		return end_in_map(bio, BLK_STS_MEDIUM);
+	}
+	return map_slow(set, bio, pb);
+}
+
+/* Whether the sectors of a failed read have moved since it was sent (D5). */
+static bool has_moved(struct remap_set *set, const struct remap_bio *pb)
+{
+	u32 nr_sectors = pb->iter.bi_size >> SECTOR_SHIFT;
+	struct remap_place place;
+
+	rcu_read_lock();
+	remap_table_lookup(&set->table, pb->iter.bi_sector, nr_sectors, REMAP_WORD_DOUBT, &place);
+	rcu_read_unlock();
+	return place.kind != pb->kind || place.nr_sectors != nr_sectors ||
+	       (place.kind == REMAP_PLACE_SPARE && place.slot != pb->slot);
+}
+
+static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+		     blk_status_t error)
+{
+	bool on_spare = pb->kind == REMAP_PLACE_SPARE;
+
+	/* Not errors of the medium, and nothing to count (D8). */
+	if (error == BLK_STS_AGAIN || error == BLK_STS_DM_REQUEUE || bio->bi_opf & REQ_RAHEAD)
+		return DM_ENDIO_DONE;
+	if (!pb->iter.bi_size) {
+		atomic64_inc(&set->counters.flush_errors);
+		return DM_ENDIO_DONE;
+	}
+	if (bio_op(bio) == REQ_OP_READ) {
+		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
+					&set->counters.read_errors_main);
+		if (!has_moved(set, pb))
+			return DM_ENDIO_DONE;
+	} else if (bio_op(bio) == REQ_OP_WRITE) {
+		atomic64_inc(on_spare ? &set->counters.write_errors_spare :
+					&set->counters.write_errors_main);
+		if (!remap_status_confirmable(error))
+			return DM_ENDIO_DONE;
+		pb->failed = true;
+		pb->error = error;
+		pb->deadline = jiffies + set->deadline_seconds * HZ;
+	} else {
+		return DM_ENDIO_DONE;
+	}
+	remap_queue(set, bio);
+	return DM_ENDIO_INCOMPLETE;
+}
+
+static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	struct remap_set *set = ti->private;
+	struct remap_bio *pb = remap_bio(bio);
+
+	if (unlikely(pb->ended))
+		return DM_ENDIO_DONE;
+	if (pb->kind == REMAP_PLACE_SPARE) {
+		/* Before it is reported, and before the drain can see it (D9). */
+		if (!pb->iter.bi_size && !*error)
+			remap_note_flushed(set, pb->flush_sum);
+		else if (op_is_write(bio_op(bio)) && pb->iter.bi_size)
+			this_cpu_inc(set->percpu->spare_writes);
+	}
+	uncount(set, pb);
+	if (likely(!*error))
+		return DM_ENDIO_DONE;
+	return io_failed(set, bio, pb, *error);
+}
+
+static void remap_presuspend(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+
+	set_bit(REMAP_SUSPENDING, &set->flags);
+}
+
+static void remap_presuspend_undo(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+
+	clear_bit(REMAP_SUSPENDING, &set->flags);
+}
+
+/*
+ * After the drain on a suspend; without waiting for anything on removal (D11),
+ * so what is in flight may still fail and come to the worker, which sees that
+ * the set is not active and touches no media.
+ */
+static void remap_postsuspend(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+	unsigned int noio;
+
+	cancel_delayed_work_sync(&set->autosave);
+	flush_workqueue(set->wq);
+	noio = memalloc_noio_save();
+	mutex_lock(&set->lock);
+	if (test_bit(REMAP_ACTIVE, &set->flags)) {
+		remap_resolve_doubt(set, true);
+		if (!test_bit(REMAP_READ_ONLY, &set->flags) &&
+		    !test_bit(REMAP_FAILED, &set->flags))
+			remap_soft_save(set);
+		clear_bit(REMAP_ACTIVE, &set->flags);
+	}
+	mutex_unlock(&set->lock);
+	memalloc_noio_restore(noio);
+	remap_disown(set);
+}
+
+static int remap_preresume(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+	unsigned int noio = memalloc_noio_save();
+	int r;
+
+	r = remap_own(set);
+	if (r)
+		goto out;
+	mutex_lock(&set->lock);
+	clear_bit(REMAP_READ_ONLY, &set->flags);
+	clear_bit(REMAP_META_FAIL, &set->flags);
+	clear_bit(REMAP_FAILED, &set->flags);
+	if (!(dm_table_get_mode(ti->table) & FMODE_WRITE))
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	r = remap_load(set);
+	if (!r)
+		set_bit(REMAP_ACTIVE, &set->flags);
+	mutex_unlock(&set->lock);
+	if (r)
+		remap_disown(set);
+out:
+	memalloc_noio_restore(noio);
+	return r;
+}
+
+static void remap_resume(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+
+	clear_bit(REMAP_SUSPENDING, &set->flags);
+	remap_soft_start(set);
+}
+
+static int remap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
+{
+	struct remap_set *set = ti->private;
+	int r = fn(ti, set->main, 0, ti->len, data);
+
+	return r ?: fn(ti, set->spare, set->spare_start, set->spare_sectors, data);
+}
+
+#ifdef REMAP_PREPARE_IOCTL_FORWARD
+static int remap_prepare_ioctl(struct dm_target *ti, struct block_device **bdev,
+			       unsigned int cmd, unsigned long arg, bool *forward)
+#else
+static int remap_prepare_ioctl(struct dm_target *ti, struct block_device **bdev)
+#endif
+{
+	/* What a user asks the disk itself would miss the spare: never unchecked. */
+	*bdev = ((struct remap_set *)ti->private)->main->bdev;
+	return 1;
+}
+
+static void event_work(struct work_struct *work)
+{
+	struct remap_set *set = container_of(work, struct remap_set, event_work);
+
+	dm_table_event(set->ti->table);
+}
+
+static void free_set(struct remap_set *set)
+{
+	if (set->wq)
+		destroy_workqueue(set->wq);
+	if (set->soft_wq)
+		destroy_workqueue(set->soft_wq);
+	remap_table_exit(&set->table);
+	bioset_exit(&set->clones);
+	kvfree(set->meta.block);
+	vfree(set->meta.buffer);
+	kfree(set->meta.image);
+	kfree(set->chunk_buffer);
+	kfree(set->probe_buffer);
+	kfree(set->rw_vecs);
+	kvfree(set->piece);
+	kvfree(set->change);
+	free_percpu(set->percpu);
+	if (set->spare)
+		dm_put_device(set->ti, set->spare);
+	if (set->main)
+		dm_put_device(set->ti, set->main);
+	mutex_destroy(&set->lock);
+	kfree(set);
+}
+
+static void remap_dtr(struct dm_target *ti)
+{
+	struct remap_set *set = ti->private;
+
+	/* postsuspend does not wait on removal (D11): what is in flight uses the set. */
+	remap_drain_all(set);
+	cancel_delayed_work_sync(&set->autosave);
+	remap_disown(set);
+	free_set(set);
+}
+
+/* All that the data path and the error path will ever need (D13, P6). */
+static int allocate(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	const struct remap_geometry *geometry = &meta->super.geometry;
+
+	meta->nr_blocks = 1 + geometry->table_blocks + geometry->soft_blocks;
+	meta->load_blocks = clamp_t(u32, meta->nr_blocks, LOAD_BLOCKS_MIN, BIO_MAX_VECS);
+	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
+	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
+	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
+	set->chunk_buffer = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->probe_buffer = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->rw_vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->rw_vecs), GFP_KERNEL);
+	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
+	/* Behind the changes of a round: slots that turned out to be bad. */
+	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
+	set->percpu = alloc_percpu(struct remap_percpu);
+	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
+	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
+	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
+	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->percpu ||
+	    !set->wq || !set->soft_wq)
+		return -ENOMEM;
+	return bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
+	       remap_table_init(&set->table, geometry->slots, set->ti->len);
+}
+
+static int parse_features(struct remap_set *set, struct dm_arg_set *as)
+{
+	static const struct dm_arg group = { 0, 2, "Invalid number of feature arguments" };
+	static const struct dm_arg deadline = {
+		1, 3600, "deadline must be 1 to 3600 seconds"
+	};
+	struct dm_target *ti = set->ti;
+	unsigned int nr_features;
+	int r;
+
+	set->deadline_seconds = REMAP_DEADLINE_SECONDS;
+	if (!as->argc)
+		return 0;
+	r = dm_read_arg_group(&group, as, &nr_features, &ti->error);
+	if (r)
+		return r;
+	if (as->argc > nr_features) {
+		ti->error = "Too many arguments";
+		return -EINVAL;
+	}
+	while (as->argc) {
+		const char *name = dm_shift_arg(as);
+
+		if (!strcmp(name, "deadline") && as->argc) {
+			r = dm_read_arg(&deadline, as, &set->deadline_seconds, &ti->error);
+			if (r)
+				return r;
+			continue;
+		}
+		ti->error = "Unknown feature argument";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int get_devices(struct remap_set *set, const char *main_path, const char *spare_path)
+{
+	struct dm_target *ti = set->ti;
+	int r;
+
+	r = dm_get_device(ti, main_path, dm_table_get_mode(ti->table), &set->main);
+	if (r) {
+		set->main = NULL;
+		ti->error = "Cannot open main device";
+		return r;
+	}
+	r = dm_get_device(ti, spare_path, dm_table_get_mode(ti->table), &set->spare);
+	if (r) {
+		set->spare = NULL;
+		ti->error = "Cannot open spare device";
+	}
+	return r;
+}
+
+static int check_devices(struct remap_set *set)
+{
+	struct block_device *main = set->main->bdev, *spare = set->spare->bdev;
+	struct dm_target *ti = set->ti;
+	u64 end = set->spare_start + set->spare_sectors;
+	bool writable = dm_table_get_mode(ti->table) & FMODE_WRITE;
+
+	ti->error = NULL;
+	if (bdev_is_zoned(main) || bdev_is_zoned(spare))
+		ti->error = "Zoned devices are not supported";
+	else if (writable && bdev_read_only(main))
+		ti->error = "Main device is read-only";
+	else if (writable && bdev_read_only(spare))
+		ti->error = "Spare device is read-only";
+	else if (bdev_logical_block_size(main) > REMAP_CHUNK_BYTES)
+		ti->error = "Main device has logical blocks of more than 4 KiB";
+	else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))
+		ti->error = "Spare device has larger logical blocks than main device";
+	else if (ti->len > bdev_nr_sectors(main))
+		ti->error = "Main device is smaller than the target";
+	else if (ti->len > REMAP_MAX_MAIN_SECTORS)
+		ti->error = "Main device is larger than 4 PiB";
+	else if (end < set->spare_start || end > bdev_nr_sectors(spare))
+		ti->error = "Spare region does not lie inside the spare device";
+	else if (set->spare_start % max(REMAP_CHUNK_SECTORS, (int)(bdev_physical_block_size(spare) >>
+								    SECTOR_SHIFT)))
+		ti->error = "SPARE_START is not a multiple of 4 KiB and of the spare's physical block";
+	else if (main->bd_disk == spare->bd_disk &&
+		 get_start_sect(main) < get_start_sect(spare) + end &&
+		 get_start_sect(spare) + set->spare_start < get_start_sect(main) + ti->len)
+		ti->error = "Main device and spare region overlap";
+	return ti->error ? -EINVAL : 0;
+}
+
+/*
+ * START LEN remap MAIN_DEV SPARE_DEV SPARE_START SPARE_LEN [#features ...]
+ *
+ * Another instance may own the media and run: nothing is written here, and what
+ * is read is read again in preresume.
+ */
+static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct dm_arg_set as = { argc, argv };
+	const char *main_path, *spare_path;
+	unsigned long long start, nr_sectors;
+	struct remap_set *set;
+	int r;
+
+	if (argc < 4) {
+		ti->error = "Usage: MAIN_DEV SPARE_DEV SPARE_START SPARE_LEN [#features ...]";
+		return -EINVAL;
+	}
+	set = kzalloc(sizeof(*set), GFP_KERNEL);
+	if (!set) {
+		ti->error = "Cannot allocate the set";
+		return -ENOMEM;
+	}
+	set->ti = ti;
+	mutex_init(&set->lock);
+	spin_lock_init(&set->queue_lock);
+	bio_list_init(&set->queue);
+	bio_list_init(&set->round);
+	INIT_WORK(&set->work, remap_worker);
+	INIT_WORK(&set->event_work, event_work);
+	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
+	init_completion(&set->subs_done);
+	INIT_LIST_HEAD(&set->owners);
+	set->tokens = U64_MAX;
+	set->tokens_at = jiffies;
+
+	main_path = dm_shift_arg(&as);
+	spare_path = dm_shift_arg(&as);
+	r = -EINVAL;
+	if (kstrtoull(dm_shift_arg(&as), 10, &start)) {
+		ti->error = "SPARE_START is not a number of sectors";
+		goto bad;
+	}
+	if (kstrtoull(dm_shift_arg(&as), 10, &nr_sectors)) {
+		ti->error = "SPARE_LEN is not a number of sectors";
+		goto bad;
+	}
+	set->spare_start = start;
+	set->spare_sectors = nr_sectors;
+	r = parse_features(set, &as);
+	if (r)
+		goto bad;
+	r = get_devices(set, main_path, spare_path);
+	if (r)
+		goto bad;
+	r = check_devices(set);
+	if (r)
+		goto bad;
+	r = remap_geometry_compute(set->spare_sectors, &set->meta.super.geometry);
+	if (r) {
+		ti->error = "Spare region is too small";
+		goto bad;
+	}
+	r = allocate(set);
+	if (r) {
+		ti->error = "Cannot allocate memory for the remap table";
+		goto bad;
+	}
+	if (remap_owned_by_other(set)) {
+		ti->error = "Main or spare device is already in use by another remap device";
+		r = -EBUSY;
+		goto bad;
+	}
+	r = remap_probe_spare(set, &ti->error);
+	if (r)
+		goto bad;
+
+	ti->private = set;
+	ti->num_flush_bios = NR_FLUSH_BIOS;
+	ti->flush_supported = true;
+	ti->num_discard_bios = bdev_max_discard_sectors(set->main->bdev) ? 1 : 0;
+	ti->discards_supported = ti->num_discard_bios;
+	ti->per_io_data_size = sizeof(struct remap_bio);
+	return 0;
+
+bad:
+	free_set(set);
+	return r;
+}
+
+static struct target_type remap_target = {
+	.name = "remap",
+	.version = { 1, 0, 0 },
+	.features = DM_TARGET_NOWAIT,
+	.module = THIS_MODULE,
+	.ctr = remap_ctr,
+	.dtr = remap_dtr,
+	.map = remap_map,
+	.end_io = remap_end_io,
+	.presuspend = remap_presuspend,
+	.presuspend_undo = remap_presuspend_undo,
+	.postsuspend = remap_postsuspend,
+	.preresume = remap_preresume,
+	.resume = remap_resume,
+	.status = remap_status,
+	.message = remap_message,
+	.prepare_ioctl = remap_prepare_ioctl,
+	.iterate_devices = remap_iterate_devices,
+};
+
+static int __init remap_init(void)
+{
+	return dm_register_target(&remap_target);
+}
+
+static void __exit remap_exit(void)
+{
+	dm_unregister_target(&remap_target);
+}
+
+module_init(remap_init);
+module_exit(remap_exit);
+
+MODULE_DESCRIPTION(DM_NAME " target that remaps bad sectors to a spare device");
+MODULE_AUTHOR("The dm-remap developers");
+MODULE_LICENSE("GPL v2");
