@@ -134,7 +134,8 @@ static bool take_token(struct remap_set *set)
 
 	if (test_bit(REMAP_FROZEN, &set->flags))
 		return false;
-	set->tokens = min_t(u64, burst, set->tokens + seconds);
+	/* A full bucket is U64_MAX: cut it to size before anything is added. */
+	set->tokens = min_t(u64, burst, min_t(u64, burst, set->tokens) + seconds);
 	set->tokens_at += seconds * HZ;
 	if (set->tokens) {
 		set->tokens--;
