@@ -19,7 +19,7 @@ static struct page *buffer_page(void *buffer)
  * @set: the set
  * @dev: its main or spare device
  * @sector: first sector on @dev
- * @buffer: page-aligned, from kmalloc or vmalloc
+ * @buffer: aligned to sectors, from kmalloc or vmalloc
  * @nr_sectors: length; larger requests than BIO_MAX_VECS pages go out one after the other
  * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
  *
@@ -39,10 +39,11 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 		bio_init(bio, dev->bdev, set->rw_vecs, BIO_MAX_VECS, opf | REQ_SYNC);
 		bio->bi_iter.bi_sector = sector;
 		while (nr < nr_sectors && bio->bi_vcnt < BIO_MAX_VECS) {
-			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT, PAGE_SIZE);
+			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT,
+					  PAGE_SIZE - offset_in_page(buffer));
 
 			/* Cannot fail: the loop stops when the vectors are used up. */
-			__bio_add_page(bio, buffer_page(buffer), bytes, 0);
+			__bio_add_page(bio, buffer_page(buffer), bytes, offset_in_page(buffer));
 			nr += bytes >> SECTOR_SHIFT;
 			buffer += bytes;
 		}
