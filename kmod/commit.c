@@ -238,12 +238,18 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 
 	if (change->result == REMAP_COMMITTED) {
 		table->prov[change->slot] = change->prov;
-		if (change->word & REMAP_WORD_BAD)
+		if (change->word & REMAP_WORD_BAD) {
 			remap_table_set(table, change->slot, REMAP_WORD_BAD);
-		else if (old & REMAP_WORD_LINKED)
+		} else if (!REMAP_WORD_REDIRECTED(change->word)) {
+			/* Freed: the older places still name it (C11). */
+			remap_table_remove(table, change->slot, REMAP_WORD_RETIRED);
+			table->prov[change->slot] =
+				set->meta.block[remap_table_block_of(change->slot)].seq;
+		} else if (old & REMAP_WORD_LINKED) {
 			remap_table_set(table, change->slot, change->word | REMAP_WORD_LINKED);
-		else
+		} else {
 			remap_table_insert(table, change->slot, change->word);
+		}
 		return;
 	}
 

@@ -7,7 +7,7 @@
  *   table.c     lookup from main chunk to slot, without locks for readers
  *   slow.c      the worker: bios that failed, found a lost sector, or had to wait
  *   relocate.c  failed writes: confirm, probe, relocate (E1-E7)
- *   rescue.c    the `remap` message: busy, drain, copy, commit, publish (D3, D4)
+ *   rescue.c    `remap` and `unremap`: busy, drain, copy, commit, publish (D3, D4)
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
  *   format.c    formatting a blank spare, the mark on main (C14, E5)
@@ -485,6 +485,8 @@ void remap_relocate(struct remap_set *set);
 
 /* rescue.c */
 int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause);
+int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors);
+int remap_clear(struct remap_set *set, u32 *nr_kept);
 
 /* soft.c */
 int remap_soft_load(struct remap_set *set);

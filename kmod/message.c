@@ -84,6 +84,41 @@ static int run_remap(struct remap_set *set, unsigned int argc, char **argv, char
 	return 1;
 }
 
+static int run_unremap(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		       unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	u64 sector, nr_sectors;
+	int r;
+
+	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	if (r)
+		return r;
+	r = remap_unremap(set, sector, nr_sectors);
+	if (r) {
+		remap_err(set, "unremap of sectors %llu+%llu failed: %d", sector, nr_sectors, r);
+		return r;
+	}
+	DMEMIT("unremapped %llu+%llu", sector, nr_sectors);
+	return 1;
+}
+
+static int run_clear(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		     unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	u32 nr_kept;
+	int r;
+
+	r = remap_clear(set, &nr_kept);
+	if (r) {
+		remap_err(set, "clear stopped: %d", r);
+		return r;
+	}
+	DMEMIT("cleared kept=%u", nr_kept);
+	return 1;
+}
+
 static int run_verify(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		      unsigned int maxlen)
 {
@@ -234,6 +269,8 @@ static const struct verb verbs[] = {
 	{ "ping",		"",		0, 0, false, run_ping },
 	{ "help",		"",		0, 0, false, run_help },
 	{ "remap",		"S [COUNT]",	1, 2, true, run_remap },
+	{ "unremap",		"S [COUNT]",	1, 2, true, run_unremap },
+	{ "clear",		"",		0, 0, true, run_clear },
 	{ "verify",		"S",		1, 1, true, run_verify },
 	{ "save",		"",		0, 0, true, run_save },
 	{ "sync",		"",		0, 0, true, run_sync },

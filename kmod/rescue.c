@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The `remap` message: moves sectors to the spare and takes with it what can
+ * The `remap` and `unremap` messages.
+ *
+ * `remap` moves sectors to the spare and takes with it what can
  * still be read of them.  One chunk at a time, under remap_set.lock:
  *
  *   1. mark the chunk busy: new writes to it queue for the worker, which waits
@@ -13,6 +15,11 @@
  *
  * A crash before the commit changes nothing; after it, the slot holds what
  * main held, because nobody wrote in between.
+ *
+ * `unremap` is the way back: busy, drain, read the slot, write main with FUA,
+ * read it back, commit the entry without the sectors, publish.  Until the
+ * commit the slot serves them; main holds the same when it takes over.  Lost
+ * sectors stay: what main holds for them is not what was last written (P2).
  */
 #include <linux/ktime.h>
 
@@ -127,20 +134,88 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	return r;
 }
 
-/**
- * remap_rescue() - move sectors to the spare, with their content
- * @set: the set
- * @sector: first sector on the mapped device
- * @nr_sectors: at least 1, inside the mapped device
- * @cause: enum remap_cause to record
- *
- * Sectors that are on the spare already stay where they are.  Takes the lock
- * chunk by chunk and stops when a suspend is waiting (D12).
- *
- * Context: may sleep; not from remap_set.wq.
- * Return: 0; -EBUSY when not active or being suspended; -ENOSPC; -EIO.
- */
-int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
+/* Copy @mask of a slot back to main and make sure of it. */
+static int copy_back(struct remap_set *set, u64 chunk, u32 slot, u8 mask, unsigned int unit)
+{
+	sector_t start = chunk * REMAP_CHUNK_SECTORS;
+	u8 failed = 0;
+
+	for_each_unit(set, set->spare, remap_slot_start(set, slot), mask, unit, REQ_OP_READ,
+		      &failed);
+	if (failed) {
+		remap_err(set, "%s: slot %u cannot be read: its chunk stays remapped",
+			  set->spare->name, slot);
+		return -EIO;
+	}
+	for_each_unit(set, set->main, start, mask, unit, REQ_OP_WRITE | REQ_FUA, &failed);
+	if (!failed) {
+		unsigned int bit;
+
+		memcpy(set->probe_buffer, set->chunk_buffer, REMAP_CHUNK_BYTES);
+		for_each_unit(set, set->main, start, mask, unit, REQ_OP_READ, &failed);
+		for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit++) {
+			if (mask & BIT(bit) &&
+			    memcmp(set->probe_buffer + bit * REMAP_SECTOR_BYTES,
+				   set->chunk_buffer + bit * REMAP_SECTOR_BYTES,
+				   REMAP_SECTOR_BYTES))
+				failed |= BIT(bit);
+		}
+	}
+	if (failed) {
+		remap_err(set, "%s: sector %llu still fails: it stays remapped", set->main->name,
+			  start + __ffs(failed));
+		return -EIO;
+	}
+	return 0;
+}
+
+static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
+{
+	struct remap_table *table = &set->table;
+	struct remap_change change = { };
+	s64 slot = remap_table_find(table, chunk);
+	unsigned int unit = max(bdev_logical_block_size(set->main->bdev),
+				bdev_logical_block_size(set->spare->bdev)) >> SECTOR_SHIFT;
+	u64 old;
+	u8 lost;
+	int r;
+
+	if (slot < 0)
+		return 0;
+	old = table->word[slot];
+	mask &= REMAP_WORD_REDIRECTED(old);
+	if (!mask)
+		return 0;
+	if (chunk == set->meta.super.probe_chunk) {
+		remap_err(set, "sector %llu belongs to the set's own probe chunk and stays remapped",
+			  chunk * REMAP_CHUNK_SECTORS);
+		return -EPERM;
+	}
+	if (old & REMAP_WORD_DOUBT)
+		return -EIO;
+	lost = mask & REMAP_WORD_LOST(old);
+	if (lost) {
+		remap_err(set, "sector %llu is lost: write it before it can be unremapped",
+			  chunk * REMAP_CHUNK_SECTORS + __ffs(lost));
+		return -ENODATA;
+	}
+
+	remap_table_set(table, slot, old | REMAP_WORD_BUSY);
+	remap_drain(set);
+	r = copy_back(set, chunk, slot, mask, unit);
+	change.slot = slot;
+	change.word = (old & ~REMAP_WORD_LINKED) & ~((u64)mask << 40);
+	change.prov = table->prov[slot];
+	change.add = mask;
+	/* With a status nothing is written: the busy mark is taken back. */
+	change.status = r ? BLK_STS_IOERR : BLK_STS_OK;
+	return remap_commit(set, &change, 1) ?: r;
+}
+
+/* Chunk by chunk, so that others get the lock and a suspend need not wait (D12). */
+static int for_each_chunk(struct remap_set *set, u64 sector, u64 nr_sectors,
+			  int (*one)(struct remap_set *set, u64 chunk, u8 mask, u8 cause),
+			  u8 cause)
 {
 	u64 end = sector + nr_sectors;
 	int r = 0;
@@ -158,9 +233,75 @@ int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
 		else if (test_bit(REMAP_READ_ONLY, &set->flags))
 			r = -EROFS;
 		else
-			r = rescue_chunk(set, chunk, mask, cause);
+			r = one(set, chunk, mask, cause);
 		mutex_unlock(&set->lock);
 		sector = next;
 	}
 	return r;
+}
+
+static int unremap_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
+{
+	return unremap_chunk(set, chunk, mask);
+}
+
+/**
+ * remap_rescue() - move sectors to the spare, with their content
+ * @set: the set
+ * @sector: first sector on the mapped device
+ * @nr_sectors: at least 1, inside the mapped device
+ * @cause: enum remap_cause to record
+ *
+ * Sectors that are on the spare already stay where they are.
+ *
+ * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
+ * Return: 0; -EBUSY when not active or being suspended; -ENOSPC; -EIO.
+ */
+int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
+{
+	return for_each_chunk(set, sector, nr_sectors, rescue_chunk, cause);
+}
+
+/**
+ * remap_unremap() - move sectors back to main, which must take them
+ * @set: the set
+ * @sector: first sector on the mapped device
+ * @nr_sectors: at least 1, inside the mapped device
+ *
+ * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
+ * Return: 0 when none of them is remapped any more; else a negative errno, and
+ * those from the first that could not be moved on are as they were.
+ */
+int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors)
+{
+	return for_each_chunk(set, sector, nr_sectors, unremap_one, 0);
+}
+
+/**
+ * remap_clear() - move everything back to main that main takes
+ * @set: the set
+ * @nr_kept: set to the number of chunks that stayed, the probe chunk not counted
+ *
+ * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
+ * Return: 0, or -EBUSY or -EROFS when it could not go on.
+ */
+int remap_clear(struct remap_set *set, u32 *nr_kept)
+{
+	u32 slot;
+	int r;
+
+	*nr_kept = 0;
+	for (slot = 0; slot < remap_geometry(set)->slots; slot++) {
+		u64 word = READ_ONCE(set->table.word[slot]);
+		u64 chunk = word & REMAP_WORD_CHUNK;
+
+		if (!REMAP_WORD_REDIRECTED(word) || chunk == set->meta.super.probe_chunk)
+			continue;
+		r = remap_unremap(set, chunk * REMAP_CHUNK_SECTORS, REMAP_CHUNK_SECTORS);
+		if (r == -EBUSY || r == -EROFS)
+			return r;
+		*nr_kept += !!r;
+		cond_resched();
+	}
+	return 0;
 }

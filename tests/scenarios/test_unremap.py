@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The way back from the spare (row 2): unremap and clear lose nothing and invent nothing."""
+
+import errno
+import random
+
+import pytest
+
+from tests.scenarios.lib import Rig, pattern
+
+
+def remap_by_write(rig: Rig, r0, sector: int, number: int) -> None:
+    rig.main.bad(sector, kind="write")
+    r0.pwrite(sector, pattern(number))
+    rig.main.clear()
+
+
+def test_unremap_brings_the_last_content_back(rig: Rig) -> None:
+    r0 = rig.create()
+    remap_by_write(rig, r0, 100, 1)
+    r0.pwrite(100, pattern(2))
+    assert rig.media("main").read(100) != pattern(2)
+    assert "unremapped" in rig.message("r0", "unremap 100")
+    assert rig.status()["used"] == 1
+    assert r0.pread(100) == pattern(2)
+    assert rig.media("main").read(100) == pattern(2)
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(100) == pattern(2)
+    assert "not remapped" in rig.message("r0", "verify 100")
+
+
+def test_unremap_of_some_sectors_keeps_the_others(rig: Rig) -> None:
+    r0 = rig.create()
+    r0.pwrite(96, pattern(3, 8))
+    rig.message("r0", "remap 96 8")
+    rig.media("main").write(96, pattern(9, 8))
+    rig.message("r0", "unremap 98 2")
+    assert r0.pread(96, 8) == pattern(3, 8)
+    assert rig.media("main").read(98, 2) == pattern(3, 8)[1024:2048]
+    assert rig.media("main").read(100) == pattern(9, 8)[2048:2560]
+    assert rig.status()["used"] == 2
+
+
+def test_a_main_that_still_fails_keeps_its_remap(rig: Rig) -> None:
+    r0 = rig.create()
+    rig.main.bad(100, kind="write")
+    r0.pwrite(100, pattern(1))
+    with pytest.raises(OSError) as caught:
+        rig.message("r0", "unremap 100")
+    assert caught.value.errno == errno.EIO
+    assert r0.pread(100) == pattern(1)
+    rig.powercut()
+    assert rig.create().pread(100) == pattern(1)
+
+
+def test_lost_sectors_and_the_probe_chunk_stay(rig: Rig) -> None:
+    r0 = rig.create()
+    rig.main.bad(100, kind="read")
+    rig.message("r0", "remap 100")
+    rig.main.clear()
+    with pytest.raises(OSError):
+        rig.message("r0", "unremap 100")
+    with pytest.raises(OSError):
+        r0.pread(100)
+    with pytest.raises(OSError) as caught:
+        rig.message("r0", f"unremap {r0.sectors() - 1}")
+    assert caught.value.errno == errno.EPERM
+
+
+def test_clear_says_what_stayed(rig: Rig) -> None:
+    r0 = rig.create()
+    rng = random.Random(7)
+    sectors = sorted(rng.sample(range(0, 100_000, 8), 40))
+    for sector in sectors:
+        r0.pwrite(sector, pattern(sector))
+        rig.message("r0", f"remap {sector}")
+        r0.pwrite(sector, pattern(sector + 1))
+    rig.main.bad(sectors[3], kind="write")
+    rig.main.bad(sectors[20], kind="write")
+    assert rig.message("r0", "clear") == "cleared kept=2"
+    assert rig.status()["used"] == 3
+    for sector in sectors:
+        assert r0.pread(sector) == pattern(sector + 1)
+    rig.powercut()
+    r0 = rig.create()
+    for sector in sectors:
+        assert r0.pread(sector) == pattern(sector + 1)
+
+
+def test_slots_are_used_again(rig: Rig) -> None:
+    """C11: freed slots wait for one more commit of their block, then serve again."""
+    r0 = rig.create(spare_len=1024)
+    total = rig.status()["total"]
+    for turn in range(3):
+        for index in range(total - 1):
+            r0.pwrite(index * 8, pattern(1000 * turn + index))
+            rig.message("r0", f"remap {index * 8}")
+        with pytest.raises(OSError) as caught:
+            rig.message("r0", "remap 80000")
+        assert caught.value.errno == errno.ENOSPC
+        assert rig.status()["mode"] == "full"
+        assert rig.message("r0", "clear") == "cleared kept=0"
+        for index in range(total - 1):
+            assert r0.pread(index * 8) == pattern(1000 * turn + index)
+    assert rig.status()["used"] == 1
