@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A workload on a real remap device whose disks go bad, logged for the enumerator.
+
+Runs inside User Mode Linux (run.py starts it there). Several threads write stamped
+sectors, so that relocations share commits, and mark each write and flush in the block
+server's log; meanwhile sectors go bad, sectors are rescued and metadata writes fail.
+
+    workload.py SEED OPERATIONS
+
+Leaves the log in the results directory as `log`. Its exit code says whether what it read
+itself was right.
+"""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.crash.geometry import MAIN_SECTORS, METADATA, REGION_SECTORS, REGION_START, \
+    SLOT_SECTORS, SPARE_SECTORS  # noqa: E402
+from tests.crash.stamp import read as read_stamp, stamp  # noqa: E402
+from tests.scenarios import lib  # noqa: E402
+
+THREADS = 4
+USABLE = MAIN_SECTORS - 8    # no faults where the set's mark is
+
+
+class Workload:
+    def __init__(self, rig: lib.Rig, seed: int) -> None:
+        self.rig = rig
+        self.random = random.Random(seed)
+        self.lock = threading.Lock()
+        self.next_write = 1
+        self.next_flush = 1
+        self.extents: dict[int, tuple[int, int]] = {}
+        self.hot = [self.random.randrange(USABLE) for _ in range(48)]
+        self.unreadable: list[int] = []
+        self.errors: list[str] = []
+        self.counts = dict.fromkeys(["writes", "failed", "flushes", "reads", "rescues"], 0)
+
+    def mark(self, text: str) -> None:
+        with self.lock:
+            self.rig.server.mark(text)
+
+    def start(self) -> None:
+        self.device = self.rig.create(spare_start=REGION_START, spare_len=REGION_SECTORS)
+        self.mark("active")
+
+    # what users do
+
+    def write(self, dice: random.Random) -> None:
+        count = dice.choice([1, 1, 2, 3, 7, 8, 8, 16, 24, 64, 128])
+        sector = self._where(dice, count)
+        fua = dice.random() < 0.35
+        with self.lock:
+            number = self.next_write
+            self.next_write += 1
+            self.extents[number] = sector, count
+            self.rig.server.mark(f"issue {number} {sector} {count} {int(fua)}")
+        try:
+            self.device.pwrite(sector, stamp(sector, count, number), fua)
+            result = 0
+        except OSError as error:
+            result = error.errno or 5
+            self.counts["failed"] += 1
+        self.mark(f"ack {number} {result}")
+        self.counts["writes"] += 1
+
+    def flush(self) -> None:
+        with self.lock:
+            number = self.next_flush
+            self.next_flush += 1
+            self.rig.server.mark(f"flush-issue {number}")
+        try:
+            self.device.fsync()
+            result = 0
+        except OSError as error:
+            result = error.errno or 5
+        self.mark(f"flush-ack {number} {result}")
+        self.counts["flushes"] += 1
+
+    def read(self, dice: random.Random) -> None:
+        """What is read is a version of that very sector, or an error (P2, P3)."""
+        count = dice.choice([1, 8, 32])
+        first = self._where(dice, count)
+        self.counts["reads"] += 1
+        try:
+            data = self.device.pread(first, count)
+        except OSError:
+            return
+        for i in range(count):
+            found = read_stamp(data[i * 512:i * 512 + 512])
+            if found is None or found[0] != first + i:
+                self.errors.append(f"sector {first + i} reads as {found}")
+                continue
+            if found[1]:
+                sector, length = self.extents.get(found[1], (0, 0))
+                if not sector <= first + i < sector + length:
+                    self.errors.append(f"sector {first + i} reads as write {found[1]}")
+
+    def rescue(self, dice: random.Random) -> None:
+        sector = self._where(dice, 8)
+        if self.unreadable and dice.random() < 0.6:
+            sector = dice.choice(self.unreadable) & ~7
+        self.counts["rescues"] += 1
+        try:
+            self.rig.message("r0", f"remap {sector} {dice.choice([1, 4, 8])}")
+        except OSError:
+            pass    # what matters is that nothing is wrong afterwards
+
+    def _where(self, dice: random.Random, count: int) -> int:
+        if dice.random() < 0.7:
+            near = dice.choice(self.hot) - dice.randrange(count)
+            return min(max(0, near), USABLE - count)
+        return dice.randrange(USABLE - count)
+
+    # what disks do
+
+    def fault(self, dice: random.Random) -> None:
+        choice = dice.random()
+        with self.lock:
+            if choice < 0.80:
+                self._fault_on_main(dice)
+            elif choice < 0.90:    # commits fail
+                sector = REGION_START + dice.choice(METADATA) + dice.randrange(8)
+                self.rig.spare.bad(sector, 1, "write", dice.choice(["error", "torn", "landed"]),
+                                   times=dice.choice([1, 2, 3, 4]))
+            else:
+                sector = REGION_START + dice.choice(SLOT_SECTORS) + dice.randrange(8)
+                self.rig.spare.bad(sector, 1, "write", "error", times=dice.choice([1, 5]))
+
+    def _fault_on_main(self, dice: random.Random) -> None:
+        count = dice.choice([1, 1, 2, 5])
+        sector = min(dice.choice(self.hot) + dice.randrange(-8, 8), USABLE - count)
+        sector = max(0, sector)
+        kind = dice.choice(["write", "write", "both", "read"])
+        if kind == "write":
+            action = dice.choice(["error", "error", "landed", "torn", "badwrite-heal"])
+            self.rig.main.bad(sector, count, "write", action,
+                              times=dice.choice([None, None, 1, 3]))
+            return
+        self.rig.server.mark(f"readbad {sector} {count}")
+        self.unreadable.append(sector)
+        self.rig.main.bad(sector, count, kind, "error" if kind == "both" else "heal")
+
+    def thread(self, seed: int, operations: int) -> None:
+        dice = random.Random(seed)
+        for _ in range(operations):
+            choice = dice.random()
+            if choice < 0.68:
+                self.write(dice)
+            elif choice < 0.78:
+                self.flush()
+            elif choice < 0.84:
+                self.read(dice)
+            elif choice < 0.88:
+                self.rescue(dice)
+            else:
+                self.fault(dice)
+
+    def run(self, operations: int) -> None:
+        self.start()
+        with ThreadPoolExecutor(THREADS) as pool:
+            running = [pool.submit(self.thread, self.random.random(), operations // THREADS)
+                       for _ in range(THREADS)]
+            for thread in running:
+                thread.result()
+        print(self.counts, self.rig.status())
+        self.rig.remove()
+        self.mark("# removed")
+
+
+def main(seed: int, operations: int) -> int:
+    directory = Path(tempfile.mkdtemp(prefix="crash", dir="/tmp"))
+    (directory / "main.img").write_bytes(stamp(0, MAIN_SECTORS, 0))
+    disks: dict[str, int | tuple[int, str]] = {
+        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (SPARE_SECTORS * 512, "vcache=on")}
+    with lib.rig_of(directory, disks) as rig:
+        workload = Workload(rig, seed)
+        workload.run(operations)
+    shutil.copy(directory / "log", os.environ["DM_REMAP_RESULTS"])
+    for error in workload.errors[:20]:
+        print(f"seed {seed}: {error}")
+    return 1 if workload.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
