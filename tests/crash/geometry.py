@@ -13,3 +13,8 @@ _layout = Layout.of(REGION_SECTORS)
 METADATA = [_layout.block(replica, place, block) for replica in (0, 1) for place in (0, 1)
             for block in range(_layout.table_blocks + 1)]
 SLOT_SECTORS = [_layout.slot(slot) for slot in range(1, 64)]
+# disk, sector, count: all that activation may write
+_replica = 2 * _layout.place_blocks * 8
+METADATA_RANGES = [("spare", REGION_START, _replica),
+                   ("spare", REGION_START + _layout.end_replica, _replica),
+                   ("main", MAIN_SECTORS - 8, 8)]

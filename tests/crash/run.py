@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.crash import enumerator
+from tests.crash import enumerator, repaired
 from tests.crash.geometry import MAIN_SECTORS, REGION_SECTORS, REGION_START, SPARE_SECTORS
 from tests.harness import uml
 
@@ -58,8 +58,12 @@ def main() -> int:
         activation = uml.run(HERE / "activate.py", [str(sample)], kernel, name="crash-activate")
         print(activation.output, end="")
         print(f"activation: {time.monotonic() - start:.1f} s", flush=True)
-        if activation.failure:
-            print(f"FAILED: {activation.failure}\nresults are in {activation.results}")
+        wrong = list(repaired.check(sample, activation.results))
+        for sentence in wrong[:20]:
+            print(sentence)
+        if activation.failure or wrong:
+            print(f"FAILED: {activation.failure or 'repairs were not durable'}\n"
+                  f"results are in {activation.results}")
             failed = True
     if not failed:
         shutil.rmtree(sample)
