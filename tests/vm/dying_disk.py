@@ -11,10 +11,13 @@ from tests.harness.blockd import Disk
 
 
 class DyingDisk:
-    """Makes more and more sectors of a disk fail, as long as the block runs."""
+    """Makes more and more sectors of a disk fail, as long as the block runs.
 
-    def __init__(self, disk: Disk, seed: int) -> None:
-        self.disk, self.random = disk, random.Random(seed)
+    MOST keeps what is written to them below the storm limit of 1024 chunks.
+    """
+
+    def __init__(self, disk: Disk, seed: int, most: int = 1000) -> None:
+        self.disk, self.random, self.most = disk, random.Random(seed), most
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.bad_places = 0
@@ -27,7 +30,7 @@ class DyingDisk:
             self.bad_places += 1
 
     def _run(self) -> None:
-        while not self.stop.wait(0.02) and self.bad_places < 1500:
+        while not self.stop.wait(0.02) and self.bad_places < self.most:
             self.kill_some(5, "write")
 
     def __enter__(self) -> "DyingDisk":

@@ -75,7 +75,8 @@ def test_a_bad_sector_is_an_error_in_the_guest(vm: Machine, serve: StartServer) 
 def test_power_cut_loses_what_was_not_flushed(serve: StartServer) -> None:
     server = serve(disk=(64 * MIB, "vcache=on"))
     disk = server.disk("disk")
-    fill = "head -c 1M /dev/zero | tr '\\0' {} | dd of={} iflag=fullblock oflag=direct bs=1M seek={} {}"
+    fill = ("head -c 1M /dev/zero | tr '\\0' {} | "
+            "dd of={} iflag=fullblock oflag=direct bs=1M seek={} {}")
     with qemu_snapshot.restored() as machine:
         path = machine.add_disk("disk", nbd=disk.socket_path)
         machine.run(fill.format("A", path, 1, "conv=fsync"))

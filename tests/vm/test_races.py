@@ -17,7 +17,7 @@ from tests.vm.dying_disk import DyingDisk
 
 MIB = 1 << 20
 REGION_SECTORS = 16 * MIB // 512
-RUN_S = 12
+ROUNDS = 6                          # of an administrator's commands, while the I/O runs
 
 
 @pytest.fixture
@@ -53,16 +53,15 @@ def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockS
     """v3-interface row 6: reload under load, once a use after free."""
     jobs = start_io(vm, device)
     name = remap.NAME
-    with DyingDisk(server.disk("main"), seed=2):
-        rounds = int(vm.text(
-            f"n=0; end=$((SECONDS + {RUN_S})); set -e; while [ $SECONDS -lt $end ]; do "
+    with DyingDisk(server.disk("main"), seed=2, most=300):
+        vm.run(
+            f"set -e; for round in $(seq {ROUNDS}); do "
             f"dmsetup suspend {name}; dmsetup resume {name}; "
             f"dmsetup table {name} | dmsetup load {name}; dmsetup resume {name}; "
             f"dmsetup suspend --noflush {name}; dmsetup resume {name}; "
-            f"dmsetup status {name} >/dev/null; n=$((n + 1)); done; echo $n"))
+            f"dmsetup status {name} >/dev/null; done", 300)
     operations = finish_io(vm, jobs)
-    print(f"{operations} operations, {rounds} rounds")
-    assert rounds >= 3 and operations > 100
+    assert operations > 100
     after = remap.status(vm)
     assert after.mode == "rw" and after.used > 10 and after.values["lost_sectors"] == 0
 
@@ -71,23 +70,21 @@ def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> N
     """v3-interface row 6: a message that met I/O once locked the machine up."""
     jobs = start_io(vm, device)
     name = remap.NAME
-    rounds = int(vm.text(
-        f"n=0; end=$((SECONDS + {RUN_S})); set -e; while [ $SECONDS -lt $end ]; do "
-        f"dmsetup message {name} 0 remap $((RANDOM * 3)) >/dev/null; "
+    vm.run(
+        f"set -e; for round in $(seq {ROUNDS}); do "
+        f"dmsetup message {name} 0 remap $((RANDOM * 3)) 20 >/dev/null; "
         f"dmsetup message {name} 0 verify $((RANDOM * 3)) >/dev/null; "
         f"dmsetup message {name} 0 sync >/dev/null; dmsetup message {name} 0 save >/dev/null; "
-        f"dmsetup message {name} 0 metadata_status >/dev/null; "
-        f"n=$((n + 1)); done; echo $n"))
+        f"dmsetup message {name} 0 metadata_status >/dev/null; done", 300)
     operations = finish_io(vm, jobs)
-    print(f"{operations} operations, {rounds} rounds")
-    assert rounds >= 3 and operations > 100
+    assert operations > 100
     after = remap.status(vm)
-    assert after.mode == "rw" and after.used >= 10 and after.values["lost_sectors"] == 0
+    assert after.mode == "rw" and after.used > 1 and after.values["lost_sectors"] == 0
 
 
 def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> None:
     jobs = start_io(vm, device)
-    with DyingDisk(server.disk("main"), seed=3):
+    with DyingDisk(server.disk("main"), seed=3, most=300):
         time.sleep(5)
         assert "busy" in vm.run(f"dmsetup remove {remap.NAME}", check=False).err
         main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{disk.name}"
