@@ -7,6 +7,7 @@
  *   table.c     lookup from main chunk to slot, without locks for readers
  *   slow.c      the worker: bios that failed, found a lost sector, or had to wait
  *   relocate.c  failed writes: confirm, probe, relocate (E1-E7)
+ *   move.c      entries whose spare chunk went bad (C13)
  *   rescue.c    `remap` and `unremap`: busy, drain, copy, commit, publish (D3, D4)
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
@@ -156,6 +157,7 @@ struct remap_block_state {
  * @prov: the provenance to record
  * @add: sectors that this change redirects or gives content to again
  * @fresh: @slot was free before
+ * @data_failed: @slot does not take data
  * @status: error of its data write, or of the commit
  * @result: filled in by remap_commit()
  * @handled: for use by remap_commit()
@@ -166,6 +168,7 @@ struct remap_change {
 	u64 prov;
 	u8 add;
 	bool fresh;
+	bool data_failed;
 	blk_status_t status;
 	enum remap_commit_result {
 		REMAP_COMMITTED,	/* durable on both replicas, not yet published */
@@ -410,6 +413,8 @@ void remap_table_remove(struct remap_table *table, u32 slot, u64 word);
 /* io.c */
 int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
 	     u32 nr_sectors, blk_opf_t opf);
+void remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+		    unsigned int unit, blk_opf_t opf, u8 *failed);
 int remap_flush_spare(struct remap_set *set);
 u64 remap_spare_writes(const struct remap_set *set);
 void remap_note_flushed(struct remap_set *set, u64 sum);
@@ -452,6 +457,7 @@ enum remap_piece_class {
 	REMAP_PIECE_MAIN_WRITE,	/* a write to main, relocated when it fails */
 	REMAP_PIECE_CONFIRM,	/* its write to main failed */
 	REMAP_PIECE_RELOCATE,	/* confirmed, or the sectors are lost ones */
+	REMAP_PIECE_MOVE,	/* its slot does not take it */
 };
 
 /**
@@ -482,6 +488,9 @@ struct remap_piece {
 bool remap_status_confirmable(blk_status_t status);
 void remap_confirm(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
+
+/* move.c */
+void remap_move(struct remap_set *set);
 
 /* rescue.c */
 int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause);

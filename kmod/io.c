@@ -60,6 +60,34 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 }
 
 /**
+ * remap_rw_chunk() - read or write some sectors of a chunk, one logical block at a time
+ * @set: the set; the data is in chunk_buffer
+ * @dev: its main or spare device
+ * @start: first sector of the chunk on @dev
+ * @mask: which sectors; a logical block with one of them is taken as a whole
+ * @unit: sectors in a logical block
+ * @opf: REQ_OP_READ or REQ_OP_WRITE, and flags
+ * @failed: the sectors of @mask that failed are added
+ *
+ * Context: remap_set.lock held, may sleep.
+ */
+void remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+		    unsigned int unit, blk_opf_t opf, u8 *failed)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
+		u8 unit_mask = (u8)(GENMASK(unit - 1, 0) << bit);
+
+		if (!(mask & unit_mask))
+			continue;
+		if (remap_rw(set, dev, start + bit,
+			     set->chunk_buffer + bit * REMAP_SECTOR_BYTES, unit, opf))
+			*failed |= mask & unit_mask;
+	}
+}
+
+/**
  * remap_spare_writes() - writes that completed on the spare so far
  * @set: the set
  *

@@ -264,6 +264,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 			if (!change->status)
 				continue;
 			atomic64_inc(&set->counters.write_errors_spare);
+			change->data_failed = remap_status_confirmable(change->status);
 			if (!change->fresh || try == REMAP_SLOT_TRIES ||
 			    nr_changes + nr_aside == 2 * REMAP_ROUND_PIECES)
 				continue;
@@ -332,11 +333,16 @@ void remap_relocate(struct remap_set *set)
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];
 
+		const struct remap_change *change = &set->change[piece->change];
+
 		if (piece->class != REMAP_PIECE_RELOCATE)
 			continue;
-		piece->status = set->change[piece->change].status;
-		if (piece->status)
-			give_up(set, piece);
+		piece->status = change->status;
 		piece->class = REMAP_PIECE_DONE;
+		/* The slot is old and refused the data: nothing was committed. */
+		if (!change->fresh && change->result == REMAP_NOT_WRITTEN && change->data_failed)
+			piece->class = REMAP_PIECE_MOVE;
+		else if (piece->status)
+			give_up(set, piece);
 	}
 }

@@ -33,23 +33,6 @@ static u8 chunk_mask(const struct remap_set *set, u64 chunk)
 	return nr >= REMAP_CHUNK_SECTORS ? 0xff : (u8)GENMASK(nr - 1, 0);
 }
 
-/* Run @rw over each run of set bits of @mask; sets bits in *failed. Never fails by itself. */
-static void for_each_unit(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
-			  unsigned int unit, blk_opf_t opf, u8 *failed)
-{
-	unsigned int bit;
-
-	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
-		u8 unit_mask = (u8)(GENMASK(unit - 1, 0) << bit);
-
-		if (!(mask & unit_mask))
-			continue;
-		if (remap_rw(set, dev, start + bit,
-			     set->chunk_buffer + bit * REMAP_SECTOR_BYTES, unit, opf))
-			*failed |= mask & unit_mask;
-	}
-}
-
 /* Read @mask of a chunk of main; *lost are the sectors that cannot be read. */
 static int copy_in(struct remap_set *set, u64 chunk, u8 mask, u8 *lost)
 {
@@ -60,7 +43,7 @@ static int copy_in(struct remap_set *set, u64 chunk, u8 mask, u8 *lost)
 	*lost = 0;
 	if (!remap_rw(set, set->main, start, set->chunk_buffer, hweight8(exists), REQ_OP_READ))
 		return 0;
-	for_each_unit(set, set->main, start, mask, unit, REQ_OP_READ, lost);
+	remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_READ, lost);
 	/* A main that is gone makes every read fail: that loses nothing yet (P5). */
 	if (*lost && !remap_main_alive(set)) {
 		remap_err(set, "%s: main device does not answer: nothing is remapped",
@@ -117,7 +100,7 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 
 	r = copy_in(set, chunk, mask, &lost);
 	if (!r) {
-		for_each_unit(set, set->spare, remap_slot_start(set, slot), mask & ~lost, unit,
+		remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), mask & ~lost, unit,
 			      REQ_OP_WRITE, &failed);
 		change.word |= (u64)mask << 40 | (u64)lost << 48;
 		if (failed)
@@ -140,19 +123,19 @@ static int copy_back(struct remap_set *set, u64 chunk, u32 slot, u8 mask, unsign
 	sector_t start = chunk * REMAP_CHUNK_SECTORS;
 	u8 failed = 0;
 
-	for_each_unit(set, set->spare, remap_slot_start(set, slot), mask, unit, REQ_OP_READ,
+	remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), mask, unit, REQ_OP_READ,
 		      &failed);
 	if (failed) {
 		remap_err(set, "%s: slot %u cannot be read: its chunk stays remapped",
 			  set->spare->name, slot);
 		return -EIO;
 	}
-	for_each_unit(set, set->main, start, mask, unit, REQ_OP_WRITE | REQ_FUA, &failed);
+	remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE | REQ_FUA, &failed);
 	if (!failed) {
 		unsigned int bit;
 
 		memcpy(set->probe_buffer, set->chunk_buffer, REMAP_CHUNK_BYTES);
-		for_each_unit(set, set->main, start, mask, unit, REQ_OP_READ, &failed);
+		remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_READ, &failed);
 		for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit++) {
 			if (mask & BIT(bit) &&
 			    memcmp(set->probe_buffer + bit * REMAP_SECTOR_BYTES,

@@ -254,6 +254,9 @@ static void serve(struct remap_set *set)
 			}
 		} else if (piece->class == REMAP_PIECE_SERVE) {
 			piece->class = REMAP_PIECE_DONE;
+			if (piece->dev == set->spare && op_is_write(bio_op(piece->bio)) &&
+			    remap_status_confirmable(piece->status))
+				piece->class = REMAP_PIECE_MOVE;
 		}
 	}
 }
@@ -320,6 +323,7 @@ void remap_worker(struct work_struct *work)
 			serve(set);
 			remap_confirm(set);
 			remap_relocate(set);
+			remap_move(set);
 			finish(set);
 		}
 		mutex_unlock(&set->lock);

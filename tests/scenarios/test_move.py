@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""C13, D7: a spare chunk that goes bad; its entry moves to another slot, or nothing changes."""
+
+import pytest
+
+from tests.scenarios.lib import Rig, pattern
+
+
+def spare_sector(rig: Rig, sector: int) -> int:
+    return int(rig.message("r0", f"verify {sector}").split("spare_sector=")[1])
+
+
+def mapped(rig: Rig):
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.message("r0", "remap 96 8")
+    rig.media("main").write(96, pattern(9, 8))
+    return r0
+
+
+def test_write_to_a_bad_slot_moves_the_chunk(rig: Rig) -> None:
+    r0 = mapped(rig)
+    before = spare_sector(rig, 99)
+    rig.spare.bad(before, kind="write")
+    r0.pwrite(99, pattern(2))
+    assert spare_sector(rig, 99) != before
+    want = pattern(1, 8)[:1536] + pattern(2) + pattern(1, 8)[2048:]
+    assert r0.pread(96, 8) == want
+    status = rig.status()
+    assert (status["used"], status["bad_slots"]) == (2, 1)
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(96, 8) == want
+    assert rig.status()["bad_slots"] == 1
+
+
+def test_unreadable_neighbours_become_lost_not_wrong(rig: Rig) -> None:
+    r0 = mapped(rig)
+    before = spare_sector(rig, 96)
+    rig.spare.bad(before + 3, kind="write")
+    rig.spare.bad(before + 5, kind="read")
+    r0.pwrite(99, pattern(2))
+    assert rig.status()["lost_sectors"] == 1
+    with pytest.raises(OSError):
+        r0.pread(101)
+    assert r0.pread(100) == pattern(1, 8)[2048:2560]
+    r0.pwrite(101, pattern(3))
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(101) == pattern(3)
+    assert r0.pread(99) == pattern(2)
+
+
+def test_moves_again_and_again(rig: Rig) -> None:
+    """More moves than generations there are, each over a power cut."""
+    r0 = mapped(rig)
+    for turn in range(6):
+        rig.spare.bad(spare_sector(rig, 99), kind="write")
+        r0.pwrite(99, pattern(10 + turn))
+        r0.fsync()
+        rig.powercut()
+        r0 = rig.create()
+        assert r0.pread(99) == pattern(10 + turn)
+        assert r0.pread(96, 3) == pattern(1, 8)[:1536]
+        assert rig.status()["bad_slots"] == turn + 1
+
+
+def test_growth_of_a_chunk_whose_slot_is_bad(rig: Rig) -> None:
+    """The failing write is to a sector of main; its chunk has a slot that takes no more."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    r0.fsync()
+    rig.message("r0", "remap 96")
+    before = spare_sector(rig, 96)
+    rig.spare.bad(before, count=8, kind="write")
+    rig.main.bad(100, kind="write")
+    r0.pwrite(100, pattern(2))
+    want = pattern(1, 8)[:2048] + pattern(2) + pattern(1, 8)[2560:]
+    assert r0.pread(96, 8) == want
+    rig.powercut()
+    assert rig.create().pread(96, 8) == want
+
+
+def test_a_dead_spare_moves_nothing(rig: Rig) -> None:
+    r0 = mapped(rig)
+    rig.spare.fail()
+    with pytest.raises(OSError):
+        r0.pwrite(99, pattern(2))
+    rig.spare.back()
+    assert rig.status()["bad_slots"] == 0
+    assert rig.status()["used"] == 2
+    got = r0.pread(99)
+    assert got in (pattern(1, 8)[1536:2048], pattern(2))
+    r0.pwrite(99, pattern(3))
+    assert r0.pread(99) == pattern(3)
+
+
+def test_a_transient_error_of_the_slot_moves_nothing(rig: Rig) -> None:
+    r0 = mapped(rig)
+    before = spare_sector(rig, 99)
+    rig.spare.bad(before, kind="write", times=2)
+    r0.pwrite(99, pattern(2))
+    assert spare_sector(rig, 99) == before
+    assert r0.pread(99) == pattern(2)
