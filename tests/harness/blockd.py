@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness import cache
+
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = PROJECT / "build" / "blockserver" / "remap-blockd"
 
@@ -29,9 +31,10 @@ class BlockServerError(Exception):
 
 def build() -> Path:
     """Build the program if its sources are newer, and return its path."""
-    result = subprocess.run(["make", "-s", "-C", str(PROJECT / "tests" / "blockserver"),
-                             f"OUT={PROGRAM.parent}"],
-                            capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    with cache.locked(PROJECT / "build" / ".blockserver.lock"):
+        result = subprocess.run(["make", "-s", "-C", str(PROJECT / "tests" / "blockserver"),
+                                 f"OUT={PROGRAM.parent}"],
+                                capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if result.returncode:
         raise BlockServerError(f"remap-blockd does not build:\n{result.stdout}{result.stderr}")
     return PROGRAM

@@ -47,7 +47,8 @@ def key_of(*inputs: str | bytes | Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time in here; PATH is a file for nothing else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -61,7 +62,7 @@ def entry(name: str, key: str, build: Callable[[Path], None]) -> Path:
     """
     root = cache_root()
     place = root / f"{name}-{key}"
-    with _locked(root / "locks" / f"{name}-{key}"):
+    with locked(root / "locks" / f"{name}-{key}"):
         if not place.is_dir():
             (root / "tmp").mkdir(exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root / "tmp"))

@@ -5,7 +5,7 @@ Owns the recipe of each kernel (which fragments of tests/kernel-configs make it)
 and build/<kernel>/, the place where dm-remap.ko for it is built from a copy of
 kmod/ and common/. Callers: uml.py, run, developers.
 
-    python3 -m tests.harness.kernels uml|uml-kasan [--module] [--werror]
+    python3 -m tests.harness.kernels uml|uml-kasan [--module]
 
 prints the kernel's directory (or, with --module, the path of dm-remap.ko).
 """
@@ -22,6 +22,7 @@ from tests.harness import cache
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGS = PROJECT / "tests" / "kernel-configs"
+BUILD = PROJECT / "build"
 BUILD_SCRIPT = Path(__file__).with_name("build-kernel.sh")
 
 PLAIN = ["base", "um", "scenarios"]
@@ -96,39 +97,51 @@ def mirror_sources(destination: Path) -> None:
                 copy.unlink()
 
 
-def build_module(name: str, werror: bool = False) -> Path:
-    """dm-remap.ko for kernel NAME, from the sources as they are now."""
-    kernel = kernel_dir(name)
-    place = PROJECT / "build" / (name + ("-werror" if werror else ""))
+def _build_module(kernel: Path, place: Path, options: list[str]) -> Path:
     stamp = place / "built-for"
-    stale = not stamp.is_file() or stamp.read_text() != kernel.name
-    if place.exists() and (stale or werror):    # a file that is up to date shows no warnings
+    made_with = " ".join([kernel.name, *options])
+    if place.exists() and not (stamp.is_file() and stamp.read_text() == made_with):
         shutil.rmtree(place)
     mirror_sources(place)
-    stamp.write_text(kernel.name)
-    command = ["make", "-C", str(place / "kmod"), f"KDIR={kernel}", "ARCH=um",
-               f"-j{os.cpu_count() or 1}"]
-    if werror:
-        command += ["W=1", "KCFLAGS=-Werror"]
+    stamp.write_text(made_with)
+    command = ["make", "-C", str(place / "kmod"), f"KDIR={kernel}",
+               f"-j{os.cpu_count() or 1}", *options]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     module = place / "kmod" / "dm-remap.ko"
     if result.returncode or not module.is_file():
-        raise BuildError(f"dm-remap.ko does not build for {name}:\n"
+        raise BuildError(f"dm-remap.ko does not build for {kernel.name}:\n"
                          f"{result.stdout}{result.stderr}")
     return module
+
+
+def build_module(name: str, destination: Path | None = None) -> Path:
+    """dm-remap.ko for kernel NAME, from the sources as they are now.
+
+    DESTINATION is a directory to copy it to, out of the way of whoever builds next.
+    """
+    kernel = kernel_dir(name)
+    with cache.locked(BUILD / f".{name}.lock"):
+        module = _build_module(kernel, BUILD / name, ["ARCH=um"])
+        if destination:
+            module = Path(shutil.copy2(module, destination))
+    return module
+
+
+def check_module(kernel: Path, label: str, options: list[str]) -> None:
+    """Build the module from nothing with OPTIONS (W=1, C=2...); BuildError if that fails."""
+    with cache.locked(BUILD / f".{label}.lock"):
+        place = BUILD / label
+        shutil.rmtree(place, ignore_errors=True)    # what is up to date shows no warnings
+        _build_module(kernel, place, options)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.harness.kernels")
     parser.add_argument("kernel", choices=FRAGMENTS)
     parser.add_argument("--module", action="store_true", help="build dm-remap.ko too")
-    parser.add_argument("--werror", action="store_true", help="build it with W=1 -Werror")
     options = parser.parse_args()
     try:
-        if options.module or options.werror:
-            print(build_module(options.kernel, options.werror))
-        else:
-            print(kernel_dir(options.kernel))
+        print((build_module if options.module else kernel_dir)(options.kernel))
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

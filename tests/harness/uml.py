@@ -23,7 +23,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import blockd, kernel_log, kernels
+from tests.harness import blockd, cache, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
@@ -118,14 +118,15 @@ def run(file: Path, arguments: list[str] | None = None, kernel: str = "uml",
         echo: bool = False) -> Outcome:
     """Run FILE in a guest of its own. NAME tells its results from others' of the same file."""
     blockd.build()
-    module = str(kernels.build_module(kernel)) if with_module else "-"
     results = PROJECT / "build" / "uml-results" / kernel / (name or file.stem)
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
-    command = _command_for(file.resolve(), results, arguments or [])
-    init = _write_init(results, module, command)
-    no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
-    failure = _judge(results, no_end)
+    with cache.locked(results.with_name(f".{results.name}.lock")):
+        shutil.rmtree(results, ignore_errors=True)
+        results.mkdir(parents=True)
+        module = str(kernels.build_module(kernel, results)) if with_module else "-"
+        command = _command_for(file.resolve(), results, arguments or [])
+        init = _write_init(results, module, command)
+        no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
+        failure = _judge(results, no_end)
     return Outcome(failure, results, (results / "output").read_text(errors="replace").replace("\r", ""))
 
 
