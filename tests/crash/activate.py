@@ -7,7 +7,7 @@ sectors that must fail). It activates each and reads every sector, and cuts the 
 once. What the media then hold of metadata goes to the results directory, for repaired.py
 to look at on the host.
 
-    activate.py DIRECTORY
+    activate.py SHAPE DIRECTORY
 
 User Mode Linux pays for every page fault and system call, so whole files are copied
 inside the kernel and read into one buffer.
@@ -22,8 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.crash.geometry import MAIN_SECTORS, METADATA_RANGES, REGION_SECTORS, REGION_START, \
-    SPARE_SECTORS  # noqa: E402
+from tests.crash.geometry import MAIN_SECTORS, REGION_START, SHAPES, Shape  # noqa: E402
 from tests.crash.stamp import read as read_stamp  # noqa: E402
 from tests.scenarios import lib  # noqa: E402
 
@@ -80,38 +79,39 @@ def compare(device: lib.Device, buffer: mmap.mmap, wanted: bytes, lost: set[int]
     return None
 
 
-def check(rig: lib.Rig, state: Path, buffer: mmap.mmap, results: Path) -> str | None:
+def check(rig: lib.Rig, shape: Shape, state: Path, buffer: mmap.mmap,
+          results: Path) -> str | None:
     """One state; None, or what is wrong."""
     wanted = (state / "content.img").read_bytes()
     lost = {int(line) for line in (state / "lost").read_text().split()}
     copy(state / "main.img", rig.main.media_path)
     copy(state / "spare.img", rig.spare.media_path)
     try:
-        device = rig.create(spare_start=REGION_START, spare_len=REGION_SECTORS)
+        device = rig.create(spare_start=REGION_START, spare_len=shape.region_sectors)
     except OSError as error:
         return f"it is not activated: {error}: {rig.log()[-2:]}"
     mode = rig.status()["mode"]
     wrong = compare(device, buffer, wanted, lost)
     rig.powercut()
     (results / state.name).mkdir()
-    for disk, sector, count in METADATA_RANGES:
+    for disk, sector, count in shape.written_by_activation:
         media = rig.server.disk(disk).media_path
         copy(media, results / state.name / media.name, sector * 512, count * 512)
-    if mode != "rw":
+    if mode not in ("rw", "full"):
         return f"its mode is {mode}: {rig.log()[-2:]}"
     return wrong
 
 
-def main(directory: Path) -> int:
+def main(shape: Shape, directory: Path) -> int:
     results = Path(os.environ["DM_REMAP_RESULTS"])
     scratch = Path(tempfile.mkdtemp(prefix="activate", dir="/tmp"))
     disks: dict[str, int | tuple[int, str]] = {
-        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (SPARE_SECTORS * 512, "vcache=on")}
+        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (shape.spare_sectors * 512, "vcache=on")}
     states, bad = sorted(directory.iterdir()), 0
     with lib.rig_of(scratch / "disks", disks) as rig, \
             mmap.mmap(-1, MAIN_SECTORS * 512) as buffer:
         for state in states:
-            if wrong := check(rig, state, buffer, results):
+            if wrong := check(rig, shape, state, buffer, results):
                 bad += 1
                 print(f"state {state.name.replace('-', ':')}: {wrong}")
         repaired = sum("were repaired" in line for line in rig.log())
@@ -121,4 +121,4 @@ def main(directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(SHAPES[sys.argv[1]], Path(sys.argv[2])))

@@ -1,20 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sizes of the disks that the crash workload runs on; offsets of a region by FORMAT.md."""
+"""The sets that the crash workload runs on; offsets of a region by FORMAT.md."""
+
+from dataclasses import dataclass
 
 from tests.crash.model import Layout
 
 MAIN_SECTORS = 3072
-SPARE_SECTORS = 4096 + 256
 REGION_START = 128    # not at the start of the disk, and not all of it
-REGION_SECTORS = 4096
 
-_layout = Layout.of(REGION_SECTORS)
-# the copies of the superblock and of the table blocks
-METADATA = [_layout.block(replica, place, block) for replica in (0, 1) for place in (0, 1)
-            for block in range(_layout.table_blocks + 1)]
-SLOT_SECTORS = [_layout.slot(slot) for slot in range(1, 64)]
-# disk, sector, count: all that activation may write
-_replica = 2 * _layout.place_blocks * 8
-METADATA_RANGES = [("spare", REGION_START, _replica),
-                   ("spare", REGION_START + _layout.end_replica, _replica),
-                   ("main", MAIN_SECTORS - 8, 8)]
+
+@dataclass(frozen=True)
+class Shape:
+    """A spare with a region of so many sectors."""
+
+    region_sectors: int
+
+    @property
+    def layout(self) -> Layout:
+        return Layout.of(self.region_sectors)
+
+    @property
+    def spare_sectors(self) -> int:
+        return REGION_START + self.region_sectors + 128
+
+    @property
+    def metadata(self) -> list[int]:
+        """Region sectors of the copies of the superblock and of the table blocks."""
+        layout = self.layout
+        return [layout.block(replica, place, block) for replica in (0, 1) for place in (0, 1)
+                for block in range(layout.table_blocks + 1)]
+
+    @property
+    def slots(self) -> list[int]:
+        """Region sectors of the first slots behind the probe chunk's."""
+        return [self.layout.slot(slot) for slot in range(1, min(64, self.layout.slots))]
+
+    @property
+    def written_by_activation(self) -> list[tuple[str, int, int]]:
+        """Disk, sector, count."""
+        replica = 2 * self.layout.place_blocks * 8
+        return [("spare", REGION_START, replica),
+                ("spare", REGION_START + self.layout.end_replica, replica),
+                ("main", MAIN_SECTORS - 8, 8)]
+
+
+SHAPES = {
+    "wide": Shape(4096),     # 448 slots in two table blocks
+    "tight": Shape(896),     # 48 slots: gets full, and slots are used again
+}

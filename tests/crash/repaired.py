@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.crash import enumerator
-from tests.crash.geometry import METADATA_RANGES, REGION_SECTORS, REGION_START
+from tests.crash.geometry import REGION_START, Shape
 
 
-def _patch(image: Path, source: Path, disk: str) -> None:
+def _patch(shape: Shape, image: Path, source: Path, disk: str) -> None:
     with open(image, "r+b") as target, open(source, "rb") as media:
-        for name, sector, count in METADATA_RANGES:
+        for name, sector, count in shape.written_by_activation:
             if name == disk:
                 media.seek(sector * 512)
                 target.seek(sector * 512)
                 target.write(media.read(count * 512))
 
 
-def _resolve(state: Path, replica: int, scratch: Path) -> str | None:
+def _resolve(shape: Shape, state: Path, replica: int, scratch: Path) -> str | None:
     result = subprocess.run(
         [str(enumerator.RESOLVE), "--main", str(state / "main.img"),
-         "--spare", str(state / "spare.img"), "--region", f"{REGION_START}:{REGION_SECTORS}",
+         "--spare", str(state / "spare.img"), "--region", f"{REGION_START}:{shape.region_sectors}",
          "--lose-replica", str(replica), "--content", str(scratch / "content"),
          "--lost", str(scratch / "lost")], capture_output=True, text=True,
         stdin=subprocess.DEVNULL)
@@ -40,7 +40,7 @@ def _resolve(state: Path, replica: int, scratch: Path) -> str | None:
     return None
 
 
-def check(states: Path, results: Path) -> Iterator[str]:
+def check(shape: Shape, states: Path, results: Path) -> Iterator[str]:
     """Sentences on what is wrong; changes the images of the states."""
     with tempfile.TemporaryDirectory(prefix="dm-remap-crash-") as scratch:
         for state in sorted(states.iterdir()):
@@ -48,8 +48,8 @@ def check(states: Path, results: Path) -> Iterator[str]:
                 yield f"state {state.name.replace('-', ':')}: was not activated"
                 continue
             for disk in ("main", "spare"):
-                _patch(state / f"{disk}.img", results / state.name / f"{disk}.img", disk)
+                _patch(shape, state / f"{disk}.img", results / state.name / f"{disk}.img", disk)
             for replica in (0, 1):
-                if wrong := _resolve(state, replica, Path(scratch)):
+                if wrong := _resolve(shape, state, replica, Path(scratch)):
                     yield f"state {state.name.replace('-', ':')}: activated, and then without " \
                           f"replica {replica}: {wrong}"

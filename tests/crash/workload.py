@@ -5,7 +5,7 @@ Runs inside User Mode Linux (run.py starts it there). Several threads write stam
 sectors, so that relocations share commits, and mark each write and flush in the block
 server's log; meanwhile sectors go bad, sectors are rescued and metadata writes fail.
 
-    workload.py SEED OPERATIONS
+    workload.py SHAPE SEED OPERATIONS
 
 Leaves the log in the results directory as `log`. Its exit code says whether what it read
 itself was right.
@@ -22,8 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.crash.geometry import MAIN_SECTORS, METADATA, REGION_SECTORS, REGION_START, \
-    SLOT_SECTORS, SPARE_SECTORS  # noqa: E402
+from tests.crash.geometry import MAIN_SECTORS, REGION_START, SHAPES, Shape  # noqa: E402
 from tests.crash.stamp import read as read_stamp, stamp  # noqa: E402
 from tests.scenarios import lib  # noqa: E402
 
@@ -32,8 +31,9 @@ USABLE = MAIN_SECTORS - 8    # no faults where the set's mark is
 
 
 class Workload:
-    def __init__(self, rig: lib.Rig, seed: int) -> None:
+    def __init__(self, rig: lib.Rig, shape: Shape, seed: int) -> None:
         self.rig = rig
+        self.shape = shape
         self.random = random.Random(seed)
         self.lock = threading.Lock()
         self.next_write = 1
@@ -42,14 +42,14 @@ class Workload:
         self.hot = [self.random.randrange(USABLE) for _ in range(48)]
         self.unreadable: list[int] = []
         self.errors: list[str] = []
-        self.counts = dict.fromkeys(["writes", "failed", "flushes", "reads", "rescues"], 0)
+        self.counts = dict.fromkeys(["writes", "failed", "flushes", "reads", "rescues", "unremaps"], 0)
 
     def mark(self, text: str) -> None:
         with self.lock:
             self.rig.server.mark(text)
 
     def start(self) -> None:
-        self.device = self.rig.create(spare_start=REGION_START, spare_len=REGION_SECTORS)
+        self.device = self.rig.create(spare_start=REGION_START, spare_len=self.shape.region_sectors)
         self.mark("active")
 
     # what users do
@@ -114,6 +114,18 @@ class Workload:
         except OSError:
             pass    # what matters is that nothing is wrong afterwards
 
+    def unremap(self, dice: random.Random) -> None:
+        """Main is replaced under the sectors, as it were: they are good again."""
+        sector = self._where(dice, 512) & ~7
+        count = dice.choice([1, 8, 64, 512])
+        with self.lock:
+            self.rig.main.clear(sector, count)
+        self.counts["unremaps"] += 1
+        try:
+            self.rig.message("r0", f"unremap {sector} {count}")
+        except OSError:
+            pass    # a lost sector stays, say
+
     def _where(self, dice: random.Random, count: int) -> int:
         if dice.random() < 0.7:
             near = dice.choice(self.hot) - dice.randrange(count)
@@ -128,11 +140,11 @@ class Workload:
             if choice < 0.80:
                 self._fault_on_main(dice)
             elif choice < 0.90:    # commits fail
-                sector = REGION_START + dice.choice(METADATA) + dice.randrange(8)
+                sector = REGION_START + dice.choice(self.shape.metadata) + dice.randrange(8)
                 self.rig.spare.bad(sector, 1, "write", dice.choice(["error", "torn", "landed"]),
                                    times=dice.choice([1, 2, 3, 4]))
             else:
-                sector = REGION_START + dice.choice(SLOT_SECTORS) + dice.randrange(8)
+                sector = REGION_START + dice.choice(self.shape.slots) + dice.randrange(8)
                 self.rig.spare.bad(sector, 1, "write", "error", times=dice.choice([1, 5]))
 
     def _fault_on_main(self, dice: random.Random) -> None:
@@ -159,8 +171,10 @@ class Workload:
                 self.flush()
             elif choice < 0.84:
                 self.read(dice)
-            elif choice < 0.88:
+            elif choice < 0.87:
                 self.rescue(dice)
+            elif choice < 0.90:
+                self.unremap(dice)
             else:
                 self.fault(dice)
 
@@ -176,13 +190,13 @@ class Workload:
         self.mark("# removed")
 
 
-def main(seed: int, operations: int) -> int:
+def main(shape: Shape, seed: int, operations: int) -> int:
     directory = Path(tempfile.mkdtemp(prefix="crash", dir="/tmp"))
     (directory / "main.img").write_bytes(stamp(0, MAIN_SECTORS, 0))
     disks: dict[str, int | tuple[int, str]] = {
-        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (SPARE_SECTORS * 512, "vcache=on")}
+        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (shape.spare_sectors * 512, "vcache=on")}
     with lib.rig_of(directory, disks) as rig:
-        workload = Workload(rig, seed)
+        workload = Workload(rig, shape, seed)
         workload.run(operations)
     shutil.copy(directory / "log", os.environ["DM_REMAP_RESULTS"])
     for error in workload.errors[:20]:
@@ -191,4 +205,4 @@ def main(seed: int, operations: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(SHAPES[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])))
