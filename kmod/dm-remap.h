@@ -15,6 +15,7 @@
  *   soft.c      counters on the spare, autosave
  *   owner.c     one set, one owner (D12, O8)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
+ *   sysfs.c     the same facts, one a file
  *   io.c        synchronous I/O with preallocated memory
  *
  * Locking: remap_set.lock is held by whoever changes the table or the metadata
@@ -35,6 +36,7 @@
 #include "remap_format.h"
 
 #define DM_MSG_PREFIX "remap"
+#define DM_REMAP_VERSION "1.0.0"
 
 #if BITS_PER_LONG != 64
 #error "dm-remap publishes an entry by one 64-bit store (rule D2) and needs a 64-bit kernel"
@@ -231,6 +233,7 @@ enum remap_flag {
 	REMAP_FAILED,		/* metadata on media contradicts what was acknowledged */
 	REMAP_LOADED,		/* this instance loaded the metadata before */
 	REMAP_SUSPENDING,	/* long messages must stop (D12) */
+	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 };
 
 /**
@@ -294,6 +297,8 @@ struct remap_piece;
  * @tokens: chunks that may be relocated now (E7)
  * @tokens_at: jiffies when @tokens was last refilled
  * @owners: in the list of active sets, see owner.c
+ * @directory: in sysfs, while active
+ * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
  */
 struct remap_set {
 	struct dm_target *ti;
@@ -339,6 +344,8 @@ struct remap_set {
 	u64 tokens;
 	unsigned long tokens_at;
 	struct list_head owners;
+	struct kobject *directory;
+	unsigned int error_threshold;
 };
 
 /**
@@ -514,6 +521,10 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		  char *result, unsigned int maxlen);
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen);
 void remap_mode_changed(struct remap_set *set);
+
+/* sysfs.c */
+void remap_sysfs_add(struct remap_set *set);
+void remap_sysfs_remove(struct remap_set *set);
 
 /* message.c */
 int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,

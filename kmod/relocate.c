@@ -121,8 +121,14 @@ void remap_confirm(struct remap_set *set)
 	if (!nr_left || !give_up_late(set, REMAP_PIECE_CONFIRM) || !sandwich(set))
 		return;
 	for (i = 0; i < set->nr_pieces; i++) {
-		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
-			set->piece[i].class = REMAP_PIECE_RELOCATE;
+		struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		if (test_bit(REMAP_FROZEN, &set->flags) || test_bit(REMAP_AUTO_OFF, &set->flags))
+			give_up(set, piece);
+		else
+			piece->class = REMAP_PIECE_RELOCATE;
 	}
 }
 

@@ -219,6 +219,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	struct remap_set *set = ti->private;
 	unsigned int noio;
 
+	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
@@ -256,6 +257,8 @@ static int remap_preresume(struct dm_target *ti)
 	mutex_unlock(&set->lock);
 	if (r)
 		remap_disown(set);
+	else
+		remap_sysfs_add(set);
 out:
 	memalloc_noio_restore(noio);
 	return r;
@@ -327,6 +330,7 @@ static void remap_dtr(struct dm_target *ti)
 
 	/* postsuspend does not wait on removal (D11): what is in flight uses the set. */
 	remap_drain_all(set);
+	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	remap_disown(set);
 	free_set(set);
@@ -481,6 +485,7 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
 	init_completion(&set->subs_done);
 	INIT_LIST_HEAD(&set->owners);
+	set->error_threshold = 1;
 	set->tokens = U64_MAX;
 	set->tokens_at = jiffies;
 
@@ -574,3 +579,4 @@ module_exit(remap_exit);
 MODULE_DESCRIPTION(DM_NAME " target that remaps bad sectors to a spare device");
 MODULE_AUTHOR("The dm-remap developers");
 MODULE_LICENSE("GPL v2");
+MODULE_VERSION(DM_REMAP_VERSION);

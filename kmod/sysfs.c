@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /sys/block/dm-N/remap/: one value per file, the facts of `dmsetup status` and
+ * the settings that may be changed at run time.  The directory follows
+ * ownership (D12): two instances of a reload never have it at the same time.
+ *
+ * show and store take no lock: removal waits for them while it holds others.
+ */
+#include <linux/kobject.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "dm-remap.h"
+
+#define THRESHOLD_MIN	1
+#define THRESHOLD_MAX	100
+
+/**
+ * struct remap_directory - the directory of one set
+ * @kobj: the directory
+ * @set: the set; valid as long as the directory is there
+ */
+struct remap_directory {
+	struct kobject kobj;
+	struct remap_set *set;
+};
+
+struct remap_attribute {
+	struct attribute attr;
+	ssize_t (*show)(struct remap_set *set, char *page);
+	ssize_t (*store)(struct remap_set *set, const char *page, size_t nr_bytes);
+};
+
+#define FACT(_fact, _format, _value)						\
+	static ssize_t _fact##_show(struct remap_set *set, char *page)		\
+	{									\
+		return sysfs_emit(page, _format "\n", _value);			\
+	}									\
+	static struct remap_attribute attr_##_fact = {				\
+		.attr = { .name = #_fact, .mode = 0444 }, .show = _fact##_show,	\
+	}
+
+#define COUNTER(_fact, _field)							\
+	FACT(_fact, "%lld", (s64)atomic64_read(&set->counters._field))
+
+FACT(version, "%s", DM_REMAP_VERSION);
+FACT(mode, "%s", remap_mode(set));
+FACT(uuid, "%pU", set->meta.super.uuid);
+FACT(used_slots, "%u", READ_ONCE(set->table.nr_used));
+FACT(total_slots, "%u", remap_geometry(set)->slots);
+FACT(bad_slots, "%u", READ_ONCE(set->table.nr_bad));
+FACT(retired_slots, "%u", READ_ONCE(set->table.nr_retired));
+FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
+FACT(generation, "%llu", READ_ONCE(set->meta.generation));
+FACT(blocks_in_doubt, "%u", READ_ONCE(set->meta.nr_in_doubt));
+FACT(last_save, "%lld", READ_ONCE(set->last_save));
+COUNTER(read_errors, read_errors_main);
+COUNTER(write_errors, write_errors_main);
+COUNTER(spare_read_errors, read_errors_spare);
+COUNTER(spare_write_errors, write_errors_spare);
+COUNTER(flush_errors, flush_errors);
+COUNTER(relocations, relocations);
+COUNTER(rejected, rejected);
+COUNTER(lost_reads, lost_reads);
+COUNTER(saves_ok, saves_ok);
+COUNTER(saves_failed, saves_failed);
+
+/*
+ * What the kernel alone can say: whether everything is whole.  How near the end
+ * a disk is, is the daemon's judgement.
+ */
+static ssize_t health_show(struct remap_set *set, char *page)
+{
+	const char *mode = remap_mode(set);
+
+	if (strcmp(mode, "rw"))
+		return sysfs_emit(page, "%s\n", strcmp(mode, "frozen") && strcmp(mode, "full") ?
+				  "failed" : "degraded");
+	return sysfs_emit(page, "%s\n",
+			  READ_ONCE(set->table.nr_lost) || READ_ONCE(set->table.nr_bad) ?
+			  "degraded" : "good");
+}
+
+static struct remap_attribute attr_health = {
+	.attr = { .name = "health", .mode = 0444 }, .show = health_show,
+};
+
+static ssize_t auto_remap_show(struct remap_set *set, char *page)
+{
+	return sysfs_emit(page, "%s\n", test_bit(REMAP_AUTO_OFF, &set->flags) ?
+			  "disabled" : "enabled");
+}
+
+static ssize_t auto_remap_store(struct remap_set *set, const char *page, size_t nr_bytes)
+{
+	if (sysfs_streq(page, "enabled"))
+		clear_bit(REMAP_AUTO_OFF, &set->flags);
+	else if (sysfs_streq(page, "disabled"))
+		set_bit(REMAP_AUTO_OFF, &set->flags);
+	else
+		return -EINVAL;
+	return nr_bytes;
+}
+
+static struct remap_attribute attr_auto_remap = {
+	.attr = { .name = "auto_remap", .mode = 0644 },
+	.show = auto_remap_show, .store = auto_remap_store,
+};
+
+static ssize_t error_threshold_show(struct remap_set *set, char *page)
+{
+	return sysfs_emit(page, "%u\n", READ_ONCE(set->error_threshold));
+}
+
+static ssize_t error_threshold_store(struct remap_set *set, const char *page, size_t nr_bytes)
+{
+	unsigned int threshold;
+	int r = kstrtouint(page, 0, &threshold);
+
+	if (r)
+		return r;
+	if (threshold < THRESHOLD_MIN || threshold > THRESHOLD_MAX)
+		return -ERANGE;
+	WRITE_ONCE(set->error_threshold, threshold);
+	return nr_bytes;
+}
+
+static struct remap_attribute attr_error_threshold = {
+	.attr = { .name = "error_threshold", .mode = 0644 },
+	.show = error_threshold_show, .store = error_threshold_store,
+};
+
+static struct attribute *remap_attrs[] = {
+	&attr_version.attr, &attr_mode.attr, &attr_health.attr, &attr_uuid.attr,
+	&attr_used_slots.attr, &attr_total_slots.attr, &attr_bad_slots.attr,
+	&attr_retired_slots.attr, &attr_lost_sectors.attr, &attr_generation.attr,
+	&attr_blocks_in_doubt.attr, &attr_last_save.attr, &attr_auto_remap.attr,
+	&attr_error_threshold.attr, NULL
+};
+
+static struct attribute *stats_attrs[] = {
+	&attr_read_errors.attr, &attr_write_errors.attr, &attr_spare_read_errors.attr,
+	&attr_spare_write_errors.attr, &attr_flush_errors.attr, &attr_relocations.attr,
+	&attr_rejected.attr, &attr_lost_reads.attr, &attr_saves_ok.attr, &attr_saves_failed.attr,
+	NULL
+};
+
+static const struct attribute_group remap_group = { .attrs = remap_attrs };
+static const struct attribute_group stats_group = { .name = "stats", .attrs = stats_attrs };
+static const struct attribute_group *remap_groups[] = { &remap_group, &stats_group, NULL };
+
+static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
+{
+	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
+
+	return container_of(attr, struct remap_attribute, attr)->show(directory->set, page);
+}
+
+static ssize_t store(struct kobject *kobj, struct attribute *attr, const char *page,
+		     size_t nr_bytes)
+{
+	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
+	struct remap_attribute *attribute = container_of(attr, struct remap_attribute, attr);
+
+	return attribute->store ? attribute->store(directory->set, page, nr_bytes) : -EIO;
+}
+
+static const struct sysfs_ops remap_sysfs_ops = { .show = show, .store = store };
+
+static void release(struct kobject *kobj)
+{
+	kfree(container_of(kobj, struct remap_directory, kobj));
+}
+
+static const struct kobj_type remap_ktype = {
+	.sysfs_ops = &remap_sysfs_ops,
+	.default_groups = remap_groups,
+	.release = release,
+};
+
+/**
+ * remap_sysfs_add() - make the directory
+ * @set: the set, owned
+ *
+ * Without it everything else works: a failure is logged only.
+ * Context: preresume, may sleep; remap_set.lock not held.
+ */
+void remap_sysfs_add(struct remap_set *set)
+{
+	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
+	struct remap_directory *directory = kzalloc(sizeof(*directory), GFP_KERNEL);
+	int r;
+
+	if (!directory)
+		return;
+	directory->set = set;
+	r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj, "remap");
+	if (r) {
+		remap_warn(set, "no directory 'remap' in sysfs: %d", r);
+		kobject_put(&directory->kobj);
+		return;
+	}
+	set->directory = &directory->kobj;
+}
+
+/**
+ * remap_sysfs_remove() - remove the directory; waits for readers of its files
+ * @set: the set; need not have one
+ *
+ * Context: may sleep; remap_set.lock not held.
+ */
+void remap_sysfs_remove(struct remap_set *set)
+{
+	if (!set->directory)
+		return;
+	kobject_del(set->directory);
+	kobject_put(set->directory);
+	set->directory = NULL;
+}
