@@ -5,7 +5,7 @@ Directly and not through dmsetup, for two reasons: the kernel's errno arrives as
 and a process less per operation is what makes a scenario quick. Callers: lib.py.
 """
 
-import fcntl
+import ctypes
 import os
 import struct
 
@@ -22,6 +22,8 @@ SKIP_LOCKFS, NOFLUSH, IMA, DATA_OUT = 1 << 10, 1 << 11, 1 << 19, 1 << 16
 
 BUFFER_BYTES = 64 * 1024
 CONTROL = "/dev/mapper/control"
+# fcntl.ioctl() would hold all other threads while a resume waits for a held disk
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(command: int, name: str, payload: bytes = b"", flags: int = 0, targets: int = 0,
@@ -33,7 +35,11 @@ def _call(command: int, name: str, payload: bytes = b"", flags: int = 0, targets
     buffer[HEADER.size:HEADER.size + len(payload)] = payload
     control = os.open(CONTROL, os.O_RDWR)
     try:
-        fcntl.ioctl(control, 3 << 30 | HEADER.size << 16 | 0xFD << 8 | command, buffer, True)
+        request = 3 << 30 | HEADER.size << 16 | 0xFD << 8 | command
+        address = (ctypes.c_char * size).from_buffer(buffer)
+        if LIBC.ioctl(control, ctypes.c_ulong(request), address) < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
     finally:
         os.close(control)
     fields = HEADER.unpack_from(buffer)
