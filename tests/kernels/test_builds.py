@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The module builds for the oldest and the newest kernel, and its loader will find it.
+
+Every warning is an error (W=1 and -Werror), and so is a symbol that the kernel does
+not have. A kernel that the machine's mirror does not offer is skipped, with a sentence.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness import headers
+
+
+@pytest.fixture(scope="module", params=headers.KERNELS)
+def built(request: pytest.FixtureRequest) -> headers.Built:
+    try:
+        return headers.build(request.param)
+    except headers.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def modinfo(module: Path, field: str) -> str:
+    return subprocess.run(["modinfo", "-F", field, module], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
+def test_builds_without_warnings(built: headers.Built) -> None:
+    assert re.search(r"MODPOST.*Module\.symvers", built.output), "modpost has not looked at it"
+    complaints = [line for line in built.output.splitlines()
+                  if re.search(r"warning|error|undefined|skipping", line, re.IGNORECASE)]
+    assert complaints == []
+
+
+def test_is_a_module_for_that_kernel(built: headers.Built) -> None:
+    assert modinfo(built.module, "vermagic").split()[0] == built.kernel_release
+
+
+def test_says_what_it_is(built: headers.Built) -> None:
+    # device-mapper asks for module dm-NAME when a table names a target that it does not know
+    assert modinfo(built.module, "name") == "dm_remap"
+    assert modinfo(built.module, "description")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", modinfo(built.module, "version"))
+
+
+def test_needs_nothing_but_device_mapper(built: headers.Built) -> None:
+    needed = set(modinfo(built.module, "depends").replace("_", "-").split(",")) - {""}
+    assert needed <= {"dm-mod"}
+
+
+def test_may_use_what_is_for_gpl_modules(built: headers.Built) -> None:
+    assert modinfo(built.module, "license") in ("GPL", "GPL v2")
