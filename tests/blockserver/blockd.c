@@ -171,8 +171,8 @@ int listen_unix(const char *directory, const char *name)
 
 	if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory,
 			     name) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "remap-blockd: %s/%s is too long a name for a socket\n",
-			directory, name);
+		fprintf(stderr, "remap-blockd: %s/%s is too long a name for a socket\n", directory,
+			name);
 		return -ENAMETOOLONG;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -236,8 +236,7 @@ static int serve(struct server *s)
 
 		drop_dead(s);
 		for (unsigned int i = 0; i < s->nr_disks; i++)
-			fds[n++] = (struct pollfd){ .fd = s->disks[i].listen_fd,
-						    .events = POLLIN };
+			fds[n++] = (struct pollfd){ .fd = s->disks[i].listen_fd, .events = POLLIN };
 		first_client = n;
 		for (struct connection *c = s->connections; c && n < MAX_POLL; c = c->next) {
 			clients[n] = c;
@@ -312,9 +311,15 @@ static int parse_disk(struct server *s, char *text)
 	if (*end || !bytes || bytes % 4096)
 		return -EINVAL;
 	*disk = (struct disk){
-		.index = s->nr_disks, .sectors = bytes / SECTOR_BYTES, .trim = true,
-		.physical_bytes = 4096, .logical_bytes = SECTOR_BYTES,
-		.media_fd = -1, .cache_fd = -1, .listen_fd = -1, .kernel_fd = -1,
+		.index = s->nr_disks,
+		.sectors = bytes / SECTOR_BYTES,
+		.trim = true,
+		.physical_bytes = 4096,
+		.logical_bytes = SECTOR_BYTES,
+		.media_fd = -1,
+		.cache_fd = -1,
+		.listen_fd = -1,
+		.kernel_fd = -1,
 	};
 	strcpy(disk->name, name);
 	while ((option = strsep(&text, ",")))
@@ -352,7 +357,8 @@ static int usage(void)
 {
 	fputs("usage: remap-blockd --dir DIR [--log FILE] (--unix | --kernel)\n"
 	      "                    --disk NAME:BYTES[:vcache=on|off,phys=512|4096,"
-	      "logical=512|4096,trim=on|off,ro] ...\n", stderr);
+	      "logical=512|4096,trim=on|off,ro] ...\n",
+	      stderr);
 	return 2;
 }
 
@@ -381,7 +387,8 @@ int main(int argc, char **argv)
 		else
 			return usage();
 		if (r < 0) {
-			fprintf(stderr, "remap-blockd: cannot use '%s': %s\n", optarg, strerror(-r));
+			fprintf(stderr, "remap-blockd: cannot use '%s': %s\n", optarg,
+				strerror(-r));
 			return 1;
 		}
 	}

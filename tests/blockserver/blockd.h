@@ -39,13 +39,13 @@ static inline void closep(int *fd)
 enum op { OP_READ, OP_WRITE, OP_FLUSH, OP_TRIM, OP_COUNT };
 
 enum action {
-	ACT_ERROR,	/* nothing is done, error */
-	ACT_HEAL,	/* reads fail until written; a write succeeds and heals */
-	ACT_FAIL_HEAL,	/* like heal, but the write which heals reports an error and is lost */
-	ACT_LANDED,	/* the write is done, then an error is reported */
-	ACT_TORN,	/* the first half of the write is done, error */
-	ACT_PARTIAL,	/* what lies before the bad sector is done, error */
-	ACT_SLOW,	/* only the delay */
+	ACT_ERROR,     /* nothing is done, error */
+	ACT_HEAL,      /* reads fail until written; a write succeeds and heals */
+	ACT_FAIL_HEAL, /* like heal, but the write which heals reports an error and is lost */
+	ACT_LANDED,    /* the write is done, then an error is reported */
+	ACT_TORN,      /* the first half of the write is done, error */
+	ACT_PARTIAL,   /* what lies before the bad sector is done, error */
+	ACT_SLOW,      /* only the delay */
 };
 
 struct fault {
@@ -53,7 +53,7 @@ struct fault {
 	uint64_t first, count;
 	bool on_read, on_write;
 	enum action action;
-	int64_t times;		/* how often it still strikes, -1: for ever */
+	int64_t times; /* how often it still strikes, -1: for ever */
 	uint64_t delay_ms;
 };
 
@@ -78,7 +78,7 @@ struct disk {
 
 	int media_fd;
 	int cache_fd;
-	uint64_t *dirty;		/* a bit a sector: newer in the cache than on the media */
+	uint64_t *dirty; /* a bit a sector: newer in the cache than on the media */
 	uint64_t nr_dirty;
 
 	enum device_state state;
@@ -88,14 +88,14 @@ struct disk {
 	uint64_t flush_errors;
 	struct stats stats;
 
-	int listen_fd;			/* --unix */
-	int kernel_fd;			/* --kernel: /dev/nbdN */
+	int listen_fd; /* --unix */
+	int kernel_fd; /* --kernel: /dev/nbdN */
 };
 
 struct connection {
 	struct connection *next;
 	int fd;
-	struct disk *disk;		/* NULL: a control connection */
+	struct disk *disk; /* NULL: a control connection */
 	bool dead;
 	char line[1024];
 	size_t line_bytes;
@@ -108,8 +108,8 @@ struct request {
 	uint64_t handle;
 	enum op op;
 	bool fua;
-	uint64_t first, count;		/* sectors */
-	uint8_t *data;			/* of a write, or room for a read */
+	uint64_t first, count; /* sectors */
+	uint8_t *data;	       /* of a write, or room for a read */
 	bool held, delayed;
 	uint64_t due_ns;
 };
@@ -144,7 +144,7 @@ int disk_execute(struct disk *disk, struct request *request);
 /* fault.c */
 struct verdict {
 	bool fails;
-	uint64_t done;			/* a write that fails: how many sectors are done all the same */
+	uint64_t done; /* a write that fails: how many sectors are done all the same */
 };
 int fault_add(struct disk *disk, const struct fault *fault);
 void fault_clear(struct disk *disk, uint64_t first, uint64_t count);

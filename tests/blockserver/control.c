@@ -17,13 +17,12 @@
 struct command {
 	struct server *server;
 	struct disk *disk;
-	char **words;			/* what follows the verb and the disk's name */
+	char **words; /* what follows the verb and the disk's name */
 	unsigned int nr_words;
 	char answer[512];
 };
 
-static int say(struct command *c, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+static int say(struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int say(struct command *c, const char *format, ...)
 {
@@ -54,7 +53,7 @@ static const char *option_value(const char *word, const char *name)
 static int parse_action(const char *text, enum action *action)
 {
 	static const char *const names[] = {
-		[ACT_ERROR] = "error", [ACT_HEAL] = "heal", [ACT_FAIL_HEAL] = "badwrite-heal",
+		[ACT_ERROR] = "error",	 [ACT_HEAL] = "heal", [ACT_FAIL_HEAL] = "badwrite-heal",
 		[ACT_LANDED] = "landed", [ACT_TORN] = "torn", [ACT_PARTIAL] = "partial",
 		[ACT_SLOW] = "slow",
 	};
@@ -153,8 +152,8 @@ static int do_stats(struct command *c)
 	snprintf(c->answer, sizeof(c->answer),
 		 "reads=%" PRIu64 " writes=%" PRIu64 " flushes=%" PRIu64 " fua=%" PRIu64
 		 " trims=%" PRIu64 " errors=%" PRIu64 " dirty=%" PRIu64 " faults=%u",
-		 s->reads, s->writes, s->flushes, s->fua, s->trims, s->errors,
-		 c->disk->nr_dirty, fault_count(c->disk));
+		 s->reads, s->writes, s->flushes, s->fua, s->trims, s->errors, c->disk->nr_dirty,
+		 fault_count(c->disk));
 	return 0;
 }
 
@@ -233,11 +232,11 @@ static const struct verb {
 	bool on_disk;
 	int (*run)(struct command *c);
 } verbs[] = {
-	{ "fault", true, do_fault },		{ "device", true, do_device },
-	{ "delay", true, do_delay },		{ "flusherror", true, do_flusherror },
-	{ "stats", true, do_stats },		{ "hold", true, do_hold },
-	{ "release", true, do_release },	{ "held", true, do_held },
-	{ "destage", true, do_destage },	{ "powercut", false, do_powercut },
+	{ "fault", true, do_fault },	 { "device", true, do_device },
+	{ "delay", true, do_delay },	 { "flusherror", true, do_flusherror },
+	{ "stats", true, do_stats },	 { "hold", true, do_hold },
+	{ "release", true, do_release }, { "held", true, do_held },
+	{ "destage", true, do_destage }, { "powercut", false, do_powercut },
 	{ "quit", false, do_quit },
 };
 

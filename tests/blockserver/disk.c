@@ -263,13 +263,13 @@ static int refuse(struct disk *disk, const struct request *request, int error)
 	unsigned int flags = LOG_FAILED | (request->fua ? LOG_FUA : 0);
 
 	if (request->op == OP_WRITE)
-		log_append(LOG_WRITE, flags, disk->index, request->first,
-			   (uint32_t)request->count, request->data, request->count * SECTOR_BYTES);
+		log_append(LOG_WRITE, flags, disk->index, request->first, (uint32_t)request->count,
+			   request->data, request->count * SECTOR_BYTES);
 	else if (request->op == OP_FLUSH)
 		log_append(LOG_FLUSH, flags, disk->index, 0, 0, NULL, 0);
 	else if (request->op == OP_TRIM)
-		log_append(LOG_TRIM, flags, disk->index, request->first,
-			   (uint32_t)request->count, NULL, 0);
+		log_append(LOG_TRIM, flags, disk->index, request->first, (uint32_t)request->count,
+			   NULL, 0);
 	return error;
 }
 

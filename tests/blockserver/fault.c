@@ -108,16 +108,15 @@ struct verdict fault_judge(struct disk *disk, const struct request *request)
 	while (*link) {
 		struct fault *fault = *link;
 		bool heals = fault->action == ACT_HEAL || fault->action == ACT_FAIL_HEAL;
-		bool healing_write = heals && request->op == OP_WRITE &&
-				     overlaps(fault->first, fault->count,
-					      request->first, request->count);
+		bool healing_write =
+			heals && request->op == OP_WRITE &&
+			overlaps(fault->first, fault->count, request->first, request->count);
 
 		if (!healing_write && !strikes(fault, request)) {
 			link = &fault->next;
 			continue;
 		}
-		if (fault->action != ACT_SLOW &&
-		    !(healing_write && fault->action == ACT_HEAL)) {
+		if (fault->action != ACT_SLOW && !(healing_write && fault->action == ACT_HEAL)) {
 			uint64_t done = sectors_done(fault, request);
 
 			verdict.fails = true;

@@ -69,12 +69,12 @@ int kernel_attach(struct server *s, struct disk *disk)
 
 	if (ioctl(fd, NBD_CLEAR_SOCK) < 0 ||
 	    ioctl(fd, NBD_SET_BLKSIZE, (unsigned long)disk->logical_bytes) < 0 ||
-	    ioctl(fd, NBD_SET_SIZE_BLOCKS, (unsigned long)(disk->sectors * SECTOR_BYTES /
-							   disk->logical_bytes)) < 0 ||
+	    ioctl(fd, NBD_SET_SIZE_BLOCKS,
+		  (unsigned long)(disk->sectors * SECTOR_BYTES / disk->logical_bytes)) < 0 ||
 	    ioctl(fd, NBD_SET_FLAGS, (unsigned long)nbd_transmission_flags(disk)) < 0 ||
 	    ioctl(fd, NBD_SET_SOCK, ends[1]) < 0)
 		return -errno;
-	close(ends[1]);		/* the kernel holds it now */
+	close(ends[1]); /* the kernel holds it now */
 	r = pthread_create(&threads[disk->index], NULL, run_device, disk);
 	if (r)
 		return -r;

@@ -22,7 +22,7 @@ struct record {
 	uint16_t kind;
 	uint16_t flags;
 	uint32_t disk;
-	uint32_t length;	/* sectors; of a mark: bytes of text */
+	uint32_t length; /* sectors; of a mark: bytes of text */
 	uint64_t sector;
 	uint64_t ns;
 };

@@ -13,8 +13,8 @@
 
 #include "blockd.h"
 
-#define NBD_MAGIC 0x4e42444d41474943u		/* "NBDMAGIC" */
-#define NBD_OPTION_MAGIC 0x49484156454f5054u	/* "IHAVEOPT" */
+#define NBD_MAGIC 0x4e42444d41474943u	     /* "NBDMAGIC" */
+#define NBD_OPTION_MAGIC 0x49484156454f5054u /* "IHAVEOPT" */
 #define NBD_OPTION_REPLY_MAGIC 0x3e889045565a9u
 #define NBD_REQUEST_MAGIC 0x25609513u
 #define NBD_REPLY_MAGIC 0x67446698u
@@ -75,7 +75,10 @@ static int option_reply(int fd, uint32_t option, uint32_t type, const void *data
 		uint64_t magic;
 		uint32_t option, type, bytes;
 	} __attribute__((packed)) header = {
-		htobe64(NBD_OPTION_REPLY_MAGIC), htobe32(option), htobe32(type), htobe32(bytes),
+		htobe64(NBD_OPTION_REPLY_MAGIC),
+		htobe32(option),
+		htobe32(type),
+		htobe32(bytes),
 	};
 	int r;
 
@@ -90,15 +93,18 @@ static int reply_info(int fd, uint32_t option, const struct disk *disk)
 		uint64_t bytes;
 		uint16_t flags;
 	} __attribute__((packed)) export = {
-		htobe16(INFO_EXPORT), htobe64(disk->sectors * SECTOR_BYTES),
+		htobe16(INFO_EXPORT),
+		htobe64(disk->sectors * SECTOR_BYTES),
 		htobe16(nbd_transmission_flags(disk)),
 	};
 	struct {
 		uint16_t type;
 		uint32_t minimum, preferred, maximum;
 	} __attribute__((packed)) sizes = {
-		htobe16(INFO_BLOCK_SIZE), htobe32(disk->logical_bytes),
-		htobe32(disk->physical_bytes), htobe32(MAX_REQUEST_BYTES),
+		htobe16(INFO_BLOCK_SIZE),
+		htobe32(disk->logical_bytes),
+		htobe32(disk->physical_bytes),
+		htobe32(MAX_REQUEST_BYTES),
 	};
 	int r;
 
@@ -132,7 +138,9 @@ int nbd_negotiate(int fd, const struct disk *disk)
 		uint64_t magic, option_magic;
 		uint16_t flags;
 	} __attribute__((packed)) hello = {
-		htobe64(NBD_MAGIC), htobe64(NBD_OPTION_MAGIC), htobe16(3),
+		htobe64(NBD_MAGIC),
+		htobe64(NBD_OPTION_MAGIC),
+		htobe16(3),
 	};
 	struct {
 		uint64_t magic;
@@ -194,8 +202,10 @@ static int check_request(const struct disk *disk, uint64_t offset, uint32_t byte
 int nbd_receive(struct server *s, struct connection *connection)
 {
 	static const enum op ops[] = {
-		[CMD_READ] = OP_READ, [CMD_WRITE] = OP_WRITE,
-		[CMD_FLUSH] = OP_FLUSH, [CMD_TRIM] = OP_TRIM,
+		[CMD_READ] = OP_READ,
+		[CMD_WRITE] = OP_WRITE,
+		[CMD_FLUSH] = OP_FLUSH,
+		[CMD_TRIM] = OP_TRIM,
 	};
 	struct {
 		uint32_t magic;
@@ -240,8 +250,9 @@ int nbd_receive(struct server *s, struct connection *connection)
 			return r;
 		}
 	}
-	error = wire.command == CMD_FLUSH ? 0 :
-		check_request(connection->disk, be64toh(wire.offset), bytes);
+	error = wire.command == CMD_FLUSH ?
+			0 :
+			check_request(connection->disk, be64toh(wire.offset), bytes);
 	if (error)
 		return nbd_reply(request, error);
 	server_submit(s, request);
@@ -255,7 +266,9 @@ int nbd_reply(struct request *request, int error)
 		uint32_t magic, error;
 		uint64_t handle;
 	} __attribute__((packed)) wire = {
-		htobe32(NBD_REPLY_MAGIC), htobe32((uint32_t)error), request->handle,
+		htobe32(NBD_REPLY_MAGIC),
+		htobe32((uint32_t)error),
+		request->handle,
 	};
 	bool with_data = request->op == OP_READ && !error;
 	int r = 0;

@@ -65,31 +65,47 @@ static void make_table(struct block *block, const struct remap_super *super, u64
 
 	remap_block_init(block, REMAP_MAGIC_TABLE, unit_uuid, 1, seq);
 	table->nr_entries = cpu_to_le32(remap_table_entries(&super->geometry, 1));
-	put_entry(table, 0, (struct remap_entry){
-		.main_chunk = super->probe_chunk, .redirected = 0xff, .state = REMAP_ENTRY_USED,
-		.cause = REMAP_CAUSE_PROBE, .when = 1700000000 });
+	put_entry(table, 0,
+		  (struct remap_entry){ .main_chunk = super->probe_chunk,
+					.redirected = 0xff,
+					.state = REMAP_ENTRY_USED,
+					.cause = REMAP_CAUSE_PROBE,
+					.when = 1700000000 });
 	if (seq > 1) {
-		put_entry(table, 1, (struct remap_entry){
-			.main_chunk = 0x1234, .redirected = 0x18, .state = REMAP_ENTRY_USED,
-			.cause = REMAP_CAUSE_WRITE_ERROR, .status = REMAP_STATUS_IOERR,
-			.errors = 1, .when = 1700000100 });
+		put_entry(table, 1,
+			  (struct remap_entry){ .main_chunk = 0x1234,
+						.redirected = 0x18,
+						.state = REMAP_ENTRY_USED,
+						.cause = REMAP_CAUSE_WRITE_ERROR,
+						.status = REMAP_STATUS_IOERR,
+						.errors = 1,
+						.when = 1700000100 });
 		/* The last sectors of main, one of them lost, once moved. */
-		put_entry(table, 2, (struct remap_entry){
-			.main_chunk = 125000, .redirected = 0x07, .lost = 0x02,
-			.state = REMAP_ENTRY_USED, .generation = 1, .cause = REMAP_CAUSE_RESCUE,
-			.status = REMAP_STATUS_MEDIUM, .errors = 255, .when = 1700000101 });
-		put_entry(table, 191, (struct remap_entry){
-			.state = REMAP_ENTRY_BAD, .cause = REMAP_CAUSE_SPARE_BAD,
-			.status = REMAP_STATUS_IOERR, .errors = 2, .when = 1700000102 });
+		put_entry(table, 2,
+			  (struct remap_entry){ .main_chunk = 125000,
+						.redirected = 0x07,
+						.lost = 0x02,
+						.state = REMAP_ENTRY_USED,
+						.generation = 1,
+						.cause = REMAP_CAUSE_RESCUE,
+						.status = REMAP_STATUS_MEDIUM,
+						.errors = 255,
+						.when = 1700000101 });
+		put_entry(table, 191,
+			  (struct remap_entry){ .state = REMAP_ENTRY_BAD,
+						.cause = REMAP_CAUSE_SPARE_BAD,
+						.status = REMAP_STATUS_IOERR,
+						.errors = 2,
+						.when = 1700000102 });
 	}
 	remap_block_seal(block);
 }
 
-static void put_block(u8 *spare, const struct remap_super *super, int replica, int place,
-		      u32 index, const struct block *block)
+static void put_block(u8 *spare, const struct remap_super *super, int replica, int place, u32 index,
+		      const struct block *block)
 {
-	memcpy(spare + remap_block_sector(&super->geometry, replica, place, index) * 512,
-	       block, sizeof(*block));
+	memcpy(spare + remap_block_sector(&super->geometry, replica, place, index) * 512, block,
+	       sizeof(*block));
 }
 
 static void make_soft(struct block *counters, struct block *pending)
@@ -142,13 +158,15 @@ static void make_spare(u8 *spare)
 static void make_member(struct remap_member_disk *header)
 {
 	static const char magic[] = "_BHRfS_M", more[] = "\x55\xaa";
-	static const u8 deflated[] = {	/* zlib stream of 4096 zeros */
+	static const u8 deflated[] = {
+		/* zlib stream of 4096 zeros */
 		0x78, 0x9c, 0xed, 0xc1, 0x01, 0x0d, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf7, 0x4f,
 		0x6d, 0x0f, 0x07, 0x14, 0x00, 0x00, 0x00, 0xf0, 0x6e, 0x10, 0x00, 0x00, 0x01,
 	};
 	struct remap_hidden_disk hidden[2] = {
 		{ .offset = cpu_to_le64(0x10040), .len = cpu_to_le16(8) },
-		{ .offset = cpu_to_le64(0x1e8485fe), .len = cpu_to_le16(2),
+		{ .offset = cpu_to_le64(0x1e8485fe),
+		  .len = cpu_to_le16(2),
 		  .original = cpu_to_le16(8) },
 	};
 

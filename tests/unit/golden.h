@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#define GOLDEN_SPARE_BYTES	(1024 * 1024)
+#define GOLDEN_SPARE_BYTES (1024 * 1024)
 
 /* Reads lines "offset hex"; what no line names is zero. */
 void golden_load(const char *name, void *data, size_t nr_bytes);

@@ -4,7 +4,7 @@
 
 static void crc_vectors(void **unused)
 {
-	u8 zeros[REMAP_BLOCK_BYTES] = { }, ones[32], counting[256];
+	u8 zeros[REMAP_BLOCK_BYTES] = {}, ones[32], counting[256];
 	int i;
 
 	(void)unused;
@@ -51,7 +51,7 @@ static void crc_against_definition(void **unused)
 
 static void zero_detection(void **unused)
 {
-	u8 data[100] = { };
+	u8 data[100] = {};
 	size_t i;
 
 	(void)unused;
@@ -76,12 +76,10 @@ static void make_block(struct block *block)
 static void header_bytes(void **unused)
 {
 	static const u8 wanted[] = {
-		'd', 'm', 'R', 'e', 'm', 'a', 'p', 'T',
-		0, 0, 0, 0, 7, 0, 0, 0,
-		0x9a, 0x7b, 0x05, 0x11, 0x3c, 0x2d, 0x4e, 0x6f,
-		0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8,
-		0xf0, 0xde, 0xbc, 0x9a, 0x78, 0x56, 0x34, 0x12,
-		0, 0, 0, 0, 0, 0, 0, 0,
+		'd',  'm',  'R',  'e',	'm',  'a',  'p',  'T',	0,    0,    0,	  0,
+		7,    0,    0,	  0,	0x9a, 0x7b, 0x05, 0x11, 0x3c, 0x2d, 0x4e, 0x6f,
+		0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8, 0xf0, 0xde, 0xbc, 0x9a,
+		0x78, 0x56, 0x34, 0x12, 0,    0,    0,	  0,	0,    0,    0,	  0,
 	};
 	struct block block;
 	u32 crc;
@@ -94,7 +92,8 @@ static void header_bytes(void **unused)
 	remap_block_seal(&block);
 	crc = crc_by_bits(block.bytes + 12, REMAP_BLOCK_BYTES - 12);
 	assert_int_equal(block.bytes[8] | block.bytes[9] << 8 | block.bytes[10] << 16 |
-			 (u32)block.bytes[11] << 24, crc);
+				 (u32)block.bytes[11] << 24,
+			 crc);
 	assert_true(remap_block_seq(&block) == 0x123456789abcdef0ULL);
 }
 

@@ -55,9 +55,9 @@ static void check_replica(int a, int b, int best, u8 good_place, bool repair)
 		return;
 	}
 	assert_true(repair);
-	if (valid(a) && valid(b))	/* the older of two goes */
+	if (valid(a) && valid(b)) /* the older of two goes */
 		assert_true(seq_of(good_place ? b : a) <= seq_of(good_place ? a : b));
-	else if (valid(a) || valid(b))	/* the valid one stays */
+	else if (valid(a) || valid(b)) /* the valid one stays */
 		assert_false(valid(good_place ? b : a));
 	else if (a != UNREADABLE || b != UNREADABLE)
 		assert_true((good_place ? b : a) != UNREADABLE);
@@ -69,16 +69,17 @@ static void all_combinations(void **unused)
 	const void *copy[REMAP_COPIES];
 	struct remap_choice choice;
 	int kind[REMAP_COPIES];
-	int n, i, r, rest, best, seen[3] = { };
+	int n, i, r, rest, best, seen[3] = {};
 
 	(void)unused;
 	make_kinds();
 	for (n = 0; n < KINDS * KINDS * KINDS * KINDS; n++) {
 		for (i = 0, rest = n; i < REMAP_COPIES; i++, rest /= KINDS) {
 			kind[i] = rest % KINDS;
-			verdict[i] = kind[i] == DAMAGED ? REMAP_BAD_CRC :
-				     kind[i] == ZERO ? REMAP_ZERO :
-				     kind[i] == UNREADABLE ? REMAP_UNREADABLE : REMAP_OK;
+			verdict[i] = kind[i] == DAMAGED	   ? REMAP_BAD_CRC :
+				     kind[i] == ZERO	   ? REMAP_ZERO :
+				     kind[i] == UNREADABLE ? REMAP_UNREADABLE :
+							     REMAP_OK;
 			copy[i] = valid(kind[i]) ? &block_of[kind[i]] : NULL;
 		}
 		memset(&choice, 0xee, sizeof(choice));
@@ -97,8 +98,8 @@ static void all_combinations(void **unused)
 		assert_int_equal(kind[choice.best], best);
 		assert_int_equal(choice.seq, seq_of(best));
 		for (i = 0; i < REMAP_REPLICAS; i++)
-			check_replica(kind[2 * i], kind[2 * i + 1], best,
-				      choice.good_place[i], choice.repair[i]);
+			check_replica(kind[2 * i], kind[2 * i + 1], best, choice.good_place[i],
+				      choice.repair[i]);
 	}
 	assert_true(seen[0] && seen[1] && seen[2]);
 }
@@ -110,37 +111,44 @@ static void all_combinations(void **unused)
  */
 static void crash_in_commit(void **unused)
 {
-	static const int done[] = { 0, 1, 2 };	/* not there, torn, done */
+	static const int done[] = { 0, 1, 2 }; /* not there, torn, done */
 	int old_place0, old_place1, first, second;
 
 	(void)unused;
 	make_kinds();
 	for (old_place0 = 0; old_place0 < 2; old_place0++)
-	for (old_place1 = 0; old_place1 < 2; old_place1++)
-	for (first = 0; first < 3; first++)
-	for (second = 0; second < (done[first] == 2 ? 3 : 1); second++) {
-		int kind[REMAP_COPIES] = { DAMAGED, DAMAGED, DAMAGED, DAMAGED };
-		enum remap_verdict verdict[REMAP_COPIES];
-		const void *copy[REMAP_COPIES];
-		struct remap_choice choice;
-		int i;
+		for (old_place1 = 0; old_place1 < 2; old_place1++)
+			for (first = 0; first < 3; first++)
+				for (second = 0; second < (done[first] == 2 ? 3 : 1); second++) {
+					int kind[REMAP_COPIES] = { DAMAGED, DAMAGED, DAMAGED,
+								   DAMAGED };
+					enum remap_verdict verdict[REMAP_COPIES];
+					const void *copy[REMAP_COPIES];
+					struct remap_choice choice;
+					int i;
 
-		kind[old_place0] = SEQ_6;
-		kind[2 + old_place1] = SEQ_6;
-		kind[!old_place0] = first == 2 ? SEQ_7 : first == 1 ? DAMAGED : SEQ_5;
-		kind[2 + !old_place1] = second == 2 ? SEQ_7 : second == 1 ? DAMAGED : SEQ_5;
-		for (i = 0; i < REMAP_COPIES; i++) {
-			verdict[i] = valid(kind[i]) ? REMAP_OK : REMAP_BAD_CRC;
-			copy[i] = &block_of[kind[i]];
-		}
-		assert_int_equal(remap_choose(copy, verdict, &choice), 0);
-		assert_int_equal(choice.seq, first == 2 ? 7 : 6);
-		assert_false(choice.repair[0]);
-		/* The copy that another crash falls back to is never the one repaired. */
-		assert_int_equal(choice.repair[1], first == 2 && second != 2);
-		if (choice.repair[1])
-			assert_int_equal(choice.good_place[1], !old_place1);
-	}
+					kind[old_place0] = SEQ_6;
+					kind[2 + old_place1] = SEQ_6;
+					kind[!old_place0] = first == 2 ? SEQ_7 :
+							    first == 1 ? DAMAGED :
+									 SEQ_5;
+					kind[2 + !old_place1] = second == 2 ? SEQ_7 :
+								second == 1 ? DAMAGED :
+									      SEQ_5;
+					for (i = 0; i < REMAP_COPIES; i++) {
+						verdict[i] =
+							valid(kind[i]) ? REMAP_OK : REMAP_BAD_CRC;
+						copy[i] = &block_of[kind[i]];
+					}
+					assert_int_equal(remap_choose(copy, verdict, &choice), 0);
+					assert_int_equal(choice.seq, first == 2 ? 7 : 6);
+					assert_false(choice.repair[0]);
+					/* The copy that another crash falls back to is never the one repaired. */
+					assert_int_equal(choice.repair[1],
+							 first == 2 && second != 2);
+					if (choice.repair[1])
+						assert_int_equal(choice.good_place[1], !old_place1);
+				}
 }
 
 int main(void)

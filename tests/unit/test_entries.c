@@ -2,12 +2,18 @@
 /* Table entries: their bytes, what is valid, generations, whole blocks. */
 #include "unit.h"
 
-#define MAIN_SECTORS	1003	/* chunks 0 to 125, the last of 3 sectors */
+#define MAIN_SECTORS 1003 /* chunks 0 to 125, the last of 3 sectors */
 
 static const struct remap_entry used = {
-	.main_chunk = 125, .redirected = 0x07, .lost = 0x05, .state = REMAP_ENTRY_USED,
-	.generation = 2, .cause = REMAP_CAUSE_RESCUE, .status = REMAP_STATUS_MEDIUM,
-	.errors = 200, .when = 0xfedcba98,
+	.main_chunk = 125,
+	.redirected = 0x07,
+	.lost = 0x05,
+	.state = REMAP_ENTRY_USED,
+	.generation = 2,
+	.cause = REMAP_CAUSE_RESCUE,
+	.status = REMAP_STATUS_MEDIUM,
+	.errors = 200,
+	.when = 0xfedcba98,
 };
 
 static void bytes(void **unused)
@@ -50,18 +56,22 @@ static void round_trips(void **unused)
 	}
 }
 
-#define INVALID(start, change) do { \
-	struct remap_entry entry = (start); \
-	assert_true(remap_entry_valid(&entry, MAIN_SECTORS)); \
-	entry.change; \
-	assert_false(remap_entry_valid(&entry, MAIN_SECTORS)); \
-} while (0)
+#define INVALID(start, change)                                         \
+	do {                                                           \
+		struct remap_entry entry = (start);                    \
+		assert_true(remap_entry_valid(&entry, MAIN_SECTORS));  \
+		entry.change;                                          \
+		assert_false(remap_entry_valid(&entry, MAIN_SECTORS)); \
+	} while (0)
 
 static void invalid(void **unused)
 {
 	static const struct remap_entry free_entry;
 	static const struct remap_entry bad = {
-		.state = REMAP_ENTRY_BAD, .cause = REMAP_CAUSE_SPARE_BAD, .errors = 1, .when = 5,
+		.state = REMAP_ENTRY_BAD,
+		.cause = REMAP_CAUSE_SPARE_BAD,
+		.errors = 1,
+		.when = 5,
 	};
 
 	(void)unused;
@@ -81,8 +91,8 @@ static void invalid(void **unused)
 	INVALID(bad, state = 3);
 	INVALID(bad, state = 15);
 	INVALID(used, redirected = 0);
-	INVALID(used, redirected = 0x0f);	/* sector 3 is beyond main */
-	INVALID(used, redirected = 0x03);	/* sector 2 would be lost but not redirected */
+	INVALID(used, redirected = 0x0f); /* sector 3 is beyond main */
+	INVALID(used, redirected = 0x03); /* sector 2 would be lost but not redirected */
 	INVALID(used, lost = 0x0d);
 	INVALID(used, main_chunk = 126);
 	INVALID(used, main_chunk = (1ULL << 48) - 1);
@@ -100,7 +110,8 @@ static void tails(void **unused)
 
 		for (sector = 0; sector < 32; sector++) {
 			struct remap_entry entry = {
-				.state = REMAP_ENTRY_USED, .main_chunk = sector / 8,
+				.state = REMAP_ENTRY_USED,
+				.main_chunk = sector / 8,
 				.redirected = 1U << sector % 8,
 			};
 
@@ -161,7 +172,7 @@ static void table_blocks(void **unused)
 static void slots_and_blocks(void **unused)
 {
 	struct remap_geometry geometry = { .slots = 1000000 };
-	u32 slot, next[2] = { };
+	u32 slot, next[2] = {};
 
 	(void)unused;
 	/* Every slot has an entry of its own, in order. */

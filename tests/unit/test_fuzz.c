@@ -6,7 +6,7 @@
  */
 #include "golden.h"
 
-#define ROUNDS	200000
+#define ROUNDS 200000
 
 /* Exactly as long as the structure: one byte too many is seen. */
 static u8 *exact(const u8 *data, size_t nr_bytes)
@@ -25,10 +25,12 @@ static void mutate(u8 *data, size_t nr_bytes, size_t interesting)
 	while (n--) {
 		size_t limit = unit_random_below(4) ? interesting : nr_bytes;
 		size_t at = unit_random_below(limit);
-		static const u64 corner[] = { 0, 1, 7, 8, 127, 255, 65535, ~0ULL, 1ULL << 63,
-					      1ULL << 31, 0xffffffff, 1ULL << 43, 1ULL << 61 };
+		static const u64 corner[] = { 0,	  1,	      7,	  8,
+					      127,	  255,	      65535,	  ~0ULL,
+					      1ULL << 63, 1ULL << 31, 0xffffffff, 1ULL << 43,
+					      1ULL << 61 };
 		u64 value = unit_random_below(2) ? unit_random() >> unit_random_below(64) :
-			    corner[unit_random_below(ARRAY_SIZE(corner))];
+						   corner[unit_random_below(ARRAY_SIZE(corner))];
 		size_t width = 1 << unit_random_below(4);
 
 		at &= ~(width - 1);
@@ -106,7 +108,8 @@ static void fuzz_table(void **unused)
 			assert_int_equal(entry.lost & ~entry.redirected, 0);
 			if (entry.state == REMAP_ENTRY_USED)
 				assert_true(entry.main_chunk * 8 +
-					    (31 - __builtin_clz(entry.redirected)) < 1000003);
+						    (31 - __builtin_clz(entry.redirected)) <
+					    1000003);
 		}
 	}
 }
@@ -129,10 +132,12 @@ static void fuzz_member(void **unused)
 			accepted++;
 			assert_true(le16_to_cpu(header->chunk0_len) == 0 ||
 				    le16_to_cpu(header->chunk0_offset) +
-				    le16_to_cpu(header->chunk0_len) <= REMAP_MEMBER_BLOB_BYTES);
+						    le16_to_cpu(header->chunk0_len) <=
+					    REMAP_MEMBER_BLOB_BYTES);
 			assert_true(le16_to_cpu(header->blob_len) == 0 ||
 				    le16_to_cpu(header->blob_offset) +
-				    le16_to_cpu(header->blob_len) <= REMAP_MEMBER_BLOB_BYTES);
+						    le16_to_cpu(header->blob_len) <=
+					    REMAP_MEMBER_BLOB_BYTES);
 		}
 		free(copy);
 	}
@@ -146,7 +151,8 @@ static void fuzz_noise(void **unused)
 	(void)unused;
 	unit_seed(__func__);
 	for (i = 0; i < ROUNDS / 10; i++) {
-		size_t nr_bytes = unit_random_below(4) ? 512 : unit_random_below(REMAP_FOREIGN_BYTES);
+		size_t nr_bytes =
+			unit_random_below(4) ? 512 : unit_random_below(REMAP_FOREIGN_BYTES);
 		u8 *noise = malloc(nr_bytes + 1);
 
 		assert_non_null(noise);

@@ -33,8 +33,8 @@ static void check_layout(u64 region_sectors)
 	for (i = 0; i < REMAP_REPLICAS; i++) {
 		assert_int_equal(remap_block_sector(&g, i, 0, 0) % 128, 0);
 		assert_int_equal(remap_block_sector(&g, i, 1, 0) % 128, 0);
-		assert_int_equal(remap_block_sector(&g, i, 1, 0) -
-				 remap_block_sector(&g, i, 0, 0), place);
+		assert_int_equal(remap_block_sector(&g, i, 1, 0) - remap_block_sector(&g, i, 0, 0),
+				 place);
 	}
 	assert_int_equal(remap_block_sector(&g, 0, 0, 0), 0);
 	assert_int_equal(remap_slot_sector(&g, 0), replica);
@@ -79,11 +79,15 @@ static void many_sizes(void **unused)
 static void examples(void **unused)
 {
 	/* The worked examples of FORMAT.md. */
-	static const struct { u64 sectors; u32 slots, table, place; u64 end; } wanted[] = {
+	static const struct {
+		u64 sectors;
+		u32 slots, table, place;
+		u64 end;
+	} wanted[] = {
 		{ 640, 16, 1, 16, 384 },
-		{ 2048, 192, 1, 16, 1792 },			/* 1 MiB */
-		{ 131072, 16064, 64, 80, 129792 },		/* 64 MiB */
-		{ 8388608, 1032128, 4096, 4112, 8322816 },	/* 4 GiB */
+		{ 2048, 192, 1, 16, 1792 },		   /* 1 MiB */
+		{ 131072, 16064, 64, 80, 129792 },	   /* 64 MiB */
+		{ 8388608, 1032128, 4096, 4112, 8322816 }, /* 4 GiB */
 	};
 	struct remap_geometry g;
 	size_t i;
@@ -100,18 +104,20 @@ static void examples(void **unused)
 	assert_int_equal(remap_geometry_compute(0, &g), -ENOSPC);
 }
 
-#define REFUSED(change) do { \
-	struct remap_geometry g = good; \
-	assert_true(remap_geometry_valid(&g)); \
-	g.change; \
-	assert_false(remap_geometry_valid(&g)); \
-} while (0)
+#define REFUSED(change)                                 \
+	do {                                            \
+		struct remap_geometry g = good;         \
+		assert_true(remap_geometry_valid(&g));  \
+		g.change;                               \
+		assert_false(remap_geometry_valid(&g)); \
+	} while (0)
 
-#define ACCEPTED(change) do { \
-	struct remap_geometry g = good; \
-	g.change; \
-	assert_true(remap_geometry_valid(&g)); \
-} while (0)
+#define ACCEPTED(change)                               \
+	do {                                           \
+		struct remap_geometry g = good;        \
+		g.change;                              \
+		assert_true(remap_geometry_valid(&g)); \
+	} while (0)
 
 static void refused(void **unused)
 {
@@ -124,17 +130,17 @@ static void refused(void **unused)
 	REFUSED(slots = REMAP_MAX_SLOTS + 1);
 	REFUSED(slots = ~0U);
 	REFUSED(slots = good.table_blocks * 252 + 1);
-	REFUSED(slots = good.slots + 1);	/* over the end replica */
+	REFUSED(slots = good.slots + 1); /* over the end replica */
 	REFUSED(table_blocks = 0);
 	REFUSED(table_blocks = good.table_blocks - 1);
-	REFUSED(table_blocks = 78);		/* more than the place holds */
+	REFUSED(table_blocks = 78); /* more than the place holds */
 	REFUSED(table_blocks = ~0U);
 	REFUSED(soft_blocks = 1);
 	REFUSED(soft_blocks = ~0U);
 	REFUSED(place_blocks = 0);
 	REFUSED(place_blocks = 79);
 	REFUSED(place_blocks = 64);
-	REFUSED(place_blocks = 96);		/* over slot 0 */
+	REFUSED(place_blocks = 96); /* over slot 0 */
 	REFUSED(place_blocks = ~15U);
 	REFUSED(slots_sector = good.slots_sector - 8);
 	REFUSED(slots_sector = good.slots_sector + 8);
@@ -182,8 +188,7 @@ static void random_layouts(void **unused)
 		assert_true(g.replica_sector[1] + replica <= g.region_sectors);
 		assert_false(overlap(0, replica, g.replica_sector[1], replica));
 		assert_false(overlap(0, replica, g.slots_sector, g.slots * 8ULL));
-		assert_false(overlap(g.replica_sector[1], replica,
-				     g.slots_sector, g.slots * 8ULL));
+		assert_false(overlap(g.replica_sector[1], replica, g.slots_sector, g.slots * 8ULL));
 		assert_true(1 + g.table_blocks + g.soft_blocks <= g.place_blocks);
 		assert_true(remap_table_block_of(g.slots - 1) <= g.table_blocks);
 	}

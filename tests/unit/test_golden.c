@@ -18,8 +18,8 @@ static void same_bytes(const char *name)
 	assert_false(remap_is_zero(wanted, nr_bytes));
 	for (i = 0; i < nr_bytes; i++)
 		if (wanted[i] != made[i])
-			fail_msg("%s: byte 0x%zx is 0x%02x, the golden image has 0x%02x",
-				 name, i, made[i], wanted[i]);
+			fail_msg("%s: byte 0x%zx is 0x%02x, the golden image has 0x%02x", name, i,
+				 made[i], wanted[i]);
 }
 
 static void encoders(void **unused)
@@ -130,8 +130,9 @@ static void mark(void **unused)
 	(void)unused;
 	golden_load("mark", wanted, REMAP_CHUNK_BYTES);
 	for (i = 0; i < 8; i++) {
-		assert_int_equal(remap_probe_check_sector(wanted + i * 512, i, unit_uuid,
-							  &seq, &nr_probe), REMAP_OK);
+		assert_int_equal(
+			remap_probe_check_sector(wanted + i * 512, i, unit_uuid, &seq, &nr_probe),
+			REMAP_OK);
 		assert_int_equal(seq, 2);
 		assert_int_equal(nr_probe, 3);
 	}
@@ -152,7 +153,8 @@ static void member(void **unused)
 	assert_memory_equal(header->area + le16_to_cpu(header->blob_offset), "_BHRfS_M", 8);
 	assert_int_equal(uncompress(chunk, &nr_bytes,
 				    header->area + le16_to_cpu(header->chunk0_offset),
-				    le16_to_cpu(header->chunk0_len)), Z_OK);
+				    le16_to_cpu(header->chunk0_len)),
+			 Z_OK);
 	assert_int_equal(nr_bytes, REMAP_CHUNK_BYTES);
 	assert_true(remap_is_zero(chunk, sizeof(chunk)));
 }
@@ -160,12 +162,9 @@ static void member(void **unused)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(encoders),
-		cmocka_unit_test(spare_super),
-		cmocka_unit_test(spare_table),
-		cmocka_unit_test(spare_soft),
-		cmocka_unit_test(mark),
-		cmocka_unit_test(member),
+		cmocka_unit_test(encoders),    cmocka_unit_test(spare_super),
+		cmocka_unit_test(spare_table), cmocka_unit_test(spare_soft),
+		cmocka_unit_test(mark),	       cmocka_unit_test(member),
 	};
 	int r;
 

@@ -17,18 +17,21 @@ static void mark_round_trips(void **unused)
 			u8 *sector = chunk.bytes + i * 512;
 
 			seq_back = nr_back = 0;
-			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid,
-								  &seq_back, &nr_back), REMAP_OK);
+			assert_int_equal(
+				remap_probe_check_sector(sector, i, unit_uuid, &seq_back, &nr_back),
+				REMAP_OK);
 			assert_true(seq_back == seq && nr_back == nr_probe);
 			assert_int_equal(remap_probe_check_sector(sector, i, NULL, NULL, NULL),
 					 REMAP_OK);
 			assert_int_equal(remap_probe_check_sector(sector, (i + 1) % 8, unit_uuid,
-								  NULL, NULL), REMAP_OTHER_SET);
-			assert_int_equal(remap_probe_check_sector(sector, i, unit_other_uuid,
-								  NULL, NULL), REMAP_OTHER_SET);
+								  NULL, NULL),
+					 REMAP_OTHER_SET);
+			assert_int_equal(
+				remap_probe_check_sector(sector, i, unit_other_uuid, NULL, NULL),
+				REMAP_OTHER_SET);
 			sector[unit_random_below(504) + 8] ^= 1 << unit_random_below(8);
-			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid,
-								  NULL, NULL), REMAP_BAD_CRC);
+			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid, NULL, NULL),
+					 REMAP_BAD_CRC);
 		}
 	}
 	memset(&chunk, 0, sizeof(chunk));
@@ -79,12 +82,13 @@ static void member_refused(void **unused)
 				 bit < 64 ? REMAP_BAD_MAGIC : REMAP_BAD_CRC);
 		buffer[bit / 8] ^= 1 << bit % 8;
 	}
-#define REFUSED(change, verdict) do { \
-	*header = good; \
-	change; \
-	remap_member_seal(header); \
-	assert_int_equal(remap_member_check(header, unit_uuid), verdict); \
-} while (0)
+#define REFUSED(change, verdict)                                                  \
+	do {                                                                      \
+		*header = good;                                                   \
+		change;                                                           \
+		remap_member_seal(header);                                        \
+		assert_int_equal(remap_member_check(header, unit_uuid), verdict); \
+	} while (0)
 	REFUSED(header->version = cpu_to_le32(2), REMAP_BAD_VERSION);
 	REFUSED(header->incompat = cpu_to_le64(4), REMAP_BAD_VERSION);
 	REFUSED(header->main_sectors = 0, REMAP_BAD_FIELD);

@@ -56,12 +56,13 @@ static void refused(void **unused)
 	(void)unused;
 	unit_super(&super, 2048);
 	remap_super_encode(&super, &good);
-#define REFUSED(change, verdict) do { \
-	block = good; \
-	seal_and_decode(&block, REMAP_OK); \
-	change; \
-	seal_and_decode(&block, verdict); \
-} while (0)
+#define REFUSED(change, verdict)                   \
+	do {                                       \
+		block = good;                      \
+		seal_and_decode(&block, REMAP_OK); \
+		change;                            \
+		seal_and_decode(&block, verdict);  \
+	} while (0)
 	REFUSED(disk->version = cpu_to_le32(2), REMAP_BAD_VERSION);
 	REFUSED(disk->version = 0, REMAP_BAD_VERSION);
 	REFUSED(disk->incompat = cpu_to_le64(1), REMAP_BAD_VERSION);
