@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# dm-remap: what to type. The module's own makefile is kmod/Makefile.
+
+PYTHON = /usr/bin/python3
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+help:
+	@echo "make demo         a disk dies in a virtual machine and nothing is lost (root)"
+	@echo "make check        everything that should hold before each change (root)"
+	@echo "make check-quick  the part of it that takes a minute or two"
+	@echo "make check-all    check, and what is too slow for it"
+	@echo "make lint         checkpatch, sparse, warnings, clang-format"
+	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
+	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
+	@echo
+	@echo "The first three install by apt what they need; without root they say what is missing."
+
+demo:
+	@tests/demo
+
+check check-quick check-all:
+	@tests/setup check
+	@tests/run $(patsubst check-%,%,$@)
+
+lint:
+	@tests/setup check
+	@tests/lint
+
+module:
+	@test -d "$(KDIR)" || { echo "No kernel headers at $(KDIR): install linux-headers-amd64," \
+		"or give KDIR=<kernel build directory>."; exit 1; }
+	$(MAKE) -C kmod KDIR=$(KDIR)
+
+clean:
+	rm -rf build
+	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
+		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
+
+.PHONY: help demo check check-quick check-all lint module clean

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the suites of tests/suites.py, two slots side by side, and counts.
+
+Owns what is printed: one line a finished job, then what failed and where its output is,
+and as the last line "N passed, N failed" with ", N skipped" when there were any. Output
+of each job is kept in build/check/. Called by tests/run.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.harness import blockd, kernels, uml
+from tests.suites import PYTHON, Suite
+
+PROJECT = kernels.PROJECT
+OUTPUT = PROJECT / "build" / "check"
+SLOTS = 2
+TAIL_LINES = 40
+TALLY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
+
+
+@dataclass
+class Result:
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    trouble: str = ""                # why it failed, when no test says so
+    failures: list[str] = field(default_factory=list)    # names of failed tests
+    skips: list[str] = field(default_factory=list)       # names and reasons
+    output: Path | None = None
+    counts: bool = True              # a suite of tests, of which there must be some
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+
+
+def _run(command: list[str], result: Result, timeout_s: float) -> int | None:
+    """Run COMMAND with its output in a file; its exit code, or None after a timeout."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    result.output = OUTPUT / f"{_slug(result.name)}.log"
+    with open(result.output, "wb") as sink:
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=sink,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            result.trouble = f"no end after {timeout_s:.0f} s"
+            return None
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+
+
+def _count_junit(path: Path, result: Result) -> None:
+    if not path.is_file():
+        return
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = f"{case.get('classname', '').rsplit('.', 1)[-1]}::{case.get('name')}"
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+            result.failures.append(name)
+        elif skip is not None:
+            result.skipped += 1
+            result.skips.append(f"{name}: {skip.get('message')}")
+        else:
+            result.passed += 1
+
+
+def _run_pytest(suite: Suite, result: Result) -> None:
+    junit = OUTPUT / f"{_slug(suite.name)}.xml"
+    junit.unlink(missing_ok=True)
+    code = _run([PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no",
+                 f"--junitxml={junit}", *suite.command.split()], result, suite.timeout_s)
+    _count_junit(junit, result)
+    if code and not result.failed:
+        result.trouble = f"pytest ended with exit code {code}"
+
+
+def _run_cmocka(suite: Suite, result: Result) -> None:
+    code = _run(suite.command.split(), result, suite.timeout_s)
+    assert result.output is not None
+    text = result.output.read_text(errors="replace")
+    for verdict, number in re.findall(r"^\[  (PASSED|FAILED)  \] (\d+) test\(s\)", text, re.M):
+        if verdict == "PASSED":
+            result.passed += int(number)
+        else:
+            result.failed += int(number)
+    if code and not result.failed:
+        result.trouble = f"exit code {code}"
+
+
+def _run_tally(suite: Suite, result: Result) -> None:
+    code = _run(suite.command.split(), result, suite.timeout_s)
+    assert result.output is not None
+    lines = result.output.read_text(errors="replace").splitlines()
+    tally = TALLY.match(lines[-1]) if lines else None
+    if not tally:
+        result.trouble = result.trouble or f"no count at the end (exit code {code})"
+        return
+    result.passed, result.failed, result.skipped = (int(n or 0) for n in tally.groups())
+    result.failures = [line[8:] for line in lines if line.startswith("failed  ")]
+    result.skips = [f"{line[8:]}: {after}" for line, after in zip(lines, lines[1:])
+                    if line.startswith("skipped ")]
+    if code and not result.failed:
+        result.trouble = f"exit code {code}"
+
+
+def _run_make(suite: Suite, result: Result) -> None:
+    result.counts = False
+    code = _run(suite.command.split(), result, suite.timeout_s)
+    if code and not result.trouble:
+        result.trouble = f"exit code {code}"
+
+
+def _run_uml(file: Path, kernel: str, result: Result) -> None:
+    outcome = uml.run(file, kernel=kernel)
+    result.output = outcome.results / "output"
+    _count_junit(outcome.junit, result)
+    if outcome.failure and not (result.failed and outcome.failure.startswith("exit code")):
+        result.trouble = outcome.failure
+
+
+KINDS = {"pytest": _run_pytest, "cmocka": _run_cmocka, "tally": _run_tally, "make": _run_make}
+
+
+@dataclass(frozen=True)
+class Job:
+    suite: Suite
+    name: str
+    file: Path | None = None
+
+    def run(self, without_kernel: str | None) -> Result:
+        """WITHOUT_KERNEL names a suite that should have made a kernel and could not."""
+        result = Result(self.name)
+        start = time.monotonic()
+        try:
+            if self.file and without_kernel:
+                result.trouble = f"not run, for '{without_kernel}' failed"
+            elif self.file:
+                _run_uml(self.file, "uml-kasan" if self.suite.kind == "kasan" else "uml", result)
+            else:
+                KINDS[self.suite.kind](self.suite, result)
+        except (kernels.BuildError, blockd.BlockServerError) as error:
+            result.trouble = str(error)
+        if not (result.trouble or result.passed or result.failed or result.skipped) \
+                and result.counts:
+            result.trouble = "there were no tests"
+        result.failed += bool(result.trouble) and not result.failed
+        result.seconds = time.monotonic() - start
+        return result
+
+
+def jobs_of(suites: list[Suite]) -> Iterator[Job]:
+    for suite in suites:
+        if suite.kind not in ("uml", "kasan"):
+            yield Job(suite, suite.name)
+            continue
+        files = sorted(PROJECT.glob(suite.command))
+        if not files:
+            yield Job(suite, suite.name, PROJECT / suite.command)
+        for file in files:
+            yield Job(suite, f"{suite.name}: {file.stem.removeprefix('test_')}", file)
+
+
+class _Slots:
+    """SLOTS places; a job takes one or more of them, and jobs start in their order."""
+
+    def __init__(self) -> None:
+        self._free = SLOTS
+        self._changed = threading.Condition()
+
+    def take(self, number: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= number)
+            self._free -= number
+
+    def give(self, number: int) -> None:
+        with self._changed:
+            self._free += number
+            self._changed.notify_all()
+
+
+def _print_line(result: Result) -> None:
+    verdict = "FAILED" if result.failed else "ok"
+    counts = f"{result.passed} passed" if result.counts else "made"
+    counts += f", {result.failed} failed" if result.failed else ""
+    counts += f", {result.skipped} skipped" if result.skipped else ""
+    print(f"{verdict:7}{result.name:45} {result.seconds:6.1f} s  {counts}", flush=True)
+
+
+def _print_failure(result: Result) -> None:
+    print(f"\n--- {result.name}")
+    for name in result.failures:
+        print(f"    {name}")
+    if result.trouble:
+        print(f"    {result.trouble}")
+    if result.output and result.output.is_file():
+        lines = result.output.read_text(errors="replace").splitlines()
+        print(f"    the end of {result.output.relative_to(PROJECT)}:")
+        for line in lines[-TAIL_LINES:]:
+            print(f"    | {line}")
+
+
+def run(suites: list[Suite]) -> int:
+    """Run SUITES and print the sum; 0 when something ran and nothing failed."""
+    start = time.monotonic()
+    slots = _Slots()
+    broken: list[str] = []
+
+    def work(job: Job) -> Result:
+        try:
+            result = job.run(broken[0] if broken else None)
+            if result.failed and not result.counts:
+                broken.append(job.name)
+        finally:
+            slots.give(job.suite.slots)
+        _print_line(result)
+        return result
+
+    with ThreadPoolExecutor(max_workers=SLOTS) as pool:
+        running = []
+        for job in jobs_of(suites):
+            slots.take(job.suite.slots)
+            running.append(pool.submit(work, job))
+        results = [future.result() for future in running]
+
+    for result in results:
+        if result.failed:
+            _print_failure(result)
+    skips = [skip for result in results for skip in result.skips]
+    if skips:
+        print("\nskipped:\n" + "\n".join(f"    {skip}" for skip in skips))
+    passed, failed, skipped = (sum(getattr(result, what) for result in results)
+                               for what in ("passed", "failed", "skipped"))
+    print(f"\n{time.monotonic() - start:.0f} s in all")
+    if not passed and not failed:
+        print("nothing was tested", file=sys.stderr)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 0 if passed and not failed else 1

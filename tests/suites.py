@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one table of what `make check` runs. To add a suite, add a line.
+
+KIND says how a suite is counted:
+    cmocka   COMMAND runs cmocka programs; their "[  PASSED  ] N test(s)" are added up
+    pytest   COMMAND is a path for pytest on the host
+    uml      COMMAND is a glob of files, each run in a guest of its own (plain kernel)
+    kasan    the same on the KASAN + lockdep kernel
+    tally    COMMAND's last line is "N passed, N failed[, N skipped]"
+    make     COMMAND makes something the others need: counted only when it fails
+
+IN names the runs a suite is part of: quick (a minute or two), check (before each
+change), all. A suite uses SLOTS of the two that run side by side: 2 means alone.
+"""
+
+from dataclasses import dataclass
+
+PYTHON = "/usr/bin/python3"
+QUICK, CHECK, ALL = "quick", "check", "all"
+EVERY, NOT_QUICK, ONLY_ALL = (QUICK, CHECK, ALL), (CHECK, ALL), (ALL,)
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    command: str
+    kind: str
+    runs: tuple[str, ...]
+    slots: int = 1
+    timeout_s: float = 900.0
+
+
+SUITES = [
+    Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, 2, 3600),
+    Suite("format, unit", "make -s -C tests/unit check", "cmocka", EVERY),
+    Suite("block server", "tests/blockserver", "pytest", EVERY),
+    Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
+    Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
+    Suite("lint", "tests/lint", "tally", NOT_QUICK),
+    Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
+          NOT_QUICK, 2, 3600),
+    Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
+    Suite("virtual machine", "tests/vm", "pytest", NOT_QUICK, 2, 2400),
+]
