@@ -4,11 +4,12 @@
 Used by the tests here and by the demo.
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.blockd import Disk
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, MachineError
 
 NAME = "disk"
 PATH = f"/dev/mapper/{NAME}"
@@ -59,3 +60,19 @@ def checksums(vm: Machine, where: str) -> str:
     """SHA-256 of every file below WHERE, a line each, in a fixed order."""
     return vm.text(f"cd {where} && find . -type f -print0 | LC_ALL=C sort -z | "
                    "xargs -0 sha256sum", 300)
+
+
+def copy_without_sync(vm: Machine, source: str, target: str, disk: Disk) -> None:
+    """Start a copy that writes at once and syncs nothing; return in the midst of it.
+
+    That is when something is in the volatile cache of DISK. There is little of it for
+    long: every relocation and every commit of the journal flushes the cache.
+    """
+    vm.run("cd /proc/sys/vm && echo 10 >dirty_writeback_centisecs && "
+           "echo 1 >dirty_expire_centisecs && echo 65536 >dirty_background_bytes")
+    copying = vm.start(f"for i in 1 2 3; do cp -a {source} {target}$i || exit 1; done")
+    end = time.monotonic() + 120
+    while disk.stats()["dirty"] < 128:
+        if time.monotonic() > end or (copying.done and copying.wait().code):
+            raise MachineError(f"copying {source} brought nothing into the cache of {disk.name}")
+        time.sleep(0.001)

@@ -5,9 +5,11 @@ Every line that is shown comes from what really happened; a step that fails ends
 the story with what went wrong and exit code 1. Called by tests/demo only.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ TREES = "/usr/lib/python3* /usr/lib/systemd /usr/share /etc"
 DEAD_AT_FIRST = 150
 
 TTY = sys.stdout.isatty()
+WIDTH = min(shutil.get_terminal_size((100, 0)).columns - 3, 110)
 
 
 class StoryError(Exception):
@@ -55,7 +58,10 @@ def dim(text: str) -> str:
 
 def say(text: str = "") -> None:
     for line in text.splitlines() or [""]:
-        print(f"   {line}".rstrip(), flush=True)
+        folded = [line] if len(line) < WIDTH else textwrap.wrap(
+            line, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+        for part in folded:
+            print(f"   {part}".rstrip(), flush=True)
 
 
 def headline(number: int, text: str) -> None:
@@ -213,9 +219,9 @@ def first_life(module: Path, server: blockd.BlockServer) -> tuple[str, int]:
         unhurt(vm)
 
         headline(8, "Cut the power")
-        vm.run("cp -a /run/tree/etc /mnt/not-synced")
-        say("More files are being written and have not been synced. Now the power goes;\n"
-            "each disk loses a random half of what is in its volatile cache.")
+        say("More files are being copied and nothing syncs them. In the midst of it the power\n"
+            "goes; each disk loses a random half of what is in its volatile cache.")
+        remap.copy_without_sync(vm, "/run/tree", "/mnt/not-synced", main)
         vm.kill()
     dirty = {disk.name: disk.stats()["dirty"] for disk in server.disks()}
     server.powercut(seed=int(time.time()))
@@ -234,7 +240,8 @@ def second_life(module: Path, server: blockd.BlockServer, wanted: str, used: int
         state = remap.status(vm)
         if state.mode != "rw" or state.used < used:
             raise StoryError(f"{used} chunks were remapped before the power cut: {state.line}")
-        ok(f"all {used} remaps of before are there")
+        ok(f"all {used} remaps of before are there, and {state.used - used} that were "
+           "made after the last look")
 
         headline(10, "Are the files still right?")
         guest(vm, f"mount {device} /mnt")
