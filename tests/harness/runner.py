@@ -130,7 +130,7 @@ def _run_make(suite: Suite, result: Result) -> None:
 
 
 def _run_uml(file: Path, kernel: str, result: Result) -> None:
-    outcome = uml.run(file, kernel=kernel)
+    outcome = uml.run(file, kernel=kernel, name=f"check-{file.stem}")
     result.output = outcome.results / "output"
     _count_junit(outcome.junit, result)
     if outcome.failure and not (result.failed and outcome.failure.startswith("exit code")):
