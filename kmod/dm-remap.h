@@ -60,12 +60,12 @@
 #define REMAP_WORD_REDIRECTED(w) ((u8)((w) >> 40))
 #define REMAP_WORD_LOST(w)	((u8)((w) >> 48))
 #define REMAP_WORD_GENERATION(w) ((u8)(((w) >> 56) & 3))
-#define REMAP_WORD_LINKED	(1ULL << 58) /* in a hash chain */
-#define REMAP_WORD_BUSY		(1ULL << 59) /* being copied: writes wait (D3) */
-#define REMAP_WORD_DOUBT	(1ULL << 60) /* a commit failed: see REMAP_PROV_DOUBT (C4) */
-#define REMAP_WORD_BAD		(1ULL << 61) /* the spare chunk itself is bad */
-#define REMAP_WORD_RETIRED	(1ULL << 62) /* freed; media may still name it (C11) */
-#define REMAP_WORD_RESERVED	(1ULL << 63) /* allocated, not published yet */
+#define REMAP_WORD_LINKED	BIT_ULL(58) /* in a hash chain */
+#define REMAP_WORD_BUSY		BIT_ULL(59) /* being copied: writes wait (D3) */
+#define REMAP_WORD_DOUBT	BIT_ULL(60) /* a commit failed: see REMAP_PROV_DOUBT (C4) */
+#define REMAP_WORD_BAD		BIT_ULL(61) /* the spare chunk itself is bad */
+#define REMAP_WORD_RETIRED	BIT_ULL(62) /* freed; media may still name it (C11) */
+#define REMAP_WORD_RESERVED	BIT_ULL(63) /* allocated, not published yet */
 
 static inline u64 remap_word(u64 chunk, u8 redirected, u8 lost, u8 generation, u64 flags)
 {
@@ -403,7 +403,8 @@ static inline sector_t remap_slot_start(const struct remap_set *set, u32 slot)
 
 #define remap_err(set, fmt, ...) DMERR("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 #define remap_warn(set, fmt, ...) DMWARN("%s: " fmt, remap_name(set), ##__VA_ARGS__)
-#define remap_warn_limit(set, fmt, ...) DMWARN_LIMIT("%s: " fmt, remap_name(set), ##__VA_ARGS__)
+#define remap_warn_ratelimited(set, fmt, ...) \
+	DMWARN_LIMIT("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 #define remap_info(set, fmt, ...) DMINFO("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 
 /* table.c */

@@ -359,7 +359,7 @@ static int load_tables(struct remap_set *set)
 }
 
 /* Write the chosen content wherever it is missing; durable when it returns 0. */
-static int repair(struct remap_set *set)
+static int repair_blocks(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
 	u32 end = 1 + remap_geometry(set)->table_blocks;
@@ -437,7 +437,7 @@ int remap_load(struct remap_set *set)
 	if (r)
 		return r;
 
-	r = repair(set);
+	r = repair_blocks(set);
 	if (r) {
 		if (!test_bit(REMAP_READ_ONLY, &set->flags))
 			remap_err(set, "%s: served read-only, and possibly stale: one replica cannot be repaired",

@@ -8,7 +8,7 @@
 #include "dm-remap.h"
 
 /* Larger ranges go in several messages, so that a suspend need not wait long. */
-#define RANGE_MAX_SECTORS	(1ULL << 21)
+#define RANGE_MAX_SECTORS	((u64)SZ_1G >> SECTOR_SHIFT)
 
 /**
  * struct verb - one message

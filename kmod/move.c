@@ -150,7 +150,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		return r;
 	}
 
-	remap_warn_limit(set, "%s: spare chunk %lld is bad: sector %llu moved to slot %lld, %u sectors lost",
+	remap_warn_ratelimited(set, "%s: spare chunk %lld is bad: sector %llu moved to slot %lld, %u sectors lost",
 			 set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,
 			 hweight8(unread));
 	old_block = remap_table_block_of(old_slot);

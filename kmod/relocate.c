@@ -54,7 +54,7 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 			continue;
 		if (remap_bio(piece->bio)->failed &&
 		    time_after(jiffies, remap_bio(piece->bio)->deadline)) {
-			remap_warn_limit(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
+			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
 					 set->main->name, piece->sector);
 			give_up(set, piece);
 		} else {
@@ -71,7 +71,7 @@ static bool sandwich(struct remap_set *set)
 
 	if (remap_main_alive(set))
 		return true;
-	remap_warn_limit(set, "%s: main device does not take a probe write: failed writes are not remapped",
+	remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
 			 set->main->name);
 	for (i = 0; i < set->nr_pieces; i++) {
 		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
@@ -185,7 +185,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 			return NULL;
 		slot = remap_slot_alloc(set);
 		if (slot < 0) {
-			remap_warn_limit(set, "%s: spare is full: sector %llu cannot be remapped",
+			remap_warn_ratelimited(set, "%s: spare is full: sector %llu cannot be remapped",
 					 set->spare->name, piece->sector);
 			remap_mode_changed(set);
 			return NULL;
@@ -330,7 +330,7 @@ void remap_relocate(struct remap_set *set)
 			continue;
 		if (change->fresh) {
 			atomic64_inc(&set->counters.relocations);
-			remap_warn_limit(set, "%s: write error at sector %llu: chunk remapped to slot %u",
+			remap_warn_ratelimited(set, "%s: write error at sector %llu: chunk remapped to slot %u",
 					 set->main->name,
 					 (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS,
 					 change->slot);

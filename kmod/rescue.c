@@ -101,7 +101,7 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	r = copy_in(set, chunk, mask, &lost);
 	if (!r) {
 		remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), mask & ~lost, unit,
-			      REQ_OP_WRITE, &failed);
+			       REQ_OP_WRITE, &failed);
 		change.word |= (u64)mask << 40 | (u64)lost << 48;
 		if (failed)
 			r = -EIO;
@@ -124,7 +124,7 @@ static int copy_back(struct remap_set *set, u64 chunk, u32 slot, u8 mask, unsign
 	u8 failed = 0;
 
 	remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), mask, unit, REQ_OP_READ,
-		      &failed);
+		       &failed);
 	if (failed) {
 		remap_err(set, "%s: slot %u cannot be read: its chunk stays remapped",
 			  set->spare->name, slot);
@@ -195,9 +195,10 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	return remap_commit(set, &change, 1) ?: r;
 }
 
+typedef int (*chunk_fn)(struct remap_set *set, u64 chunk, u8 mask, u8 cause);
+
 /* Chunk by chunk, so that others get the lock and a suspend need not wait (D12). */
-static int for_each_chunk(struct remap_set *set, u64 sector, u64 nr_sectors,
-			  int (*one)(struct remap_set *set, u64 chunk, u8 mask, u8 cause),
+static int for_each_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chunk_fn one,
 			  u8 cause)
 {
 	u64 end = sector + nr_sectors;

@@ -94,6 +94,7 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 sl
 		       u32 *slot, u64 *word)
 {
 	u64 first = to + 1;
+	/* Pairs with the release in remap_table_insert(): what it names is there before it. */
 	u32 link = smp_load_acquire(chain_head(table, from >> CHUNK_SHIFT));
 
 	for (; link; link = READ_ONCE(table->next[link - 1])) {

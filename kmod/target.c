@@ -442,8 +442,8 @@ static int check_devices(struct remap_set *set)
 		ti->error = "Main device is larger than 4 PiB";
 	else if (end < set->spare_start || end > bdev_nr_sectors(spare))
 		ti->error = "Spare region does not lie inside the spare device";
-	else if (set->spare_start % max(REMAP_CHUNK_SECTORS, (int)(bdev_physical_block_size(spare) >>
-								    SECTOR_SHIFT)))
+	else if (set->spare_start %
+		 max_t(u32, REMAP_CHUNK_SECTORS, bdev_physical_block_size(spare) >> SECTOR_SHIFT))
 		ti->error = "SPARE_START is not a multiple of 4 KiB and of the spare's physical block";
 	else if (main->bd_disk == spare->bd_disk &&
 		 get_start_sect(main) < get_start_sect(spare) + end &&
