@@ -127,7 +127,8 @@ def run(file: Path, arguments: list[str] | None = None, kernel: str = "uml",
         init = _write_init(results, module, command)
         no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
         failure = _judge(results, no_end)
-    return Outcome(failure, results, (results / "output").read_text(errors="replace").replace("\r", ""))
+        output = (results / "output").read_text(errors="replace").replace("\r", "")
+    return Outcome(failure, results, output)
 
 
 def main() -> int:
