@@ -254,6 +254,8 @@ class Rig:
         The volatile caches lose everything unflushed, or (SEED) a random half of it.
         """
         self.server.powercut(seed)
+        for disk in self.server.disks():
+            disk.release()    # a hold would catch what is retried, too
         self._forget_everything()
         self.server.power_on()
         for disk in self.server.disks():
@@ -282,13 +284,14 @@ class Rig:
             device.close()
         self._open.clear()
         self._raw.clear()
-        names = dm.devices()
-        for _ in range(len(names)):    # a device below another goes only after it
+        end = time.monotonic() + 20.0
+        while dm.devices() and time.monotonic() < end:    # those below others go after them
             for name in dm.devices():
                 with contextlib.suppress(OSError):
                     dm.resume(name)    # a suspended device would hold its I/O for ever
                 with contextlib.suppress(OSError):
                     dm.remove(name)
+            time.sleep(0.002)          # I/O of a background thread may be about to end
         if left := dm.devices():
             raise AssertionError(f"dm devices that cannot be removed: {', '.join(left)}")
 

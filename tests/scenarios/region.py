@@ -14,6 +14,8 @@ from tests.scenarios.lib import SECTOR, Rig
 
 BLOCK_SECTORS = 8
 TABLE_MAGIC = b"dmRemapT"
+ENTRIES = 252
+PROBE = 5    # the cause of the entry that a new spare begins with
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,48 @@ def words(events: list[Event]) -> Iterator[str]:
             yield f"{event.what} {event.number}"
         else:
             yield event.what
+
+
+def _entries(event: Event) -> dict[int, tuple[int, int]]:
+    """Slot -> (redirected, lost) of the used entries of a table block's image."""
+    index, = struct.unpack_from("<I", event.record.data, 12)
+    found = {}
+    for n in range(ENTRIES):
+        where, _, state, cause = struct.unpack_from("<QIBB", event.record.data, 64 + 16 * n)
+        if state & 15 == 1 and cause != PROBE:    # that one counts from the superblock on
+            found[(index - 1) * ENTRIES + n] = where >> 48 & 0xFF, where >> 56
+    return found
+
+
+def check_commit_order(events: list[Event]) -> int:
+    """P1, C9, C10: whenever a table block names sectors that no table block named before,
+    their data was written to the slot, and then the spare flushed, before.
+
+    EVENTS must begin with the log's beginning. Returns how many sectors it has judged.
+    """
+    written: dict[int, int] = {}     # slot sector -> position of its last write
+    flushed = -1                     # position of the last flush that succeeded
+    known: dict[int, int] = {}       # slot -> sectors with content, by the last image
+    judged = 0
+    for position, event in enumerate(events):
+        if event.what == "flush" and event.disk == "spare" and event.done:
+            flushed = position
+        elif event.what == "slot" and event.done:
+            first = event.number * BLOCK_SECTORS + event.record.sector % BLOCK_SECTORS
+            for n in range(event.record.sectors):
+                written[first + n] = position
+        elif event.what == "table" and event.number == 0 and event.done:
+            for slot, (redirected, lost) in _entries(event).items():
+                fresh = redirected & ~lost & ~known.get(slot, 0)
+                for bit in (b for b in range(BLOCK_SECTORS) if fresh >> b & 1):
+                    judged += 1
+                    at = written.get(slot * BLOCK_SECTORS + bit)
+                    assert at is not None, f"slot {slot} sector {bit} was never written"
+                    fua = events[at].fua
+                    assert fua or at < flushed, \
+                        f"slot {slot} sector {bit} is named by a commit that no flush preceded"
+                known[slot] = known.get(slot, 0) | redirected & ~lost
+    return judged
 
 
 def slot_of(rig: Rig, sector: int, name: str = "r0") -> int | None:
