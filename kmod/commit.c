@@ -96,8 +96,8 @@ int remap_write_block(struct remap_set *set, u32 block)
 		if (r) {
 			meta->replica_errors[replica]++;
 			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
-					 set->spare->name, block, replica,
-					 (unsigned long long)sector, r);
+					       set->spare->name, block, replica,
+					       (unsigned long long)sector, r);
 			return r;
 		}
 	}

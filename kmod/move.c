@@ -49,7 +49,7 @@ static u8 write_pieces(struct remap_set *set, u64 chunk, u32 slot)
 
 		if (piece->class == REMAP_PIECE_MOVE &&
 		    piece->sector / REMAP_CHUNK_SECTORS == chunk)
-			failed |= piece->status;
+			failed |= piece->status != BLK_STS_OK;
 	}
 	return failed ? 0 : mask;
 }
@@ -151,8 +151,8 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	}
 
 	remap_warn_ratelimited(set, "%s: spare chunk %lld is bad: sector %llu moved to slot %lld, %u sectors lost",
-			 set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,
-			 hweight8(unread));
+			       set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,
+			       hweight8(unread));
 	old_block = remap_table_block_of(old_slot);
 	remap_table_remove(table, old_slot, REMAP_WORD_BAD);
 	table->prov[old_slot] = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,

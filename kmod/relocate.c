@@ -55,7 +55,7 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 		if (remap_bio(piece->bio)->failed &&
 		    time_after(jiffies, remap_bio(piece->bio)->deadline)) {
 			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
-					 set->main->name, piece->sector);
+					       set->main->name, piece->sector);
 			give_up(set, piece);
 		} else {
 			nr++;
@@ -72,7 +72,7 @@ static bool sandwich(struct remap_set *set)
 	if (remap_main_alive(set))
 		return true;
 	remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
-			 set->main->name);
+			       set->main->name);
 	for (i = 0; i < set->nr_pieces; i++) {
 		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
 			give_up(set, &set->piece[i]);
@@ -186,7 +186,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		slot = remap_slot_alloc(set);
 		if (slot < 0) {
 			remap_warn_ratelimited(set, "%s: spare is full: sector %llu cannot be remapped",
-					 set->spare->name, piece->sector);
+					       set->spare->name, piece->sector);
 			remap_mode_changed(set);
 			return NULL;
 		}
@@ -331,9 +331,9 @@ void remap_relocate(struct remap_set *set)
 		if (change->fresh) {
 			atomic64_inc(&set->counters.relocations);
 			remap_warn_ratelimited(set, "%s: write error at sector %llu: chunk remapped to slot %u",
-					 set->main->name,
-					 (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS,
-					 change->slot);
+					       set->main->name,
+					       (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS,
+					       change->slot);
 		}
 	}
 	for (i = 0; i < set->nr_pieces; i++) {

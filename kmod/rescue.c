@@ -198,7 +198,7 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 typedef int (*chunk_fn)(struct remap_set *set, u64 chunk, u8 mask, u8 cause);
 
 /* Chunk by chunk, so that others get the lock and a suspend need not wait (D12). */
-static int for_each_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chunk_fn one,
+static int chunk_by_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chunk_fn one,
 			  u8 cause)
 {
 	u64 end = sector + nr_sectors;
@@ -243,7 +243,7 @@ static int unremap_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
  */
 int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
 {
-	return for_each_chunk(set, sector, nr_sectors, rescue_chunk, cause);
+	return chunk_by_chunk(set, sector, nr_sectors, rescue_chunk, cause);
 }
 
 /**
@@ -258,7 +258,7 @@ int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
  */
 int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors)
 {
-	return for_each_chunk(set, sector, nr_sectors, unremap_one, 0);
+	return chunk_by_chunk(set, sector, nr_sectors, unremap_one, 0);
 }
 
 /**

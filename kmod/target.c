@@ -444,7 +444,7 @@ static int check_devices(struct remap_set *set)
 		ti->error = "Spare region does not lie inside the spare device";
 	else if (set->spare_start %
 		 max_t(u32, REMAP_CHUNK_SECTORS, bdev_physical_block_size(spare) >> SECTOR_SHIFT))
-		ti->error = "SPARE_START is not a multiple of 4 KiB and of the spare's physical block";
+		ti->error = "SPARE_START is no multiple of 4 KiB and of the spare's physical block";
 	else if (main->bd_disk == spare->bd_disk &&
 		 get_start_sect(main) < get_start_sect(spare) + end &&
 		 get_start_sect(spare) + set->spare_start < get_start_sect(main) + ti->len)
