@@ -36,6 +36,7 @@ SUITES = [
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
     Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
+    Suite("other kernels, dkms", "tests/kernels", "pytest", NOT_QUICK, 1, 1800),
     Suite("lint", "tests/lint", "tally", NOT_QUICK),
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
           NOT_QUICK, 2, 3600),
