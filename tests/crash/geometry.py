@@ -24,13 +24,6 @@ class Shape:
         return REGION_START + self.region_sectors + 128
 
     @property
-    def metadata(self) -> list[int]:
-        """Region sectors of the copies of the superblock and of the table blocks."""
-        layout = self.layout
-        return [layout.block(replica, place, block) for replica in (0, 1) for place in (0, 1)
-                for block in range(layout.table_blocks + 1)]
-
-    @property
     def slots(self) -> list[int]:
         """Region sectors of the first slots behind the probe chunk's."""
         return [self.layout.slot(slot) for slot in range(1, min(64, self.layout.slots))]

@@ -51,13 +51,23 @@ class Workload:
     def start(self) -> None:
         self.device = self.rig.create(spare_start=REGION_START, spare_len=self.shape.region_sectors)
         self.mark("active")
+        if self.shape.layout.slots > 200:
+            # entries beyond the first sector of a table block, so that it can be torn
+            self.rig.message("r0", "remap 512 320")
 
     # what users do
 
     def write(self, dice: random.Random) -> None:
         count = dice.choice([1, 1, 2, 3, 7, 8, 8, 16, 24, 64, 128])
         sector = self._where(dice, count)
-        fua = dice.random() < 0.35
+        if self._write(sector, count, dice.random() < 0.35) or dice.random() < 0.3:
+            return
+        # The sectors turn out good after all, and the user tries again.
+        with self.lock:
+            self.rig.main.clear(sector, count)
+        self._write(sector, count, fua=True)
+
+    def _write(self, sector: int, count: int, fua: bool) -> bool:
         with self.lock:
             number = self.next_write
             self.next_write += 1
@@ -71,6 +81,7 @@ class Workload:
             self.counts["failed"] += 1
         self.mark(f"ack {number} {result}")
         self.counts["writes"] += 1
+        return not result
 
     def flush(self) -> None:
         with self.lock:
@@ -137,12 +148,10 @@ class Workload:
     def fault(self, dice: random.Random) -> None:
         choice = dice.random()
         with self.lock:
-            if choice < 0.80:
+            if choice < 0.68:
                 self._fault_on_main(dice)
-            elif choice < 0.90:    # commits fail
-                sector = REGION_START + dice.choice(self.shape.metadata) + dice.randrange(8)
-                self.rig.spare.bad(sector, 1, "write", dice.choice(["error", "torn", "landed"]),
-                                   times=dice.choice([1, 2, 3, 4]))
+            elif choice < 0.93:    # commits fail
+                self._fault_on_metadata(dice)
             else:
                 sector = REGION_START + dice.choice(self.shape.slots) + dice.randrange(8)
                 self.rig.spare.bad(sector, 1, "write", "error", times=dice.choice([1, 5]))
@@ -160,6 +169,18 @@ class Workload:
         self.rig.server.mark(f"readbad {sector} {count}")
         self.unreadable.append(sector)
         self.rig.main.bad(sector, count, kind, "error" if kind == "both" else "heal")
+
+    def _fault_on_metadata(self, dice: random.Random) -> None:
+        """Writes of a block fail in both places of a replica, with or without effect."""
+        layout = self.shape.layout
+        replica = dice.randrange(2)
+        block = dice.choice([1, 1, 1, 1, layout.table_blocks, 0])
+        action = dice.choice(["error", "partial", "partial", "landed"])
+        times = dice.choice([1, 2, 2, 2, 4])
+        for place in (0, 1):
+            # the first sector carries the header, the next ones entries in use
+            sector = REGION_START + layout.block(replica, place, block) + dice.randrange(1, 3)
+            self.rig.spare.bad(sector, 1, "write", action, times=times)
 
     def thread(self, seed: int, operations: int) -> None:
         dice = random.Random(seed)
