@@ -37,7 +37,7 @@ def pattern(number: int, sectors: int = 1) -> bytes:
     return b"".join(b"%08d.%06d|" % (number, s) * 32 for s in range(sectors))
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     """The first true value of CONDITION; fails, naming WHAT, when there is none in time."""
     end = time.monotonic() + timeout_s
     while True:
