@@ -295,6 +295,7 @@ static void settle(struct remap_set *set, const struct remap_change *change)
  */
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
+	const char *mode = remap_mode(set);
 	int first_error;
 	u32 i, j;
 
@@ -329,6 +330,9 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	note_outcome(set, first_error);
 	if (set->meta.nr_in_doubt)
 		remap_resolve_doubt(set, true);
+	/* The last slot is taken, or one is free again. */
+	if (remap_mode(set) != mode)
+		remap_mode_changed(set);
 	return first_error;
 }
 

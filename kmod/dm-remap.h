@@ -46,6 +46,8 @@
 #define REMAP_ROUND_PIECES	512
 /* Seconds that a failed write may take until it is given up (E4). */
 #define REMAP_DEADLINE_SECONDS	60
+/* Writes that are confirmed at once: the deadline is looked at between groups. */
+#define REMAP_CONFIRM_GROUP	8
 /* Fresh slots tried for one chunk before its write fails. */
 #define REMAP_SLOT_TRIES	3
 /* Attempts to write the same bytes to the same place before a commit has failed. */
@@ -142,6 +144,8 @@ struct remap_place {
  * @good_place: per replica, the place that holds that content (C3)
  * @repair: per replica, whether load must write that place before serving (C5)
  * @source: copy (2 * replica + place) that load chose
+ * @unreadable: bit per copy that load could not read: it may hold anything, even a
+ *              number that was burnt, so it is written over before serving (C2)
  * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
  */
 struct remap_block_state {
@@ -149,6 +153,7 @@ struct remap_block_state {
 	u8 good_place[REMAP_REPLICAS];
 	bool repair[REMAP_REPLICAS];
 	u8 source;
+	u8 unreadable;
 	bool in_doubt;
 };
 
@@ -187,6 +192,7 @@ struct remap_change {
  * @nr_blocks: length of @block
  * @generation: highest sequence number ever given out (C2)
  * @committed: highest sequence number that is complete on both replicas
+ * @marked: the number that main's mark carries (O6)
  * @image: one block, for building what is to be written
  * @buffer: load_blocks blocks for each of the four copies
  * @load_blocks: blocks that are read at once
@@ -203,6 +209,7 @@ struct remap_meta {
 	u32 nr_blocks;
 	u64 generation;
 	u64 committed;
+	u64 marked;
 	void *image;
 	void *buffer;
 	u32 load_blocks;
@@ -353,7 +360,7 @@ struct remap_set {
  * @iter: as mapped, bi_sector counting from the start of the mapped device
  * @error: why it came to the worker, when @failed
  * @status: first error that the worker met
- * @deadline: jiffies after which no new remap is made for it (E4)
+ * @start: jiffies when it was mapped: its time is limited (E4)
  * @nr_taken: sectors of it that the worker has already dealt with
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
  * @bi_flags: as mapped: bio_endio() is called a second time (by us)
@@ -368,7 +375,7 @@ struct remap_bio {
 	struct bvec_iter iter;
 	blk_status_t error;
 	blk_status_t status;
-	unsigned long deadline;
+	unsigned long start;
 	u32 nr_taken;
 	u32 slot;
 	unsigned short bi_flags;
@@ -421,8 +428,8 @@ void remap_table_remove(struct remap_table *table, u32 slot, u64 word);
 /* io.c */
 int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
 	     u32 nr_sectors, blk_opf_t opf);
-void remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
-		    unsigned int unit, blk_opf_t opf, u8 *failed);
+int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+		   unsigned int unit, blk_opf_t opf, u8 *failed);
 int remap_flush_spare(struct remap_set *set);
 u64 remap_spare_writes(const struct remap_set *set);
 void remap_note_flushed(struct remap_set *set, u64 sum);
@@ -449,6 +456,7 @@ int remap_format(struct remap_set *set);
 int remap_check_mark(struct remap_set *set);
 int remap_write_mark(struct remap_set *set);
 bool remap_main_alive(struct remap_set *set);
+void remap_update_mark(struct remap_set *set);
 
 /* slow.c */
 size_t remap_sub_front_pad(void);

@@ -115,6 +115,33 @@ int remap_check_blank(struct remap_set *set)
 }
 
 /*
+ * Main may belong to a set already, whose spare is another one: then its
+ * remapped sectors hold old data, and must not be served as if new (P2, P7).
+ */
+static int check_unmarked(struct remap_set *set)
+{
+	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
+	const struct remap_probe_disk *mark = set->chunk_buffer;
+	u64 chunk;
+	u32 i;
+
+	for (chunk = nr_chunks; chunk-- && chunk + PROBE_TRIES >= nr_chunks;) {
+		if (remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->chunk_buffer,
+			     REMAP_CHUNK_SECTORS, REQ_OP_READ))
+			continue;
+		for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
+			if (remap_probe_check_sector(&mark[i], i, NULL, NULL, NULL) != REMAP_OK)
+				continue;
+			remap_err(set, "%s carries the mark of set %pU at sector %llu, and %s is blank: not formatted. Use the spare of that set",
+				  set->main->name, mark[i].header.uuid,
+				  chunk * REMAP_CHUNK_SECTORS + i, set->spare->name);
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
+/*
  * The last whole chunk of main that can be read and written.  It is written
  * with what it holds: a crash leaves it as it was.  Content is in chunk_buffer.
  */
@@ -208,7 +235,7 @@ int remap_format(struct remap_set *set)
 	super->main_sectors = set->ti->len;
 	super->created = ktime_get_real_seconds();
 
-	r = choose_probe_chunk(set);
+	r = check_unmarked(set) ?: choose_probe_chunk(set);
 	if (r)
 		return r;
 	r = write_initial_blocks(set);
@@ -244,10 +271,13 @@ static bool probe(struct remap_set *set)
 	remap_probe_encode(set->probe_buffer, set->meta.super.uuid, set->meta.committed,
 			   ++set->nr_probe);
 	memset(back, 0, REMAP_CHUNK_BYTES);
-	return !remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
-			 REQ_OP_WRITE | REQ_FUA) &&
-	       !remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) &&
-	       !memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES);
+	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
+		     REQ_OP_WRITE | REQ_FUA) ||
+	    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) ||
+	    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))
+		return false;
+	set->meta.marked = set->meta.committed;
+	return true;
 }
 
 /**
@@ -263,6 +293,21 @@ static bool probe(struct remap_set *set)
 bool remap_main_alive(struct remap_set *set)
 {
 	return set->meta.super.flags & REMAP_SUPER_MARKED && probe(set);
+}
+
+/**
+ * remap_update_mark() - let main know of the last complete commit (O6)
+ * @set: the set, active and not read-only
+ *
+ * A probe writes what was committed before it, so after the last relocation the
+ * mark is behind.  When it fails, an older spare is recognised less exactly.
+ *
+ * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
+ */
+void remap_update_mark(struct remap_set *set)
+{
+	if (set->meta.committed > set->meta.marked)
+		remap_main_alive(set);
 }
 
 /**
@@ -316,7 +361,9 @@ int remap_check_mark(struct remap_set *set)
 	struct remap_meta *meta = &set->meta;
 	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
 	bool marked = meta->super.flags & REMAP_SUPER_MARKED;
+	u32 unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
 	u32 i, nr_proofs = 0, nr_unreadable = 0, nr_other = 0;
+	bool readable = false;
 	u64 mark_seq = 0;
 	int r;
 
@@ -326,17 +373,21 @@ int remap_check_mark(struct remap_set *set)
 			return r;
 	}
 	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
+		void *data = set->probe_buffer + (i % unit) * REMAP_SECTOR_BYTES;
 		u64 seq, nr_probe;
 
-		if (remap_rw(set, set->main, sector + i, set->probe_buffer, 1, REQ_OP_READ)) {
+		if (i % unit == 0)
+			readable = !remap_rw(set, set->main, sector + i, set->probe_buffer, unit,
+					     REQ_OP_READ);
+		if (!readable) {
 			nr_unreadable++;
-		} else if (remap_probe_check_sector(set->probe_buffer, i, meta->super.uuid, &seq,
+		} else if (remap_probe_check_sector(data, i, meta->super.uuid, &seq,
 						    &nr_probe) == REMAP_OK) {
 			nr_proofs++;
 			mark_seq = max(mark_seq, seq);
 			set->nr_probe = max(set->nr_probe, nr_probe);
-		} else if (!marked && !memcmp(set->probe_buffer, set->chunk_buffer +
-					      i * REMAP_SECTOR_BYTES, REMAP_SECTOR_BYTES)) {
+		} else if (!marked && !memcmp(data, set->chunk_buffer + i * REMAP_SECTOR_BYTES,
+					      REMAP_SECTOR_BYTES)) {
 			nr_proofs++;
 		} else {
 			nr_other++;
@@ -353,6 +404,7 @@ int remap_check_mark(struct remap_set *set)
 			  set->spare->name, set->main->name, meta->generation, mark_seq);
 		return -ESTALE;
 	}
+	meta->marked = mark_seq;
 	if (nr_unreadable)
 		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",
 			   set->main->name, nr_unreadable);

@@ -70,21 +70,27 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
  * @failed: the sectors of @mask that failed are added
  *
  * Context: remap_set.lock held, may sleep.
+ * Return: 0, or the first error that says nothing about the medium (E3).
  */
-void remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
-		    unsigned int unit, blk_opf_t opf, u8 *failed)
+int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+		   unsigned int unit, blk_opf_t opf, u8 *failed)
 {
 	unsigned int bit;
+	int r, other = 0;
 
 	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
 		u8 unit_mask = (u8)(GENMASK(unit - 1, 0) << bit);
 
 		if (!(mask & unit_mask))
 			continue;
-		if (remap_rw(set, dev, start + bit,
-			     set->chunk_buffer + bit * REMAP_SECTOR_BYTES, unit, opf))
+		r = remap_rw(set, dev, start + bit,
+			     set->chunk_buffer + bit * REMAP_SECTOR_BYTES, unit, opf);
+		if (r)
 			*failed |= mask & unit_mask;
+		if (r && r != -EIO && r != -ENODATA && !other)
+			other = r;
 	}
+	return other;
 }
 
 /**

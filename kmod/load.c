@@ -51,12 +51,18 @@ static enum remap_verdict check_copy(const struct remap_set *set, u32 block, con
 	return remap_block_check(data, REMAP_MAGIC_SOFT, super->uuid, block);
 }
 
-static void note_choice(struct remap_block_state *state, const struct remap_choice *choice)
+static void note_choice(struct remap_block_state *state, const struct remap_choice *choice,
+			const enum remap_verdict verdict[REMAP_COPIES])
 {
-	unsigned int replica;
+	unsigned int replica, c;
 
 	state->seq = choice->seq;
 	state->source = choice->best;
+	state->unreadable = 0;
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (verdict[c] == REMAP_UNREADABLE)
+			state->unreadable |= BIT(c);
+	}
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 		state->good_place[replica] = choice->good_place[replica];
 		state->repair[replica] = choice->repair[replica];
@@ -90,6 +96,7 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 			  remap_verdict_name(verdict[3]));
 		return -EIO;
 	}
+	note_choice(&set->meta.block[block], choice, verdict);
 	return 0;
 }
 
@@ -153,11 +160,53 @@ static int take_entries(struct remap_set *set, u32 block, const struct remap_tab
 	return 0;
 }
 
+/*
+ * A superblock of another set among ours is damage like any other (P4): the
+ * set that more copies name is the one.  Returns -EUCLEAN when two are equal.
+ */
+static int set_aside_strangers(struct remap_set *set, const void *copy[REMAP_COPIES],
+			       enum remap_verdict verdict[REMAP_COPIES])
+{
+	const struct remap_block_header *header, *own = NULL;
+	unsigned int c, other, votes, most = 0;
+	bool tie = false;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		header = copy[c];
+		if (verdict[c] != REMAP_OK || (own && !memcmp(header->uuid, own->uuid,
+							      REMAP_UUID_BYTES)))
+			continue;
+		for (other = 0, votes = 0; other < REMAP_COPIES; other++) {
+			const struct remap_block_header *theirs = copy[other];
+
+			votes += verdict[other] == REMAP_OK &&
+				 !memcmp(header->uuid, theirs->uuid, REMAP_UUID_BYTES);
+		}
+		tie = votes == most || (tie && votes < most);
+		if (votes > most) {
+			most = votes;
+			own = header;
+		}
+	}
+	if (tie) {
+		remap_err(set, "%s: superblocks of two sets lie in one region: activation refused",
+			  set->spare->name);
+		return -EUCLEAN;
+	}
+	for (c = 0; c < REMAP_COPIES; c++) {
+		header = copy[c];
+		if (verdict[c] == REMAP_OK && memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES))
+			verdict[c] = REMAP_OTHER_SET;
+	}
+	return 0;
+}
+
 /* Read the four superblocks of the present geometry; best of them to *super. */
 static int read_super(struct remap_set *set, struct remap_super *super,
 		      struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
 {
 	const void *copy[REMAP_COPIES];
+	u64 unknown_seq = 0;
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
@@ -169,8 +218,15 @@ static int read_super(struct remap_set *set, struct remap_super *super,
 			verdict[c] = REMAP_UNREADABLE;
 		else
 			verdict[c] = remap_super_decode(data, super);
+		if (verdict[c] == REMAP_BAD_VERSION)
+			unknown_seq = max(unknown_seq, remap_block_seq(data));
 	}
+	if (set_aside_strangers(set, copy, verdict))
+		return -EUCLEAN;
 	remap_choose(copy, verdict, choice);
+	/* An older place, without what we do not know, is no way around it (P7). */
+	if (choice->best >= 0 && unknown_seq > choice->seq)
+		return -ENOENT;
 	if (choice->conflict || choice->best < 0)
 		return choice->conflict ? -EUCLEAN : -ENOENT;
 	remap_super_decode(copy[choice->best], super);
@@ -271,7 +327,7 @@ int remap_probe_spare(struct remap_set *set, char **error)
 	else if (r == -ENOENT)
 		r = explain_no_super(set, verdict, error);
 	else
-		*error = "Two superblocks with the same number differ";
+		*error = "Superblocks on the spare contradict each other";
 	mutex_unlock(&set->lock);
 	return r;
 }
@@ -321,7 +377,7 @@ static int load_super(struct remap_set *set)
 		return -ESTALE;
 	}
 	meta->super = super;
-	note_choice(&meta->block[0], &choice);
+	note_choice(&meta->block[0], &choice, verdict);
 	meta->generation = super.seq;
 	return 0;
 }
@@ -345,7 +401,6 @@ static int load_tables(struct remap_set *set)
 			r = choose(set, block + i, i, unreadable, &choice);
 			if (r)
 				return r;
-			note_choice(&meta->block[block + i], &choice);
 			meta->block[block + i].in_doubt = false;
 			meta->generation = max(meta->generation, choice.seq);
 			r = take_entries(set, block + i, copy_buffer(set, choice.best, i));
@@ -358,44 +413,61 @@ static int load_tables(struct remap_set *set)
 	return 0;
 }
 
+/* Whether load must write a copy before serving (C5). */
+static bool needs_repair(const struct remap_block_state *state, unsigned int copy)
+{
+	unsigned int replica = copy / REMAP_PLACES;
+
+	return state->unreadable & BIT(copy) ||
+	       (state->repair[replica] && state->good_place[replica] == copy % REMAP_PLACES);
+}
+
+static int repair_block(struct remap_set *set, u32 block)
+{
+	struct remap_meta *meta = &set->meta;
+	struct remap_block_state *state = &meta->block[block];
+	unsigned int c;
+	int r;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (!needs_repair(state, c))
+			continue;
+		if (test_bit(REMAP_READ_ONLY, &set->flags))
+			return -EROFS;
+		r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
+			     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
+		if (!r)
+			r = remap_rw(set, set->spare, copy_sector(set, c, block), meta->image,
+				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
+		if (r) {
+			remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
+				  set->spare->name, block, c / REMAP_PLACES, r);
+			return r;
+		}
+		meta->nr_repaired++;
+	}
+	for (c = 0; c < REMAP_REPLICAS; c++)
+		state->repair[c] = false;
+	state->unreadable = 0;
+	return 0;
+}
+
 /* Write the chosen content wherever it is missing; durable when it returns 0. */
 static int repair_blocks(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
-	u32 end = 1 + remap_geometry(set)->table_blocks;
-	unsigned int replica;
 	u32 block;
 	int r;
 
 	meta->nr_repaired = 0;
-	for (block = 0; block < end; block++) {
-		struct remap_block_state *state = &meta->block[block];
-
-		for (replica = 0; replica < REMAP_REPLICAS; replica++) {
-			if (!state->repair[replica])
-				continue;
-			if (test_bit(REMAP_READ_ONLY, &set->flags))
-				return -EROFS;
-			r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
-				     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
-			if (!r)
-				r = remap_rw(set, set->spare,
-					     copy_sector(set, replica * REMAP_PLACES +
-							 state->good_place[replica], block),
-					     meta->image, REMAP_BLOCK_SECTORS,
-					     REQ_OP_WRITE | REQ_FUA);
-			if (r) {
-				remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
-					  set->spare->name, block, replica, r);
-				return r;
-			}
-			state->repair[replica] = false;
-			meta->nr_repaired++;
-		}
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
+		r = repair_block(set, block);
+		if (r)
+			return r;
 	}
 	if (meta->nr_repaired)
-		remap_warn(set, "%s: %llu metadata blocks were repaired", set->spare->name,
-			   meta->nr_repaired);
+		remap_warn(set, "%s: %llu copies of metadata blocks were repaired",
+			   set->spare->name, meta->nr_repaired);
 	return 0;
 }
 
@@ -486,6 +558,7 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 	*nr_repaired = 0;
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
 		struct remap_block_state *state = &meta->block[block];
+		bool whole = true;
 
 		if (test_bit(REMAP_SUSPENDING, &set->flags))
 			return -EBUSY;
@@ -507,12 +580,17 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 			remap_mode_changed(set);
 			return -ESTALE;
 		}
-		if (!state->in_doubt && !choice.conflict && choice.best >= 0 &&
+		for (c = 0; c < REMAP_COPIES; c++)
+			whole &= verdict[c] != REMAP_UNREADABLE;
+		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
 		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
 			continue;
-		r = block ? remap_commit_block(set, block) : remap_super_commit(set);
-		if (r)
-			return r;
+		/* Twice: both places of both replicas. */
+		for (c = 0; c < REMAP_PLACES; c++) {
+			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
+			if (r)
+				return r;
+		}
 		++*nr_repaired;
 	}
 	return 0;

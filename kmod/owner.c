@@ -44,14 +44,15 @@ int remap_own(struct remap_set *set)
 
 	mutex_lock(&owners_lock);
 	list_for_each_entry(other, &owners, owners) {
-		if (conflict(set, other)) {
+		if (other != set && conflict(set, other)) {
 			remap_err(set, "main %s or spare %s is already in use by %s",
 				  set->main->name, set->spare->name, remap_name(other));
 			r = -EBUSY;
 			break;
 		}
 	}
-	if (!r)
+	/* Owned already when another target of the table failed its preresume. */
+	if (!r && list_empty(&set->owners))
 		list_add(&set->owners, &owners);
 	mutex_unlock(&owners_lock);
 	return r;

@@ -52,8 +52,8 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 
 		if (piece->class != class)
 			continue;
-		if (remap_bio(piece->bio)->failed &&
-		    time_after(jiffies, remap_bio(piece->bio)->deadline)) {
+		if (time_after(jiffies, remap_bio(piece->bio)->start +
+			       set->deadline_seconds * HZ)) {
 			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
 					       set->main->name, piece->sector);
 			give_up(set, piece);
@@ -80,6 +80,25 @@ static bool sandwich(struct remap_set *set)
 	return false;
 }
 
+/* A few at a time: a disk may take half a minute for each (E4). False: no more. */
+static bool confirm_group(struct remap_set *set, u32 *next)
+{
+	u32 nr = 0;
+
+	remap_subs_begin(set);
+	for (; *next < set->nr_pieces && nr < REMAP_CONFIRM_GROUP; ++*next) {
+		struct remap_piece *piece = &set->piece[*next];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		/* FUA: a plain retry would land in the disk's RAM and die there (E2). */
+		remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
+		nr++;
+	}
+	remap_subs_wait(set);
+	return *next < set->nr_pieces;
+}
+
 /**
  * remap_confirm() - write the failed pieces to main once more
  * @set: the set
@@ -89,22 +108,17 @@ static bool sandwich(struct remap_set *set)
  */
 void remap_confirm(struct remap_set *set)
 {
-	u32 i, nr_left = 0;
+	u32 i, next = 0, nr_left = 0;
 
 	if (!give_up_late(set, REMAP_PIECE_CONFIRM))
 		return;
 	if (!sandwich(set))
 		return;
 
-	remap_subs_begin(set);
-	for (i = 0; i < set->nr_pieces; i++) {
-		struct remap_piece *piece = &set->piece[i];
-
-		/* FUA: a plain retry would land in the disk's RAM and die there (E2). */
-		if (piece->class == REMAP_PIECE_CONFIRM)
-			remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
+	while (confirm_group(set, &next)) {
+		if (!give_up_late(set, REMAP_PIECE_CONFIRM))
+			return;
 	}
-	remap_subs_wait(set);
 
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];

@@ -39,18 +39,30 @@ static int copy_in(struct remap_set *set, u64 chunk, u8 mask, u8 *lost)
 	sector_t start = chunk * REMAP_CHUNK_SECTORS;
 	u8 exists = chunk_mask(set, chunk);
 	unsigned int unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
+	u8 failed = 0;
+	int r;
 
 	*lost = 0;
 	if (!remap_rw(set, set->main, start, set->chunk_buffer, hweight8(exists), REQ_OP_READ))
 		return 0;
-	remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_READ, lost);
-	/* A main that is gone makes every read fail: that loses nothing yet (P5). */
-	if (*lost && !remap_main_alive(set)) {
-		remap_err(set, "%s: main device does not answer: nothing is remapped",
-			  set->main->name);
-		return -EIO;
-	}
+	r = remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_READ, &failed);
+	if (r || !failed)
+		return r;
+	/*
+	 * A main that is gone, or was for a moment, makes every read fail: only what
+	 * fails again between two good probes is lost (P5, E6).
+	 */
+	if (!remap_main_alive(set))
+		goto gone;
+	r = remap_rw_chunk(set, set->main, start, failed, unit, REQ_OP_READ, lost);
+	if (r)
+		return r;
+	if (*lost && !remap_main_alive(set))
+		goto gone;
 	return 0;
+gone:
+	remap_err(set, "%s: main device does not answer: nothing is remapped", set->main->name);
+	return -EIO;
 }
 
 static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)

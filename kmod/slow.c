@@ -119,6 +119,8 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 	bio_advance(bio, piece->offset << SECTOR_SHIFT);
 	bio->bi_iter.bi_size = piece->nr_sectors << SECTOR_SHIFT;
 	bio->bi_iter.bi_sector = sector;
+	/* The bio may have passed on "made relative to the whole disk already". */
+	bio_set_dev(bio, dev->bdev);
 	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_RAHEAD | REQ_FAILFAST_MASK);
 	bio->bi_opf |= add;
 	bio->bi_end_io = sub_end;

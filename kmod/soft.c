@@ -185,6 +185,7 @@ void remap_autosave(struct work_struct *work)
 				  READ_ONCE(autosave_interval) * HZ)) {
 			set->soft_saved_at = jiffies;
 			remap_soft_save(set);
+			remap_update_mark(set);
 		}
 	}
 	mutex_unlock(&set->lock);

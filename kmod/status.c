@@ -102,6 +102,19 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 	}
 }
 
+/* Whether load found blocks of a replica damaged or behind, and could not repair them. */
+static bool is_incomplete(const struct remap_set *set, unsigned int replica)
+{
+	u32 block;
+
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
+		if (set->meta.block[block].repair[replica] ||
+		    (set->meta.block[block].unreadable >> (REMAP_PLACES * replica)) & 3)
+			return true;
+	}
+	return false;
+}
+
 /**
  * remap_metadata_status() - one line for the message `metadata_status`
  * @set: the set
@@ -113,15 +126,14 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen)
 {
 	const struct remap_meta *meta = &set->meta;
-	unsigned int sz = 0;
+	unsigned int sz = 0, replica;
 
 	DMEMIT("%s uuid=%pU generation=%llu committed=%llu", remap_mode(set), meta->super.uuid,
 	       meta->generation, meta->committed);
-	DMEMIT(" replica0=%s replica0_errors=%llu replica1=%s replica1_errors=%llu",
-	       meta->block[0].repair[0] || meta->nr_in_doubt ? "unsure" : "ok",
-	       meta->replica_errors[0],
-	       meta->block[0].repair[1] || meta->nr_in_doubt ? "unsure" : "ok",
-	       meta->replica_errors[1]);
+	for (replica = 0; replica < REMAP_REPLICAS; replica++)
+		DMEMIT(" replica%u=%s replica%u_errors=%llu", replica,
+		       meta->nr_in_doubt || is_incomplete(set, replica) ? "unsure" : "ok",
+		       replica, meta->replica_errors[replica]);
 	DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu", meta->nr_in_doubt,
 	       meta->nr_failures, meta->nr_repaired);
 	if (set->last_save)

@@ -87,6 +87,7 @@ static int remap_map(struct dm_target *ti, struct bio *bio)
 	pb->status = BLK_STS_OK;
 	pb->nr_taken = 0;
 	pb->bi_flags = bio->bi_flags;
+	pb->start = jiffies;
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
 		return map_flush(set, bio, pb);
 	if (write && unlikely(test_bit(REMAP_READ_ONLY, &set->flags) ||
@@ -167,7 +168,6 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 			return DM_ENDIO_DONE;
 		pb->failed = true;
 		pb->error = error;
-		pb->deadline = jiffies + set->deadline_seconds * HZ;
 	} else {
 		return DM_ENDIO_DONE;
 	}
@@ -226,9 +226,12 @@ static void remap_postsuspend(struct dm_target *ti)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags)) {
 		remap_resolve_doubt(set, true);
+		remap_flush_spare(set);
 		if (!test_bit(REMAP_READ_ONLY, &set->flags) &&
-		    !test_bit(REMAP_FAILED, &set->flags))
+		    !test_bit(REMAP_FAILED, &set->flags)) {
 			remap_soft_save(set);
+			remap_update_mark(set);
+		}
 		clear_bit(REMAP_ACTIVE, &set->flags);
 	}
 	mutex_unlock(&set->lock);
@@ -252,8 +255,11 @@ static int remap_preresume(struct dm_target *ti)
 	if (!(dm_table_get_mode(ti->table) & FMODE_WRITE))
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = remap_load(set);
-	if (!r)
+	if (!r) {
+		/* What earlier owners of the spare left unflushed is unknown (D9). */
+		this_cpu_inc(set->percpu->spare_writes);
 		set_bit(REMAP_ACTIVE, &set->flags);
+	}
 	mutex_unlock(&set->lock);
 	if (r)
 		remap_disown(set);

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ways to lose data that were found by attacking the module, each as a test that failed."""
+
+import subprocess
+import time
+
+import pytest
+
+from tests.scenarios.lib import Device, Rig, pattern, wait_for
+from tests.scenarios.ondisk import seal
+from tests.scenarios.region import Region
+
+
+def test_partition_as_main_keeps_its_neighbours(rig: Rig) -> None:
+    """A confirming write must get the partition's offset like the first one did (P3)."""
+    loop = subprocess.run(["losetup", "-f", "--show", "--direct-io=on", rig.main.kernel_path],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        subprocess.run(["addpart", loop, "1", "2048", "65536"], check=True)
+        outside = rig.media("main").read(0, 2048)
+        r0 = rig.create(main=f"{loop}p1", length=65536)
+        rig.main.bad(2048 + 100, kind="write")
+        r0.pwrite(96, pattern(1, 8))
+        rig.main.clear()
+        rig.main.bad(2048 + 300, kind="write", times=1)
+        r0.pwrite(300, pattern(2))
+        r0.fsync()
+        assert rig.media("main").read(0, 2048) == outside
+        assert r0.pread(96, 8) == pattern(1, 8)
+        assert r0.pread(300) == pattern(2)
+        assert rig.status()["used"] == 2
+        rig.remove()
+    finally:
+        subprocess.run(["delpart", loop, "1"], check=True)
+        subprocess.run(["losetup", "-d", loop], check=True)
+
+
+@pytest.mark.parametrize("how", ["reload", "recreate"])
+def test_flush_covers_what_an_earlier_instance_wrote(rig: Rig, how: str) -> None:
+    """D9: an instance that wrote nothing yet still owes the spare a flush (P1)."""
+    r0 = rig.create()
+    rig.message("r0", "remap 96 8")
+    r0.pwrite(96, pattern(1, 8))
+    if how == "reload":
+        rig.reload()
+    else:
+        rig.remove()
+        r0 = rig.create()
+    r0.fsync()
+    rig.powercut()
+    assert rig.create().pread(96, 8) == pattern(1, 8)
+
+
+def test_blank_spare_for_a_main_that_has_a_set_is_refused(rig: Rig) -> None:
+    """P2, P7: served without its spare, main would return what was there before the remaps."""
+    r0 = rig.create(spare_len=8192)
+    r0.pwrite(96, pattern(1, 8))
+    rig.message("r0", "remap 96 8")
+    r0.pwrite(96, pattern(2, 8))
+    rig.remove()
+    with pytest.raises(OSError):
+        rig.create(spare_start=8192, spare_len=8192)
+    assert rig.media("spare").read(8192, 8192) == bytes(8192 * 512)
+    assert any("mark" in line for line in rig.log())
+    assert rig.create(spare_len=8192).pread(96, 8) == pattern(2, 8)
+
+
+def test_unreadable_copy_does_not_come_back_newer(rig: Rig) -> None:
+    """C2, C5: what load could not read may be a later commit; it must not outlive the load."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    r0.fsync()
+    region = Region(rig)
+    media = rig.media("spare")
+    current = max(range(2), key=lambda place: int.from_bytes(
+        media.read(region.block(0, place, 1))[32:40], "little"))
+    good = region.block(0, current, 1)
+    other = region.block(0, 1 - current, 1)
+    rig.remove()
+    # a commit that a power cut left on one place of one replica: sectors of chunk 12 in slot 1
+    block = bytearray(media.read(good, 8))
+    block[32:40] = (int.from_bytes(block[32:40], "little") + 1).to_bytes(8, "little")
+    block[64 + 16:64 + 32] = (12 | 0xff << 48).to_bytes(8, "little") + bytes(4) + b"\x01\x01\0\0"
+    media.write(other, seal(bytes(block)))
+    rig.spare.bad(other, count=8, kind="read")
+    r0 = rig.create()
+    mode = rig.status()["mode"]
+    if mode == "rw":
+        r0.pwrite(96, pattern(2, 8))
+        r0.fsync()
+    rig.remove()
+    rig.spare.clear()
+    r0 = rig.create()
+    assert r0.pread(96, 8) == pattern(2 if mode == "rw" else 1, 8)
+    assert mode == "rw"
+
+
+def test_rescue_during_a_hiccup_of_main_loses_nothing(rig: Rig) -> None:
+    """P5: what fails once and reads well after a good probe is not lost."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    r0.fsync()
+    # the read of the chunk and the first reads of its sectors
+    rig.main.bad(96, count=8, kind="read", times=9)
+    rig.message("r0", "remap 96 8")
+    assert rig.status()["lost_sectors"] == 0
+    assert r0.pread(96, 8) == pattern(1, 8)
+
+
+def test_big_slow_failure_ends_by_its_deadline(rig: Rig) -> None:
+    """E4: a bio with many bad chunks on a disk that takes its time is given up in time."""
+    r0 = rig.create(more="2 deadline 1")
+    rig.main.bad(1024, count=1024, kind="write", delay_ms=100)
+    start = time.monotonic()
+    with pytest.raises(OSError):
+        r0.pwrite(1024, pattern(1, 1024))
+    assert time.monotonic() - start < 6
+    assert rig.status()["used"] < 40
+
+
+@pytest.mark.disks(main="64M:logical=4096", spare="8M:logical=4096", other="64M:logical=4096")
+def test_wrong_main_with_4k_blocks_is_refused(rig: Rig) -> None:
+    """P7, O6: the mark is read by the logical block."""
+    rig.create()
+    rig.remove()
+    with pytest.raises(OSError):
+        rig.create(main=str(rig.server.disk("other").kernel_path))
+    rig.create()
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_unknown_newer_superblock_is_not_passed_over(rig: Rig, place: int) -> None:
+    """P7: an older place without the new feature bit is no way around it."""
+    rig.create()
+    rig.message("r0", "sync")
+    rig.remove()
+    region, media = Region(rig), rig.media("spare")
+    newest = max((media.read(region.block(r, p, 0), 8)[32:40][::-1], r, p)
+                 for r in range(2) for p in range(2))
+    sector = region.block(newest[1], place, 0)
+    block = bytearray(media.read(sector, 8))
+    block[32:40] = (int.from_bytes(newest[0], "big") + 5).to_bytes(8, "little")
+    block[72:80] = (1 << 7).to_bytes(8, "little")
+    media.write(sector, seal(bytes(block)))
+    before = media.whole()
+    with pytest.raises(OSError):
+        rig.create()
+    assert media.whole() == before
+
+
+def test_frozen_set_still_ends_a_lost_sector(rig: Rig) -> None:
+    """D6 needs no new remap, so freezing does not forbid it."""
+    r0 = rig.create()
+    rig.main.bad(98, kind="read")
+    rig.message("r0", "remap 98")
+    rig.message("r0", "freeze")
+    r0.pwrite(98, pattern(3))
+    assert r0.pread(98) == pattern(3)
+
+
+def test_writes_during_a_copy_wait_and_arrive(rig: Rig) -> None:
+    """D3: a write in flight to main is drained before the copy reads it."""
+    r0: Device = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.main.hold("write", 96, 8)
+    writing = rig.background(r0.pwrite, 97, pattern(2))
+    wait_for(lambda: rig.main.held() == 1, "the write at the disk")
+    copying = rig.background(rig.message, "r0", "remap 96 8")
+    time.sleep(0.2)
+    assert not copying.done()
+    rig.main.release()
+    writing.result(10)
+    copying.result(10)
+    assert r0.pread(96, 8) == pattern(1, 8)[:512] + pattern(2) + pattern(1, 8)[1024:]
