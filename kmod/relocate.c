@@ -339,14 +339,14 @@ void remap_relocate(struct remap_set *set)
 
 	for (i = 0; i < nr_changes; i++) {
 		struct remap_change *change = &set->change[i];
+		u64 chunk = change->word & REMAP_WORD_CHUNK;
 
 		if (change->result != REMAP_COMMITTED)
 			continue;
 		if (change->fresh) {
 			atomic64_inc(&set->counters.relocations);
 			remap_warn_ratelimited(set, "%s: write error at sector %llu: chunk remapped to slot %u",
-					       set->main->name,
-					       (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS,
+					       set->main->name, chunk * REMAP_CHUNK_SECTORS,
 					       change->slot);
 		}
 	}
