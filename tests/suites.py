@@ -41,6 +41,5 @@ SUITES = [
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
           NOT_QUICK, 2, 3600),
     Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
-    Suite("other kernels, dkms", "tests/kernels", "pytest", NOT_QUICK, 1, 1800),
     Suite("virtual machine", "tests/vm", "pytest", NOT_QUICK, 2, 2400),
 ]
