@@ -7,7 +7,9 @@
  * torn at 512 bytes), with or without one further fault of the metadata (a
  * replica lost, a copy of a block damaged: P4).  In each it loads the set by
  * the rules of the format (resolve.h) and judges every sector of the mapped
- * device (oracle.h).
+ * device (oracle.h).  Where the newest copy of a block is damaged in *both*
+ * replicas, what was acknowledged may be lost or the set refused; but even then
+ * no sector gives another one's content (C11).
  *
  * A state is named POSITION:VARIANT and depends on the log and the seed only.
  */
@@ -29,7 +31,7 @@
 
 enum { DISK_MAIN, DISK_SPARE, DISKS };
 
-enum fault { FAULT_NONE, FAULT_REPLICA_0, FAULT_REPLICA_1, FAULT_COPY };
+enum fault { FAULT_NONE, FAULT_REPLICA_0, FAULT_REPLICA_1, FAULT_COPY, FAULT_STALE };
 
 struct options {
 	const char *log;
@@ -95,6 +97,7 @@ static void violation(struct enumerator *e, struct state *state, const char *for
 {
 	static const char *const faults[] = {
 		"", ", start replica lost", ", end replica lost", ", one copy damaged",
+		", newest copies damaged",
 	};
 	va_list arguments;
 
@@ -103,7 +106,7 @@ static void violation(struct enumerator *e, struct state *state, const char *for
 		return;
 	printf("state %" PRIu64 ":%" PRIu64 " (kept %u/256%s%s", state->position, state->variant,
 	       state->keep, state->torn ? ", next write torn" : "", faults[state->fault]);
-	if (state->fault == FAULT_COPY)
+	if (state->fault >= FAULT_COPY)
 		printf(" (block %u, copy %u)", state->fault_block, state->fault_copy);
 	printf("): ");
 	va_start(arguments, format);
@@ -121,6 +124,8 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 	if (e->map.nr_used)
 		place = resolve_sector(&e->map, sector);
 	if (place.kind == RESOLVE_LOST) {
+		if (state->fault == FAULT_STALE)
+			return;
 		why = oracle_judge_error(&e->oracle, sector);
 		if (why)
 			violation(e, state, "sector %" PRIu64 " is %s", sector, why);
@@ -144,6 +149,8 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 		e->known[sector] = data;
 		e->known_write[sector] = write;
 	}
+	if (state->fault == FAULT_STALE)
+		return;
 	why = oracle_judge(&e->oracle, sector, write);
 	if (why)
 		violation(e, state, "sector %" PRIu64 " holds write %" PRIu64 ": %s", sector,
@@ -167,12 +174,14 @@ static void judge(struct enumerator *e, struct state *state)
 	/* Before the device exists there may be no set: then main is a plain disk. */
 	if (r == -ENOENT && !e->was_active) {
 		e->map.nr_used = 0;
+	} else if (r && state->fault == FAULT_STALE) {
+		return;
 	} else if (r) {
 		violation(e, state, "the set cannot be loaded: %d %s", r, e->map.error);
 		return;
 	} else {
 		r = resolve_check_mark(&e->map, &main_disk, &spare);
-		if (r)
+		if (r && state->fault != FAULT_STALE)
 			violation(e, state, "activation is refused: %s", e->map.error);
 	}
 	e->nr_repairing += e->map.nr_repairs != 0;
@@ -191,6 +200,36 @@ static void damage_block(struct enumerator *e, uint64_t region_sector)
 				  e->options.region_start + region_sector + i, garbage);
 }
 
+/* The number of a copy as it is in this state; 0: it is not valid. */
+static uint64_t copy_seq(struct enumerator *e, uint64_t region_sector, uint32_t block)
+{
+	u8 data[REMAP_BLOCK_BYTES] __attribute__((aligned(8)));
+
+	read_view(&e->disk[DISK_SPARE], e->options.region_start + region_sector,
+		  REMAP_BLOCK_SECTORS, data);
+	if (remap_block_check(data, REMAP_MAGIC_TABLE, NULL, block) != REMAP_OK)
+		return 0;
+	return remap_block_seq(data);
+}
+
+static void damage_newest(struct enumerator *e, const struct remap_geometry *geometry,
+			  uint32_t block)
+{
+	uint64_t seq[REMAP_COPIES], newest = 0;
+	int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		seq[c] = copy_seq(e, remap_block_sector(geometry, c / REMAP_PLACES,
+							c % REMAP_PLACES, block), block);
+		if (seq[c] > newest)
+			newest = seq[c];
+	}
+	for (c = 0; c < REMAP_COPIES; c++)
+		if (seq[c] == newest)
+			damage_block(e, remap_block_sector(geometry, c / REMAP_PLACES,
+							   c % REMAP_PLACES, block));
+}
+
 static void set_fault(struct enumerator *e, struct state *state)
 {
 	struct remap_geometry geometry;
@@ -201,9 +240,15 @@ static void set_fault(struct enumerator *e, struct state *state)
 	    remap_geometry_compute(e->options.region_sectors, &geometry))
 		return;
 	if (state->fault == FAULT_COPY) {
+		state->fault_block %= 1 + geometry.table_blocks;
 		damage_block(e, remap_block_sector(&geometry, state->fault_copy / REMAP_PLACES,
 						   state->fault_copy % REMAP_PLACES,
-						   state->fault_block % (1 + geometry.table_blocks)));
+						   state->fault_block));
+		return;
+	}
+	if (state->fault == FAULT_STALE) {
+		state->fault_block = 1 + state->fault_block % geometry.table_blocks;
+		damage_newest(e, &geometry, state->fault_block);
 		return;
 	}
 	for (place = 0; place < REMAP_PLACES; place++)
@@ -296,7 +341,9 @@ static int keep_state(struct enumerator *e, const struct state *state)
 
 	if (e->options.dump)
 		return dump(e, state, e->options.dump);
-	if (!e->options.sample || e->nr_states % e->options.sample_every || !e->was_active)
+	/* What is refused, or may be, is nothing to compare with. */
+	if (!e->options.sample || e->nr_states % e->options.sample_every || !e->was_active ||
+	    state->fault == FAULT_STALE)
 		return 0;
 	snprintf(directory, sizeof(directory), "%s/%" PRIu64 "-%" PRIu64, e->options.sample,
 		 state->position, state->variant);
@@ -319,9 +366,9 @@ static struct state choose_state(struct enumerator *e, uint64_t position, uint64
 	}
 	state.keep = keeps[next_random(random) % 5];
 	state.torn = next_random(random) & 1;
-	choice = next_random(random) % 8;
+	choice = next_random(random) % 9;
 	state.fault = choice < 2 ? FAULT_NONE : choice < 4 ? FAULT_REPLICA_0 :
-		      choice < 6 ? FAULT_REPLICA_1 : FAULT_COPY;
+		      choice < 6 ? FAULT_REPLICA_1 : choice < 8 ? FAULT_COPY : FAULT_STALE;
 	state.fault_copy = next_random(random) % REMAP_COPIES;
 	state.fault_block = next_random(random);
 	if (!e->was_active)

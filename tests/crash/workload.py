@@ -51,9 +51,9 @@ class Workload:
     def start(self) -> None:
         self.device = self.rig.create(spare_start=REGION_START, spare_len=self.shape.region_sectors)
         self.mark("active")
-        if self.shape.layout.slots > 200:
-            # entries beyond the first sector of a table block, so that it can be torn
-            self.rig.message("r0", "remap 512 320")
+        # Entries beyond the first sector of a table block, so that it can be torn; and a
+        # small spare is nearly full.
+        self.rig.message("r0", "remap 512 320")
 
     # what users do
 
@@ -127,8 +127,8 @@ class Workload:
 
     def unremap(self, dice: random.Random) -> None:
         """Main is replaced under the sectors, as it were: they are good again."""
-        sector = self._where(dice, 512) & ~7
-        count = dice.choice([1, 8, 64, 512])
+        sector = dice.choice([self._where(dice, 512), dice.randrange(512, 832)]) & ~7
+        count = dice.choice([1, 8, 64, 64])
         with self.lock:
             self.rig.main.clear(sector, count)
         self.counts["unremaps"] += 1
@@ -147,10 +147,12 @@ class Workload:
 
     def fault(self, dice: random.Random) -> None:
         choice = dice.random()
+        # with one table block in doubt there are no slots at all, so not too often
+        commits_fail = 0.25 if self.shape.layout.table_blocks > 1 else 0.05
         with self.lock:
-            if choice < 0.68:
+            if choice < 0.93 - commits_fail:
                 self._fault_on_main(dice)
-            elif choice < 0.93:    # commits fail
+            elif choice < 0.93:
                 self._fault_on_metadata(dice)
             else:
                 sector = REGION_START + dice.choice(self.shape.slots) + dice.randrange(8)
