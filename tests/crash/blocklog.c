@@ -11,7 +11,7 @@
 
 #include "blocklog.h"
 
-#define LOG_MAGIC	0x4c424d52
+#define LOG_MAGIC 0x4c424d52
 
 static size_t data_bytes(const struct log_header *header)
 {

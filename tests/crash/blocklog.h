@@ -8,15 +8,15 @@
 
 enum log_kind { LOG_WRITE = 1, LOG_FLUSH, LOG_MARK, LOG_TRIM, LOG_POWERCUT };
 
-#define LOG_FUA		1
-#define LOG_FAILED	2	/* not done */
+#define LOG_FUA 1
+#define LOG_FAILED 2 /* not done */
 
 struct log_header {
 	uint32_t magic;
 	uint16_t kind;
 	uint16_t flags;
 	uint32_t disk;
-	uint32_t length;	/* sectors, or bytes of a mark's text */
+	uint32_t length; /* sectors, or bytes of a mark's text */
 	uint64_t sector;
 	uint64_t ns;
 };

@@ -16,13 +16,13 @@ struct version;
 
 struct cache_model {
 	uint64_t sectors;
-	const char **view;		/* content in the crash state that is looked at */
+	const char **view; /* content in the crash state that is looked at */
 	const char **durable;
-	struct version **unflushed;	/* newest first */
-	uint64_t *dirty;		/* sectors that have unflushed versions */
-	bool *listed;			/* per sector: it is in dirty */
+	struct version **unflushed; /* newest first */
+	uint64_t *dirty;	    /* sectors that have unflushed versions */
+	bool *listed;		    /* per sector: it is in dirty */
 	uint64_t nr_dirty;
-	uint64_t *changed;		/* sectors whose view is not the durable content */
+	uint64_t *changed; /* sectors whose view is not the durable content */
 	uint64_t nr_changed;
 };
 
@@ -41,7 +41,7 @@ void cache_flush(struct cache_model *disk);
  * sector further, each at most CACHE_VIEW_CHANGES - 1 times; cache_view_end()
  * goes back.
  */
-#define CACHE_VIEW_CHANGES	4
+#define CACHE_VIEW_CHANGES 4
 void cache_view_random(struct cache_model *disk, unsigned int keep, uint64_t *random);
 void cache_view_sector(struct cache_model *disk, uint64_t sector, const char *data);
 void cache_view_end(struct cache_model *disk);

@@ -50,7 +50,7 @@ struct options {
 };
 
 struct state {
-	uint64_t position;	/* records before it have happened */
+	uint64_t position; /* records before it have happened */
 	uint64_t variant;
 	enum fault fault;
 	unsigned int fault_copy;
@@ -66,9 +66,9 @@ struct enumerator {
 	struct cache_model disk[DISKS];
 	struct oracle oracle;
 	struct resolve_map map;
-	char *initial;			/* stamped content of main */
-	const char **known;		/* per sector: content judged last ... */
-	uint64_t *known_write;		/* ... and the write it is of */
+	char *initial;	       /* stamped content of main */
+	const char **known;    /* per sector: content judged last ... */
+	uint64_t *known_write; /* ... and the write it is of */
 	bool was_active;
 	uint64_t nr_states;
 	uint64_t nr_bad_states;
@@ -92,11 +92,14 @@ static int read_view(void *context, u64 sector, u32 nr, void *buffer)
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4)))
-static void violation(struct enumerator *e, struct state *state, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+violation(struct enumerator *e, struct state *state, const char *format, ...)
 {
 	static const char *const faults[] = {
-		"", ", start replica lost", ", end replica lost", ", one copy damaged",
+		"",
+		", start replica lost",
+		", end replica lost",
+		", one copy damaged",
 		", newest copies damaged",
 	};
 	va_list arguments;
@@ -131,8 +134,9 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 			violation(e, state, "sector %" PRIu64 " is %s", sector, why);
 		return;
 	}
-	data = place.kind == RESOLVE_MAIN ? e->disk[DISK_MAIN].view[sector] :
-		e->disk[DISK_SPARE].view[e->options.region_start + place.sector];
+	data = place.kind == RESOLVE_MAIN ?
+		       e->disk[DISK_MAIN].view[sector] :
+		       e->disk[DISK_SPARE].view[e->options.region_start + place.sector];
 	write = e->known_write[sector];
 	if (data != e->known[sector]) {
 		if (!stamp_read(data, &stamped, &write)) {
@@ -153,19 +157,22 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 		return;
 	why = oracle_judge(&e->oracle, sector, write);
 	if (why)
-		violation(e, state, "sector %" PRIu64 " holds write %" PRIu64 ": %s", sector,
-			  write, why);
+		violation(e, state, "sector %" PRIu64 " holds write %" PRIu64 ": %s", sector, write,
+			  why);
 }
 
 static void judge(struct enumerator *e, struct state *state)
 {
 	struct resolve_disk main_disk = {
-		.read = read_view, .context = &e->disk[DISK_MAIN],
+		.read = read_view,
+		.context = &e->disk[DISK_MAIN],
 		.sectors = e->options.main_sectors,
 	};
 	struct resolve_disk spare = {
-		.read = read_view, .context = &e->disk[DISK_SPARE],
-		.start = e->options.region_start, .sectors = e->options.region_sectors,
+		.read = read_view,
+		.context = &e->disk[DISK_SPARE],
+		.start = e->options.region_start,
+		.sectors = e->options.region_sectors,
 	};
 	uint64_t sector;
 	int r;
@@ -196,8 +203,8 @@ static void damage_block(struct enumerator *e, uint64_t region_sector)
 	int i;
 
 	for (i = 0; i < REMAP_BLOCK_SECTORS; i++)
-		cache_view_sector(&e->disk[DISK_SPARE],
-				  e->options.region_start + region_sector + i, garbage);
+		cache_view_sector(&e->disk[DISK_SPARE], e->options.region_start + region_sector + i,
+				  garbage);
 }
 
 /* The number of a copy as it is in this state; 0: it is not valid. */
@@ -219,8 +226,9 @@ static void damage_newest(struct enumerator *e, const struct remap_geometry *geo
 	int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		seq[c] = copy_seq(e, remap_block_sector(geometry, c / REMAP_PLACES,
-							c % REMAP_PLACES, block), block);
+		seq[c] = copy_seq(
+			e, remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, block),
+			block);
 		if (seq[c] > newest)
 			newest = seq[c];
 	}
@@ -253,8 +261,9 @@ static void set_fault(struct enumerator *e, struct state *state)
 	}
 	for (place = 0; place < REMAP_PLACES; place++)
 		for (block = 0; block <= geometry.table_blocks; block++)
-			damage_block(e, remap_block_sector(&geometry, state->fault ==
-							   FAULT_REPLICA_1, place, block));
+			damage_block(e,
+				     remap_block_sector(&geometry, state->fault == FAULT_REPLICA_1,
+							place, block));
 }
 
 /* The record in flight: some of its sectors, whatever its order was to be. */
@@ -314,9 +323,12 @@ static int dump(struct enumerator *e, const struct state *state, const char *dir
 
 		if (e->map.nr_used)
 			place = resolve_sector(&e->map, sector);
-		content[sector] = place.kind == RESOLVE_LOST ? zeros :
-			place.kind == RESOLVE_MAIN ? e->disk[DISK_MAIN].view[sector] :
-			e->disk[DISK_SPARE].view[e->options.region_start + place.sector];
+		content[sector] =
+			place.kind == RESOLVE_LOST ?
+				zeros :
+			place.kind == RESOLVE_MAIN ?
+				e->disk[DISK_MAIN].view[sector] :
+				e->disk[DISK_SPARE].view[e->options.region_start + place.sector];
 		if (place.kind == RESOLVE_LOST)
 			fprintf(lost, "%" PRIu64 "\n", sector);
 	}
@@ -360,15 +372,18 @@ static struct state choose_state(struct enumerator *e, uint64_t position, uint64
 
 	*random = e->options.seed ^ position * 0xd6e8feb86659fd93ULL ^ variant << 48;
 	next_random(random);
-	if (variant < 2) {	/* the two plain ones */
+	if (variant < 2) { /* the two plain ones */
 		state.keep = variant ? 256 : 0;
 		return state;
 	}
 	state.keep = keeps[next_random(random) % 5];
 	state.torn = next_random(random) & 1;
 	choice = next_random(random) % 9;
-	state.fault = choice < 2 ? FAULT_NONE : choice < 4 ? FAULT_REPLICA_0 :
-		      choice < 6 ? FAULT_REPLICA_1 : choice < 8 ? FAULT_COPY : FAULT_STALE;
+	state.fault = choice < 2 ? FAULT_NONE :
+		      choice < 4 ? FAULT_REPLICA_0 :
+		      choice < 6 ? FAULT_REPLICA_1 :
+		      choice < 8 ? FAULT_COPY :
+				   FAULT_STALE;
 	state.fault_copy = next_random(random) % REMAP_COPIES;
 	state.fault_block = next_random(random);
 	if (!e->was_active)
@@ -408,7 +423,8 @@ static int states_at(struct enumerator *e, uint64_t position, uint64_t nr_varian
 
 	if (e->options.only_position >= 0)
 		return position == (uint64_t)e->options.only_position ?
-		       one_state(e, position, e->options.only_variant) : 0;
+			       one_state(e, position, e->options.only_variant) :
+			       0;
 	/* Where there are few, not always the two plain ones. */
 	first = nr_variants < 4 ? next_random(&first) % 6 : 0;
 	for (variant = first; !r && variant < first + nr_variants; variant++)
@@ -425,8 +441,8 @@ static int apply(struct enumerator *e, uint64_t position)
 	if (header->kind == LOG_MARK) {
 		r = oracle_mark(&e->oracle, position, record->data, header->length);
 		if (r)
-			fprintf(stderr, "record %" PRIu64 ": mark '%.*s' makes no sense\n", position,
-				(int)header->length, record->data);
+			fprintf(stderr, "record %" PRIu64 ": mark '%.*s' makes no sense\n",
+				position, (int)header->length, record->data);
 		e->was_active = e->oracle.active;
 		return r;
 	}
@@ -434,9 +450,10 @@ static int apply(struct enumerator *e, uint64_t position)
 		return 0;
 	if (header->disk >= DISKS ||
 	    header->sector + (header->kind == LOG_FLUSH ? 0 : header->length) >
-	    e->disk[header->disk].sectors) {
-		fprintf(stderr, "record %" PRIu64 ": disk %u, sector %" PRIu64
-			": there is no such place\n", position, header->disk, header->sector);
+		    e->disk[header->disk].sectors) {
+		fprintf(stderr,
+			"record %" PRIu64 ": disk %u, sector %" PRIu64 ": there is no such place\n",
+			position, header->disk, header->sector);
 		return -EINVAL;
 	}
 	switch (header->kind) {
@@ -521,15 +538,15 @@ static void tear_down(struct enumerator *e)
 }
 
 static const char usage[] =
-"remap-enumerate --log FILE --main-sectors N --spare-sectors N [OPTION...]\n"
-"  --region START:LEN   of the spare disk (default: all of it)\n"
-"  --states N           how many states (default 2000; every prefix gets at least one)\n"
-"  --seed N             of the random ones (default: the clock)\n"
-"  --only POS:VARIANT   this state only;  --dump DIR  writes it there\n"
-"  --sample DIR:EVERY   writes every EVERYth state to a directory in DIR\n"
-"  --show N             violations to print (default 20)\n"
-"Main is disk 0 of the log and starts out stamped, spare is disk 1 and starts out zero.\n"
-"Exit code: 0 all states are allowed, 1 some are not, 2 it could not be told.\n";
+	"remap-enumerate --log FILE --main-sectors N --spare-sectors N [OPTION...]\n"
+	"  --region START:LEN   of the spare disk (default: all of it)\n"
+	"  --states N           how many states (default 2000; every prefix gets at least one)\n"
+	"  --seed N             of the random ones (default: the clock)\n"
+	"  --only POS:VARIANT   this state only;  --dump DIR  writes it there\n"
+	"  --sample DIR:EVERY   writes every EVERYth state to a directory in DIR\n"
+	"  --show N             violations to print (default 20)\n"
+	"Main is disk 0 of the log and starts out stamped, spare is disk 1 and starts out zero.\n"
+	"Exit code: 0 all states are allowed, 1 some are not, 2 it could not be told.\n";
 
 static int parse(int argc, char **argv, struct options *options)
 {
@@ -610,8 +627,10 @@ static int parse(int argc, char **argv, struct options *options)
 int main(int argc, char **argv)
 {
 	struct enumerator e = { .options = {
-		.states = 2000, .show = 20, .only_position = -1,
-	} };
+					.states = 2000,
+					.show = 20,
+					.only_position = -1,
+				} };
 	struct timespec start, end;
 
 	clock_gettime(CLOCK_REALTIME, &start);
@@ -627,8 +646,8 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_REALTIME, &end);
 	printf("%" PRIu64 " states of %zu records (seed %" PRIu64 "), %" PRIu64
 	       " with a further fault, %" PRIu64 " to be repaired, %" PRIu64
-	       " chunks mapped at most; %" PRIu64 " writes, %" PRIu64
-	       " failed; %" PRIu64 " states not allowed; %.1f s\n",
+	       " chunks mapped at most; %" PRIu64 " writes, %" PRIu64 " failed; %" PRIu64
+	       " states not allowed; %.1f s\n",
 	       e.nr_states, e.log.nr_records, e.options.seed, e.nr_with_fault, e.nr_repairing,
 	       e.max_used, e.oracle.nr_acked, e.oracle.nr_failed, e.nr_bad_states,
 	       end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9);

@@ -53,19 +53,22 @@ static int issue(struct oracle *oracle, uint64_t position, uint64_t id, uint64_t
 	if (!id || sector >= oracle->sectors || count > oracle->sectors - sector)
 		return -EINVAL;
 	if (id >= oracle->nr_writes) {
-		r = grow((void **)&oracle->write, &oracle->nr_writes, id,
-			 sizeof(oracle->write[0]));
+		r = grow((void **)&oracle->write, &oracle->nr_writes, id, sizeof(oracle->write[0]));
 		if (r)
 			return r;
-		oracle->waiting = realloc(oracle->waiting,
-					  oracle->nr_writes * sizeof(oracle->waiting[0]));
+		oracle->waiting =
+			realloc(oracle->waiting, oracle->nr_writes * sizeof(oracle->waiting[0]));
 		if (!oracle->waiting)
 			return -ENOMEM;
 	}
 	if (oracle->write[id].issue)
 		return -EINVAL;
 	oracle->write[id] = (struct oracle_write){
-		.issue = position, .ack = UINT64_MAX, .sector = sector, .count = count, .fua = fua,
+		.issue = position,
+		.ack = UINT64_MAX,
+		.sector = sector,
+		.count = count,
+		.fua = fua,
 	};
 	return 0;
 }
@@ -139,7 +142,7 @@ int oracle_mark(struct oracle *oracle, uint64_t position, const char *text, size
 		return -EINVAL;
 	memcpy(line, text, nr_bytes);
 	line[nr_bytes] = 0;
-	position++;	/* 0 means never */
+	position++; /* 0 means never */
 	if (sscanf(line, "issue %llu %llu %llu %d", &id, &sector, &count, &number) == 4)
 		return issue(oracle, position, id, sector, count, number);
 	if (sscanf(line, "ack %llu %d", &id, &number) == 2)
@@ -168,16 +171,16 @@ const char *oracle_judge(const struct oracle *oracle, uint64_t sector, uint64_t 
 
 	if (!write)
 		return oracle->required_issue[sector] ?
-		       "its initial content, though a durable write was acknowledged" : NULL;
+			       "its initial content, though a durable write was acknowledged" :
+			       NULL;
 	if (write >= oracle->nr_writes || !oracle->write[write].issue)
 		return "content of a write that was never issued";
 	version = &oracle->write[write];
 	if (sector < version->sector || sector - version->sector >= version->count)
 		return "content of a write that did not reach it";
 	if (version->ack < oracle->required_issue[sector])
-		return version->result ?
-		       "a failed write risen over a later, durable one" :
-		       "a version older than the last durable one";
+		return version->result ? "a failed write risen over a later, durable one" :
+					 "a version older than the last durable one";
 	return NULL;
 }
 

@@ -26,8 +26,8 @@
 #include <stdint.h>
 
 struct oracle_write {
-	uint64_t issue;		/* position; 0: not issued */
-	uint64_t ack;		/* UINT64_MAX: not yet */
+	uint64_t issue; /* position; 0: not issued */
+	uint64_t ack;	/* UINT64_MAX: not yet */
 	uint64_t sector;
 	uint32_t count;
 	bool fua;
@@ -37,13 +37,13 @@ struct oracle_write {
 
 struct oracle {
 	uint64_t sectors;
-	uint64_t *required_issue;	/* per sector: latest issue of a required write */
-	uint64_t *readbad;		/* per sector: when it got unreadable, 0: never */
-	struct oracle_write *write;	/* index: ID */
+	uint64_t *required_issue;   /* per sector: latest issue of a required write */
+	uint64_t *readbad;	    /* per sector: when it got unreadable, 0: never */
+	struct oracle_write *write; /* index: ID */
 	uint64_t nr_writes;
-	uint64_t *waiting;		/* acknowledged without FUA, not flushed */
+	uint64_t *waiting; /* acknowledged without FUA, not flushed */
 	size_t nr_waiting;
-	uint64_t *flush_issue;		/* index: ID */
+	uint64_t *flush_issue; /* index: ID */
 	uint64_t nr_flushes;
 	bool active;
 	uint64_t nr_acked;

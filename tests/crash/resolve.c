@@ -6,8 +6,8 @@
 
 #include "resolve.h"
 
-__attribute__((format(printf, 3, 4)))
-static int refuse(struct resolve_map *map, int error, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int refuse(struct resolve_map *map, int error,
+							const char *format, ...)
 {
 	va_list arguments;
 
@@ -63,8 +63,8 @@ static void read_copies(struct resolve_map *map, const struct resolve_disk *spar
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		u64 sector = remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES,
-						block);
+		u64 sector =
+			remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, block);
 
 		copy[c] = &map->copy[c];
 		verdict[c] = REMAP_OK;
@@ -126,7 +126,8 @@ static int load_super(struct resolve_map *map, const struct resolve_disk *spare,
 	int r;
 
 	if (remap_geometry_compute(spare->sectors, &computed) < 0)
-		return refuse(map, -ENOENT, "a region of %llu sectors is too small", spare->sectors);
+		return refuse(map, -ENOENT, "a region of %llu sectors is too small",
+			      spare->sectors);
 	r = load_super_at(map, spare, &computed);
 	if (r < 0)
 		return r;
@@ -152,8 +153,8 @@ static int take_entry(struct resolve_map *map, u32 slot, const struct remap_entr
 	if (entry->state != REMAP_ENTRY_USED)
 		return 0;
 	if (map->slot_of_chunk[chunk]) {
-		int order = remap_generation_compare(entry->generation,
-						     map->entry_generation[chunk]);
+		int order =
+			remap_generation_compare(entry->generation, map->entry_generation[chunk]);
 
 		if (!order)
 			return refuse(map, -EUCLEAN, "slots %u and %u both claim chunk %llu",

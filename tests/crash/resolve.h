@@ -14,7 +14,7 @@
 struct resolve_disk {
 	int (*read)(void *context, u64 sector, u32 nr, void *buffer);
 	void *context;
-	u64 start;	/* of the region; 0 for main */
+	u64 start; /* of the region; 0 for main */
 	u64 sectors;
 };
 
@@ -22,22 +22,22 @@ enum resolve_kind { RESOLVE_MAIN, RESOLVE_SPARE, RESOLVE_LOST };
 
 struct resolve_place {
 	enum resolve_kind kind;
-	u64 sector;	/* of main, or of the spare region */
+	u64 sector; /* of main, or of the spare region */
 };
 
 struct resolve_map {
 	struct remap_super super;
-	u64 generation;		/* highest number of a chosen block */
+	u64 generation; /* highest number of a chosen block */
 	u64 nr_chunks;
-	u32 *slot_of_chunk;	/* slot + 1, 0: none */
-	u8 *redirected;		/* per chunk */
+	u32 *slot_of_chunk; /* slot + 1, 0: none */
+	u8 *redirected;	    /* per chunk */
 	u8 *lost;
 	u8 *entry_generation;
-	u64 *used;		/* chunks that have a slot */
+	u64 *used; /* chunks that have a slot */
 	u32 nr_used;
 	u32 nr_bad;
-	u32 nr_repairs;		/* copies a read-write activation would write */
-	char error[256];	/* why loading failed */
+	u32 nr_repairs;	 /* copies a read-write activation would write */
+	char error[256]; /* why loading failed */
 	struct {
 		u8 bytes[REMAP_BLOCK_BYTES];
 	} __attribute__((aligned(8))) copy[REMAP_COPIES];

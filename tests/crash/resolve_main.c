@@ -21,7 +21,7 @@
 struct image {
 	int fd;
 	struct remap_geometry geometry;
-	int lost_replica;	/* -1: none */
+	int lost_replica; /* -1: none */
 	u64 region_start;
 };
 
@@ -61,9 +61,9 @@ static void print_map(const struct resolve_map *map)
 	for (i = 0; i < REMAP_UUID_BYTES; i++)
 		printf("%02x", super->uuid[i]);
 	printf(" main %llu sectors, %u slots, probe chunk %llu, flags %#x, generation %llu, "
-	       "%u used, %u bad, %u copies to repair\n", super->main_sectors,
-	       super->geometry.slots, super->probe_chunk, super->flags, map->generation,
-	       map->nr_used, map->nr_bad, map->nr_repairs);
+	       "%u used, %u bad, %u copies to repair\n",
+	       super->main_sectors, super->geometry.slots, super->probe_chunk, super->flags,
+	       map->generation, map->nr_used, map->nr_bad, map->nr_repairs);
 	for (i = 0; i < map->nr_used; i++) {
 		u64 chunk = map->used[i];
 
@@ -82,7 +82,7 @@ static int write_content(const struct resolve_map *map, const struct resolve_dis
 
 	for (sector = 0; !r && sector < map->super.main_sectors; sector++) {
 		struct resolve_place place = resolve_sector(map, sector);
-		u8 data[512] = { };
+		u8 data[512] = {};
 
 		if (place.kind == RESOLVE_MAIN)
 			r = main_disk->read(main_disk->context, sector, 1, data);

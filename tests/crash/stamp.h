@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STAMP_MAGIC		0x706d617453706d52ULL	/* "RmpStamp" */
-#define STAMP_SECTOR_BYTES	512
+#define STAMP_MAGIC 0x706d617453706d52ULL /* "RmpStamp" */
+#define STAMP_SECTOR_BYTES 512
 
 void stamp_make(uint64_t sector, uint64_t write, void *data);
 /* False: not a whole stamp. */
