@@ -27,7 +27,7 @@ from tests.harness import blockd, cache, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
-TIMEOUT_S = {"uml": 300.0, "uml-kasan": 900.0}
+TIMEOUT_S = {"uml": 600.0, "uml-kasan": 1200.0}
 
 
 @dataclass(frozen=True)

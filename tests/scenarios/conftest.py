@@ -26,6 +26,8 @@ if not IN_GUEST:    # on the host these tests would talk to the wrong kernel
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "disks(NAME=SIZE[:OPTIONS]...): the rig's disks")
+    config.addinivalue_line("markers", "plain_only: too slow for the debugging kernel, and "
+                                       "shorter tests walk the same code there")
 
 
 def _parse(text: str) -> tuple[int, str]:
