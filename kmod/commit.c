@@ -64,6 +64,11 @@ static u32 block_nr_slots(const struct remap_set *set, u32 block)
 		     remap_geometry(set)->slots - block_first_slot(block));
 }
 
+static bool may_not_write(const struct remap_set *set)
+{
+	return test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags);
+}
+
 /**
  * remap_write_block() - send remap_meta.image to both replicas, one after the other
  * @set: the set
@@ -79,8 +84,6 @@ int remap_write_block(struct remap_set *set, u32 block)
 	unsigned int replica, try;
 	int r;
 
-	if (test_bit(REMAP_READ_ONLY, &set->flags))
-		return -EROFS;
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 		sector_t sector = set->spare_start +
 			remap_block_sector(remap_geometry(set), replica,
@@ -198,8 +201,11 @@ static void note_outcome(struct remap_set *set, int r)
  */
 int remap_commit_block(struct remap_set *set, u32 block)
 {
-	int r = commit_table_block(set, block, NULL, 0);
+	int r;
 
+	if (may_not_write(set))
+		return -EROFS;
+	r = commit_table_block(set, block, NULL, 0);
 	note_outcome(set, r);
 	return r;
 }
@@ -217,6 +223,8 @@ void remap_resolve_doubt(struct remap_set *set, bool now)
 	u32 block;
 
 	if (likely(!meta->nr_in_doubt) || (!now && time_before(jiffies, meta->retry_at)))
+		return;
+	if (may_not_write(set))
 		return;
 	for (block = 1; block <= remap_geometry(set)->table_blocks && meta->nr_in_doubt; block++) {
 		if (meta->block[block].in_doubt && remap_commit_block(set, block)) {
@@ -299,7 +307,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	int first_error;
 	u32 i, j;
 
-	first_error = remap_flush_spare(set);
+	first_error = may_not_write(set) ? -EROFS : remap_flush_spare(set);
 	for (i = 0; i < nr_changes; i++) {
 		change[i].result = REMAP_NOT_WRITTEN;
 		change[i].handled = change[i].status || first_error;
@@ -327,7 +335,8 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	}
 	for (i = 0; i < nr_changes; i++)
 		settle(set, &change[i]);
-	note_outcome(set, first_error);
+	if (first_error != -EROFS)
+		note_outcome(set, first_error);
 	if (set->meta.nr_in_doubt)
 		remap_resolve_doubt(set, true);
 	/* The last slot is taken, or one is free again. */
@@ -417,8 +426,14 @@ s64 remap_slot_alloc(struct remap_set *set)
 int remap_super_commit(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
+	int r;
 
+	if (may_not_write(set))
+		return -EROFS;
 	meta->super.seq = ++meta->generation;
 	remap_super_encode(&meta->super, meta->image);
-	return remap_write_block(set, 0);
+	r = remap_write_block(set, 0);
+	/* The media may hold it all the same: `restore` must not wonder (C4). */
+	meta->block[0].in_doubt = r;
+	return r;
 }

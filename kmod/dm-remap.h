@@ -11,7 +11,8 @@
  *   rescue.c    `remap` and `unremap`: busy, drain, copy, commit, publish (D3, D4)
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
- *   format.c    formatting a blank spare, the mark on main (C14, E5)
+ *   format.c    formatting a blank spare (C14)
+ *   mark.c      the probe chunk of main and the mark on it (E5, O6)
  *   soft.c      counters on the spare, autosave
  *   owner.c     one set, one owner (D12, O8)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
@@ -165,6 +166,7 @@ struct remap_block_state {
  * @add: sectors that this change redirects or gives content to again
  * @fresh: @slot was free before
  * @data_failed: @slot does not take data
+ * @again: it was tried a second time
  * @status: error of its data write, or of the commit
  * @result: filled in by remap_commit()
  * @handled: for use by remap_commit()
@@ -176,6 +178,7 @@ struct remap_change {
 	u8 add;
 	bool fresh;
 	bool data_failed;
+	bool again;
 	blk_status_t status;
 	enum remap_commit_result {
 		REMAP_COMMITTED,	/* durable on both replicas, not yet published */
@@ -299,7 +302,7 @@ struct remap_piece;
  * @rw_bio: for synchronous I/O, with @rw_vecs; under @lock
  * @rw_vecs: BIO_MAX_VECS vectors
  * @chunk_buffer: one chunk, for copies; under @lock
- * @probe_buffer: two chunks, for the probe; under @lock
+ * @probe_buffer: three chunks, for the probe; under @lock
  * @nr_probe: number of the last probe
  * @tokens: chunks that may be relocated now (E7)
  * @tokens_at: jiffies when @tokens was last refilled
@@ -453,7 +456,9 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired);
 /* format.c */
 int remap_check_blank(struct remap_set *set);
 int remap_format(struct remap_set *set);
-int remap_check_mark(struct remap_set *set);
+
+/* mark.c */
+int remap_check_mark(struct remap_set *set, bool with_age);
 int remap_write_mark(struct remap_set *set);
 bool remap_main_alive(struct remap_set *set);
 void remap_update_mark(struct remap_set *set);

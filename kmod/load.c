@@ -96,14 +96,24 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 			  remap_verdict_name(verdict[3]));
 		return -EIO;
 	}
+	if (test_bit(REMAP_LOADED, &set->flags) && choice->seq < set->meta.block[block].seq) {
+		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
+			  set->spare->name, block, set->meta.block[block].seq, choice->seq);
+		return -ESTALE;
+	}
 	note_choice(&set->meta.block[block], choice, verdict);
 	return 0;
 }
 
-/* Two slots of one chunk: a move was cut short; the successor counts (C13). */
+/*
+ * Two slots of one chunk: a move was cut short; the successor counts (C13).  The
+ * other's block is in doubt until it is committed without it: as long as it is on
+ * the media, the chunk may neither move again nor be unremapped.
+ */
 static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 {
 	struct remap_table *table = &set->table;
+	struct remap_block_state *state;
 	u64 chunk = table->word[newer] & REMAP_WORD_CHUNK;
 	int order = remap_generation_compare(REMAP_WORD_GENERATION(table->word[newer]),
 					     REMAP_WORD_GENERATION(table->word[older]));
@@ -119,7 +129,12 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 		remap_table_remove(table, older, REMAP_WORD_RETIRED);
 	else
 		remap_table_set(table, older, REMAP_WORD_RETIRED);
-	table->prov[older] = set->meta.block[remap_table_block_of(older)].seq;
+	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
+	state = &set->meta.block[remap_table_block_of(older)];
+	if (!state->in_doubt) {
+		state->in_doubt = true;
+		set->meta.nr_in_doubt++;
+	}
 	if (!(table->word[newer] & REMAP_WORD_LINKED))
 		remap_table_insert(table, newer, table->word[newer]);
 	return 0;
@@ -322,12 +337,19 @@ int remap_probe_spare(struct remap_set *set, char **error)
 
 	mutex_lock(&set->lock);
 	r = read_super(set, &super, &choice, verdict);
-	if (!r)
+	if (!r) {
 		r = check_super(set, &super, error);
-	else if (r == -ENOENT)
+		if (!r && super.flags & REMAP_SUPER_MARKED) {
+			set->meta.super = super;
+			r = remap_check_mark(set, false);
+			if (r)
+				*error = "Main device is not that of the set";
+		}
+	} else if (r == -ENOENT) {
 		r = explain_no_super(set, verdict, error);
-	else
+	} else {
 		*error = "Superblocks on the spare contradict each other";
+	}
 	mutex_unlock(&set->lock);
 	return r;
 }
@@ -393,6 +415,9 @@ static int load_tables(struct remap_set *set)
 	int r;
 
 	remap_table_clear(&set->table);
+	meta->nr_in_doubt = 0;
+	for (block = 1; block < end; block++)
+		meta->block[block].in_doubt = false;
 	for (block = 1; block < end; block += nr) {
 		nr = min(end - block, meta->load_blocks);
 		for (c = 0; c < REMAP_COPIES; c++)
@@ -401,7 +426,6 @@ static int load_tables(struct remap_set *set)
 			r = choose(set, block + i, i, unreadable, &choice);
 			if (r)
 				return r;
-			meta->block[block + i].in_doubt = false;
 			meta->generation = max(meta->generation, choice.seq);
 			r = take_entries(set, block + i, copy_buffer(set, choice.best, i));
 			if (r)
@@ -409,7 +433,6 @@ static int load_tables(struct remap_set *set)
 		}
 		cond_resched();
 	}
-	meta->nr_in_doubt = 0;
 	return 0;
 }
 
@@ -436,6 +459,10 @@ static int repair_block(struct remap_set *set, u32 block)
 			return -EROFS;
 		r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
 			     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
+		if (!r && (remap_block_check(meta->image, block ? REMAP_MAGIC_TABLE :
+					     REMAP_MAGIC_SUPER, meta->super.uuid, block) ||
+			   remap_block_seq(meta->image) != state->seq))
+			r = -EIO;	/* read well a moment ago */
 		if (!r)
 			r = remap_rw(set, set->spare, copy_sector(set, c, block), meta->image,
 				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
@@ -505,7 +532,7 @@ int remap_load(struct remap_set *set)
 		set_bit(REMAP_FAILED, &set->flags);
 		return -ESTALE;
 	}
-	r = remap_check_mark(set);
+	r = remap_check_mark(set, true);
 	if (r)
 		return r;
 
@@ -515,12 +542,14 @@ int remap_load(struct remap_set *set)
 			remap_err(set, "%s: served read-only, and possibly stale: one replica cannot be repaired",
 				  set->spare->name);
 		set_bit(REMAP_READ_ONLY, &set->flags);
+		remap_mode_changed(set);
 	}
 	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
 		/* All that was loaded is complete on both replicas now. */
 		meta->committed = loaded;
 		/* A copy that cannot be read now may hold a number that was burnt (C2). */
 		meta->generation += LOAD_JUMP;
+		remap_resolve_doubt(set, true);
 		if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
 			r = remap_write_mark(set);
 			if (r)

@@ -5,6 +5,8 @@
  * Replies stay under 4 KiB (O20).  A failing verb says why in the log: dm gives
  * no reply to a failed message.
  */
+#include <linux/sched/mm.h>
+
 #include "dm-remap.h"
 
 /* Larger ranges go in several messages, so that a suspend need not wait long. */
@@ -50,6 +52,12 @@ static int parse_range(struct remap_set *set, unsigned int argc, char **argv, u6
 		return -E2BIG;
 	}
 	return 0;
+}
+
+/* Asked again under the lock: removal does not wait for messages (D12). */
+static int still_active(const struct remap_set *set)
+{
+	return test_bit(REMAP_ACTIVE, &set->flags) ? 0 : -EBUSY;
 }
 
 static int run_ping(struct remap_set *set, unsigned int argc, char **argv, char *result,
@@ -158,8 +166,11 @@ static int run_save(struct remap_set *set, unsigned int argc, char **argv, char 
 	int r;
 
 	mutex_lock(&set->lock);
-	remap_resolve_doubt(set, true);
-	r = set->meta.nr_in_doubt ? -EIO : remap_soft_save(set);
+	r = still_active(set);
+	if (!r)
+		remap_resolve_doubt(set, true);
+	if (!r)
+		r = set->meta.nr_in_doubt ? -EIO : remap_soft_save(set);
 	if (!r)
 		DMEMIT("saved generation=%llu", set->meta.generation);
 	mutex_unlock(&set->lock);
@@ -209,13 +220,16 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	int r;
 
 	mutex_lock(&set->lock);
-	if (test_bit(REMAP_READ_ONLY, &set->flags))
+	r = still_active(set);
+	if (!r && test_bit(REMAP_READ_ONLY, &set->flags))
 		r = -EROFS;
-	else
+	if (!r) {
+		/* Set again if the media are still somebody else's. */
+		clear_bit(REMAP_FAILED, &set->flags);
 		r = remap_check_media(set, &nr_repaired);
+	}
 	if (!r) {
 		clear_bit(REMAP_META_FAIL, &set->flags);
-		clear_bit(REMAP_FAILED, &set->flags);
 		remap_mode_changed(set);
 		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);
 	}
@@ -314,7 +328,7 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 	struct remap_set *set = ti->private;
 	const struct verb *verb = NULL;
 	char known[256];
-	unsigned int i;
+	unsigned int i, noio;
 	int r;
 
 	for (i = 0; argc && i < ARRAY_SIZE(verbs); i++) {
@@ -336,7 +350,10 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 		remap_err(set, "message '%s': the device is suspended", verb->name);
 		return -EBUSY;
 	}
+	/* The worker waits for the lock that a message holds (P6, D13). */
+	noio = memalloc_noio_save();
 	r = verb->run(set, argc, argv, result, maxlen);
+	memalloc_noio_restore(noio);
 	if (r > 0 && strlen(result) + 1 >= maxlen)
 		return -ENOSPC;
 	return r;

@@ -84,8 +84,18 @@ static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u32 old_slot, u8 ke
 	u32 try;
 
 	*lost = 0;
+	failed = 0;
 	remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), keep, unit, REQ_OP_READ,
-		       lost);
+		       &failed);
+	/* Only what fails again between two good probes is lost (E6). */
+	if (failed) {
+		if (!spare_alive(set))
+			return -EIO;
+		remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), failed, unit,
+			       REQ_OP_READ, lost);
+		if (*lost && !spare_alive(set))
+			return -EIO;
+	}
 	for (try = 0; try < REMAP_SLOT_TRIES; try++) {
 		s64 slot = remap_slot_alloc(set);
 

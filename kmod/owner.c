@@ -31,6 +31,12 @@ static bool conflict(const struct remap_set *a, const struct remap_set *b)
 	       overlap(a_spare, a->spare_start, a->spare_sectors, b_main, 0, b->ti->len);
 }
 
+static bool same_device(const struct remap_set *a, const struct remap_set *b)
+{
+	return dm_table_get_md(a->ti->table) == dm_table_get_md(b->ti->table) &&
+	       a->ti->table != b->ti->table;
+}
+
 /**
  * remap_own() - take the devices
  * @set: the set
@@ -39,11 +45,21 @@ static bool conflict(const struct remap_set *a, const struct remap_set *b)
  */
 int remap_own(struct remap_set *set)
 {
-	const struct remap_set *other;
+	struct remap_set *other, *next;
 	int r = 0;
 
 	mutex_lock(&owners_lock);
-	list_for_each_entry(other, &owners, owners) {
+	list_for_each_entry_safe(other, next, &owners, owners) {
+		/*
+		 * Left over from a table of this device whose resume failed at another
+		 * target, and which was replaced since: it got no postsuspend.
+		 */
+		if (other != set && same_device(set, other)) {
+			clear_bit(REMAP_ACTIVE, &other->flags);
+			list_del_init(&other->owners);
+			remap_sysfs_remove(other);
+			continue;
+		}
 		if (other != set && conflict(set, other)) {
 			remap_err(set, "main %s or spare %s is already in use by %s",
 				  set->main->name, set->spare->name, remap_name(other));
@@ -85,8 +101,7 @@ bool remap_owned_by_other(const struct remap_set *set)
 
 	mutex_lock(&owners_lock);
 	list_for_each_entry(other, &owners, owners) {
-		if (conflict(set, other) &&
-		    dm_table_get_md(set->ti->table) != dm_table_get_md(other->ti->table)) {
+		if (conflict(set, other) && !same_device(set, other)) {
 			remap_err(set, "main %s or spare %s is already in use by %s",
 				  set->main->name, set->spare->name, remap_name(other));
 			found = true;

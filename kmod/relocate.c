@@ -16,6 +16,9 @@
 
 #include "dm-remap.h"
 
+/* Each slot is tried twice. */
+#define SLOT_ROUNDS	(2 * REMAP_SLOT_TRIES)
+
 /**
  * remap_status_confirmable() - whether an error may mean a bad sector (E3)
  * @status: of a failed write
@@ -250,7 +253,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 {
 	u32 try, i, nr_aside = 0;
 
-	for (try = 1; try <= REMAP_SLOT_TRIES; try++) {
+	for (try = 1; try <= SLOT_ROUNDS; try++) {
 		bool again = false;
 
 		remap_subs_begin(set);
@@ -262,7 +265,8 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				continue;
 			remap_sub_submit(set, piece, set->spare,
 					 remap_slot_start(set, change->slot) +
-					 (piece->sector & (REMAP_CHUNK_SECTORS - 1)), 0);
+					 (piece->sector & (REMAP_CHUNK_SECTORS - 1)),
+					 try > 1 ? REQ_FUA : 0);
 		}
 		remap_subs_wait(set);
 
@@ -285,9 +289,18 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				continue;
 			atomic64_inc(&set->counters.write_errors_spare);
 			change->data_failed = remap_status_confirmable(change->status);
-			if (!change->fresh || try == REMAP_SLOT_TRIES ||
+			if (!change->fresh || !change->data_failed || try == SLOT_ROUNDS ||
 			    nr_changes + nr_aside == 2 * REMAP_ROUND_PIECES)
 				continue;
+			/* The same slot once more, with FUA: confirmed as on main (D7). */
+			if (!change->again) {
+				change->again = true;
+				change->status = BLK_STS_OK;
+				change->handled = false;
+				again = true;
+				continue;
+			}
+			change->again = false;
 			slot = remap_slot_alloc(set);
 			if (slot < 0)
 				continue;
@@ -320,7 +333,6 @@ void remap_relocate(struct remap_set *set)
 {
 	u32 nr_changes = prepare(set);
 	u32 nr_aside, i;
-	bool spare_alive = false;
 
 	if (!nr_changes)
 		return;
@@ -328,11 +340,9 @@ void remap_relocate(struct remap_set *set)
 		set->change[i].handled = false;
 	nr_aside = write_slots(set, nr_changes);
 
-	/* Slots that failed are bad only if the spare took other writes (P5, D7). */
-	for (i = 0; i < nr_changes; i++)
-		spare_alive |= !set->change[i].status;
-	for (i = nr_changes; i < nr_changes + nr_aside; i++) {
-		if (!spare_alive)
+	/* Slots that failed are bad only if the spare takes other writes (P5, D7). */
+	if (nr_aside && remap_soft_save(set)) {
+		for (i = nr_changes; i < nr_changes + nr_aside; i++)
 			set->change[i].status = BLK_STS_IOERR;
 	}
 	remap_commit(set, set->change, nr_changes + nr_aside);

@@ -22,6 +22,7 @@
  * sectors stay: what main holds for them is not what was last written (P2).
  */
 #include <linux/ktime.h>
+#include <linux/sched/signal.h>
 
 #include "dm-remap.h"
 
@@ -31,6 +32,25 @@ static u8 chunk_mask(const struct remap_set *set, u64 chunk)
 	u64 nr = set->ti->len - chunk * REMAP_CHUNK_SECTORS;
 
 	return nr >= REMAP_CHUNK_SECTORS ? 0xff : (u8)GENMASK(nr - 1, 0);
+}
+
+/*
+ * The sectors of all physical blocks that @mask touches: a disk fails by those,
+ * and a map that cuts logical ones could not be served (D16).
+ */
+static u8 whole_blocks(const struct remap_set *set, u64 chunk, u8 mask)
+{
+	unsigned int unit = min_t(unsigned int, REMAP_CHUNK_SECTORS,
+				  bdev_physical_block_size(set->main->bdev) >> SECTOR_SHIFT);
+	unsigned int bit;
+
+	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
+		u8 unit_mask = (u8)(GENMASK(unit - 1, 0) << bit);
+
+		if (mask & unit_mask)
+			mask |= unit_mask;
+	}
+	return mask & chunk_mask(set, chunk);
 }
 
 /* Read @mask of a chunk of main; *lost are the sectors that cannot be read. */
@@ -76,9 +96,7 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	u64 old;
 	int r;
 
-	/* A disk fails by its physical blocks: all of one is as bad as a part (D16). */
-	if (bdev_physical_block_size(set->main->bdev) >= REMAP_CHUNK_BYTES)
-		mask = chunk_mask(set, chunk);
+	mask = whole_blocks(set, chunk, mask);
 
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT) {
 		remap_resolve_doubt(set, true);
@@ -177,8 +195,17 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 
 	if (slot < 0)
 		return 0;
+	/* A predecessor that may still be on the media would rise again (C13). */
+	if (set->meta.nr_in_doubt) {
+		remap_resolve_doubt(set, true);
+		if (set->meta.nr_in_doubt)
+			return -EIO;
+		slot = remap_table_find(table, chunk);
+		if (slot < 0)
+			return 0;
+	}
 	old = table->word[slot];
-	mask &= REMAP_WORD_REDIRECTED(old);
+	mask = whole_blocks(set, chunk, mask) & REMAP_WORD_REDIRECTED(old);
 	if (!mask)
 		return 0;
 	if (chunk == set->meta.super.probe_chunk) {
@@ -186,8 +213,6 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 			  chunk * REMAP_CHUNK_SECTORS);
 		return -EPERM;
 	}
-	if (old & REMAP_WORD_DOUBT)
-		return -EIO;
 	lost = mask & REMAP_WORD_LOST(old);
 	if (lost) {
 		remap_err(set, "sector %llu is lost: write it before it can be unremapped",
@@ -226,8 +251,11 @@ static int chunk_by_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chu
 		if (!test_bit(REMAP_ACTIVE, &set->flags) ||
 		    test_bit(REMAP_SUSPENDING, &set->flags))
 			r = -EBUSY;
-		else if (test_bit(REMAP_READ_ONLY, &set->flags))
+		else if (test_bit(REMAP_READ_ONLY, &set->flags) ||
+			 test_bit(REMAP_FAILED, &set->flags))
 			r = -EROFS;
+		else if (fatal_signal_pending(current))
+			r = -EINTR;
 		else
 			r = one(set, chunk, mask, cause);
 		mutex_unlock(&set->lock);
@@ -294,7 +322,7 @@ int remap_clear(struct remap_set *set, u32 *nr_kept)
 		if (!REMAP_WORD_REDIRECTED(word) || chunk == set->meta.super.probe_chunk)
 			continue;
 		r = remap_unremap(set, chunk * REMAP_CHUNK_SECTORS, REMAP_CHUNK_SECTORS);
-		if (r == -EBUSY || r == -EROFS)
+		if (r == -EBUSY || r == -EROFS || r == -EINTR)
 			return r;
 		*nr_kept += !!r;
 		cond_resched();

@@ -47,8 +47,9 @@ void remap_queue(struct remap_set *set, struct bio *bio)
 
 	spin_lock_irqsave(&set->queue_lock, irq_flags);
 	bio_list_add(&set->queue, bio);
-	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
+	/* Inside: once the lock is free a running worker may end the bio, and the set. */
 	queue_work(set->wq, &set->work);
+	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
 }
 
 static void end_bio(struct bio *bio, blk_status_t status)

@@ -128,6 +128,9 @@ int remap_soft_save(struct remap_set *set)
 	time64_t now = ktime_get_real_seconds();
 	int r;
 
+	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+		return -EROFS;
+
 	remap_block_init(disk, REMAP_MAGIC_SOFT, meta->super.uuid, soft_block(set),
 			 ++meta->generation);
 	disk->saved = cpu_to_le64(now);
@@ -153,6 +156,12 @@ int remap_soft_save(struct remap_set *set)
 	set->soft_saved = sum;
 	set->soft_saved_at = jiffies;
 	set->last_save = now;
+	/* A commit failed because of the flush alone, and the spare is well again. */
+	if (test_bit(REMAP_META_FAIL, &set->flags) && !meta->nr_in_doubt &&
+	    !remap_flush_spare(set)) {
+		clear_bit(REMAP_META_FAIL, &set->flags);
+		remap_mode_changed(set);
+	}
 	return 0;
 }
 
@@ -180,7 +189,9 @@ void remap_autosave(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
-		if (READ_ONCE(autosave_enabled) && activity(set) != set->soft_saved &&
+		if (READ_ONCE(autosave_enabled) &&
+		    (activity(set) != set->soft_saved ||
+		     test_bit(REMAP_META_FAIL, &set->flags)) &&
 		    time_after_eq(jiffies, set->soft_saved_at +
 				  READ_ONCE(autosave_interval) * HZ)) {
 			set->soft_saved_at = jiffies;

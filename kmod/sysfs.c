@@ -189,9 +189,12 @@ static const struct kobj_type remap_ktype = {
 void remap_sysfs_add(struct remap_set *set)
 {
 	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
-	struct remap_directory *directory = kzalloc(sizeof(*directory), GFP_KERNEL);
+	struct remap_directory *directory;
 	int r;
 
+	if (set->directory)
+		return;
+	directory = kzalloc(sizeof(*directory), GFP_KERNEL);
 	if (!directory)
 		return;
 	directory->set = set;

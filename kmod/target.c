@@ -28,15 +28,6 @@ static void count(struct remap_set *set, struct remap_bio *pb)
 	this_cpu_inc(set->percpu->inflight[pb->epoch]);
 }
 
-/* When the lower I/O has ended, not when the bio has (D4). */
-static void uncount(struct remap_set *set, struct remap_bio *pb)
-{
-	if (pb->counted) {
-		pb->counted = false;
-		this_cpu_dec(set->percpu->inflight[pb->epoch]);
-	}
-}
-
 static int end_in_map(struct bio *bio, blk_status_t status)
 {
 	remap_bio(bio)->ended = true;
@@ -95,6 +86,12 @@ static int remap_map(struct dm_target *ti, struct bio *bio)
 		return end_in_map(bio, BLK_STS_IOERR);
 
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	if (unlikely(!bio_sectors(bio))) {
+		pb->iter = bio->bi_iter;
+		pb->kind = REMAP_PLACE_MAIN;
+		bio_set_dev(bio, set->main->bdev);
+		return DM_MAPIO_REMAPPED;
+	}
 	rcu_read_lock();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
 			   write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT, &place);
@@ -113,7 +110,8 @@ static int remap_map(struct dm_target *ti, struct bio *bio)
 
 	/* What a discarded sector holds is nobody's business (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
-		uncount(set, pb);
+		if (pb->counted)
+			this_cpu_dec(set->percpu->inflight[pb->epoch]);
 		return end_in_map(bio, BLK_STS_OK);
 	}
 	if (place.kind == REMAP_PLACE_SPARE) {
@@ -179,6 +177,9 @@ static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 {
 	struct remap_set *set = ti->private;
 	struct remap_bio *pb = remap_bio(bio);
+	int r = DM_ENDIO_DONE;
+	bool counted;
+	u8 epoch;
 
 	if (unlikely(pb->ended))
 		return DM_ENDIO_DONE;
@@ -189,10 +190,14 @@ static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 		else if (op_is_write(bio_op(bio)) && pb->iter.bi_size)
 			this_cpu_inc(set->percpu->spare_writes);
 	}
-	uncount(set, pb);
-	if (likely(!*error))
-		return DM_ENDIO_DONE;
-	return io_failed(set, bio, pb, *error);
+	counted = pb->counted;
+	epoch = pb->epoch;
+	if (unlikely(*error))
+		r = io_failed(set, bio, pb, *error);
+	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
+	if (counted)
+		this_cpu_dec(set->percpu->inflight[epoch]);
+	return r;
 }
 
 static void remap_presuspend(struct dm_target *ti)
@@ -354,7 +359,7 @@ static int allocate(struct remap_set *set)
 	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
 	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
 	set->chunk_buffer = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->probe_buffer = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->probe_buffer = kmalloc(3 * REMAP_CHUNK_BYTES, GFP_KERNEL);
 	set->rw_vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->rw_vecs), GFP_KERNEL);
 	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
 	/* Behind the changes of a round: slots that turned out to be bad. */

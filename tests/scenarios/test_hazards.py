@@ -172,3 +172,118 @@ def test_writes_during_a_copy_wait_and_arrive(rig: Rig) -> None:
     writing.result(10)
     copying.result(10)
     assert r0.pread(96, 8) == pattern(1, 8)[:512] + pattern(2) + pattern(1, 8)[1024:]
+
+
+def test_cut_short_move_does_not_rise_again(rig: Rig) -> None:
+    """C13: the old slot's commit as bad failed; its entry must not outlive an unremap."""
+    r0 = rig.create()
+    region = Region(rig)
+    # slots 1 to 251 fill table block 1: the move goes to a slot of another block
+    rig.message("r0", "remap 8 2008")
+    r0.pwrite(96, pattern(3, 8))
+    old = int(rig.message("r0", "verify 96").split("spare_sector=")[1])
+    rig.spare.bad(old, 8, kind="write")
+    for replica in range(2):
+        for place in range(2):
+            rig.spare.bad(region.block(replica, place, 1), 8, kind="write")
+    r0.pwrite(96, pattern(4, 8))
+    with pytest.raises(OSError):
+        rig.message("r0", "unremap 96 8")
+    rig.remove()
+    rig.spare.clear()
+    r0 = rig.create()
+    assert r0.pread(96, 8) == pattern(4, 8)
+    rig.message("r0", "unremap 96 8")
+    r0.pwrite(96, pattern(5, 8))
+    r0.fsync()
+    rig.remove()
+    assert rig.create().pread(96, 8) == pattern(5, 8)
+
+
+def test_restore_after_a_failed_sync(rig: Rig) -> None:
+    """C4 for the superblock: what our own failed commit left is not somebody else's."""
+    rig.create()
+    end = rig.spare.size_bytes // 512
+    rig.spare.bad(end // 2, end // 2, kind="write")
+    with pytest.raises(OSError):
+        rig.message("r0", "sync")
+    rig.spare.clear()
+    rig.message("r0", "restore")
+    assert rig.status()["mode"] == "rw"
+
+
+def test_move_during_a_hiccup_of_the_spare_loses_nothing(rig: Rig) -> None:
+    """E6 for moves: the other sectors of a bad slot are read twice before they are lost."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.message("r0", "remap 96 8")
+    slot = int(rig.message("r0", "verify 96").split("spare_sector=")[1])
+    rig.spare.bad(slot + 3, kind="write")
+    rig.spare.bad(slot + 5, kind="read", times=1)
+    r0.pwrite(99, pattern(2))
+    assert rig.status()["lost_sectors"] == 0
+    assert r0.pread(96, 8) == pattern(1, 8)[:1536] + pattern(2) + pattern(1, 8)[2048:]
+
+
+@pytest.mark.disks(main="64M:logical=4096", spare="8M")
+def test_physical_blocks_go_and_come_whole(rig: Rig) -> None:
+    """D16: neither remap nor unremap cuts a physical block of main."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.message("r0", "remap 99")
+    for sector in range(96, 104):
+        assert "spare_sector" in rig.message("r0", f"verify {sector}")
+    rig.message("r0", "unremap 98")
+    for sector in range(96, 104):
+        assert "not remapped" in rig.message("r0", f"verify {sector}")
+    assert r0.pread(96, 8) == pattern(1, 8)
+
+
+def test_bad_probe_chunk_is_replaced(rig: Rig) -> None:
+    """E5: disks die at their end too; relocation goes on, identity and data stay."""
+    last = rig.main.size_bytes // 512 - 8
+    rig.media("main").write(last - 8, pattern(8, 16))
+    r0 = rig.create()
+    rig.main.bad(last, count=8, kind="both")
+    rig.main.bad(100, kind="write")
+    r0.pwrite(100, pattern(1))
+    assert r0.pread(100) == pattern(1)
+    assert r0.pread(last - 8, 16) == pattern(8, 16)
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(last - 8, 16) == pattern(8, 16)
+    rig.main.bad(200, kind="write")
+    r0.pwrite(200, pattern(2))
+    assert r0.pread(100) == pattern(1)
+    used = rig.status()["used"]
+    rig.main.read_only()
+    for sector in range(304, 360, 8):
+        with pytest.raises(OSError):
+            r0.pwrite(sector, pattern(3))
+    rig.main.back()
+    assert rig.status()["used"] == used
+
+
+def test_hiccup_of_the_spare_retires_no_slots(rig: Rig) -> None:
+    """D7: one failed write to a slot is no bad slot."""
+    r0 = rig.create()
+    region = Region(rig)
+    # adjacent slots go out as one request
+    rig.spare.bad(region.slot(1), count=64, kind="write", times=1)
+    rig.main.bad(96, count=32, kind="write")
+    r0.pwrite(96, pattern(1, 32))
+    assert r0.pread(96, 32) == pattern(1, 32)
+    assert rig.status()["bad_slots"] == 0
+    assert rig.status()["used"] == 5
+
+
+@pytest.mark.disks(main="64M", spare="8M", other="64M")
+def test_reload_with_a_wrong_main_is_refused_before_the_suspend(rig: Rig) -> None:
+    """P7: a refusal changes nothing; the old table goes on."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1))
+    with pytest.raises(OSError):
+        rig.reload(main=str(rig.server.disk("other").kernel_path))
+    assert r0.pread(96) == pattern(1)
+    r0.pwrite(96, pattern(2))
+    assert r0.pread(96) == pattern(2)
