@@ -9,6 +9,7 @@ for the guest.
     python3 -m tests.harness.qemu_image            make it, print its directory
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ PACKAGES = [
     "util-linux-extra", "procps", "fdisk", "python3-minimal", "libpython3-stdlib",
     "busybox-static",
 ]
+TREE = ["usr/lib/python3", "usr/lib/python3.*", "usr/lib/systemd", "etc"]
 INITRAMFS_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
 # Hardware that the guest will never have: half of the modules' size.
 UNUSED_DRIVERS = [
@@ -172,6 +174,19 @@ def _add_own_files(root: Path) -> None:
     (journal / "volatile.conf").write_text("[Journal]\nStorage=volatile\n")
 
 
+def _add_tree(root: Path) -> None:
+    """A real tree of files in /srv/tree, its checksums beside it: what file systems are fed."""
+    tree = root / "srv/tree"
+    tree.mkdir()
+    for pattern in TREE:
+        for source in root.glob(pattern):
+            shutil.copytree(source, tree / source.name, symlinks=True)
+    files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    sums = (f"{hashlib.blake2b(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}\n"
+            for path in files)
+    (root / "srv/tree.b2sums").write_text("".join(sums))
+
+
 def _make_initramfs(release: str, root: Path, scratch: Path) -> None:
     tree = scratch / "initramfs.d"
     (tree / "bin").mkdir(parents=True)
@@ -230,6 +245,7 @@ def image() -> Image:
         sources.unlink()
         _add_kernel(release, version, scratch, root)
         _add_own_files(root)
+        _add_tree(root)
         _make_initramfs(release, root, scratch)
         _run("mke2fs", "-q", "-t", "ext4", "-L", "guest", "-d", root, scratch / "root.img", SIZE)
         shutil.rmtree(root)

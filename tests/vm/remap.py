@@ -14,6 +14,10 @@ from tests.harness.qemu import Machine, MachineError
 NAME = "disk"
 PATH = f"/dev/mapper/{NAME}"
 
+# In the guest's image: a real tree of files, and the checksum of each.
+TREE = "/srv/tree"
+TREE_SUMS = "/srv/tree.b2sums"
+
 
 @dataclass(frozen=True)
 class Status:
@@ -27,16 +31,15 @@ class Status:
 
 
 def table(vm: Machine, main: str, spare: str) -> str:
-    main_sectors = vm.text(f"blockdev --getsz {main}")
-    spare_sectors = vm.text(f"blockdev --getsz {spare}")
-    return f"0 {main_sectors} remap {main} {spare} 0 {spare_sectors}"
+    sizes = vm.text(f"blockdev --getsz {main}; blockdev --getsz {spare}").split()
+    return f"0 {sizes[0]} remap {main} {spare} 0 {sizes[1]}"
 
 
 def activate(vm: Machine, main: str, spare: str) -> str:
     """Create the device (formatting a blank spare) and return its path."""
     line = table(vm, main, spare)
-    vm.run(f"dmsetup create {NAME} --table '{line}' || {{ dmesg | tail -20 >&2; exit 1; }}")
-    vm.run("udevadm settle")
+    vm.run(f"dmsetup create {NAME} --table '{line}' || {{ dmesg | tail -20 >&2; exit 1; }}; "
+           "udevadm settle")
     return PATH
 
 
@@ -56,23 +59,25 @@ def plug_in(vm: Machine, module: Path, disks: list[Disk]) -> str:
     return activate(vm, main, spare)
 
 
-def checksums(vm: Machine, where: str) -> str:
-    """SHA-256 of every file below WHERE, a line each, in a fixed order."""
-    return vm.text(f"cd {where} && find . -type f -print0 | LC_ALL=C sort -z | "
-                   "xargs -0 sha256sum", 300)
+def verify_tree(vm: Machine, where: str) -> None:
+    """Read a copy of TREE back from the disk; every file must have its checksum."""
+    vm.run("echo 3 >/proc/sys/vm/drop_caches")
+    # Half of the files on each CPU.
+    vm.run(f"cd {where} && sed -n 'p;n' {TREE_SUMS} | b2sum --quiet -c & "
+           f"cd {where} && sed -n 'n;p' {TREE_SUMS} | b2sum --quiet -c && wait $!", 300)
 
 
-def copy_without_sync(vm: Machine, source: str, target: str, disk: Disk) -> None:
-    """Start a copy that writes at once and syncs nothing; return in the midst of it.
+def copy_without_sync(vm: Machine, target: str, disk: Disk) -> None:
+    """Start copies of TREE that are written at once and not synced; return in the midst of it.
 
     That is when something is in the volatile cache of DISK. There is little of it for
     long: every relocation and every commit of the journal flushes the cache.
     """
     vm.run("cd /proc/sys/vm && echo 10 >dirty_writeback_centisecs && "
            "echo 1 >dirty_expire_centisecs && echo 65536 >dirty_background_bytes")
-    copying = vm.start(f"for i in 1 2 3; do cp -a {source} {target}$i || exit 1; done")
+    copying = vm.start(f"for i in 1 2 3; do cp -a {TREE} {target}$i || exit 1; done")
     end = time.monotonic() + 120
     while disk.stats()["dirty"] < 128:
         if time.monotonic() > end or (copying.done and copying.wait().code):
-            raise MachineError(f"copying {source} brought nothing into the cache of {disk.name}")
+            raise MachineError(f"copying {TREE} brought nothing into the cache of {disk.name}")
         time.sleep(0.001)
