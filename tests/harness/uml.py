@@ -63,9 +63,11 @@ def _write_init(results: Path, module: str, command: list[str]) -> Path:
 
 def _memory_directory(fallback: str, memory_mib: int) -> str:
     """Where the guest's memory lives: a file that should never reach a disk."""
-    if os.access("/dev/shm", os.W_OK) and \
-            shutil.disk_usage("/dev/shm").free > memory_mib << 20:
-        return "/dev/shm"
+    if os.access("/dev/shm", os.W_OK):
+        facts = os.statvfs("/dev/shm")
+        room = facts.f_bavail * facts.f_frsize > memory_mib << 20
+        if room and not facts.f_flag & os.ST_NOEXEC:    # it holds the guest's programs, too
+            return "/dev/shm"
     return fallback
 
 
