@@ -34,6 +34,7 @@ SUITES = [
     Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, 2, 3600),
     Suite("format, unit", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
+    Suite("harness", "tests/harness", "pytest", EVERY),
     Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
     Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
     Suite("other kernels, dkms", "tests/kernels", "pytest", NOT_QUICK, 1, 1800),

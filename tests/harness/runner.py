@@ -217,7 +217,7 @@ def _print_failure(result: Result) -> None:
         print(f"    {result.trouble}")
     if result.output and result.output.is_file():
         lines = result.output.read_text(errors="replace").splitlines()
-        print(f"    the end of {result.output.relative_to(PROJECT)}:")
+        print(f"    the end of {os.path.relpath(result.output, PROJECT)}:")
         for line in lines[-TAIL_LINES:]:
             print(f"    | {line}")
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The sum at the end of `make check` must be true."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import runner
+from tests.suites import CHECK, Suite
+
+
+@pytest.fixture(autouse=True)
+def own_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "OUTPUT", tmp_path / "output")
+
+
+def script(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "script"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *suites: Suite) -> tuple[int, str]:
+    code = runner.run(list(suites))
+    return code, capsys.readouterr().out.splitlines()[-1]
+
+
+def tally(tmp_path: Path, text: str) -> Suite:
+    return Suite(f"made up in {tmp_path.name}", script(tmp_path, text), "tally", (CHECK,))
+
+
+def test_counts_are_added(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = tally(tmp_path, "echo '3 passed, 0 failed'")
+    (tmp_path / "b").mkdir()
+    other = tally(tmp_path / "b", "echo '4 passed, 0 failed, 1 skipped'")
+    assert run(capsys, one, other) == (0, "7 passed, 0 failed, 1 skipped")
+
+
+def test_a_failure_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = tally(tmp_path, "echo '3 passed, 2 failed'; exit 1")
+    assert run(capsys, suite) == (1, "3 passed, 2 failed")
+
+
+def test_bad_exit_code_after_good_counts(tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    suite = tally(tmp_path, "echo '3 passed, 0 failed'; exit 7")
+    assert run(capsys, suite) == (1, "3 passed, 1 failed")
+
+
+def test_nothing_counted_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, tally(tmp_path, "echo hello")) == (1, "0 passed, 1 failed")
+    assert run(capsys) == (1, "0 passed, 0 failed")
+
+
+def test_no_end_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = Suite("slow", script(tmp_path, "sleep 60"), "tally", (CHECK,), 1, 0.5)
+    assert run(capsys, suite) == (1, "0 passed, 1 failed")
+
+
+def test_glob_without_files_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    suite = Suite("gone", "tests/nowhere/test_*.py", "uml", (CHECK,))
+    assert run(capsys, suite)[0] == 1
+
+
+def test_failed_kernel_stops_what_needs_it(tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = Suite("kernel", script(tmp_path, "exit 1"), "make", (CHECK,), 2)
+    scenarios = Suite("scenarios", "tests/scenarios/test_rig.py", "uml", (CHECK,))
+    code, last = run(capsys, kernel, scenarios)
+    assert (code, last) == (1, "0 passed, 2 failed")
+
+
+def test_pytest_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test_x.py").write_text("import pytest\ndef test_a(): pass\n"
+                                        "def test_b(): assert 0\n"
+                                        "@pytest.mark.skip(reason='so')\ndef test_c(): pass\n")
+    suite = Suite("some", str(tmp_path), "pytest", (CHECK,))
+    assert run(capsys, suite) == (1, "1 passed, 1 failed, 1 skipped")
