@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "compat.h"
 #include "dm-remap.h"
 
 enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
@@ -291,12 +292,7 @@ static int remap_iterate_devices(struct dm_target *ti, iterate_devices_callout_f
 	return r ?: fn(ti, set->spare, set->spare_start, set->spare_sectors, data);
 }
 
-#ifdef REMAP_PREPARE_IOCTL_FORWARD
-static int remap_prepare_ioctl(struct dm_target *ti, struct block_device **bdev,
-			       unsigned int cmd, unsigned long arg, bool *forward)
-#else
-static int remap_prepare_ioctl(struct dm_target *ti, struct block_device **bdev)
-#endif
+static REMAP_PREPARE_IOCTL(remap_prepare_ioctl)
 {
 	/* What a user asks the disk itself would miss the spare: never unchecked. */
 	*bdev = ((struct remap_set *)ti->private)->main->bdev;

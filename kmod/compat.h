@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The one place that knows that kernels differ.
+ *
+ * Kbuild looks into the headers of the kernel that it builds for and defines
+ * REMAP_HAS_* (see remap-has there); no version number is asked.
+ */
+#ifndef DM_REMAP_COMPAT_H
+#define DM_REMAP_COMPAT_H
+
+#include <linux/device-mapper.h>
+
+/* Newer kernels also tell prepare_ioctl which ioctl it is, and let it answer by itself. */
+#ifdef REMAP_HAS_IOCTL_FORWARD
+#define REMAP_PREPARE_IOCTL(function)						\
+	int function(struct dm_target *ti, struct block_device **bdev,		\
+		     unsigned int cmd, unsigned long arg, bool *forward)
+#else
+#define REMAP_PREPARE_IOCTL(function)						\
+	int function(struct dm_target *ti, struct block_device **bdev)
+#endif
+
+#endif
