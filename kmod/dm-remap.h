@@ -50,7 +50,7 @@
 /* Writes that are confirmed at once: the deadline is looked at between groups. */
 #define REMAP_CONFIRM_GROUP	8
 /* Fresh slots tried for one chunk before its write fails. */
-#define REMAP_SLOT_TRIES	3
+#define REMAP_SLOT_TRIES	16
 /* Attempts to write the same bytes to the same place before a commit has failed. */
 #define REMAP_WRITE_TRIES	2
 
@@ -455,6 +455,7 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired);
 
 /* format.c */
 int remap_check_blank(struct remap_set *set);
+bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void *data);
 int remap_format(struct remap_set *set);
 
 /* mark.c */

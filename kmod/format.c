@@ -24,8 +24,13 @@
 #define PROBE_TRIES		64
 #define FIRST_SEQ		1
 
-/* Whether a block of the region is one that step 1 wrote. */
-static bool is_initial(const struct remap_set *set, u64 region_sector, const void *data)
+/**
+ * remap_is_initial() - whether a block of the region is one that step 1 wrote
+ * @set: the set; remap_meta.super.geometry says where metadata would go
+ * @region_sector: its first sector in the region
+ * @data: the block
+ */
+bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void *data)
 {
 	const struct remap_geometry *geometry = remap_geometry(set);
 	unsigned int replica;
@@ -66,7 +71,7 @@ static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_fo
 
 			if (remap_is_zero(data, bytes))
 				continue;
-			if (is_initial(set, sector + i, data))
+			if (remap_is_initial(set, sector + i, data))
 				*half_formatted = true;
 			else if (!*half_formatted ||
 				 sector + i != remap_slot_sector(remap_geometry(set), 0))

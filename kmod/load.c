@@ -283,7 +283,9 @@ static int explain_no_super(struct remap_set *set, const enum remap_verdict verd
 		name = remap_foreign_name(set->meta.buffer,
 					  min_t(u64, set->spare_sectors << SECTOR_SHIFT,
 						REMAP_FOREIGN_BYTES));
-		if (name) {
+		/* Half-formatted by us, perhaps: remap_check_blank() looks closer (C14). */
+		if (name && !remap_is_initial(set, REMAP_BLOCK_SECTORS,
+					      set->meta.buffer + REMAP_BLOCK_BYTES)) {
 			remap_err(set, "%s: the spare region holds %s: left as it is",
 				  set->spare->name, name);
 			*error = "Spare region holds foreign content";
