@@ -122,7 +122,7 @@ def test_deadline(rig: Rig) -> None:
     rig.main.bad(100, delay_ms=1300)
     began = time.monotonic()
     assert _fails(r0, 100) == errno.EIO
-    assert 2.5 < time.monotonic() - began < 10
+    assert 1.2 < time.monotonic() - began < 10
     assert rig.status()["used"] == NOTHING
     assert r0.pread(100) == pattern(1)
     rig.main.clear()
@@ -213,14 +213,15 @@ def test_main_that_blinks_between_the_probes(rig: Rig) -> None:
 
 
 def test_probe_that_does_not_stick(rig: Rig) -> None:
-    """E5: a main that takes the probe's write but gives back something else is not alive."""
+    """E5: a main that takes the probe's write but does not give it back is not alive, when
+    the chunks that could take over do not answer either."""
     r0 = rig.create()
     probe = Region(rig).probe_chunk * CHUNK
-    rig.main.bad(probe, CHUNK, kind="read")
+    rig.main.bad(probe - 2 * CHUNK, 3 * CHUNK, kind="read")
     rig.main.bad(100)
     assert _fails(r0, 100) == errno.EIO
     assert rig.status()["used"] == NOTHING
-    rig.main.clear(probe, CHUNK)
+    rig.main.clear(probe - 2 * CHUNK, 3 * CHUNK)
     r0.pwrite(100, pattern(1))
     assert rig.status()["used"] == NOTHING + 1
 
