@@ -70,14 +70,15 @@ def verify_tree(vm: Machine, where: str) -> None:
 def copy_without_sync(vm: Machine, target: str, disk: Disk) -> None:
     """Start copies of TREE that are written at once and not synced; return in the midst of it.
 
-    That is when something is in the volatile cache of DISK. There is little of it for
-    long: every relocation and every commit of the journal flushes the cache.
+    That is when DISK has had some hundred more writes and has something in its volatile
+    cache. It has not for long: every relocation and every commit of the journal flushes.
     """
     vm.run("cd /proc/sys/vm && echo 10 >dirty_writeback_centisecs && "
            "echo 1 >dirty_expire_centisecs && echo 65536 >dirty_background_bytes")
     copying = vm.start(f"for i in 1 2 3; do cp -a {TREE} {target}$i || exit 1; done")
+    enough = disk.stats()["writes"] + 300
     end = time.monotonic() + 120
-    while disk.stats()["dirty"] < 128:
+    while (stats := disk.stats())["dirty"] < 128 or stats["writes"] < enough:
         if time.monotonic() > end or (copying.done and copying.wait().code):
             raise MachineError(f"copying {TREE} brought nothing into the cache of {disk.name}")
-        time.sleep(0.001)
+        time.sleep(0.002)
