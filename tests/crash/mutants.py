@@ -88,7 +88,7 @@ MUTANTS = {
         "remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE, &failed);")]),
     "no-drain": Mutant("D3: rescue does not drain", [(
         "kmod/rescue.c", "\tremap_drain(set);\n\n\tr = copy_in(",
-        "\n\tr = copy_in(")], ["tests/scenarios/test_relocation.py"]),
+        "\n\tr = copy_in(")], ["tests/scenarios/test_interleavings.py"]),
     "confirm-in-cache": Mutant("E2: confirming writes without FUA", [(
         "kmod/relocate.c",
         "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",

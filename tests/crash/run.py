@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.crash import enumerator, repaired
 from tests.crash.geometry import MAIN_SECTORS, REGION_START, SHAPES
-from tests.harness import uml
+from tests.harness import blockd, uml
+from tests.scenarios import ondisk
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,6 +29,16 @@ def _in_guest(what: str, arguments: list[str], shape: str, kernel: str) -> uml.O
     return outcome
 
 
+def _broken_rule(log: Path, shape: str) -> str | None:
+    """What the order of the writes themselves shows, whatever a crash would make of it."""
+    spare = ondisk.Spare(None, SHAPES[shape].region_sectors, REGION_START)
+    try:
+        commits = ondisk.check_records(blockd.read_log(log), spare, alone=False)
+    except AssertionError as error:
+        return str(error).splitlines()[0]
+    return None if commits > 20 else f"the log has only {commits} commits"
+
+
 def run(shape: str, seed: int, operations: int, states: int, activate: int,
         kernel: str = "uml") -> list[str]:
     """Sentences on what is wrong; prints what it does meanwhile."""
@@ -36,7 +47,8 @@ def run(shape: str, seed: int, operations: int, states: int, activate: int,
     if workload.failure:
         return [f"workload: {workload.failure}; results are in {workload.results}"]
 
-    wrong = []
+    broken = _broken_rule(workload.results / "log", shape)
+    wrong = [f"the log: {broken}"] if broken else []
     sample = workload.results / "states"
     sample.mkdir()
     more = ["--region", f"{REGION_START}:{SHAPES[shape].region_sectors}"]

@@ -4,12 +4,12 @@
 Spare reads, damages and forges copies of metadata blocks behind the kernel's back;
 check_log() reads a block server's log and fails where a commit broke a rule of C1-C3
 or C10. Nothing here uses common/, so a mistake there is not repeated here.
-Callers: the scenarios about metadata.
+Callers: the scenarios about metadata, the crash workload (for its log only).
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.crash.model import Layout
@@ -85,7 +85,7 @@ class Block:
 class Spare:
     """The region START, SECTORS of a disk's media."""
 
-    def __init__(self, media: Media, sectors: int, start: int = 0) -> None:
+    def __init__(self, media: Media | None, sectors: int, start: int = 0) -> None:
         self.media = media
         self.start = start
         self.sectors = sectors
@@ -156,11 +156,18 @@ def mark_of(media: Media, chunk: int) -> tuple[bytes, int] | None:
 
 
 def check_log(rig: Rig, spare: Spare, disk: int = 1) -> int:
+    """check_records() over the log of RIG so far."""
+    return check_records(rig.server.log(), spare, disk)
+
+
+def check_records(records: Iterable[Record], spare: Spare, disk: int = 1,
+                  alone: bool = True) -> int:
     """Fails where the log shows a metadata write that a rule forbids; the number of commits.
 
     C1: replica 1 only after replica 0 has succeeded. C2: a number has one content, and new
     content a number above all before. C3: never into the place that holds the last content
-    that both replicas took. C10: with FUA; a flush between the data in slots and the table.
+    that both replicas took. C10: with FUA; a flush between the data in slots and the table,
+    unless others write to mapped sectors meanwhile (not ALONE).
     Repairs at activation (old bytes under their own number) are let through.
     """
     where = {spare.sector(r, p, b): (r, p, b) for r in (0, 1) for p in (0, 1)
@@ -170,12 +177,12 @@ def check_log(rig: Rig, spare: Spare, disk: int = 1) -> int:
     begun: dict[int, tuple[int, int]] = {}           # block -> number, place on replica 0
     committed: dict[int, tuple[int, dict[int, int]]] = {}    # block -> number, place per replica
     highest, commits, unflushed = 1, 0, False
-    for record in (r for r in rig.server.log() if r.disk == disk):
+    for record in (r for r in records if r.disk == disk):
         if record.kind == "flush" and record.done:
             unflushed = False
         if record.kind != "write":
             continue
-        unflushed |= record.sector in slots and record.done
+        unflushed |= alone and record.sector in slots and record.done
         block = Block(record.data)
         if record.sector not in where or record.sectors != 8 or not block.valid:
             continue
