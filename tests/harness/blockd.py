@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,7 @@ class BlockServer:
         assert self.process.stdout is not None
         if self.process.stdout.readline() != "ready\n":
             raise BlockServerError(f"remap-blockd did not start (exit {self.process.wait()})")
+        self._turn = threading.Lock()
         self._control = socket.socket(socket.AF_UNIX)
         self._control.connect(str(self.directory / "ctl"))
         self._answers = self._control.makefile("r")
@@ -158,10 +160,11 @@ class BlockServer:
         return list(self._disks.values())
 
     def command(self, *words: object) -> str:
-        """Send one command; the answer without its "ok"."""
+        """Send one command; the answer without its "ok". Any thread may."""
         line = " ".join(str(word) for word in words)
-        self._control.sendall(line.encode() + b"\n")
-        answer = self._answers.readline().rstrip("\n")
+        with self._turn:
+            self._control.sendall(line.encode() + b"\n")
+            answer = self._answers.readline().rstrip("\n")
         if answer != "ok" and not answer.startswith("ok "):
             raise BlockServerError(f"{line}: {answer.removeprefix('err ') or 'no answer'}")
         return answer[3:]
