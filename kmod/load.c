@@ -72,10 +72,9 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 /* Choose among the four copies of a block in the buffer; table and soft blocks. */
 static int choose(struct remap_set *set, u32 block, u32 i,
 		  unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)],
-		  struct remap_choice *choice)
+		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
 {
 	const void *copy[REMAP_COPIES];
-	enum remap_verdict verdict[REMAP_COPIES];
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
@@ -406,8 +405,28 @@ static int load_super(struct remap_set *set)
 	return 0;
 }
 
+/* Free slots that an older copy still names wait for one more commit of the block (C11). */
+static void retire_named(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+{
+	struct remap_table *table = &set->table;
+	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	struct remap_entry entry;
+	u32 i;
+
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+		if (table->word[first + i])
+			continue;
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state != REMAP_ENTRY_USED)
+			continue;
+		remap_table_set(table, first + i, REMAP_WORD_RETIRED);
+		table->prov[first + i] = set->meta.block[block].seq;
+	}
+}
+
 static int load_tables(struct remap_set *set)
 {
+	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_meta *meta = &set->meta;
 	u32 end = 1 + remap_geometry(set)->table_blocks;
 	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
@@ -425,13 +444,17 @@ static int load_tables(struct remap_set *set)
 		for (c = 0; c < REMAP_COPIES; c++)
 			read_copy(set, c, block, nr, unreadable[c]);
 		for (i = 0; i < nr; i++) {
-			r = choose(set, block + i, i, unreadable, &choice);
+			r = choose(set, block + i, i, unreadable, &choice, verdict);
 			if (r)
 				return r;
 			meta->generation = max(meta->generation, choice.seq);
 			r = take_entries(set, block + i, copy_buffer(set, choice.best, i));
 			if (r)
 				return r;
+			for (c = 0; c < REMAP_COPIES; c++) {
+				if (verdict[c] == REMAP_OK)
+					retire_named(set, block + i, copy_buffer(set, c, i));
+			}
 		}
 		cond_resched();
 	}
