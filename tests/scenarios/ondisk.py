@@ -4,12 +4,12 @@
 Spare reads, damages and forges copies of metadata blocks behind the kernel's back;
 check_log() reads a block server's log and fails where a commit broke a rule of C1-C3
 or C10. Nothing here uses common/, so a mistake there is not repeated here.
-Callers: the scenarios about metadata, the crash workload (for its log only).
+Callers: the scenarios about metadata.
 """
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.crash.model import Layout
@@ -85,7 +85,7 @@ class Block:
 class Spare:
     """The region START, SECTORS of a disk's media."""
 
-    def __init__(self, media: Media | None, sectors: int, start: int = 0) -> None:
+    def __init__(self, media: Media, sectors: int, start: int = 0) -> None:
         self.media = media
         self.start = start
         self.sectors = sectors
@@ -155,64 +155,136 @@ def mark_of(media: Media, chunk: int) -> tuple[bytes, int] | None:
     return data[16:32], struct.unpack_from("<Q", data, 32)[0]
 
 
+SESSION = "session"    # the mark of a scenario before it activates again without a power cut
+
+
 def check_log(rig: Rig, spare: Spare, disk: int = 1) -> int:
-    """check_records() over the log of RIG so far."""
-    return check_records(rig.server.log(), spare, disk)
-
-
-def check_records(records: Iterable[Record], spare: Spare, disk: int = 1,
-                  alone: bool = True) -> int:
     """Fails where the log shows a metadata write that a rule forbids; the number of commits.
 
     C1: replica 1 only after replica 0 has succeeded. C2: a number has one content, and new
-    content a number above all before. C3: never into the place that holds the last content
-    that both replicas took. C10: with FUA; a flush between the data in slots and the table,
-    unless others write to mapped sectors meanwhile (not ALONE).
+    content a number above all before (a number that never reached the media is not known to
+    the next session). C3: never into the place that holds the last content that both replicas
+    took. C9, C10: with FUA, and after a flush of the data that its new entries name.
     Repairs at activation (old bytes under their own number) are let through.
     """
-    where = {spare.sector(r, p, b): (r, p, b) for r in (0, 1) for p in (0, 1)
-             for b in (0, *spare.table_blocks, spare.soft_block)}
-    slots = range(spare.slot_sector(0), spare.slot_sector(spare.layout.slots))
-    content: dict[tuple[int, int], bytes] = {}       # (block, number) -> bytes
-    begun: dict[int, tuple[int, int]] = {}           # block -> number, place on replica 0
-    committed: dict[int, tuple[int, dict[int, int]]] = {}    # block -> number, place per replica
-    highest, commits, unflushed = 1, 0, False
-    for record in (r for r in records if r.disk == disk):
-        if record.kind == "flush" and record.done:
-            unflushed = False
-        if record.kind != "write":
-            continue
-        unflushed |= alone and record.sector in slots and record.done
+    return _Log(rig, spare, disk).check()
+
+
+class _Log:
+    def __init__(self, rig: Rig, spare: Spare, disk: int) -> None:
+        self.records = [r for r in rig.server.log()
+                        if r.disk == disk or r.kind in ("mark", "powercut")]
+        self.spare = spare
+        self.where = {spare.sector(r, p, b): (r, p, b) for r in (0, 1) for p in (0, 1)
+                      for b in (0, *spare.table_blocks, spare.soft_block)}
+        self.sectors = {copy: sector for sector, copy in self.where.items()}
+        self.media: dict[int, bytes] = {}                # sector of a copy -> what it holds
+        self.content: dict[tuple[int, int], bytes] = {}  # (block, number) -> bytes
+        self.reached: set[tuple[int, int]] = set()       # of these, what is on the media
+        self.begun: dict[int, tuple[int, int]] = {}      # block -> number, place on replica 0
+        self.committed: dict[int, tuple[int, dict[int, int]]] = {}
+        self.unflushed: set[int] = set()
+        self.highest = 1
+        self.commits = 0
+
+    def check(self) -> int:
+        power = True
+        for record in self.records:
+            if not power and not record.done:
+                continue    # the device's last words
+            if not power or (record.kind == "mark" and record.data.decode() == SESSION):
+                self._new_session()
+            power = record.kind != "powercut"
+            if record.kind == "flush" and record.done:
+                self.unflushed.clear()
+            elif record.kind == "write" and record.sector in self.where and record.sectors == 8:
+                self._metadata(record)
+            elif record.kind == "write" and record.done:
+                self._other(record)
+        return self.commits
+
+    def _new_session(self) -> None:
+        self.content = {key: data for key, data in self.content.items() if key in self.reached}
+        self.highest = max((number for _, number in self.reached), default=1)
+        self.begun.clear()
+
+    def _other(self, record: Record) -> None:
+        """Data in slots, part of a copy, or many copies at once."""
+        for i in range(record.sectors):
+            sector = record.sector + i
+            first = sector - sector % 8
+            if first in self.where:
+                old = self.media.get(first, bytes(BLOCK))
+                at = sector % 8 * SECTOR
+                self.media[first] = old[:at] + record.data[i * SECTOR:(i + 1) * SECTOR] \
+                    + old[at + SECTOR:]
+                if sector % 8 == 7 or i == record.sectors - 1:
+                    self._reach(first, Block(self.media[first]))
+            elif not record.flags & FUA:
+                self.unflushed.add(sector)
+
+    def _reach(self, sector: int, block: Block) -> None:
+        self.media[sector] = block.data
+        if block.valid:
+            key = self.where[sector][2], block.seq
+            self.content.setdefault(key, block.data)
+            self.reached.add(key)
+            self.highest = max(self.highest, block.seq)
+
+    def _data_flushed(self, number: int, block: Block) -> bool:
+        last = self.committed.get(number, (0, {}))[0]
+        known = Block(self.content.get((number, last), bytes(BLOCK)))
+        before = {e.slot: e for e in known.entries()}
+        for e in block.entries():
+            old = before.get(e.slot)
+            new = e.redirected & ~e.lost
+            if old and old.chunk == e.chunk:
+                new &= ~(old.redirected & ~old.lost)
+            first = self.spare.slot_sector(e.slot)
+            if any(new >> i & 1 and first + i in self.unflushed for i in range(8)):
+                return False
+        return True
+
+    def _repaired(self, number: int, replica: int, place: int, block: Block) -> None:
+        last, places = self.committed.get(number, (0, {}))
+        if block.seq != last:
+            places = {1 - replica: p for (r, p, b), sector in self.sectors.items()
+                      if (r, b) == (1 - replica, number) and self.media.get(sector) == block.data}
+        self.committed[number] = (block.seq, places | {replica: place})
+
+    def _metadata(self, record: Record) -> None:
         block = Block(record.data)
-        if record.sector not in where or record.sectors != 8 or not block.valid:
-            continue
-        replica, place, number = where[record.sector]
+        if not block.valid:
+            return
+        replica, place, number = self.where[record.sector]
         what = f"block {number}, replica {replica}, place {place}, number {block.seq}"
         good = record.done and not record.flags & LANDED
-        last, places = committed.get(number, (0, {}))
-        new = (number, block.seq) not in content
-        assert content.setdefault((number, block.seq), block.data) == block.data, \
+        last, places = self.committed.get(number, (0, {}))
+        new = (number, block.seq) not in self.content
+        assert self.content.setdefault((number, block.seq), block.data) == block.data, \
             f"{what}: the number belongs to other bytes (C2)"
         assert record.flags & FUA, f"{what}: without FUA (C10)"
         assert places.get(replica) != place or block.seq == last, \
             f"{what}: over the last committed copy, number {last} (C3)"
         if new:
             assert replica == 0, f"{what}: replica 1 before replica 0 (C1)"
-            assert block.seq > highest, f"{what}: {highest} was used before (C2)"
-            assert number == spare.soft_block or not unflushed, f"{what}: data not flushed (C10)"
-            highest = block.seq
-            begun[number] = (0, 0)
-        if block.seq == last and good:
-            places[replica] = place                  # a repair
+            assert block.seq > self.highest, f"{what}: {self.highest} was used before (C2)"
+            assert self._data_flushed(number, block) or number == self.spare.soft_block, \
+                f"{what}: names data that is not flushed (C9, C10)"
+            self.highest = block.seq
+            self.begun[number] = (0, 0)
+        if record.done:
+            self._reach(record.sector, block)
+        if number not in self.begun or block.seq == last:
+            if good:
+                self._repaired(number, replica, place, block)
         elif replica == 0:
-            begun[number] = (block.seq, place) if good else (0, 0)
-        elif begun.get(number, (0, 0))[0] == block.seq and good:
-            committed[number] = (block.seq, {0: begun[number][1], 1: place})
-            commits += 1
+            self.begun[number] = (block.seq, place) if good else (0, 0)
         else:
-            assert not new and not good or begun.get(number, (0, 0))[0] == block.seq, \
-                f"{what}: replica 0 does not have it (C1)"
-    return commits
+            assert self.begun[number][0] == block.seq, f"{what}: replica 0 does not have it (C1)"
+            if good:
+                self.committed[number] = (block.seq, {0: self.begun[number][1], 1: place})
+                self.commits += 1
 
 
 def metadata_writes(records: list[Record], spare: Spare, disk: int = 1) -> list[Record]:
