@@ -4,12 +4,12 @@
 Spare reads, damages and forges copies of metadata blocks behind the kernel's back;
 check_log() reads a block server's log and fails where a commit broke a rule of C1-C3
 or C10. Nothing here uses common/, so a mistake there is not repeated here.
-Callers: the scenarios about metadata.
+Callers: the scenarios about metadata, the crash workload (for its log only).
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.crash.model import Layout
@@ -85,7 +85,7 @@ class Block:
 class Spare:
     """The region START, SECTORS of a disk's media."""
 
-    def __init__(self, media: Media, sectors: int, start: int = 0) -> None:
+    def __init__(self, media: Media | None, sectors: int, start: int = 0) -> None:
         self.media = media
         self.start = start
         self.sectors = sectors
@@ -159,21 +159,29 @@ SESSION = "session"    # the mark of a scenario before it activates again withou
 
 
 def check_log(rig: Rig, spare: Spare, disk: int = 1) -> int:
+    """check_records() over the log of RIG so far."""
+    return check_records(rig.server.log(), spare, disk)
+
+
+def check_records(records: Iterable[Record], spare: Spare, disk: int = 1,
+                  alone: bool = True) -> int:
     """Fails where the log shows a metadata write that a rule forbids; the number of commits.
 
     C1: replica 1 only after replica 0 has succeeded. C2: a number has one content, and new
     content a number above all before (a number that never reached the media is not known to
     the next session). C3: never into the place that holds the last content that both replicas
-    took. C9, C10: with FUA, and after a flush of the data that its new entries name.
+    took. C9, C10: with FUA, and after a flush of the data that its new entries name (unless
+    others write meanwhile: not ALONE).
     Repairs at activation (old bytes under their own number) are let through.
     """
-    return _Log(rig, spare, disk).check()
+    return _Log(records, spare, disk, alone).check()
 
 
 class _Log:
-    def __init__(self, rig: Rig, spare: Spare, disk: int) -> None:
-        self.records = [r for r in rig.server.log()
-                        if r.disk == disk or r.kind in ("mark", "powercut")]
+    def __init__(self, records: Iterable[Record], spare: Spare, disk: int,
+                 alone: bool) -> None:
+        self.records = (r for r in records if r.disk == disk or r.kind in ("mark", "powercut"))
+        self.alone = alone
         self.spare = spare
         self.where = {spare.sector(r, p, b): (r, p, b) for r in (0, 1) for p in (0, 1)
                       for b in (0, *spare.table_blocks, spare.soft_block)}
@@ -220,7 +228,7 @@ class _Log:
                     + old[at + SECTOR:]
                 if sector % 8 == 7 or i == record.sectors - 1:
                     self._reach(first, Block(self.media[first]))
-            elif not record.flags & FUA:
+            elif self.alone and not record.flags & FUA:
                 self.unflushed.add(sector)
 
     def _reach(self, sector: int, block: Block) -> None:
@@ -269,7 +277,7 @@ class _Log:
         if new:
             assert replica == 0, f"{what}: replica 1 before replica 0 (C1)"
             assert block.seq > self.highest, f"{what}: {self.highest} was used before (C2)"
-            assert self._data_flushed(number, block) or number == self.spare.soft_block, \
+            assert number == self.spare.soft_block or self._data_flushed(number, block), \
                 f"{what}: names data that is not flushed (C9, C10)"
             self.highest = block.seq
             self.begun[number] = (0, 0)
