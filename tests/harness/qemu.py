@@ -26,6 +26,7 @@ from tests.harness.qmp import Qmp, QmpError
 
 BOOT_TIMEOUT_S = 180
 COMMAND_TIMEOUT_S = 120
+CONNECT_TIMEOUT_S = 60
 
 # What a healthy kernel never says.
 COMPLAINT = re.compile(
@@ -64,8 +65,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.agent: Agent | None = None
         try:
-            self._wait_for_socket(work / "qmp")
-            self.qmp = Qmp(work / "qmp")
+            self.qmp = self._connect_monitor()
         except BaseException:
             self.kill()
             raise
@@ -77,14 +77,20 @@ class Machine:
                  trace: TracebackType | None) -> None:
         self.kill()
 
-    def _wait_for_socket(self, path: Path) -> None:
-        end = time.monotonic() + 20
-        while not path.exists():
-            if self.process.poll() is not None:
-                raise MachineError(f"QEMU ended at once:\n{(self.work / 'qemu.log').read_text()}")
-            if time.monotonic() > end:
-                raise MachineError(f"QEMU made no socket {path} within 20 s")
-            time.sleep(0.01)
+    def _connect_monitor(self) -> Qmp:
+        end = time.monotonic() + CONNECT_TIMEOUT_S
+        while True:
+            try:
+                return Qmp(self.work / "qmp")
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                # Not there yet, or there and not listening yet.
+                if self.process.poll() is not None:
+                    log = (self.work / "qemu.log").read_text()
+                    raise MachineError(f"QEMU ended at once:\n{log}") from error
+                if time.monotonic() > end:
+                    raise MachineError("QEMU does not answer on its monitor within "
+                                       f"{CONNECT_TIMEOUT_S} s") from error
+                time.sleep(0.01)
 
     def connect_agent(self, timeout_s: float) -> None:
         self.agent = Agent(self.work / "agent")

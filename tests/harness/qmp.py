@@ -15,10 +15,14 @@ class QmpError(Exception):
 class Qmp:
     """One connection to one QEMU; not for use by two threads at once."""
 
-    def __init__(self, path: Path, timeout_s: float = 20) -> None:
+    def __init__(self, path: Path, timeout_s: float = 60) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout_s)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
         self.buffer = b""
         self.events: list[dict[str, Any]] = []
         self._receive()                     # the greeting

@@ -34,21 +34,13 @@ def test_builds_without_warnings(built: headers.Built) -> None:
     assert complaints == []
 
 
-def test_is_a_module_for_that_kernel(built: headers.Built) -> None:
+def test_says_the_truth_about_itself(built: headers.Built) -> None:
     assert modinfo(built.module, "vermagic").split()[0] == built.kernel_release
-
-
-def test_says_what_it_is(built: headers.Built) -> None:
     # device-mapper asks for module dm-NAME when a table names a target that it does not know
     assert modinfo(built.module, "name") == "dm_remap"
     assert modinfo(built.module, "description")
     assert re.fullmatch(r"\d+\.\d+\.\d+", modinfo(built.module, "version"))
-
-
-def test_needs_nothing_but_device_mapper(built: headers.Built) -> None:
+    # symbols that are for GPL modules only need this, and no module but device-mapper is needed
+    assert modinfo(built.module, "license") in ("GPL", "GPL v2")
     needed = set(modinfo(built.module, "depends").replace("_", "-").split(",")) - {""}
     assert needed <= {"dm-mod"}
-
-
-def test_may_use_what_is_for_gpl_modules(built: headers.Built) -> None:
-    assert modinfo(built.module, "license") in ("GPL", "GPL v2")

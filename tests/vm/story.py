@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness import blockd, kernels, qemu_image, qemu_module, qemu_snapshot
-from tests.harness.agent import AgentError, Command, CommandFailed
+from tests.harness.agent import AgentError, CommandFailed
 from tests.harness.qemu import Machine, MachineError
 from tests.harness.qmp import QmpError
 from tests.vm import remap
@@ -76,10 +76,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.shown_s = 0.0
-        self.last = ""
 
     def show(self, text: str) -> None:
-        self.last = text
         if TTY:
             print(f"\r\033[K   {text}", end="", flush=True)
         elif time.monotonic() - self.shown_s > 5:
@@ -88,9 +86,7 @@ class Progress:
 
     def end(self) -> None:
         if TTY:
-            print(f"\r\033[K   {self.last}", flush=True)
-        else:
-            say(self.last)
+            print("\r\033[K", end="", flush=True)
 
 
 @contextmanager
@@ -109,27 +105,26 @@ def guest(vm: Machine, script: str, timeout_s: float = 300) -> str:
     return text
 
 
-def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> DyingDisk:
+def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> None:
     progress = Progress()
+
+    def show(copied: str, bad_places: int) -> None:
+        progress.show(f"copied {copied} of {total_kib >> 10} MiB, {bad_places} bad places, "
+                      f"{disk.stats()['errors']} commands failed, "
+                      f"{remap.status(vm).used} chunks remapped")
+
+    script = f"cp -a {remap.TREE} /mnt/tree && sync"
+    say(dim(f"guest # {script}"))
     with DyingDisk(disk, seed=int(time.time())) as dying:
-        script = f"cp -a {remap.TREE} /mnt/tree && sync"
-        say(dim(f"guest # {script}"))
-        copying: Command = vm.start(script)
+        copying = vm.start(script)
         while not copying.done:
-            state = remap.status(vm)
-            copied_kib = int(vm.text("du -sk /mnt/tree 2>/dev/null | cut -f1 || true") or 0)
-            progress.show(f"copied {copied_kib >> 10:3} of {total_kib >> 10} MiB   "
-                          f"bad places on the disk {dying.bad_places:5}   "
-                          f"commands it failed {disk.stats()['errors']:5}   "
-                          f"chunks remapped {state.used:4}")
+            copied_kib = int(vm.text("du -sk /mnt/tree 2>/dev/null | cut -f1") or 0)
+            show(str(copied_kib >> 10), dying.bad_places)
         copying.wait(1).check()
-    state = remap.status(vm)
-    progress.show(f"copied all {total_kib >> 10} MiB   "
-                  f"bad places on the disk {dying.bad_places:5}   "
-                  f"commands it failed {disk.stats()['errors']:5}   "
-                  f"chunks remapped {state.used:4}")
     progress.end()
-    return dying
+    state = remap.status(vm)
+    say(f"all {total_kib >> 10} MiB copied: {dying.bad_places} bad places, "
+        f"{disk.stats()['errors']} commands failed, {state.used} chunks remapped")
 
 
 def compare(vm: Machine, files: int) -> None:
