@@ -394,7 +394,11 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 	while (as->argc) {
 		const char *name = dm_shift_arg(as);
 
-		if (!strcmp(name, "deadline") && as->argc) {
+		if (!strcmp(name, "deadline")) {
+			if (!as->argc) {
+				ti->error = "deadline needs a number of seconds";
+				return -EINVAL;
+			}
 			r = dm_read_arg(&deadline, as, &set->deadline_seconds, &ti->error);
 			if (r)
 				return r;
@@ -445,6 +449,8 @@ static int check_devices(struct remap_set *set)
 		ti->error = "Spare device has larger logical blocks than main device";
 	else if (ti->len > bdev_nr_sectors(main))
 		ti->error = "Main device is smaller than the target";
+	else if (ti->len < REMAP_CHUNK_SECTORS)
+		ti->error = "The target is shorter than a chunk of 4 KiB";
 	else if (ti->len > REMAP_MAX_MAIN_SECTORS)
 		ti->error = "Main device is larger than 4 PiB";
 	else if (end < set->spare_start || end > bdev_nr_sectors(spare))
