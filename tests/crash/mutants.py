@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-CRASH = [["-m", "tests.crash.run", "--shape", shape, "--seed", seed, "--operations", "800",
-          "--states", "12000", "--activate", "24"] for shape, seed in
-         [("wide", "5"), ("tight", "6"), ("wide", "7")]]
+CRASH = [["-m", "tests.crash.run", "--shape", shape, "--seed", seed, "--operations", operations,
+          "--states", states, "--activate", "24"] for shape, seed, operations, states in
+         [("wide", "5", "800", "12000"), ("tight", "6", "1600", "100000"),
+          ("wide", "7", "1600", "50000")]]
 
 
 @dataclass(frozen=True)

@@ -13,5 +13,5 @@ from tests.crash.geometry import SHAPES
 def test_no_crash_loses_anything(shape: str) -> None:
     seed = random.randrange(1 << 32)
     print(f"repeat with: python3 -m tests.crash.run --shape {shape} --seed {seed}")
-    wrong = run.run(shape, seed, operations=800, states=15000, activate=30)
+    wrong = run.run(shape, seed, operations=800, states=40000, activate=30)
     assert not wrong, "\n".join(wrong[:20])
