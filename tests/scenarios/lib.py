@@ -184,6 +184,10 @@ class Rig:
         self._open[name] = Device(path, name, read_only)
         return self._open[name]
 
+    def device(self, name: str = "r0") -> Device:
+        """The one that create() opened."""
+        return self._open[name]
+
     def close(self, name: str = "r0") -> None:
         """Close our handle, as a reload that changes nothing else may need."""
         self._open.pop(name).close()
