@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import os
 import time
 
 import pytest
@@ -396,3 +397,31 @@ def test_slot_in_use_that_turns_bad(rig: Rig) -> None:
         assert r0.pread(100) == pattern(2)
     assert r0.pread(96, 4) == pattern(9, 8)[:4 * SECTOR]
     assert r0.pread(101, 3) == pattern(9, 8)[5 * SECTOR:]
+
+
+def test_read_ahead_counts_for_nothing(rig: Rig) -> None:
+    """D5: nobody asked for what it failed to read."""
+    r0 = rig.create()
+    rig.main.bad(1000, kind="read")
+    errors = rig.main.stats()["errors"]
+    fd = os.open(r0.path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 992 * SECTOR, 16 * SECTOR, os.POSIX_FADV_WILLNEED)
+        wait_for(lambda: rig.main.stats()["errors"] > errors, "the read-ahead")
+    finally:
+        os.close(fd)    # waits for it
+    assert rig.status()["read_errors"] == 0
+    with pytest.raises(OSError):
+        r0.pread(1000)
+    assert rig.status()["read_errors"] == 1
+
+
+def test_probe_is_durable(rig: Rig) -> None:
+    """E5: the probe goes to the medium itself: what a cache takes proves nothing."""
+    r0 = rig.create()
+    rig.main.bad(100)
+    rig.server.mark("begin")
+    r0.pwrite(100, pattern(1))
+    probes = [event for event in Region(rig).events("begin") if event.what == "probe"]
+    assert len(probes) >= 2
+    assert all(probe.fua and probe.done for probe in probes)

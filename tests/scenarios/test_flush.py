@@ -224,3 +224,17 @@ def test_many_fsyncs_at_once(rig: Rig) -> None:
     r0 = rig.create()
     for thread in range(16):
         assert r0.pread(96 + 8 * thread, 7) == pattern(100 * thread + 9, 8)[:7 * 512]
+
+
+def test_write_that_was_sent_before_a_flush_and_ends_after_it(rig: Rig) -> None:
+    """D9: a flush does not cover it, so the next one must not be left out."""
+    r0 = _remapped(rig)
+    rig.spare.hold("write", Region(rig).slot(0), 8 * Region(rig).slots)
+    writing = rig.background(r0.pwrite, 96, pattern(1))
+    wait_for(lambda: rig.spare.held() == 1, "the write")
+    r0.fsync()
+    rig.spare.release()
+    writing.result(timeout=20)
+    r0.fsync()
+    rig.powercut()
+    assert rig.create().pread(96) == pattern(1)

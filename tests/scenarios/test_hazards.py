@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Ways to lose data that were found by attacking the module, each as a test that failed."""
 
+import errno
 import subprocess
 import time
 
 import pytest
 
+from tests.scenarios import dm
 from tests.scenarios.lib import Device, Rig, pattern, wait_for
 from tests.scenarios.ondisk import seal
 from tests.scenarios.region import Region
@@ -287,3 +289,25 @@ def test_reload_with_a_wrong_main_is_refused_before_the_suspend(rig: Rig) -> Non
     assert r0.pread(96) == pattern(1)
     r0.pwrite(96, pattern(2))
     assert r0.pread(96) == pattern(2)
+
+
+def test_one_owner_at_a_time(rig: Rig) -> None:
+    """D12: another device on the same disks is refused, when its table is loaded and, if both
+    were loaded before either was resumed, when it is resumed; the owner goes on."""
+    r0 = rig.create()
+    r0.pwrite(100, pattern(1))
+    for name in ("r1", "r2"):
+        dm.create(name)
+    with pytest.raises(OSError) as caught:
+        dm.load("r1", rig.table())
+    assert caught.value.errno == errno.EBUSY
+    rig.remove("r0")
+    dm.load("r1", rig.table())
+    dm.load("r2", rig.table())
+    dm.resume("r1")
+    with pytest.raises(OSError) as caught:
+        dm.resume("r2")
+    assert caught.value.errno == errno.EBUSY
+    dm.remove("r2")
+    dm.remove("r1")
+    assert rig.create().pread(100) == pattern(1)

@@ -407,3 +407,22 @@ def test_suspend_and_reload_with_writes_on_their_way(rig: Rig) -> None:
     r0 = rig.create()
     assert r0.pread(START + 16) == pattern(5)
     assert r0.pread(START + 24) == pattern(6)
+
+
+def test_sector_becomes_lost_at_once(rig: Rig) -> None:
+    """D2, P2: a reader sees neither main's sector nor a lost one as good in between."""
+    r0 = _device(rig)
+    rig.main.bad(START + 4, kind="both")
+
+    def read_until_lost() -> list[bytes]:
+        found = []
+        while not rig.status()["lost_sectors"]:
+            try:
+                found.append(r0.pread(START + 4))
+            except OSError:
+                pass
+        return found
+
+    readers = [rig.background(read_until_lost) for _ in range(2)]
+    rig.message("r0", f"remap {START} {CHUNK}")
+    assert [reader.result(timeout=20) for reader in readers] == [[], []]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """C13, D7: a spare chunk that goes bad; its entry moves to another slot, or nothing changes."""
 
+import time
+
 import pytest
 
-from tests.scenarios.lib import Rig, pattern
+from tests.scenarios.lib import Rig, pattern, wait_for
+from tests.scenarios.region import Region
 
 
 def spare_sector(rig: Rig, sector: int) -> int:
@@ -102,3 +105,39 @@ def test_a_transient_error_of_the_slot_moves_nothing(rig: Rig) -> None:
     r0.pwrite(99, pattern(2))
     assert spare_sector(rig, 99) == before
     assert r0.pread(99) == pattern(2)
+
+
+def test_move_waits_for_a_write(rig: Rig) -> None:
+    """D3: a write on its way to the old slot lands before the slot is copied."""
+    r0 = mapped(rig)
+    slot = spare_sector(rig, 96)
+    rig.spare.hold("write", slot + 1)
+    early = rig.background(r0.pwrite, 97, pattern(3))
+    wait_for(lambda: rig.spare.held() == 1, "the write")
+    rig.spare.bad(slot + 3, kind="write")
+    failing = rig.background(r0.pwrite, 99, pattern(2))
+    time.sleep(0.3)
+    assert not early.done() and not failing.done()
+    rig.spare.release()
+    early.result(timeout=20)
+    failing.result(timeout=20)
+    assert spare_sector(rig, 96) != slot
+    assert r0.pread(97) == pattern(3)
+    assert r0.pread(99) == pattern(2)
+
+
+def test_power_cut_during_a_move(rig: Rig) -> None:
+    """C13: when half of the first commit is durable both slots may name the chunk, never none."""
+    r0 = mapped(rig)
+    r0.fsync()
+    region = Region(rig)
+    rig.spare.bad(spare_sector(rig, 99), kind="write")
+    rig.spare.hold("write", region.block(1, 0, 1), 8)
+    rig.spare.hold("write", region.block(1, 1, 1), 8)
+    writing = rig.background(r0.pwrite, 99, pattern(2))
+    wait_for(lambda: rig.spare.held() == 1, "the commit to replica 1")
+    rig.powercut()
+    assert isinstance(writing.exception(timeout=20), OSError)
+    content = rig.create().pread(96, 8)
+    assert content[:1536] + content[2048:] == pattern(1, 8)[:1536] + pattern(1, 8)[2048:]
+    assert content[1536:2048] in (pattern(1, 8)[1536:2048], pattern(2))

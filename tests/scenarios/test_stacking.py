@@ -5,6 +5,7 @@
 import contextlib
 import ctypes
 import fcntl
+import mmap
 import os
 import random
 import struct
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.lib import SECTOR, Device, Rig, pattern
+from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.model import CHUNK, LARGEST, Model, noise
 from tests.scenarios.region import Region, mapped_sectors, words
 
@@ -251,3 +252,23 @@ def test_flush_reaches_both_under_other_targets(rig: Rig) -> None:
     assert sorted(words(Region(rig).events("fsync"))) == ["flush main", "flush spare"]
     rig.powercut()
     assert rig.create().pread(90, 20) == pattern(1, 20)
+
+
+@pytest.mark.disks(main="32M", spare="8M", other="8M")
+def test_again_from_below(rig: Rig) -> None:
+    """D8: a lower device that would have to wait gives no error, and nothing is remapped."""
+    other = rig.server.disk("other").kernel_path
+    lower = rig.create("lower", f"0 65536 remap {rig.main.kernel_path} {rig.spare.kernel_path} "
+                                "0 16384")
+    r0 = rig.create(table=f"0 65528 remap {lower.path} {other} 0 16384")
+    region = Region(rig)
+    rig.spare.hold("write", region.slot(0), region.slots * 8)
+    remap = rig.background(rig.message, "lower", "remap 96 8")
+    wait_for(lambda: rig.spare.held() == 1, "the copy")
+    with mmap.mmap(-1, SECTOR) as buffer:
+        with pytest.raises(BlockingIOError):
+            os.pwritev(r0.fd, [buffer], 97 * SECTOR, os.RWF_NOWAIT)
+    rig.spare.release()
+    remap.result(timeout=20)
+    assert rig.status()["write_errors"] == rig.status("lower")["write_errors"] == 0
+    assert rig.status()["used"] == 1

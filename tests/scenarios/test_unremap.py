@@ -3,10 +3,12 @@
 
 import errno
 import random
+import time
 
 import pytest
 
-from tests.scenarios.lib import Rig, pattern
+from tests.scenarios.lib import Rig, pattern, wait_for
+from tests.scenarios.region import Region, slot_of
 
 
 def remap_by_write(rig: Rig, r0, sector: int, number: int) -> None:
@@ -104,3 +106,46 @@ def test_slots_are_used_again(rig: Rig) -> None:
         for index in range(total - 1):
             assert r0.pread(index * 8) == pattern(1000 * turn + index)
     assert rig.status()["used"] == 1
+
+
+def test_unremap_waits_for_a_write(rig: Rig) -> None:
+    """D3: a write on its way to the slot lands before it is copied back."""
+    r0 = rig.create()
+    remap_by_write(rig, r0, 100, 1)
+    region = Region(rig)
+    rig.spare.hold("write", region.slot(0), region.slots * 8)
+    writing = rig.background(r0.pwrite, 100, pattern(2))
+    wait_for(lambda: rig.spare.held() == 1, "the write")
+    unremap = rig.background(rig.message, "r0", "unremap 100")
+    time.sleep(0.15)
+    assert not writing.done() and not unremap.done()
+    rig.spare.release()
+    writing.result(timeout=20)
+    unremap.result(timeout=20)
+    assert r0.pread(100) == pattern(2)
+    assert rig.media("main").read(100) == pattern(2)
+
+
+def test_slot_in_use_by_a_read(rig: Rig) -> None:
+    """C11: a freed slot takes nothing new while a read of it is on its way (P2)."""
+    r0 = rig.create(spare_len=1024)
+    for index in range(rig.status()["total"] - 1):
+        r0.pwrite(index * 8, pattern(index, 8))
+        rig.message("r0", f"remap {index * 8} 8")
+    slot = Region(rig).slot(slot_of(rig, 0))
+    rig.main.hold("write", 0, 8)
+    unremap = rig.background(rig.message, "r0", "unremap 0 8")
+    wait_for(lambda: rig.main.held() == 1, "the copy back to main")
+    rig.spare.hold("read", slot, 8)
+    reading = rig.background(r0.pread, 0, 8)    # main does not serve it yet
+    wait_for(lambda: rig.spare.held() == 1, "the read of the slot")
+    rig.main.release()
+    unremap.result(timeout=20)
+    rig.main.bad(80000, 8)
+    writing = rig.background(r0.pwrite, 80000, pattern(999, 8))    # no other slot is left
+    time.sleep(0.15)
+    assert not writing.done()
+    rig.spare.release()
+    assert reading.result(timeout=20) == pattern(0, 8)
+    writing.result(timeout=20)
+    assert r0.pread(80000, 8) == pattern(999, 8)
