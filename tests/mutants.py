@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Breaks one rule of the module at a time, and tells which test notices.
+
+    python3 -m tests.mutants [--jobs N] [--write] [NAME...]
+
+For each entry of mutants_list.py it edits a copy of the last commit, builds what was
+edited and runs the tests named there, in that order, until one fails. Before that the
+same tests must pass on the copy as it is. A mutant that nobody notices, and an edit whose
+text is not in the sources any more, make it fail; --write brings the rows of those that
+ran in tests/MUTANTS.md up to date. About twenty minutes for all, so `make check` does not
+run it; whoever changes kmod/ or common/ runs it for the rules concerned.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.mutants_list import MUTANTS, UNTESTABLE, Mutant
+
+PROJECT = Path(__file__).resolve().parents[1]
+CRASH = ["--operations", "1600", "--states", "50000", "--activate", "24"]
+GUEST_S = "150"    # a rule whose breaking makes I/O wait for ever is noticed by this
+TABLE = PROJECT / "tests" / "MUTANTS.md"
+
+
+class StaleMutant(Exception):
+    """A text to be replaced is not there exactly once, or the result does not build."""
+
+
+def apply(mutant: Mutant, tree: Path) -> None:
+    for name, old, new in mutant.edits:
+        source = (tree / name).read_text()
+        if source.count(old) != 1:
+            raise StaleMutant(f"{name}: '{old.strip()}' occurs {source.count(old)} times")
+        (tree / name).write_text(source.replace(old, new))
+
+
+def last_commit(tree: Path) -> Path:
+    archive = subprocess.run(["git", "-C", str(PROJECT), "archive", "HEAD"],
+                             capture_output=True, check=True)
+    tree.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(tree)], input=archive.stdout, check=True)
+    return tree
+
+
+def restore(tree: Path, base: Path) -> None:
+    """The sources of BASE; what was built in TREE stays."""
+    for part in ("kmod", "common"):
+        shutil.rmtree(tree / part, ignore_errors=True)
+        shutil.copytree(base / part, tree / part)
+
+
+def command_of(catcher: str) -> list[str]:
+    """FILE[::WORDS] of tests/scenarios, "unit", or "crash SHAPE SEED"."""
+    if catcher == "unit":
+        return ["make", "-s", "-C", "tests/unit", "check"]
+    python = ["/usr/bin/python3", "-B", "-m"]
+    if catcher.startswith("crash "):
+        _, shape, seed = catcher.split()
+        return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH]
+    file, _, words = catcher.partition("::")
+    select = ["-k", words] if words else []
+    return [*python, "tests.harness.uml", "--timeout", GUEST_S, f"tests/scenarios/{file}", "-x",
+            *select]
+
+
+def what_failed(output: str) -> str:
+    """The names of the tests, or the sentence, that an output tells of."""
+    named = re.findall(r"^_{3,} (test_\w+(?:\[.*\])?) _{3,}$", output, re.M)
+    named += [name for name in re.findall(r"^\[  FAILED  \] (\w+)$", output, re.M)]
+    if named:
+        return ", ".join(f"`{name}`" for name in dict.fromkeys(named))
+    for start in ("state ", "FAILED: "):
+        if found := [line for line in output.splitlines() if line.startswith(start)]:
+            return found[0].removeprefix("FAILED: ").split("; results are in")[0][:160]
+    return output.strip().splitlines()[-1][:160] if output.strip() else "it said nothing"
+
+
+def hunt(catchers: list[str], tree: Path) -> str | None:
+    """What notices; None: nothing does."""
+    for catcher in catchers:
+        result = subprocess.run(command_of(catcher), cwd=tree, text=True, capture_output=True,
+                                stdin=subprocess.DEVNULL, errors="replace")
+        if result.returncode:
+            said = (result.stdout + result.stderr).replace("\r", "")
+            if "does not build for" in said:
+                raise StaleMutant(said[-3000:])
+            where = catcher.partition("::")[0].removesuffix(".py")
+            return f"{where}: {what_failed(said)}"
+    return None
+
+
+def unbroken(names: list[str]) -> list[str]:
+    """The catchers of NAMES, one for each file."""
+    words: dict[str, set[str]] = {}
+    for name in names:
+        for catcher in MUTANTS[name].catchers:
+            file, _, expression = catcher.partition("::")
+            words.setdefault(file, set()).add(expression)
+    return [f"{file}::{' or '.join(sorted(some))}" if all(some) else file
+            for file, some in words.items()]
+
+
+def write_table(found: dict[str, str | None]) -> None:
+    rows = dict(re.findall(r"\(`([\w-]+)`\) \| (.*) \|$", TABLE.read_text(), re.M)) \
+        if TABLE.exists() else {}
+    rows |= {name: by or "**nothing**" for name, by in found.items()}
+    lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Rules, each broken once",
+             "", "Made by `python3 -m tests.mutants --write`: one edit of the module (or of",
+             "common/) each, see mutants_list.py, and the test that noticed: the first that",
+             "failed, there may be more. The same tests pass on the sources as they are.", "",
+             "| rule | what was broken | noticed by |", "|---|---|---|"]
+    lines += [f"| {mutant.rule} | {mutant.what} (`{name}`) | {rows.get(name, 'not run')} |"
+              for name, mutant in MUTANTS.items()]
+    lines += ["", "## What this test bed cannot notice", "", "| rule | why |", "|---|---|"]
+    lines += [f"| {rule} | {why} |" for rule, why in UNTESTABLE]
+    TABLE.write_text("\n".join(lines) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.mutants")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="into tests/MUTANTS.md")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(MUTANTS)}")
+    options = parser.parse_args()
+    names = options.names or list(MUTANTS)
+    if unknown := set(names) - set(MUTANTS):
+        parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
+
+    with tempfile.TemporaryDirectory(prefix="dm-remap-mutants-") as scratch:
+        base = last_commit(Path(scratch, "base"))
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            trees.put(shutil.copytree(base, Path(scratch, str(number))))
+
+        def one(mutant: Mutant) -> str | None:
+            tree = trees.get()
+            try:
+                restore(tree, base)
+                apply(mutant, tree)
+                return hunt(mutant.catchers, tree)
+            finally:
+                trees.put(tree)
+
+        def named(name: str) -> str | None:
+            try:
+                found = one(MUTANTS[name])
+                print(f"{name}: {found or 'NOT NOTICED'}", flush=True)
+            except StaleMutant as error:
+                found = None
+                print(f"{name}: STALE: {error}", flush=True)
+            return found
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            whole = list(pool.map(lambda catcher: one(Mutant("", "", [], [catcher])),
+                                  unbroken(names)))
+            if any(whole):
+                print("without any edit:", *filter(None, whole), sep="\n")
+                return 1
+            found = dict(zip(names, pool.map(named, names)))
+    if options.write:
+        write_table(found)
+    return 0 if all(found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,568 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rules of the module, each with a smallest edit that breaks it. mutants.py reads it.
+
+WHAT says what is broken. EDITS are (file, text that occurs once, what replaces it).
+CATCHERS are FILE[::WORDS] in tests/scenarios (WORDS select tests, as pytest -k does),
+"unit", or "crash SHAPE SEED"; the cheapest first.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    rule: str
+    what: str
+    edits: list[tuple[str, str, str]]
+    catchers: list[str]
+
+
+COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
+TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
+RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
+OWNER, COMMON = "kmod/owner.c", "common/remap_format.c"
+
+MUTANTS = {
+    # commits
+    "ack-before-commit": Mutant(
+        "P1, C1", "writes are acknowledged without their commit",
+        [(COMMIT, "r = commit_table_block(set, block, change + i, nr_changes - i);", "r = 0;")],
+        ["test_relocation.py::test_order_of_one_relocation"]),
+    "one-replica": Mutant(
+        "C1", "one replica is enough",
+        [(COMMIT, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
+          "for (replica = 0; replica < 1; replica++) {\n\t\tsector_t sector")],
+        ["test_relocation.py::test_order_of_one_relocation"]),
+    "publish-first": Mutant(
+        "C1", "entries are published before both replicas are written",
+        [(COMMIT, "\t\tr = commit_table_block(set, block, change + i, nr_changes - i);",
+          "\t\tfor (j = i; j < nr_changes; j++) {\n"
+          "\t\t\tif (!change[j].handled && remap_table_block_of(change[j].slot) == block &&\n"
+          "\t\t\t    REMAP_WORD_REDIRECTED(change[j].word)) {\n"
+          "\t\t\t\tchange[j].result = REMAP_COMMITTED;\n"
+          "\t\t\t\tsettle(set, &change[j]);\n\t\t\t}\n\t\t}\n"
+          "\t\tr = commit_table_block(set, block, change + i, nr_changes - i);")],
+        ["test_interleavings.py::test_lost_sector_being_written"]),
+    "go-on-after-failure": Mutant(
+        "C1", "replica 1 is written although replica 0 failed",
+        [(COMMIT, "unsigned int replica, try;\n\tint r;",
+          "unsigned int replica, try;\n\tint r, failed = 0;"),
+         (COMMIT, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
+          "(unsigned long long)sector, r);\n\t\t\tfailed = r;\n\t\t}\n\t}\n"
+          "\tif (failed)\n\t\treturn failed;")],
+        ["test_commit_failures.py::test_numbers_are_never_used_again",
+         "test_commit_failures.py", "crash wide 5"]),
+    "reuse-number": Mutant(
+        "C2", "the number of a failed commit is used again",
+        [(COMMIT, "\tr = remap_write_block(set, block);\n\tif (!r) {\n\t\tclear_doubt",
+          "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->generation--;\n"
+          "\tif (!r) {\n\t\tclear_doubt")],
+        ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
+    "toggle-place": Mutant(
+        "C3", "the place toggles at every attempt",
+        [(COMMIT, "\t\t\tmeta->replica_errors[replica]++;",
+          "\t\t\tmeta->replica_errors[replica]++;\n"
+          "\t\t\tstate->good_place[0] = !state->good_place[0];\n"
+          "\t\t\tstate->good_place[1] = !state->good_place[1];")],
+        ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
+    "forget-doubt": Mutant(
+        "C4", "what a failed commit withdrew is forgotten",
+        [(COMMIT, "change[j].result = r ? REMAP_IN_DOUBT : REMAP_COMMITTED;",
+          "change[j].result = r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
+         (COMMIT, "\tif (set->meta.nr_in_doubt)\n\t\tremap_resolve_doubt(set, true);\n", "")],
+        ["test_commit_failures.py::test_acknowledged_data_stays_over_doubt", "crash wide 5"]),
+    "serve-doubt": Mutant(
+        "C4", "sectors in doubt are served by main",
+        [(SLOW, "bool first = doubt & BIT(bit);", "bool first = false;")],
+        ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
+    "never-resolve": Mutant(
+        "C4", "doubt is not resolved until somebody restarts the set",
+        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\tfor (block = 1;",
+          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\tfor (block = 1;")],
+        ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),
+    "commit-failure-acked": Mutant(
+        "P8", "a write is acknowledged although its commit failed",
+        [(COMMIT, "\t\t\tif (r)\n\t\t\t\tchange[j].status = BLK_STS_IOERR;\n", "")],
+        ["test_commit_failures.py::test_commit_fails_for_good"]),
+    "commit-failure-silent": Mutant(
+        "P8", "a failed commit does not change the mode",
+        [(COMMIT, "\t\tset_bit(REMAP_META_FAIL, &set->flags);\n", "\t\t;\n")],
+        ["test_commit_failures.py::test_commit_fails_for_good"]),
+    "serve-before-repair": Mutant(
+        "C5", "served without the repair",
+        [(LOAD, "\tr = repair_blocks(set);\n\tif (r) {", "\tr = 0;\n\tif (r) {")],
+        ["test_metadata.py::test_reads_wait_for_the_repair"]),
+    "repair-in-cache": Mutant(
+        "C5", "the repair is not durable",
+        [(LOAD, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        ["test_metadata_copies.py::test_any_one_copy_damaged", "test_metadata.py",
+         "test_metadata_copies.py"]),
+    "half-repaired-writable": Mutant(
+        "C5, P4", "what cannot be repaired is served read-write",
+        [(LOAD, "\t\tset_bit(REMAP_READ_ONLY, &set->flags);\n\t\tremap_mode_changed(set);\n\t}\n"
+          "\tif (!test", "\t}\n\tif (!test")],
+        ["test_metadata.py::test_what_cannot_be_repaired"]),
+    "believe-one-replica": Mutant(
+        "P4, C5", "load looks at replica 0 alone",
+        [(LOAD, "verdict[c] = test_bit(i, unreadable[c]) ? REMAP_UNREADABLE :",
+          "verdict[c] = test_bit(i, unreadable[c]) || c > 1 ? REMAP_UNREADABLE :")],
+        ["test_metadata_copies.py::test_a_whole_replica_lost"]),
+    "ignore-checksum": Mutant(
+        "P4", "checksums are not looked at",
+        [(COMMON, "return REMAP_BAD_CRC;", "return REMAP_OK;")],
+        ["unit"]),
+    "take-either": Mutant(
+        "C6", "of two contents of one number the first is taken",
+        [(COMMON, "\t\t\tchoice->conflict = true;\n\t\t\tchoice->best = -1;\n"
+          "\t\t\treturn -EUCLEAN;\n", "\t\t\tcontinue;\n")],
+        ["test_metadata.py::test_equal_numbers", "unit"]),
+    "leave-unreadable": Mutant(
+        "C7, C2", "copies that could not be read are not written over",
+        [(LOAD, "\treturn state->unreadable & BIT(copy) ||\n\t       (state->repair",
+          "\treturn (state->repair")],
+        ["test_hazards.py::test_unreadable_copy"]),
+    "restore-one-place": Mutant(
+        "C7", "restore rewrites one place of each replica",
+        [(LOAD, "\t\tfor (c = 0; c < REMAP_PLACES; c++) {\n\t\t\tr = block ?",
+          "\t\tfor (c = 0; c < 1; c++) {\n\t\t\tr = block ?")],
+        ["test_commit_failures.py::restore"]),
+    "slots-of-doubt": Mutant(
+        "C8", "blocks in doubt go on giving slots",
+        [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt) {",
+          "\t\tif (0) {")],
+        ["test_commit_failures.py", "crash wide 5"]),
+    "commit-without-data": Mutant(
+        "C9", "an entry whose data write failed is committed",
+        [(COMMIT, "change[i].handled = change[i].status || first_error;",
+          "change[i].handled = first_error;"),
+         (COMMIT, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
+          "if (remap_table_block_of(change[i].slot) == block)")],
+        ["test_move.py::test_growth"]),
+    "flush-before-data": Mutant(
+        "C9, C10", "the flush goes out before the data",
+        [(RELOCATE, "nr_aside = write_slots(set, nr_changes);",
+          "remap_flush_spare(set);\n\tnr_aside = write_slots(set, nr_changes);"),
+         (COMMIT, "may_not_write(set) ? -EROFS : remap_flush_spare(set);",
+          "may_not_write(set) ? -EROFS : 0;")],
+        ["test_relocation.py::test_order_of_one_relocation"]),
+    "no-flush": Mutant(
+        "C10", "no flush before the commit",
+        [(COMMIT, "may_not_write(set) ? -EROFS : remap_flush_spare(set);",
+          "may_not_write(set) ? -EROFS : 0;")],
+        ["test_relocation.py::test_order_of_one_relocation"]),
+    "flush-unchecked": Mutant(
+        "C10", "the result of the commit's flush is not looked at",
+        [(COMMIT, "may_not_write(set) ? -EROFS : remap_flush_spare(set);",
+          "may_not_write(set) ? -EROFS : (remap_flush_spare(set), 0);")],
+        ["test_flush.py::test_commit_after_a_failed_flush"]),
+    "no-fua": Mutant(
+        "C10", "table blocks without FUA",
+        [(COMMIT, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        ["test_relocation.py::test_acknowledged_means_durable"]),
+    "reuse-slot": Mutant(
+        "C11", "a freed slot is used again at once",
+        [(COMMIT, "if (table->prov[slot] >= meta->block[block].seq && "
+          "remap_commit_block(set, block))", "if (0)")],
+        ["test_commit_failures.py::test_slots_are_used_again_as", "crash tight 6"]),
+    "reuse-undrained": Mutant(
+        "C11", "a freed slot is used again while reads of it are on their way",
+        [(COMMIT, "\t\tremap_drain(set);\n\t\ttable->prov[slot] = 0;",
+          "\t\ttable->prov[slot] = 0;")],
+        ["test_unremap.py::test_slot_in_use_by_a_read"]),
+    "places-interleaved": Mutant(
+        "C12", "places A and B of a block lie side by side",
+        [(COMMON, "u64 blocks = (u64)place * geometry->place_blocks + block;",
+          "u64 blocks = (u64)block * REMAP_PLACES + place;")],
+        ["unit"]),
+    "places-unaligned": Mutant(
+        "C12", "places are not aligned",
+        [(COMMON, "return (blocks + REMAP_PLACE_ALIGN_BLOCKS - 1) & "
+          "~(REMAP_PLACE_ALIGN_BLOCKS - 1U);", "return blocks;")],
+        ["unit"]),
+    "same-generation": Mutant(
+        "C13", "a moved entry keeps its generation",
+        [(MOVE, "(REMAP_WORD_GENERATION(old) + 1) & 3, 0)", "REMAP_WORD_GENERATION(old), 0)")],
+        ["test_hazards.py::test_cut_short_move", "test_move.py"]),
+    "keep-predecessor": Mutant(
+        "C13", "load keeps the older of two slots",
+        [(LOAD, "\tif (order < 0)\n\t\tswap(older, newer);",
+          "\tif (order > 0)\n\t\tswap(older, newer);")],
+        ["test_metadata.py::test_two_slots_claim_one_chunk"]),
+    "tie-accepted": Mutant(
+        "C13", "load takes one of two slots with one generation",
+        [(LOAD, "\tif (!order) {\n\t\tremap_err(set, \"%s: slots %u",
+          "\tif (0) {\n\t\tremap_err(set, \"%s: slots %u")],
+        ["test_metadata.py::test_two_slots_claim_one_chunk"]),
+    "old-slot-first": Mutant(
+        "C13", "the old slot's commit comes before the new one's",
+        [(MOVE, "\tr = remap_commit(set, &change, 1);\n",
+          "\tremap_table_set(table, old_slot, 0);\n"
+          "\tremap_commit_block(set, remap_table_block_of(old_slot));\n"
+          "\tremap_table_set(table, old_slot, old | REMAP_WORD_BUSY);\n"
+          "\tr = remap_commit(set, &change, 1);\n")],
+        ["test_move.py::test_power_cut_during_a_move"]),
+    "no-blank-check": Mutant(
+        "C14, P7", "what is on the spare is not looked at",
+        [(LOAD, "r = remap_check_blank(set);", "r = 0;")],
+        ["test_format.py::test_one_byte_is_enough"]),
+    "end-unchecked": Mutant(
+        "C14", "the last MiB is not looked at",
+        [(FORMAT, "\tif (!r)\n\t\tr = check_range(set, round_down(", "\tif (0)\n"
+          "\t\tr = check_range(set, round_down(")],
+        ["test_format.py::test_one_byte_is_enough"]),
+    "superblock-first": Mutant(
+        "C14", "the superblock is written first",
+        [(FORMAT, "\tr = write_initial_blocks(set);\n",
+          "\tmeta->generation = FIRST_SEQ;\n"
+          "\tmeta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };\n"
+          "\tr = remap_super_commit(set) ?: write_initial_blocks(set);\n")],
+        ["test_format.py::test_power_cut_while_formatting"]),
+    "half-formatted-foreign": Mutant(
+        "C14", "a half-formatted spare is taken for foreign",
+        [(FORMAT, "\t\treturn remap_block_check(data, magic, NULL, block) == REMAP_OK &&\n",
+          "\t\treturn false && remap_block_check(data, magic, NULL, block) == REMAP_OK &&\n")],
+        ["test_format.py::test_power_cut_while_formatting"]),
+    "mark-first": Mutant(
+        "C14, E5", "the mark is written before the superblock",
+        [(FORMAT, "\tr = remap_super_commit(set);\n\tif (r) {\n\t\tremap_err",
+          "\tr = remap_write_mark(set);\n\tif (r) {\n\t\tremap_err")],
+        ["test_format.py::test_the_superblock_says or test_power_cut_while_formatting"]),
+
+    # data path
+    "no-split": Mutant(
+        "P3", "map ignores place.nr_sectors",
+        [(TARGET, "if (place.nr_sectors < bio_sectors(bio))", "if (0)")],
+        ["test_data_path.py::test_every_small_read"]),
+    "no-split-in-worker": Mutant(
+        "P3", "the worker ignores place.nr_sectors",
+        [(SLOW, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
+        ["test_data_path.py::test_every_small_write or test_thousands", "test_data_path.py",
+         "test_interleavings.py", "test_relocation.py"]),
+    "whole-chunk": Mutant(
+        "D1, P3", "the whole chunk is redirected",
+        [(RELOCATE, "change->word |= (u64)mask << 40;", "change->word |= 0xffULL << 40;")],
+        ["test_relocation.py::test_neighbours_stay_on_main"]),
+    "copy-chunk": Mutant(
+        "D1", "relocation copies the whole chunk from main",
+        [(RELOCATE, "\tnr_aside = write_slots(set, nr_changes);\n",
+          "\tfor (i = 0; i < nr_changes; i++) {\n"
+          "\t\tstruct remap_change *change = &set->change[i];\n\n"
+          "\t\tif (change->fresh &&\n"
+          "\t\t    !remap_rw(set, set->main, (change->word & REMAP_WORD_CHUNK) * 8,\n"
+          "\t\t\t      set->chunk_buffer, 8, REQ_OP_READ) &&\n"
+          "\t\t    !remap_rw(set, set->spare, remap_slot_start(set, change->slot),\n"
+          "\t\t\t      set->chunk_buffer, 8, REQ_OP_WRITE))\n"
+          "\t\t\tchange->word |= 0xffULL << 40;\n\t}\n"
+          "\tnr_aside = write_slots(set, nr_changes);\n")],
+        ["test_interleavings.py::test_neighbours_written_during"]),
+    "torn-word": Mutant(
+        "D2", "mask and lost bits change by two stores, and the writer sleeps in between",
+        [(TABLE, "\tWRITE_ONCE(table->word[slot], word);\n}",
+          "\tif (old & word & REMAP_WORD_LINKED && REMAP_WORD_LOST(old) != REMAP_WORD_LOST(word)) {\n"
+          "\t\tWRITE_ONCE(table->word[slot], (word & ~(0xffULL << 48)) | (old & 0xffULL << 48));\n"
+          "\t\tmsleep(50);\n\t}\n"
+          "\tWRITE_ONCE(table->word[slot], word);\n}"),
+         (TABLE, "#include <linux/bitmap.h>", "#include <linux/bitmap.h>\n#include <linux/delay.h>")],
+        ["test_interleavings.py::test_sector_becomes_lost_at_once"]),
+    "no-busy-mark": Mutant(
+        "D3", "remap does not mark the chunk busy",
+        [(RESCUE, "remap_table_insert(table, slot, change.word | REMAP_WORD_BUSY);",
+          "remap_table_insert(table, slot, change.word);")],
+        ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
+    "no-drain": Mutant(
+        "D3", "remap does not drain",
+        [(RESCUE, "\tremap_drain(set);\n\n\tr = copy_in(", "\n\tr = copy_in(")],
+        ["test_interleavings.py::test_remap_waits_for_a_write"]),
+    "no-drain-back": Mutant(
+        "D3", "unremap does not drain",
+        [(RESCUE, "\tremap_drain(set);\n\tr = copy_back(", "\tr = copy_back(")],
+        ["test_unremap.py::test_unremap_waits_for_a_write"]),
+    "no-drain-move": Mutant(
+        "D3", "moving an entry does not drain",
+        [(MOVE, "\tremap_drain(set);\n\tslot = fill", "\tslot = fill")],
+        ["test_move.py::test_move_waits_for_a_write"]),
+    "count-until-end": Mutant(
+        "D4", "a bio that waits for the worker stays counted",
+        [(TARGET, "\tif (counted)\n\t\tthis_cpu_dec(set->percpu->inflight[epoch]);\n\treturn r;",
+          "\tif (counted && r == DM_ENDIO_DONE)\n"
+          "\t\tthis_cpu_dec(set->percpu->inflight[epoch]);\n\treturn r;"),
+         (TARGET, "\tif (unlikely(pb->ended))\n\t\treturn DM_ENDIO_DONE;",
+          "\tif (unlikely(pb->ended)) {\n\t\tif (pb->counted && pb->failed)\n"
+          "\t\t\tthis_cpu_dec(set->percpu->inflight[pb->epoch]);\n"
+          "\t\treturn DM_ENDIO_DONE;\n\t}")],
+        ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
+    "park-without-lookup": Mutant(
+        "D4", "a write that waited for a busy chunk goes to main unseen",
+        [(SLOW, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
+          "\tcase REMAP_PLACE_SPARE:\n\t\tif (write && !pb->failed) {\n"
+          "\t\t\tpiece->class = REMAP_PIECE_MAIN_WRITE;\n\t\t\tpiece->dev = set->main;\n"
+          "\t\t\tpiece->dev_sector = piece->sector;\n\t\t\treturn;\n\t\t}\n"
+          "\t\tpiece->class = REMAP_PIECE_SERVE;")],
+        ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
+    "no-second-lookup": Mutant(
+        "D5", "a failed read is not looked up again",
+        [(TARGET, "\t\tif (!has_moved(set, pb))\n\t\t\treturn DM_ENDIO_DONE;",
+          "\t\treturn DM_ENDIO_DONE;")],
+        ["test_interleavings.py::test_read_that_fails_after_its_sector_moved"]),
+    "always-second-try": Mutant(
+        "D5", "a failed read is sent again though nothing moved",
+        [(TARGET, "\t\tif (!has_moved(set, pb))\n\t\t\treturn DM_ENDIO_DONE;",
+          "\t\thas_moved(set, pb);")],
+        ["test_interleavings.py::test_read_that_fails_where_nothing_moved"]),
+    "count-read-ahead": Mutant(
+        "D5", "failed read-ahead counts as an error",
+        [(TARGET, " || bio->bi_opf & REQ_RAHEAD)", ")")],
+        ["test_errors.py::test_read_ahead_counts_for_nothing"]),
+    "forget-lost-early": Mutant(
+        "D6", "the lost bit is cleared in RAM before the commit",
+        [(RELOCATE, "\t\tchange->word &= ~((u64)mask << 48);\n",
+          "\t\tchange->word &= ~((u64)mask << 48);\n\t\tif (!change->fresh)\n"
+          "\t\t\tremap_table_set(&set->table, change->slot,\n"
+          "\t\t\t\t\tset->table.word[change->slot] & ~((u64)mask << 48));\n")],
+        ["test_interleavings.py::test_lost_sector_being_written"]),
+    "lost-stays-on-media": Mutant(
+        "D6", "a write to a lost sector is acknowledged with the lost bit still on the media",
+        [(COMMIT, "\t\t\tencode_slot(change[i].word, change[i].prov,",
+          "\t\t\tencode_slot(change[i].word |\n"
+          "\t\t\t\t    (set->table.word[change[i].slot] & 0xffULL << 48),\n"
+          "\t\t\t\t    change[i].prov,")],
+        ["test_interleavings.py::test_lost_sector_is_an_error_until_written"]),
+    "drop-lost": Mutant(
+        "P2", "sectors that cannot be read are not marked lost",
+        [(RESCUE, "(u64)mask << 40 | (u64)lost << 48;", "(u64)mask << 40;")],
+        ["test_relocation.py::test_rescue"]),
+    "spare-unconfirmed": Mutant(
+        "D7", "a slot is called bad at its first error",
+        [(RELOCATE, "\t\t\tif (!change->again) {", "\t\t\tif (0) {")],
+        ["test_hazards.py::test_hiccup_of_the_spare"]),
+    "spare-unprobed": Mutant(
+        "D7, P5", "a dead spare's slots are called bad",
+        [(RELOCATE, "if (nr_aside && remap_soft_save(set)) {", "if (0) {"),
+         (COMMIT, "may_not_write(set) ? -EROFS : remap_flush_spare(set);",
+          "may_not_write(set) ? -EROFS : (remap_flush_spare(set), 0);"),
+         (MOVE, "return !remap_soft_save(set);", "return true;")],
+        ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
+    "move-unconfirmed": Mutant(
+        "D7", "an entry moves at the first error of its slot",
+        [(MOVE, "\tif (!(mask & ~redirected) && !(mask & lost) && "
+          "write_pieces(set, chunk, old_slot))\n\t\treturn 0;\n", "")],
+        ["test_move.py::test_a_transient_error", "test_errors.py::test_passing_error_of_the_spare"]),
+    "swallow-flush-error": Mutant(
+        "D7", "an error of the spare's flush is not passed up",
+        [(TARGET, "\tif (unlikely(*error))\n\t\tr = io_failed(",
+          "\tif (*error && pb->kind == REMAP_PLACE_SPARE && !pb->iter.bi_size)\n"
+          "\t\t*error = BLK_STS_OK;\n\tif (unlikely(*error))\n\t\tr = io_failed(")],
+        ["test_flush.py::test_flush_error_is_passed_up"]),
+    "wait-with-nowait": Mutant(
+        "D8", "a write that must not wait is parked",
+        [(TARGET, "\tif (bio->bi_opf & REQ_NOWAIT) {", "\tif (0) {")],
+        ["test_interleavings.py::test_busy_chunk_does_not_wait"]),
+    "again-is-error": Mutant(
+        "D8", "BLK_STS_AGAIN from below counts as an error",
+        [(TARGET, "if (error == BLK_STS_AGAIN || ", "if (")],
+        ["test_stacking.py::test_again_from_below"]),
+    "elide-flush": Mutant(
+        "D9", "the spare's flush is always left out",
+        [(TARGET, "if ((u64)atomic64_read(&set->flushed) >= pb->flush_sum)", "if (1)")],
+        ["test_flush.py::test_fsync_covers_the_spare"]),
+    "flush-covers-later": Mutant(
+        "D9", "a flush covers what completed while it was under way",
+        [(TARGET, "remap_note_flushed(set, pb->flush_sum);",
+          "remap_note_flushed(set, remap_spare_writes(set));")],
+        ["test_flush.py::test_write_during_a_flush"]),
+    "flush-covers-at-once": Mutant(
+        "D9", "a flush covers when it is sent, not when it succeeded",
+        [(TARGET, "\tbio_set_dev(bio, set->spare->bdev);\n\treturn DM_MAPIO_REMAPPED;\n}\n\n"
+          "static int map_slow",
+          "\tremap_note_flushed(set, pb->flush_sum);\n\tbio_set_dev(bio, set->spare->bdev);\n"
+          "\treturn DM_MAPIO_REMAPPED;\n}\n\nstatic int map_slow")],
+        ["test_flush.py::test_second_fsync"]),
+    "failed-flush-covers": Mutant(
+        "D9", "a flush that failed covers",
+        [(TARGET, "if (!pb->iter.bi_size && !*error)", "if (!pb->iter.bi_size)")],
+        ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
+    "count-at-submission": Mutant(
+        "D9", "writes to the spare are counted when they are sent",
+        [(TARGET, "\t\tpb->slot = place.slot;\n",
+          "\t\tpb->slot = place.slot;\n\t\tif (write)\n"
+          "\t\t\tthis_cpu_inc(set->percpu->spare_writes);\n"),
+         (TARGET, "\t\telse if (op_is_write(bio_op(bio)) && pb->iter.bi_size)\n"
+          "\t\t\tthis_cpu_inc(set->percpu->spare_writes);\n", "")],
+        ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
+    "owe-no-first-flush": Mutant(
+        "D9", "an instance trusts that earlier ones left nothing unflushed",
+        [(TARGET, "\t\tthis_cpu_inc(set->percpu->spare_writes);\n\t\tset_bit(REMAP_ACTIVE",
+          "\t\tset_bit(REMAP_ACTIVE")],
+        ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
+    "media-go-back": Mutant(
+        "D10", "resume accepts media behind what was acknowledged",
+        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && choice->seq < "
+          "set->meta.block[block].seq) {", "if (0) {"),
+         (LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && meta->generation < committed) {",
+          "if (0) {"),
+         (MARK, "if (with_age && mark_seq > meta->generation) {", "if (0) {")],
+        ["test_commit_failures.py::test_media_that_went_back"]),
+    "no-requeue": Mutant(
+        "D11", "a suspend without flush gets errors instead of requeued bios",
+        [(SLOW, "end_all(set, BLK_STS_DM_REQUEUE);", "end_all(set, BLK_STS_IOERR);")],
+        ["test_interleavings.py::test_suspend_and_reload"]),
+    "share-devices": Mutant(
+        "D12", "two sets may own one spare",
+        [(OWNER, "\treturn overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||",
+          "\treturn false && overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||"),
+         (OWNER, "\t       overlap(a_spare, a->spare_start, a->spare_sectors,\n",
+          "\t       false && overlap(a_spare, a->spare_start, a->spare_sectors,\n")],
+        ["test_hazards.py::test_one_owner_at_a_time"]),
+    "discard-slots": Mutant(
+        "D14", "a discard of redirected sectors goes to the spare",
+        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {",
+          "if (0) {")],
+        ["test_discard.py::test_discard"]),
+    "larger-spare-blocks": Mutant(
+        "D14", "a spare with larger logical blocks is accepted",
+        [(TARGET, "else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))",
+          "else if (0)")],
+        ["test_table_line.py::test_every_bad_line"]),
+    "cut-physical-blocks": Mutant(
+        "D16", "remap cuts physical blocks",
+        [(RESCUE, "\treturn mask & chunk_mask(set, chunk);", "\treturn mask;"),
+         (RESCUE, "\t\tif (mask & unit_mask)\n\t\t\tmask |= unit_mask;", "\t\tif (0)\n"
+          "\t\t\tmask |= unit_mask;")],
+        ["test_hazards.py::test_physical_blocks"]),
+
+    # relocation
+    "no-confirm": Mutant(
+        "E1", "failed writes are not tried again on main",
+        [(RELOCATE, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "")],
+        ["test_errors.py::test_passing_error_maps_nothing"]),
+    "confirm-in-cache": Mutant(
+        "E2", "confirming writes without FUA",
+        [(RELOCATE, "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",
+          "remap_sub_submit(set, piece, set->main, piece->sector, 0);")],
+        ["test_errors.py::test_passing_error_maps_nothing"]),
+    "confirm-all-errors": Mutant(
+        "E3", "every error is confirmable",
+        [(RELOCATE, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
+          "return status != BLK_STS_OK;")],
+        ["test_errors.py::test_unknown_error_is_passed_up"]),
+    "no-deadline": Mutant(
+        "E4", "there is no deadline",
+        [(RELOCATE, "\t\tif (time_after(jiffies, remap_bio(piece->bio)->start +\n"
+          "\t\t\t       set->deadline_seconds * HZ)) {", "\t\tif (0) {")],
+        ["test_errors.py::test_deadline"]),
+    "deadline-maps": Mutant(
+        "E4", "what was not confirmed in time is mapped",
+        [(RELOCATE, "failed and took too long to confirm: not remapped\",\n"
+          "\t\t\t\t\t       set->main->name, piece->sector);\n\t\t\tgive_up(set, piece);",
+          "failed and took too long to confirm: not remapped\",\n"
+          "\t\t\t\t\t       set->main->name, piece->sector);\n"
+          "\t\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
+        ["test_errors.py::test_deadline"]),
+    "probe-in-cache": Mutant(
+        "E5", "the probe is written without FUA",
+        [(MARK, "REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back",
+          "REQ_OP_WRITE) ||\n\t    remap_rw(set, set->main, sector, back")],
+        ["test_errors.py::test_probe_is_durable"]),
+    "probe-not-read": Mutant(
+        "E5", "the probe is not read back",
+        [(MARK, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
+          "REQ_OP_READ) ||\n\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))", ")")],
+        ["test_errors.py::test_probe_that_does_not_stick"]),
+    "probe-reads-only": Mutant(
+        "E5, P5", "the probe is a read",
+        [(MARK, "\tif (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,\n"
+          "\t\t     REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back, "
+          "REMAP_CHUNK_SECTORS, REQ_OP_READ) ||\n"
+          "\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))",
+          "\tif (remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ))")],
+        ["test_errors.py::test_main_that_is_gone"]),
+    "no-probe": Mutant(
+        "P5, E6", "no probe before or after the confirmation",
+        [(RELOCATE, "\tif (remap_main_alive(set))\n\t\treturn true;", "\tif (1)\n\t\treturn true;")],
+        ["test_errors.py::test_main_that_is_gone"]),
+    "no-first-probe": Mutant(
+        "E6", "no probe before the confirmation",
+        [(RELOCATE, "\tif (!sandwich(set))\n\t\treturn;\n\n", "\n")],
+        ["test_errors.py::test_main_that"]),
+    "no-second-probe": Mutant(
+        "E6", "no probe after the confirmation",
+        [(RELOCATE, " || !sandwich(set))", ")")],
+        ["test_errors.py::test_main_that_goes_after"]),
+    "lose-by-hiccup": Mutant(
+        "E6, P5", "remap gives up what failed to be read once",
+        [(RESCUE, "\tr = remap_rw_chunk(set, set->main, start, failed, unit, REQ_OP_READ, lost);\n",
+          "\t*lost = failed;\n")],
+        ["test_hazards.py::test_rescue_during_a_hiccup"]),
+    "no-storm-limit": Mutant(
+        "E7", "there is no storm limit",
+        [(RELOCATE, "\tif (set->tokens) {\n\t\tset->tokens--;", "\tif (1) {\n\t\tset->tokens--;")],
+        ["test_errors.py::test_storm"]),
+    "storm-limit-low": Mutant(
+        "E7", "100 chunks are a storm",
+        [(RELOCATE, "u64 burst = max(1024U, remap_geometry(set)->slots / 64);", "u64 burst = 100;")],
+        ["test_errors.py::test_a_megabyte"]),
+    "storm-thaws": Mutant(
+        "E7", "a storm ends by itself",
+        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n\tremap_mode_changed(set);\n"
+          "\treturn false;", "\treturn false;")],
+        ["test_errors.py::test_storm"]),
+    "hand-draws-tokens": Mutant(
+        "E7", "remap by hand is refused while frozen",
+        [(RESCUE, "\t\telse if (fatal_signal_pending(current))",
+          "\t\telse if (test_bit(REMAP_FROZEN, &set->flags))\n\t\t\tr = -EBUSY;\n"
+          "\t\telse if (fatal_signal_pending(current))")],
+        ["test_errors.py::test_storm"]),
+    "back-in-cache": Mutant(
+        "P2", "unremap: main's copy is not durable before the commit",
+        [(RESCUE, "remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE | REQ_FUA, "
+          "&failed);",
+          "remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE, &failed);")],
+        ["test_unremap.py::test_unremap_brings", "crash tight 6"]),
+
+    # identity
+    "any-main": Mutant(
+        "P7", "a main without the set's mark is accepted",
+        [(MARK, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
+        ["test_metadata.py::test_another_main_is_refused"]),
+    "any-blank-spare": Mutant(
+        "P2, P7", "a marked main gets a blank spare",
+        [(FORMAT, "r = check_unmarked(set) ?: choose_probe_chunk(set);",
+          "r = choose_probe_chunk(set);")],
+        ["test_metadata.py::test_main_of_a_set"]),
+    "any-age": Mutant(
+        "O6", "an older spare is accepted",
+        [(MARK, "if (with_age && mark_seq > meta->generation) {", "if (0) {")],
+        ["test_metadata.py::test_an_older_spare_is_refused"]),
+    "mark-not-renewed": Mutant(
+        "O6", "the mark is not renewed after the last commit",
+        [(MARK, "if (set->meta.committed > set->meta.marked)", "if (0)")],
+        ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
+    "mark-ahead": Mutant(
+        "O6", "the mark has a number that is not complete",
+        [(MARK, "remap_probe_encode(set->probe_buffer, set->meta.super.uuid, "
+          "set->meta.committed,",
+          "remap_probe_encode(set->probe_buffer, set->meta.super.uuid, "
+          "set->meta.generation + 1,")],
+        ["test_relocation.py::test_acknowledged_means_durable or test_power_cut", "crash wide 5"]),
+    "unknown-features": Mutant(
+        "P7", "unknown incompatible features are ignored",
+        [(COMMON, "\t    (super->incompat & ~REMAP_KNOWN_INCOMPAT))", "\t    0)")],
+        ["unit", "test_metadata.py::test_unknown_features"]),
+    "older-place-instead": Mutant(
+        "P7", "an older place without the unknown feature is taken",
+        [(LOAD, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
+        ["test_hazards.py::test_unknown_newer"]),
+}
+
+UNTESTABLE = [
+    ("D3, drain", "without `synchronize_rcu()` a bio that has looked up but is not counted yet "
+     "is missed: User Mode Linux has one CPU and no preemption there, so the moment does not "
+     "exist; tests/vm/test_races.py runs it on two CPUs, by chance"),
+    ("D8, re-issues drop NOWAIT, POLLED and RAHEAD", "no lower device of the test bed refuses a "
+     "bio for them"),
+    ("D11, destructor", "that it waits for what is in flight: every opener here waits for its "
+     "own I/O before the device can be removed; tests/vm/test_races.py removes under load"),
+    ("D13, P6", "allocations without `memalloc_noio` or pools fail only under memory pressure "
+     "with swap on top; lockdep on the debugging kernel sees a part of it"),
+    ("D15", "PASSES_CRYPTO, PASSES_INTEGRITY and polling need hardware that the test bed lacks"),
+]
