@@ -8,7 +8,13 @@
 #ifndef DM_REMAP_COMPAT_H
 #define DM_REMAP_COMPAT_H
 
+#include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+
+/* Block devices' modes of opening were once those of files. */
+#ifndef BLK_OPEN_WRITE
+#define BLK_OPEN_WRITE FMODE_WRITE
+#endif
 
 /* Newer kernels also tell prepare_ioctl which ioctl it is, and let it answer by itself. */
 #ifdef REMAP_HAS_IOCTL_FORWARD

@@ -258,7 +258,7 @@ static int remap_preresume(struct dm_target *ti)
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
-	if (!(dm_table_get_mode(ti->table) & FMODE_WRITE))
+	if (!(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE))
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = remap_load(set);
 	if (!r) {
@@ -434,7 +434,7 @@ static int check_devices(struct remap_set *set)
 	struct block_device *main = set->main->bdev, *spare = set->spare->bdev;
 	struct dm_target *ti = set->ti;
 	u64 end = set->spare_start + set->spare_sectors;
-	bool writable = dm_table_get_mode(ti->table) & FMODE_WRITE;
+	bool writable = dm_table_get_mode(ti->table) & BLK_OPEN_WRITE;
 
 	ti->error = NULL;
 	if (bdev_is_zoned(main) || bdev_is_zoned(spare))
