@@ -39,7 +39,8 @@ class Workload:
         self.next_write = 1
         self.next_flush = 1
         self.extents: dict[int, tuple[int, int]] = {}
-        self.hot = [self.random.randrange(USABLE) for _ in range(48)]
+        self.hot = [self.random.randrange(USABLE) for _ in range(36)]
+        self.hot += [self.random.randrange(512, 832) for _ in range(12)]    # mapped at the start
         self.unreadable: list[int] = []
         self.errors: list[str] = []
         self.counts = dict.fromkeys(["writes", "failed", "flushes", "reads", "rescues", "unremaps"], 0)
@@ -150,13 +151,13 @@ class Workload:
         # with one table block in doubt there are no slots at all, so not too often
         commits_fail = 0.25 if self.shape.layout.table_blocks > 1 else 0.05
         with self.lock:
-            if choice < 0.93 - commits_fail:
+            if choice < 0.82 - commits_fail:
                 self._fault_on_main(dice)
-            elif choice < 0.93:
+            elif choice < 0.82:
                 self._fault_on_metadata(dice)
             else:
                 sector = REGION_START + dice.choice(self.shape.slots) + dice.randrange(8)
-                self.rig.spare.bad(sector, 1, "write", "error", times=dice.choice([1, 5]))
+                self.rig.spare.bad(sector, 1, "write", "error", times=dice.choice([1, 5, None]))
 
     def _fault_on_main(self, dice: random.Random) -> None:
         count = dice.choice([1, 1, 2, 5])
