@@ -10,10 +10,13 @@ import errno
 import mmap
 import os
 import random
+from pathlib import Path
 
 from tests.scenarios.lib import SECTOR, Device, Rig
 
 CHUNK = 8
+# The debugging kernel is ten times slower: there a part of each exhaustive test is enough.
+THOROUGH = not Path("/sys/kernel/debug/kmemleak").exists()
 LARGEST = 2048    # sectors: 1 MiB
 
 

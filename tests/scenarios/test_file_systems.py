@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.lib import Device, Rig
+from tests.scenarios.model import THOROUGH
 from tests.scenarios.region import Region, check_commit_order
 
 TREE = Path("/usr/lib/python3.11")    # some hundred files of every size
@@ -38,7 +39,7 @@ def _sources() -> list[Path]:
     files = [path for path in sorted(TREE.glob("*.py")) + sorted(TREE.glob("*/*.py"))
              if path.is_file() and path.stat().st_size < LARGEST_BYTES]
     assert len(files) > 200
-    return files[:260]
+    return files[:260 if THOROUGH else 30]
 
 
 def _digest(path: Path) -> str:
@@ -82,8 +83,8 @@ def test_files_survive_a_dying_disk(rig: Rig, kind: str) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
         digests[str(source.relative_to(TREE))] = _digest(source)
-        if number % 40 == 39:
-            _die(rig, rng, 20)
+        if number % 10 == 9:
+            _die(rig, rng, 5)
     os.sync()
     mapped = rig.status()["used"]
     assert mapped > 20
@@ -106,7 +107,7 @@ def test_fsynced_file_survives(rig: Rig, kind: str) -> None:
     _make(kind, r0)
     place = rig.mount(r0, kind)
     content: dict[str, bytes] = {}
-    for round_ in range(3):
+    for round_ in range(3 if THOROUGH else 1):
         for n in range(6):
             name = f"file{n}"
             data = rng.randbytes(rng.randrange(1, 60_000))
@@ -196,7 +197,7 @@ def test_file_system_that_was_there_before(rig: Rig) -> None:
     assert subprocess.run(["mkfs.ext4", "-q", raw.path]).returncode == 0
     place = rig.mount(raw, "ext4")
     digests = {}
-    for source in _sources()[:60]:
+    for source in _sources()[:60 if THOROUGH else 15]:
         shutil.copyfile(source, place / source.name)
         digests[source.name] = _digest(source)
     rig.umount(place)

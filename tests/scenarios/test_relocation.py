@@ -9,7 +9,7 @@ import pytest
 
 from tests.scenarios.aio import Aio
 from tests.scenarios.lib import SECTOR, Rig, pattern, wait_for
-from tests.scenarios.model import CHUNK, LARGEST, Model, noise
+from tests.scenarios.model import CHUNK, LARGEST, THOROUGH, Model, noise
 from tests.scenarios.region import Region, check_commit_order, mapped_sectors, words
 
 
@@ -88,7 +88,7 @@ def test_acknowledged_means_durable(rig: Rig, how: str) -> None:
     assert mapped_sectors(rig, 96, 8) == [100]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(6 if THOROUGH else 1))
 def test_power_cut_that_keeps_a_part(rig: Rig, seed: int) -> None:
     """P1: whatever part of the caches the power cut leaves, acknowledged relocations are there."""
     rng = random.Random(seed)
@@ -264,7 +264,7 @@ def test_concurrent_failures_share_commits(rig: Rig) -> None:
         assert r0.pread(first + 8 * n + n % 5, 1 + n % 3) == pattern(n, 1 + n % 3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if THOROUGH else 1))
 def test_concurrent_writers_from_threads(rig: Rig, seed: int) -> None:
     """P1, C9: 16 threads on their own sectors, some in shared chunks, while main dies."""
     rng = random.Random(seed)
