@@ -48,6 +48,9 @@ UNWANTED_UNITS = [
     "systemd-tmpfiles-clean.timer", "systemd-binfmt.service", "systemd-machine-id-commit.service",
 ]
 
+# 6.1.0-56-amd64, 6.12.117+deb13-amd64; not the -rt- and -cloud- flavours
+KERNEL_RELEASE = re.compile(r"[\d.]+(-\d+|\+[\w~.+]+)*-amd64$")
+
 
 class ImageError(Exception):
     """The image could not be made; the text says why and what to do."""
@@ -113,7 +116,7 @@ def _apt_options() -> list[str]:
 def kernel_release() -> str:
     """The kernel of the guest: the newest one that headers are installed for."""
     found = [path.parent.name for path in Path("/lib/modules").glob("*/build")
-             if re.search(r"-\d+-amd64$", path.parent.name) and (path / "Makefile").exists()]
+             if KERNEL_RELEASE.match(path.parent.name) and (path / "Makefile").exists()]
     if not found:
         raise ImageError("no kernel headers: run `tests/setup check` or `tests/setup demo` as "
                          "root (they are in the package linux-headers-amd64)")
