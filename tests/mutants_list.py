@@ -125,7 +125,7 @@ MUTANTS = {
         "C7", "restore rewrites one place of each replica",
         [(LOAD, "\t\tfor (c = 0; c < REMAP_PLACES; c++) {\n\t\t\tr = block ?",
           "\t\tfor (c = 0; c < 1; c++) {\n\t\t\tr = block ?")],
-        ["test_commit_failures.py::restore"]),
+        ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
         [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt) {",
@@ -163,7 +163,7 @@ MUTANTS = {
         "C11", "a freed slot is used again at once",
         [(COMMIT, "if (table->prov[slot] >= meta->block[block].seq && "
           "remap_commit_block(set, block))", "if (0)")],
-        ["test_commit_failures.py::test_slots_are_used_again_as", "crash tight 6"]),
+        ["test_unremap.py::test_freed_slot_waits", "crash tight 6"]),
     "reuse-undrained": Mutant(
         "C11", "a freed slot is used again while reads of it are on their way",
         [(COMMIT, "\t\tremap_drain(set);\n\t\ttable->prov[slot] = 0;",

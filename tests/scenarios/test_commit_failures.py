@@ -308,6 +308,18 @@ def test_restore_leaves_the_failed_mode(commits: Commits) -> None:
 
 
 @pytest.mark.parametrize("block", (0, 1))
+def test_restore_rewrites_every_place(commits: Commits, block: int) -> None:
+    """C7: what a replica held while it was out counts for nothing, in either place."""
+    rig, spare = commits.rig, commits.spare
+    for replica, place in spare.copies(block):
+        if (replica, place) != (0, spare.newest_place(block, 0)):
+            spare.write(replica, place, block, bytes(4096))
+    assert "restored" in rig.message("r0", "restore")
+    assert all(copy.valid for copy in spare.copies(block).values())
+    commits.check()
+
+
+@pytest.mark.parametrize("block", (0, 1))
 @pytest.mark.parametrize("replica", (0, 1))
 def test_failed_sync_can_be_restored(commits: Commits, block: int, replica: int) -> None:
     """Nobody else wrote: what a sync of our own left half-done is not held against the set."""

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.scenarios.lib import Rig, pattern, wait_for
-from tests.scenarios.region import Region, slot_of
+from tests.scenarios.region import Region, slot_of, words
 
 
 def remap_by_write(rig: Rig, r0, sector: int, number: int) -> None:
@@ -149,3 +149,20 @@ def test_slot_in_use_by_a_read(rig: Rig) -> None:
     assert reading.result(timeout=20) == pattern(0, 8)
     writing.result(timeout=20)
     assert r0.pread(80000, 8) == pattern(999, 8)
+
+
+def test_freed_slot_waits_for_one_more_commit(rig: Rig) -> None:
+    """C11: the place that the freeing commit did not write still names the slot, so another
+    commit is complete on both replicas before anything else is written there."""
+    r0 = rig.create(spare_len=1024)
+    for index in range(rig.status()["total"] - 1):
+        r0.pwrite(index * 8, pattern(index, 8))
+        rig.message("r0", f"remap {index * 8} 8")
+    rig.message("r0", "unremap 0 8")
+    rig.main.bad(80000, 8)
+    rig.server.mark("begin")
+    r0.pwrite(80000, pattern(999, 8))    # no other slot is left
+    order = [word for word in words(Region(rig).events("begin")) if word[:5] in ("slot", "table")]
+    assert order == ["table 0", "table 1", "slot", "table 0", "table 1"]
+    assert r0.pread(80000, 8) == pattern(999, 8)
+    assert r0.pread(0, 8) == pattern(0, 8)
