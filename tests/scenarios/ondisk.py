@@ -215,6 +215,18 @@ class _Log:
         self.content = {key: data for key, data in self.content.items() if key in self.reached}
         self.highest = max((number for _, number in self.reached), default=1)
         self.begun.clear()
+        # what landed on both replicas counts from the next load on, reported as failed or not
+        found: dict[int, dict[tuple[int, int], Block]] = {}
+        for sector, data in self.media.items():
+            replica, place, number = self.where[sector]
+            if Block(data).valid:
+                found.setdefault(number, {})[replica, place] = Block(data)
+        for number, copies in found.items():
+            best = max(copy.seq for copy in copies.values())
+            places = {replica: place for (replica, place), copy in copies.items()
+                      if copy.seq == best}
+            if len(places) == 2 and best != self.committed.get(number, (0, {}))[0]:
+                self.committed[number] = (best, places)
 
     def _other(self, record: Record) -> None:
         """Data in slots, part of a copy, or many copies at once."""
