@@ -116,10 +116,10 @@ def test_two_slots_claim_one_chunk(rig: Rig) -> None:
         refused(made, "both claim", f"generation {generation}")
     forge(1)
     rig.media("spare").write(spare.slot_sector(victim.slot), b"\xee" * 4096)
+    named = len(spare.entries())
     device = rig.create()
     made.check(device)
-    status = rig.status()
-    assert status["used"] == len(spare.entries()) - 1
+    assert rig.status()["used"] == named - 1
     rig.remove()
     forge(3)
     rig.media("spare").write(spare.slot_sector(free), b"\xee" * 4096)
