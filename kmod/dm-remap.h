@@ -202,6 +202,7 @@ struct remap_change {
  * @nr_in_doubt: blocks in doubt
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
+ * @probe_failed: main did not take the last probe
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
  * @replica_errors: failed writes to each replica
@@ -219,6 +220,7 @@ struct remap_meta {
 	u32 nr_in_doubt;
 	unsigned long retry_at;
 	unsigned long retry_delay;
+	bool probe_failed;
 	u64 nr_failures;
 	u64 nr_repaired;
 	u64 replica_errors[REMAP_REPLICAS];
@@ -302,7 +304,7 @@ struct remap_piece;
  * @rw_bio: for synchronous I/O, with @rw_vecs; under @lock
  * @rw_vecs: BIO_MAX_VECS vectors
  * @chunk_buffer: one chunk, for copies; under @lock
- * @probe_buffer: three chunks, for the probe; under @lock
+ * @probe_buffer: two chunks, for the probe; under @lock
  * @nr_probe: number of the last probe
  * @tokens: chunks that may be relocated now (E7)
  * @tokens_at: jiffies when @tokens was last refilled

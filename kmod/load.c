@@ -401,6 +401,7 @@ static int load_super(struct remap_set *set)
 	}
 	meta->super = super;
 	note_choice(&meta->block[0], &choice, verdict);
+	meta->block[0].in_doubt = false;
 	meta->generation = super.seq;
 	return 0;
 }
@@ -523,6 +524,18 @@ static int repair_blocks(struct remap_set *set)
 	return 0;
 }
 
+/* Nothing may ever write the mark to a chunk that is not ours (E5). */
+static int check_probe_chunk(const struct remap_set *set)
+{
+	s64 slot = remap_table_find(&set->table, set->meta.super.probe_chunk);
+
+	if (slot >= 0 && REMAP_WORD_REDIRECTED(set->table.word[slot]) == 0xff)
+		return 0;
+	remap_err(set, "%s: the probe chunk at sector %llu is not remapped: activation refused",
+		  set->spare->name, set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS);
+	return -EUCLEAN;
+}
+
 /**
  * remap_load() - load, check and repair the metadata; format a blank spare
  * @set: the set; it owns the media, and no I/O is mapped
@@ -545,6 +558,9 @@ int remap_load(struct remap_set *set)
 	if (r)
 		return r;
 	r = load_tables(set);
+	if (r)
+		return r;
+	r = check_probe_chunk(set);
 	if (r)
 		return r;
 	loaded = meta->generation;
@@ -585,6 +601,38 @@ int remap_load(struct remap_set *set)
 	return 0;
 }
 
+/* Read and choose a block for a comparison with RAM; false: a copy is not readable. */
+static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, bool *strange)
+{
+	unsigned long unreadable[BITS_TO_LONGS(BIO_MAX_VECS)];
+	const void *copy[REMAP_COPIES];
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_super super;
+	bool whole = true;
+	unsigned int c;
+
+	*strange = false;
+	for (c = 0; c < REMAP_COPIES; c++) {
+		read_copy(set, c, block, 1, unreadable);
+		copy[c] = copy_buffer(set, c, 0);
+		if (test_bit(0, unreadable)) {
+			verdict[c] = REMAP_UNREADABLE;
+			whole = false;
+			continue;
+		}
+		if (block) {
+			verdict[c] = check_copy(set, block, copy[c]);
+			continue;
+		}
+		verdict[c] = remap_super_decode(copy[c], &super);
+		if (verdict[c] == REMAP_BAD_VERSION ||
+		    (!verdict[c] && memcmp(super.uuid, set->meta.super.uuid, sizeof(super.uuid))))
+			*strange = true;
+	}
+	remap_choose(copy, verdict, choice);
+	return whole;
+}
+
 /**
  * remap_check_media() - compare the media with what is in RAM, repair the media
  * @set: the set, active
@@ -592,7 +640,8 @@ int remap_load(struct remap_set *set)
  *
  * For the message `restore`.  RAM holds all that was acknowledged, and never
  * goes back (D10): a block that is not on the media as it should be is
- * committed again, which ends doubt as well.
+ * committed again, which ends doubt as well.  All blocks are compared before
+ * the first is written, and mode fail ends only when nobody else wrote any.
  *
  * Context: remap_set.lock held, may sleep.
  * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
@@ -600,47 +649,40 @@ int remap_load(struct remap_set *set)
 int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 {
 	struct remap_meta *meta = &set->meta;
-	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
-	const void *copy[REMAP_COPIES];
-	enum remap_verdict verdict[REMAP_COPIES];
+	u32 block, end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_choice choice;
-	struct remap_super super;
-	unsigned int c;
-	u32 block;
+	unsigned int place;
+	bool strange;
 	int r;
 
 	*nr_repaired = 0;
-	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
+	for (block = 0; block < end; block++) {
 		struct remap_block_state *state = &meta->block[block];
-		bool whole = true;
 
 		if (test_bit(REMAP_SUSPENDING, &set->flags))
 			return -EBUSY;
-		for (c = 0; c < REMAP_COPIES; c++) {
-			read_copy(set, c, block, 1, unreadable[c]);
-			copy[c] = copy_buffer(set, c, 0);
-			if (test_bit(0, unreadable[c]))
-				verdict[c] = REMAP_UNREADABLE;
-			else if (block)
-				verdict[c] = check_copy(set, block, copy[c]);
-			else
-				verdict[c] = remap_super_decode(copy[c], &super);
-		}
-		remap_choose(copy, verdict, &choice);
-		if (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt) {
-			remap_err(set, "%s: metadata block %u on the media is newer than here: somebody else wrote it",
+		look(set, block, &choice, &strange);
+		if (strange ||
+		    (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt)) {
+			remap_err(set, "%s: metadata block %u on the media is not ours or newer: somebody else wrote it",
 				  set->spare->name, block);
 			set_bit(REMAP_FAILED, &set->flags);
 			remap_mode_changed(set);
 			return -ESTALE;
 		}
-		for (c = 0; c < REMAP_COPIES; c++)
-			whole &= verdict[c] != REMAP_UNREADABLE;
+	}
+	clear_bit(REMAP_FAILED, &set->flags);
+	for (block = 0; block < end; block++) {
+		struct remap_block_state *state = &meta->block[block];
+		bool whole = look(set, block, &choice, &strange);
+
+		if (test_bit(REMAP_SUSPENDING, &set->flags))
+			return -EBUSY;
 		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
 		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
 			continue;
 		/* Twice: both places of both replicas. */
-		for (c = 0; c < REMAP_PLACES; c++) {
+		for (place = 0; place < REMAP_PLACES; place++) {
 			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
 			if (r)
 				return r;

@@ -6,18 +6,12 @@
  * carries the mark: whose main device this is, and of what age its spare must
  * be.  Writing the mark anew, and reading it back, is also how main is probed.
  *
- * When that place goes bad itself, another chunk near it takes over: it is
- * rewritten with what it holds (so a main that takes no writes is found out
- * before anything changes), copied to a slot, committed, marked, and then the
- * superblock names it.  A crash in between leaves one more remapped chunk and the
- * old name.
+ * When that place goes bad itself, a dead main and a bad probe chunk cannot be
+ * told apart: nothing is remapped, and status says probe=failed.  Taking another
+ * chunk while failed writes wait would need care with all I/O that was looked up
+ * before (it would meet the mark), so it is left to an administrator.
  */
-#include <linux/ktime.h>
-
 #include "dm-remap.h"
-
-/* Chunks that are tried in place of a bad probe chunk, at each probe. */
-#define OTHER_TRIES	2
 
 /* First buffer: what is written; second buffer: what is read back. */
 static bool probe(struct remap_set *set)
@@ -37,73 +31,6 @@ static bool probe(struct remap_set *set)
 	return true;
 }
 
-/*
- * Give @chunk, which is not remapped, a slot, and make it the probe chunk.  Uses
- * the third chunk of probe_buffer: a copy that is under way owns chunk_buffer.
- * Returns 0; -EAGAIN: main refused it; or why no other chunk would do better.
- */
-static int move_probe_to(struct remap_set *set, u64 chunk)
-{
-	struct remap_change change = { .fresh = true, .add = 0xff };
-	void *content = set->probe_buffer + 2 * REMAP_CHUNK_BYTES;
-	sector_t sector = chunk * REMAP_CHUNK_SECTORS;
-	u64 old_chunk = set->meta.super.probe_chunk;
-	s64 slot = remap_slot_alloc(set);
-	int r;
-
-	if (slot < 0)
-		return slot;
-	change.slot = slot;
-	change.word = remap_word(chunk, 0xff, 0, 0, 0);
-	change.prov = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_PROBE, 0, 0, 0);
-	remap_table_insert(&set->table, slot, remap_word(chunk, 0, 0, 0, REMAP_WORD_BUSY));
-	remap_drain(set);
-
-	r = remap_rw(set, set->main, sector, content, REMAP_CHUNK_SECTORS, REQ_OP_READ) ?:
-	    remap_rw(set, set->main, sector, content, REMAP_CHUNK_SECTORS,
-		     REQ_OP_WRITE | REQ_FUA);
-	if (r) {
-		remap_slot_release(set, slot);
-		return -EAGAIN;
-	}
-	r = remap_rw(set, set->spare, remap_slot_start(set, slot), content, REMAP_CHUNK_SECTORS,
-		     REQ_OP_WRITE);
-	change.status = r ? BLK_STS_IOERR : BLK_STS_OK;
-	r = remap_commit(set, &change, 1) ?: r;
-	if (r)
-		return r;
-
-	set->meta.super.probe_chunk = chunk;
-	if (!probe(set)) {
-		set->meta.super.probe_chunk = old_chunk;
-		return -EAGAIN;
-	}
-	remap_warn(set, "%s: the probe chunk at sector %llu is bad: sector %llu takes over",
-		   set->main->name, old_chunk * REMAP_CHUNK_SECTORS, (u64)sector);
-	/* Until the media say so too, a load finds the old mark, or none that it can read. */
-	remap_super_commit(set);
-	return 0;
-}
-
-static bool choose_other_chunk(struct remap_set *set)
-{
-	u64 chunk = set->meta.super.probe_chunk;
-	unsigned int try = 0;
-	int r;
-
-	if (test_bit(REMAP_READ_ONLY, &set->flags) || set->meta.nr_in_doubt)
-		return false;
-	while (chunk-- && try < OTHER_TRIES) {
-		if (remap_table_find(&set->table, chunk) >= 0)
-			continue;
-		try++;
-		r = move_probe_to(set, chunk);
-		if (r != -EAGAIN)
-			return !r;
-	}
-	return false;
-}
-
 /**
  * remap_main_alive() - probe main by a write to a place of our own (E5)
  * @set: the set; the mark is on main
@@ -116,9 +43,11 @@ static bool choose_other_chunk(struct remap_set *set)
  */
 bool remap_main_alive(struct remap_set *set)
 {
-	if (!(set->meta.super.flags & REMAP_SUPER_MARKED))
+	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) ||
+	    test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
 		return false;
-	return probe(set) || choose_other_chunk(set);
+	set->meta.probe_failed = !probe(set);
+	return !set->meta.probe_failed;
 }
 
 /**
@@ -154,8 +83,10 @@ int remap_write_mark(struct remap_set *set)
 	}
 	set->meta.super.flags |= REMAP_SUPER_MARKED;
 	r = remap_super_commit(set);
-	if (r)
+	if (r) {
 		set->meta.super.flags &= ~REMAP_SUPER_MARKED;
+		remap_err(set, "%s: cannot write the superblock: %d", set->spare->name, r);
+	}
 	return r;
 }
 

@@ -216,6 +216,7 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 		       unsigned int maxlen)
 {
 	unsigned int sz = 0;
+	bool was_failed;
 	u32 nr_repaired;
 	int r;
 
@@ -224,9 +225,10 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	if (!r && test_bit(REMAP_READ_ONLY, &set->flags))
 		r = -EROFS;
 	if (!r) {
-		/* Set again if the media are still somebody else's. */
-		clear_bit(REMAP_FAILED, &set->flags);
+		was_failed = test_bit(REMAP_FAILED, &set->flags);
 		r = remap_check_media(set, &nr_repaired);
+		if (r && was_failed)
+			set_bit(REMAP_FAILED, &set->flags);
 	}
 	if (!r) {
 		clear_bit(REMAP_META_FAIL, &set->flags);

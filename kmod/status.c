@@ -82,6 +82,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu",
 		       READ_ONCE(set->meta.nr_in_doubt), READ_ONCE(set->meta.nr_failures),
 		       READ_ONCE(set->meta.nr_repaired));
+		DMEMIT(" probe=%s", READ_ONCE(set->meta.probe_failed) ? "failed" : "ok");
 		break;
 
 	case STATUSTYPE_TABLE:

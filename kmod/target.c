@@ -255,6 +255,8 @@ static int remap_preresume(struct dm_target *ti)
 	if (r)
 		goto out;
 	mutex_lock(&set->lock);
+	/* Set when another target of the table failed its preresume after ours. */
+	clear_bit(REMAP_ACTIVE, &set->flags);
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
@@ -267,10 +269,12 @@ static int remap_preresume(struct dm_target *ti)
 		set_bit(REMAP_ACTIVE, &set->flags);
 	}
 	mutex_unlock(&set->lock);
-	if (r)
+	if (r) {
+		remap_sysfs_remove(set);
 		remap_disown(set);
-	else
+	} else {
 		remap_sysfs_add(set);
+	}
 out:
 	memalloc_noio_restore(noio);
 	return r;
@@ -355,7 +359,7 @@ static int allocate(struct remap_set *set)
 	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
 	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
 	set->chunk_buffer = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->probe_buffer = kmalloc(3 * REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->probe_buffer = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
 	set->rw_vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->rw_vecs), GFP_KERNEL);
 	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
 	/* Behind the changes of a round: slots that turned out to be bad. */
