@@ -17,7 +17,7 @@ from tests.vm.dying_disk import DyingDisk
 
 MIB = 1 << 20
 REGION_SECTORS = 16 * MIB // 512
-ROUNDS = 6                          # of an administrator's commands, while the I/O runs
+ROUNDS = 3                          # of an administrator's commands, while the I/O runs
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def finish_io(vm: Machine, jobs: list[Command]) -> int:
     vm.run("touch /run/stop")
     operations = 0
     for job in jobs:
-        result = job.wait(300).check()
+        result = job.wait(600).check()
         operations += json.loads(result.out)["operations"]
     return operations
 
@@ -59,7 +59,7 @@ def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockS
             f"dmsetup suspend {name}; dmsetup resume {name}; "
             f"dmsetup table {name} | dmsetup load {name}; dmsetup resume {name}; "
             f"dmsetup suspend --noflush {name}; dmsetup resume {name}; "
-            f"dmsetup status {name} >/dev/null; done", 300)
+            f"dmsetup status {name} >/dev/null; done", 600)
     operations = finish_io(vm, jobs)
     assert operations > 100
     after = remap.status(vm)
@@ -75,7 +75,7 @@ def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> N
         f"dmsetup message {name} 0 remap $((RANDOM * 3)) 20 >/dev/null; "
         f"dmsetup message {name} 0 verify $((RANDOM * 3)) >/dev/null; "
         f"dmsetup message {name} 0 sync >/dev/null; dmsetup message {name} 0 save >/dev/null; "
-        f"dmsetup message {name} 0 metadata_status >/dev/null; done", 300)
+        f"dmsetup message {name} 0 metadata_status >/dev/null; done", 600)
     operations = finish_io(vm, jobs)
     assert operations > 100
     after = remap.status(vm)
