@@ -79,7 +79,7 @@ class Progress:
 
     def show(self, text: str) -> None:
         if TTY:
-            print(f"\r\033[K   {text}", end="", flush=True)
+            print(f"\r\033[K   {text[:WIDTH]}", end="", flush=True)
         elif time.monotonic() - self.shown_s > 5:
             say(text)
             self.shown_s = time.monotonic()
@@ -109,8 +109,8 @@ def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> No
     progress = Progress()
 
     def show(copied: str, bad_places: int) -> None:
-        progress.show(f"copied {copied} of {total_kib >> 10} MiB, {bad_places} bad places, "
-                      f"{disk.stats()['errors']} commands failed, "
+        progress.show(f"{copied} of {total_kib >> 10} MiB copied, {bad_places} bad places, "
+                      f"{disk.stats()['errors']} errors, "
                       f"{remap.status(vm).used} chunks remapped")
 
     script = f"cp -a {remap.TREE} /mnt/tree && sync"
