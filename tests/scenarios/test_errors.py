@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import subprocess
 import time
 
 import pytest
@@ -94,26 +95,34 @@ def test_read_errors_never_map(rig: Rig) -> None:
     assert r0.pread(96, 64) == pattern(1, 64)
 
 
-@pytest.mark.disks(main="64M", spare="8M", other="8M")
+@pytest.mark.disks(main="8M", spare="8M")
 def test_unknown_error_is_passed_up(rig: Rig) -> None:
     """E3: a lower device that is out of space says so to the user, and nothing is mapped,
     although a probe would succeed."""
-    pool = rig.create("pool", f"0 3072 thin-pool {rig.server.disk('other').kernel_path} "
-                              f"{rig.main.kernel_path} 128 0 1 error_if_no_space")
-    rig.message("pool", "create_thin 0")
-    thin = rig.create("thin", f"0 8192 thin {pool.path} 0")
-    r0 = rig.create("r0", f"0 8192 remap {thin.path} {rig.spare.kernel_path} 0 16384")
-    error = 0
-    for sector in range(0, 8192 - CHUNK, 128):
-        try:
-            r0.pwrite(sector, pattern(sector))
-        except OSError as caught:
-            error = caught.errno or 0
-            break
-    assert error == errno.ENOSPC
-    assert rig.status()["used"] == NOTHING
-    assert not any("probe" in line for line in rig.log())
-    r0.pwrite(8192 - CHUNK - 8, pattern(3))    # beside the probe chunk: has a block
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", rig.main.kernel_path], check=True)
+    place = rig.mount(rig.raw("main"), "ext4")
+    with open(place / "sparse", "wb") as file:
+        file.truncate(32 << 20)
+    loop = subprocess.run(["losetup", "-f", "--show", "--direct-io=on", str(place / "sparse")],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        r0 = rig.create(main=loop, length=65536)
+        error = 0
+        for sector in range(0, 65536 - 64, 128):
+            try:
+                r0.pwrite(sector, pattern(sector, 64))
+            except OSError as caught:
+                error = caught.errno or 0
+                break
+        assert error == errno.ENOSPC
+        assert rig.status()["used"] == NOTHING
+        assert rig.status()["probe"] == "ok"
+        assert not any("probe" in line for line in rig.log())
+        r0.pwrite(0, pattern(3, 64))    # has its blocks
+        assert r0.pread(0, 64) == pattern(3, 64)
+        rig.remove()
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
 
 
 def test_deadline(rig: Rig) -> None:
