@@ -114,7 +114,7 @@ def write_table(found: dict[str, str | None]) -> None:
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Rules, each broken once",
              "", "Made by `python3 -m tests.mutants --write`: one edit of the module (or of",
              "common/) each, see mutants_list.py, and the test that noticed: the first that",
-             "failed, there may be more. The same tests pass on the sources as they are.", "",
+             "failed, there may be more.", "",
              "| rule | what was broken | noticed by |", "|---|---|---|"]
     lines += [f"| {mutant.rule} | {mutant.what} (`{name}`) | {rows.get(name, 'not run')} |"
               for name, mutant in MUTANTS.items()]
