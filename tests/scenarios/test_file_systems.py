@@ -93,6 +93,8 @@ def test_files_survive_a_dying_disk(rig: Rig, kind: str) -> None:
     for name, digest in digests.items():
         assert _digest(place / name) == digest, name
     rig.umount(place)
+    # fsck reads ahead, over bad sectors that were never written: rightly an error to it
+    rig.main.clear()
     _check(kind, "/dev/dm-0")
     assert rig.status()["used"] >= mapped
 
