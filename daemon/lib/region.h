@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A spare region read (and, for create, written) from userspace: a device or an
+ * image, active or not.  All knowledge of bytes is in common/remap_format.c.
+ * Callers: everything offline (check, dump, backup, create, release), scan.c.
+ */
+#ifndef DM_REMAP_REGION_H
+#define DM_REMAP_REGION_H
+
+#include "remap_format.h"
+#include "util.h"
+
+/**
+ * struct region - an opened spare region
+ * @fd: of the device or image; borrowed
+ * @start: first sector of the region on it
+ * @nr_sectors: length of the region
+ * @super: the chosen superblock
+ * @verdict: of the four superblocks, index 2 * replica + place
+ * @choice: which of them counts
+ */
+struct region {
+	int fd;
+	uint64_t start;
+	uint64_t nr_sectors;
+	struct remap_super super;
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+};
+
+/**
+ * struct region_table - all entries of a region
+ * @entry: one per slot
+ * @nr_slots: length of @entry
+ * @generation: highest committed number that was seen
+ * @nr_damaged: copies that are not what they should be
+ * @nr_unloadable: table blocks without any valid copy, or with a conflict
+ */
+struct region_table {
+	struct remap_entry *entry;
+	uint32_t nr_slots;
+	uint64_t generation;
+	uint32_t nr_damaged;
+	uint32_t nr_unloadable;
+};
+
+/* One copy of one block, as `check` and `dump` show it. */
+typedef int (*region_copy_f)(void *userdata, uint32_t block, unsigned int replica,
+			     unsigned int place, enum remap_verdict verdict, uint64_t seq,
+			     bool chosen);
+
+/*
+ * Reads the superblocks.  -ENODATA: no set there (nothing of ours at all);
+ * -ENOTSUP: a version or feature this release does not know; -EUCLEAN: ours, but
+ * no superblock can be believed.
+ */
+int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
+		struct error *error);
+/* Reads all entries; @f (or NULL) is told of every copy.  Damage is counted, not an error. */
+int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
+		      void *userdata, struct error *error);
+void region_table_done(struct region_table *table);
+/* Counters; -ENODATA: no valid copy. */
+int region_read_soft(const struct region *region, struct remap_soft_disk *soft);
+
+/**
+ * struct segment - a run of sectors of main and who serves them (O9)
+ * @start: first sector of the mapped device
+ * @nr_sectors: length
+ * @kind: who
+ * @spare_sector: on the spare device (not the region), for SEGMENT_SPARE
+ */
+struct segment {
+	uint64_t start;
+	uint64_t nr_sectors;
+	enum segment_kind {
+		SEGMENT_MAIN,
+		SEGMENT_SPARE,
+		SEGMENT_LOST,
+	} kind;
+	uint64_t spare_sector;
+};
+
+/* The whole mapped device as segments, in order, without gaps; the caller frees. */
+int region_segments(const struct region *region, const struct region_table *table,
+		    struct segment **segments, size_t *nr_segments, struct error *error);
+
+/**
+ * struct region_plan - what create writes to a blank or agreed-upon region
+ * @super: uuid, main_sectors, probe_chunk, host_id, label, identity; the rest is filled in
+ * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
+ * @nr_entries: how many
+ * @data: @nr_entries chunks: what each slot holds
+ */
+struct region_plan {
+	struct remap_super super;
+	struct remap_entry *entry;
+	uint32_t nr_entries;
+	uint8_t *data;
+};
+
+/*
+ * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
+ * last: the kernel writes the mark at the first activation.  Wipes every place of
+ * metadata first, so that nothing of an earlier life counts.
+ */
+int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
+		  struct error *error);
+/* Makes the region no set any more: overwrites all superblocks with zeros, durably. */
+int region_wipe(const struct region *region, struct error *error);
+
+#endif /* DM_REMAP_REGION_H */

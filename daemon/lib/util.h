@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Small helpers of the command and the daemon: cleanup attributes, whole reads
+ * and writes, strings.  Nothing here knows what a set is.
+ */
+#ifndef DM_REMAP_UTIL_H
+#define DM_REMAP_UTIL_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+
+static inline void free_p(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void close_p(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void fclose_p(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static inline void closedir_p(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+#define _cleanup_free_ _cleanup_(free_p)
+#define _cleanup_close_ _cleanup_(close_p)
+#define _cleanup_fclose_ _cleanup_(fclose_p)
+#define _cleanup_closedir_ _cleanup_(closedir_p)
+
+static inline bool streq(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* "(none)" is not printed by chance: NULL-safe %s. */
+static inline const char *strna(const char *s)
+{
+	return s ? s : "n/a";
+}
+
+#define UUID_STRING_BYTES 37 /* with the NUL */
+
+/**
+ * struct error - one sentence for the user, built where it is known what is wrong
+ * @text: NUL-terminated, without a full stop or newline; empty: none was given
+ *
+ * Library functions return a negative errno and, where they take a struct
+ * error, say what is wrong, with which device, and what to do.  They never
+ * print or log; the command prints, the daemon logs.
+ */
+struct error {
+	char text[512];
+};
+
+/* Fills in @error (if not NULL) and returns -@number. */
+int error_set(struct error *error, int number, const char *format, ...) _printf_(3, 4);
+
+/* Whole reads and writes at an offset; -EIO at the end of the file. */
+int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset);
+int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
+/* Size in bytes of a block device or file. */
+int device_bytes(int fd, uint64_t *nr_bytes);
+
+int parse_u64(const char *text, uint64_t *value);	    /* decimal, nothing behind it */
+int parse_size(const char *text, uint64_t *nr_bytes);	    /* "64M", "1GiB", plain: bytes */
+void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);
+int uuid_from_string(const char *text, uint8_t uuid[16]);
+/* Whether @name is one that a disk may suggest (O17): [A-Za-z0-9_.-]{1,32}, no leading - or . */
+bool device_name_ok(const char *name);
+/* Writes a file so that a crash leaves the old or the new one: tmp, fsync, rename, fsync. */
+int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode);
+int read_file(const char *path, char **data, size_t *nr_bytes); /* at most 64 MiB */
+/* The host id (O7): first 16 bytes of a keyed hash of /etc/machine-id; zeros: none. */
+int host_id(uint8_t id[16]);
+
+#endif /* DM_REMAP_UTIL_H */
