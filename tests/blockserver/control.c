@@ -199,16 +199,40 @@ static int do_destage(struct command *c)
 	return -disk_destage(c->disk);
 }
 
-/* Requests in flight were never done, and every disk is off until `device NAME return`. */
+/*
+ * Requests in flight were never done, and every disk is off until `device NAME return`.
+ * With least=N nothing happens while no disk has N unflushed sectors.  The answer says
+ * how many each had.
+ */
 static int do_powercut(struct command *c)
 {
-	const char *seed = c->nr_words == 1 ? option_value(c->words[0], "seed") : NULL;
-	bool drop = !c->nr_words || (c->nr_words == 1 && !strcmp(c->words[0], "drop"));
-	uint64_t random_state = 0;
+	uint64_t random_state = 0, least = 0, most = 0;
+	bool drop = true;
+	size_t length = 0;
 	int r = 0;
 
-	if (!drop && (!seed || !parse_u64(seed, &random_state)))
-		return say(c, "usage: powercut [drop | seed=N]");
+	for (unsigned int i = 0; i < c->nr_words; i++) {
+		const char *seed = option_value(c->words[i], "seed");
+		const char *number = option_value(c->words[i], "least");
+
+		if (seed && parse_u64(seed, &random_state))
+			drop = false;
+		else if (!(number && parse_u64(number, &least)) && strcmp(c->words[i], "drop"))
+			return say(c, "usage: powercut [drop | seed=N] [least=N]");
+	}
+	for (unsigned int i = 0; i < c->server->nr_disks; i++) {
+		struct disk *disk = &c->server->disks[i];
+
+		if (disk->nr_dirty > most)
+			most = disk->nr_dirty;
+		length += (size_t)snprintf(c->answer + length, sizeof(c->answer) - length,
+					   "%s%s=%" PRIu64, i ? " " : "", disk->name,
+					   disk->nr_dirty);
+		if (length >= sizeof(c->answer))
+			return say(c, "too many disks");
+	}
+	if (most < least)
+		return 0;
 	server_fail_parked(c->server);
 	for (unsigned int i = 0; i < c->server->nr_disks; i++) {
 		struct disk *disk = &c->server->disks[i];

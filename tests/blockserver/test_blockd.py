@@ -140,7 +140,9 @@ def test_random_power_cut_keeps_sectors_whole(setup: Setup) -> None:
     setup.on_main.write(0, content(1, 200))
     setup.on_main.flush()
     setup.on_main.write(0, content(2, 200))
-    setup.server.powercut(seed=7)
+    assert setup.server.powercut(seed=7, least=201) == {"main": 200, "spare": 0}
+    assert setup.on_main.read(0, 200) == content(2, 200), "too little for a power cut"
+    assert setup.server.powercut(seed=7, least=200) == {"main": 200, "spare": 0}
     setup.server.power_on()
     got = setup.on_main.read(0, 200)
     old, new = content(1, 200), content(2, 200)

@@ -172,9 +172,16 @@ class BlockServer:
     def mark(self, text: str) -> None:
         self.command("mark", text)
 
-    def powercut(self, seed: int | None = None) -> None:
-        """Lose the volatile caches; every disk fails until power_on()."""
-        self.command("powercut", "drop" if seed is None else f"seed={seed}")
+    def powercut(self, seed: int | None = None, least: int = 0) -> dict[str, int]:
+        """Lose the volatile caches; every disk fails until power_on().
+
+        The answer is how many unflushed sectors each disk had. When none had at least
+        LEAST, there was no power cut.
+        """
+        answer = self.command("powercut", "drop" if seed is None else f"seed={seed}",
+                              f"least={least}")
+        return {name: int(count) for name, count in
+                (word.rsplit("=", 1) for word in answer.split())}
 
     def power_on(self) -> None:
         for disk in self.disks():

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness.blockd import Disk
+from tests.harness.blockd import BlockServer, Disk
 from tests.harness.qemu import Machine, MachineError
 
 NAME = "disk"
@@ -67,18 +67,23 @@ def verify_tree(vm: Machine, where: str) -> None:
            f"cd {where} && sed -n 'n;p' {TREE_SUMS} | b2sum --quiet -c && wait $!", 300)
 
 
-def copy_without_sync(vm: Machine, target: str, disk: Disk) -> None:
-    """Start copies of TREE that are written at once and not synced; return in the midst of it.
+def cut_power_while_copying(vm: Machine, target: str, server: BlockServer, disk: Disk,
+                            seed: int) -> dict[str, int]:
+    """Start copies of TREE that nothing syncs, and cut the power in the midst of them.
 
-    That is when DISK has had some hundred more writes and has something in its volatile
-    cache. It has not for long: every relocation and every commit of the journal flushes.
+    That is when DISK has had some hundred more writes and a disk has something in its
+    volatile cache. It has not for long: every relocation and every commit of the journal
+    flushes. Returns how many unflushed sectors each disk had. The guest is of no use after it.
     """
     vm.run("cd /proc/sys/vm && echo 10 >dirty_writeback_centisecs && "
            "echo 1 >dirty_expire_centisecs && echo 65536 >dirty_background_bytes")
     copying = vm.start(f"for i in 1 2 3; do cp -a {TREE} {target}$i || exit 1; done")
     enough = disk.stats()["writes"] + 300
     end = time.monotonic() + 120
-    while (stats := disk.stats())["dirty"] < 128 or stats["writes"] < enough:
-        if time.monotonic() > end or (copying.done and copying.wait().code):
-            raise MachineError(f"copying {TREE} brought nothing into the cache of {disk.name}")
+    while time.monotonic() < end and not (copying.done and copying.wait().code):
+        if disk.stats()["writes"] >= enough:
+            unflushed = server.powercut(seed, least=128)
+            if max(unflushed.values()) >= 128:
+                return unflushed
         time.sleep(0.002)
+    raise MachineError(f"copying {TREE} brought nothing into the cache of {disk.name}")

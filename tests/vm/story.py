@@ -210,13 +210,12 @@ def first_life(module: Path, server: blockd.BlockServer) -> tuple[int, int]:
         headline(8, "Cut the power")
         say("More files are being copied and nothing syncs them. In the midst of it the power\n"
             "goes; each disk loses a random half of what is in its volatile cache.")
-        remap.copy_without_sync(vm, "/mnt/not-synced", main)
+        unflushed = remap.cut_power_while_copying(vm, "/mnt/not-synced", server, main,
+                                                  seed=int(time.time()))
         vm.kill()
-    dirty = {disk.name: disk.stats()["dirty"] for disk in server.disks()}
-    server.powercut(seed=int(time.time()))
     server.power_on()
     ok("the power was cut; unflushed sectors in the disks' caches: "
-       + ", ".join(f"{name} {count}" for name, count in dirty.items()))
+       + ", ".join(f"{name} {count}" for name, count in unflushed.items()))
     return files, state.used
 
 
