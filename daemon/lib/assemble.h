@@ -9,15 +9,15 @@
 #include "scan.h"
 
 enum assembly_verdict {
-	ASSEMBLY_READY,		/* both members are here and match */
-	ASSEMBLY_ACTIVE,	/* already a mapped device */
-	ASSEMBLY_NO_MAIN,	/* waits for its main device */
-	ASSEMBLY_NO_SPARE,	/* waits for its spare device */
-	ASSEMBLY_FOREIGN,	/* of another host (O7) */
-	ASSEMBLY_DUPLICATE,	/* two devices claim to be the same member (O12) */
-	ASSEMBLY_STALE,		/* the spare is older than main knows (O6) */
-	ASSEMBLY_UNFINISHED,	/* create was interrupted */
-	ASSEMBLY_MISMATCH,	/* lengths or identity contradict */
+	ASSEMBLY_READY,	     /* both members are here and match */
+	ASSEMBLY_ACTIVE,     /* already a mapped device */
+	ASSEMBLY_NO_MAIN,    /* waits for its main device */
+	ASSEMBLY_NO_SPARE,   /* waits for its spare device */
+	ASSEMBLY_FOREIGN,    /* of another host (O7) */
+	ASSEMBLY_DUPLICATE,  /* two devices claim to be the same member (O12) */
+	ASSEMBLY_STALE,	     /* the spare is older than main knows (O6) */
+	ASSEMBLY_UNFINISHED, /* create was interrupted */
+	ASSEMBLY_MISMATCH,   /* lengths or identity contradict */
 };
 
 /**

@@ -61,7 +61,7 @@ struct remap_event {
 	uint64_t commit_failures;
 };
 
-#define EVENT_HAS(event, attribute) ((event)->has >> (attribute) & 1)
+#define EVENT_HAS(event, attribute) ((event)->has >> (attribute)&1)
 
 /* Names as the journal, `dmremap events` and --json show them; "unknown" for the unknown. */
 const char *event_kind_name(uint32_t kind);

@@ -11,9 +11,9 @@
 
 enum member_role {
 	MEMBER_NONE = 0,
-	MEMBER_MAIN,	/* member header (guard), or the mark in the probe chunk */
-	MEMBER_SPARE,	/* a superblock */
-	MEMBER_BOTH,	/* main and spare region on one device */
+	MEMBER_MAIN,  /* member header (guard), or the mark in the probe chunk */
+	MEMBER_SPARE, /* a superblock */
+	MEMBER_BOTH,  /* main and spare region on one device */
 };
 
 /**

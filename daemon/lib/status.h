@@ -7,6 +7,7 @@
 #define DM_REMAP_STATUS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**

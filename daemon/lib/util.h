@@ -81,8 +81,8 @@ int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
 /* Size in bytes of a block device or file. */
 int device_bytes(int fd, uint64_t *nr_bytes);
 
-int parse_u64(const char *text, uint64_t *value);	    /* decimal, nothing behind it */
-int parse_size(const char *text, uint64_t *nr_bytes);	    /* "64M", "1GiB", plain: bytes */
+int parse_u64(const char *text, uint64_t *value);     /* decimal, nothing behind it */
+int parse_size(const char *text, uint64_t *nr_bytes); /* "64M", "1GiB", plain: bytes */
 void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);
 int uuid_from_string(const char *text, uint8_t uuid[16]);
 /* Whether @name is one that a disk may suggest (O17): [A-Za-z0-9_.-]{1,32}, no leading - or . */
