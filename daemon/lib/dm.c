@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libdevmapper.h>
+#include <stdarg.h>
+
+#include "dm.h"
+
+#define TARGET "remap"
+
+static void dm_task_p(struct dm_task **task)
+{
+	if (*task)
+		dm_task_destroy(*task);
+}
+
+#define _cleanup_task_ _cleanup_(dm_task_p)
+
+/* What libdevmapper said last; it is single-threaded like its callers. */
+static char last_message[256];
+
+static void keep_message(int level, const char *file, int line, int dm_errno, const char *format,
+			 ...)
+{
+	va_list arguments;
+
+	if (level > 3 /* LOG_ERR */)
+		return;
+	va_start(arguments, format);
+	vsnprintf(last_message, sizeof(last_message), format, arguments);
+	va_end(arguments);
+}
+
+void dm_setup(void)
+{
+	dm_log_with_errno_init(keep_message);
+	/* Without udevd nobody would complete a cookie, and nobody makes the nodes. */
+	if (access("/run/udev/control", F_OK) < 0)
+		dm_udev_set_sync_support(0);
+}
+
+static int failed(struct error *error, struct dm_task *task, const char *what, const char *name)
+{
+	int number = task ? dm_task_get_errno(task) : 0;
+
+	if (!number)
+		number = EIO;
+	if (number == EBUSY)
+		return error_set(error, number, "%s: cannot %s: the device is in use", name, what);
+	if (number == ENXIO)
+		return error_set(error, ENODEV, "%s: there is no such mapped device", name);
+	return error_set(error, number, "%s: cannot %s: %s; the kernel log may say why (dmesg)",
+			 name, what, *last_message ? last_message : strerror(number));
+}
+
+/*
+ * The kernel log from now on.  What it says about @name afterwards is the reason of a
+ * failure, as device-mapper itself returns only a number (O20).
+ */
+static int kernel_log_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+/* The last line about @name, without its prefix; empty: none. */
+static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
+{
+	char prefix[192], record[8192];
+	ssize_t n;
+
+	*text = '\0';
+	snprintf(prefix, sizeof(prefix), "device-mapper: " TARGET ": %s: ", name);
+	while (fd >= 0 && ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE)) {
+		char *at;
+
+		if (n <= 0)
+			continue; /* some were overwritten: go on with what is there */
+		record[n] = '\0';
+		at = strstr(record, prefix);
+		if (at)
+			at += strlen(prefix);
+		else if ((at = strstr(record, "device-mapper: table: "))) /* a constructor's */
+			at += strlen("device-mapper: table: ");
+		else
+			continue;
+		snprintf(text, nr_bytes, "%.*s", (int)strcspn(at, "\n"), at);
+	}
+}
+
+/* As failed(), with what the kernel said since @log was opened. */
+static int explained(struct error *error, struct dm_task *task, int log, const char *what,
+		     const char *name)
+{
+	int number = dm_task_get_errno(task);
+	char why[256];
+
+	kernel_log_reason(log, name, why, sizeof(why));
+	if (!*why)
+		return failed(error, task, what, name);
+	return error_set(error, number ? number : EIO, "%s: cannot %s: %s", name, what, why);
+}
+
+int dm_target_version(unsigned int version[3])
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST_VERSIONS);
+	struct dm_versions *at;
+
+	*last_message = '\0';
+	if (!task || !dm_task_run(task))
+		return -EIO;
+	at = dm_task_get_versions(task);
+	while (at) {
+		if (streq(at->name, TARGET)) {
+			for (unsigned int i = 0; i < 3; i++)
+				version[i] = at->version[i];
+			return 0;
+		}
+		if (!at->next)
+			break;
+		at = (struct dm_versions *)((char *)at + at->next);
+	}
+	return -ENOENT;
+}
+
+/* Asking for a target's version makes the kernel load its module ("dm-remap"). */
+int dm_ensure_target(struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = NULL;
+	unsigned int version[3];
+
+	if (dm_target_version(version) == 0)
+		return 0;
+	task = dm_task_create(DM_DEVICE_GET_TARGET_VERSION);
+	if (task && dm_task_set_name(task, TARGET))
+		dm_task_run(task);
+	if (dm_target_version(version) == 0)
+		return 0;
+	return error_set(error, ENOENT,
+			 "the kernel has no target \"remap\": load the module dm-remap (package "
+			 "dm-remap-dkms), or activate with --fallback");
+}
+
+static int fill_status(struct dm_device *device)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_STATUS);
+	char *type = NULL, *params = NULL;
+	uint64_t start, length;
+
+	if (!task || !dm_task_set_name(task, device->name) || !dm_task_no_flush(task) ||
+	    !dm_task_run(task))
+		return -EIO;
+	dm_get_next_target(task, NULL, &start, &length, &type, &params);
+	return type && streq(type, TARGET) ? remap_status_parse(params, &device->status) : 0;
+}
+
+/* -EMEDIUMTYPE: no remap device. */
+static int fill(const char *name, struct dm_device *device, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_TABLE);
+	char *type = NULL, *params = NULL;
+	struct dm_info info;
+	uint64_t start, length;
+	const char *uuid;
+	void *next;
+	bool ours;
+	int r;
+
+	memset(device, 0, sizeof(*device));
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || !dm_task_no_open_count(task) ||
+	    !dm_task_run(task) || !dm_task_get_info(task, &info))
+		return failed(error, task, "read the table", name);
+	if (!info.exists)
+		return error_set(error, ENODEV, "%s: there is no such mapped device", name);
+	snprintf(device->name, sizeof(device->name), "%s", dm_task_get_name(task));
+	uuid = dm_task_get_uuid(task);
+	snprintf(device->dm_uuid, sizeof(device->dm_uuid), "%s", uuid ? uuid : "");
+	device->major = info.major;
+	device->minor = info.minor;
+	device->suspended = info.suspended;
+	next = dm_get_next_target(task, NULL, &start, &length, &type, &params);
+	ours = type && streq(type, TARGET);
+	device->fallback =
+		!ours && !strncmp(device->dm_uuid, DM_UUID_PREFIX, sizeof(DM_UUID_PREFIX) - 1);
+	if (!ours && !device->fallback)
+		return error_set(error, EMEDIUMTYPE, "%s: not a remap device", name);
+	if (ours) {
+		r = remap_line_parse(params, &device->line);
+		if (r < 0)
+			return error_set(error, -r, "%s: the table line \"%s\" makes no sense",
+					 name, params);
+	}
+	device->nr_sectors = start + length;
+	while (next) {
+		next = dm_get_next_target(task, next, &start, &length, &type, &params);
+		device->nr_sectors = start + length;
+	}
+	if (!ours)
+		return 0;
+	r = fill_status(device);
+	return r < 0 ? error_set(error, -r, "%s: cannot read the status", name) : 0;
+}
+
+static int fill_open_count(struct dm_device *device)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_info info;
+
+	if (!task || !dm_task_set_name(task, device->name) || !dm_task_run(task) ||
+	    !dm_task_get_info(task, &info))
+		return -EIO;
+	device->open_count = info.open_count;
+	return 0;
+}
+
+int dm_get(const char *name, struct dm_device *device, struct error *error)
+{
+	int r = fill(name, device, error);
+
+	if (r < 0)
+		return r;
+	r = fill_open_count(device);
+	return r < 0 ? error_set(error, -r, "%s: cannot read how many have it open", name) : 0;
+}
+
+int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_free_ struct dm_device *found = NULL;
+	struct dm_names *at;
+	size_t nr = 0;
+	int r;
+
+	*devices = NULL;
+	*nr_devices = 0;
+	*last_message = '\0';
+	if (!task || !dm_task_run(task))
+		return failed(error, task, "list devices", "device-mapper");
+	at = dm_task_get_names(task);
+	if (!at || !at->dev)
+		return 0;
+	for (;;) {
+		struct dm_device *bigger = reallocarray(found, nr + 1, sizeof(*found));
+
+		if (!bigger)
+			return error_set(error, ENOMEM, "out of memory");
+		found = bigger;
+		/* one that goes away meanwhile, or is not ours, is not listed */
+		r = fill(at->name, &found[nr], NULL);
+		if (!r && !fill_open_count(&found[nr]))
+			nr++;
+		if (!at->next)
+			break;
+		at = (struct dm_names *)((char *)at + at->next);
+	}
+	*devices = found;
+	*nr_devices = nr;
+	found = NULL;
+	return 0;
+}
+
+/* Runs @task with a udev cookie and waits until udev is through with the device. */
+static int run_with_cookie(struct dm_task *task)
+{
+	uint32_t cookie = 0;
+	int ok;
+
+	if (!dm_task_set_cookie(task, &cookie, 0))
+		return 0;
+	ok = dm_task_run(task);
+	dm_udev_wait(cookie);
+	if (!dm_udev_get_sync_support())
+		dm_task_update_nodes();
+	return ok;
+}
+
+static int add_lines(struct dm_task *task, const char *table)
+{
+	_cleanup_free_ char *copy = strdup(table);
+	char *save = NULL, *line;
+
+	if (!copy)
+		return 0;
+	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		uint64_t start, length;
+		char type[32];
+		int params = 0;
+
+		if (sscanf(line, "%" SCNu64 " %" SCNu64 " %31s %n", &start, &length, type,
+			   &params) < 3)
+			return 0;
+		if (!dm_task_add_target(task, start, length, type, params ? line + params : ""))
+			return 0;
+	}
+	return 1;
+}
+
+int dm_create_table(const char *name, const char *dm_uuid, const char *table, bool read_only,
+		    struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_CREATE);
+	_cleanup_close_ int log = kernel_log_open();
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) ||
+	    (dm_uuid && *dm_uuid && !dm_task_set_uuid(task, dm_uuid)) ||
+	    (read_only && !dm_task_set_ro(task)) || !add_lines(task, table))
+		return failed(error, task, "prepare the device", name);
+	if (!run_with_cookie(task))
+		return explained(error, task, log, "create the device", name);
+	return 0;
+}
+
+int dm_create(const char *name, const char *dm_uuid, uint64_t nr_sectors, const char *params,
+	      bool read_only, struct error *error)
+{
+	_cleanup_free_ char *table = NULL;
+
+	if (asprintf(&table, "0 %" PRIu64 " " TARGET " %s", nr_sectors, params) < 0)
+		return error_set(error, ENOMEM, "out of memory");
+	return dm_create_table(name, dm_uuid, table, read_only, error);
+}
+
+static int simple(int type, const char *name, const char *what, bool cookie, bool noflush,
+		  struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(type);
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) ||
+	    (noflush && (!dm_task_no_flush(task) || !dm_task_skip_lockfs(task))))
+		return failed(error, task, what, name);
+	if (!(cookie ? run_with_cookie(task) : dm_task_run(task)))
+		return failed(error, task, what, name);
+	return 0;
+}
+
+int dm_suspend(const char *name, bool noflush, struct error *error)
+{
+	return simple(DM_DEVICE_SUSPEND, name, "suspend", false, noflush, error);
+}
+
+int dm_resume(const char *name, struct error *error)
+{
+	return simple(DM_DEVICE_RESUME, name, "resume", true, false, error);
+}
+
+int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool noflush,
+	      struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_RELOAD);
+	_cleanup_close_ int log = kernel_log_open();
+	int r;
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) ||
+	    !dm_task_add_target(task, 0, nr_sectors, TARGET, params) || !dm_task_run(task))
+		return explained(error, task, log, "load the table", name);
+	r = dm_suspend(name, noflush, error);
+	if (r < 0) {
+		simple(DM_DEVICE_CLEAR, name, "drop the table", false, false, NULL);
+		return r;
+	}
+	return dm_resume(name, error);
+}
+
+int dm_remove(const char *name, bool deferred, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_REMOVE);
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || (deferred && !dm_task_deferred_remove(task)))
+		return failed(error, task, "remove", name);
+	if (!run_with_cookie(task))
+		return failed(error, task, "remove", name);
+	return 0;
+}
+
+int dm_rename(const char *name, const char *new_name, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_RENAME);
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || !dm_task_set_newname(task, new_name) ||
+	    !run_with_cookie(task))
+		return failed(error, task, "rename", name);
+	return 0;
+}
+
+int dm_message(const char *name, const char *message, char **reply, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_TARGET_MSG);
+	_cleanup_close_ int log = kernel_log_open();
+	const char *answer;
+
+	if (reply)
+		*reply = NULL;
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || !dm_task_set_sector(task, 0) ||
+	    !dm_task_set_message(task, message))
+		return failed(error, task, "prepare the message", name);
+	if (!dm_task_run(task)) {
+		int number = dm_task_get_errno(task);
+		char why[256];
+
+		if (number == ENXIO)
+			return error_set(error, ENODEV, "%s: there is no such mapped device", name);
+		kernel_log_reason(log, name, why, sizeof(why));
+		return error_set(error, number ? number : EIO, "%s: \"%s\" failed: %s%s", name,
+				 message, *why ? why : strerror(number ? number : EIO),
+				 *why ? "" : "; the kernel log says why (dmesg)");
+	}
+	if (!reply)
+		return 0;
+	answer = dm_task_get_message_response(task);
+	*reply = strdup(answer ? answer : "");
+	return *reply ? 0 : error_set(error, ENOMEM, "out of memory");
+}
+
+int dm_name_of_uuid(const char *dm_uuid, char name[128])
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_info info;
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_uuid(task, dm_uuid) || !dm_task_run(task) ||
+	    !dm_task_get_info(task, &info) || !info.exists)
+		return -ENODEV;
+	snprintf(name, 128, "%s", dm_task_get_name(task));
+	return 0;
+}
