@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * dmremap: the command.  Here: the table of verbs, options, help, exit codes.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <unistd.h>
+
+#include "verbs.h"
+
+static const struct verb_option options_events[] = {
+	{ "follow", NULL, "go on until interrupted" },
+	{ NULL },
+};
+
+static const struct verb verbs[] = {
+	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },
+	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
+	  verb_show },
+	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,
+	  verb_events },
+	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,
+	  3, NULL, verb_remap },
+	{ "unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device", 2, 3,
+	  NULL, verb_unremap },
+	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2, NULL,
+	  verb_verify },
+	{ "clear", NULL, "NAME", "move back to the main device all that it takes", 1, 1, NULL,
+	  verb_message },
+	{ "save", NULL, "NAME", "write the counters to the spare now", 1, 1, NULL, verb_message },
+	{ "sync", NULL, "NAME", "rewrite every copy of the metadata", 1, 1, NULL, verb_message },
+	{ "restore", NULL, "NAME", "compare the metadata on the spare with memory and mend it", 1,
+	  1, NULL, verb_message },
+	{ "metadata-status", NULL, "NAME", "the state of the metadata in one line", 1, 1, NULL,
+	  verb_message },
+	{ "freeze", NULL, "NAME", "no new remaps", 1, 1, NULL, verb_message },
+	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
+	{ "accept-loss", NULL, "NAME", "go on although a member may have lost writes", 1, 1, NULL,
+	  verb_message },
+};
+
+const char *option_value(const struct invocation *invocation, const char *name)
+{
+	for (int i = 0; invocation->verb->option && invocation->verb->option[i].name; i++)
+		if (streq(invocation->verb->option[i].name, name))
+			return invocation->value[i];
+	return NULL;
+}
+
+int confirm(const struct invocation *invocation, const char *question, struct error *error)
+{
+	char answer[16];
+
+	if (invocation->yes)
+		return 0;
+	if (!isatty(STDIN_FILENO))
+		return error_set(error, ECANCELED,
+				 "not done: there is no terminal to ask on; --yes does it without");
+	fflush(stdout);
+	fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin) || (*answer != 'y' && *answer != 'Y'))
+		return error_set(error, ECANCELED, "not done");
+	return 0;
+}
+
+int find_device(const char *what, struct dm_device *device, struct error *error)
+{
+	static const char mapper[] = "/dev/mapper/", node[] = "/dev/dm-";
+	_cleanup_free_ char *name = NULL;
+	char dm_uuid[64], path[64];
+	size_t nr_bytes;
+	uint8_t uuid[16];
+	uint64_t number;
+	int r;
+
+	if (!strncmp(what, mapper, strlen(mapper)))
+		return dm_get(what + strlen(mapper), device, error);
+	if (!strncmp(what, node, strlen(node)) && parse_u64(what + strlen(node), &number) == 0) {
+		snprintf(path, sizeof(path), "/sys/block/dm-%u/dm/name", (unsigned int)number);
+		r = read_file(path, &name, &nr_bytes);
+		if (r < 0)
+			return error_set(error, ENODEV, "%s: there is no such mapped device", what);
+		name[strcspn(name, "\n")] = '\0';
+		return dm_get(name, device, error);
+	}
+	if (uuid_from_string(what, uuid) == 0) {
+		char found[128];
+
+		snprintf(dm_uuid, sizeof(dm_uuid), DM_UUID_PREFIX "%s", what);
+		if (dm_name_of_uuid(dm_uuid, found) < 0)
+			return error_set(error, ENODEV, "set %s is not active", what);
+		return dm_get(found, device, error);
+	}
+	if (strchr(what, '/'))
+		return error_set(error, EINVAL, "%s: not the name of a mapped device", what);
+	return dm_get(what, device, error);
+}
+
+static int exit_code(int r)
+{
+	switch (-r) {
+	case 0:
+		return EXIT_CODE_OK;
+	case EINVAL:
+		return EXIT_CODE_USAGE;
+	case ENODEV:
+	case ENODATA:
+	case ENOENT:
+	case ENXIO:
+		return EXIT_CODE_NOT_FOUND;
+	case EAGAIN:
+		return EXIT_CODE_WAITING;
+	case EBUSY:
+	case EEXIST:
+	case EPERM:
+	case ECANCELED:
+	case EMEDIUMTYPE:
+		return EXIT_CODE_REFUSED;
+	case EUCLEAN:
+		return EXIT_CODE_DAMAGED;
+	default:
+		return EXIT_CODE_FAILED;
+	}
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (streq(name, verbs[i].name) || (verbs[i].alias && streq(name, verbs[i].alias)))
+			return &verbs[i];
+	return NULL;
+}
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "usage: dmremap VERB [ARGUMENTS] [OPTIONS]\n\n");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		char call[64];
+
+		snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
+		fprintf(to, "  %-34s %s\n", call, verbs[i].help);
+	}
+	fprintf(to, "\n  --json     print JSON\n"
+		    "  --yes      do not ask\n"
+		    "  --quiet    print nothing that was not asked for\n"
+		    "  --version  print the version\n"
+		    "  --help     this, or what VERB takes\n\nSee dmremap(8).\n");
+}
+
+static void print_verb_help(const struct verb *verb)
+{
+	printf("usage: dmremap %s %s\n\n%s\n", verb->name, verb->arguments, verb->help);
+	for (int i = 0; verb->option && verb->option[i].name; i++) {
+		char call[40];
+
+		snprintf(call, sizeof(call), "--%s %s", verb->option[i].name,
+			 verb->option[i].argument ? verb->option[i].argument : "");
+		printf("  %-26s %s\n", call, verb->option[i].help);
+	}
+}
+
+enum common_option {
+	OPTION_JSON = 256,
+	OPTION_YES,
+	OPTION_QUIET,
+	OPTION_HELP,
+	OPTION_VERB, /* and the verb's own from here on */
+};
+
+/* 1: help was printed. */
+static int parse(int argc, char **argv, struct invocation *invocation)
+{
+	struct option options[5 + VERB_OPTIONS_MAX] = {
+		{ "json", no_argument, NULL, OPTION_JSON },
+		{ "yes", no_argument, NULL, OPTION_YES },
+		{ "quiet", no_argument, NULL, OPTION_QUIET },
+		{ "help", no_argument, NULL, OPTION_HELP },
+	};
+	const struct verb *verb = invocation->verb;
+	int nr = 4, code;
+
+	for (int i = 0; verb->option && verb->option[i].name; i++, nr++)
+		options[nr] =
+			(struct option){ verb->option[i].name,
+					 verb->option[i].argument ? required_argument : no_argument,
+					 NULL, OPTION_VERB + i };
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, "yqh", options, NULL)) != -1) {
+		switch (code) {
+		case OPTION_JSON:
+			invocation->json = true;
+			break;
+		case 'y':
+		case OPTION_YES:
+			invocation->yes = true;
+			break;
+		case 'q':
+		case OPTION_QUIET:
+			invocation->quiet = true;
+			break;
+		case 'h':
+		case OPTION_HELP:
+			print_verb_help(verb);
+			return 1;
+		case '?':
+		case ':':
+			fprintf(stderr, "dmremap: %s: bad option \"%s\"; see dmremap %s --help\n",
+				verb->name, argv[optind - 1], verb->name);
+			return -EINVAL;
+		default:
+			invocation->value[code - OPTION_VERB] = optarg ? optarg : "";
+		}
+	}
+	invocation->argc = argc - optind;
+	invocation->argv = argv + optind;
+	if (invocation->argc < verb->min_args || invocation->argc > verb->max_args) {
+		fprintf(stderr, "dmremap: usage: dmremap %s %s\n", verb->name, verb->arguments);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct invocation invocation = { 0 };
+	struct error error = { "" };
+	int r;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help")) {
+		print_help(stdout);
+		return EXIT_CODE_OK;
+	}
+	if (streq(argv[1], "--version")) {
+		printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
+		return EXIT_CODE_OK;
+	}
+	invocation.verb = find_verb(argv[1]);
+	if (!invocation.verb) {
+		fprintf(stderr, "dmremap: there is no verb \"%s\"; dmremap --help lists them\n",
+			argv[1]);
+		return EXIT_CODE_USAGE;
+	}
+	r = parse(argc - 1, argv + 1, &invocation);
+	if (r)
+		return r < 0 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+	if (geteuid() != 0) {
+		fprintf(stderr, "dmremap: %s needs root\n", invocation.verb->name);
+		return EXIT_CODE_REFUSED;
+	}
+	dm_setup();
+	r = invocation.verb->run(&invocation, &error);
+	if (r < 0)
+		fprintf(stderr, "dmremap: %s\n", *error.text ? error.text : strerror(-r));
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		fprintf(stderr, "dmremap: cannot write the output: %s\n", strerror(errno));
+		return EXIT_CODE_FAILED;
+	}
+	return exit_code(r);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Verbs that are messages to the target: remap, unremap, verify, and those without
+ * arguments.  Arguments are checked here too, so that the sentence is better.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "verbs.h"
+
+static int parse_sectors(const struct invocation *invocation, const struct dm_device *device,
+			 uint64_t *sector, uint64_t *nr_sectors, struct error *error)
+{
+	*nr_sectors = 1;
+	if (parse_u64(invocation->argv[1], sector) < 0)
+		return error_set(error, EINVAL, "\"%s\" is not a sector number",
+				 invocation->argv[1]);
+	if (invocation->argc > 2 &&
+	    (parse_u64(invocation->argv[2], nr_sectors) < 0 || !*nr_sectors))
+		return error_set(error, EINVAL, "\"%s\" is not a number of sectors",
+				 invocation->argv[2]);
+	if (*sector >= device->nr_sectors || *nr_sectors > device->nr_sectors - *sector)
+		return error_set(error, EINVAL,
+				 "%s has sectors 0 to %" PRIu64 "; %" PRIu64 "+%" PRIu64
+				 " is beyond its end",
+				 device->name, device->nr_sectors - 1, *sector, *nr_sectors);
+	return 0;
+}
+
+static int find_live_device(const struct invocation *invocation, struct dm_device *device,
+			    struct error *error)
+{
+	int r = find_device(invocation->argv[0], device, error);
+
+	if (r < 0)
+		return r;
+	if (device->fallback)
+		return error_set(error, EBUSY,
+				 "%s is active without the module (fallback): it takes no messages",
+				 device->name);
+	return 0;
+}
+
+static int send_message(const struct invocation *invocation, const struct dm_device *device,
+			const char *message, struct error *error)
+{
+	_cleanup_free_ char *reply = NULL;
+	int r = dm_message(device->name, message, &reply, error);
+
+	if (r < 0)
+		return r;
+	if (*reply && !invocation->quiet)
+		printf("%s\n", reply);
+	return 0;
+}
+
+static int on_sectors(const struct invocation *invocation, const char *verb, struct error *error)
+{
+	struct dm_device device;
+	uint64_t sector, nr_sectors;
+	char message[96];
+	int r;
+
+	r = find_live_device(invocation, &device, error);
+	if (!r)
+		r = parse_sectors(invocation, &device, &sector, &nr_sectors, error);
+	if (r < 0)
+		return r;
+	if (streq(verb, "verify"))
+		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sector);
+	else
+		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64, verb, sector,
+			 nr_sectors);
+	return send_message(invocation, &device, message, error);
+}
+
+int verb_remap(struct invocation *invocation, struct error *error)
+{
+	return on_sectors(invocation, "remap", error);
+}
+
+int verb_unremap(struct invocation *invocation, struct error *error)
+{
+	return on_sectors(invocation, "unremap", error);
+}
+
+int verb_verify(struct invocation *invocation, struct error *error)
+{
+	return on_sectors(invocation, "verify", error);
+}
+
+int verb_message(struct invocation *invocation, struct error *error)
+{
+	struct dm_device device;
+	char message[32];
+	int r;
+
+	r = find_live_device(invocation, &device, error);
+	if (r < 0)
+		return r;
+	snprintf(message, sizeof(message), "%s", invocation->verb->name);
+	for (char *at = message; *at; at++)
+		if (*at == '-')
+			*at = '_';
+	return send_message(invocation, &device, message, error);
+}

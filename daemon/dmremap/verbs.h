@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a verb of `dmremap` is, and what main.c gives it.  One file verb-*.c per group
+ * of verbs; main.c has the table.
+ */
+#ifndef DM_REMAP_VERBS_H
+#define DM_REMAP_VERBS_H
+
+#include "dm.h"
+#include "util.h"
+
+#define VERB_OPTIONS_MAX 12
+
+/* Exit codes, as dmremap(8) documents them. */
+enum exit_code {
+	EXIT_CODE_OK = 0,
+	EXIT_CODE_FAILED = 1,
+	EXIT_CODE_USAGE = 2,
+	EXIT_CODE_NOT_FOUND = 3, /* no such set, device or file */
+	EXIT_CODE_WAITING = 4,	 /* a member of the set is not there */
+	EXIT_CODE_REFUSED = 5,	 /* for safety: in use, not ours, not confirmed */
+	EXIT_CODE_DAMAGED = 6,	 /* metadata is damaged */
+};
+
+/**
+ * struct verb_option - an option of one verb
+ * @name: without the dashes
+ * @argument: what it takes, for the help; NULL: nothing
+ * @help: one line
+ */
+struct verb_option {
+	const char *name;
+	const char *argument;
+	const char *help;
+};
+
+/**
+ * struct invocation - a verb as it was called
+ * @verb: which
+ * @argc: number of arguments that are not options
+ * @argv: these arguments
+ * @value: per option of the verb: NULL: not given, "" or what was given
+ * @json: print JSON
+ * @yes: do not ask
+ * @quiet: print nothing that is not asked for
+ */
+struct invocation {
+	const struct verb *verb;
+	int argc;
+	char **argv;
+	const char *value[VERB_OPTIONS_MAX];
+	bool json;
+	bool yes;
+	bool quiet;
+};
+
+/**
+ * struct verb - one verb
+ * @name: as typed
+ * @alias: another name, or NULL
+ * @arguments: for the help
+ * @help: one line
+ * @min_args: fewest arguments
+ * @max_args: most arguments
+ * @option: its own options, ended by one without a name
+ * @run: does it: 0 or a negative errno with a sentence
+ */
+struct verb {
+	const char *name;
+	const char *alias;
+	const char *arguments;
+	const char *help;
+	int min_args;
+	int max_args;
+	const struct verb_option *option;
+	int (*run)(struct invocation *invocation, struct error *error);
+};
+
+/* The value of an option of the verb, or NULL. */
+const char *option_value(const struct invocation *invocation, const char *name);
+/* Asks on the terminal; -ECANCELED: no, or there is nobody to ask and no --yes (O21). */
+int confirm(const struct invocation *invocation, const char *question, struct error *error);
+/* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
+int find_device(const char *what, struct dm_device *device, struct error *error);
+
+int verb_status(struct invocation *invocation, struct error *error);
+int verb_show(struct invocation *invocation, struct error *error);
+int verb_events(struct invocation *invocation, struct error *error);
+int verb_remap(struct invocation *invocation, struct error *error);
+int verb_unremap(struct invocation *invocation, struct error *error);
+int verb_verify(struct invocation *invocation, struct error *error);
+/* Verbs that are one message: save, restore, sync, metadata-status, freeze, thaw, clear … */
+int verb_message(struct invocation *invocation, struct error *error);
+
+#endif /* DM_REMAP_VERBS_H */
