@@ -6,7 +6,9 @@
  * tools that read netlink specifications.  Values are never changed or reused,
  * only added: any module works with any daemon (O25).
  *
- * All commands need CAP_SYS_ADMIN, and so does membership of the group.
+ * All commands need CAP_SYS_ADMIN, and so does membership of the group (on kernels
+ * that know only one kind of administrator there: CAP_NET_ADMIN).  Nothing is
+ * numbered or sent while nobody listens.
  * Sectors are 512 bytes and count from the start of the mapped device.
  */
 #ifndef _UAPI_DM_REMAP_H
@@ -50,8 +52,8 @@ enum dm_remap_cmd {
  * @DM_REMAP_A_MAJOR: u32: of the mapped device
  * @DM_REMAP_A_MINOR: u32
  * @DM_REMAP_A_EVENT_SEQ: u64: number of this event of this device; each event has
- *	the number of the one before plus one, so a gap means lost events.  In a dump
- *	of devices: number of the last event.
+ *	the number of the one before plus one, so a gap means lost events.  A resume
+ *	begins at 1 again, with LOADED.  In a dump of devices: number of the last event.
  * @DM_REMAP_A_TIME: u64: when, nanoseconds since 1970 UTC
  * @DM_REMAP_A_EVENT: u32: enum dm_remap_event
  * @DM_REMAP_A_MODE: string: the mode word of `dmsetup status`
@@ -73,7 +75,7 @@ enum dm_remap_cmd {
  * @DM_REMAP_A_STATE: u32: of an entry, enum remap_entry_state of the format
  * @DM_REMAP_A_CHUNK: u64: main chunk (8 sectors)
  * @DM_REMAP_A_REDIRECTED: u32: mask of 8 bits
- * @DM_REMAP_A_LOST: u32: mask of 8 bits
+ * @DM_REMAP_A_LOST: u32: mask of 8 bits, of those redirected
  * @DM_REMAP_A_CAUSE: u32: enum remap_cause of the format
  * @DM_REMAP_A_ERRORS: u32: seen since it was mapped
  * @DM_REMAP_A_WHEN: u64: seconds since 1970 UTC

@@ -26,6 +26,7 @@
 #include <linux/jiffies.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 #define DOUBT_RETRY_MIN		HZ
 #define DOUBT_RETRY_MAX		(60 * HZ)
@@ -182,10 +183,17 @@ static int commit_table_block(struct remap_set *set, u32 block,
 static void note_outcome(struct remap_set *set, int r)
 {
 	bool was_failed = test_bit(REMAP_META_FAIL, &set->flags);
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_COMMIT_FAILED,
+		.member = DM_REMAP_MEMBER_SPARE,
+		.status = REMAP_STATUS_IOERR,
+	};
 
-	if (r)
+	if (r) {
 		set_bit(REMAP_META_FAIL, &set->flags);
-	else if (!set->meta.nr_in_doubt)
+		remap_notify(set, &note);
+	}
+	if (!r && !set->meta.nr_in_doubt)
 		clear_bit(REMAP_META_FAIL, &set->flags);
 	if (was_failed != test_bit(REMAP_META_FAIL, &set->flags))
 		remap_mode_changed(set);

@@ -10,6 +10,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+#include <net/genetlink.h>
 
 /* Block devices' modes of opening were once those of files. */
 #ifndef BLK_OPEN_WRITE
@@ -24,6 +25,13 @@
 #else
 #define REMAP_PREPARE_IOCTL(function)						\
 	int function(struct dm_target *ti, struct block_device **bdev)
+#endif
+
+/* Who may join a multicast group was once said with the flags of operations. */
+#ifdef GENL_MCAST_CAP_SYS_ADMIN
+#define REMAP_GROUP_ADMIN GENL_MCAST_CAP_SYS_ADMIN
+#else
+#define REMAP_GROUP_ADMIN GENL_UNS_ADMIN_PERM
 #endif
 
 #endif

@@ -17,6 +17,7 @@
  *   owner.c     one set, one owner (D12, O8)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
+ *   netlink.c   events, and dumps for the daemon
  *   io.c        synchronous I/O with preallocated memory
  *
  * Locking: remap_set.lock is held by whoever changes the table or the metadata
@@ -164,6 +165,7 @@ struct remap_block_state {
  * @word: the word to publish
  * @prov: the provenance to record
  * @add: sectors that this change redirects or gives content to again
+ * @newly: those of @add that were served by main before
  * @fresh: @slot was free before
  * @data_failed: @slot does not take data
  * @again: it was tried a second time
@@ -176,6 +178,7 @@ struct remap_change {
 	u64 word;
 	u64 prov;
 	u8 add;
+	u8 newly;
 	bool fresh;
 	bool data_failed;
 	bool again;
@@ -268,6 +271,45 @@ struct remap_counters {
 
 struct remap_piece;
 
+/* Events that wait to be sent; more at once are dropped, visibly. */
+#define REMAP_NOTES	256
+
+/**
+ * struct remap_note - one event
+ * @seq: its number
+ * @time: nanoseconds since 1970 UTC
+ * @sector: first sector concerned, if @nr_sectors
+ * @mode: the mode word then
+ * @old_mode: the one before, or NULL
+ * @kind: enum dm_remap_event
+ * @nr_sectors: 0: none concerned
+ * @slot: if @has_slot
+ * @nr_used: slots in use then
+ * @number: lost sectors, percent or copies, as the kind has it
+ * @has_slot: whether a slot is concerned
+ * @status: enum remap_status_class
+ * @member: enum dm_remap_member, or 0
+ * @reason: enum dm_remap_reason, or 0
+ * @cause: enum remap_cause, or 0
+ */
+struct remap_note {
+	u64 seq;
+	u64 time;
+	u64 sector;
+	const char *mode;
+	const char *old_mode;
+	u32 kind;
+	u32 nr_sectors;
+	u32 slot;
+	u32 nr_used;
+	u32 number;
+	bool has_slot;
+	u8 status;
+	u8 member;
+	u8 reason;
+	u8 cause;
+};
+
 /**
  * struct remap_set - one instance of the target
  * @ti: device-mapper's side of it
@@ -310,6 +352,14 @@ struct remap_piece;
  * @tokens_at: jiffies when @tokens was last refilled
  * @owners: in the list of active sets, see owner.c
  * @directory: in sysfs, while active
+ * @note_lock: protects the ring of events; taken from end_io
+ * @note: the ring
+ * @note_head: next event goes here
+ * @note_tail: next one to be sent
+ * @note_seq: number of the last event
+ * @note_work: sends them
+ * @mode_told: mode that listeners know
+ * @step_told: use of the spare, in percent, that listeners know; under @lock
  * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
  */
 struct remap_set {
@@ -357,6 +407,14 @@ struct remap_set {
 	unsigned long tokens_at;
 	struct list_head owners;
 	struct kobject *directory;
+	spinlock_t note_lock; /* protects note, note_head, note_tail, note_seq */
+	struct remap_note *note;
+	u32 note_head;
+	u32 note_tail;
+	u64 note_seq;
+	struct work_struct note_work;
+	const char *mode_told;
+	u32 step_told;
 	unsigned int error_threshold;
 };
 
@@ -510,6 +568,7 @@ struct remap_piece {
 
 /* relocate.c */
 bool remap_status_confirmable(blk_status_t status);
+u8 remap_status_class(blk_status_t status);
 void remap_confirm(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
 
@@ -531,6 +590,8 @@ void remap_autosave(struct work_struct *work);
 int remap_own(struct remap_set *set);
 void remap_disown(struct remap_set *set);
 bool remap_owned_by_other(const struct remap_set *set);
+typedef int (*remap_set_fn)(struct remap_set *set, void *data);
+void remap_for_each_active(remap_set_fn f, void *data, unsigned int *generation);
 
 /* status.c */
 const char *remap_mode(const struct remap_set *set);
@@ -542,6 +603,14 @@ void remap_mode_changed(struct remap_set *set);
 /* sysfs.c */
 void remap_sysfs_add(struct remap_set *set);
 void remap_sysfs_remove(struct remap_set *set);
+
+/* netlink.c */
+bool remap_listened(void);
+void remap_notify(struct remap_set *set, struct remap_note *note);
+void remap_send_notes(struct work_struct *work);
+void remap_note_use(struct remap_set *set);
+int remap_netlink_init(void);
+void remap_netlink_exit(void);
 
 /* message.c */
 int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,

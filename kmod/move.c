@@ -18,6 +18,7 @@
 #include <linux/ktime.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 static u8 piece_mask(const struct remap_piece *piece)
 {
@@ -118,6 +119,34 @@ static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u32 old_slot, u8 ke
 	return -EIO;
 }
 
+static void note_bad(struct remap_set *set, u64 chunk, u32 slot)
+{
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_SPARE_BAD,
+		.sector = chunk * REMAP_CHUNK_SECTORS,
+		.nr_sectors = REMAP_CHUNK_SECTORS,
+		.has_slot = true,
+		.slot = slot,
+	};
+
+	remap_notify(set, &note);
+	remap_note_use(set);
+}
+
+static void note_refused(struct remap_set *set, const struct remap_piece *piece)
+{
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_REFUSED,
+		.sector = piece->sector,
+		.nr_sectors = piece->nr_sectors,
+		.status = REMAP_STATUS_IOERR,
+		.member = DM_REMAP_MEMBER_SPARE,
+		.reason = DM_REMAP_REASON_SPARE,
+	};
+
+	remap_notify(set, &note);
+}
+
 static int move_chunk(struct remap_set *set, u64 chunk)
 {
 	struct remap_table *table = &set->table;
@@ -169,6 +198,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 					   0, 1, 0);
 	/* If this fails the block is in doubt, and load will tell the two apart. */
 	remap_commit_block(set, old_block);
+	note_bad(set, chunk, old_slot);
 	return 0;
 }
 
@@ -197,8 +227,10 @@ void remap_move(struct remap_set *set)
 				continue;
 			piece->class = REMAP_PIECE_DONE;
 			piece->status = r ? BLK_STS_IOERR : BLK_STS_OK;
-			if (r)
+			if (r) {
 				atomic64_inc(&set->counters.rejected);
+				note_refused(set, piece);
+			}
 		}
 	}
 }

@@ -7,7 +7,9 @@
 #include "dm-remap.h"
 
 static LIST_HEAD(owners);
-static DEFINE_MUTEX(owners_lock); /* protects owners; nothing is taken inside it */
+static unsigned int owners_generation;
+/* protects owners and owners_generation; nothing is taken inside it */
+static DEFINE_MUTEX(owners_lock);
 
 static bool overlap(struct block_device *a, u64 a_start, u64 a_nr,
 		    struct block_device *b, u64 b_start, u64 b_nr)
@@ -57,6 +59,7 @@ int remap_own(struct remap_set *set)
 		if (other != set && same_device(set, other)) {
 			clear_bit(REMAP_ACTIVE, &other->flags);
 			list_del_init(&other->owners);
+			owners_generation++;
 			remap_sysfs_remove(other);
 			continue;
 		}
@@ -70,6 +73,7 @@ int remap_own(struct remap_set *set)
 	/* Owned already when another target of the table failed its preresume. */
 	if (!r && list_empty(&set->owners))
 		list_add(&set->owners, &owners);
+	owners_generation++;
 	mutex_unlock(&owners_lock);
 	return r;
 }
@@ -84,6 +88,28 @@ void remap_disown(struct remap_set *set)
 {
 	mutex_lock(&owners_lock);
 	list_del_init(&set->owners);
+	owners_generation++;
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * remap_for_each_active() - look at every active set
+ * @f: called with owners_lock held; must not take a set's lock; not 0: stop
+ * @data: its argument
+ * @generation: set to a number that changes whenever the list does
+ *
+ * A set stays allocated as long as it is in the list.  Context: may sleep.
+ */
+void remap_for_each_active(remap_set_fn f, void *data, unsigned int *generation)
+{
+	struct remap_set *set;
+
+	mutex_lock(&owners_lock);
+	*generation = owners_generation;
+	list_for_each_entry(set, &owners, owners) {
+		if (test_bit(REMAP_ACTIVE, &set->flags) && f(set, data))
+			break;
+	}
 	mutex_unlock(&owners_lock);
 }
 

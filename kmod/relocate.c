@@ -15,6 +15,7 @@
 #include <linux/ktime.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 /* Each slot is tried twice. */
 #define SLOT_ROUNDS	(2 * REMAP_SLOT_TRIES)
@@ -31,19 +32,36 @@ bool remap_status_confirmable(blk_status_t status)
 	return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;
 }
 
-static u8 status_class(blk_status_t status)
+/**
+ * remap_status_class() - how an error is recorded and told
+ * @status: of a lower device
+ *
+ * Context: any.  Return: enum remap_status_class.
+ */
+u8 remap_status_class(blk_status_t status)
 {
+	if (!status)
+		return REMAP_STATUS_NONE;
 	if (status == BLK_STS_IOERR)
 		return REMAP_STATUS_IOERR;
 	return status == BLK_STS_MEDIUM ? REMAP_STATUS_MEDIUM : REMAP_STATUS_OTHER;
 }
 
-static void give_up(struct remap_set *set, struct remap_piece *piece)
+static void give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 {
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_REFUSED,
+		.sector = piece->sector,
+		.nr_sectors = piece->nr_sectors,
+		.reason = reason,
+	};
+
 	piece->class = REMAP_PIECE_DONE;
 	if (!piece->status)
 		piece->status = BLK_STS_IOERR;
 	atomic64_inc(&set->counters.rejected);
+	note.status = remap_status_class(piece->status);
+	remap_notify(set, &note);
 }
 
 static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
@@ -59,7 +77,7 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 			       set->deadline_seconds * HZ)) {
 			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
 					       set->main->name, piece->sector);
-			give_up(set, piece);
+			give_up(set, piece, DM_REMAP_REASON_DEADLINE);
 		} else {
 			nr++;
 		}
@@ -78,7 +96,7 @@ static bool sandwich(struct remap_set *set)
 			       set->main->name);
 	for (i = 0; i < set->nr_pieces; i++) {
 		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
-			give_up(set, &set->piece[i]);
+			give_up(set, &set->piece[i], DM_REMAP_REASON_PROBE);
 	}
 	return false;
 }
@@ -131,7 +149,7 @@ void remap_confirm(struct remap_set *set)
 		if (!piece->status)
 			piece->class = REMAP_PIECE_DONE;
 		else if (!remap_status_confirmable(piece->status))
-			give_up(set, piece);
+			give_up(set, piece, DM_REMAP_REASON_CLASS);
 		else
 			nr_left++;
 	}
@@ -142,8 +160,10 @@ void remap_confirm(struct remap_set *set)
 
 		if (piece->class != REMAP_PIECE_CONFIRM)
 			continue;
-		if (test_bit(REMAP_FROZEN, &set->flags) || test_bit(REMAP_AUTO_OFF, &set->flags))
-			give_up(set, piece);
+		if (test_bit(REMAP_AUTO_OFF, &set->flags))
+			give_up(set, piece, DM_REMAP_REASON_DISABLED);
+		else if (test_bit(REMAP_FROZEN, &set->flags))
+			give_up(set, piece, DM_REMAP_REASON_FROZEN);
 		else
 			piece->class = REMAP_PIECE_RELOCATE;
 	}
@@ -154,6 +174,7 @@ static bool take_token(struct remap_set *set)
 {
 	u64 burst = max(1024U, remap_geometry(set)->slots / 64);
 	unsigned long seconds = (jiffies - set->tokens_at) / HZ;
+	struct remap_note note = { .kind = DM_REMAP_EVENT_STORM };
 
 	if (test_bit(REMAP_FROZEN, &set->flags))
 		return false;
@@ -166,13 +187,14 @@ static bool take_token(struct remap_set *set)
 	}
 	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
 	set_bit(REMAP_FROZEN, &set->flags);
+	remap_notify(set, &note);
 	remap_mode_changed(set);
 	return false;
 }
 
 /* A change for the chunk of @piece, or NULL: the piece cannot be relocated. */
 static struct remap_change *get_change(struct remap_set *set, const struct remap_piece *piece,
-				       u32 *nr_changes)
+				       u32 *nr_changes, u8 *reason)
 {
 	struct remap_change *change;
 	u64 chunk = piece->sector / REMAP_CHUNK_SECTORS;
@@ -192,14 +214,17 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		u64 prov = set->table.prov[slot];
 		u8 errors = (u8)(prov >> 48);
 
+		*reason = DM_REMAP_REASON_COMMIT;
 		if (set->table.word[slot] & REMAP_WORD_DOUBT)
 			return NULL;
 		change->word = set->table.word[slot] & ~REMAP_WORD_LINKED;
 		change->prov = remap_prov((u32)prov, prov >> 32, prov >> 40,
 					  errors < 255 ? errors + 1 : 255, 0);
 	} else {
+		*reason = DM_REMAP_REASON_FROZEN;
 		if (!take_token(set))
 			return NULL;
+		*reason = DM_REMAP_REASON_FULL;
 		slot = remap_slot_alloc(set);
 		if (slot < 0) {
 			remap_warn_ratelimited(set, "%s: spare is full: sector %llu cannot be remapped",
@@ -210,7 +235,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		change->fresh = true;
 		change->word = remap_word(chunk, 0, 0, 0, 0);
 		change->prov = remap_prov(now, REMAP_CAUSE_WRITE_ERROR,
-					  status_class(piece->status), 1, 0);
+					  remap_status_class(piece->status), 1, 0);
 	}
 	change->slot = slot;
 	++*nr_changes;
@@ -225,19 +250,20 @@ static u32 prepare(struct remap_set *set)
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];
 		struct remap_change *change;
-		u8 mask;
+		u8 mask, reason;
 
 		if (piece->class != REMAP_PIECE_RELOCATE)
 			continue;
-		change = get_change(set, piece, &nr_changes);
+		change = get_change(set, piece, &nr_changes, &reason);
 		if (!change) {
-			give_up(set, piece);
+			give_up(set, piece, reason);
 			continue;
 		}
 		piece->change = change - set->change;
 		mask = (u8)(GENMASK(piece->nr_sectors - 1, 0) <<
 			    (piece->sector & (REMAP_CHUNK_SECTORS - 1)));
 		change->add |= mask;
+		change->newly |= mask & ~REMAP_WORD_REDIRECTED(change->word);
 		change->word |= (u64)mask << 40;
 		change->word &= ~((u64)mask << 48);
 	}
@@ -308,7 +334,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				.slot = change->slot,
 				.word = REMAP_WORD_BAD,
 				.prov = remap_prov((u32)change->prov, REMAP_CAUSE_SPARE_BAD,
-						   status_class(change->status), 1, 0),
+						   remap_status_class(change->status), 1, 0),
 				.fresh = true,
 			};
 			change->slot = slot;
@@ -320,6 +346,34 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 			break;
 	}
 	return nr_aside;
+}
+
+static void note_relocated(struct remap_set *set, const struct remap_change *change)
+{
+	u64 start = (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS;
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_RELOCATED,
+		.sector = start + __ffs(change->newly),
+		.nr_sectors = fls(change->newly) - __ffs(change->newly),
+		.has_slot = true,
+		.slot = change->slot,
+		.status = (u8)(change->prov >> 40),
+		.member = DM_REMAP_MEMBER_MAIN,
+	};
+
+	remap_notify(set, &note);
+}
+
+static void note_spare_bad(struct remap_set *set, const struct remap_change *change)
+{
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_SPARE_BAD,
+		.has_slot = true,
+		.slot = change->slot,
+	};
+
+	if (change->result == REMAP_COMMITTED)
+		remap_notify(set, &note);
 }
 
 /**
@@ -353,6 +407,8 @@ void remap_relocate(struct remap_set *set)
 
 		if (change->result != REMAP_COMMITTED)
 			continue;
+		if (change->newly)
+			note_relocated(set, change);
 		if (change->fresh) {
 			atomic64_inc(&set->counters.relocations);
 			remap_warn_ratelimited(set, "%s: write error at sector %llu: chunk remapped to slot %u",
@@ -360,6 +416,9 @@ void remap_relocate(struct remap_set *set)
 					       change->slot);
 		}
 	}
+	for (i = nr_changes; i < nr_changes + nr_aside; i++)
+		note_spare_bad(set, &set->change[i]);
+	remap_note_use(set);
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];
 
@@ -373,6 +432,7 @@ void remap_relocate(struct remap_set *set)
 		if (!change->fresh && change->result == REMAP_NOT_WRITTEN && change->data_failed)
 			piece->class = REMAP_PIECE_MOVE;
 		else if (piece->status)
-			give_up(set, piece);
+			give_up(set, piece, change->data_failed ? DM_REMAP_REASON_SPARE :
+								  DM_REMAP_REASON_COMMIT);
 	}
 }

@@ -25,6 +25,7 @@
 #include <linux/sched/signal.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 /* Sectors of @chunk that exist: the last chunk of main may be shorter. */
 static u8 chunk_mask(const struct remap_set *set, u64 chunk)
@@ -83,6 +84,24 @@ static int copy_in(struct remap_set *set, u64 chunk, u8 mask, u8 *lost)
 gone:
 	remap_err(set, "%s: main device does not answer: nothing is remapped", set->main->name);
 	return -EIO;
+}
+
+/* Tell that @mask of a chunk moved; @nr_lost of it were lost on the way. */
+static void note_moved(struct remap_set *set, u32 kind, const struct remap_change *change, u8 mask,
+		       u32 nr_lost)
+{
+	struct remap_note note = {
+		.kind = kind,
+		.sector = (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS + __ffs(mask),
+		.nr_sectors = fls(mask) - __ffs(mask),
+		.has_slot = true,
+		.slot = change->slot,
+		.cause = kind == DM_REMAP_EVENT_REMAPPED ? (u8)(change->prov >> 32) : 0,
+		.number = nr_lost,
+	};
+
+	remap_notify(set, &note);
+	remap_note_use(set);
 }
 
 static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
@@ -144,6 +163,8 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	else if (!r && lost)
 		remap_warn(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
 			   set->main->name, chunk * REMAP_CHUNK_SECTORS, hweight8(lost));
+	if (!r)
+		note_moved(set, DM_REMAP_EVENT_REMAPPED, &change, mask, hweight8(lost));
 	return r;
 }
 
@@ -229,7 +250,10 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	change.add = mask;
 	/* With a status nothing is written: the busy mark is taken back. */
 	change.status = r ? BLK_STS_IOERR : BLK_STS_OK;
-	return remap_commit(set, &change, 1) ?: r;
+	r = remap_commit(set, &change, 1) ?: r;
+	if (!r)
+		note_moved(set, DM_REMAP_EVENT_UNREMAPPED, &change, mask, 0);
+	return r;
 }
 
 typedef int (*chunk_fn)(struct remap_set *set, u64 chunk, u8 mask, u8 cause);

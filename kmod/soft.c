@@ -8,6 +8,7 @@
 #include <linux/module.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 #define AUTOSAVE_MIN_SECONDS	1
 #define AUTOSAVE_MAX_SECONDS	3600
@@ -126,6 +127,7 @@ int remap_soft_save(struct remap_set *set)
 	struct remap_counters *c = &set->counters;
 	u64 sum = activity(set);
 	time64_t now = ktime_get_real_seconds();
+	struct remap_note note = { .kind = DM_REMAP_EVENT_SAVED };
 	int r;
 
 	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
@@ -150,12 +152,15 @@ int remap_soft_save(struct remap_set *set)
 	r = remap_write_block(set, soft_block(set));
 	if (r) {
 		atomic64_inc(&c->saves_failed);
+		note.status = REMAP_STATUS_IOERR;
+		remap_notify(set, &note);
 		return r;
 	}
 	atomic64_inc(&c->saves_ok);
 	set->soft_saved = sum;
 	set->soft_saved_at = jiffies;
 	set->last_save = now;
+	remap_notify(set, &note);
 	/* A commit failed because of the flush alone, and the spare is well again. */
 	if (test_bit(REMAP_META_FAIL, &set->flags) && !meta->nr_in_doubt &&
 	    !remap_flush_spare(set)) {
@@ -189,7 +194,8 @@ void remap_autosave(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
-		if (READ_ONCE(autosave_enabled) &&
+		/* Whoever listens decides when to save. */
+		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
 		    (activity(set) != set->soft_saved ||
 		     test_bit(REMAP_META_FAIL, &set->flags)) &&
 		    time_after_eq(jiffies, set->soft_saved_at +

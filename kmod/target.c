@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
 
@@ -143,6 +144,22 @@ static bool has_moved(struct remap_set *set, const struct remap_bio *pb)
 	       (place.kind == REMAP_PLACE_SPARE && place.slot != pb->slot);
 }
 
+static void note_error(struct remap_set *set, u32 kind, const struct remap_bio *pb,
+		       blk_status_t error)
+{
+	struct remap_note note = {
+		.kind = kind,
+		.sector = pb->iter.bi_sector,
+		.nr_sectors = pb->iter.bi_size >> SECTOR_SHIFT,
+		.status = remap_status_class(error),
+		.member = pb->kind == REMAP_PLACE_SPARE ? DM_REMAP_MEMBER_SPARE :
+							  DM_REMAP_MEMBER_MAIN,
+		.reason = kind == DM_REMAP_EVENT_REFUSED ? DM_REMAP_REASON_CLASS : 0,
+	};
+
+	remap_notify(set, &note);
+}
+
 static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
 		     blk_status_t error)
 {
@@ -153,18 +170,23 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		return DM_ENDIO_DONE;
 	if (!pb->iter.bi_size) {
 		atomic64_inc(&set->counters.flush_errors);
+		note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, pb, error);
 		return DM_ENDIO_DONE;
 	}
 	if (bio_op(bio) == REQ_OP_READ) {
 		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
 					&set->counters.read_errors_main);
-		if (!has_moved(set, pb))
+		if (!has_moved(set, pb)) {
+			note_error(set, DM_REMAP_EVENT_READ_ERROR, pb, error);
 			return DM_ENDIO_DONE;
+		}
 	} else if (bio_op(bio) == REQ_OP_WRITE) {
 		atomic64_inc(on_spare ? &set->counters.write_errors_spare :
 					&set->counters.write_errors_main);
-		if (!remap_status_confirmable(error))
+		if (!remap_status_confirmable(error)) {
+			note_error(set, DM_REMAP_EVENT_REFUSED, pb, error);
 			return DM_ENDIO_DONE;
+		}
 		pb->failed = true;
 		pb->error = error;
 	} else {
@@ -223,6 +245,7 @@ static void remap_presuspend_undo(struct dm_target *ti)
 static void remap_postsuspend(struct dm_target *ti)
 {
 	struct remap_set *set = ti->private;
+	struct remap_note note = { .kind = DM_REMAP_EVENT_UNLOADED };
 	unsigned int noio;
 
 	remap_sysfs_remove(set);
@@ -239,10 +262,27 @@ static void remap_postsuspend(struct dm_target *ti)
 			remap_update_mark(set);
 		}
 		clear_bit(REMAP_ACTIVE, &set->flags);
+		remap_notify(set, &note);
 	}
 	mutex_unlock(&set->lock);
+	flush_work(&set->note_work);
 	memalloc_noio_restore(noio);
 	remap_disown(set);
+}
+
+static void note_loaded(struct remap_set *set)
+{
+	struct remap_note loaded = { .kind = DM_REMAP_EVENT_LOADED };
+	struct remap_note repaired = {
+		.kind = DM_REMAP_EVENT_REPAIRED,
+		.number = min_t(u64, set->meta.nr_repaired, U32_MAX),
+	};
+
+	set->mode_told = remap_mode(set);
+	remap_notify(set, &loaded);
+	if (repaired.number)
+		remap_notify(set, &repaired);
+	remap_note_use(set);
 }
 
 static int remap_preresume(struct dm_target *ti)
@@ -267,6 +307,7 @@ static int remap_preresume(struct dm_target *ti)
 		/* What earlier owners of the spare left unflushed is unknown (D9). */
 		this_cpu_inc(set->percpu->spare_writes);
 		set_bit(REMAP_ACTIVE, &set->flags);
+		note_loaded(set);
 	}
 	mutex_unlock(&set->lock);
 	if (r) {
@@ -306,7 +347,11 @@ static REMAP_PREPARE_IOCTL(remap_prepare_ioctl)
 static void event_work(struct work_struct *work)
 {
 	struct remap_set *set = container_of(work, struct remap_set, event_work);
+	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
 
+	set->mode_told = remap_mode(set);
+	if (note.old_mode && strcmp(note.old_mode, set->mode_told))
+		remap_notify(set, &note);
 	dm_table_event(set->ti->table);
 }
 
@@ -323,6 +368,7 @@ static void free_set(struct remap_set *set)
 	kfree(set->meta.image);
 	kfree(set->chunk_buffer);
 	kfree(set->probe_buffer);
+	kvfree(set->note);
 	kfree(set->rw_vecs);
 	kvfree(set->piece);
 	kvfree(set->change);
@@ -364,11 +410,13 @@ static int allocate(struct remap_set *set)
 	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
 	/* Behind the changes of a round: slots that turned out to be bad. */
 	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
+	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
 	set->percpu = alloc_percpu(struct remap_percpu);
 	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
 	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
-	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->percpu ||
+	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
+	    !set->percpu ||
 	    !set->wq || !set->soft_wq)
 		return -ENOMEM;
 	return bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
@@ -495,10 +543,12 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	set->ti = ti;
 	mutex_init(&set->lock);
 	spin_lock_init(&set->queue_lock);
+	spin_lock_init(&set->note_lock);
 	bio_list_init(&set->queue);
 	bio_list_init(&set->round);
 	INIT_WORK(&set->work, remap_worker);
 	INIT_WORK(&set->event_work, event_work);
+	INIT_WORK(&set->note_work, remap_send_notes);
 	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
 	init_completion(&set->subs_done);
 	INIT_LIST_HEAD(&set->owners);
@@ -582,12 +632,20 @@ static struct target_type remap_target = {
 
 static int __init remap_init(void)
 {
-	return dm_register_target(&remap_target);
+	int r = remap_netlink_init();
+
+	if (r)
+		return r;
+	r = dm_register_target(&remap_target);
+	if (r)
+		remap_netlink_exit();
+	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
+	remap_netlink_exit();
 }
 
 module_init(remap_init);

@@ -225,9 +225,9 @@ static int do_powercut(struct command *c)
 
 		if (disk->nr_dirty > most)
 			most = disk->nr_dirty;
-		length += (size_t)snprintf(c->answer + length, sizeof(c->answer) - length,
-					   "%s%s=%" PRIu64, i ? " " : "", disk->name,
-					   disk->nr_dirty);
+		length +=
+			(size_t)snprintf(c->answer + length, sizeof(c->answer) - length,
+					 "%s%s=%" PRIu64, i ? " " : "", disk->name, disk->nr_dirty);
 		if (length >= sizeof(c->answer))
 			return say(c, "too many disks");
 	}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Generic netlink family "dm_remap": events to the group "events", and dumps.
+ *
+ * Events come from any context, also end_io.  They are numbered and put into a
+ * small ring of the set under a spinlock, and sent by a work item of
+ * remap_set.soft_wq, which may allocate but never waits for I/O of ours (P6).
+ * What does not fit, or cannot be sent, is dropped; its number is used up, so a
+ * listener sees the gap and dumps.  Nothing is numbered while nobody listens.
+ *
+ * Dumps walk the list of active sets (owner.c) under its mutex.  They take no
+ * set's lock: each line is a fact of its own, and may be a moment old.
+ */
+#include <linux/capability.h>
+#include <linux/ktime.h>
+#include <linux/sched/mm.h>
+#include <net/genetlink.h>
+#include <net/netlink.h>
+
+#include "compat.h"
+#include "dm-remap.h"
+#include "dm_remap.h"
+
+/* Worst case of one message: a name, a UUID, and some forty numbers. */
+#define MESSAGE_BYTES	1024
+
+static struct genl_family family;
+
+static const struct nla_policy policy[DM_REMAP_A_MAX + 1] = {
+	[DM_REMAP_A_MAJOR] = { .type = NLA_U32 },
+	[DM_REMAP_A_MINOR] = { .type = NLA_U32 },
+};
+
+/**
+ * remap_listened() - whether anybody is in the group
+ *
+ * Context: any.
+ */
+bool remap_listened(void)
+{
+	return genl_has_listeners(&family, &init_net, 0);
+}
+
+static int put_name(struct sk_buff *skb, struct remap_set *set)
+{
+	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
+
+	return nla_put_string(skb, DM_REMAP_A_NAME, remap_name(set)) ?:
+	       nla_put(skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, set->meta.super.uuid) ?:
+	       nla_put_u32(skb, DM_REMAP_A_MAJOR, disk->major) ?:
+	       nla_put_u32(skb, DM_REMAP_A_MINOR, disk->first_minor);
+}
+
+static int put_u64(struct sk_buff *skb, int attribute, u64 value)
+{
+	return nla_put_u64_64bit(skb, attribute, value, DM_REMAP_A_PAD);
+}
+
+static int put_note(struct sk_buff *skb, struct remap_set *set, const struct remap_note *note)
+{
+	int r = put_name(skb, set) ?:
+		put_u64(skb, DM_REMAP_A_EVENT_SEQ, note->seq) ?:
+		put_u64(skb, DM_REMAP_A_TIME, note->time) ?:
+		nla_put_u32(skb, DM_REMAP_A_EVENT, note->kind) ?:
+		nla_put_string(skb, DM_REMAP_A_MODE, note->mode) ?:
+		nla_put_u32(skb, DM_REMAP_A_USED_SLOTS, note->nr_used) ?:
+		nla_put_u32(skb, DM_REMAP_A_TOTAL_SLOTS, remap_geometry(set)->slots);
+
+	if (!r && note->nr_sectors)
+		r = put_u64(skb, DM_REMAP_A_SECTOR, note->sector) ?:
+		    nla_put_u32(skb, DM_REMAP_A_NR_SECTORS, note->nr_sectors);
+	if (!r && note->has_slot)
+		r = nla_put_u32(skb, DM_REMAP_A_SLOT, note->slot);
+	if (!r && note->status)
+		r = nla_put_u32(skb, DM_REMAP_A_STATUS, note->status);
+	if (!r && note->member)
+		r = nla_put_u32(skb, DM_REMAP_A_MEMBER, note->member);
+	if (!r && note->reason)
+		r = nla_put_u32(skb, DM_REMAP_A_REASON, note->reason);
+	if (!r && note->cause)
+		r = nla_put_u32(skb, DM_REMAP_A_CAUSE, note->cause);
+	if (!r && note->old_mode)
+		r = nla_put_string(skb, DM_REMAP_A_OLD_MODE, note->old_mode);
+	if (r)
+		return r;
+	switch (note->kind) {
+	case DM_REMAP_EVENT_REMAPPED:
+		return nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, note->number);
+	case DM_REMAP_EVENT_SPARE_LOW:
+		return nla_put_u32(skb, DM_REMAP_A_PERCENT, note->number);
+	case DM_REMAP_EVENT_REPAIRED:
+		return nla_put_u32(skb, DM_REMAP_A_COPIES, note->number);
+	case DM_REMAP_EVENT_LOADED:
+		return put_u64(skb, DM_REMAP_A_GENERATION, READ_ONCE(set->meta.generation));
+	default:
+		return 0;
+	}
+}
+
+static void send_note(struct remap_set *set, const struct remap_note *note)
+{
+	struct sk_buff *skb = genlmsg_new(MESSAGE_BYTES, GFP_NOIO);
+	void *header;
+
+	if (!skb)
+		return;
+	header = genlmsg_put(skb, 0, 0, &family, 0, DM_REMAP_CMD_EVENT);
+	if (!header || put_note(skb, set, note)) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_end(skb, header);
+	genlmsg_multicast(&family, skb, 0, 0, GFP_NOIO);
+}
+
+/**
+ * remap_notify() - tell whoever listens
+ * @set: the set; active, or about to be let go by the caller
+ * @note: what; number, time, mode and use are filled in here
+ *
+ * Context: any.
+ */
+void remap_notify(struct remap_set *set, struct remap_note *note)
+{
+	unsigned long irq_flags;
+
+	if (!remap_listened())
+		return;
+	note->time = ktime_get_real_ns();
+	note->mode = remap_mode(set);
+	note->nr_used = READ_ONCE(set->table.nr_used);
+	spin_lock_irqsave(&set->note_lock, irq_flags);
+	note->seq = ++set->note_seq;
+	if (set->note_head - set->note_tail < REMAP_NOTES)
+		set->note[set->note_head++ % REMAP_NOTES] = *note;
+	queue_work(set->soft_wq, &set->note_work);
+	spin_unlock_irqrestore(&set->note_lock, irq_flags);
+}
+
+/**
+ * remap_send_notes() - the work item that sends
+ * @work: remap_set.note_work
+ */
+void remap_send_notes(struct work_struct *work)
+{
+	struct remap_set *set = container_of(work, struct remap_set, note_work);
+	unsigned int noio = memalloc_noio_save();
+	struct remap_note note;
+
+	spin_lock_irq(&set->note_lock);
+	while (set->note_tail != set->note_head) {
+		note = set->note[set->note_tail++ % REMAP_NOTES];
+		spin_unlock_irq(&set->note_lock);
+		send_note(set, &note);
+		spin_lock_irq(&set->note_lock);
+	}
+	spin_unlock_irq(&set->note_lock);
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * remap_note_use() - tell when the use of the spare reaches a step
+ * @set: the set
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_note_use(struct remap_set *set)
+{
+	static const u8 steps[] = { 50, 75, 90, 95, 99, 100 };
+	u64 used = set->table.nr_used + set->table.nr_bad;
+	u32 percent = div_u64(used * 100, remap_geometry(set)->slots);
+	u32 step = 0, i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (percent >= steps[i])
+			step = steps[i];
+	}
+	if (step > set->step_told) {
+		struct remap_note note = {
+			.kind = step == 100 ? DM_REMAP_EVENT_SPARE_FULL :
+					      DM_REMAP_EVENT_SPARE_LOW,
+			.number = step,
+		};
+
+		remap_notify(set, &note);
+	}
+	set->step_told = step;
+}
+
+static void *begin_line(struct sk_buff *skb, struct netlink_callback *cb, u8 command)
+{
+	void *header = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family,
+				   NLM_F_MULTI, command);
+
+	if (header)
+		genl_dump_check_consistent(cb, header);
+	return header;
+}
+
+static int put_devices_line(struct sk_buff *skb, struct remap_set *set)
+{
+	const struct remap_table *table = &set->table;
+
+	return put_name(skb, set) ?:
+	       nla_put_string(skb, DM_REMAP_A_MODE, remap_mode(set)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_USED_SLOTS, READ_ONCE(table->nr_used)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_TOTAL_SLOTS, remap_geometry(set)->slots) ?:
+	       nla_put_u32(skb, DM_REMAP_A_BAD_SLOTS, READ_ONCE(table->nr_bad)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, READ_ONCE(table->nr_lost)) ?:
+	       put_u64(skb, DM_REMAP_A_GENERATION, READ_ONCE(set->meta.generation)) ?:
+	       put_u64(skb, DM_REMAP_A_EVENT_SEQ, READ_ONCE(set->note_seq));
+}
+
+static int put_counters_line(struct sk_buff *skb, struct remap_set *set)
+{
+	struct remap_counters *c = &set->counters;
+
+	return put_name(skb, set) ?:
+	       put_u64(skb, DM_REMAP_A_READ_ERRORS, atomic64_read(&c->read_errors_main)) ?:
+	       put_u64(skb, DM_REMAP_A_WRITE_ERRORS, atomic64_read(&c->write_errors_main)) ?:
+	       put_u64(skb, DM_REMAP_A_SPARE_READ_ERRORS,
+		       atomic64_read(&c->read_errors_spare)) ?:
+	       put_u64(skb, DM_REMAP_A_SPARE_WRITE_ERRORS,
+		       atomic64_read(&c->write_errors_spare)) ?:
+	       put_u64(skb, DM_REMAP_A_FLUSH_ERRORS, atomic64_read(&c->flush_errors)) ?:
+	       put_u64(skb, DM_REMAP_A_RELOCATIONS, atomic64_read(&c->relocations)) ?:
+	       put_u64(skb, DM_REMAP_A_REJECTED, atomic64_read(&c->rejected)) ?:
+	       put_u64(skb, DM_REMAP_A_LOST_READS, atomic64_read(&c->lost_reads)) ?:
+	       put_u64(skb, DM_REMAP_A_SAVES_OK, atomic64_read(&c->saves_ok)) ?:
+	       put_u64(skb, DM_REMAP_A_SAVES_FAILED, atomic64_read(&c->saves_failed)) ?:
+	       put_u64(skb, DM_REMAP_A_COMMIT_FAILURES, READ_ONCE(set->meta.nr_failures));
+}
+
+/**
+ * struct walk - a dump over the active sets
+ * @skb: filled
+ * @cb: args[0]: sets that are done
+ * @command: of the lines
+ * @put: one line
+ * @index: of the present set
+ */
+struct walk {
+	struct sk_buff *skb;
+	struct netlink_callback *cb;
+	u8 command;
+	int (*put)(struct sk_buff *skb, struct remap_set *set);
+	long index;
+};
+
+static int walk_set(struct remap_set *set, void *data)
+{
+	struct walk *walk = data;
+	void *header;
+
+	if (walk->index++ < walk->cb->args[0])
+		return 0;
+	header = begin_line(walk->skb, walk->cb, walk->command);
+	if (!header)
+		return -EMSGSIZE;
+	if (walk->put(walk->skb, set)) {
+		genlmsg_cancel(walk->skb, header);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(walk->skb, header);
+	walk->cb->args[0] = walk->index;
+	return 0;
+}
+
+static int dump_sets(struct sk_buff *skb, struct netlink_callback *cb, u8 command,
+		     int (*put)(struct sk_buff *skb, struct remap_set *set))
+{
+	struct walk walk = { .skb = skb, .cb = cb, .command = command, .put = put };
+
+	remap_for_each_active(walk_set, &walk, &cb->seq);
+	return skb->len;
+}
+
+static int dump_devices(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	return dump_sets(skb, cb, DM_REMAP_CMD_GET_DEVICES, put_devices_line);
+}
+
+static int dump_counters(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	return dump_sets(skb, cb, DM_REMAP_CMD_GET_COUNTERS, put_counters_line);
+}
+
+/**
+ * struct slot_walk - a dump over the slots of one set
+ * @skb: filled
+ * @cb: args[0]: slots that are done
+ * @major: of the mapped device
+ * @minor: of the mapped device
+ * @found: the device is active
+ */
+struct slot_walk {
+	struct sk_buff *skb;
+	struct netlink_callback *cb;
+	u32 major;
+	u32 minor;
+	bool found;
+};
+
+static int put_slot(struct sk_buff *skb, u32 slot, u64 word, u64 prov)
+{
+	bool bad = word & REMAP_WORD_BAD;
+
+	return nla_put_u32(skb, DM_REMAP_A_SLOT, slot) ?:
+	       nla_put_u32(skb, DM_REMAP_A_STATE, bad ? REMAP_ENTRY_BAD : REMAP_ENTRY_USED) ?:
+	       put_u64(skb, DM_REMAP_A_CHUNK, word & REMAP_WORD_CHUNK) ?:
+	       nla_put_u32(skb, DM_REMAP_A_REDIRECTED, REMAP_WORD_REDIRECTED(word)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_LOST, REMAP_WORD_LOST(word)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_CAUSE, (u8)(prov >> 32)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_STATUS, (u8)(prov >> 40)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_ERRORS, (u8)(prov >> 48)) ?:
+	       put_u64(skb, DM_REMAP_A_WHEN, (u32)prov);
+}
+
+static int walk_slots(struct remap_set *set, void *data)
+{
+	struct slot_walk *walk = data;
+	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
+	const struct remap_table *table = &set->table;
+	u32 slot;
+
+	if (disk->major != walk->major || disk->first_minor != walk->minor)
+		return 0;
+	walk->found = true;
+	for (slot = walk->cb->args[0]; slot < remap_geometry(set)->slots; slot++) {
+		u64 word = READ_ONCE(table->word[slot]);
+		void *header;
+
+		walk->cb->args[0] = slot;
+		if (!(word & REMAP_WORD_BAD) && !REMAP_WORD_REDIRECTED(word))
+			continue;
+		header = begin_line(walk->skb, walk->cb, DM_REMAP_CMD_GET_REMAPS);
+		if (!header)
+			return -EMSGSIZE;
+		if (put_slot(walk->skb, slot, word, READ_ONCE(table->prov[slot]))) {
+			genlmsg_cancel(walk->skb, header);
+			return -EMSGSIZE;
+		}
+		genlmsg_end(walk->skb, header);
+	}
+	walk->cb->args[0] = slot;
+	return -EEXIST;
+}
+
+static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct slot_walk walk = { .skb = skb, .cb = cb };
+	struct nlattr *attrs[DM_REMAP_A_MAX + 1];
+	int r;
+
+	r = genlmsg_parse(cb->nlh, &family, attrs, DM_REMAP_A_MAX, policy, cb->extack);
+	if (r)
+		return r;
+	if (!attrs[DM_REMAP_A_MAJOR] || !attrs[DM_REMAP_A_MINOR]) {
+		NL_SET_ERR_MSG(cb->extack, "MAJOR and MINOR of the mapped device are missing");
+		return -EINVAL;
+	}
+	walk.major = nla_get_u32(attrs[DM_REMAP_A_MAJOR]);
+	walk.minor = nla_get_u32(attrs[DM_REMAP_A_MINOR]);
+	remap_for_each_active(walk_slots, &walk, &cb->seq);
+	if (!walk.found) {
+		NL_SET_ERR_MSG(cb->extack, "no active remap device has this number");
+		return -ENODEV;
+	}
+	return skb->len;
+}
+
+static int start_dump(struct netlink_callback *cb)
+{
+	return netlink_capable(cb->skb, CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
+
+static const struct genl_ops ops[] = {
+	{ .cmd = DM_REMAP_CMD_GET_DEVICES, .start = start_dump, .dumpit = dump_devices },
+	{ .cmd = DM_REMAP_CMD_GET_REMAPS, .start = start_dump, .dumpit = dump_remaps },
+	{ .cmd = DM_REMAP_CMD_GET_COUNTERS, .start = start_dump, .dumpit = dump_counters },
+};
+
+static const struct genl_multicast_group groups[] = {
+	{ .name = DM_REMAP_GENL_GROUP_EVENTS, .flags = REMAP_GROUP_ADMIN },
+};
+
+static struct genl_family family __ro_after_init = {
+	.name = DM_REMAP_GENL_NAME,
+	.version = DM_REMAP_GENL_VERSION,
+	.maxattr = DM_REMAP_A_MAX,
+	.policy = policy,
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.resv_start_op = __DM_REMAP_CMD_MAX,
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+};
+
+/**
+ * remap_netlink_init() - register the family
+ *
+ * Context: module init.  Return: 0 or a negative errno.
+ */
+int __init remap_netlink_init(void)
+{
+	return genl_register_family(&family);
+}
+
+/**
+ * remap_netlink_exit() - take it back; no set exists any more
+ */
+void remap_netlink_exit(void)
+{
+	genl_unregister_family(&family);
+}
