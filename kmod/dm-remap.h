@@ -591,7 +591,7 @@ int remap_own(struct remap_set *set);
 void remap_disown(struct remap_set *set);
 bool remap_owned_by_other(const struct remap_set *set);
 typedef int (*remap_set_fn)(struct remap_set *set, void *data);
-void remap_for_each_active(remap_set_fn f, void *data, unsigned int *generation);
+void remap_walk_active(remap_set_fn f, void *data, unsigned int *generation);
 
 /* status.c */
 const char *remap_mode(const struct remap_set *set);

@@ -271,7 +271,7 @@ static int dump_sets(struct sk_buff *skb, struct netlink_callback *cb, u8 comman
 {
 	struct walk walk = { .skb = skb, .cb = cb, .command = command, .put = put };
 
-	remap_for_each_active(walk_set, &walk, &cb->seq);
+	remap_walk_active(walk_set, &walk, &cb->seq);
 	return skb->len;
 }
 
@@ -361,7 +361,7 @@ static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
 	}
 	walk.major = nla_get_u32(attrs[DM_REMAP_A_MAJOR]);
 	walk.minor = nla_get_u32(attrs[DM_REMAP_A_MINOR]);
-	remap_for_each_active(walk_slots, &walk, &cb->seq);
+	remap_walk_active(walk_slots, &walk, &cb->seq);
 	if (!walk.found) {
 		NL_SET_ERR_MSG(cb->extack, "no active remap device has this number");
 		return -ENODEV;

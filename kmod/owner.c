@@ -93,14 +93,14 @@ void remap_disown(struct remap_set *set)
 }
 
 /**
- * remap_for_each_active() - look at every active set
+ * remap_walk_active() - look at every active set
  * @f: called with owners_lock held; must not take a set's lock; not 0: stop
  * @data: its argument
  * @generation: set to a number that changes whenever the list does
  *
  * A set stays allocated as long as it is in the list.  Context: may sleep.
  */
-void remap_for_each_active(remap_set_fn f, void *data, unsigned int *generation)
+void remap_walk_active(remap_set_fn f, void *data, unsigned int *generation)
 {
 	struct remap_set *set;
 
