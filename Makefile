@@ -11,6 +11,7 @@ help:
 	@echo "make check-all    check, and what is too slow for it"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
+	@echo "make userspace    build/dmremap, the command"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "The first three install by apt what they need; without root they say what is missing."
@@ -31,9 +32,13 @@ module:
 		"or give KDIR=<kernel build directory>."; exit 1; }
 	$(MAKE) -C kmod KDIR=$(KDIR)
 
+userspace:
+	@tests/setup userspace
+	@$(MAKE) -s -C daemon
+
 clean:
 	rm -rf build
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all lint module clean
+.PHONY: help demo check check-quick check-all lint module userspace clean

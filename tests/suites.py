@@ -32,7 +32,8 @@ class Suite:
 
 SUITES = [
     Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, 2, 3600),
-    Suite("format, unit", "make -s -C tests/unit check", "cmocka", EVERY),
+    Suite("userspace", "make -s -j2 -C daemon", "make", EVERY, 2),
+    Suite("units", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
     Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),

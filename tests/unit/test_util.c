@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Strings, numbers and files of daemon/lib/util.c. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "unit.h"
+#include "util.h"
+
+static void numbers(void **unused)
+{
+	static const char *const bad[] = {
+		"", "-1", "+1", " 1", "1 ", "1x", "0x10", "1.5", "18446744073709551616", "x"
+	};
+	uint64_t value;
+
+	(void)unused;
+	assert_int_equal(parse_u64("0", &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(parse_u64("18446744073709551615", &value), 0);
+	assert_true(value == UINT64_MAX);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(parse_u64(bad[i], &value) < 0);
+}
+
+static void sizes(void **unused)
+{
+	static const struct {
+		const char *text;
+		uint64_t nr_bytes;
+	} good[] = {
+		{ "0", 0 },
+		{ "512", 512 },
+		{ "8s", 4096 },
+		{ "1K", 1024 },
+		{ "64M", 64ULL << 20 },
+		{ "1GiB", 1ULL << 30 },
+		{ "2TB", 2ULL << 40 },
+		{ "3p", 3ULL << 50 },
+		{ "16383P", 16383ULL << 50 },
+	};
+	static const char *const bad[] = { "",
+					   "K",
+					   "-1M",
+					   "1KK",
+					   "1Q",
+					   "1 M",
+					   "1iB",
+					   "16384P",
+					   "99999999999999999999",
+					   "36028797018963968s" };
+	uint64_t nr_bytes;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(parse_size(good[i].text, &nr_bytes), 0);
+		assert_true(nr_bytes == good[i].nr_bytes);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(parse_size(bad[i], &nr_bytes) < 0);
+}
+
+static void uuids(void **unused)
+{
+	static const char text[] = "01234567-89ab-cdef-0011-223344556677";
+	static const char *const bad[] = { "", "01234567-89ab-cdef-0011-22334455667",
+					   "01234567-89ab-cdef-0011-2233445566778",
+					   "0123456789ab-cdef-0011-22334455667700",
+					   "g1234567-89ab-cdef-0011-223344556677" };
+	char back[UUID_STRING_BYTES];
+	uint8_t uuid[16];
+
+	(void)unused;
+	assert_int_equal(uuid_from_string(text, uuid), 0);
+	assert_int_equal(uuid[0], 0x01);
+	assert_int_equal(uuid[15], 0x77);
+	uuid_to_string(uuid, back);
+	assert_string_equal(back, text);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(uuid_from_string(bad[i], uuid) < 0);
+}
+
+static void names(void **unused)
+{
+	static const char *const good[] = { "a", "data", "old-disk_2.b", "0",
+					    "12345678901234567890123456789012" };
+	static const char *const bad[] = { "",	  "-a",	      ".a",
+					   "..",  "a/b",      "a b",
+					   "a\n", "\xc3\xa4", "123456789012345678901234567890123" };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(device_name_ok(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(device_name_ok(bad[i]));
+}
+
+static void files(void **unused)
+{
+	char directory[] = "/tmp/unit-util.XXXXXX", path[64];
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+	size_t nr_bytes;
+
+	(void)unused;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/state", directory);
+	assert_int_equal(write_file_atomic(path, "one", 3, 0600), 0);
+	assert_int_equal(write_file_atomic(path, "second", 6, 0640), 0);
+	assert_int_equal(read_file(path, &data, &nr_bytes), 0);
+	assert_int_equal(nr_bytes, 6);
+	assert_string_equal(data, "second");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	unlink(path);
+	/* nothing temporary was left beside it */
+	assert_int_equal(rmdir(directory), 0);
+	assert_true(write_file_atomic(path, "x", 1, 0600) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers), cmocka_unit_test(sizes), cmocka_unit_test(uuids),
+		cmocka_unit_test(names),   cmocka_unit_test(files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
