@@ -31,6 +31,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+#include <linux/dm-ioctl.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/workqueue.h>
@@ -352,6 +353,7 @@ struct remap_note {
  * @tokens_at: jiffies when @tokens was last refilled
  * @owners: in the list of active sets, see owner.c
  * @directory: in sysfs, while active
+ * @name: of the mapped device when it was resumed; for events of its end
  * @note_lock: protects the ring of events; taken from end_io
  * @note: the ring
  * @note_head: next event goes here
@@ -407,6 +409,7 @@ struct remap_set {
 	unsigned long tokens_at;
 	struct list_head owners;
 	struct kobject *directory;
+	char name[DM_NAME_LEN];
 	spinlock_t note_lock; /* protects note, note_head, note_tail, note_seq */
 	struct remap_note *note;
 	u32 note_head;

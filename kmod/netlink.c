@@ -41,11 +41,16 @@ bool remap_listened(void)
 	return genl_has_listeners(&family, &init_net, 0);
 }
 
+/* The name may change at any time; one that is being removed has none any more. */
 static int put_name(struct sk_buff *skb, struct remap_set *set)
 {
-	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
+	struct gendisk *disk = dm_disk(md);
+	char name[DM_NAME_LEN];
 
-	return nla_put_string(skb, DM_REMAP_A_NAME, remap_name(set)) ?:
+	if (dm_copy_name_and_uuid(md, name, NULL))
+		strscpy(name, set->name, sizeof(name));
+	return nla_put_string(skb, DM_REMAP_A_NAME, name) ?:
 	       nla_put(skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, set->meta.super.uuid) ?:
 	       nla_put_u32(skb, DM_REMAP_A_MAJOR, disk->major) ?:
 	       nla_put_u32(skb, DM_REMAP_A_MINOR, disk->first_minor);

@@ -8,7 +8,7 @@
 
 static LIST_HEAD(owners);
 static unsigned int owners_generation;
-/* protects owners and owners_generation; nothing is taken inside it */
+/* protects owners and owners_generation; inside it only device-mapper's lock of names */
 static DEFINE_MUTEX(owners_lock);
 
 static bool overlap(struct block_device *a, u64 a_start, u64 a_nr,

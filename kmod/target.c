@@ -278,6 +278,7 @@ static void note_loaded(struct remap_set *set)
 		.number = min_t(u64, set->meta.nr_repaired, U32_MAX),
 	};
 
+	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->name, NULL);
 	set->mode_told = remap_mode(set);
 	remap_notify(set, &loaded);
 	if (repaired.number)

@@ -67,14 +67,28 @@ static int kernel_log_open(void)
 	return fd;
 }
 
-/* The last line about @name, without its prefix; empty: none. */
+/* "MAJOR:MINOR", as the kernel calls a mapped device in its log; empty: there is none. */
+static void number_of(const char *name, char *text, size_t nr_bytes)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_info info;
+
+	*text = '\0';
+	if (task && dm_task_set_name(task, name) && dm_task_run(task) &&
+	    dm_task_get_info(task, &info) && info.exists)
+		snprintf(text, nr_bytes, "%u:%u", info.major, info.minor);
+}
+
+/* The lines about @name, without their prefix; empty: none. */
 static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
 {
-	char prefix[192], record[8192];
+	char number[32], prefix[64], record[8192];
+	size_t length;
 	ssize_t n;
 
 	*text = '\0';
-	snprintf(prefix, sizeof(prefix), "device-mapper: " TARGET ": %s: ", name);
+	number_of(name, number, sizeof(number));
+	snprintf(prefix, sizeof(prefix), "device-mapper: " TARGET ": %s: ", number);
 	while (fd >= 0 && ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE)) {
 		char *at;
 
@@ -88,7 +102,9 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 			at += strlen("device-mapper: table: ");
 		else
 			continue;
-		snprintf(text, nr_bytes, "%.*s", (int)strcspn(at, "\n"), at);
+		length = strlen(text);
+		snprintf(text + length, nr_bytes - length, "%s%.*s", length ? "; " : "",
+			 (int)strcspn(at, "\n"), at);
 	}
 }
 
