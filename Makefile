@@ -11,7 +11,7 @@ help:
 	@echo "make check-all    check, and what is too slow for it"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
-	@echo "make userspace    build/dmremap, the command"
+	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "The first three install by apt what they need; without root they say what is missing."

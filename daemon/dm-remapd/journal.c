@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <inttypes.h>
+#include <stdarg.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+
+#include "journal.h"
+#include "message-ids.h"
+
+#define FIELDS_MAX 24
+
+static const struct kind {
+	const char *id;
+	int priority;
+} kinds[] = {
+	[DM_REMAP_EVENT_LOADED] = { MESSAGE_ID_LOADED, LOG_INFO },
+	[DM_REMAP_EVENT_UNLOADED] = { MESSAGE_ID_UNLOADED, LOG_INFO },
+	[DM_REMAP_EVENT_RELOCATED] = { MESSAGE_ID_RELOCATED, LOG_WARNING },
+	[DM_REMAP_EVENT_REMAPPED] = { MESSAGE_ID_REMAPPED, LOG_NOTICE },
+	[DM_REMAP_EVENT_UNREMAPPED] = { MESSAGE_ID_UNREMAPPED, LOG_NOTICE },
+	[DM_REMAP_EVENT_READ_ERROR] = { MESSAGE_ID_READ_ERROR, LOG_ERR },
+	[DM_REMAP_EVENT_REFUSED] = { MESSAGE_ID_REFUSED, LOG_ERR },
+	[DM_REMAP_EVENT_FLUSH_ERROR] = { MESSAGE_ID_FLUSH_ERROR, LOG_ERR },
+	[DM_REMAP_EVENT_SPARE_LOW] = { MESSAGE_ID_SPARE_LOW, LOG_WARNING },
+	[DM_REMAP_EVENT_SPARE_FULL] = { MESSAGE_ID_SPARE_FULL, LOG_CRIT },
+	[DM_REMAP_EVENT_SPARE_BAD] = { MESSAGE_ID_SPARE_BAD, LOG_WARNING },
+	[DM_REMAP_EVENT_COMMIT_FAILED] = { MESSAGE_ID_COMMIT_FAILED, LOG_ERR },
+	[DM_REMAP_EVENT_REPAIRED] = { MESSAGE_ID_REPAIRED, LOG_WARNING },
+	[DM_REMAP_EVENT_MODE] = { MESSAGE_ID_MODE, LOG_WARNING },
+	[DM_REMAP_EVENT_SAVED] = { MESSAGE_ID_SAVED, LOG_DEBUG },
+	[DM_REMAP_EVENT_STORM] = { MESSAGE_ID_STORM, LOG_CRIT },
+	[DM_REMAP_EVENT_LOST_CACHE] = { MESSAGE_ID_LOST_CACHE, LOG_CRIT },
+};
+
+const char *journal_message_id(uint32_t kind)
+{
+	return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind].id : NULL;
+}
+
+/**
+ * struct entry - one journal entry being built
+ * @field: "NAME=value"
+ * @nr_fields: how many; one that does not fit is left out
+ */
+struct entry {
+	char *field[FIELDS_MAX];
+	int nr_fields;
+};
+
+static void add(struct entry *entry, const char *format, ...) _printf_(2, 3);
+
+static void add(struct entry *entry, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (entry->nr_fields < FIELDS_MAX &&
+	    vasprintf(&entry->field[entry->nr_fields], format, arguments) >= 0)
+		entry->nr_fields++;
+	va_end(arguments);
+}
+
+static void send_entry(struct entry *entry)
+{
+	struct iovec iov[FIELDS_MAX];
+
+	for (int i = 0; i < entry->nr_fields; i++)
+		iov[i] = (struct iovec){ entry->field[i], strlen(entry->field[i]) };
+	sd_journal_sendv(iov, entry->nr_fields);
+	for (int i = 0; i < entry->nr_fields; i++)
+		free(entry->field[i]);
+}
+
+void journal_event(const struct remap_event *event)
+{
+	const struct kind *kind = journal_message_id(event->kind) ? &kinds[event->kind] : NULL;
+	char text[256], uuid[UUID_STRING_BYTES];
+	struct entry entry = { .nr_fields = 0 };
+	int priority = kind ? kind->priority : LOG_NOTICE;
+
+	if (event->kind == DM_REMAP_EVENT_SAVED && event->status)
+		priority = LOG_ERR;
+	event_describe(event, text, sizeof(text));
+	uuid_to_string(event->uuid, uuid);
+	add(&entry, "MESSAGE=%s: %s", event->name, text);
+	add(&entry, "PRIORITY=%d", priority);
+	if (kind)
+		add(&entry, "MESSAGE_ID=%s", kind->id);
+	add(&entry, "DM_REMAP_NAME=%s", event->name);
+	add(&entry, "DM_REMAP_UUID=%s", uuid);
+	add(&entry, "DM_REMAP_DEVICE=%u:%u", event->major, event->minor);
+	add(&entry, "DM_REMAP_EVENT=%s", event_kind_name(event->kind));
+	add(&entry, "DM_REMAP_SEQ=%" PRIu64, event->seq);
+	add(&entry, "DM_REMAP_MODE=%s", event->mode);
+	add(&entry, "DM_REMAP_USED_SLOTS=%u", event->used_slots);
+	add(&entry, "DM_REMAP_TOTAL_SLOTS=%u", event->total_slots);
+	if (EVENT_HAS(event, DM_REMAP_A_SECTOR))
+		add(&entry, "DM_REMAP_SECTOR=%" PRIu64, event->sector);
+	if (EVENT_HAS(event, DM_REMAP_A_NR_SECTORS))
+		add(&entry, "DM_REMAP_NR_SECTORS=%u", event->nr_sectors);
+	if (EVENT_HAS(event, DM_REMAP_A_SLOT))
+		add(&entry, "DM_REMAP_SLOT=%u", event->slot);
+	if (EVENT_HAS(event, DM_REMAP_A_MEMBER))
+		add(&entry, "DM_REMAP_MEMBER=%s", event_member_name(event->member));
+	if (EVENT_HAS(event, DM_REMAP_A_STATUS))
+		add(&entry, "DM_REMAP_ERROR=%s", event_status_name(event->status));
+	if (EVENT_HAS(event, DM_REMAP_A_REASON))
+		add(&entry, "DM_REMAP_REASON=%s", event_reason_name(event->reason));
+	if (EVENT_HAS(event, DM_REMAP_A_CAUSE))
+		add(&entry, "DM_REMAP_CAUSE=%s", event_cause_name(event->cause));
+	else if (event->kind == DM_REMAP_EVENT_RELOCATED)
+		add(&entry, "DM_REMAP_CAUSE=write-error");
+	if (EVENT_HAS(event, DM_REMAP_A_OLD_MODE))
+		add(&entry, "DM_REMAP_OLD_MODE=%s", event->old_mode);
+	send_entry(&entry);
+}
+
+void journal_held(const char *name, uint32_t kind, const struct limit *over)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry,
+	    "MESSAGE=%s: %" PRIu64 " more events \"%s\" in %d seconds, sectors %" PRIu64
+	    " to %" PRIu64,
+	    name, over->nr_held, event_kind_name(kind), LIMIT_SECONDS, over->first, over->last);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HELD);
+	add(&entry, "DM_REMAP_NAME=%s", name);
+	add(&entry, "DM_REMAP_EVENT=%s", event_kind_name(kind));
+	add(&entry, "DM_REMAP_COUNT=%" PRIu64, over->nr_held);
+	send_entry(&entry);
+}
+
+static void describe_time(uint64_t seconds, char *text, size_t nr_bytes)
+{
+	if (!seconds)
+		snprintf(text, nr_bytes, "the rate is not known yet");
+	else if (seconds < 2 * 3600)
+		snprintf(text, nr_bytes, "full in %" PRIu64 " minutes at this rate",
+			 seconds / 60 + 1);
+	else if (seconds < 2 * 86400)
+		snprintf(text, nr_bytes, "full in %" PRIu64 " hours at this rate", seconds / 3600);
+	else
+		snprintf(text, nr_bytes, "full in %" PRIu64 " days at this rate", seconds / 86400);
+}
+
+void journal_notice(const struct dm_device *device, const struct policy_notice *notice)
+{
+	struct entry entry = { .nr_fields = 0 };
+	const struct remap_status *s = &device->status;
+	char left[64];
+
+	switch (notice->kind) {
+	case NOTICE_STEP:
+		describe_time(notice->seconds_left, left, sizeof(left));
+		add(&entry,
+		    "MESSAGE=%s: %u %% of the spare is used (%u of %u slots; %s): "
+		    "dmremap status %s",
+		    device->name, notice->percent, s->used_slots, s->total_slots, left,
+		    device->name);
+		add(&entry, "PRIORITY=%d", notice->percent >= 90 ? LOG_CRIT : LOG_WARNING);
+		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_STEP);
+		add(&entry, "DM_REMAP_PERCENT=%u", notice->percent);
+		break;
+	case NOTICE_HEALTH:
+		add(&entry, "MESSAGE=%s: health is %s (mode %s, %" PRIu64 " lost sectors)",
+		    device->name, health_name(notice->health), s->mode, s->lost_sectors);
+		add(&entry, "PRIORITY=%d",
+		    notice->health == HEALTH_FAILING  ? LOG_CRIT :
+		    notice->health == HEALTH_DEGRADED ? LOG_WARNING :
+							LOG_NOTICE);
+		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HEALTH);
+		add(&entry, "DM_REMAP_HEALTH=%s", health_name(notice->health));
+		break;
+	case NOTICE_ALARM:
+		add(&entry, "MESSAGE=%s: mode is %s, somebody must look at it: dmremap status %s",
+		    device->name, s->mode, device->name);
+		add(&entry, "PRIORITY=%d", LOG_ALERT);
+		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_ALARM);
+		break;
+	}
+	add(&entry, "DM_REMAP_NAME=%s", device->name);
+	add(&entry, "DM_REMAP_MODE=%s", s->mode);
+	send_entry(&entry);
+}
+
+void journal_events_lost(const char *name, const char *why)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=%s%sevents were lost (%s): looking at every set instead",
+	    name ? name : "", name ? ": " : "", why);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_EVENTS_LOST);
+	if (name)
+		add(&entry, "DM_REMAP_NAME=%s", name);
+	send_entry(&entry);
+}
+
+void journal_config(const char *sentence)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=%s", sentence);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_CONFIG);
+	send_entry(&entry);
+}

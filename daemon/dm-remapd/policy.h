@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Judgements about a set: when to tell whom what.  Pure: facts and the time in,
+ * notices out; nothing here does I/O or reads a clock.  Callers: manager.c.
+ */
+#ifndef DM_REMAP_POLICY_H
+#define DM_REMAP_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POLICY_STEPS_MAX 8
+#define POLICY_ERRORS_MAX 64
+#define POLICY_NOTICES_MAX 4
+
+/**
+ * struct policy_config - the settings that judgements depend on
+ * @step: percents of spare use that are told, rising
+ * @nr_steps: how many
+ * @error_count: so many errors ...
+ * @error_seconds: ... in so many seconds are a disk that fails
+ * @alarm_seconds: how often a state that needs somebody is told again
+ */
+struct policy_config {
+	unsigned int step[POLICY_STEPS_MAX];
+	unsigned int nr_steps;
+	unsigned int error_count;
+	unsigned int error_seconds;
+	unsigned int alarm_seconds;
+};
+
+enum health {
+	HEALTH_GOOD,	 /* nothing is wrong */
+	HEALTH_DEGRADED, /* it works, and something was lost or is used up */
+	HEALTH_FAILING,	 /* errors come fast, or the set does not do its work any more */
+};
+
+/**
+ * struct policy_facts - what is known of a set now
+ * @used_slots: in use
+ * @total_slots: of the spare
+ * @bad_slots: spare chunks that are bad
+ * @lost_sectors: sectors without content
+ * @errors: failed reads and writes of either member, ever
+ * @mode: the mode word
+ */
+struct policy_facts {
+	uint64_t used_slots;
+	uint64_t total_slots;
+	uint64_t bad_slots;
+	uint64_t lost_sectors;
+	uint64_t errors;
+	const char *mode;
+};
+
+/**
+ * struct policy_state - what was told of a set
+ * @known: there were facts before
+ * @step_told: last step of spare use, in percent; kept over restarts
+ * @health: as told
+ * @errors: counter at the last look
+ * @error_at: when the latest errors were seen: a ring
+ * @next_error: next place in the ring
+ * @first_used: slots in use when it was first seen, to tell a rate
+ * @first_at: when that was
+ * @alarmed_at: when the present alarm was told, if @alarm
+ * @alarm: an alarm was told and its cause is still there
+ */
+struct policy_state {
+	bool known;
+	unsigned int step_told;
+	enum health health;
+	uint64_t errors;
+	uint64_t error_at[POLICY_ERRORS_MAX];
+	unsigned int next_error;
+	uint64_t first_used;
+	uint64_t first_at;
+	uint64_t alarmed_at;
+	bool alarm;
+};
+
+/**
+ * struct policy_notice - something to tell
+ * @kind: what
+ * @percent: NOTICE_STEP: the step
+ * @seconds_left: NOTICE_STEP: until the spare is full at the present rate; 0: unknown
+ * @health: NOTICE_HEALTH: now
+ */
+struct policy_notice {
+	enum {
+		NOTICE_STEP,
+		NOTICE_HEALTH,
+		NOTICE_ALARM,
+	} kind;
+	unsigned int percent;
+	uint64_t seconds_left;
+	enum health health;
+};
+
+const char *health_name(enum health health);
+/*
+ * Looks at new facts at @now (seconds of a clock that does not jump).  Fills in at
+ * most POLICY_NOTICES_MAX notices and returns how many.
+ */
+unsigned int policy_update(const struct policy_config *config, struct policy_state *state,
+			   const struct policy_facts *facts, uint64_t now,
+			   struct policy_notice notices[POLICY_NOTICES_MAX]);
+
+#endif /* DM_REMAP_POLICY_H */

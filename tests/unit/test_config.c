@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* dm-remapd.conf: drop-ins, wrong values with file and line; the catalog of the journal. */
+#include <sys/stat.h>
+
+#include "config.h"
+#include "journal.h"
+#include "unit.h"
+#include "util.h"
+
+static char vendor[64], admin[64], said[4096];
+
+static void hear(void *userdata, const char *sentence)
+{
+	(void)userdata;
+	strncat(said, sentence, sizeof(said) - strlen(said) - 2);
+	strcat(said, "\n");
+}
+
+static void put(const char *directory, const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	assert_int_equal(write_file_atomic(path, text, strlen(text), 0644), 0);
+}
+
+static int setup(void **unused)
+{
+	char path[128];
+
+	(void)unused;
+	strcpy(vendor, "/tmp/unit-vendor.XXXXXX");
+	strcpy(admin, "/tmp/unit-admin.XXXXXX");
+	*said = '\0';
+	if (!mkdtemp(vendor) || !mkdtemp(admin))
+		return -1;
+	snprintf(path, sizeof(path), "%s/dm-remapd.conf.d", admin);
+	return mkdir(path, 0755);
+}
+
+static int teardown(void **unused)
+{
+	char command[192];
+
+	(void)unused;
+	snprintf(command, sizeof(command), "rm -r %s %s", vendor, admin);
+	return system(command);
+}
+
+/* libeconf 0.5.1 loses 8 bytes when it finds no file at all. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:econf_readDirsHistoryWithCallback";
+}
+
+static int read_config(struct config *config)
+{
+	return config_read(vendor, admin, config, hear, NULL);
+}
+
+static void defaults(void **unused)
+{
+	struct config config;
+
+	(void)unused;
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 60);
+	assert_int_equal(config.policy.nr_steps, 5);
+}
+
+static void the_shipped_file(void **unused)
+{
+	_cleanup_free_ char *text = NULL;
+	struct config config;
+	size_t nr_bytes;
+	char *at;
+
+	(void)unused;
+	assert_int_equal(read_file(PACKAGING_DIR "/dm-remapd.conf", &text, &nr_bytes), 0);
+	/* with every example taken as it stands, it says the defaults */
+	for (at = text; (at = strstr(at, "\n#")); at++)
+		if (at[2] != ' ')
+			at[1] = ' ';
+	put(admin, "dm-remapd.conf", text);
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 60);
+	assert_int_equal(config.poll_seconds, 60);
+	assert_int_equal(config.policy.nr_steps, 5);
+	assert_int_equal(config.policy.step[4], 100);
+	assert_int_equal(config.policy.error_count, 10);
+	assert_int_equal(config.policy.error_seconds, 3600);
+	assert_int_equal(config.policy.alarm_seconds, 86400);
+}
+
+static void drop_ins(void **unused)
+{
+	struct config config;
+
+	(void)unused;
+	put(admin, "dm-remapd.conf", "[save]\ninterval = 10\n[spare]\nsteps = 80, 90\n");
+	put(admin, "dm-remapd.conf.d/10-mine.conf", "[save]\ninterval = 3600\n");
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 3600);
+	assert_int_equal(config.policy.nr_steps, 2);
+	assert_int_equal(config.policy.step[0], 80);
+}
+
+static void wrong_values(void **unused)
+{
+	static const char *const bad[] = {
+		"[save]\ninterval = 0\n",    "[save]\ninterval = 3601\n",
+		"[save]\ninterval = soon\n", "[save]\ninterval = 1.5\n",
+		"[watch]\ninterval = -1\n",  "[spare]\nsteps = 90, 50\n",
+		"[spare]\nsteps = 50, 50\n", "[spare]\nsteps = 0, 50\n",
+		"[spare]\nsteps = 101\n",    "[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
+		"[errors]\ncount = 65\n",    "[alarm]\nrepeat = 1\n",
+		"[save]\ncolour = blue\n",   "[sauce]\ninterval = 5\n",
+	};
+	struct config config, wanted;
+	char place[160];
+
+	(void)unused;
+	config_defaults(&wanted);
+	snprintf(place, sizeof(place), "%s/dm-remapd.conf:2: [", admin);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		*said = '\0';
+		put(admin, "dm-remapd.conf", bad[i]);
+		assert_int_equal(read_config(&config), 1);
+		assert_non_null(strstr(said, place));
+		assert_memory_equal(&config, &wanted, sizeof(config));
+	}
+}
+
+static void the_catalog_knows_every_id(void **unused)
+{
+	_cleanup_free_ char *catalog = NULL, *ids = NULL;
+	char *at, *save = NULL, *line;
+	size_t nr_bytes, nr_ids = 0, nr_entries = 0;
+
+	(void)unused;
+	assert_int_equal(read_file(SYSTEMD_DIR "/dm-remap.catalog", &catalog, &nr_bytes), 0);
+	assert_int_equal(read_file(DAEMON_DIR "/message-ids.h", &ids, &nr_bytes), 0);
+	for (line = strtok_r(ids, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char entry[48], id[33];
+
+		if (sscanf(line, "#define MESSAGE_ID_%*s \"%32[0-9a-f]\"", id) != 1)
+			continue;
+		snprintf(entry, sizeof(entry), "\n-- %s\nSubject: ", id);
+		at = strstr(catalog, entry);
+		assert_non_null(at);
+		assert_null(strstr(at + 1, entry));
+		nr_ids++;
+	}
+	for (at = catalog; (at = strstr(at, "\n-- ")); at++)
+		nr_entries++;
+	assert_int_equal(nr_ids, nr_entries);
+	for (uint32_t kind = 1; kind <= DM_REMAP_EVENT_MAX; kind++)
+		assert_non_null(journal_message_id(kind));
+	assert_null(journal_message_id(DM_REMAP_EVENT_MAX + 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(defaults, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_shipped_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(drop_ins, setup, teardown),
+		cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
+		cmocka_unit_test(the_catalog_knows_every_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
