@@ -19,7 +19,8 @@ static off_t copy_offset(const struct region *region, const struct remap_geometr
 /* The four superblocks by one geometry: verdicts, and the best one in region->super. */
 static int read_supers(struct region *region, const struct remap_geometry *geometry)
 {
-	_cleanup_free_ uint8_t *buffer = malloc(REMAP_COPIES * REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *buffer =
+		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
 	const void *copy[REMAP_COPIES];
 	struct remap_super super;
 	uint64_t unknown_seq = 0;
@@ -94,10 +95,18 @@ static bool is_unreadable(const struct region *region)
 	return false;
 }
 
+static int smaller(const struct remap_super *super, uint64_t nr_sectors, struct error *error)
+{
+	return error_set(error, EUCLEAN,
+			 "the spare region is %" PRIu64 " sectors long, but only %" PRIu64
+			 " are there: the device has become smaller",
+			 (uint64_t)super->geometry.region_sectors, nr_sectors);
+}
+
 int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
 		struct error *error)
 {
-	_cleanup_free_ uint8_t *first = malloc(REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *first = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
 	struct remap_geometry formula;
 	struct remap_super at_start;
 	int r;
@@ -112,8 +121,9 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 
 	/* Sector 0 first: it may have a layout, and a length, of its own (O10). */
 	r = read_all_at(fd, first, REMAP_BLOCK_BYTES, (off_t)(start_sector * REMAP_SECTOR_BYTES));
-	if (!r && remap_super_decode(first, &at_start) == REMAP_OK &&
-	    at_start.geometry.region_sectors <= nr_sectors) {
+	if (!r && remap_super_decode(first, &at_start) == REMAP_OK) {
+		if (at_start.geometry.region_sectors > nr_sectors)
+			return smaller(&at_start, nr_sectors, error);
 		r = read_supers(region, &at_start.geometry);
 		if (!r &&
 		    memcmp(&region->super.geometry, &at_start.geometry, sizeof(at_start.geometry)))
@@ -129,10 +139,7 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 			r = read_supers(region, &region->super.geometry);
 	}
 	if (!r && region->super.geometry.region_sectors > nr_sectors)
-		return error_set(error, EUCLEAN,
-				 "the spare region is %" PRIu64 " sectors long, but only %" PRIu64
-				 " are there: the device has become smaller",
-				 (uint64_t)region->super.geometry.region_sectors, nr_sectors);
+		return smaller(&region->super, nr_sectors, error);
 	if (!r) {
 		region->nr_sectors = region->super.geometry.region_sectors;
 		return 0;
@@ -216,43 +223,40 @@ static int slots_by_chunk(struct region_table *table, uint32_t **slots, size_t *
 	return 0;
 }
 
-/* A move that was cut short: the successor counts, the other slot is free (C13). */
-static int resolve_moves(struct region_table *table, struct error *error)
+/*
+ * A move that was cut short: the successor counts, the other slot is free (C13).  Three
+ * claims, or two of which neither is the other's successor, contradict each other.
+ */
+static int resolve_moves(struct region_table *table)
 {
 	_cleanup_free_ uint32_t *slots = NULL;
-	size_t nr, i;
+	size_t nr, i, end;
 	int r = slots_by_chunk(table, &slots, &nr);
 
-	if (r < 0)
-		return error_set(error, -r, "out of memory");
-	for (i = 1; i < nr; i++) {
-		struct remap_entry *a = &table->entry[slots[i - 1]];
-		struct remap_entry *b = &table->entry[slots[i]];
+	for (i = 0; !r && i < nr; i = end) {
+		struct remap_entry *a = &table->entry[slots[i]], *b;
 		int order;
 
-		if (a->main_chunk != b->main_chunk)
+		for (end = i + 1; end < nr; end++)
+			if (table->entry[slots[end]].main_chunk != a->main_chunk)
+				break;
+		if (end - i == 1)
 			continue;
+		b = &table->entry[slots[i + 1]];
 		order = remap_generation_compare(b->generation, a->generation);
-		if (!order)
-			return error_set(error, EUCLEAN,
-					 "slots %u and %u both claim sector %" PRIu64
-					 ": the table contradicts itself",
-					 slots[i - 1], slots[i],
-					 (uint64_t)a->main_chunk * REMAP_CHUNK_SECTORS);
-		if (order > 0) {
-			memset(a, 0, sizeof(*a));
-		} else {
-			memset(b, 0, sizeof(*b));
-			slots[i] = slots[i - 1];
-		}
+		if (end - i > 2 || !order)
+			table->nr_contradictions++;
+		else
+			memset(order > 0 ? a : b, 0, sizeof(*a));
 	}
-	return 0;
+	return r;
 }
 
 int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
 		      void *userdata, struct error *error)
 {
-	_cleanup_free_ uint8_t *buffer = malloc(REMAP_COPIES * REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *buffer =
+		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
 	const struct remap_geometry *geometry = &region->super.geometry;
 	int r;
 
@@ -303,10 +307,12 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		if (block)
 			take_block(region, block, buffer + choice.best * REMAP_BLOCK_BYTES, table);
 	}
-	r = resolve_moves(table, error);
-	if (r < 0)
+	r = resolve_moves(table);
+	if (r < 0) {
 		region_table_done(table);
-	return r;
+		return error_set(error, -r, "out of memory");
+	}
+	return 0;
 }
 
 void region_table_done(struct region_table *table)
@@ -317,7 +323,8 @@ void region_table_done(struct region_table *table)
 
 int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 {
-	_cleanup_free_ uint8_t *buffer = malloc(REMAP_COPIES * REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *buffer =
+		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
 
@@ -376,6 +383,11 @@ int region_segments(const struct region *region, const struct region_table *tabl
 	size_t nr, i;
 	int r;
 
+	if (table->nr_unloadable || table->nr_contradictions)
+		return error_set(error, EUCLEAN,
+				 "%u table blocks cannot be read and %u chunks are claimed twice: "
+				 "the map is not whole",
+				 table->nr_unloadable, table->nr_contradictions);
 	r = slots_by_chunk((struct region_table *)table, &slots, &nr);
 	for (i = 0; !r && i < nr; i++) {
 		const struct remap_entry *entry = &table->entry[slots[i]];

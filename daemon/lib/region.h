@@ -35,6 +35,7 @@ struct region {
  * @generation: highest committed number that was seen
  * @nr_damaged: copies that are not what they should be
  * @nr_unloadable: table blocks without any valid copy, or with a conflict
+ * @nr_contradictions: chunks that more than one slot claims and no generation decides
  */
 struct region_table {
 	struct remap_entry *entry;
@@ -42,6 +43,7 @@ struct region_table {
 	uint64_t generation;
 	uint32_t nr_damaged;
 	uint32_t nr_unloadable;
+	uint32_t nr_contradictions;
 };
 
 /* One copy of one block, as `check` and `dump` show it. */
@@ -56,7 +58,11 @@ typedef int (*region_copy_f)(void *userdata, uint32_t block, unsigned int replic
  */
 int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
 		struct error *error);
-/* Reads all entries; @f (or NULL) is told of every copy.  Damage is counted, not an error. */
+/*
+ * Reads all entries; @f (or NULL) is told of every copy.  Damage is counted, not an error:
+ * what is left can be shown.  Of an active set on a device the page cache may be behind:
+ * open it with O_DIRECT.
+ */
 int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
 		      void *userdata, struct error *error);
 void region_table_done(struct region_table *table);
@@ -81,7 +87,11 @@ struct segment {
 	uint64_t spare_sector;
 };
 
-/* The whole mapped device as segments, in order, without gaps; the caller frees. */
+/*
+ * The whole mapped device as segments, in order, without gaps; the caller frees.
+ * -EUCLEAN when blocks of the table are missing or contradict: sectors that they named
+ * would be read from main, where their data is old (P2).
+ */
 int region_segments(const struct region *region, const struct region_table *table,
 		    struct segment **segments, size_t *nr_segments, struct error *error);
 

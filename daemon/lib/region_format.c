@@ -14,6 +14,7 @@
 #include "region.h"
 
 #define FIRST_SEQ 1
+#define WIPE_BYTES (1U << 20)
 
 static int write_block(int fd, uint64_t start_sector, uint64_t sector, const void *block)
 {
@@ -29,18 +30,38 @@ static int durable(int fd)
 /* Every place of metadata becomes zero, so that no block of an earlier life counts. */
 static int wipe_places(int fd, uint64_t start_sector, const struct remap_geometry *geometry)
 {
-	size_t nr_bytes = (size_t)geometry->place_blocks * REMAP_BLOCK_BYTES;
-	_cleanup_free_ uint8_t *zeros = calloc(1, nr_bytes);
+	_cleanup_free_ uint8_t *zeros = calloc(1, WIPE_BYTES);
 	int r = zeros ? 0 : -ENOMEM;
 
 	for (unsigned int c = 0; !r && c < REMAP_COPIES; c++) {
-		uint64_t sector =
-			remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, 0);
+		uint64_t at = (start_sector + remap_block_sector(geometry, c / REMAP_PLACES,
+								 c % REMAP_PLACES, 0)) *
+			      REMAP_SECTOR_BYTES;
+		uint64_t end = at + (uint64_t)geometry->place_blocks * REMAP_BLOCK_BYTES;
 
-		r = write_all_at(fd, zeros, nr_bytes,
-				 (off_t)((start_sector + sector) * REMAP_SECTOR_BYTES));
+		for (; !r && at < end; at += WIPE_BYTES)
+			r = write_all_at(fd, zeros, end - at < WIPE_BYTES ? end - at : WIPE_BYTES,
+					 (off_t)at);
 	}
 	return r ? r : durable(fd);
+}
+
+/* What cannot be read back later is not written (P7). */
+static int check_plan(const struct region_plan *plan, struct error *error)
+{
+	_cleanup_free_ uint8_t *block = malloc(REMAP_BLOCK_BYTES);
+	struct remap_super back;
+
+	if (!block)
+		return error_set(error, ENOMEM, "out of memory");
+	remap_super_encode(&plan->super, block);
+	if (remap_super_decode(block, &back) != REMAP_OK)
+		return error_set(error, EINVAL, "the superblock of this set would not be valid");
+	for (uint32_t slot = 0; slot < plan->nr_entries; slot++)
+		if (!remap_entry_valid(&plan->entry[slot], plan->super.main_sectors))
+			return error_set(error, EINVAL, "the entry of slot %u would not be valid",
+					 slot);
+	return 0;
 }
 
 static int write_tables(int fd, uint64_t start_sector, const struct region_plan *plan)
@@ -119,9 +140,14 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 	super->incompat = 0;
 	super->seq = FIRST_SEQ;
 	super->created = (uint64_t)time(NULL);
+	r = check_plan(plan, error);
+	if (r < 0)
+		return r;
 	r = wipe_places(fd, start_sector, &super->geometry);
 	if (!r)
 		r = write_tables(fd, start_sector, plan);
+	if (!r)
+		r = durable(fd);
 	if (!r)
 		r = write_slots(fd, start_sector, plan);
 	if (!r)

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A spare region read and written by userspace: an image made here, then every way in
+ * which one copy, or all of them, can be bad.
+ */
+#include <fcntl.h>
+
+#include "region.h"
+#include "unit.h"
+
+#define START 8	     /* the region does not begin with the device */
+#define SECTORS 2048 /* 1 MiB: one table block, 192 slots */
+#define MAIN_SECTORS 20000
+#define NR_ENTRIES 5
+
+static int fd = -1;
+static struct remap_super super;
+static struct remap_entry entry[NR_ENTRIES];
+static uint8_t data[NR_ENTRIES * REMAP_CHUNK_BYTES];
+
+static void make(void)
+{
+	struct region_plan plan = { .entry = entry, .nr_entries = NR_ENTRIES, .data = data };
+
+	memset(&super, 0, sizeof(super));
+	memcpy(super.uuid, unit_uuid, sizeof(super.uuid));
+	super.main_sectors = MAIN_SECTORS;
+	super.probe_chunk = 2499;
+	strcpy(super.label, "data");
+	plan.super = super;
+	for (unsigned int i = 0; i < NR_ENTRIES; i++)
+		entry[i] = (struct remap_entry){
+			.main_chunk = i ? 10 * i : 2499,
+			.redirected = i == 3 ? 0x3c : 0xff,
+			.lost = i == 3 ? 0x08 : 0,
+			.state = REMAP_ENTRY_USED,
+			.cause = i ? REMAP_CAUSE_GUARD : REMAP_CAUSE_PROBE,
+			.when = 1,
+		};
+	unit_random_bytes(data, sizeof(data));
+	assert_int_equal(region_format(fd, START, SECTORS, &plan, NULL), 0);
+	super = plan.super;
+}
+
+static int setup(void **unused)
+{
+	char path[] = "/tmp/unit-region.XXXXXX";
+
+	(void)unused;
+	unit_seed(__func__);
+	fd = mkstemp(path);
+	unlink(path);
+	return fd < 0 || ftruncate(fd, (START + SECTORS) * 512) < 0 ? -1 : 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	return close(fd);
+}
+
+static off_t place(unsigned int copy, uint32_t block)
+{
+	return (off_t)(START + remap_block_sector(&super.geometry, copy / 2, copy % 2, block)) *
+	       512;
+}
+
+static void get(unsigned int copy, uint32_t block, struct block *to)
+{
+	assert_int_equal(read_all_at(fd, to, sizeof(*to), place(copy, block)), 0);
+}
+
+static void put(unsigned int copy, uint32_t block, const struct block *from)
+{
+	assert_int_equal(write_all_at(fd, from, sizeof(*from), place(copy, block)), 0);
+}
+
+/* A table block with @change made to it, and the number @seq. */
+static void put_table(unsigned int copy, uint64_t seq, unsigned int slot,
+		      const struct remap_entry *change)
+{
+	struct block block;
+	struct remap_table_disk *table = (struct remap_table_disk *)&block;
+
+	get(0, 1, &block);
+	table->header.seq = cpu_to_le64(seq);
+	if (change)
+		remap_entry_encode(change, &table->entry[slot]);
+	remap_block_seal(&block);
+	put(copy, 1, &block);
+}
+
+static int load(struct region *region, struct region_table *table)
+{
+	int r = region_open(fd, START, SECTORS, region, NULL);
+
+	return r ? r : region_read_table(region, table, NULL, NULL, NULL);
+}
+
+static void as_planned(void)
+{
+	struct region region;
+	struct region_table table;
+	uint8_t chunk[REMAP_CHUNK_BYTES];
+
+	assert_int_equal(load(&region, &table), 0);
+	assert_string_equal(region.super.label, "data");
+	assert_int_equal(table.nr_unloadable, 0);
+	assert_int_equal(table.nr_contradictions, 0);
+	for (unsigned int i = 0; i < table.nr_slots; i++) {
+		if (i >= NR_ENTRIES) {
+			assert_int_equal(table.entry[i].state, REMAP_ENTRY_FREE);
+			continue;
+		}
+		assert_memory_equal(&table.entry[i], &entry[i], sizeof(entry[i]));
+		assert_int_equal(
+			read_all_at(fd, chunk, sizeof(chunk),
+				    (off_t)(START + remap_slot_sector(&super.geometry, i)) * 512),
+			0);
+		assert_memory_equal(chunk, data + i * sizeof(chunk), sizeof(chunk));
+	}
+	region_table_done(&table);
+}
+
+static void what_is_written_is_read(void **unused)
+{
+	(void)unused;
+	make();
+	as_planned();
+}
+
+static void any_one_bad_copy_changes_nothing(void **unused)
+{
+	struct block saved, bad;
+
+	(void)unused;
+	make();
+	for (uint32_t block = 0; block <= 1; block++) {
+		for (unsigned int copy = 0; copy < REMAP_COPIES; copy++) {
+			get(copy, block, &saved);
+			for (unsigned int how = 0; how < 3; how++) {
+				bad = saved;
+				if (how == 0)
+					memset(&bad, 0, sizeof(bad));
+				else if (how == 1)
+					bad.bytes[unit_random_below(sizeof(bad))] ^= 1;
+				else
+					unit_random_bytes(&bad, sizeof(bad));
+				put(copy, block, &bad);
+				as_planned();
+			}
+			put(copy, block, &saved);
+		}
+	}
+}
+
+static void the_newest_counts(void **unused)
+{
+	struct remap_entry change = entry[1];
+	struct region region;
+	struct region_table table;
+
+	(void)unused;
+	make();
+	change.main_chunk = 77;
+	put_table(1, 9, 1, &change);
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.entry[1].main_chunk, 77);
+	assert_int_equal(table.generation, 9);
+	assert_int_equal(table.nr_damaged, 1);
+	region_table_done(&table);
+}
+
+/* A map from which a block is missing must not be served as if it were whole. */
+static void a_lost_block_is_no_empty_block(void **unused)
+{
+	struct segment *segments = NULL;
+	struct region region;
+	struct region_table table;
+	struct block zeros = { { 0 } };
+	size_t nr;
+
+	(void)unused;
+	make();
+	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++)
+		put(copy, 1, &zeros);
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_unloadable, 1);
+	assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL), -EUCLEAN);
+	assert_null(segments);
+	region_table_done(&table);
+}
+
+static void conflicts(void **unused)
+{
+	struct remap_entry change = entry[1];
+	struct region region;
+	struct region_table table;
+
+	(void)unused;
+	make();
+	change.main_chunk = 77;
+	put_table(1, 9, 1, &change);
+	change.main_chunk = 78;
+	put_table(3, 9, 1, &change);
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_unloadable, 1);
+	region_table_done(&table);
+}
+
+static void put_everywhere(unsigned int slot, uint8_t generation)
+{
+	struct remap_entry twin = entry[2];
+	struct block block;
+	struct remap_table_disk *table = (struct remap_table_disk *)&block;
+
+	twin.generation = generation;
+	for (unsigned int copy = 0; copy < REMAP_COPIES; copy += 2) {
+		get(copy, 1, &block);
+		remap_entry_encode(&twin, &table->entry[slot]);
+		remap_block_seal(&block);
+		put(copy, 1, &block);
+	}
+}
+
+static void moves_cut_short(void **unused)
+{
+	struct segment *segments;
+	struct region region;
+	struct region_table table;
+	size_t nr;
+
+	(void)unused;
+	make();
+	put_everywhere(9, 1); /* the successor of slot 2 */
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.entry[2].state, REMAP_ENTRY_FREE);
+	assert_int_equal(table.entry[9].state, REMAP_ENTRY_USED);
+	assert_int_equal(table.nr_contradictions, 0);
+	region_table_done(&table);
+
+	put_everywhere(11, 2); /* three */
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_contradictions, 1);
+	assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL), -EUCLEAN);
+	region_table_done(&table);
+
+	make();
+	put_everywhere(9, 2); /* neither follows the other */
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_contradictions, 1);
+	assert_int_equal(table.entry[2].state, REMAP_ENTRY_USED);
+	region_table_done(&table);
+}
+
+static void segments_cover_main(void **unused)
+{
+	struct segment *segments;
+	struct region region;
+	struct region_table table;
+	uint64_t at = 0;
+	size_t nr, lost = 0;
+
+	(void)unused;
+	make();
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL), 0);
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(segments[i].start, at);
+		at += segments[i].nr_sectors;
+		lost += segments[i].kind == SEGMENT_LOST;
+		if (segments[i].start == 240 + 4) {
+			/* behind the lost sector 3 of chunk 30, in slot 3 */
+			assert_int_equal(segments[i].kind, SEGMENT_SPARE);
+			assert_int_equal(segments[i].nr_sectors, 2);
+			assert_int_equal(segments[i].spare_sector,
+					 START + remap_slot_sector(&super.geometry, 3) + 4);
+		}
+	}
+	assert_int_equal(at, MAIN_SECTORS);
+	assert_int_equal(lost, 1);
+	free(segments);
+	region_table_done(&table);
+}
+
+static void what_is_no_set(void **unused)
+{
+	struct region region;
+	struct region_plan plan = { .entry = entry, .nr_entries = NR_ENTRIES, .data = data };
+
+	(void)unused;
+	make();
+	assert_int_equal(region_open(fd, START, SECTORS, &region, NULL), 0);
+	assert_int_equal(region_open(fd, START, SECTORS - 128, &region, NULL), -EUCLEAN);
+	assert_int_equal(region_open(fd, 0, SECTORS + START, &region, NULL), -ENODATA);
+	assert_int_equal(region_open(fd, START, 100, &region, NULL), -EUCLEAN);
+	assert_int_equal(region_open(fd, START, SECTORS, &region, NULL), 0);
+	assert_int_equal(region_wipe(&region, NULL), 0);
+	assert_int_equal(region_open(fd, START, SECTORS, &region, NULL), -ENODATA);
+	/* what could not be read back is not written */
+	plan.super = super;
+	plan.super.main_sectors = 0;
+	assert_int_equal(region_format(fd, START, SECTORS, &plan, NULL), -EINVAL);
+	plan.super = super;
+	entry[1].main_chunk = MAIN_SECTORS;
+	assert_int_equal(region_format(fd, START, SECTORS, &plan, NULL), -EINVAL);
+	assert_int_equal(region_format(fd, START, 64, &plan, NULL), -ENOSPC);
+	assert_int_equal(region_open(fd, START, SECTORS, &region, NULL), -ENODATA);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_written_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(any_one_bad_copy_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_newest_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lost_block_is_no_empty_block, setup, teardown),
+		cmocka_unit_test_setup_teardown(conflicts, setup, teardown),
+		cmocka_unit_test_setup_teardown(moves_cut_short, setup, teardown),
+		cmocka_unit_test_setup_teardown(segments_cover_main, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_set, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
