@@ -13,6 +13,18 @@ static const struct verb_option options_events[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_check[] = {
+	{ "spare-start", "SECTOR", "where the region begins on the device" },
+	{ "all", NULL, "show the copies that are whole as well" },
+	{ NULL },
+};
+
+static const struct verb_option options_dump[] = {
+	{ "spare-start", "SECTOR", "where the region begins on the device" },
+	{ "dm-table", "MAIN", "print a table for dmsetup that needs no module" },
+	{ NULL },
+};
+
 static const struct verb verbs[] = {
 	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },
 	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
@@ -35,8 +47,10 @@ static const struct verb verbs[] = {
 	  verb_message },
 	{ "freeze", NULL, "NAME", "no new remaps", 1, 1, NULL, verb_message },
 	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
-	{ "accept-loss", NULL, "NAME", "go on although a member may have lost writes", 1, 1, NULL,
-	  verb_message },
+	{ "check", NULL, "DEVICE|IMAGE", "look at every copy of the metadata on a spare", 1, 1,
+	  options_check, verb_check },
+	{ "dump", NULL, "DEVICE|IMAGE", "what is on a spare, without the module", 1, 1,
+	  options_dump, verb_dump },
 };
 
 const char *option_value(const struct invocation *invocation, const char *name)

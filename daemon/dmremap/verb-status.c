@@ -126,8 +126,6 @@ static const char *advice(const struct dm_device *device)
 		{ "frozen", "no new remaps are made; look at the disk, then: dmremap thaw" },
 		{ "full", "the spare is full: replace the disk, or move to a bigger spare" },
 		{ "meta_fail", "the spare takes no metadata: check it, then: dmremap restore" },
-		{ "lost-cache", "a member may have lost writes: check the data, then: "
-				"dmremap accept-loss" },
 		{ "ro", "served read-only: the kernel log says why" },
 		{ "fail", "the spare contradicts what was acknowledged: stop using it" },
 		{ "fallback", "without the module: bad sectors are not remapped" },

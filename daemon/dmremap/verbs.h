@@ -89,6 +89,8 @@ int verb_events(struct invocation *invocation, struct error *error);
 int verb_remap(struct invocation *invocation, struct error *error);
 int verb_unremap(struct invocation *invocation, struct error *error);
 int verb_verify(struct invocation *invocation, struct error *error);
+int verb_check(struct invocation *invocation, struct error *error);
+int verb_dump(struct invocation *invocation, struct error *error);
 /* Verbs that are one message: save, restore, sync, metadata-status, freeze, thaw, clear … */
 int verb_message(struct invocation *invocation, struct error *error);
 

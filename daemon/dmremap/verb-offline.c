@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * check and dump: what lies on a spare device or an image of one.  Nothing is written,
+ * and the module is not needed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "events.h"
+#include "output.h"
+#include "region.h"
+#include "verbs.h"
+
+/**
+ * struct opened - a spare that was opened for reading
+ * @fd: of the device or image
+ * @region: the region on it
+ * @table: its entries
+ */
+struct opened {
+	int fd;
+	struct region region;
+	struct region_table table;
+};
+
+static void opened_done(struct opened *opened)
+{
+	region_table_done(&opened->table);
+	if (opened->fd >= 0)
+		close(opened->fd);
+}
+
+#define _cleanup_opened_ _cleanup_(opened_done)
+
+static int open_spare(const struct invocation *invocation, struct opened *opened, region_copy_f f,
+		      void *userdata, struct error *error)
+{
+	const char *path = invocation->argv[0], *text = option_value(invocation, "spare-start");
+	uint64_t nr_bytes, start = 0;
+	struct error why = { "" };
+	int r;
+
+	if (text && parse_u64(text, &start) < 0)
+		return error_set(error, EINVAL, "\"%s\" is not a sector number", text);
+	/* O_DIRECT: the kernel may be writing past the page cache */
+	opened->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (opened->fd < 0 && errno == EINVAL)
+		opened->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (opened->fd < 0)
+		return error_set(error, errno, "%s: cannot open it: %s", path, strerror(errno));
+	r = device_bytes(opened->fd, &nr_bytes);
+	if (r < 0)
+		return error_set(error, -r, "%s: neither a block device nor an image", path);
+	if (start >= nr_bytes / REMAP_SECTOR_BYTES)
+		return error_set(error, EINVAL, "%s: it has only %" PRIu64 " sectors", path,
+				 nr_bytes / REMAP_SECTOR_BYTES);
+	r = region_open(opened->fd, start, nr_bytes / REMAP_SECTOR_BYTES - start, &opened->region,
+			&why);
+	if (!r)
+		r = region_read_table(&opened->region, &opened->table, f, userdata, &why);
+	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
+}
+
+static const struct column copy_columns[] = {
+	{ "block", true, false },    { "kind", false, false },
+	{ "replica", true, false },  { "place", false, false },
+	{ "verdict", false, false }, { "number", true, false },
+	{ "used", true, false },     { NULL },
+};
+
+/**
+ * struct checking - the copies that are being looked at
+ * @output: table of those worth showing
+ * @all: show all of them
+ * @opened: the spare
+ */
+struct checking {
+	struct output *output;
+	bool all;
+	const struct opened *opened;
+};
+
+/* Beside the chosen copy there may be an older one, or nothing: both are as they should be. */
+static bool as_it_should_be(enum remap_verdict verdict, bool chosen)
+{
+	return verdict == REMAP_OK || (!chosen && verdict == REMAP_ZERO);
+}
+
+static int check_copy(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
+		      enum remap_verdict verdict, uint64_t seq, bool chosen)
+{
+	struct checking *checking = userdata;
+	uint32_t table_blocks = checking->opened->region.super.geometry.table_blocks;
+
+	if (!checking->all && as_it_should_be(verdict, chosen))
+		return 0;
+	if (output_line(checking->output) < 0)
+		return -ENOMEM;
+	output_number(checking->output, block);
+	output_text(checking->output, !block		    ? "superblock" :
+				      block <= table_blocks ? "table" :
+							      "soft state");
+	output_number(checking->output, replica);
+	output_text(checking->output, place ? "B" : "A");
+	output_text(checking->output, remap_verdict_name(verdict));
+	output_number(checking->output, seq);
+	return output_number(checking->output, chosen);
+}
+
+int verb_check(struct invocation *invocation, struct error *error)
+{
+	_cleanup_output_ struct output *output = NULL;
+	_cleanup_opened_ struct opened opened = { .fd = -1 };
+	struct checking checking = { .all = option_value(invocation, "all"), .opened = &opened };
+	const struct region_table *table = &opened.table;
+	int r;
+
+	r = output_open(&output, "copies", copy_columns, invocation->json);
+	if (r < 0)
+		return r;
+	checking.output = output;
+	r = open_spare(invocation, &opened, check_copy, &checking, error);
+	if (r < 0)
+		return r;
+	r = output_print(output);
+	if (r < 0)
+		return r;
+	if (table->nr_unloadable || table->nr_contradictions)
+		return error_set(error, EUCLEAN,
+				 "%s: %u table blocks have no copy that can be believed, %u chunks "
+				 "are claimed by several slots: it cannot be activated read-write",
+				 invocation->argv[0], table->nr_unloadable,
+				 table->nr_contradictions);
+	if (table->nr_damaged)
+		return error_set(error, EUCLEAN,
+				 "%s: %u copies are damaged or behind; activation repairs them",
+				 invocation->argv[0], table->nr_damaged);
+	if (!invocation->json && !invocation->quiet)
+		printf("%s: all metadata is whole\n", invocation->argv[0]);
+	return 0;
+}
+
+static const struct column entry_columns[] = {
+	{ "slot", true, false },
+	{ "state", false, false },
+	{ "sector", true, false },
+	{ "redirected", false, false },
+	{ "lost", false, false },
+	{ "generation", true, false },
+	{ "cause", false, false },
+	{ "error", false, false },
+	{ "errors", true, false },
+	{ "since", true, false },
+	{ NULL },
+};
+
+static int add_entry(struct output *output, uint32_t slot, const struct remap_entry *entry)
+{
+	bool used = entry->state == REMAP_ENTRY_USED;
+	char mask[8], lost[8];
+
+	if (output_line(output) < 0)
+		return -ENOMEM;
+	snprintf(mask, sizeof(mask), "0x%02x", entry->redirected);
+	snprintf(lost, sizeof(lost), "0x%02x", entry->lost);
+	output_number(output, slot);
+	output_text(output, used ? "used" : "bad");
+	if (used)
+		output_number(output, (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS);
+	else
+		output_text(output, NULL);
+	output_text(output, mask);
+	output_text(output, lost);
+	output_number(output, entry->generation);
+	output_text(output, event_cause_name(entry->cause));
+	output_text(output, entry->status ? event_status_name(entry->status) : NULL);
+	output_number(output, entry->errors);
+	return output_number(output, entry->when);
+}
+
+/* The escape hatch (O9): what any kernel with device-mapper can serve. */
+static int print_dm_table(const struct invocation *invocation, const struct opened *opened,
+			  const char *main, struct error *error)
+{
+	_cleanup_free_ struct segment *segments = NULL;
+	size_t nr;
+	int r = region_segments(&opened->region, &opened->table, &segments, &nr, error);
+
+	for (size_t i = 0; !r && i < nr; i++) {
+		const struct segment *s = &segments[i];
+
+		printf("%" PRIu64 " %" PRIu64 " ", s->start, s->nr_sectors);
+		if (s->kind == SEGMENT_LOST)
+			printf("error\n");
+		else if (s->kind == SEGMENT_MAIN)
+			printf("linear %s %" PRIu64 "\n", main, s->start);
+		else
+			printf("linear %s %" PRIu64 "\n", invocation->argv[0], s->spare_sector);
+	}
+	return r;
+}
+
+int verb_dump(struct invocation *invocation, struct error *error)
+{
+	_cleanup_output_ struct output *output = NULL;
+	_cleanup_opened_ struct opened opened = { .fd = -1 };
+	const struct remap_super *super = &opened.region.super;
+	const char *main = option_value(invocation, "dm-table");
+	char uuid[UUID_STRING_BYTES];
+	int r;
+
+	r = open_spare(invocation, &opened, NULL, NULL, error);
+	if (r < 0)
+		return r;
+	if (main)
+		return print_dm_table(invocation, &opened, main, error);
+	if (!invocation->json) {
+		uuid_to_string(super->uuid, uuid);
+		printf("set          %s\nlabel        %s\nmain         %" PRIu64
+		       " sectors, identity \"%s\"\nregion       %" PRIu64 " sectors, %u slots\n"
+		       "generation   %" PRIu64 "\nprobe chunk  sector %" PRIu64 "%s\n",
+		       uuid, super->label, (uint64_t)super->main_sectors, super->identity,
+		       (uint64_t)super->geometry.region_sectors, super->geometry.slots,
+		       opened.table.generation, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS,
+		       super->flags & REMAP_SUPER_MARKED ? "" : ", not marked yet");
+		if (opened.table.nr_unloadable)
+			printf("DAMAGED      %u table blocks are missing from what follows\n",
+			       opened.table.nr_unloadable);
+	}
+	r = output_open(&output, "entries", entry_columns, invocation->json);
+	for (uint32_t slot = 0; !r && slot < opened.table.nr_slots; slot++)
+		if (opened.table.entry[slot].state != REMAP_ENTRY_FREE)
+			r = add_entry(output, slot, &opened.table.entry[slot]);
+	if (!r)
+		r = output_print(output);
+	if (!r && (opened.table.nr_unloadable || opened.table.nr_contradictions))
+		return error_set(error, EUCLEAN, "%s: the table is not whole: see dmremap check",
+				 invocation->argv[0]);
+	return r;
+}

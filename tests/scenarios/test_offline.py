@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`dmremap check` and `dump` on spares that the kernel made; the way out without it (O9)."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.lib import Rig, pattern
+from tests.scenarios.ondisk import Spare
+
+PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
+DAMAGED = 6
+pytestmark = pytest.mark.disks(main="1M", spare="640K")
+
+
+def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
+
+
+def make(rig: Rig) -> str:
+    """A set with relocated, rescued and lost sectors; inactive. The spare's path."""
+    rig.media("main").write(0, pattern(9, 2048))
+    device = rig.create()
+    rig.main.bad(800, 100, kind="write")
+    device.pwrite(797, pattern(1, 64))
+    rig.main.bad(16, kind="read")
+    rig.message("r0", "remap 12 10")
+    rig.remove()
+    rig.main.clear()
+    return str(rig.spare.kernel_path)
+
+
+def test_a_whole_set(rig: Rig) -> None:
+    spare = make(rig)
+    before = rig.media("spare").whole()
+    result = dmremap("check", spare)
+    assert result.returncode == 0, result
+    assert result.stdout == f"{spare}: all metadata is whole\n"
+    copies = json.loads(dmremap("check", spare, "--all", "--json").stdout)["copies"]
+    assert len(copies) == 4 * 4 and {copy["block"] for copy in copies} == {0, 1, 2, 3}
+    entries = json.loads(dmremap("dump", spare, "--json").stdout)["entries"]
+    assert {(e["slot"], e["sector"], e["redirected"], e["lost"]) for e in entries} == \
+        {(e.slot, e.chunk * 8, f"0x{e.redirected:02x}", f"0x{e.lost:02x}")
+         for e in Spare.of(rig).entries() if e.state}
+    assert any(e["lost"] == "0x01" for e in entries)
+    assert rig.media("spare").whole() == before
+
+
+def test_an_image_of_it(rig: Rig, tmp_path: Path) -> None:
+    make(rig)
+    image = tmp_path / "spare.img"
+    image.write_bytes(bytes(4096 * 3) + rig.media("spare").whole())
+    assert dmremap("check", str(image), "--spare-start", "24").returncode == 0
+    result = dmremap("check", str(image))
+    assert result.returncode == 3 and "no dm-remap spare" in result.stderr
+
+
+def test_damage_is_named(rig: Rig) -> None:
+    path = make(rig)
+    spare = Spare.of(rig)
+    place = spare.newest_place(1, 0)
+    block = spare.read(0, place, 1)
+    spare.write(0, place, 1, block.data[:100] + bytes([block.data[100] ^ 1]) + block.data[101:])
+    before = rig.media("spare").whole()
+    result = dmremap("check", path, "--json")
+    assert result.returncode == DAMAGED and "activation repairs" in result.stderr
+    bad, = json.loads(result.stdout)["copies"]
+    assert (bad["block"], bad["replica"], bad["place"]) == (1, 0, "AB"[place])
+    assert rig.media("spare").whole() == before
+    rig.create()
+    rig.remove()
+    assert dmremap("check", path).returncode == 0
+
+
+def test_a_lost_block_gives_no_map(rig: Rig) -> None:
+    """Old data of main must not be served as good."""
+    path = make(rig)
+    spare = Spare.of(rig)
+    for replica in range(2):
+        for place in range(2):
+            spare.write(replica, place, 1, bytes(4096))
+    for arguments in (["check", path], ["dump", path], ["dump", path, "--dm-table", "/dev/x"]):
+        result = dmremap(*arguments)
+        assert result.returncode == DAMAGED, result
+    assert dmremap("dump", path, "--dm-table", "/dev/x").stdout == ""
+
+
+def test_without_the_module(rig: Rig) -> None:
+    """The printed table serves what the module serves, and errors where it does."""
+    path = make(rig)
+    device = rig.create()
+    seen: list[bytes | None] = []
+    for sector in range(2048):
+        try:
+            seen.append(device.pread(sector))
+        except OSError:
+            seen.append(None)
+    assert seen.count(None) == 1
+    rig.remove()
+    table = dmremap("dump", path, "--dm-table", str(rig.main.kernel_path)).stdout
+    assert "remap" not in table and table.count("error") == 1
+    plain = rig.create("plain", table=table)
+    for sector, data in enumerate(seen):
+        if data is None:
+            with pytest.raises(OSError):
+                plain.pread(sector)
+        else:
+            assert plain.pread(sector) == data, sector
