@@ -581,7 +581,7 @@ void remap_move(struct remap_set *set);
 /* rescue.c */
 int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause);
 int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors);
-int remap_clear(struct remap_set *set, u32 *nr_kept);
+int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard);
 
 /* soft.c */
 int remap_soft_load(struct remap_set *set);

@@ -69,18 +69,38 @@ static int run_ping(struct remap_set *set, unsigned int argc, char **argv, char 
 	return 1;
 }
 
+/* Why a user asks: recorded as provenance. Other causes are the kernel's own. */
+static int parse_cause(struct remap_set *set, const char *word, u8 *cause)
+{
+	if (!strcmp(word, "manual"))
+		*cause = REMAP_CAUSE_MANUAL;
+	else if (!strcmp(word, "rescue"))
+		*cause = REMAP_CAUSE_RESCUE;
+	else if (!strcmp(word, "import"))
+		*cause = REMAP_CAUSE_IMPORT;
+	else
+		*cause = REMAP_CAUSE_NONE;
+	if (*cause)
+		return 0;
+	remap_err(set, "unknown cause '%s'; known are: manual, rescue, import", word);
+	return -EINVAL;
+}
+
 static int run_remap(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		     unsigned int maxlen)
 {
 	unsigned int sz = 0, nr_lost;
+	u8 cause = REMAP_CAUSE_MANUAL;
 	u64 sector, nr_sectors;
 	int r;
 
 	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	if (!r && argc > 2)
+		r = parse_cause(set, argv[2], &cause);
 	if (r)
 		return r;
 	nr_lost = READ_ONCE(set->table.nr_lost);
-	r = remap_rescue(set, sector, nr_sectors, REMAP_CAUSE_MANUAL);
+	r = remap_rescue(set, sector, nr_sectors, cause);
 	if (r) {
 		remap_err(set, "remap of sectors %llu+%llu failed: %d", sector, nr_sectors, r);
 		return r;
@@ -115,15 +135,17 @@ static int run_clear(struct remap_set *set, unsigned int argc, char **argv, char
 		     unsigned int maxlen)
 {
 	unsigned int sz = 0;
-	u32 nr_kept;
+	u32 nr_kept, nr_guard;
 	int r;
 
-	r = remap_clear(set, &nr_kept);
+	r = remap_clear(set, &nr_kept, &nr_guard);
 	if (r) {
 		remap_err(set, "clear stopped: %d", r);
 		return r;
 	}
 	DMEMIT("cleared kept=%u", nr_kept);
+	if (nr_guard)
+		DMEMIT(" guard=%u (they hide the main device's signatures)", nr_guard);
 	return 1;
 }
 
@@ -284,7 +306,7 @@ static int run_help(struct remap_set *set, unsigned int argc, char **argv, char 
 static const struct verb verbs[] = {
 	{ "ping",		"",		0, 0, false, run_ping },
 	{ "help",		"",		0, 0, false, run_help },
-	{ "remap",		"S [COUNT]",	1, 2, true, run_remap },
+	{ "remap",		"S [COUNT [CAUSE]]",	1, 3, true, run_remap },
 	{ "unremap",		"S [COUNT]",	1, 2, true, run_unremap },
 	{ "clear",		"",		0, 0, true, run_clear },
 	{ "verify",		"S",		1, 1, true, run_verify },

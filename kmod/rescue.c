@@ -328,23 +328,30 @@ int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors)
 /**
  * remap_clear() - move everything back to main that main takes
  * @set: the set
- * @nr_kept: set to the number of chunks that stayed, the probe chunk not counted
+ * @nr_kept: set to the number of chunks that main did not take
+ * @nr_guard: set to the number of chunks that hide main's signatures: they stay
+ *            until `unremap` names them
  *
  * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
  * Return: 0, or -EBUSY or -EROFS when it could not go on.
  */
-int remap_clear(struct remap_set *set, u32 *nr_kept)
+int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 {
 	u32 slot;
 	int r;
 
 	*nr_kept = 0;
+	*nr_guard = 0;
 	for (slot = 0; slot < remap_geometry(set)->slots; slot++) {
 		u64 word = READ_ONCE(set->table.word[slot]);
 		u64 chunk = word & REMAP_WORD_CHUNK;
 
 		if (!REMAP_WORD_REDIRECTED(word) || chunk == set->meta.super.probe_chunk)
 			continue;
+		if ((u8)(READ_ONCE(set->table.prov[slot]) >> 32) == REMAP_CAUSE_GUARD) {
+			++*nr_guard;
+			continue;
+		}
 		r = remap_unremap(set, chunk * REMAP_CHUNK_SECTORS, REMAP_CHUNK_SECTORS);
 		if (r == -EBUSY || r == -EROFS || r == -EINTR)
 			return r;

@@ -559,6 +559,14 @@ MUTANTS = {
         "P7", "an older place without the unknown feature is taken",
         [(LOAD, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
         ["test_hazards.py::test_unknown_newer"]),
+    "clear-shows-signatures": Mutant(
+        "O1", "clear gives back what hides main's signatures",
+        [(RESCUE, "== REMAP_CAUSE_GUARD) {", "== 0xff) {")],
+        ["test_messages.py::test_clear_leaves_what_hides_signatures"]),
+    "cause-forgotten": Mutant(
+        "provenance", "the cause that a message names is not recorded",
+        [("kmod/message.c", "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
+        ["test_messages.py::test_remap_records_who_asked"]),
 }
 
 UNTESTABLE = [

@@ -56,7 +56,7 @@ def test_unknown_messages_name_the_known_ones(rig: Rig, device: Device) -> None:
 
 def test_every_verb_counts_its_arguments(rig: Rig, device: Device) -> None:
     before = rig.media("spare").whole()
-    for text in ("ping x", "help x", "remap", "remap 1 2 3", "unremap", "unremap 1 2 3", "verify",
+    for text in ("ping x", "help x", "remap", "remap 1 2 manual 3", "unremap", "unremap 1 2 3", "verify",
                  "verify 1 2", "save now", "sync 1", "restore x", "metadata_status x", "freeze 1",
                  "thaw 1", "clear all"):
         assert "usage" in fails(rig, text)
@@ -326,3 +326,41 @@ def test_sysfs_agrees_with_status(rig: Rig, device: Device) -> None:
             assert file.read_text().strip() == str(value), name
             compared += 1
     assert compared >= 5, [f.name for f in place.iterdir()]
+
+
+def causes(rig: Rig) -> dict[int, int]:
+    """Chunk -> cause, as it lies on the media."""
+    return {entry.chunk: entry.cause for entry in Spare.of(rig).entries()}
+
+
+def test_remap_records_who_asked(rig: Rig, device: Device) -> None:
+    """On the media, also after a reload; a cause that only the kernel gives is refused."""
+    for chunk, words in ((10, ""), (11, " 8 manual"), (12, " 8 rescue"), (13, " 8 import")):
+        rig.message("r0", f"remap {8 * chunk}{words}")
+    for word in ("guard", "probe", "Manual", "rescuer", "3"):
+        assert word in fails(rig, f"remap 200 8 {word}")
+    want = {10: 3, 11: 3, 12: 2, 13: 4, Spare.of(rig).probe_chunk(): 5}
+    assert causes(rig) == want
+    rig.reload()
+    rig.message("r0", "sync")
+    assert causes(rig) == want
+
+
+def test_clear_leaves_what_hides_signatures(rig: Rig, device: Device) -> None:
+    """Unremapping it would show main's file system twice; only `unremap` by name does it."""
+    rig.message("r0", "remap 80 8")
+    rig.message("r0", "remap 160 8")
+    slot = next(e.slot for e in Spare.of(rig).entries() if e.chunk == 10)
+    rig.remove()
+    spare = Spare.of(rig)
+    newest = spare.newest(1).changed(64 + 16 * slot + 13, b"\x06")    # cause: guard
+    places = [spare.newest_place(1, replica) for replica in (0, 1)]
+    for replica, place in enumerate(places):
+        spare.write(replica, place, 1, newest.data)
+    device = rig.create()
+    assert rig.message("r0", "clear").startswith("cleared kept=0 guard=1")
+    assert rig.message("r0", "verify 80").startswith("80 remapped")
+    assert rig.message("r0", "verify 160") == "160 not remapped"
+    rig.message("r0", "unremap 80 8")
+    assert rig.message("r0", "clear") == "cleared kept=0"
+    check_data(device, pattern(1, SECTORS))
