@@ -206,6 +206,7 @@ struct remap_change {
  * @nr_in_doubt: blocks in doubt
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
+ * @moved_chunk: of an unfinished move that load found, or U64_MAX
  * @probe_failed: main did not take the last probe
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
@@ -224,6 +225,7 @@ struct remap_meta {
 	u32 nr_in_doubt;
 	unsigned long retry_at;
 	unsigned long retry_delay;
+	u64 moved_chunk;
 	bool probe_failed;
 	u64 nr_failures;
 	u64 nr_repaired;

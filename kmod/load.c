@@ -117,11 +117,13 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	int order = remap_generation_compare(REMAP_WORD_GENERATION(table->word[newer]),
 					     REMAP_WORD_GENERATION(table->word[older]));
 
-	if (!order) {
+	/* Nothing moves while a move is unfinished, so one more than two is none of ours. */
+	if (!order || chunk == set->meta.moved_chunk) {
 		remap_err(set, "%s: slots %u and %u both claim sector %llu: activation refused",
 			  set->spare->name, older, newer, chunk * REMAP_CHUNK_SECTORS);
 		return -EUCLEAN;
 	}
+	set->meta.moved_chunk = chunk;
 	if (order < 0)
 		swap(older, newer);
 	if (table->word[older] & REMAP_WORD_LINKED)
@@ -438,6 +440,7 @@ static int load_tables(struct remap_set *set)
 
 	remap_table_clear(&set->table);
 	meta->nr_in_doubt = 0;
+	meta->moved_chunk = U64_MAX;
 	for (block = 1; block < end; block++)
 		meta->block[block].in_doubt = false;
 	for (block = 1; block < end; block += nr) {

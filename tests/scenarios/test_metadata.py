@@ -126,6 +126,24 @@ def test_two_slots_claim_one_chunk(rig: Rig) -> None:
     made.check(rig.create())
 
 
+def test_three_slots_claim_one_chunk(rig: Rig) -> None:
+    """C13: a chunk moves again only when the move before is finished, so three are refused."""
+    made = Made.make(rig)
+    spare = Spare.of(rig)
+    entries = [e for e in spare.entries() if e.state == 1 and e.chunk == LATE[0] // 8]
+    assert len(entries) == 1
+    old_at = 64 + entries[0].slot % 252 * 16
+    old = spare.newest(1 + entries[0].slot // 252).data[old_at:old_at + 16]
+    free = sorted(set(range(spare.layout.slots)) - {e.slot for e in spare.entries()})[:2]
+    for generation, slot in enumerate(free, 1):
+        number = 1 + slot // 252
+        block = spare.newest(number).changed(64 + slot % 252 * 16, old[:12]
+                                             + bytes([1 | generation << 4]) + old[13:])
+        for replica, place in enumerate([spare.newest_place(number, r) for r in (0, 1)]):
+            spare.write(replica, place, number, block.data)
+    refused(made, "both claim", "three slots")
+
+
 @pytest.mark.parametrize("replica", (0, 1))
 def test_what_cannot_be_repaired_is_served_read_only(rig: Rig, replica: int) -> None:
     """C5: data is served, nothing is written, the mode says so; whole again after the fault."""
