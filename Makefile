@@ -12,6 +12,7 @@ help:
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
+	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "The first three install by apt what they need; without root they say what is missing."
@@ -35,6 +36,8 @@ module:
 userspace:
 	@tests/setup userspace
 	@$(MAKE) -s -C daemon
+
+include packaging/install.mk
 
 clean:
 	rm -rf build
