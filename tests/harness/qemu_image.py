@@ -29,6 +29,8 @@ PACKAGES = [
     "systemd", "systemd-sysv", "udev", "dmsetup", "e2fsprogs", "xfsprogs", "kmod", "util-linux",
     "util-linux-extra", "procps", "fdisk", "python3-minimal", "libpython3-stdlib",
     "busybox-static",
+    # what dmremap and dm-remapd are linked to, beyond what is there already
+    "libnl-3-200", "libnl-genl-3-200", "libeconf0",
 ]
 TREE = ["usr/lib/python3", "usr/lib/python3.*", "usr/lib/systemd", "etc"]
 INITRAMFS_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
