@@ -2,8 +2,9 @@
 /*
  * Generic netlink family "dm_remap": events of the target and dumps of its state.
  *
- * Shared by the kernel module and userspace.  Values are never changed or reused,
- * only added: any module works with any daemon (O25).
+ * Shared by the kernel module and userspace; dm_remap.yaml says the same as a netlink
+ * specification.  Values are never changed or reused, only added: any module works
+ * with any daemon (O25).
  *
  * All commands need CAP_SYS_ADMIN, and so does membership of the group (on kernels
  * that know only one kind of administrator there: CAP_NET_ADMIN).  Nothing is
