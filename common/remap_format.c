@@ -434,6 +434,21 @@ int remap_choose(const void *const copy[REMAP_COPIES],
 	return 0;
 }
 
+/* Partition table of one entry of type 0xEE over everything behind sector 0. */
+static void pmbr_fill(u8 *pmbr, u64 nr_sectors)
+{
+	static const u8 entry[8] = { 0x00, 0x00, 0x02, 0x00, 0xee, 0xff, 0xff, 0xff };
+	__le32 first = cpu_to_le32(1), count;
+
+	count = cpu_to_le32(nr_sectors > 0xffffffffULL ? 0xffffffffU : (u32)(nr_sectors - 1));
+	memset(pmbr, 0, REMAP_PMBR_BYTES);
+	memcpy(pmbr, entry, sizeof(entry));
+	memcpy(pmbr + 8, &first, sizeof(first));
+	memcpy(pmbr + 12, &count, sizeof(count));
+	pmbr[REMAP_PMBR_BYTES - 2] = 0x55;
+	pmbr[REMAP_PMBR_BYTES - 1] = 0xaa;
+}
+
 /**
  * remap_super_encode - make a superblock
  * @super: its content; unknown compat bits are dropped (see FORMAT.md)
@@ -465,6 +480,7 @@ void remap_super_encode(const struct remap_super *super, void *block)
 	memcpy(disk->host_id, super->host_id, REMAP_HOST_ID_BYTES);
 	memcpy(disk->label, super->label, REMAP_LABEL_BYTES);
 	memcpy(disk->identity, super->identity, REMAP_IDENTITY_BYTES);
+	pmbr_fill(disk->pmbr, geometry->region_sectors);
 	remap_block_seal(block);
 }
 
@@ -732,6 +748,49 @@ enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int ind
 }
 
 /**
+ * remap_guard_encode - make sector 0 of a guarded main device
+ * @sector: REMAP_SECTOR_BYTES long, is overwritten
+ * @uuid: of the set
+ * @main_sectors: length of main
+ */
+void remap_guard_encode(void *sector, const u8 *uuid, u64 main_sectors)
+{
+	/* int 0x18 (the BIOS boots from the next device), hlt, jmp -3 */
+	static const u8 boot[5] = { 0xcd, 0x18, 0xf4, 0xeb, 0xfd };
+	static const char text[] =
+		"This is the main device of a dm-remap set. Its content is reached through the set: dmremap list";
+	struct remap_guard_disk *disk = sector;
+
+	memset(disk, 0, sizeof(*disk));
+	memcpy(disk->boot, boot, sizeof(boot));
+	memcpy(disk->magic, REMAP_MAGIC_GUARD, REMAP_MAGIC_BYTES);
+	memcpy(disk->uuid, uuid, REMAP_UUID_BYTES);
+	memcpy(disk->text, text, sizeof(text));
+	pmbr_fill(disk->pmbr, main_sectors);
+}
+
+/**
+ * remap_guard_check - whether sector 0 of a device is that of a guarded main
+ * @sector: REMAP_SECTOR_BYTES long
+ * @uuid: set to the set's UUID when it is
+ * @main_sectors: length of the device
+ *
+ * Return: REMAP_OK, REMAP_BAD_MAGIC, or REMAP_BAD_FIELD if the rest is not as encoded:
+ * the set was made on a device of another length, or the sector was edited.
+ */
+enum remap_verdict remap_guard_check(const void *sector, u8 *uuid, u64 main_sectors)
+{
+	const struct remap_guard_disk *disk = sector;
+	struct remap_guard_disk good;
+
+	if (memcmp(disk->magic, REMAP_MAGIC_GUARD, REMAP_MAGIC_BYTES))
+		return REMAP_BAD_MAGIC;
+	memcpy(uuid, disk->uuid, REMAP_UUID_BYTES);
+	remap_guard_encode(&good, disk->uuid, main_sectors);
+	return memcmp(&good, disk, sizeof(good)) ? REMAP_BAD_FIELD : REMAP_OK;
+}
+
+/**
  * remap_member_seal - compute the checksum of a finished member header
  * @header: REMAP_MEMBER_BYTES long
  */
@@ -824,6 +883,7 @@ static const struct signature signatures[] = {
 	SIGNATURE(0, REMAP_MAGIC_SUPER, "a superblock of dm-remap"),
 	SIGNATURE(4096, REMAP_MAGIC_TABLE, "table blocks of a dm-remap set without superblock"),
 	SIGNATURE(512, REMAP_MAGIC_MEMBER, "the main device of a dm-remap set"),
+	SIGNATURE(8, REMAP_MAGIC_GUARD, "the main device of a dm-remap set"),
 	SIGNATURE(0, "DMREMAP3", "metadata of dm-remap v3"),
 	SIGNATURE(0, "4RMD", "metadata of dm-remap-v4"),
 	SIGNATURE(0, "DMR4", "metadata of dm-remap-v4"),

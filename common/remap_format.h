@@ -80,6 +80,7 @@ typedef __u64 u64;
 #define REMAP_MAGIC_SOFT		"dmRemapC"
 #define REMAP_MAGIC_MEMBER		"dmRemapM"
 #define REMAP_MAGIC_PROBE		"dmRemapP"
+#define REMAP_MAGIC_GUARD		"dmRemapG"
 
 #define REMAP_UUID_BYTES		16
 #define REMAP_HOST_ID_BYTES		16
@@ -106,8 +107,18 @@ struct remap_block_header {
 	__le64 reserved;		/* 40 */
 };					/* 48 */
 
+/*
+ * A protective MBR at the end of sector 0: mkfs, pvcreate, mdadm and cryptsetup see a
+ * partition table and ask or refuse, the kernel makes no partitions of it.
+ */
+#define REMAP_PMBR_OFFSET	446
+#define REMAP_PMBR_BYTES	66
+
 /* superblock.flags */
 #define REMAP_SUPER_MARKED	0x1U /* the mark was written to main's probe chunk */
+/* Userspace hides main's signatures, or gives them back: the kernel refuses the set. */
+#define REMAP_SUPER_CREATING	0x2U
+#define REMAP_SUPER_RELEASING	0x4U
 
 /*
  * struct remap_super_disk - superblock; all that is not zero lies in sector 0
@@ -135,7 +146,8 @@ struct remap_super_disk {
 	__u8 host_id[REMAP_HOST_ID_BYTES];	/* 152: zero: none */
 	__u8 label[REMAP_LABEL_BYTES];	/* 168 */
 	__u8 identity[REMAP_IDENTITY_BYTES]; /* 208: of main: WWN, serial or partition UUID */
-	__u8 reserved[104];		/* 408: zero */
+	__u8 reserved[38];		/* 408: zero */
+	__u8 pmbr[REMAP_PMBR_BYTES];	/* 446: protective MBR: partition table and 55AA */
 	__u8 zero[3584];		/* 512 */
 };					/* 4096 */
 
@@ -249,6 +261,26 @@ struct remap_hidden_disk {
 	__le32 reserved;	/* 12 */
 };				/* 16 */
 
+/**
+ * struct remap_guard_disk - sector 0 of a guarded main
+ * @boot: x86 code that hands back to the BIOS, then zeros
+ * @magic: REMAP_MAGIC_GUARD
+ * @uuid: of the set
+ * @text: for people who look at it
+ * @pmbr: protective MBR
+ *
+ * All of it follows from @uuid and the length of main.  Writing this sector is the step
+ * that makes main a member, and overwriting it the step that ends it: a sector is
+ * written whole or not at all.
+ */
+struct remap_guard_disk {
+	__u8 boot[8];			/*   0 */
+	__u8 magic[REMAP_MAGIC_BYTES];	/*   8 */
+	__u8 uuid[REMAP_UUID_BYTES];	/*  16 */
+	__u8 text[414];			/*  32 */
+	__u8 pmbr[REMAP_PMBR_BYTES];	/* 446 */
+};					/* 512 */
+
 #define REMAP_MEMBER_OFFSET	512	/* bytes from the start of main */
 #define REMAP_MEMBER_BYTES	3584
 #define REMAP_MEMBER_BLOB_BYTES	3136	/* shared by the hidden ranges and the blob */
@@ -310,7 +342,13 @@ REMAP_ASSERT_OFFSET(remap_super_disk, host_id, 152);
 REMAP_ASSERT_OFFSET(remap_super_disk, label, 168);
 REMAP_ASSERT_OFFSET(remap_super_disk, identity, 208);
 REMAP_ASSERT_OFFSET(remap_super_disk, reserved, 408);
+REMAP_ASSERT_OFFSET(remap_super_disk, pmbr, REMAP_PMBR_OFFSET);
 REMAP_ASSERT_OFFSET(remap_super_disk, zero, 512);
+REMAP_ASSERT_SIZE(remap_guard_disk, REMAP_SECTOR_BYTES);
+REMAP_ASSERT_OFFSET(remap_guard_disk, magic, 8);
+REMAP_ASSERT_OFFSET(remap_guard_disk, uuid, 16);
+REMAP_ASSERT_OFFSET(remap_guard_disk, text, 32);
+REMAP_ASSERT_OFFSET(remap_guard_disk, pmbr, REMAP_PMBR_OFFSET);
 REMAP_ASSERT_SIZE(remap_entry_disk, 16);
 REMAP_ASSERT_OFFSET(remap_entry_disk, when, 8);
 REMAP_ASSERT_OFFSET(remap_entry_disk, state_gen, 12);
@@ -496,6 +534,10 @@ int remap_generation_compare(u8 a, u8 b);	/* 1: a succeeds b, -1: b succeeds a, 
 void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe);
 enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int index,
 					    const u8 *uuid, u64 *seq, u64 *nr_probe);
+
+/* Sector 0 of a guarded main */
+void remap_guard_encode(void *sector, const u8 *uuid, u64 main_sectors);
+enum remap_verdict remap_guard_check(const void *sector, u8 *uuid, u64 main_sectors);
 
 /* Member header: @header is REMAP_MEMBER_BYTES long */
 void remap_member_seal(struct remap_member_disk *header);

@@ -316,6 +316,15 @@ static int check_super(struct remap_set *set, const struct remap_super *super, c
 		*error = "Spare has more slots than its region";
 		return -EUCLEAN;
 	}
+	/* What main shows is neither the disk's own content nor the set's. */
+	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)) {
+		remap_err(set, "%s: %s of this set was interrupted: 'dmremap activate %s' mends it",
+			  set->spare->name,
+			  super->flags & REMAP_SUPER_CREATING ? "the creation" : "the release",
+			  set->spare->name);
+		*error = "Creation or release of the set was interrupted";
+		return -EBUSY;
+	}
 	if (super->ro_compat & ~REMAP_KNOWN_RO_COMPAT)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	return 0;

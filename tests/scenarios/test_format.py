@@ -348,3 +348,20 @@ def test_the_superblock_says_when_main_is_marked(rig: Rig) -> None:
     uuid = spare.newest(0).uuid
     mark = mark_of(rig.media("main"), spare.probe_chunk())
     assert mark and mark[0] == uuid
+
+
+@pytest.mark.disks(main="512K", spare="320K")
+@pytest.mark.parametrize("flag,word", [(2, "creation"), (4, "release")])
+def test_a_set_that_is_being_made_or_undone_is_refused(rig: Rig, flag: int, word: str) -> None:
+    """FORMAT.md section 7: what main shows then is nobody's content."""
+    rig.create()
+    rig.remove()
+    spare = Spare.of(rig)
+    changed = spare.newest(0).changed(52, struct.pack("<I", MARKED | flag)).data
+    for replica, place in enumerate([spare.newest_place(0, replica) for replica in range(2)]):
+        spare.write(replica, place, 0, changed)
+    before = rig.media("spare").whole(), rig.media("main").whole()
+    with pytest.raises(OSError):
+        rig.create()
+    assert f"the {word} of this set was interrupted" in "\n".join(rig.log())
+    assert (rig.media("spare").whole(), rig.media("main").whole()) == before

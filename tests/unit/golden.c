@@ -203,6 +203,10 @@ size_t golden_make(const char *name, void *data)
 		remap_probe_encode(data, unit_uuid, 2, 3);
 		return REMAP_CHUNK_BYTES;
 	}
+	if (!strcmp(name, "guard")) {
+		remap_guard_encode(data, unit_uuid, 1000003);
+		return REMAP_SECTOR_BYTES;
+	}
 	if (!strcmp(name, "member")) {
 		make_member(data);
 		return REMAP_MEMBER_BYTES;

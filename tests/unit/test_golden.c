@@ -28,6 +28,7 @@ static void encoders(void **unused)
 	same_bytes("spare");
 	same_bytes("mark");
 	same_bytes("member");
+	same_bytes("guard");
 }
 
 static void spare_super(void **unused)
@@ -138,6 +139,22 @@ static void mark(void **unused)
 	}
 }
 
+static void guard(void **unused)
+{
+	const struct remap_guard_disk *sector = (const void *)wanted;
+	u8 uuid[REMAP_UUID_BYTES];
+
+	(void)unused;
+	golden_load("guard", wanted, REMAP_SECTOR_BYTES);
+	assert_int_equal(remap_guard_check(wanted, uuid, 1000003), REMAP_OK);
+	assert_memory_equal(uuid, unit_uuid, REMAP_UUID_BYTES);
+	/* a partition table for everybody: one entry, 0xee, from sector 1 to the end */
+	assert_int_equal(sector->pmbr[4], 0xee);
+	assert_int_equal(sector->pmbr[8], 1);
+	assert_memory_equal(sector->pmbr + 12, "\x42\x42\x0f\x00", 4);
+	assert_memory_equal(sector->pmbr + 64, "\x55\xaa", 2);
+}
+
 static void member(void **unused)
 {
 	const struct remap_member_disk *header = (const void *)wanted;
@@ -165,6 +182,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(encoders),    cmocka_unit_test(spare_super),
 		cmocka_unit_test(spare_table), cmocka_unit_test(spare_soft),
 		cmocka_unit_test(mark),	       cmocka_unit_test(member),
+		cmocka_unit_test(guard),
 	};
 	int r;
 

@@ -136,6 +136,35 @@ static void member_generation_is_one_sector(void **unused)
 	assert_memory_equal((u8 *)&old + 512, (u8 *)header + 512, REMAP_MEMBER_BYTES - 512);
 }
 
+static void guard_sector(void **unused)
+{
+	struct remap_guard_disk sector;
+	u8 uuid[REMAP_UUID_BYTES];
+	unsigned int i;
+
+	(void)unused;
+	remap_guard_encode(&sector, unit_uuid, 5000);
+	assert_int_equal(remap_guard_check(&sector, uuid, 5000), REMAP_OK);
+	assert_memory_equal(uuid, unit_uuid, REMAP_UUID_BYTES);
+	assert_int_equal(remap_guard_check(&sector, uuid, 5001), REMAP_BAD_FIELD);
+	for (i = 0; i < REMAP_SECTOR_BYTES; i++) {
+		u8 *byte = (u8 *)&sector + i;
+
+		*byte ^= 1;
+		if (i >= 8 && i < 16)
+			assert_int_equal(remap_guard_check(&sector, uuid, 5000), REMAP_BAD_MAGIC);
+		else if (i >= 16 && i < 32)	/* another set's */
+			assert_memory_not_equal((remap_guard_check(&sector, uuid, 5000), uuid),
+						unit_uuid, REMAP_UUID_BYTES);
+		else
+			assert_int_equal(remap_guard_check(&sector, uuid, 5000), REMAP_BAD_FIELD);
+		*byte ^= 1;
+	}
+	/* more sectors than fit in the field */
+	remap_guard_encode(&sector, unit_uuid, 1ULL << 40);
+	assert_memory_equal(sector.pmbr + 12, "\xff\xff\xff\xff", 4);
+}
+
 static void foreign_names(void **unused)
 {
 	static const struct {
@@ -200,6 +229,7 @@ int main(void)
 		cmocka_unit_test(mark_round_trips),
 		cmocka_unit_test(mark_never_repeats),
 		cmocka_unit_test(member_refused),
+		cmocka_unit_test(guard_sector),
 		cmocka_unit_test(member_generation_is_one_sector),
 		cmocka_unit_test(foreign_names),
 	};
