@@ -9,13 +9,14 @@ help:
 	@echo "make check        everything that should hold before each change (root)"
 	@echo "make check-quick  the part of it that takes a minute or two"
 	@echo "make check-all    check, and what is too slow for it"
+	@echo "make bench        what an I/O costs in instructions, beside dm-linear (root)"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
 	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
-	@echo "The first three install by apt what they need; without root they say what is missing."
+	@echo "demo, check and bench install by apt what they need; without root they say what is missing."
 
 demo:
 	@tests/demo
@@ -23,6 +24,10 @@ demo:
 check check-quick check-all:
 	@tests/setup check
 	@tests/run $(patsubst check-%,%,$@)
+
+bench:
+	@tests/setup demo
+	@$(PYTHON) -m tests.bench.run
 
 lint:
 	@tests/setup check
@@ -44,4 +49,4 @@ clean:
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all lint module userspace clean
+.PHONY: help demo check check-quick check-all bench lint module userspace clean

@@ -230,18 +230,6 @@ u64 remap_block_sector(const struct remap_geometry *geometry, unsigned int repli
 }
 
 /**
- * remap_slot_sector - where a spare chunk is
- * @geometry: layout of the region
- * @slot: its number
- *
- * Return: its first sector in the region.
- */
-u64 remap_slot_sector(const struct remap_geometry *geometry, u32 slot)
-{
-	return geometry->slots_sector + (u64)slot * REMAP_CHUNK_SECTORS;
-}
-
-/**
  * remap_table_block_of - which block of a place has the entry of a slot
  * @slot: number of the spare chunk
  *

@@ -503,7 +503,19 @@ int remap_geometry_compute(u64 region_sectors, struct remap_geometry *geometry);
 bool remap_geometry_valid(const struct remap_geometry *geometry);
 u64 remap_block_sector(const struct remap_geometry *geometry, unsigned int replica,
 		       unsigned int place, u32 block);
-u64 remap_slot_sector(const struct remap_geometry *geometry, u32 slot);
+
+/**
+ * remap_slot_sector - where a spare chunk is
+ * @geometry: layout of the region
+ * @slot: its number
+ *
+ * Return: its first sector in the region.
+ */
+static inline u64 remap_slot_sector(const struct remap_geometry *geometry, u32 slot)
+{
+	return geometry->slots_sector + (u64)slot * REMAP_CHUNK_SECTORS;
+}
+
 u32 remap_table_block_of(u32 slot);	/* number of the block in its place, from 1 */
 u32 remap_table_entry_of(u32 slot);	/* index of the entry in that block */
 u32 remap_table_entries(const struct remap_geometry *geometry, u32 block);

@@ -122,6 +122,24 @@ struct remap_table {
 	u32 free_hint;
 };
 
+#define REMAP_REGION_SHIFT	8	/* sectors to region: 128 KiB */
+
+/*
+ * Whether no chunk was ever mapped in the regions of these sectors (at least
+ * one).  A bit that is set stays: a read needs no RCU section, a write is
+ * counted in the same one (see remap_drain()).
+ */
+static inline bool remap_table_is_clean(const struct remap_table *table, u64 sector,
+					u32 nr_sectors)
+{
+	u64 first = sector >> REMAP_REGION_SHIFT;
+	u64 last = (sector + nr_sectors - 1) >> REMAP_REGION_SHIFT;
+
+	if (likely(first == last))
+		return !test_bit(first, table->regions);
+	return find_next_bit(table->regions, last + 1, first) > last;
+}
+
 enum remap_place_kind {
 	REMAP_PLACE_MAIN,
 	REMAP_PLACE_SPARE,
@@ -234,7 +252,7 @@ struct remap_meta {
 
 /**
  * struct remap_percpu - counted without sharing a cache line
- * @inflight: I/O sent to a lower device, per side of the epoch; a sum over all CPUs
+ * @inflight: I/O sent to a lower device, per side (see remap_drain()); a sum over all CPUs
  * @spare_writes: writes completed on the spare, bumped before they are reported (D9)
  */
 struct remap_percpu {
@@ -323,7 +341,7 @@ struct remap_note {
  * @deadline_seconds: feature argument, see REMAP_DEADLINE_SECONDS
  * @flags: enum remap_flag
  * @percpu: struct remap_percpu
- * @epoch: side of inflight that new I/O is counted on
+ * @inflight: the side of remap_percpu.inflight that new I/O is counted on
  * @table: the lookup
  * @flushed: spare_writes that a successful flush has covered (D9)
  * @counters: soft state
@@ -375,7 +393,7 @@ struct remap_set {
 	unsigned int deadline_seconds;
 	unsigned long flags;
 	struct remap_percpu __percpu *percpu;
-	unsigned int epoch;
+	long __percpu *inflight;
 	struct remap_table table;
 	atomic64_t flushed;
 	struct remap_counters counters;
@@ -431,13 +449,12 @@ struct remap_set {
  * @start: jiffies when it was mapped: its time is limited (E4)
  * @nr_taken: sectors of it that the worker has already dealt with
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
+ * @flush_sum: for the spare's flush: spare_writes when it was sent (D9)
  * @bi_flags: as mapped: bio_endio() is called a second time (by us)
  * @kind: enum remap_place_kind it was sent to
- * @epoch: side it is counted on
- * @counted: whether it is counted at all
- * @ended: the worker (or map) completed it: end_io has nothing to do
+ * @flags: REMAP_BIO_*; zero: at its end there is nothing to do, unless it failed
+ * @inflight: where it is counted, if REMAP_BIO_COUNTED
  * @failed: it came to the worker because its lower I/O failed
- * @flush_sum: for the spare's flush: spare_writes when it was sent (D9)
  */
 struct remap_bio {
 	struct bvec_iter iter;
@@ -446,14 +463,19 @@ struct remap_bio {
 	unsigned long start;
 	u32 nr_taken;
 	u32 slot;
+	u64 flush_sum;
+	long __percpu *inflight;
 	unsigned short bi_flags;
 	u8 kind;
-	u8 epoch;
-	bool counted;
-	bool ended;
+	u8 flags;
 	bool failed;
-	u64 flush_sum;
 };
+
+/* The fast path looks at all of them at once. */
+#define REMAP_BIO_COUNTED	BIT(0)	/* until its lower I/O ends, see remap_drain() */
+#define REMAP_BIO_ENDED		BIT(1)	/* by the worker, or in map: end_io has nothing to do */
+#define REMAP_BIO_SPARE_WRITE	BIT(2)	/* sectors are written to the spare (D9) */
+#define REMAP_BIO_SPARE_FLUSH	BIT(3)	/* an empty flush of the spare */
 
 static inline struct remap_bio *remap_bio(struct bio *bio)
 {
@@ -488,6 +510,8 @@ void remap_table_exit(struct remap_table *table);
 void remap_table_clear(struct remap_table *table);
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
 			u64 slow_flags, struct remap_place *place);
+s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors,
+		     u64 slow_flags);
 s64 remap_table_find(const struct remap_table *table, u64 chunk);
 void remap_table_set(struct remap_table *table, u32 slot, u64 word);
 void remap_table_insert(struct remap_table *table, u32 slot, u64 word);

@@ -175,11 +175,11 @@ static void wait_side(struct remap_set *set, unsigned int side)
  */
 void remap_drain(struct remap_set *set)
 {
-	unsigned int side = set->epoch;
+	unsigned int side = set->inflight == &set->percpu->inflight[1];
 
 	/* Whoever did not see the mark is counted after this, on either side. */
 	synchronize_rcu();
-	WRITE_ONCE(set->epoch, !side);
+	WRITE_ONCE(set->inflight, &set->percpu->inflight[!side]);
 	/* From here on nobody counts on the old side. */
 	synchronize_rcu();
 	wait_side(set, side);

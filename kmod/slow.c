@@ -62,7 +62,7 @@ static void end_bio(struct bio *bio, blk_status_t status)
 	 */
 	bio->bi_flags = pb->bi_flags;
 	bio->bi_status = status;
-	pb->ended = true;
+	pb->flags |= REMAP_BIO_ENDED;
 	bio_endio(bio);
 }
 

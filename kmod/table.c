@@ -2,15 +2,17 @@
 /*
  * The lookup from main chunk to slot.
  *
- * Readers are in RCU sections and take no lock; there is one writer, who holds
- * remap_set.lock.  An entry changes by one 64-bit store of its word (D2).  It
- * is linked at the head of a hash chain by a release store, after its word,
- * its next and its region bit; readers follow by address dependency.  It is
- * unlinked by one store and keeps its next until a grace period has passed.
+ * Readers take no lock and are in RCU sections (those of the fast path in
+ * preempt-off ones, which synchronize_rcu() waits for just as well); there is
+ * one writer, who holds remap_set.lock.  An entry changes by one 64-bit store
+ * of its word (D2).  It is linked at the head of a hash chain by a release
+ * store, after its word, its next and its region bit; readers follow by address
+ * dependency.  It is unlinked by one store and keeps its next until a grace
+ * period has passed.
  *
  * The hash key is chunk / 8, so that one walk finds the first mapped sector of
  * 32 KiB.  The region bitmap in front of it has one bit per 128 KiB: a bio in
- * clean regions of main costs a find_next_bit() and nothing else.
+ * clean regions of main costs a look at that, and nothing else.
  */
 #include <linux/bitmap.h>
 #include <linux/hash.h>
@@ -20,7 +22,7 @@
 
 #include "dm-remap.h"
 
-#define REGION_SHIFT	8	/* sectors to region: 128 KiB */
+#define REGION_SHIFT	REMAP_REGION_SHIFT
 #define GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 #define CHUNK_SHIFT	3	/* sectors to chunk */
 
@@ -120,6 +122,36 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 sl
 		}
 	}
 	return first;
+}
+
+/**
+ * remap_table_slot() - who serves sectors of one chunk, if all are served alike
+ * @table: the table
+ * @sector: first sector on the mapped device
+ * @nr_sectors: 1 to 8, not beyond the chunk
+ * @slow_flags: as for remap_table_lookup()
+ *
+ * The quick answer for bios of 4 KiB.  Context: as for remap_table_lookup().
+ * Return: the slot, -ENOENT: main, or -EAGAIN: ask remap_table_lookup().
+ */
+s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors, u64 slow_flags)
+{
+	u64 wanted = sector >> CHUNK_SHIFT | REMAP_WORD_LINKED;
+	/* As in chain_first(). */
+	u32 link = smp_load_acquire(chain_head(table, sector >> CHUNK_SHIFT));
+
+	for (; link; link = READ_ONCE(table->next[link - 1])) {
+		u64 w = READ_ONCE(table->word[link - 1]);
+		u32 mask;
+
+		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != wanted)
+			continue;
+		mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
+		if (w & slow_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
+			return -EAGAIN;
+		return link - 1;
+	}
+	return -ENOENT;
 }
 
 /**

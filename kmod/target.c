@@ -25,17 +25,26 @@ enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static void count(struct remap_set *set, struct remap_bio *pb)
 {
-	pb->epoch = READ_ONCE(set->epoch);
-	pb->counted = true;
-	this_cpu_inc(set->percpu->inflight[pb->epoch]);
+	long __percpu *inflight = READ_ONCE(set->inflight);
+
+	pb->inflight = inflight;
+	pb->flags = REMAP_BIO_COUNTED;
+	this_cpu_inc(*inflight);
 }
 
 static int end_in_map(struct bio *bio, blk_status_t status)
 {
-	remap_bio(bio)->ended = true;
+	remap_bio(bio)->flags |= REMAP_BIO_ENDED;
 	bio->bi_status = status;
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
+}
+
+static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	pb->status = BLK_STS_OK;
+	pb->nr_taken = 0;
+	remap_queue(set, bio);
 }
 
 static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
@@ -51,6 +60,7 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	pb->flush_sum = remap_spare_writes(set);
 	if ((u64)atomic64_read(&set->flushed) >= pb->flush_sum)
 		return end_in_map(bio, BLK_STS_OK);
+	pb->flags = REMAP_BIO_SPARE_FLUSH;
 	bio_set_dev(bio, set->spare->bdev);
 	return DM_MAPIO_REMAPPED;
 }
@@ -59,76 +69,131 @@ static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb
 {
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* bio_wouldblock_error() ends it: end_io must not look at it. */
-		pb->ended = true;
+		pb->flags |= REMAP_BIO_ENDED;
 		bio_wouldblock_error(bio);
 	} else {
-		remap_queue(set, bio);
+		pb->failed = false;
+		queue(set, bio, pb);
 	}
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int remap_map(struct dm_target *ti, struct bio *bio)
+static int map_main(struct remap_set *set, struct bio *bio)
 {
-	struct remap_set *set = ti->private;
-	struct remap_bio *pb = remap_bio(bio);
+	bio_set_dev(bio, set->main->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
+{
+	pb->kind = REMAP_PLACE_SPARE;
+	pb->slot = slot;
+	if (op_is_write(bio_op(bio)))
+		pb->flags |= REMAP_BIO_SPARE_WRITE;
+	bio->bi_opf &= ~REQ_POLLED;
+	bio->bi_iter.bi_sector = remap_slot_start(set, slot) +
+		(bio->bi_iter.bi_sector & (REMAP_CHUNK_SECTORS - 1));
+	bio_set_dev(bio, set->spare->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* A read may pass a chunk that is being copied, a write may not (D3). */
+static u64 slow_flags(bool write)
+{
+	return write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT;
+}
+
+/* Sectors that are perhaps served from several places, or that must wait. */
+static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
 	bool write = op_is_write(bio_op(bio));
 	struct remap_place place;
 
-	pb->counted = false;
-	pb->ended = false;
-	pb->failed = false;
-	pb->status = BLK_STS_OK;
-	pb->nr_taken = 0;
-	pb->bi_flags = bio->bi_flags;
-	pb->start = jiffies;
-	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
-		return map_flush(set, bio, pb);
-	if (write && unlikely(test_bit(REMAP_READ_ONLY, &set->flags) ||
-			      test_bit(REMAP_FAILED, &set->flags)))
-		return end_in_map(bio, BLK_STS_IOERR);
-
-	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	if (unlikely(!bio_sectors(bio))) {
-		pb->iter = bio->bi_iter;
-		pb->kind = REMAP_PLACE_MAIN;
-		bio_set_dev(bio, set->main->bdev);
-		return DM_MAPIO_REMAPPED;
-	}
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
-			   write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT, &place);
+			   slow_flags(write), &place);
 	if (place.kind == REMAP_PLACE_SPARE || (write && place.kind == REMAP_PLACE_MAIN))
 		count(set, pb);
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 
-	if (place.nr_sectors < bio_sectors(bio))
+	if (place.nr_sectors < bio_sectors(bio)) {
 		dm_accept_partial_bio(bio, place.nr_sectors);
-	pb->iter = bio->bi_iter;
-	pb->kind = place.kind;
-	if (likely(place.kind == REMAP_PLACE_MAIN)) {
-		bio_set_dev(bio, set->main->bdev);
-		return DM_MAPIO_REMAPPED;
+		pb->iter = bio->bi_iter;
 	}
+	pb->kind = place.kind;
+	if (place.kind == REMAP_PLACE_MAIN)
+		return map_main(set, bio);
 
 	/* What a discarded sector holds is nobody's business (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
-		if (pb->counted)
-			this_cpu_dec(set->percpu->inflight[pb->epoch]);
+		if (pb->flags & REMAP_BIO_COUNTED)
+			this_cpu_dec(*pb->inflight);
 		return end_in_map(bio, BLK_STS_OK);
 	}
-	if (place.kind == REMAP_PLACE_SPARE) {
-		pb->slot = place.slot;
-		bio->bi_opf &= ~REQ_POLLED;
-		bio->bi_iter.bi_sector = remap_slot_start(set, place.slot) +
-			(bio->bi_iter.bi_sector & (REMAP_CHUNK_SECTORS - 1));
-		bio_set_dev(bio, set->spare->bdev);
-		return DM_MAPIO_REMAPPED;
-	}
+	if (place.kind == REMAP_PLACE_SPARE)
+		return map_spare(set, bio, pb, place.slot);
 	if (place.kind == REMAP_PLACE_LOST && !write) {
 		atomic64_inc(&set->counters.lost_reads);
 		return end_in_map(bio, BLK_STS_MEDIUM);
 	}
 	return map_slow(set, bio, pb);
+}
+
+/* Sectors in regions that have, or had, remaps.  A bio in one chunk is quick. */
+static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	sector_t sector = bio->bi_iter.bi_sector;
+	u32 nr_sectors = bio_sectors(bio);
+	bool write = bio_op(bio) == REQ_OP_WRITE;
+	s64 slot;
+
+	if ((sector & (REMAP_CHUNK_SECTORS - 1)) + nr_sectors > REMAP_CHUNK_SECTORS ||
+	    (bio_op(bio) != REQ_OP_READ && !write))
+		return map_mixed(set, bio, pb);
+	rcu_read_lock_sched();
+	slot = remap_table_slot(&set->table, sector, nr_sectors, slow_flags(write));
+	if (slot >= 0 || (write && slot == -ENOENT))
+		count(set, pb);
+	rcu_read_unlock_sched();
+	if (slot >= 0)
+		return map_spare(set, bio, pb, slot);
+	if (slot == -ENOENT)
+		return map_main(set, bio);
+	return map_mixed(set, bio, pb);
+}
+
+static int remap_map(struct dm_target *ti, struct bio *bio)
+{
+	struct remap_bio *pb = remap_bio(bio);
+	struct remap_set *set = ti->private;
+	sector_t sector;
+	bool clean;
+
+	pb->start = jiffies;
+	pb->bi_flags = bio->bi_flags;
+	pb->kind = REMAP_PLACE_MAIN;
+	pb->flags = 0;
+	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
+		return map_flush(set, bio, pb);
+
+	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	bio->bi_iter.bi_sector = sector;
+	pb->iter = bio->bi_iter;
+	if (unlikely(!bio_sectors(bio)))
+		return map_main(set, bio);
+	if (!op_is_write(bio_op(bio))) {
+		if (unlikely(!remap_table_is_clean(&set->table, sector, bio_sectors(bio))))
+			return map_remapped(set, bio, pb);
+		return map_main(set, bio);
+	}
+	if (unlikely(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
+		return end_in_map(bio, BLK_STS_IOERR);
+	rcu_read_lock_sched();
+	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
+	if (likely(clean))
+		count(set, pb);
+	rcu_read_unlock_sched();
+	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
 }
 
 /* Whether the sectors of a failed read have moved since it was sent (D5). */
@@ -176,6 +241,7 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	if (bio_op(bio) == REQ_OP_READ) {
 		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
 					&set->counters.read_errors_main);
+		pb->failed = false;
 		if (!has_moved(set, pb)) {
 			note_error(set, DM_REMAP_EVENT_READ_ERROR, pb, error);
 			return DM_ENDIO_DONE;
@@ -192,35 +258,51 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	} else {
 		return DM_ENDIO_DONE;
 	}
-	remap_queue(set, bio);
+	queue(set, bio, pb);
 	return DM_ENDIO_INCOMPLETE;
+}
+
+static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
+{
+	struct remap_bio *pb = remap_bio(bio);
+	long __percpu *inflight = pb->inflight;
+	u8 flags = pb->flags;
+	int r;
+
+	if (flags & REMAP_BIO_ENDED)
+		return DM_ENDIO_DONE;
+	/* Some of it may have landed. */
+	if (flags & REMAP_BIO_SPARE_WRITE)
+		this_cpu_inc(set->percpu->spare_writes);
+	r = io_failed(set, bio, pb, error);
+	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
+	if (flags & REMAP_BIO_COUNTED)
+		this_cpu_dec(*inflight);
+	return r;
 }
 
 static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct remap_set *set = ti->private;
-	struct remap_bio *pb = remap_bio(bio);
-	int r = DM_ENDIO_DONE;
-	bool counted;
-	u8 epoch;
+	struct remap_bio *pb;
+	u8 flags;
 
-	if (unlikely(pb->ended))
-		return DM_ENDIO_DONE;
-	if (pb->kind == REMAP_PLACE_SPARE) {
-		/* Before it is reported, and before the drain can see it (D9). */
-		if (!pb->iter.bi_size && !*error)
-			remap_note_flushed(set, pb->flush_sum);
-		else if (op_is_write(bio_op(bio)) && pb->iter.bi_size)
-			this_cpu_inc(set->percpu->spare_writes);
-	}
-	counted = pb->counted;
-	epoch = pb->epoch;
 	if (unlikely(*error))
-		r = io_failed(set, bio, pb, *error);
-	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
-	if (counted)
-		this_cpu_dec(set->percpu->inflight[epoch]);
-	return r;
+		return end_io_failed(set, bio, *error);
+	pb = remap_bio(bio);
+	flags = pb->flags;
+	if (!flags || unlikely(flags & REMAP_BIO_ENDED))
+		return DM_ENDIO_DONE;
+	if (unlikely(flags & REMAP_BIO_SPARE_FLUSH)) {
+		remap_note_flushed(set, pb->flush_sum);
+		return DM_ENDIO_DONE;
+	}
+	/* Before it is reported, and before the drain can see it (D9). */
+	if (flags & REMAP_BIO_SPARE_WRITE)
+		this_cpu_inc(set->percpu->spare_writes);
+	/* Last: a drain that sees zero may let the set go. */
+	this_cpu_dec(*pb->inflight);
+	return DM_ENDIO_DONE;
 }
 
 static void remap_presuspend(struct dm_target *ti)
@@ -413,6 +495,7 @@ static int allocate(struct remap_set *set)
 	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
 	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
 	set->percpu = alloc_percpu(struct remap_percpu);
+	set->inflight = &set->percpu->inflight[0];
 	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
 	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||

@@ -233,6 +233,16 @@ MUTANTS = {
         "P3", "map ignores place.nr_sectors",
         [(TARGET, "if (place.nr_sectors < bio_sectors(bio))", "if (0)")],
         ["test_data_path.py::test_every_small_read"]),
+    "first-region-only": Mutant(
+        "P3", "a bio is clean when the region of its first sector is",
+        [("kmod/dm-remap.h", "\tif (likely(first == last))\n\t\treturn !test_bit(",
+          "\tif (last)\n\t\treturn !test_bit(")],
+        ["test_data_path.py::test_remaps_only_where"]),
+    "chunk-as-a-whole": Mutant(
+        "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",
+        [(TABLE, "if (w & slow_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
+          "if (w & slow_flags || mask & REMAP_WORD_LOST(w))")],
+        ["test_data_path.py::test_every_small_read"]),
     "no-split-in-worker": Mutant(
         "P3", "the worker ignores place.nr_sectors",
         [(SLOW, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
@@ -285,13 +295,12 @@ MUTANTS = {
         ["test_move.py::test_move_waits_for_a_write"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
-        [(TARGET, "\tif (counted)\n\t\tthis_cpu_dec(set->percpu->inflight[epoch]);\n\treturn r;",
-          "\tif (counted && r == DM_ENDIO_DONE)\n"
-          "\t\tthis_cpu_dec(set->percpu->inflight[epoch]);\n\treturn r;"),
-         (TARGET, "\tif (unlikely(pb->ended))\n\t\treturn DM_ENDIO_DONE;",
-          "\tif (unlikely(pb->ended)) {\n\t\tif (pb->counted && pb->failed)\n"
-          "\t\t\tthis_cpu_dec(set->percpu->inflight[pb->epoch]);\n"
-          "\t\treturn DM_ENDIO_DONE;\n\t}")],
+        [(TARGET, "\tif (flags & REMAP_BIO_COUNTED)\n\t\tthis_cpu_dec(*inflight);\n\treturn r;",
+          "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE)\n"
+          "\t\tthis_cpu_dec(*inflight);\n\treturn r;"),
+         (SLOW, "\tpb->flags |= REMAP_BIO_ENDED;",
+          "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
+          "\t\tthis_cpu_dec(*pb->inflight);\n\tpb->flags |= REMAP_BIO_ENDED;")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
@@ -303,13 +312,11 @@ MUTANTS = {
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-second-lookup": Mutant(
         "D5", "a failed read is not looked up again",
-        [(TARGET, "\t\tif (!has_moved(set, pb))\n\t\t\treturn DM_ENDIO_DONE;",
-          "\t\treturn DM_ENDIO_DONE;")],
+        [(TARGET, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (1) {")],
         ["test_interleavings.py::test_read_that_fails_after_its_sector_moved"]),
     "always-second-try": Mutant(
         "D5", "a failed read is sent again though nothing moved",
-        [(TARGET, "\t\tif (!has_moved(set, pb))\n\t\t\treturn DM_ENDIO_DONE;",
-          "\t\thas_moved(set, pb);")],
+        [(TARGET, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (0) {")],
         ["test_interleavings.py::test_read_that_fails_where_nothing_moved"]),
     "count-read-ahead": Mutant(
         "D5", "failed read-ahead counts as an error",
@@ -352,9 +359,9 @@ MUTANTS = {
          "test_errors.py::test_passing_error_of_the_spare"]),
     "swallow-flush-error": Mutant(
         "D7", "an error of the spare's flush is not passed up",
-        [(TARGET, "\tif (unlikely(*error))\n\t\tr = io_failed(",
-          "\tif (*error && pb->kind == REMAP_PLACE_SPARE && !pb->iter.bi_size)\n"
-          "\t\t*error = BLK_STS_OK;\n\tif (unlikely(*error))\n\t\tr = io_failed(")],
+        [(TARGET, "\tif (unlikely(*error))\n\t\treturn end_io_failed(",
+          "\tif (*error && remap_bio(bio)->flags & REMAP_BIO_SPARE_FLUSH)\n"
+          "\t\t*error = BLK_STS_OK;\n\tif (unlikely(*error))\n\t\treturn end_io_failed(")],
         ["test_flush.py::test_flush_error_is_passed_up"]),
     "wait-with-nowait": Mutant(
         "D8", "a write that must not wait is parked",
@@ -375,22 +382,19 @@ MUTANTS = {
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
-        [(TARGET, "\tbio_set_dev(bio, set->spare->bdev);\n\treturn DM_MAPIO_REMAPPED;\n}\n\n"
-          "static int map_slow",
-          "\tremap_note_flushed(set, pb->flush_sum);\n\tbio_set_dev(bio, set->spare->bdev);\n"
-          "\treturn DM_MAPIO_REMAPPED;\n}\n\nstatic int map_slow")],
+        [(TARGET, "\tpb->flags = REMAP_BIO_SPARE_FLUSH;\n",
+          "\tpb->flags = REMAP_BIO_SPARE_FLUSH;\n\tremap_note_flushed(set, pb->flush_sum);\n")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(TARGET, "if (!pb->iter.bi_size && !*error)", "if (!pb->iter.bi_size)")],
+        [(TARGET, "\tr = io_failed(set, bio, pb, error);\n",
+          "\tif (flags & REMAP_BIO_SPARE_FLUSH)\n\t\tremap_note_flushed(set, pb->flush_sum);\n"
+          "\tr = io_failed(set, bio, pb, error);\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
-        [(TARGET, "\t\tpb->slot = place.slot;\n",
-          "\t\tpb->slot = place.slot;\n\t\tif (write)\n"
-          "\t\t\tthis_cpu_inc(set->percpu->spare_writes);\n"),
-         (TARGET, "\t\telse if (op_is_write(bio_op(bio)) && pb->iter.bi_size)\n"
-          "\t\t\tthis_cpu_inc(set->percpu->spare_writes);\n", "")],
+        [(TARGET, "\t\tpb->flags |= REMAP_BIO_SPARE_WRITE;\n",
+          "\t\tthis_cpu_inc(set->percpu->spare_writes);\n")],
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",

@@ -43,5 +43,6 @@ SUITES = [
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
           NOT_QUICK, 2, 3600),
     Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
+    Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("virtual machine", "tests/vm", "pytest", NOT_QUICK, 2, 2400),
 ]

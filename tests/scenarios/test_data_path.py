@@ -153,3 +153,20 @@ def test_thousands_of_remaps(rig: Rig, seed: int) -> None:
     for sector in rng.sample(range(sectors), 200):
         assert ("not remapped" in rig.message("r0", f"verify {sector}")) == \
             (sector not in whole.mapped)
+
+
+@pytest.mark.parametrize("regions", [2, 3, 5])
+def test_remaps_only_where_a_bio_ends(rig: Rig, regions: int) -> None:
+    """P3: the lookup's regions of 128 KiB: a bio that begins in clean ones is cut as well."""
+    rng = random.Random(regions)
+    region = 256
+    sectors = regions * region
+    first = 4 * region - 8
+    rig.media("main").write(0, noise(rng, 10 * region))
+    content = rig.media("main").read(0, 10 * region)
+    window = Model(rig, rig.create(), 0, 10 * region, content)
+    window.remap(first + sectors - 16, 3)
+    for count in (sectors - 16, sectors - 15, sectors - 8, sectors):
+        window.read(first, count)
+        window.write(first, noise(rng, count))
+        window.check_all()
