@@ -27,6 +27,7 @@
 
 #include "dm-remap.h"
 #include "dm_remap.h"
+#include "trace.h"
 
 #define DOUBT_RETRY_MIN		HZ
 #define DOUBT_RETRY_MAX		(60 * HZ)
@@ -70,15 +71,7 @@ static bool may_not_write(const struct remap_set *set)
 	return test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags);
 }
 
-/**
- * remap_write_block() - send remap_meta.image to both replicas, one after the other
- * @set: the set
- * @block: number of the block in its place; the image is sealed and has a fresh number
- *
- * Context: remap_set.lock held, may sleep.
- * Return: 0 when it is durable on both (C1); else nothing is known of either.
- */
-int remap_write_block(struct remap_set *set, u32 block)
+static int write_block(struct remap_set *set, u32 block)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
@@ -112,6 +105,22 @@ int remap_write_block(struct remap_set *set, u32 block)
 	if (block <= remap_geometry(set)->table_blocks)
 		meta->committed = max(meta->committed, state->seq);
 	return 0;
+}
+
+/**
+ * remap_write_block() - send remap_meta.image to both replicas, one after the other
+ * @set: the set
+ * @block: number of the block in its place; the image is sealed and has a fresh number
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: 0 when it is durable on both (C1); else nothing is known of either.
+ */
+int remap_write_block(struct remap_set *set, u32 block)
+{
+	int r = write_block(set, block);
+
+	trace_dm_remap_commit(set, block, remap_block_seq(set->meta.image), r);
+	return r;
 }
 
 /* Withdrawn entries of a block are on no newest copy any more: end their doubt. */

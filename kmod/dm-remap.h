@@ -18,6 +18,7 @@
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
  *   netlink.c   events, and dumps for the daemon
+ *   trace.h     tracepoints of the slow path
  *   io.c        synchronous I/O with preallocated memory
  *
  * Locking: remap_set.lock is held by whoever changes the table or the metadata

@@ -12,6 +12,7 @@
  * before (it would meet the mark), so it is left to an administrator.
  */
 #include "dm-remap.h"
+#include "trace.h"
 
 /* First buffer: what is written; second buffer: what is read back. */
 static bool probe(struct remap_set *set)
@@ -47,6 +48,7 @@ bool remap_main_alive(struct remap_set *set)
 	    test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
 		return false;
 	set->meta.probe_failed = !probe(set);
+	trace_dm_remap_probe(set, !set->meta.probe_failed);
 	return !set->meta.probe_failed;
 }
 

@@ -16,6 +16,7 @@
 
 #include "dm-remap.h"
 #include "dm_remap.h"
+#include "trace.h"
 
 /* Each slot is tried twice. */
 #define SLOT_ROUNDS	(2 * REMAP_SLOT_TRIES)
@@ -61,6 +62,7 @@ static void give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 		piece->status = BLK_STS_IOERR;
 	atomic64_inc(&set->counters.rejected);
 	note.status = remap_status_class(piece->status);
+	trace_dm_remap_refuse(set, piece, reason);
 	remap_notify(set, &note);
 }
 
@@ -390,8 +392,10 @@ void remap_relocate(struct remap_set *set)
 
 	if (!nr_changes)
 		return;
-	for (i = 0; i < nr_changes; i++)
+	for (i = 0; i < nr_changes; i++) {
 		set->change[i].handled = false;
+		trace_dm_remap_relocate_begin(set, &set->change[i]);
+	}
 	nr_aside = write_slots(set, nr_changes);
 
 	/* Slots that failed are bad only if the spare takes other writes (P5, D7). */
@@ -405,6 +409,7 @@ void remap_relocate(struct remap_set *set)
 		struct remap_change *change = &set->change[i];
 		u64 chunk = change->word & REMAP_WORD_CHUNK;
 
+		trace_dm_remap_relocate_end(set, change);
 		if (change->result != REMAP_COMMITTED)
 			continue;
 		if (change->newly)

@@ -26,6 +26,7 @@
 
 #include "dm-remap.h"
 #include "dm_remap.h"
+#include "trace.h"
 
 /* Sectors of @chunk that exist: the last chunk of main may be shorter. */
 static u8 chunk_mask(const struct remap_set *set, u64 chunk)
@@ -256,6 +257,22 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	return r;
 }
 
+static int rescue_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
+{
+	int r = rescue_chunk(set, chunk, mask, cause);
+
+	trace_dm_remap_remap(set, chunk, mask, r);
+	return r;
+}
+
+static int unremap_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
+{
+	int r = unremap_chunk(set, chunk, mask);
+
+	trace_dm_remap_unremap(set, chunk, mask, r);
+	return r;
+}
+
 typedef int (*chunk_fn)(struct remap_set *set, u64 chunk, u8 mask, u8 cause);
 
 /* Chunk by chunk, so that others get the lock and a suspend need not wait (D12). */
@@ -288,11 +305,6 @@ static int chunk_by_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chu
 	return r;
 }
 
-static int unremap_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
-{
-	return unremap_chunk(set, chunk, mask);
-}
-
 /**
  * remap_rescue() - move sectors to the spare, with their content
  * @set: the set
@@ -307,7 +319,7 @@ static int unremap_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
  */
 int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
 {
-	return chunk_by_chunk(set, sector, nr_sectors, rescue_chunk, cause);
+	return chunk_by_chunk(set, sector, nr_sectors, rescue_one, cause);
 }
 
 /**

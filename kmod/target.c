@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "dm-remap.h"
 #include "dm_remap.h"
+#include "trace.h"
 
 enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
 
@@ -433,8 +434,10 @@ static void event_work(struct work_struct *work)
 	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
 
 	set->mode_told = remap_mode(set);
-	if (note.old_mode && strcmp(note.old_mode, set->mode_told))
+	if (note.old_mode && strcmp(note.old_mode, set->mode_told)) {
+		trace_dm_remap_mode(set, note.old_mode, set->mode_told);
 		remap_notify(set, &note);
+	}
 	dm_table_event(set->ti->table);
 }
 
