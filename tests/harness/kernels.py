@@ -23,6 +23,7 @@ from tests.harness import cache
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIGS = PROJECT / "tests" / "kernel-configs"
 BUILD = PROJECT / "build"
+INJECT = PROJECT / "tests" / "scenarios" / "inject"
 BUILD_SCRIPT = Path(__file__).with_name("build-kernel.sh")
 
 PLAIN = ["base", "um", "scenarios"]
@@ -125,6 +126,28 @@ def build_module(name: str, destination: Path | None = None) -> Path:
         if destination:
             module = Path(shutil.copy2(module, destination))
     return module
+
+
+def build_inject(name: str, destination: Path) -> Path:
+    """dm-inject.ko of the scenarios for kernel NAME, copied to DESTINATION."""
+    kernel = kernel_dir(name)
+    place = BUILD / f"{name}-inject"
+    with cache.locked(BUILD / f".{name}-inject.lock"):
+        module, stamp = place / "dm-inject.ko", place / "built-for"
+        sources = {path.name: path.read_bytes() for path in INJECT.iterdir() if path.is_file()}
+        made_from = cache.key_of(kernel.name, *sources.values())
+        if not (module.is_file() and stamp.is_file() and stamp.read_text() == made_from):
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            for source, content in sources.items():
+                (place / source).write_bytes(content)
+            result = subprocess.run(["make", "-C", str(place), f"KDIR={kernel}", "ARCH=um"],
+                                    capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            if result.returncode:
+                raise BuildError(f"dm-inject.ko does not build for {kernel.name}:\n"
+                                 f"{result.stdout}{result.stderr}")
+            stamp.write_text(made_from)
+        return Path(shutil.copy2(module, destination))
 
 
 def check_module(kernel: Path, label: str, options: list[str]) -> None:
