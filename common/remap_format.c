@@ -746,7 +746,7 @@ void remap_guard_encode(void *sector, const u8 *uuid, u64 main_sectors)
 	/* int 0x18 (the BIOS boots from the next device), hlt, jmp -3 */
 	static const u8 boot[5] = { 0xcd, 0x18, 0xf4, 0xeb, 0xfd };
 	static const char text[] =
-		"This is the main device of a dm-remap set. Its content is reached through the set: dmremap list";
+		"Main device of a dm-remap set; reach its content through the set (dmremap list)";
 	struct remap_guard_disk *disk = sector;
 
 	memset(disk, 0, sizeof(*disk));

@@ -25,7 +25,51 @@ static const struct verb_option options_dump[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_create[] = {
+	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
+	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
+	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
+	{ "dry-run", NULL, "say what would be done" },
+	{ "print-table", NULL, "print the table line of the new set for dmsetup" },
+	{ NULL },
+};
+
+static const struct verb_option options_activate[] = {
+	{ "auto", NULL, "as udev does: a set that has to wait is no failure" },
+	{ "name", "NAME", "call the mapped device NAME this time" },
+	{ "read-only", NULL, "write nothing at all, not even repairs" },
+	{ "foreign", NULL, "also a set of another host" },
+	{ "fallback", NULL, "without the module: what is mapped is served, nothing new is" },
+	{ NULL },
+};
+
+static const struct verb_option options_release[] = {
+	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
+	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
+	{ NULL },
+};
+
+static const struct verb_option options_import[] = {
+	{ "format", "FORMAT", "badblocks or ddrescue; else it is guessed from the file" },
+	{ "block-size", "BYTES", "of a list of badblocks, as its option -b (1024)" },
+	{ "dry-run", NULL, "say how many sectors it names" },
+	{ NULL },
+};
+
 static const struct verb verbs[] = {
+	{ "create", NULL, "NAME MAIN SPARE", "make a set of a disk with data and a spare", 3, 3,
+	  options_create, verb_create },
+	{ "activate", "assemble", "[SET|DEVICE]", "make the mapped device of a set, or of all", 0,
+	  1, options_activate, verb_activate },
+	{ "deactivate", "stop", "NAME", "remove the mapped device; the set stays", 1, 1, NULL,
+	  verb_deactivate },
+	{ "list", NULL, "", "all sets whose members are here", 0, 0, NULL, verb_list },
+	{ "release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again", 0, 2,
+	  options_release, verb_release },
+	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
+	  2, NULL, verb_replace_main },
+	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
+	  options_import, verb_import },
 	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },
 	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
 	  verb_show },

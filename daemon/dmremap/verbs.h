@@ -89,6 +89,13 @@ int verb_events(struct invocation *invocation, struct error *error);
 int verb_remap(struct invocation *invocation, struct error *error);
 int verb_unremap(struct invocation *invocation, struct error *error);
 int verb_verify(struct invocation *invocation, struct error *error);
+int verb_create(struct invocation *invocation, struct error *error);
+int verb_release(struct invocation *invocation, struct error *error);
+int verb_activate(struct invocation *invocation, struct error *error);
+int verb_deactivate(struct invocation *invocation, struct error *error);
+int verb_list(struct invocation *invocation, struct error *error);
+int verb_replace_main(struct invocation *invocation, struct error *error);
+int verb_import(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);
 int verb_dump(struct invocation *invocation, struct error *error);
 /* Verbs that are one message: save, restore, sync, metadata-status, freeze, thaw, clear … */

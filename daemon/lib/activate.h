@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Activation and deactivation: idempotent, under one lock (/run/dm-remap/lock, O13).
- * Callers: `dmremap activate` (also --auto, from udev), the daemon.
+ * Callers: `dmremap activate` (also --auto, from udev), create, release.
  */
 #ifndef DM_REMAP_ACTIVATE_H
 #define DM_REMAP_ACTIVATE_H
 
 #include "assemble.h"
+#include "dm.h"
 
 /**
  * struct activate_options - how
@@ -22,22 +23,46 @@ struct activate_options {
 	bool fallback;
 };
 
-/*
- * Activates the set that @what belongs to: a UUID, a label, or the path of a member.
- * Already active: 0, and *@assembly says so.  -EAGAIN: a member is missing.
- * On return *@assembly (may be NULL) tells what was decided, with names.
+/**
+ * struct machine - what there is on this machine
+ * @members: of all sets
+ * @nr_members: how many
+ * @devices: remap devices
+ * @nr_devices: how many
+ * @sets: what they make
+ * @nr_sets: how many
  */
-int activate(const char *what, const struct activate_options *options, struct assembly *assembly,
+struct machine {
+	struct member *members;
+	size_t nr_members;
+	struct dm_device *devices;
+	size_t nr_devices;
+	struct assembly *sets;
+	size_t nr_sets;
+};
+
+int machine_look(struct machine *machine, struct error *error);
+void machine_done(struct machine *machine);
+#define _cleanup_machine_ _cleanup_(machine_done)
+/*
+ * The set that @what means: a UUID, the name or label of a set, the path of a member.
+ * -ENODEV: none.
+ */
+int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
+		 struct error *error);
+
+/* One at a time on this machine; *@fd is closed by the caller and holds it. */
+int activation_lock(int *fd, struct error *error);
+
+/*
+ * Activates the set that @what means, under the lock.  Already active: 0.  A member that
+ * had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
+ * create is undone, an interrupted release completed: -ECANCELED with the sentence.
+ * On return *@set (may be NULL) tells what was decided.
+ */
+int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
-/* Saves, removes the partitions, then the device.  -EBUSY: somebody has it open. */
+/* Removes the partitions, then the device.  -EBUSY: somebody has it open. */
 int deactivate(const char *name, struct error *error);
-/* The partitions of a mapped device, as kpartx names them (O16): create, remove. */
-int partitions_create(const char *name, struct error *error);
-int partitions_remove(const char *name, struct error *error);
-/*
- * A member came back: puts the devices of that set in again under the mapped device
- * (suspend without flushing, reload, resume, restore; O18).
- */
-int reattach(const char *name, struct error *error);
 
 #endif /* DM_REMAP_ACTIVATE_H */

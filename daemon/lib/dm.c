@@ -79,28 +79,50 @@ static void number_of(const char *name, char *text, size_t nr_bytes)
 		snprintf(text, nr_bytes, "%u:%u", info.major, info.minor);
 }
 
+/*
+ * What a line of the target says, without its prefix; NULL: it is about another device.
+ * A device that could not be made is gone again: then any number fits (an empty one).
+ */
+static const char *said_by_target(const char *record, const char *number)
+{
+	static const char prefix[] = "device-mapper: " TARGET ": ";
+	const char *at = strstr(record, prefix);
+	size_t length;
+
+	if (!at)
+		return NULL;
+	at += sizeof(prefix) - 1;
+	length = strspn(at, "0123456789:");
+	if (!length || at[length] != ' ' || at[length - 1] != ':')
+		return NULL;
+	if (*number && (strlen(number) != length - 1 || strncmp(at, number, length - 1)))
+		return NULL;
+	return at + length + 1;
+}
+
 /* The lines about @name, without their prefix; empty: none. */
 static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
 {
-	char number[32], prefix[64], record[8192];
+	char number[32], record[8192];
+	bool by_target = false;
 	size_t length;
 	ssize_t n;
 
 	*text = '\0';
 	number_of(name, number, sizeof(number));
-	snprintf(prefix, sizeof(prefix), "device-mapper: " TARGET ": %s: ", number);
 	while (fd >= 0 && ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE)) {
-		char *at;
+		const char *at;
 
 		if (n <= 0)
 			continue; /* some were overwritten: go on with what is there */
 		record[n] = '\0';
-		at = strstr(record, prefix);
-		if (at)
-			at += strlen(prefix);
-		else if ((at = strstr(record, "device-mapper: table: "))) /* a constructor's */
-			at += strlen("device-mapper: table: ");
-		else
+		at = said_by_target(record, number);
+		if (at && !by_target)
+			*text = '\0'; /* the target knows better than dm's core */
+		by_target |= at != NULL;
+		if (!at && !by_target && (at = strstr(record, "device-mapper: table: ")))
+			at += strlen("device-mapper: table: "); /* a constructor's */
+		if (!at)
 			continue;
 		length = strlen(text);
 		snprintf(text + length, nr_bytes - length, "%s%.*s", length ? "; " : "",
@@ -242,6 +264,53 @@ int dm_get(const char *name, struct dm_device *device, struct error *error)
 		return r;
 	r = fill_open_count(device);
 	return r < 0 ? error_set(error, -r, "%s: cannot read how many have it open", name) : 0;
+}
+
+static void fill_uuid(struct dm_name *name)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_info info;
+	const char *uuid;
+
+	*name->dm_uuid = '\0';
+	if (!task || !dm_task_set_name(task, name->name) || !dm_task_no_open_count(task) ||
+	    !dm_task_run(task) || !dm_task_get_info(task, &info) || !info.exists)
+		return;
+	uuid = dm_task_get_uuid(task);
+	snprintf(name->dm_uuid, sizeof(name->dm_uuid), "%s", uuid ? uuid : "");
+}
+
+int dm_names(struct dm_name **names, size_t *nr_names, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_free_ struct dm_name *found = NULL;
+	struct dm_names *at;
+	size_t nr = 0;
+
+	*names = NULL;
+	*nr_names = 0;
+	*last_message = '\0';
+	if (!task || !dm_task_run(task))
+		return failed(error, task, "list devices", "device-mapper");
+	at = dm_task_get_names(task);
+	if (!at || !at->dev)
+		return 0;
+	for (;;) {
+		struct dm_name *bigger = reallocarray(found, nr + 1, sizeof(*found));
+
+		if (!bigger)
+			return error_set(error, ENOMEM, "out of memory");
+		found = bigger;
+		snprintf(found[nr].name, sizeof(found[nr].name), "%s", at->name);
+		fill_uuid(&found[nr++]);
+		if (!at->next)
+			break;
+		at = (struct dm_names *)((char *)at + at->next);
+	}
+	*names = found;
+	*nr_names = nr;
+	found = NULL;
+	return 0;
 }
 
 int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error)

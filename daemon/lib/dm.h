@@ -49,6 +49,19 @@ int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error)
 /* By name; -ENODEV: there is none; -EMEDIUMTYPE: exists but is not a remap device. */
 int dm_get(const char *name, struct dm_device *device, struct error *error);
 
+/**
+ * struct dm_name - a mapped device of any kind
+ * @name: its name
+ * @dm_uuid: its DM_UUID, or empty
+ */
+struct dm_name {
+	char name[128];
+	char dm_uuid[129];
+};
+
+/* All mapped devices there are; the caller frees. */
+int dm_names(struct dm_name **names, size_t *nr_names, struct error *error);
+
 /* @params of one remap segment over the whole length. */
 int dm_create(const char *name, const char *dm_uuid, uint64_t nr_sectors, const char *params,
 	      bool read_only, struct error *error);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guard (O1-O7): hiding what is on main from everybody but the mapped device,
- * and giving it back.  create and release are built on it; see guard.c for what a
- * crash between each two steps leaves.
+ * The guard (O1-O3): which bytes of main name its content to others, and the member
+ * header that keeps them.  Reads main, writes nothing; adopt.c does the steps.
  */
 #ifndef DM_REMAP_GUARD_H
 #define DM_REMAP_GUARD_H
 
 #include "region.h"
+
+#define GUARD_RANGES_MAX 128
 
 /**
  * struct hidden_range - bytes of main that name its content to others
@@ -25,36 +26,44 @@ struct hidden_range {
  * struct guard_plan - what hiding main takes
  * @range: everything found, in the order it was found
  * @nr_ranges: how many
- * @content: the first thing found, for people: "ext4 \"data\"", "nothing known"
- * @chunk: main chunks that must be remapped first, sorted; chunk 0 always
- * @nr_chunks: how many
+ * @content: for people: "ext4 \"data\"", "nothing known"
+ * @type: of the first thing found, as libblkid calls it; empty: nothing
+ * @danger: why this device must not be adopted as a whole (O5); empty: nothing
  */
 struct guard_plan {
-	struct hidden_range *range;
+	struct hidden_range range[GUARD_RANGES_MAX];
 	size_t nr_ranges;
-	char content[128];
-	uint64_t *chunk;
-	size_t nr_chunks;
+	char content[160];
+	char type[32];
+	char danger[160];
 };
 
 /*
- * Enumerates as wipefs does: probe, hide in an overlay, probe again (O3).  Writes
- * nothing.  A read error is an error with the sector in it.
+ * Enumerates as wipefs does: probe, hide in memory, probe again (O3).  A read error is
+ * an error with the sector in it.  @path: of the device or image behind @main_fd.
  */
-int guard_plan_make(int main_fd, uint64_t main_sectors, struct guard_plan *plan,
+int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct guard_plan *plan,
 		    struct error *error);
-void guard_plan_done(struct guard_plan *plan);
+/*
+ * The chunks that must be mapped: those of all ranges, sorted, chunk 0 always.  The
+ * caller frees.
+ */
+int guard_plan_chunks(const struct guard_plan *plan, uint64_t **chunks, uint32_t *nr_chunks);
+/* What blkid still finds on a guarded main, but the protective MBR; -EEXIST with its name. */
+int guard_check_hidden(const char *path, struct error *error);
 
-/* Builds the member header.  -ENOSPC: it does not fit (a backup file is needed). */
-int guard_header_build(const struct guard_plan *plan, int main_fd, const struct remap_super *super,
-		       const char *spare_identity, struct remap_member_disk *header,
-		       struct error *error);
-/* Reads and checks it.  -ENODATA: none. */
-int guard_header_read(int main_fd, struct remap_member_disk *header, struct error *error);
-/* Writes header, protective MBR and hides the ranges, durably; then probes that nothing shows. */
-int guard_apply(int main_fd, const struct guard_plan *plan, const struct remap_member_disk *header,
-		struct error *error);
-/* Undoes it from main alone (O2): chunk 0 and all hidden ranges from the header. */
-int guard_remove(int main_fd, struct error *error);
+/*
+ * Builds the member header; @read returns chunk @main_chunk of main's original content.
+ * -ENOSPC: it does not fit.
+ */
+typedef const uint8_t *(*guard_read_f)(void *userdata, uint64_t main_chunk);
+int guard_header_build(const struct guard_plan *plan, const struct remap_super *super,
+		       const char *spare_identity, guard_read_f read, void *userdata,
+		       struct remap_member_disk *header, struct error *error);
+/* The original chunk 0 that the header keeps. */
+int guard_header_chunk0(const struct remap_member_disk *header, uint8_t chunk[REMAP_CHUNK_BYTES]);
+/* Hidden range @i of the header and its original bytes. */
+void guard_header_range(const struct remap_member_disk *header, uint32_t i, uint64_t *offset,
+			uint32_t *nr_bytes, const uint8_t **original);
 
 #endif /* DM_REMAP_GUARD_H */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How a device is recognised (O11): one string, the best rank it has:
- *   "partuuid:<uuid>", "wwn:<wwn>[-part<n>]", "serial:<model>_<serial>:<sectors>[-part<n>]",
- *   "dm:<DM_UUID>", "md:<MD_UUID>".
+ * How hardware is recognised (O11): a string of words, the best first, separated by
+ * spaces:
+ *   "partuuid:<uuid>", "wwn:<wwn>[-part<n>]", "serial:<model>_<serial>[-part<n>]",
+ *   "dm:<DM_UUID>", "md:<MD_UUID>[-part<n>]".
+ * Two disks with the same content (a copy, a snapshot) may share the first, but not all.
  */
 #ifndef DM_REMAP_IDENTITY_H
 #define DM_REMAP_IDENTITY_H
@@ -13,13 +15,12 @@
 /**
  * struct hardware - what udev says of a device; NULL where it says nothing
  * @part_uuid: of the partition
- * @wwn: WWN or NGUID
- * @serial: short serial
- * @model: model
+ * @wwn: WWN or NGUID of the disk
+ * @serial: short serial of the disk
+ * @model: model of the disk
  * @dm_uuid: of a mapped device
  * @md_uuid: of an array
  * @partition: number; 0: a whole device
- * @nr_sectors: length of the whole disk
  */
 struct hardware {
 	const char *part_uuid;
@@ -29,12 +30,16 @@ struct hardware {
 	const char *dm_uuid;
 	const char *md_uuid;
 	unsigned int partition;
-	uint64_t nr_sectors;
 };
 
-/* Pure.  False: no identity that can be believed (all zero, repeated, "0123456789ABCDEF"). */
-bool identity_of_hardware(const struct hardware *hardware, char identity[REMAP_IDENTITY_BYTES]);
-/* By udev.  -ENODATA: none. */
-int identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES], struct error *error);
+/*
+ * Pure.  Empty: nothing that can be believed (all zero, one character repeated,
+ * "0123456789ABCDEF").  Words that do not fit are left out.
+ */
+void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_IDENTITY_BYTES]);
+/* By udev's database; empty: none. */
+void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES]);
+/* Pure: how many words both have. */
+unsigned int identity_matches(const char *a, const char *b);
 
 #endif /* DM_REMAP_IDENTITY_H */

@@ -97,10 +97,11 @@ int region_segments(const struct region *region, const struct region_table *tabl
 
 /**
  * struct region_plan - what create writes to a blank or agreed-upon region
- * @super: uuid, main_sectors, probe_chunk, host_id, label, identity; the rest is filled in
+ * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, and of the flags
+ *         REMAP_SUPER_CREATING; the rest is filled in
  * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
  * @nr_entries: how many
- * @data: @nr_entries chunks: what each slot holds
+ * @data: @nr_entries chunks: what each slot holds; aligned if @fd is opened for direct I/O
  */
 struct region_plan {
 	struct remap_super super;
@@ -116,6 +117,11 @@ struct region_plan {
  */
 int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		  struct error *error);
+/*
+ * Replaces the superblock, one replica after the other, as a commit does; @super->seq must
+ * be a number that no block has yet (C2).
+ */
+int region_write_super(struct region *region, struct remap_super *super, struct error *error);
 /* Makes the region no set any more: overwrites all superblocks with zeros, durably. */
 int region_wipe(const struct region *region, struct error *error);
 

@@ -13,8 +13,17 @@
 
 #include "region.h"
 
+/* Of a fresh set. */
 #define FIRST_SEQ 1
 #define WIPE_BYTES (1U << 20)
+
+/* Aligned, for direct I/O. */
+static void *zeroed(size_t nr_bytes)
+{
+	void *data = aligned_alloc(REMAP_BLOCK_BYTES, nr_bytes);
+
+	return data ? memset(data, 0, nr_bytes) : NULL;
+}
 
 static int write_block(int fd, uint64_t start_sector, uint64_t sector, const void *block)
 {
@@ -30,7 +39,7 @@ static int durable(int fd)
 /* Every place of metadata becomes zero, so that no block of an earlier life counts. */
 static int wipe_places(int fd, uint64_t start_sector, const struct remap_geometry *geometry)
 {
-	_cleanup_free_ uint8_t *zeros = calloc(1, WIPE_BYTES);
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
 	int r = zeros ? 0 : -ENOMEM;
 
 	for (unsigned int c = 0; !r && c < REMAP_COPIES; c++) {
@@ -49,7 +58,7 @@ static int wipe_places(int fd, uint64_t start_sector, const struct remap_geometr
 /* What cannot be read back later is not written (P7). */
 static int check_plan(const struct region_plan *plan, struct error *error)
 {
-	_cleanup_free_ uint8_t *block = malloc(REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
 	struct remap_super back;
 
 	if (!block)
@@ -67,7 +76,7 @@ static int check_plan(const struct region_plan *plan, struct error *error)
 static int write_tables(int fd, uint64_t start_sector, const struct region_plan *plan)
 {
 	const struct remap_geometry *geometry = &plan->super.geometry;
-	_cleanup_free_ uint8_t *data = malloc(REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
 	uint32_t end = 1 + geometry->table_blocks + geometry->soft_blocks;
 	int r = data ? 0 : -ENOMEM;
 
@@ -105,7 +114,7 @@ static int write_slots(int fd, uint64_t start_sector, const struct region_plan *
 
 static int write_supers(int fd, uint64_t start_sector, const struct remap_super *super)
 {
-	_cleanup_free_ uint8_t *block = malloc(REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
 	int r = block ? 0 : -ENOMEM;
 
 	if (!r)
@@ -134,7 +143,7 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 				 "the spare region has %u slots, and %u are needed from the start",
 				 super->geometry.slots, plan->nr_entries + 1);
 	super->version = REMAP_FORMAT_VERSION;
-	super->flags = 0;
+	super->flags &= REMAP_SUPER_CREATING;
 	super->compat = 0;
 	super->ro_compat = 0;
 	super->incompat = 0;
@@ -157,19 +166,62 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 	return r < 0 ? error_set(error, -r, "cannot write the spare region: %s", strerror(-r)) : 0;
 }
 
-/* The last copies first: until the one at sector 0 is gone, the set can be found. */
-int region_wipe(const struct region *region, struct error *error)
+int region_write_super(struct region *region, struct remap_super *super, struct error *error)
 {
-	_cleanup_free_ uint8_t *zeros = calloc(1, REMAP_BLOCK_BYTES);
-	int r = zeros ? 0 : -ENOMEM;
+	_cleanup_free_ uint8_t *block = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
+	int r = block ? 0 : -ENOMEM;
 
-	for (unsigned int c = REMAP_COPIES; !r && c-- > 0;) {
+	if (!r)
+		remap_super_encode(super, block);
+	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+		/* the place that does not hold the last committed copy (C3) */
+		unsigned int place = region->choice.repair[replica] ?
+					     region->choice.good_place[replica] :
+					     !region->choice.good_place[replica];
+
 		r = write_block(region->fd, region->start,
-				remap_block_sector(&region->super.geometry, c / REMAP_PLACES,
-						   c % REMAP_PLACES, 0),
-				zeros);
+				remap_block_sector(&super->geometry, replica, place, 0), block);
 		if (!r)
 			r = durable(region->fd);
+		if (!r) {
+			region->choice.good_place[replica] = (u8)place;
+			region->choice.repair[replica] = false;
+		}
 	}
+	if (r < 0)
+		return error_set(error, -r, "cannot write the superblock: %s", strerror(-r));
+	region->super = *super;
+	return 0;
+}
+
+static bool is_newest(const struct region *region, unsigned int copy)
+{
+	unsigned int replica = copy / REMAP_PLACES;
+
+	return !region->choice.repair[replica] &&
+	       region->choice.good_place[replica] == copy % REMAP_PLACES;
+}
+
+/*
+ * The older copies first, or the set would come back as it was before its newest
+ * superblock; then the newest, the one of the start replica last: until it is gone the set
+ * is found, and its end goes on.
+ */
+int region_wipe(const struct region *region, struct error *error)
+{
+	_cleanup_free_ uint8_t *zeros = zeroed(REMAP_BLOCK_BYTES);
+	int r = zeros ? 0 : -ENOMEM;
+
+	for (unsigned int newest = 0; newest < 2; newest++)
+		for (unsigned int c = REMAP_COPIES; !r && c-- > 0;) {
+			if (is_newest(region, c) != (newest == 1))
+				continue;
+			r = write_block(region->fd, region->start,
+					remap_block_sector(&region->super.geometry,
+							   c / REMAP_PLACES, c % REMAP_PLACES, 0),
+					zeros);
+			if (!r)
+				r = durable(region->fd);
+		}
 	return r < 0 ? error_set(error, -r, "cannot wipe the superblocks: %s", strerror(-r)) : 0;
 }

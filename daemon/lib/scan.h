@@ -11,9 +11,8 @@
 
 enum member_role {
 	MEMBER_NONE = 0,
-	MEMBER_MAIN,  /* member header (guard), or the mark in the probe chunk */
-	MEMBER_SPARE, /* a superblock */
-	MEMBER_BOTH,  /* main and spare region on one device */
+	MEMBER_MAIN,
+	MEMBER_SPARE,
 };
 
 /**
@@ -24,17 +23,14 @@ enum member_role {
  * @role: what it is
  * @uuid: of the set
  * @label: of the set, or empty
- * @identity: rank-ordered identity of the hardware, see identity.h; empty: none
- * @host_id: of the set, zeros: none
- * @guarded: main with a member header
- * @generation: main: what its header or mark says; spare: highest committed number
- * @main_sectors: length of the mapped device
- * @spare_start: spare: first sector of the region (0 if it is the whole device)
- * @spare_sectors: spare: length of the region
- * @recorded_identity: spare: of the main that the set was made with
- * @marked: spare: the set is complete (flag bit 0 of the superblock)
- * @holder: name of what holds the device already, or empty
- * @multipath_path: one path of a multipath device: never used itself
+ * @host_id: of the set's host, zeros: none
+ * @identity: of the hardware, see identity.h; empty: none
+ * @recorded: what the set says of the hardware of the *other* member; empty: nothing
+ * @guarded: main with the guard's sector 0
+ * @main_sectors: length of the mapped device; 0: not known (damaged member header)
+ * @region_sectors: spare: length of the region
+ * @probe_chunk: spare: where main has the mark
+ * @flags: spare: REMAP_SUPER_*
  * @read_only: the device is write-protected
  */
 struct member {
@@ -44,30 +40,37 @@ struct member {
 	enum member_role role;
 	uint8_t uuid[16];
 	char label[REMAP_LABEL_BYTES];
-	char identity[REMAP_IDENTITY_BYTES];
 	uint8_t host_id[16];
+	char identity[REMAP_IDENTITY_BYTES];
+	char recorded[REMAP_IDENTITY_BYTES];
 	bool guarded;
-	uint64_t generation;
 	uint64_t main_sectors;
-	uint64_t spare_start;
-	uint64_t spare_sectors;
-	char recorded_identity[REMAP_IDENTITY_BYTES];
-	bool marked;
-	char holder[64];
-	bool multipath_path;
+	uint64_t region_sectors;
+	uint64_t probe_chunk;
+	uint32_t flags;
 	bool read_only;
 };
 
 /*
- * Looks at one device or image.  -ENODATA: no member.  A read error is an error,
- * never "no member".
+ * Looks at one device or image, without udev.  -ENODATA: no member by its own content
+ * (a main without guard is recognised only beside its spare).  A read error is an
+ * error, never "no member".
  */
 int member_probe(const char *path, struct member *member, struct error *error);
-/* All block devices that udev knows; the caller frees.  Unreadable ones are passed over. */
+/*
+ * All members among the block devices of this machine, mains without guard included;
+ * the caller frees.  Passed over: what cannot be read, paths of a multipath device,
+ * members of somebody else (md, LVM), suspended mapped devices.
+ */
 int scan_members(struct member **members, size_t *nr_members, struct error *error);
-/* Mains by recorded identity for sets without a guard: for a spare, its candidates (O11). */
-int scan_main_by_identity(const struct member *spare, struct member **candidates,
-			  size_t *nr_candidates, struct error *error);
 const char *member_role_name(enum member_role role);
+/* "/dev/sda" of a device number; empty: there is none. */
+void device_path(dev_t devno, char *path, size_t nr_bytes);
+/* Device number of a path to a block device; 0: it is none. */
+dev_t device_number(const char *path);
+/* Opens for direct reading or writing, also images; @flags: O_RDONLY or O_RDWR, O_EXCL. */
+int open_direct(const char *path, int flags);
+/* Whether main has the set's mark in @probe_chunk; *@seq: its generation.  -ENODATA: no. */
+int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], uint64_t *seq);
 
 #endif /* DM_REMAP_SCAN_H */

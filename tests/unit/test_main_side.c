@@ -153,7 +153,7 @@ static void guard_sector(void **unused)
 		*byte ^= 1;
 		if (i >= 8 && i < 16)
 			assert_int_equal(remap_guard_check(&sector, uuid, 5000), REMAP_BAD_MAGIC);
-		else if (i >= 16 && i < 32)	/* another set's */
+		else if (i >= 16 && i < 32) /* another set's */
 			assert_memory_not_equal((remap_guard_check(&sector, uuid, 5000), uuid),
 						unit_uuid, REMAP_UUID_BYTES);
 		else

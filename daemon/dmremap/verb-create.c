@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Making sets and ending them: create, release, replace-main.  What is about to be done is
+ * printed before anything is asked (O21).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "activate.h"
+#include "adopt.h"
+#include "create.h"
+#include "guard.h"
+#include "identity.h"
+#include "verbs.h"
+
+static void adoption_p(struct adoption *adoption)
+{
+	adoption_done(adoption);
+}
+
+static void print_size(const char *what, const char *path, uint64_t nr_sectors,
+		       const char *identity)
+{
+	printf("%-8s %s, %" PRIu64 " MiB%s%s\n", what, path, nr_sectors / 2048,
+	       *identity ? ", " : "", identity);
+}
+
+static void print_plan(const struct adoption *a)
+{
+	print_size("main", a->main_path, a->main_sectors, a->main_identity);
+	printf("         holds %s: it stays, and is reached through /dev/mapper/%s\n",
+	       a->plan.content, a->label);
+	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
+	printf("         %s; %u spare chunks of 4 KiB\n",
+	       *a->spare_content ? a->spare_content : "blank", a->slots);
+	if (*a->spare_content)
+		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
+	if (a->guard) {
+		printf("guard    %u chunks of main go to the spare, so that nobody mounts the raw "
+		       "disk by mistake:\n        ",
+		       a->nr_chunks);
+		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
+			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
+		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");
+	} else {
+		printf("guard    none: whoever mounts %s instead of the mapped device damages it\n",
+		       a->main_path);
+	}
+	if (a->same_disk)
+		printf("note     main and spare are on one disk: when it dies, both do\n");
+	if (a->removable)
+		printf("note     the spare can be unplugged: without it the set does not work\n");
+	printf("note     the spare is needed from now on, as much as main; put it on a mirror, "
+	       "or keep backups\n"
+	       "note     what names %s (fstab, crypttab, lvmdevices) must name /dev/mapper/%s or "
+	       "a UUID\n"
+	       "undo     dmremap release %s\n",
+	       a->main_path, a->label, a->label);
+}
+
+static int print_table(const struct adoption *a)
+{
+	printf("0 %" PRIu64 " remap %s %s 0 %" PRIu64 "\n", a->main_sectors, a->main_path,
+	       a->spare_path, a->region_sectors);
+	return 0;
+}
+
+static bool both_are_devices(const struct adoption *a)
+{
+	return device_number(a->main_path) && device_number(a->spare_path);
+}
+
+/* From here on the set exists; what fails now is about using it. */
+static int activate_created(struct invocation *invocation, struct adoption *a, struct error *error)
+{
+	struct activate_options options = { .name = NULL };
+	char uuid[UUID_STRING_BYTES];
+	struct error why;
+	int r;
+
+	uuid_to_string(a->uuid, uuid);
+	adoption_done(a); /* device-mapper takes both for itself */
+	r = activate(uuid, &options, NULL, &why);
+	if (r < 0)
+		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
+	if (!invocation->quiet)
+		printf("/dev/mapper/%s is active\n", a->label);
+	return 0;
+}
+
+int verb_create(struct invocation *invocation, struct error *error)
+{
+	_cleanup_(adoption_p) struct adoption a = {
+		.main_path = invocation->argv[1],
+		.spare_path = invocation->argv[2],
+		.main_fd = -1,
+		.spare_fd = -1,
+		.guard = !option_value(invocation, "no-guard"),
+		.wipe_spare = option_value(invocation, "wipe-spare"),
+	};
+	const char *size = option_value(invocation, "spare-size");
+	_cleanup_close_ int lock = -1;
+	int r;
+
+	if (strlen(invocation->argv[0]) >= sizeof(a.label))
+		return error_set(error, EINVAL, "the name is too long");
+	snprintf(a.label, sizeof(a.label), "%s", invocation->argv[0]);
+	if (size && strcmp(size, "-") && parse_size(size, &a.region_bytes) < 0)
+		return error_set(error, EINVAL, "\"%s\" is not a size: 64M, 1G, or - for all of it",
+				 size);
+	r = activation_lock(&lock, error);
+	if (!r)
+		r = adoption_prepare(&a, error);
+	if (r < 0)
+		return r;
+	if (option_value(invocation, "print-table"))
+		return print_table(&a);
+	if (!invocation->quiet)
+		print_plan(&a);
+	if (option_value(invocation, "dry-run"))
+		return 0;
+	if (both_are_devices(&a)) {
+		r = dm_ensure_target(error);
+		if (r < 0)
+			return r;
+	}
+	if (*a.spare_content && !a.wipe_spare)
+		return error_set(error, EPERM,
+				 "%s holds %s: --wipe-spare makes it the spare all "
+				 "the same",
+				 a.spare_path, a.spare_content);
+	r = confirm(invocation, "Make this set?", error);
+	if (!r)
+		r = adoption_carry_out(&a, error);
+	if (r < 0)
+		return r;
+	if (!both_are_devices(&a))
+		return 0;
+	close_p(&lock); /* activate() takes it itself */
+	lock = -1;
+	return activate_created(invocation, &a, error);
+}
+
+static int release_without_spare(struct invocation *invocation, const char *main_path,
+				 struct error *error)
+{
+	struct stale_release result;
+	int r;
+
+	if (!invocation->quiet)
+		printf("The signatures of %s are put back as they were when its set was made.\n"
+		       "What was written since to these places, and to all remapped sectors, is on "
+		       "the spare only and is\nlost: check the file system afterwards.\n",
+		       main_path);
+	r = confirm(invocation, "Do it?", error);
+	if (!r)
+		r = adopt_release_without_spare(main_path, &result, error);
+	if (r < 0)
+		return r;
+	if (result.lost_chunk != UINT64_MAX)
+		printf("%s: sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only: they are zeros now\n",
+		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
+		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
+	return 0;
+}
+
+static int release_without_main(struct invocation *invocation, const char *spare_path,
+				struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int fd = -1;
+	const struct assembly *set;
+	struct region region;
+	uint64_t nr_bytes;
+	int r;
+
+	r = device_number(spare_path) ? machine_look(&machine, error) : 0;
+	if (r < 0)
+		return r;
+	if (machine_find(&machine, spare_path, &set, NULL) == 0 && set->main >= 0)
+		return error_set(error, EBUSY,
+				 "%s: its main device %s is here: dmremap release %s gives it back "
+				 "what is on the spare",
+				 spare_path, machine.members[set->main].path, set->name);
+	fd = open_exclusive(spare_path, error);
+	if (fd < 0)
+		return fd;
+	r = device_bytes(fd, &nr_bytes);
+	if (!r)
+		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, error);
+	if (r < 0)
+		return r;
+	printf("%s: what it holds for its main device (%s) is lost for good.\n", spare_path,
+	       *region.super.identity ? region.super.identity : "unknown");
+	r = confirm(invocation, "Do it?", error);
+	return r < 0 ? r : region_wipe(&region, error);
+}
+
+/* The set must be inactive and is found by its members; an active one is deactivated. */
+static int release_set(struct invocation *invocation, const char *what, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	int r = machine_look(&machine, error);
+
+	if (!r)
+		r = machine_find(&machine, what, &set, error);
+	if (r < 0)
+		return r;
+	if (set->main < 0 || set->spare < 0)
+		return error_set(error, EAGAIN, "%s: %s", set->name,
+				 *set->reason ? set->reason : "a member is missing");
+	printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n", set->name,
+	       machine.members[set->main].path, machine.members[set->spare].path);
+	r = confirm(invocation, "Do it?", error);
+	if (!r && set->verdict == ASSEMBLY_ACTIVE)
+		r = deactivate(set->name, error);
+	if (!r)
+		r = activation_lock(&lock, error);
+	if (!r)
+		r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path,
+			       O_RDWR, &adopted, error);
+	if (!r && adopted.region.super.flags & REMAP_SUPER_CREATING)
+		return adopt_undo_create(&adopted, error);
+	return r ? r : adopt_release(&adopted, error);
+}
+
+static int release_images(struct invocation *invocation, const char *main, const char *spare,
+			  struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	int r = confirm(invocation, "End this set?", error);
+
+	if (!r)
+		r = adopt_open(main, spare, O_RDWR, &adopted, error);
+	if (r < 0)
+		return r;
+	return adopted.region.super.flags & REMAP_SUPER_CREATING ?
+		       adopt_undo_create(&adopted, error) :
+		       adopt_release(&adopted, error);
+}
+
+int verb_release(struct invocation *invocation, struct error *error)
+{
+	const char *main = option_value(invocation, "without-spare");
+	const char *spare = option_value(invocation, "without-main");
+
+	if (!!main + !!spare + !!invocation->argc != 1)
+		return error_set(error, EINVAL,
+				 "give a set, or two images, or --without-spare MAIN, or "
+				 "--without-main SPARE");
+	if (main)
+		return release_without_spare(invocation, main, error);
+	if (spare)
+		return release_without_main(invocation, spare, error);
+	if (invocation->argc == 2)
+		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
+	return release_set(invocation, invocation->argv[0], error);
+}
+
+/*
+ * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
+ * that this is the hardware from now on, and the old disk counts as a copy.
+ */
+int verb_replace_main(struct invocation *invocation, struct error *error)
+{
+	const char *path = invocation->argv[1];
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_close_ int lock = -1;
+	char identity[REMAP_IDENTITY_BYTES];
+	const struct assembly *set;
+	struct remap_super super;
+	int r;
+
+	r = activation_lock(&lock, error);
+	if (!r)
+		r = machine_look(&machine, error);
+	if (!r)
+		r = machine_find(&machine, invocation->argv[0], &set, error);
+	if (r < 0)
+		return r;
+	if (set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED)
+		return error_set(error, EBUSY, "%s is active: dmremap deactivate it first",
+				 set->name);
+	if (set->spare < 0)
+		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
+	identity_of_device(device_number(path), identity);
+	if (!*identity)
+		return error_set(error, EPERM,
+				 "%s has no serial number or WWN: it could not be told from the "
+				 "old disk. Unplug that one, and no replacement is needed",
+				 path);
+	r = adopt_open(path, machine.members[set->spare].path, O_RDWR, &adopted, error);
+	if (r < 0)
+		return r;
+	super = adopted.region.super;
+	memcpy(super.identity, identity, sizeof(super.identity));
+	super.seq = adopted.table.generation + 1;
+	r = region_write_super(&adopted.region, &super, error);
+	if (!r && !invocation->quiet)
+		printf("%s: %s is its main device now; the old one is ignored from now on\n",
+		       set->name, path);
+	return r;
+}

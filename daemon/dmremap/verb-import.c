@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * import: what other tools found bad is remapped, with what can be read of it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "badlist.h"
+#include "verbs.h"
+
+#define DEFAULT_BLOCK_BYTES 1024
+/* A message stops for a suspend between two chunks; a long one would be asked for again. */
+#define SECTORS_AT_ONCE 2048
+
+static int read_list(struct invocation *invocation, struct bad_range **ranges, size_t *nr,
+		     struct error *error)
+{
+	const char *format = option_value(invocation, "format");
+	const char *block_size = option_value(invocation, "block-size");
+	const char *path = invocation->argv[1];
+	enum badlist_format kind = BADLIST_GUESS;
+	uint64_t block_bytes = DEFAULT_BLOCK_BYTES;
+	_cleanup_free_ char *text = NULL;
+	struct error why;
+	size_t nr_bytes;
+	int r;
+
+	if (format && streq(format, "badblocks"))
+		kind = BADLIST_BADBLOCKS;
+	else if (format && streq(format, "ddrescue"))
+		kind = BADLIST_DDRESCUE;
+	else if (format)
+		return error_set(error, EINVAL, "\"%s\" is neither badblocks nor ddrescue", format);
+	if (block_size && (parse_u64(block_size, &block_bytes) < 0 || block_bytes < 512 ||
+			   block_bytes > 1U << 20 || block_bytes % 512))
+		return error_set(error, EINVAL,
+				 "\"%s\" is not a block size: a multiple of 512 up to 1 MiB",
+				 block_size);
+	r = read_file(path, &text, &nr_bytes);
+	if (r < 0)
+		return error_set(error, -r, "%s: cannot read it: %s", path, strerror(-r));
+	if (strlen(text) != nr_bytes)
+		return error_set(error, EINVAL, "%s: not a text file", path);
+	r = badlist_parse(text, kind, (uint32_t)block_bytes, ranges, nr, &why);
+	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
+}
+
+static int remap_range(const struct dm_device *device, const struct bad_range *range,
+		       struct error *error)
+{
+	int r = 0;
+
+	for (uint64_t done = 0; !r && done < range->nr_sectors; done += SECTORS_AT_ONCE) {
+		uint64_t nr = range->nr_sectors - done;
+		char message[96];
+
+		snprintf(message, sizeof(message), "remap %" PRIu64 " %" PRIu64 " import",
+			 range->sector + done, nr < SECTORS_AT_ONCE ? nr : SECTORS_AT_ONCE);
+		r = dm_message(device->name, message, NULL, error);
+	}
+	return r;
+}
+
+int verb_import(struct invocation *invocation, struct error *error)
+{
+	_cleanup_free_ struct bad_range *ranges = NULL;
+	struct dm_device device;
+	uint64_t total = 0;
+	size_t nr = 0;
+	int r;
+
+	r = find_device(invocation->argv[0], &device, error);
+	if (!r)
+		r = read_list(invocation, &ranges, &nr, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nr; i++) {
+		total += ranges[i].nr_sectors;
+		if (ranges[i].sector + ranges[i].nr_sectors > device.nr_sectors)
+			return error_set(error, EINVAL,
+					 "%s names sector %" PRIu64 ", and %s has only %" PRIu64
+					 ": the list is of another device; nothing was remapped",
+					 invocation->argv[1],
+					 ranges[i].sector + ranges[i].nr_sectors - 1, device.name,
+					 device.nr_sectors);
+	}
+	if (!invocation->quiet)
+		printf("%s: %" PRIu64 " bad sectors in %zu places\n", invocation->argv[1], total,
+		       nr);
+	if (option_value(invocation, "dry-run"))
+		return 0;
+	for (size_t i = 0; !r && i < nr; i++)
+		r = remap_range(&device, &ranges[i], error);
+	return r;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sets as a whole: activate, deactivate, list.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "activate.h"
+#include "output.h"
+#include "verbs.h"
+
+static const struct column list_columns[] = {
+	{ "name", false, false },   { "state", false, false },
+	{ "main", false, false },   { "spare", false, false },
+	{ "guarded", true, true },  { "sectors", true, true },
+	{ "uuid", false, false },   { "ignored-copies", true, true },
+	{ "reason", false, false }, { NULL },
+};
+
+static int add_set(struct output *output, const struct machine *machine, const struct assembly *set)
+{
+	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
+	const struct member *spare = set->spare >= 0 ? &machine->members[set->spare] : NULL;
+	char uuid[UUID_STRING_BYTES];
+
+	if (output_line(output) < 0)
+		return -ENOMEM;
+	uuid_to_string(set->uuid, uuid);
+	output_text(output, set->name);
+	output_text(output, assembly_verdict_name(set->verdict));
+	output_text(output, main ? main->path : NULL);
+	output_text(output, spare ? spare->path : NULL);
+	output_number(output, main && main->guarded);
+	output_number(output, spare ? spare->main_sectors : main ? main->main_sectors : 0);
+	output_text(output, uuid);
+	output_number(output, set->nr_ignored);
+	return output_text(output, set->reason);
+}
+
+int verb_list(struct invocation *invocation, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_output_ struct output *output = NULL;
+	int r;
+
+	r = output_open(&output, "sets", list_columns, invocation->json);
+	if (!r)
+		r = machine_look(&machine, error);
+	for (size_t i = 0; !r && i < machine.nr_sets; i++)
+		r = add_set(output, &machine, &machine.sets[i]);
+	return r ? r : output_print(output);
+}
+
+static bool is_wait(int r)
+{
+	return r == -EAGAIN || r == -EPERM || r == -EEXIST || r == -ECANCELED;
+}
+
+/* One set; with --auto what must wait or be decided by somebody is told, and is no failure. */
+static int activate_one(struct invocation *invocation, const char *what, struct error *error)
+{
+	struct activate_options options = {
+		.name = option_value(invocation, "name"),
+		.read_only = option_value(invocation, "read-only"),
+		.foreign = option_value(invocation, "foreign"),
+		.fallback = option_value(invocation, "fallback"),
+	};
+	bool automatic = option_value(invocation, "auto");
+	struct assembly set = { .verdict = ASSEMBLY_READY };
+	int r;
+
+	if (options.name && !device_name_ok(options.name))
+		return error_set(error, EINVAL, "\"%s\" is no good name for a mapped device",
+				 options.name);
+	r = activate(what, &options, &set, error);
+	if (automatic && is_wait(r)) {
+		fprintf(stderr, "dmremap: %s\n", error->text);
+		return 0;
+	}
+	if (r < 0 || invocation->quiet)
+		return r;
+	if (set.verdict == ASSEMBLY_ACTIVE && *set.reason)
+		printf("%s: active, but %s\n", set.name, set.reason);
+	else if (set.verdict == ASSEMBLY_ACTIVE)
+		printf("%s: already active\n", set.name);
+	else if (set.verdict == ASSEMBLY_RETURNED)
+		printf("%s: the member that had gone is back in\n", set.name);
+	else
+		printf("/dev/mapper/%s\n", options.name ? options.name : set.name);
+	return 0;
+}
+
+/* All that can be; the worst failure is returned, all are told. */
+static int activate_all(struct invocation *invocation, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	int r = machine_look(&machine, error), worst = 0;
+
+	for (size_t i = 0; !r && i < machine.nr_sets; i++) {
+		char uuid[UUID_STRING_BYTES];
+		int own;
+
+		uuid_to_string(machine.sets[i].uuid, uuid);
+		own = activate_one(invocation, uuid, error);
+		if (own < 0) {
+			if (worst < 0)
+				fprintf(stderr, "dmremap: %s\n", error->text);
+			worst = own;
+		}
+	}
+	return r < 0 ? r : worst;
+}
+
+int verb_activate(struct invocation *invocation, struct error *error)
+{
+	if (invocation->argc)
+		return activate_one(invocation, invocation->argv[0], error);
+	if (option_value(invocation, "name"))
+		return error_set(error, EINVAL, "--name needs to know which set");
+	return activate_all(invocation, error);
+}
+
+int verb_deactivate(struct invocation *invocation, struct error *error)
+{
+	struct dm_device device;
+	int r = find_device(invocation->argv[0], &device, error);
+
+	return r < 0 ? r : deactivate(device.name, error);
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "activate.h"
+#include "adopt.h"
+#include "partitions.h"
+#include "region.h"
+
+#define RUN_DIR "/run/dm-remap"
+#define LOCK_PATH RUN_DIR "/lock"
+
+int activation_lock(int *fd, struct error *error)
+{
+	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
+		return error_set(error, errno, RUN_DIR ": cannot make it: %s", strerror(errno));
+	*fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*fd < 0 || flock(*fd, LOCK_EX) < 0)
+		return error_set(error, errno, LOCK_PATH ": cannot lock it: %s", strerror(errno));
+	return 0;
+}
+
+/* Device number of what a table line names; 0: that device is gone. */
+static dev_t number_in_table(const char *text)
+{
+	unsigned int major_number, minor_number;
+	char path[64];
+	dev_t devno;
+	int end = 0;
+
+	if (sscanf(text, "%u:%u%n", &major_number, &minor_number, &end) != 2 || text[end])
+		return device_number(text);
+	devno = makedev(major_number, minor_number);
+	device_path(devno, path, sizeof(path));
+	return *path ? devno : 0;
+}
+
+/* The set of a mapped device: by its DM_UUID, else by its spare's superblock. */
+static bool uuid_of(const struct machine *machine, const struct dm_device *device,
+		    struct active_set *active)
+{
+	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		return uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), active->uuid) ==
+		       0;
+	for (size_t i = 0; i < machine->nr_members; i++) {
+		const struct member *member = &machine->members[i];
+
+		if (member->role != MEMBER_SPARE || member->devno != active->spare)
+			continue;
+		memcpy(active->uuid, member->uuid, sizeof(active->uuid));
+		return true;
+	}
+	return false;
+}
+
+/* A fallback device has no line: its members count as being there. */
+static void fill_active(const struct machine *machine, const struct dm_device *device,
+			struct active_set *active)
+{
+	active->main = number_in_table(device->line.main);
+	active->spare = number_in_table(device->line.spare);
+	if (!device->fallback)
+		return;
+	for (size_t i = 0; i < machine->nr_members; i++)
+		if (!memcmp(machine->members[i].uuid, active->uuid, sizeof(active->uuid)))
+			*(machine->members[i].role == MEMBER_MAIN ? &active->main :
+								    &active->spare) =
+				machine->members[i].devno;
+}
+
+static int make_sets(struct machine *machine, struct error *error)
+{
+	_cleanup_free_ struct active_set *active = NULL;
+	_cleanup_free_ struct dm_name *names = NULL;
+	_cleanup_free_ const char **taken = NULL;
+	size_t nr_active = 0, nr_names, nr_taken = 0;
+	uint8_t host[16];
+	int r;
+
+	host_id(host);
+	r = dm_names(&names, &nr_names, error);
+	if (r < 0)
+		return r;
+	active = calloc(machine->nr_devices + 1, sizeof(*active));
+	taken = calloc(nr_names + 1, sizeof(*taken));
+	if (!active || !taken)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		struct active_set *at = &active[nr_active];
+
+		at->spare = number_in_table(machine->devices[i].line.spare);
+		if (!uuid_of(machine, &machine->devices[i], at))
+			continue;
+		snprintf(at->name, sizeof(at->name), "%s", machine->devices[i].name);
+		fill_active(machine, &machine->devices[i], at);
+		nr_active++;
+	}
+	for (size_t i = 0; i < nr_names; i++) {
+		bool is_set = false;
+
+		for (size_t j = 0; j < nr_active; j++)
+			is_set |= streq(active[j].name, names[i].name);
+		if (!is_set)
+			taken[nr_taken++] = names[i].name;
+	}
+	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
+		     &machine->sets, &machine->nr_sets);
+	return r < 0 ? error_set(error, -r, "out of memory") : 0;
+}
+
+int machine_look(struct machine *machine, struct error *error)
+{
+	int r;
+
+	memset(machine, 0, sizeof(*machine));
+	r = scan_members(&machine->members, &machine->nr_members, error);
+	if (!r)
+		r = dm_list(&machine->devices, &machine->nr_devices, error);
+	if (!r)
+		r = make_sets(machine, error);
+	return r;
+}
+
+void machine_done(struct machine *machine)
+{
+	free(machine->members);
+	free(machine->devices);
+	free(machine->sets);
+}
+
+static bool is_meant(const struct machine *machine, const struct assembly *set, const char *what,
+		     dev_t devno)
+{
+	uint8_t uuid[16];
+
+	if (uuid_from_string(what, uuid) == 0)
+		return !memcmp(uuid, set->uuid, sizeof(uuid));
+	for (size_t i = 0; devno && i < machine->nr_members; i++)
+		if (machine->members[i].devno == devno &&
+		    !memcmp(machine->members[i].uuid, set->uuid, 16))
+			return true;
+	for (size_t i = 0; devno && i < machine->nr_devices; i++)
+		if (makedev(machine->devices[i].major, machine->devices[i].minor) == devno)
+			return streq(machine->devices[i].name, set->name);
+	if (devno)
+		return false;
+	for (size_t i = 0; i < machine->nr_members; i++)
+		if (!memcmp(machine->members[i].uuid, set->uuid, 16) &&
+		    streq(machine->members[i].label, what))
+			return true;
+	return streq(set->name, what);
+}
+
+int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
+		 struct error *error)
+{
+	dev_t devno = strchr(what, '/') ? device_number(what) : 0;
+
+	*set = NULL;
+	if (strchr(what, '/') && !devno)
+		return error_set(error, ENODEV, "%s: there is no such device", what);
+	for (size_t i = 0; i < machine->nr_sets; i++) {
+		if (!is_meant(machine, &machine->sets[i], what, devno))
+			continue;
+		if (*set)
+			return error_set(error, EEXIST,
+					 "%s: several sets are called that; give the UUID (dmremap "
+					 "list)",
+					 what);
+		*set = &machine->sets[i];
+	}
+	if (!*set)
+		return error_set(error, ENODEV,
+				 devno ? "%s: not a member of a set" :
+					 "%s: no set of that name is here; dmremap list shows all",
+				 what);
+	return 0;
+}
+
+static void table_line(const struct machine *machine, const struct assembly *set,
+		       struct remap_line *line)
+{
+	const struct member *main = &machine->members[set->main];
+	const struct member *spare = &machine->members[set->spare];
+
+	snprintf(line->main, sizeof(line->main), "%u:%u", major(main->devno), minor(main->devno));
+	snprintf(line->spare, sizeof(line->spare), "%u:%u", major(spare->devno),
+		 minor(spare->devno));
+	line->spare_start = 0;
+	line->spare_sectors = spare->region_sectors;
+}
+
+static int create_remap(const struct machine *machine, const struct assembly *set, const char *name,
+			const char *dm_uuid, bool read_only, struct error *error)
+{
+	const struct member *spare = &machine->members[set->spare];
+	struct remap_line line = { .features = "" };
+	char params[1024];
+	int r = dm_ensure_target(error);
+
+	if (r < 0)
+		return r;
+	table_line(machine, set, &line);
+	r = remap_line_format(&line, params, sizeof(params));
+	if (r < 0)
+		return error_set(error, -r, "%s: the table line is too long", name);
+	return dm_create(name, dm_uuid, spare->main_sectors, params, read_only, error);
+}
+
+/* The map as linear and error segments (O9): full access, nothing new is remapped. */
+static int create_fallback(const struct machine *machine, const struct assembly *set,
+			   const char *name, const char *dm_uuid, bool read_only,
+			   struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_free_ struct segment *segments = NULL;
+	_cleanup_free_ char *table = NULL;
+	size_t nr, nr_bytes;
+	FILE *stream;
+	int r;
+
+	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
+		       O_RDONLY, &adopted, error);
+	if (!r)
+		r = region_segments(&adopted.region, &adopted.table, &segments, &nr, error);
+	if (r < 0)
+		return r;
+	stream = open_memstream(&table, &nr_bytes);
+	if (!stream)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < nr; i++) {
+		const struct segment *s = &segments[i];
+		dev_t devno =
+			machine->members[s->kind == SEGMENT_MAIN ? set->main : set->spare].devno;
+
+		fprintf(stream, "%" PRIu64 " %" PRIu64 " ", s->start, s->nr_sectors);
+		if (s->kind == SEGMENT_LOST)
+			fprintf(stream, "error\n");
+		else
+			fprintf(stream, "linear %u:%u %" PRIu64 "\n", major(devno), minor(devno),
+				s->kind == SEGMENT_MAIN ? s->start : s->spare_sector);
+	}
+	if (fclose(stream) == EOF)
+		return error_set(error, ENOMEM, "out of memory");
+	return dm_create_table(name, dm_uuid, table, read_only, error);
+}
+
+static int create_device(const struct machine *machine, const struct assembly *set,
+			 const struct activate_options *options, struct error *error)
+{
+	const char *name = options->name ? options->name : set->name;
+	char dm_uuid[64] = DM_UUID_PREFIX;
+	struct dm_device device;
+	int r;
+
+	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
+	r = (options->fallback ? create_fallback : create_remap)(machine, set, name, dm_uuid,
+								 options->read_only, error);
+	if (!r)
+		r = dm_get(name, &device, error);
+	return r < 0 ? r : partitions_create(&device, error);
+}
+
+/*
+ * A member has returned, perhaps under another number: the device gets it by a reload that
+ * does not flush (a flush to the one that is gone would fail); then the kernel compares
+ * what is on the media with what it has acknowledged.
+ */
+static int put_in_again(const struct machine *machine, const struct assembly *set,
+			struct error *error)
+{
+	const struct dm_device *device = NULL;
+	struct remap_line line;
+	char params[1024];
+	int r;
+
+	for (size_t i = 0; i < machine->nr_devices; i++)
+		if (streq(machine->devices[i].name, set->name))
+			device = &machine->devices[i];
+	if (!device || device->fallback)
+		return error_set(error, ENODEV, "%s: it went away", set->name);
+	line = device->line;
+	table_line(machine, set, &line);
+	r = remap_line_format(&line, params, sizeof(params));
+	if (r < 0)
+		return error_set(error, -r, "%s: the table line is too long", set->name);
+	r = dm_reload(set->name, device->nr_sectors, params, true, error);
+	if (!r)
+		r = dm_message(set->name, "restore", NULL, error);
+	return r;
+}
+
+static int refuse(const struct assembly *set, int number, struct error *error)
+{
+	return error_set(error, number, "%s: %s", set->name, set->reason);
+}
+
+static int act(const struct machine *machine, const struct assembly *set,
+	       const struct activate_options *options, struct error *error)
+{
+	switch (set->verdict) {
+	case ASSEMBLY_ACTIVE:
+		return 0;
+	case ASSEMBLY_RETURNED:
+		return put_in_again(machine, set, error);
+	case ASSEMBLY_NO_MAIN:
+	case ASSEMBLY_NO_SPARE:
+		return refuse(set, EAGAIN, error);
+	case ASSEMBLY_FOREIGN:
+		if (!options->foreign)
+			return refuse(set, EPERM, error);
+		if (set->main < 0 || set->spare < 0)
+			return error_set(error, EAGAIN, "%s: its %s device is not there", set->name,
+					 set->main < 0 ? "main" : "spare");
+		return create_device(machine, set, options, error);
+	case ASSEMBLY_DUPLICATE:
+		return refuse(set, EEXIST, error);
+	case ASSEMBLY_MISMATCH:
+		return refuse(set, EINVAL, error);
+	case ASSEMBLY_UNFINISHED:
+		return adopt_mend(machine, set, error);
+	case ASSEMBLY_READY:
+		return create_device(machine, set, options, error);
+	}
+	return error_set(error, EINVAL, "%s: nothing to be done", set->name);
+}
+
+int activate(const char *what, const struct activate_options *options, struct assembly *set,
+	     struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *found = NULL;
+	int r;
+
+	r = activation_lock(&lock, error);
+	if (!r)
+		r = machine_look(&machine, error);
+	if (!r)
+		r = machine_find(&machine, what, &found, error);
+	if (r < 0)
+		return r;
+	if (set)
+		*set = *found;
+	return act(&machine, found, options, error);
+}
+
+int deactivate(const char *name, struct error *error)
+{
+	_cleanup_close_ int lock = -1;
+	struct dm_device device;
+	int r;
+
+	r = activation_lock(&lock, error);
+	if (!r)
+		r = dm_get(name, &device, error);
+	if (!r)
+		r = partitions_remove(&device, error);
+	if (!r)
+		r = dm_remove(device.name, false, error);
+	return r;
+}

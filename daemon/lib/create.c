@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a crash leaves between the steps of adoption_carry_out():
+ *
+ *   while the spare is formatted	no superblock: no set, main untouched
+ *   after its first superblock		a set with REMAP_SUPER_CREATING: the kernel refuses it;
+ *					main untouched: mended by wiping the spare
+ *   after main's sector 0		the same, and main is hidden, more or less: mended by
+ *					writing back from the slots, sector 0 last
+ *   after the superblock without	the set, whole, without its mark, which the kernel
+ *   the flag				writes when it activates it
+ */
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-id128.h>
+#include <time.h>
+
+#include "adopt.h"
+#include "create.h"
+#include "identity.h"
+
+#define EDGE_BYTES (1U << 20)
+/* How far from its end main is tried for a chunk that can be written. */
+#define PROBE_TRIES 64
+
+static uint8_t *aligned(size_t nr_bytes)
+{
+	uint8_t *data = aligned_alloc(REMAP_CHUNK_BYTES, nr_bytes);
+
+	return data ? memset(data, 0, nr_bytes) : NULL;
+}
+
+static int no_memory(struct error *error)
+{
+	return error_set(error, ENOMEM, "out of memory");
+}
+
+static int open_members(struct adoption *a, struct error *error)
+{
+	dev_t main = device_number(a->main_path);
+	uint64_t nr_bytes;
+	int r;
+
+	if (main && main == device_number(a->spare_path))
+		return error_set(error, EINVAL, "%s: main and spare are the same device",
+				 a->main_path);
+	a->main_fd = open_exclusive(a->main_path, error);
+	if (a->main_fd < 0)
+		return a->main_fd;
+	a->spare_fd = open_exclusive(a->spare_path, error);
+	if (a->spare_fd < 0)
+		return a->spare_fd;
+	r = device_bytes(a->main_fd, &nr_bytes);
+	if (r < 0)
+		return error_set(error, -r, "%s: neither a block device nor an image",
+				 a->main_path);
+	a->main_sectors = nr_bytes / REMAP_SECTOR_BYTES;
+	r = device_bytes(a->spare_fd, &nr_bytes);
+	if (r < 0)
+		return error_set(error, -r, "%s: neither a block device nor an image",
+				 a->spare_path);
+	a->spare_sectors = nr_bytes / REMAP_SECTOR_BYTES;
+	return 0;
+}
+
+/* "sys/dev/block/M:m" of the whole disk that @devno is or is a partition of. */
+static void disk_of(dev_t devno, char *path, size_t nr_bytes)
+{
+	char link[64], real[PATH_MAX], attribute[PATH_MAX + 16];
+
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(devno), minor(devno));
+	*path = '\0';
+	if (!devno || !realpath(link, real))
+		return;
+	snprintf(attribute, sizeof(attribute), "%s/partition", real);
+	if (access(attribute, F_OK) == 0)
+		*strrchr(real, '/') = '\0';
+	snprintf(path, nr_bytes, "%s", real);
+}
+
+static bool attribute_is(const char *disk, const char *name, const char *value)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX + 64];
+	size_t nr_bytes;
+
+	snprintf(path, sizeof(path), "%s/%s", disk, name);
+	if (!*disk || read_file(path, &text, &nr_bytes) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return streq(text, value);
+}
+
+static int check_device(const char *path, int fd, const char *disk, struct error *error)
+{
+	char model[PATH_MAX + 64];
+	int read_only = 0;
+
+	if (ioctl(fd, BLKROGET, &read_only) == 0 && read_only)
+		return error_set(error, EROFS, "%s is read-only", path);
+	snprintf(model, sizeof(model), "%s/queue/zoned", disk);
+	if (*disk && access(model, F_OK) == 0 && !attribute_is(disk, "queue/zoned", "none"))
+		return error_set(error, EOPNOTSUPP, "%s is a zoned device: these cannot be used",
+				 path);
+	return 0;
+}
+
+static int block_bytes(int fd)
+{
+	int nr_bytes = REMAP_SECTOR_BYTES;
+
+	return ioctl(fd, BLKSSZGET, &nr_bytes) < 0 ? REMAP_SECTOR_BYTES : nr_bytes;
+}
+
+static int check_devices(struct adoption *a, struct error *error)
+{
+	dev_t main = device_number(a->main_path), spare = device_number(a->spare_path);
+	char main_disk[PATH_MAX], spare_disk[PATH_MAX];
+	int r;
+
+	disk_of(main, main_disk, sizeof(main_disk));
+	disk_of(spare, spare_disk, sizeof(spare_disk));
+	r = check_device(a->main_path, a->main_fd, main_disk, error);
+	if (!r)
+		r = check_device(a->spare_path, a->spare_fd, spare_disk, error);
+	if (r < 0)
+		return r;
+	a->same_disk = *main_disk && streq(main_disk, spare_disk);
+	a->removable = attribute_is(spare_disk, "removable", "1") || strstr(spare_disk, "/usb");
+	if (block_bytes(a->spare_fd) > block_bytes(a->main_fd))
+		return error_set(error, EINVAL,
+				 "%s has blocks of %d bytes, %s of only %d: a device made of them "
+				 "could not serve what is on %s",
+				 a->spare_path, block_bytes(a->spare_fd), a->main_path,
+				 block_bytes(a->main_fd), a->main_path);
+	if (a->main_sectors > REMAP_MAX_MAIN_SECTORS)
+		return error_set(error, EFBIG, "%s is too large: 4 PiB at most", a->main_path);
+	if (a->main_sectors < 4 * REMAP_CHUNK_SECTORS)
+		return error_set(error, ENOSPC, "%s is too small to be worth it", a->main_path);
+	identity_of_device(main, a->main_identity);
+	identity_of_device(spare, a->spare_identity);
+	return 0;
+}
+
+static int check_region(struct adoption *a, struct error *error)
+{
+	struct remap_geometry geometry;
+
+	a->region_sectors =
+		a->region_bytes ? a->region_bytes / REMAP_SECTOR_BYTES : a->spare_sectors;
+	if (a->region_sectors > a->spare_sectors)
+		return error_set(error, ENOSPC, "%s has only %" PRIu64 " sectors", a->spare_path,
+				 a->spare_sectors);
+	if (remap_geometry_compute(a->region_sectors, &geometry) < 0)
+		return error_set(error, ENOSPC, "%s: the spare is too small: 320 KiB at least",
+				 a->spare_path);
+	a->slots = geometry.slots;
+	return 0;
+}
+
+/* Neither device may be a member of a set already. */
+static int check_members(struct adoption *a, struct error *error)
+{
+	const char *const paths[] = { a->main_path, a->spare_path };
+	struct member member;
+	struct error why;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		char uuid[UUID_STRING_BYTES];
+		int r = member_probe(paths[i], &member, &why);
+
+		if (r == -ENODATA)
+			continue;
+		if (r == -EUCLEAN || r == -ENOTSUP)
+			return error_set(error, EEXIST, "%s; release or wipe it first", why.text);
+		if (r < 0)
+			return error_set(error, -r, "%s", why.text);
+		uuid_to_string(member.uuid, uuid);
+		return error_set(error, EEXIST,
+				 "%s is the %s device of set %s%s%s%s: dmremap release ends a set",
+				 paths[i], member_role_name(member.role), uuid,
+				 *member.label ? " (\"" : "", member.label,
+				 *member.label ? "\")" : "");
+	}
+	return 0;
+}
+
+/* A main without guard has no sector 0 of ours, but the mark near its end. */
+static int check_mark(struct adoption *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *chunk = aligned(REMAP_CHUNK_BYTES);
+	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS - 1;
+
+	if (!chunk)
+		return no_memory(error);
+	if (read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, (off_t)(last * REMAP_CHUNK_BYTES)) <
+	    0)
+		return 0;
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, NULL, NULL, NULL) ==
+		    REMAP_OK)
+			return error_set(error, EEXIST,
+					 "%s is the main device of a set without guard: dmremap "
+					 "release ends a set",
+					 a->main_path);
+	return 0;
+}
+
+/* What is lost when the spare is formatted; "data" when it is nothing that has a name. */
+static int look_at_spare(struct adoption *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *edge = aligned(EDGE_BYTES);
+	uint64_t nr_bytes = a->spare_sectors * REMAP_SECTOR_BYTES;
+	uint64_t nr = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
+	struct guard_plan plan;
+	struct error why;
+	int r;
+
+	if (!edge)
+		return no_memory(error);
+	r = guard_plan_make(a->spare_path, a->spare_fd, a->spare_sectors, &plan, &why);
+	if (r < 0)
+		return error_set(error, -r, "%s: %s", a->spare_path, why.text);
+	if (plan.nr_ranges) {
+		snprintf(a->spare_content, sizeof(a->spare_content), "%s", plan.content);
+		return 0;
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t at = i ? (nr_bytes - nr) & ~4095ULL : 0;
+
+		r = read_all_at(a->spare_fd, edge, nr, (off_t)at);
+		if (r < 0)
+			return error_set(error, EIO, "%s: cannot be read", a->spare_path);
+		if (!remap_is_zero(edge, nr))
+			snprintf(a->spare_content, sizeof(a->spare_content), "unknown data");
+	}
+	return 0;
+}
+
+static int check_unguarded(const struct adoption *a, struct error *error)
+{
+	static const char *const refused[] = { "btrfs", "LVM2_member", "linux_raid_member",
+					       "zfs_member" };
+
+	if (!*a->main_identity && device_number(a->main_path))
+		return error_set(error, EPERM,
+				 "%s has no serial number or WWN by which it could be recognised: "
+				 "it needs the guard",
+				 a->main_path);
+	for (unsigned int i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (streq(a->plan.type, refused[i]))
+			return error_set(error, EPERM,
+					 "%s holds %s, which assembles itself from whatever device "
+					 "it finds: it needs the guard",
+					 a->main_path, refused[i]);
+	return 0;
+}
+
+static int look_at_main(struct adoption *a, struct error *error)
+{
+	struct error why;
+	int r = guard_plan_make(a->main_path, a->main_fd, a->main_sectors, &a->plan, &why);
+
+	if (r < 0)
+		return error_set(error, -r, "%s: %s", a->main_path, why.text);
+	if (*a->plan.danger)
+		return error_set(error, EPERM,
+				 "%s has %s: a machine boots from the raw disk. Adopt the "
+				 "partition that matters instead",
+				 a->main_path, a->plan.danger);
+	if (!a->guard)
+		return check_unguarded(a, error);
+	return guard_plan_chunks(&a->plan, &a->chunk, &a->nr_chunks) < 0 ? no_memory(error) : 0;
+}
+
+static bool is_guarded_chunk(const struct adoption *a, uint64_t main_chunk)
+{
+	for (uint32_t i = 0; i < a->nr_chunks; i++)
+		if (a->chunk[i] == main_chunk)
+			return true;
+	return false;
+}
+
+/* The last whole chunk that can be read and is not hidden for its own sake. */
+static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
+{
+	_cleanup_free_ uint8_t *data = aligned(REMAP_CHUNK_BYTES);
+	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS;
+
+	if (!data)
+		return no_memory(error);
+	for (uint64_t i = 1; i <= PROBE_TRIES && i < last; i++) {
+		off_t at = (off_t)((last - i) * REMAP_CHUNK_BYTES);
+
+		a->probe_chunk = last - i;
+		if (is_guarded_chunk(a, a->probe_chunk) ||
+		    read_all_at(a->main_fd, data, REMAP_CHUNK_BYTES, at) < 0)
+			continue;
+		/* with what it holds already: whatever comes in between, nothing changes */
+		if (!write || (write_all_at(a->main_fd, data, REMAP_CHUNK_BYTES, at) == 0 &&
+			       fsync(a->main_fd) == 0))
+			return 0;
+	}
+	return error_set(error, EIO,
+			 "%s: none of its last %d chunks can be %s: this disk cannot be helped",
+			 a->main_path, PROBE_TRIES, write ? "written" : "read");
+}
+
+int adoption_prepare(struct adoption *a, struct error *error)
+{
+	int r;
+
+	a->main_fd = -1;
+	a->spare_fd = -1;
+	if (!device_name_ok(a->label))
+		return error_set(error, EINVAL,
+				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
+				 "not - or .",
+				 a->label);
+	r = open_members(a, error);
+	if (!r)
+		r = check_devices(a, error);
+	if (!r)
+		r = check_region(a, error);
+	if (!r)
+		r = check_members(a, error);
+	if (!r)
+		r = check_mark(a, error);
+	if (!r)
+		r = look_at_main(a, error);
+	if (!r)
+		r = look_at_spare(a, error);
+	if (!r)
+		r = find_probe_chunk(a, false, error);
+	if (!r && a->nr_chunks + 2 > a->slots)
+		r = error_set(error, ENOSPC,
+			      "%s: the spare has %u slots, and %u are needed from the start",
+			      a->spare_path, a->slots, a->nr_chunks + 2);
+	return r;
+}
+
+void adoption_done(struct adoption *a)
+{
+	close_p(&a->main_fd);
+	close_p(&a->spare_fd);
+	a->main_fd = -1;
+	a->spare_fd = -1;
+	free(a->chunk);
+	a->chunk = NULL;
+}
+
+static int wipe_edges(const struct adoption *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *zeros = aligned(EDGE_BYTES);
+	uint64_t nr_bytes = a->spare_sectors * REMAP_SECTOR_BYTES;
+	uint64_t nr = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
+	int r = zeros ? 0 : -ENOMEM;
+
+	if (!r)
+		r = write_all_at(a->spare_fd, zeros, nr, 0);
+	if (!r) {
+		uint64_t at = (nr_bytes - nr) & ~4095ULL;
+
+		r = write_all_at(a->spare_fd, zeros, nr_bytes - at < nr ? nr_bytes - at : nr,
+				 (off_t)at);
+	}
+	return r < 0 ? error_set(error, -r, "%s: cannot be wiped: %s", a->spare_path,
+				 strerror(-r)) :
+		       0;
+}
+
+/* Entries and content: slot 0 the probe chunk, then the hidden ones. */
+static int make_plan(struct adoption *a, struct region_plan *plan, struct error *error)
+{
+	uint32_t nr = 1 + a->nr_chunks;
+	sd_id128_t uuid;
+
+	plan->entry = calloc(nr, sizeof(*plan->entry));
+	plan->data = aligned((size_t)nr * REMAP_CHUNK_BYTES);
+	if (!plan->entry || !plan->data || sd_id128_randomize(&uuid) < 0)
+		return no_memory(error);
+	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
+	plan->nr_entries = nr;
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t main_chunk = i ? a->chunk[i - 1] : a->probe_chunk;
+		uint64_t sectors = a->main_sectors - main_chunk * REMAP_CHUNK_SECTORS;
+		uint8_t mask =
+			sectors < REMAP_CHUNK_SECTORS ? (uint8_t)((1U << sectors) - 1) : 0xff;
+		size_t nr_bytes = sectors < REMAP_CHUNK_SECTORS ? sectors * REMAP_SECTOR_BYTES :
+								  REMAP_CHUNK_BYTES;
+
+		plan->entry[i] = (struct remap_entry){
+			.main_chunk = main_chunk,
+			.redirected = mask,
+			.state = REMAP_ENTRY_USED,
+			.cause = i ? REMAP_CAUSE_GUARD : REMAP_CAUSE_PROBE,
+			.when = (u32)time(NULL),
+		};
+		if (read_all_at(a->main_fd, plan->data + (size_t)i * REMAP_CHUNK_BYTES, nr_bytes,
+				(off_t)(main_chunk * REMAP_CHUNK_BYTES)) < 0)
+			return error_set(error, EIO, "%s: sector %" PRIu64 " cannot be read",
+					 a->main_path, main_chunk * REMAP_CHUNK_SECTORS);
+	}
+	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
+	plan->super.main_sectors = a->main_sectors;
+	plan->super.probe_chunk = a->probe_chunk;
+	plan->super.flags = a->guard ? REMAP_SUPER_CREATING : 0;
+	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
+	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
+	host_id(plan->super.host_id);
+	return 0;
+}
+
+/**
+ * struct originals - main's content in the chunks that are hidden
+ * @adoption: with the numbers of the chunks
+ * @plan: with their content
+ */
+struct originals {
+	const struct adoption *adoption;
+	const struct region_plan *plan;
+};
+
+static const uint8_t *original_of(void *userdata, uint64_t main_chunk)
+{
+	const struct originals *originals = userdata;
+
+	for (uint32_t i = 0; i < originals->adoption->nr_chunks; i++)
+		if (originals->adoption->chunk[i] == main_chunk)
+			return originals->plan->data + (size_t)(1 + i) * REMAP_CHUNK_BYTES;
+	return originals->plan->data; /* every range lies in a chunk of the plan */
+}
+
+/* What main shows of a hidden chunk: the magic bytes are gone; chunk 0 is the header. */
+static void hide_in(const struct adoption *a, const struct remap_super *super,
+		    const struct remap_member_disk *header, uint64_t main_chunk, uint8_t *chunk)
+{
+	if (!main_chunk) {
+		remap_guard_encode(chunk, super->uuid, a->main_sectors);
+		memcpy(chunk + REMAP_MEMBER_OFFSET, header, REMAP_MEMBER_BYTES);
+		return;
+	}
+	for (size_t i = 0; i < a->plan.nr_ranges; i++)
+		for (uint32_t b = 0; b < a->plan.range[i].nr_bytes; b++) {
+			uint64_t offset = a->plan.range[i].offset + b;
+
+			if (offset / REMAP_CHUNK_BYTES == main_chunk)
+				chunk[offset % REMAP_CHUNK_BYTES] = 0;
+		}
+}
+
+static int write_and_compare(const struct adoption *a, const uint8_t *data, size_t nr_bytes,
+			     uint64_t offset, struct error *error)
+{
+	_cleanup_free_ uint8_t *back = aligned(REMAP_CHUNK_BYTES);
+
+	if (!back)
+		return no_memory(error);
+	if (write_all_at(a->main_fd, data, nr_bytes, (off_t)offset) < 0 || fsync(a->main_fd) < 0)
+		return error_set(error, EIO, "%s: sector %" PRIu64 " cannot be written",
+				 a->main_path, offset / REMAP_SECTOR_BYTES);
+	if (read_all_at(a->main_fd, back, nr_bytes, (off_t)offset) < 0 ||
+	    memcmp(back, data, nr_bytes))
+		return error_set(error, EIO,
+				 "%s: sector %" PRIu64 " does not hold what was written to it",
+				 a->main_path, offset / REMAP_SECTOR_BYTES);
+	return 0;
+}
+
+/* Sector 0 first: from then on main is known to be ours to put right. */
+static int hide(const struct adoption *a, const struct region_plan *plan,
+		const struct remap_member_disk *header, struct error *error)
+{
+	_cleanup_free_ uint8_t *chunk = aligned(REMAP_CHUNK_BYTES);
+	uint32_t unit = (uint32_t)block_bytes(a->main_fd);
+	int r = chunk ? 0 : no_memory(error);
+
+	for (uint32_t i = 0; !r && i < a->nr_chunks; i++) {
+		uint64_t main_chunk = a->chunk[i];
+		uint64_t sectors = a->main_sectors - main_chunk * REMAP_CHUNK_SECTORS;
+		size_t nr_bytes = sectors < REMAP_CHUNK_SECTORS ? sectors * REMAP_SECTOR_BYTES :
+								  REMAP_CHUNK_BYTES;
+
+		memcpy(chunk, plan->data + (size_t)(1 + i) * REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+		hide_in(a, &plan->super, header, main_chunk, chunk);
+		if (!main_chunk) /* the first in the list, as it is sorted */
+			r = write_and_compare(a, chunk, unit, 0, error);
+		if (!r && (main_chunk || unit < nr_bytes))
+			r = write_and_compare(
+				a, chunk + (main_chunk ? 0 : unit),
+				nr_bytes - (main_chunk ? 0 : unit),
+				main_chunk * REMAP_CHUNK_BYTES + (main_chunk ? 0 : unit), error);
+	}
+	return r ? r : guard_check_hidden(a->main_path, error);
+}
+
+/* From a set that is being created to one that counts. */
+static int finish(struct adoption *a, struct error *error)
+{
+	struct remap_super super;
+	struct region region;
+	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, error);
+
+	if (r < 0)
+		return r;
+	super = region.super;
+	super.flags &= ~REMAP_SUPER_CREATING;
+	super.seq++;
+	return region_write_super(&region, &super, error);
+}
+
+/* Main as it was; the sentence of the failure stays, with what came of it. */
+static int undo(struct adoption *a, int r, struct error *error)
+{
+	struct adopted adopted = ADOPTED_NONE;
+	struct error why;
+	int r_undo;
+
+	adopted.main_fd = a->main_fd;
+	adopted.spare_fd = a->spare_fd;
+	snprintf(adopted.main_path, sizeof(adopted.main_path), "%s", a->main_path);
+	snprintf(adopted.spare_path, sizeof(adopted.spare_path), "%s", a->spare_path);
+	r_undo = region_open(a->spare_fd, 0, a->spare_sectors, &adopted.region, &why);
+	if (!r_undo)
+		r_undo = region_read_table(&adopted.region, &adopted.table, NULL, NULL, &why);
+	if (!r_undo)
+		r_undo = adopt_undo_create(&adopted, &why);
+	region_table_done(&adopted.table);
+	if (r_undo == 0)
+		return r;
+	return error_set(error, -r,
+			 "%.200s; and it could not be undone: %.150s. Try again: dmremap activate "
+			 "%s",
+			 error->text, why.text, a->spare_path);
+}
+
+static int build(struct adoption *a, struct region_plan *plan, struct error *error)
+{
+	struct originals originals = { .adoption = a, .plan = plan };
+	struct remap_member_disk header;
+	int r = 0;
+
+	if (a->guard) {
+		plan->super.seq = 1;
+		r = guard_header_build(&a->plan, &plan->super, a->spare_identity, original_of,
+				       &originals, &header, error);
+	}
+	if (!r)
+		r = wipe_edges(a, error);
+	if (!r)
+		r = region_format(a->spare_fd, 0, a->region_sectors, plan, error);
+	if (r < 0)
+		return r; /* no superblock yet */
+	r = guard_check_hidden(a->spare_path, error);
+	if (!r && a->guard)
+		r = hide(a, plan, &header, error);
+	if (!r && a->guard)
+		r = finish(a, error);
+	if (!r)
+		ioctl(a->main_fd, BLKRRPART); /* the raw disk's partitions are hidden, too */
+	return r < 0 ? undo(a, r, error) : 0;
+}
+
+int adoption_carry_out(struct adoption *a, struct error *error)
+{
+	struct region_plan plan = { 0 };
+	int r;
+
+	if (*a->spare_content && !a->wipe_spare)
+		return error_set(error, EPERM,
+				 "%s holds %s: --wipe-spare makes it the spare all the same",
+				 a->spare_path, a->spare_content);
+	r = find_probe_chunk(a, true, error);
+	if (!r)
+		r = make_plan(a, &plan, error);
+	if (!r)
+		r = build(a, &plan, error);
+	free(plan.entry);
+	free(plan.data);
+	return r;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making a set of a device with data and a spare (O3-O5, O21): first everything is looked
+ * at and nothing written, so that the command can show it and ask; then it is done.
+ */
+#ifndef DM_REMAP_CREATE_H
+#define DM_REMAP_CREATE_H
+
+#include "guard.h"
+#include "region.h"
+
+/**
+ * struct adoption - a set that is to be made; the first part is the caller's
+ * @main_path: device or image whose bad sectors are to be replaced; its content stays
+ * @spare_path: device or image that replaces them; what is on it is lost
+ * @label: of the set, and name of the mapped device
+ * @region_bytes: length of the spare region; 0: the whole device
+ * @guard: hide main's content from everybody but the mapped device
+ * @wipe_spare: also when there is something on the spare
+ *
+ * @main_fd: taken exclusively
+ * @spare_fd: the same
+ * @main_sectors: length of main
+ * @spare_sectors: length of the spare device
+ * @region_sectors: length of the region on it
+ * @slots: number of spare chunks
+ * @plan: what is on main and must be hidden
+ * @chunk: main chunks that go to the spare from the start, sorted
+ * @nr_chunks: how many; 0: without guard
+ * @probe_chunk: main chunk whose raw place is used for probing
+ * @spare_content: what is on the spare now; empty: nothing
+ * @main_identity: hardware of main
+ * @spare_identity: hardware of the spare
+ * @same_disk: both are on one disk
+ * @removable: the spare can be unplugged
+ * @uuid: of the set
+ */
+struct adoption {
+	const char *main_path;
+	const char *spare_path;
+	char label[REMAP_LABEL_BYTES];
+	uint64_t region_bytes;
+	bool guard;
+	bool wipe_spare;
+
+	int main_fd;
+	int spare_fd;
+	uint64_t main_sectors;
+	uint64_t spare_sectors;
+	uint64_t region_sectors;
+	uint32_t slots;
+	struct guard_plan plan;
+	uint64_t *chunk;
+	uint32_t nr_chunks;
+	uint64_t probe_chunk;
+	char spare_content[160];
+	char main_identity[REMAP_IDENTITY_BYTES];
+	char spare_identity[REMAP_IDENTITY_BYTES];
+	bool same_disk;
+	bool removable;
+	uint8_t uuid[16];
+};
+
+/* Opens and looks; writes nothing.  Every refusal is a sentence. */
+int adoption_prepare(struct adoption *adoption, struct error *error);
+/*
+ * Does it.  After an error main is as it was; if it could not be put right, the sentence
+ * says so, and `dmremap activate` on the spare tries again.
+ */
+int adoption_carry_out(struct adoption *adoption, struct error *error);
+void adoption_done(struct adoption *adoption);
+
+#endif /* DM_REMAP_CREATE_H */

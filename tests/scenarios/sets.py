@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sets as users make them: the command, hardware with serial numbers, states after a power cut.
+
+There is no udev in User Mode Linux; what it would know of a disk is put where libudev reads
+it, so that disks have serial numbers here, too. Callers: the scenarios about sets.
+"""
+
+import json
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.harness.blockd import LANDED, Record
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
+
+PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
+OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED, DAMAGED = range(7)
+
+
+def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
+
+
+def output(*arguments: str) -> str:
+    result = dmremap(*arguments)
+    assert result.returncode == OK, result
+    return result.stdout
+
+
+def refused(code: int, *arguments: str) -> str:
+    """The one sentence of a call that must fail with CODE."""
+    result = dmremap(*arguments)
+    assert result.returncode == code, result
+    assert result.stderr.startswith("dmremap: ") and result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
+
+
+def sets() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(output("list", "--json"))["sets"]
+    return found
+
+
+def forget_hardware() -> None:
+    for path in Path("/run/udev/data").glob("b43:*"):
+        path.unlink()
+
+
+def hardware(rig: Rig, **serials: str) -> None:
+    """The serial numbers of disks (main="A1…"), as udev's database would have them."""
+    database = Path("/run/udev/data")
+    database.mkdir(parents=True, exist_ok=True)
+    for name, serial in serials.items():
+        number = rig.server.disk(name).kernel_path.stat().st_rdev
+        database.joinpath(f"b{number >> 8}:{number & 255}").write_text(
+            f"E:ID_SERIAL_SHORT={serial}\nE:ID_MODEL=Testdisk\n")
+
+
+def paths(rig: Rig, *names: str) -> list[str]:
+    return [str(rig.server.disk(name).kernel_path) for name in names]
+
+
+def signatures(path: str) -> set[str]:
+    """What wipefs sees on a device."""
+    found = subprocess.run(["wipefs", "--json", "--no-act", path], capture_output=True, text=True,
+                           check=True).stdout
+    return {entry["type"] for entry in json.loads(found)["signatures"]} if found.strip() else set()
+
+
+def run(*command: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, result
+
+
+def settle(rig: Rig, *names: str) -> None:
+    for name in names or ("main", "spare"):
+        rig.server.disk(name).destage()
+        drop_page_cache(str(rig.server.disk(name).kernel_path))
+
+
+def ext4_on_main(rig: Rig) -> bytes:
+    run("mkfs.ext4", "-q", "-F", "-L", "data", paths(rig, "main")[0])
+    settle(rig)
+    return rig.media("main").whole()
+
+
+def create(rig: Rig, *more: str, name: str = "data") -> str:
+    return output("create", name, *paths(rig, "main", "spare"), "--yes", *more)
+
+
+def content(name: str) -> bytes:
+    device = Device(f"/dev/mapper/{name}", name, read_only=True)
+    try:
+        return device.pread(0, device.sectors())
+    finally:
+        device.close()
+
+
+def content_at(name: str, sector: int) -> bytes | None:
+    device = Device(f"/dev/mapper/{name}", name, read_only=True)
+    try:
+        return device.pread(sector)
+    except OSError:
+        return None
+    finally:
+        device.close()
+
+
+class Media:
+    """The bytes of two disks, replayed from a log up to any point."""
+
+    def __init__(self, images: dict[int, bytes]) -> None:
+        self.stable = {index: bytearray(image) for index, image in images.items()}
+        self.pending: list[Record] = []
+
+    def _apply(self, to: dict[int, bytearray], record: Record, sectors: range) -> None:
+        for s in sectors:
+            at = (record.sector + s) * SECTOR
+            data = record.data[s * SECTOR:(s + 1) * SECTOR] or bytes(SECTOR)
+            to[record.disk][at:at + SECTOR] = data
+
+    def take(self, record: Record) -> None:
+        if record.kind in ("write", "trim") and (record.done or record.flags & LANDED):
+            self.pending.append(record)
+        if record.kind == "flush" and record.done:
+            kept = []
+            for waiting in self.pending:
+                if waiting.disk == record.disk:
+                    self._apply(self.stable, waiting, range(waiting.sectors))
+                else:
+                    kept.append(waiting)
+            self.pending = kept
+
+    def states(self, rng: random.Random) -> Iterator[dict[int, bytes]]:
+        """All of what was not flushed landed; then a random part of it, torn at sectors."""
+        for chance in (1.0, 0.5):
+            images = {index: bytearray(image) for index, image in self.stable.items()}
+            for record in self.pending:
+                for s in range(record.sectors):
+                    if rng.random() < chance:
+                        self._apply(images, record, range(s, s + 1))
+            yield {index: bytes(image) for index, image in images.items()}
+            if not self.pending:
+                return
+
+
+def crash_states(records: list[Record], images: dict[int, bytes],
+                 seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """After each record of a log that began with IMAGES: what a power cut can leave."""
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    media = Media(images)
+    yield 0, images
+    for number, record in enumerate(records, 1):
+        if record.kind not in ("write", "trim", "flush"):
+            continue
+        media.take(record)
+        for state in media.states(rng):
+            yield number, state
