@@ -31,6 +31,8 @@ PACKAGES = [
     "busybox-static",
     # what dmremap and dm-remapd are linked to, beyond what is there already
     "libnl-3-200", "libnl-genl-3-200", "libeconf0",
+    # what is stacked on a remap device, and what it is stacked on
+    "mdadm", "lvm2", "cryptsetup-bin",
 ]
 TREE = ["usr/lib/python3", "usr/lib/python3.*", "usr/lib/systemd", "etc"]
 INITRAMFS_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
