@@ -109,6 +109,8 @@ static void join(struct list *list)
 {
 	size_t kept = 0;
 
+	if (!list->nr)
+		return;
 	qsort(list->at, list->nr, sizeof(*list->at), compare);
 	for (size_t i = 1; i < list->nr; i++) {
 		struct bad_range *last = &list->at[kept], *next = &list->at[i];
@@ -119,8 +121,7 @@ static void join(struct list *list)
 		else if (next->sector + next->nr_sectors > end)
 			last->nr_sectors = next->sector + next->nr_sectors - last->sector;
 	}
-	if (list->nr)
-		list->nr = kept + 1;
+	list->nr = kept + 1;
 }
 
 static enum badlist_format guess(const char *text)

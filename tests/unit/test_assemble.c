@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which members make a set (O7, O11, O12, O17, O18), and how hardware is recognised. */
+#include "assemble.h"
+#include "identity.h"
+#include "unit.h"
+
+#define MAIN_DEV 0x801
+#define SPARE_DEV 0x811
+
+static const uint8_t host[16] = { 1 }, other_host[16] = { 2 };
+
+static struct member main_member(void)
+{
+	struct member m = { .role = MEMBER_MAIN,
+			    .guarded = true,
+			    .devno = MAIN_DEV,
+			    .nr_sectors = 1000,
+			    .main_sectors = 1000,
+			    .path = "/dev/sda1",
+			    .label = "data",
+			    .identity = "wwn:0x5001",
+			    .recorded = "wwn:0x5002" };
+
+	memcpy(m.uuid, unit_uuid, 16);
+	memcpy(m.host_id, host, 16);
+	return m;
+}
+
+static struct member spare_member(void)
+{
+	struct member m = { .role = MEMBER_SPARE,
+			    .devno = SPARE_DEV,
+			    .nr_sectors = 5000,
+			    .main_sectors = 1000,
+			    .region_sectors = 5000,
+			    .path = "/dev/sdb1",
+			    .label = "data",
+			    .identity = "wwn:0x5002",
+			    .recorded = "wwn:0x5001" };
+
+	memcpy(m.uuid, unit_uuid, 16);
+	memcpy(m.host_id, host, 16);
+	return m;
+}
+
+/* The one set that @members make. */
+static struct assembly one(const struct member *members, size_t nr, const struct active_set *active,
+			   size_t nr_active, const char *const *names)
+{
+	struct assembly *sets, set;
+	size_t nr_sets;
+
+	assert_int_equal(assemble(members, nr, active, nr_active, names, host, &sets, &nr_sets), 0);
+	assert_int_equal(nr_sets, 1);
+	set = sets[0];
+	free(sets);
+	return set;
+}
+
+static void both_are_here(void **unused)
+{
+	struct member m[] = { spare_member(), main_member() };
+	struct assembly set = one(m, 2, NULL, 0, NULL);
+
+	(void)unused;
+	assert_int_equal(set.verdict, ASSEMBLY_READY);
+	assert_int_equal(set.main, 1);
+	assert_int_equal(set.spare, 0);
+	assert_string_equal(set.name, "data");
+	assert_string_equal(set.reason, "");
+}
+
+static void never_half_a_set(void **unused)
+{
+	struct member m = main_member(), s = spare_member();
+	struct assembly set = one(&m, 1, NULL, 0, NULL);
+
+	(void)unused;
+	assert_int_equal(set.verdict, ASSEMBLY_NO_SPARE);
+	assert_non_null(strstr(set.reason, "wwn:0x5002"));
+	set = one(&s, 1, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_NO_MAIN);
+	assert_non_null(strstr(set.reason, "wwn:0x5001"));
+}
+
+static void names(void **unused)
+{
+	static const char *const taken[] = { "home", "data", NULL };
+	static const char *const bad[] = { "", "a b", "../x", "-x", ".x", "sch\xc3\xb6n" };
+	struct member m[] = { spare_member(), main_member() };
+	char by_uuid[32];
+
+	(void)unused;
+	snprintf(by_uuid, sizeof(by_uuid), "remap-%02x%02x%02x%02x", unit_uuid[0], unit_uuid[1],
+		 unit_uuid[2], unit_uuid[3]);
+	assert_string_equal(one(m, 2, NULL, 0, taken).name, by_uuid);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(m[0].label, sizeof(m[0].label), "%s", bad[i]);
+		assert_string_equal(one(m, 2, NULL, 0, NULL).name, by_uuid);
+	}
+}
+
+static void foreign_sets_wait(void **unused)
+{
+	struct member m[] = { spare_member(), main_member() };
+	struct assembly set;
+
+	(void)unused;
+	memcpy(m[0].host_id, other_host, 16);
+	set = one(m, 2, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_FOREIGN);
+	assert_string_not_equal(set.name, "data"); /* a stranger does not choose names */
+	memset(m[0].host_id, 0, 16);		   /* no host at all: made without a machine id */
+	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_READY);
+}
+
+static void the_right_one_among_copies(void **unused)
+{
+	struct member m[] = { main_member(), main_member(), spare_member() };
+	struct assembly set;
+
+	(void)unused;
+	m[0].devno = 0x821;
+	snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x9999");
+	set = one(m, 3, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_READY);
+	assert_int_equal(set.main, 1);
+	assert_int_equal(set.nr_ignored, 1);
+
+	/* a copy shares the partition's UUID, but not the disk's name: more words win */
+	snprintf(m[2].recorded, sizeof(m[2].recorded), "partuuid:abcd wwn:0x5001");
+	snprintf(m[0].identity, sizeof(m[0].identity), "partuuid:abcd wwn:0x9999");
+	snprintf(m[1].identity, sizeof(m[1].identity), "partuuid:abcd wwn:0x5001");
+	assert_int_equal(one(m, 3, NULL, 0, NULL).main, 1);
+
+	/* none is the recorded one, or two are: neither */
+	snprintf(m[1].identity, sizeof(m[1].identity), "wwn:0x9998");
+	snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x9999");
+	assert_int_equal(one(m, 3, NULL, 0, NULL).verdict, ASSEMBLY_DUPLICATE);
+	snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x5001");
+	snprintf(m[1].identity, sizeof(m[1].identity), "wwn:0x5001");
+	assert_int_equal(one(m, 3, NULL, 0, NULL).verdict, ASSEMBLY_DUPLICATE);
+}
+
+static void a_copy_never_touches_an_active_set(void **unused)
+{
+	struct member m[] = { main_member(), main_member(), spare_member() };
+	struct active_set active = { .name = "data", .main = MAIN_DEV, .spare = SPARE_DEV };
+	struct assembly set;
+
+	(void)unused;
+	memcpy(active.uuid, unit_uuid, 16);
+	m[0].devno = 0x821;
+	set = one(m, 3, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_int_equal(set.main, 1);
+	assert_string_equal(set.reason, "");
+}
+
+static void a_member_returns(void **unused)
+{
+	struct member m[] = { main_member(), spare_member() };
+	struct active_set active = { .name = "mine", .main = 0, .spare = SPARE_DEV };
+	struct assembly set;
+
+	(void)unused;
+	memcpy(active.uuid, unit_uuid, 16);
+	set = one(m + 1, 1, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_string_equal(set.reason, "its main device is gone");
+	set = one(m, 2, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_RETURNED);
+	assert_string_equal(set.name, "mine");
+	assert_int_equal(set.main, 0);
+	/* two that could be it, and no recorded hardware to decide: untouched */
+	{
+		struct member two[] = { main_member(), main_member(), spare_member() };
+
+		two[2].recorded[0] = '\0';
+		set = one(two, 3, &active, 1, NULL);
+		assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	}
+}
+
+static void interrupted_and_contradicting(void **unused)
+{
+	struct member m[] = { spare_member(), main_member() };
+
+	(void)unused;
+	m[1].nr_sectors = 999;
+	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_MISMATCH);
+	m[1].nr_sectors = 1000;
+	m[0].flags = REMAP_SUPER_RELEASING;
+	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_UNFINISHED);
+	/* whoever's it is: it must be mended here, and before anything else */
+	assert_int_equal(one(m, 1, NULL, 0, NULL).verdict, ASSEMBLY_UNFINISHED);
+}
+
+static void identities(void **unused)
+{
+	static const struct {
+		struct hardware hardware;
+		const char *identity;
+	} cases[] = {
+		{ { 0 }, "" },
+		{ { .wwn = "0x5000c500a1b2c3d4" }, "wwn:0x5000c500a1b2c3d4" },
+		{ { .wwn = "0x5000c500a1b2c3d4", .partition = 2 }, "wwn:0x5000c500a1b2c3d4-part2" },
+		{ { .wwn = "0x0000000000000000" }, "" },
+		{ { .serial = "0123456789ABCDEF", .model = "Stick" }, "" },
+		{ { .serial = "00000000" }, "" },
+		{ { .serial = "abc" }, "" },
+		{ { .serial = "S3YZ NB0K", .model = "A B", .partition = 1 },
+		  "serial:A_B_S3YZ_NB0K-part1" },
+		{ { .part_uuid = "1c2d-aa", .wwn = "0x5000c5", .serial = "S3YZNB0K", .model = "M" },
+		  "partuuid:1c2d-aa wwn:0x5000c5 serial:M_S3YZNB0K" },
+		{ { .dm_uuid = "LVM-abcdef" }, "dm:LVM-abcdef" },
+	};
+	char identity[REMAP_IDENTITY_BYTES], huge[300];
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		identity_of_hardware(&cases[i].hardware, identity);
+		assert_string_equal(identity, cases[i].identity);
+	}
+	memset(huge, 'x', sizeof(huge) - 1);
+	huge[0] = 'y';
+	huge[sizeof(huge) - 1] = '\0';
+	identity_of_hardware(&(struct hardware){ .part_uuid = huge, .wwn = "0x5000c5" }, identity);
+	assert_string_equal(identity, "wwn:0x5000c5");
+	assert_int_equal(identity_matches("a b c", "c a"), 2);
+	assert_int_equal(identity_matches("a", "ab"), 0);
+	assert_int_equal(identity_matches("", "a"), 0);
+	assert_int_equal(identity_matches("wwn:1", ""), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_are_here),
+		cmocka_unit_test(never_half_a_set),
+		cmocka_unit_test(names),
+		cmocka_unit_test(foreign_sets_wait),
+		cmocka_unit_test(the_right_one_among_copies),
+		cmocka_unit_test(a_copy_never_touches_an_active_set),
+		cmocka_unit_test(a_member_returns),
+		cmocka_unit_test(interrupted_and_contradicting),
+		cmocka_unit_test(identities),
+	};
+
+	return cmocka_run_group_tests_name("assemble", tests, NULL, NULL);
+}
