@@ -14,6 +14,7 @@ help:
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
 	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
+	@echo "make deb          Debian packages in build/deb"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "demo, check and bench install by apt what they need; without root they say what is missing."
@@ -43,6 +44,7 @@ userspace:
 	@$(MAKE) -s -C daemon
 
 include packaging/install.mk
+include packaging/deb.mk
 
 clean:
 	rm -rf build

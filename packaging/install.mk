@@ -11,13 +11,19 @@ MODULE = $(AT)/src/dm-remap-$(VERSION)
 install:
 	$(MAKE) -s -C daemon
 	install -D -m 755 -t $(AT)/sbin build/dmremap build/dm-remapd
+	install -D -m 755 -t $(AT)/lib/udev build/dm-remap-probe
+	install -D -m 644 -t $(AT)/lib/udev/rules.d systemd/61-dm-remap.rules
+	install -D -m 644 packaging/bash-completion/dmremap \
+		$(AT)/share/bash-completion/completions/dmremap
 	install -D -m 644 -t $(AT)/lib/systemd/system systemd/dm-remapd.service
 	install -D -m 644 -t $(AT)/lib/systemd/catalog systemd/dm-remap.catalog
 	install -D -m 644 -t $(DESTDIR)$(ETC)/dm-remap packaging/dm-remapd.conf
+	install -D -m 644 -t $(AT)/share/doc/dm-remap common/FORMAT.md
+	install -D -m 644 -t $(AT)/share/man/man7 $(wildcard packaging/man/*.7)
 	install -D -m 644 -t $(AT)/share/man/man8 $(wildcard packaging/man/*.8)
 	install -D -m 644 -t $(AT)/share/man/man5 $(wildcard packaging/man/*.5)
 	install -D -m 644 -t $(MODULE) dkms.conf
-	install -D -m 644 -t $(MODULE)/kmod $(wildcard kmod/*.[ch]) kmod/Kbuild kmod/Makefile
+	install -D -m 644 -t $(MODULE)/kmod $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) kmod/Kbuild kmod/Makefile
 	install -D -m 644 -t $(MODULE)/common $(wildcard common/*.[ch])
 
 .PHONY: install

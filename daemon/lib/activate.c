@@ -13,6 +13,7 @@
 
 #define RUN_DIR "/run/dm-remap"
 #define LOCK_PATH RUN_DIR "/lock"
+#define WAITING_PATH RUN_DIR "/waiting"
 
 int activation_lock(int *fd, struct error *error)
 {
@@ -110,6 +111,21 @@ static int make_sets(struct machine *machine, struct error *error)
 	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
 		     &machine->sets, &machine->nr_sets);
 	return r < 0 ? error_set(error, -r, "out of memory") : 0;
+}
+
+void machine_note_waiting(const struct machine *machine)
+{
+	bool waiting = false;
+	int fd;
+
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		waiting |= machine->sets[i].verdict == ASSEMBLY_NO_MAIN;
+	if (!waiting) {
+		unlink(WAITING_PATH);
+		return;
+	}
+	fd = open(WAITING_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close_p(&fd);
 }
 
 int machine_look(struct machine *machine, struct error *error)
@@ -340,8 +356,10 @@ int activate(const char *what, const struct activate_options *options, struct as
 	r = activation_lock(&lock, error);
 	if (!r)
 		r = machine_look(&machine, error);
-	if (!r)
+	if (!r) {
+		machine_note_waiting(&machine);
 		r = machine_find(&machine, what, &found, error);
+	}
 	if (r < 0)
 		return r;
 	if (set)

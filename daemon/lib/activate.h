@@ -55,6 +55,12 @@ int machine_find(const struct machine *machine, const char *what, const struct a
 int activation_lock(int *fd, struct error *error);
 
 /*
+ * Leaves a note for udev when a set waits for a main without guard, which no rule can
+ * recognise: then every device that comes is looked at.
+ */
+void machine_note_waiting(const struct machine *machine);
+
+/*
  * Activates the set that @what means, under the lock.  Already active: 0.  A member that
  * had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
  * create is undone, an interrupted release completed: -ECANCELED with the sentence.
