@@ -207,3 +207,30 @@ void journal_config(const char *sentence)
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_CONFIG);
 	send_entry(&entry);
 }
+
+void journal_waiting(const struct waiting *waiting)
+{
+	struct entry entry = { .nr_fields = 0 };
+	const char *name = *waiting->label ? waiting->label : waiting->uuid;
+
+	if (!*waiting->spare)
+		add(&entry,
+		    "MESSAGE=%s: main device %s is here, its spare device is not; if that one is "
+		    "gone for good: dmremap release --without-spare %s",
+		    name, waiting->main, waiting->main);
+	else if (!*waiting->main)
+		add(&entry,
+		    "MESSAGE=%s: spare device %s is here, its main device is not; if that one is "
+		    "gone for good: dmremap release --without-main %s",
+		    name, waiting->spare, waiting->spare);
+	else
+		add(&entry,
+		    "MESSAGE=%s: %s and %s are here, but it is not active: dmremap activate %s",
+		    name, waiting->main, waiting->spare, waiting->uuid);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_WAITING);
+	add(&entry, "DM_REMAP_EVENT=waiting");
+	add(&entry, "DM_REMAP_NAME=%s", waiting->label);
+	add(&entry, "DM_REMAP_UUID=%s", waiting->uuid);
+	send_entry(&entry);
+}

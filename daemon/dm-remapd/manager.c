@@ -35,6 +35,7 @@
  * @udev: libudev's context
  * @monitor: block devices and modules that come and go
  * @watched: the sets
+ * @waiting: sets that lack a member
  * @state_path: where steps told are kept; NULL: nowhere
  * @saved_at: when counters were last saved, seconds
  * @mend: a member was reported by udev: compare metadata at the next look
@@ -48,6 +49,7 @@ struct manager {
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct watched_list watched;
+	struct waiting_list waiting;
 	char *state_path;
 	uint64_t saved_at;
 	bool mend;
@@ -210,6 +212,24 @@ static bool holds_back(const struct watched *watched)
 	return false;
 }
 
+/* Whoever lacks a member is told of once; true: somebody's patience is not over yet. */
+static bool look_at_waiting(struct manager *m, const struct dm_device *devices, size_t nr,
+			    uint64_t now)
+{
+	bool untold = false;
+
+	waiting_begin(&m->waiting);
+	if (waiting_collect(&m->waiting, m->udev, now) < 0)
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (!strncmp(devices[i].dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+			waiting_is_active(&m->waiting, devices[i].dm_uuid + strlen(DM_UUID_PREFIX));
+	waiting_end(&m->waiting, now, journal_waiting);
+	for (size_t i = 0; i < m->waiting.nr; i++)
+		untold |= !m->waiting.at[i].told;
+	return untold;
+}
+
 /* Looks at every set; returns when to do so again, in seconds. */
 static unsigned int look(struct manager *m)
 {
@@ -245,6 +265,8 @@ static unsigned int look(struct manager *m)
 			mend(watched);
 	}
 	m->mend = false;
+	if (look_at_waiting(m, devices, nr, now) && again > WAITING_PATIENCE_SECONDS)
+		again = WAITING_PATIENCE_SECONDS;
 	watched_forget_unseen(&m->watched);
 	if (now - m->saved_at >= m->config.save_seconds) {
 		save_all(m, false);
@@ -406,6 +428,7 @@ void manager_free_p(struct manager **manager)
 		udev_unref(m->udev);
 	sd_event_unref(m->loop);
 	free(m->watched.at);
+	free(m->waiting.at);
 	free(m->state_path);
 	free(m);
 }

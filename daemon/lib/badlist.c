@@ -26,7 +26,7 @@ static int add(struct list *list, uint64_t offset, uint64_t nr_bytes)
 
 	if (!nr_bytes)
 		return 0;
-	if (nr_bytes > UINT64_MAX - offset - SECTOR_BYTES)
+	if (nr_bytes > UINT64_MAX - SECTOR_BYTES || offset > UINT64_MAX - SECTOR_BYTES - nr_bytes)
 		return -ERANGE;
 	end = (offset + nr_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
 	if (list->nr == list->room) {

@@ -158,7 +158,16 @@ class Machine:
 
     def add_disk(self, name: str, *, nbd: Path | None = None, file: Path | None = None,
                  **properties: Any) -> str:
-        """Plug in a SCSI disk and return its path in the guest once udev has it.
+        """Plug in a SCSI disk as plug() does, and return its path once udev has it."""
+        self.plug(name, nbd=nbd, file=file, **properties)
+        path = f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
+        self.run(f"for i in $(seq 600); do [ -b {path} ] && udevadm settle && exit 0; "
+                 f"sleep 0.05; done; echo disk {name} does not appear >&2; exit 1")
+        return path
+
+    def plug(self, name: str, *, nbd: Path | None = None, file: Path | None = None,
+             **properties: Any) -> None:
+        """Plug in a SCSI disk; the guest may not be running yet.
 
         NBD is the socket of a block server whose export has the disk's name;
         FILE a raw image. PROPERTIES go to QEMU's scsi-hd.
@@ -174,10 +183,6 @@ class Machine:
         self.qmp.execute("device_add", driver="scsi-hd", bus="scsi.0", id=f"disk-{name}",
                          drive=f"node-{name}", serial=name, dpofua=True, write_cache="on",
                          werror="report", rerror="report", **properties)
-        path = f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
-        self.run(f"for i in $(seq 600); do [ -b {path} ] && udevadm settle && exit 0; "
-                 f"sleep 0.05; done; echo disk {name} does not appear >&2; exit 1")
-        return path
 
     def remove_disk(self, name: str) -> None:
         """Pull a disk out; returns when the guest has let go of it."""

@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.harness import cache, qemu_image
@@ -153,6 +153,20 @@ def restored() -> Iterator[Machine]:
             vm.qmp.execute("cont")
             vm.connect_agent(60)
             yield vm
+
+
+@contextlib.contextmanager
+def booted(root_disk: Path, plug: Callable[[Machine], None]) -> Iterator[Machine]:
+    """A guest that boots from a root disk of one that was switched off.
+
+    PLUG puts disks in before its CPUs start.
+    """
+    image, _ = snapshot()
+    with work_dir() as work, Machine([*arguments(image, root_disk), "-S"], work) as vm:
+        plug(vm)
+        vm.qmp.execute("cont")
+        vm.connect_agent(BOOT_TIMEOUT_S)
+        yield vm
 
 
 def main() -> int:

@@ -5,6 +5,7 @@
 #include "limit.h"
 #include "policy.h"
 #include "unit.h"
+#include "waiting.h"
 
 static const struct policy_config config = {
 	.step = { 50, 75, 90, 95, 100 },
@@ -127,6 +128,57 @@ static void a_storm_is_told_in_one_line(void **unused)
 	assert_false(limit_over(&limit, 5000, &over));
 }
 
+static unsigned int nr_told;
+static struct waiting last_told;
+
+static void tell(const struct waiting *waiting)
+{
+	nr_told++;
+	last_told = *waiting;
+}
+
+/* One look: which members are here, whether the set is active. */
+static void look(struct waiting_list *list, bool main_here, bool spare_here, bool active,
+		 uint64_t now)
+{
+	static const char uuid[] = "01020304-0506-0708-090a-0b0c0d0e0f10";
+
+	waiting_begin(list);
+	if (main_here)
+		waiting_member(list, uuid, "data", "main", "/dev/sda1", now);
+	if (spare_here)
+		waiting_member(list, uuid, "data", "spare", "/dev/sdb1", now);
+	if (active)
+		waiting_is_active(list, uuid);
+	waiting_end(list, now, tell);
+}
+
+static void a_waiting_set_is_told_once(void **unused)
+{
+	struct waiting_list list = { NULL, 0 };
+
+	(void)unused;
+	nr_told = 0;
+	look(&list, true, false, false, 100);
+	look(&list, true, false, false, 100 + WAITING_PATIENCE_SECONDS - 1);
+	assert_int_equal(nr_told, 0);
+	look(&list, true, false, false, 100 + WAITING_PATIENCE_SECONDS);
+	look(&list, true, false, false, 1000);
+	assert_int_equal(nr_told, 1);
+	assert_string_equal(last_told.main, "/dev/sda1");
+	assert_string_equal(last_told.spare, "");
+	look(&list, true, true, true, 1001); /* active: forgotten */
+	assert_int_equal(list.nr, 0);
+	look(&list, false, true, false, 1002); /* and then again without main */
+	look(&list, false, true, false, 1002 + WAITING_PATIENCE_SECONDS);
+	assert_int_equal(nr_told, 2);
+	assert_string_equal(last_told.main, "");
+	look(&list, false, false, false, 2000); /* unplugged: nothing to tell */
+	assert_int_equal(list.nr, 0);
+	assert_int_equal(waiting_member(&list, "short", "", "main", "/dev/x", 1), -EINVAL);
+	free(list.at);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup(errors_come_fast, setup),
 		cmocka_unit_test_setup(counters_that_go_back, setup),
 		cmocka_unit_test_setup(alarms_are_repeated, setup),
+		cmocka_unit_test(a_waiting_set_is_told_once),
 		cmocka_unit_test(a_storm_is_told_in_one_line),
 	};
 

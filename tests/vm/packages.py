@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest as a user has it: the Debian packages installed, the daemon enabled.
+
+The module is the one that DKMS would build, in the place where it would put it: a compiler
+in the guest would cost minutes. Used by the tests here and by the demo.
+"""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.harness import qemu_module
+from tests.harness.kernels import PROJECT
+from tests.harness.qemu import Machine
+
+WAIT = ("for i in $(seq 300); do {condition} && exit 0; sleep 0.2; done; "
+        "echo 'waited 60 s in vain: {words}' >&2; dmremap list >&2; "
+        "journalctl -q -b -n 30 >&2; exit 1")
+
+
+@cache
+def built() -> list[Path]:
+    """The packages, built from this tree."""
+    result = subprocess.run(["make", "-s", "-C", str(PROJECT), "deb"], text=True,
+                            capture_output=True, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        raise OSError(f"make deb failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+    return [path for path in (PROJECT / "build" / "deb").glob("*.deb")
+            if "dbgsym" not in path.name and "dkms" not in path.name]
+
+
+def install(vm: Machine, daemon: bool = True) -> None:
+    """Install the packages and the module; DAEMON: enable and start dm-remapd."""
+    for path in built():
+        vm.put(path, f"/run/{path.name}")
+    vm.put(qemu_module.build(), "/run/dm-remap.ko")
+    vm.run("place=/lib/modules/$(uname -r)/updates/dkms && mkdir -p $place && "
+           "cp /run/dm-remap.ko $place && depmod -a && dpkg -i /run/dm-remap_*.deb && "
+           "rm /run/*.deb")
+    if daemon:
+        vm.run("systemctl enable --now dm-remapd")
+
+
+def wait(vm: Machine, condition: str, words: str = "") -> None:
+    """Until a shell command succeeds; else what is known of the sets and the journal."""
+    vm.run(WAIT.format(condition=condition, words=(words or condition).replace("'", "")))
+
+
+def sets(vm: Machine) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(vm.text("dmremap list --json"))["sets"]
+    return found
+
+
+def journal(vm: Machine, **fields: str) -> list[dict[str, Any]]:
+    """Entries of the daemon with these fields."""
+    match = " ".join(f"{name}='{value}'" for name, value in fields.items())
+    found = vm.text(f"journalctl -q --sync; journalctl -q -u dm-remapd -o json {match}")
+    return [json.loads(line) for line in found.splitlines()]
+
+
+def wait_for_entry(vm: Machine, **fields: str) -> dict[str, Any]:
+    match = " ".join(f"{name}={value}" for name, value in fields.items())
+    wait(vm, f"journalctl -q -u dm-remapd {match} | grep -q .", f"an entry with {match}")
+    return journal(vm, **fields)[0]
