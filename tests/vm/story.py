@@ -19,7 +19,7 @@ from tests.harness import blockd, kernels, qemu_image, qemu_module, qemu_snapsho
 from tests.harness.agent import AgentError, CommandFailed
 from tests.harness.qemu import Machine, MachineError
 from tests.harness.qmp import QmpError
-from tests.vm import remap
+from tests.vm import packages, remap
 from tests.vm.dying_disk import DyingDisk
 
 MIB = 1 << 20
@@ -113,12 +113,12 @@ def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> No
                       f"{disk.stats()['errors']} errors, "
                       f"{remap.status(vm).used} chunks remapped")
 
-    script = f"cp -a {remap.TREE} /mnt/tree && sync"
+    script = f"cp -a {remap.TREE} /mnt/copy && sync"
     say(dim(f"guest # {script}"))
     with DyingDisk(disk, seed=int(time.time())) as dying:
         copying = vm.start(script)
         while not copying.done:
-            copied_kib = int(vm.text("du -sk /mnt/tree 2>/dev/null | cut -f1") or 0)
+            copied_kib = int(vm.text("du -sk /mnt/copy 2>/dev/null | cut -f1") or 0)
             show(str(copied_kib >> 10), dying.bad_places)
         copying.wait(1).check()
     progress.end()
@@ -128,8 +128,9 @@ def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> No
 
 
 def compare(vm: Machine, files: int) -> None:
-    remap.verify_tree(vm, "/mnt/tree")
-    ok(f"{files} files read back from the disk, every checksum is right")
+    for place in ("/mnt/tree", "/mnt/copy"):
+        remap.verify_tree(vm, place)
+    ok(f"2 x {files} files read back from the disk, every checksum is right")
 
 
 def show_one_bad_sector(vm: Machine, device: str) -> None:
@@ -157,12 +158,15 @@ def unhurt(vm: Machine) -> None:
         raise StoryError("the guest's kernel complains:\n" + "\n".join(complaints))
 
 
-def prepare() -> Path:
-    headline(2, "Build the module, for the kernel of this distribution")
+def prepare() -> None:
+    headline(2, "Build the module and the packages")
     with timed("dm-remap.ko is built"):
         module = qemu_module.build()
         say(dim(f"{module.relative_to(kernels.PROJECT)}, {module.stat().st_size >> 10} KiB, "
                 f"for Linux {qemu_image.kernel_release()}"))
+    with timed("the Debian package is built"):
+        for path in packages.built():
+            say(dim(f"{path.relative_to(kernels.PROJECT)}, {path.stat().st_size >> 10} KiB"))
     blockd.build()
     headline(3, "Make and boot a virtual machine")
     say("It is made once, from this distribution's packages, and kept in the cache:\n"
@@ -171,83 +175,119 @@ def prepare() -> Path:
         image, _ = qemu_snapshot.snapshot()
         accelerator = qemu_snapshot.accelerator(image)[1].split(",")[0]
         say(dim(f"two CPUs, {'KVM' if accelerator == 'kvm' else 'emulated (KVM does not work)'}"))
-    return module
 
 
-def first_life(module: Path, server: blockd.BlockServer) -> tuple[int, int]:
+def adopt(vm: Machine, server: blockd.BlockServer) -> int:
+    """A disk with files becomes a set, in place; how many files."""
+    headline(4, "Install the package, enable the daemon")
+    ok(f"the guest runs Linux {vm.text('uname -r')}")
+    packages.install(vm)
+    guest(vm, "systemctl is-active dm-remapd")
+
+    headline(5, "A disk with files on it, and a spare")
+    main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
+    guest(vm, "lsblk -o NAME,SIZE,TYPE,SERIAL --nodeps /dev/sd?")
+    guest(vm, f"mkfs.ext4 -q -b 4096 -E nodiscard {main} && mount {main} /mnt && "
+              f"cp -a {remap.TREE} /mnt/tree && umount /mnt")
+    vm.run(f"echo UUID=$(blkid -s UUID -o value {main}) /mnt ext4 nofail 0 2 >>/etc/fstab && "
+           "systemctl daemon-reload")
+    files = int(vm.text(f"wc -l <{remap.TREE_SUMS}"))
+    ok(f"{files} files, whose checksums are known, and a line in fstab by UUID")
+
+    headline(6, "Adopt the disk, with its files, in place")
+    guest(vm, f"dmremap create {remap.NAME} {main} {spare} --yes")
+    guest(vm, "dmremap list")
+    guest(vm, f"lsblk -n -o NAME,FSTYPE,MOUNTPOINTS {main}; wipefs {main}")
+    ok("the raw disk shows no file system any more: nobody mounts it by mistake")
+    packages.wait(vm, "mountpoint -q /mnt || mount /mnt")
+    return files
+
+
+def first_life(vm: Machine, server: blockd.BlockServer) -> tuple[int, int]:
     main = server.disk("main")
-    with qemu_snapshot.restored() as vm:
-        ok(f"the guest runs Linux {vm.text('uname -r')}")
-        headline(4, "Plug in a disk and a spare, and put dm-remap across them")
-        device = remap.plug_in(vm, module, server.disks())
-        guest(vm, "lsblk -o NAME,SIZE,TYPE,SERIAL --nodeps /dev/sd?")
-        guest(vm, f"dmsetup table {remap.NAME}")
-        guest(vm, f"dmsetup status {remap.NAME}")
-        DyingDisk(main, seed=1).kill_some(DEAD_AT_FIRST, "both")
-        say(f"The disk is a bad one: {DEAD_AT_FIRST} places on it cannot be read or written.")
+    files = adopt(vm, server)
+    headline(7, "Copy more files, while sectors die")
+    DyingDisk(main, seed=1).kill_some(DEAD_AT_FIRST, "write")
+    say(f"The disk is a bad one: {DEAD_AT_FIRST} places on it cannot be written any more.")
+    total_kib = int(vm.text(f"du -sk {remap.TREE} | cut -f1"))
+    copy_while_sectors_die(vm, main, total_kib)
+    state = remap.status(vm)
+    if state.mode != "rw" or state.values["relocations"] == 0:
+        raise StoryError(f"nothing was remapped, or no more is: {state.line}")
+    ok("the copy has ended without an error")
 
-        headline(5, "Make a file system and copy files in, while sectors die")
-        guest(vm, f"mkfs.ext4 -q -b 4096 -E nodiscard {device} && mount {device} /mnt")
-        total_kib = int(vm.text(f"du -sk {remap.TREE} | cut -f1"))
-        files = int(vm.text(f"wc -l <{remap.TREE_SUMS}"))
-        say(f"{files} files, {total_kib >> 10} MiB, whose checksums are known.")
-        copy_while_sectors_die(vm, main, total_kib)
-        state = remap.status(vm)
-        if state.mode != "rw" or state.values["relocations"] == 0:
-            raise StoryError(f"nothing was remapped, or no more is: {state.line}")
-        ok("the copy has ended without an error")
+    headline(8, "What the system says")
+    guest(vm, f"dmremap status {remap.NAME}")
+    guest(vm, f"dmremap show {remap.NAME} | head -5")
+    packages.wait(vm, "journalctl -q -u dm-remapd DM_REMAP_EVENT=relocated | grep -q .")
+    guest(vm, "journalctl -q -u dm-remapd -o cat DM_REMAP_EVENT=relocated | head -3")
+    show_one_bad_sector(vm, remap.PATH)
 
-        headline(6, "What dm-remap says")
-        guest(vm, f"dmsetup status {remap.NAME}")
-        guest(vm, f"dmsetup message {remap.NAME} 0 metadata_status")
-        guest(vm, "dmesg --notime | grep 'chunk remapped' | tail -3")
-        show_one_bad_sector(vm, device)
+    headline(9, "Are the files right?")
+    compare(vm, files)
+    unhurt(vm)
 
-        headline(7, "Are the files right?")
-        compare(vm, files)
-        unhurt(vm)
-
-        headline(8, "Cut the power")
-        say("More files are being copied and nothing syncs them. In the midst of it the power\n"
-            "goes; each disk loses a random half of what is in its volatile cache.")
-        unflushed = remap.cut_power_while_copying(vm, "/mnt/not-synced", server, main,
-                                                  seed=int(time.time()))
-        vm.kill()
+    headline(10, "Cut the power")
+    say("More files are being copied and nothing syncs them. In the midst of it the power\n"
+        "goes; each disk loses a random half of what is in its volatile cache.")
+    vm.run("sync")
+    unflushed = remap.cut_power_while_copying(vm, "/mnt/not-synced", server, main,
+                                              seed=int(time.time()))
+    vm.kill()
     server.power_on()
     ok("the power was cut; unflushed sectors in the disks' caches: "
        + ", ".join(f"{name} {count}" for name, count in unflushed.items()))
     return files, state.used
 
 
-def second_life(module: Path, server: blockd.BlockServer, files: int, used: int) -> None:
-    headline(9, "Boot again, with the same bad disk")
-    with qemu_snapshot.restored() as vm:
-        device = remap.plug_in(vm, module, server.disks())
-        guest(vm, f"dmsetup table {remap.NAME}")
-        guest(vm, f"dmsetup status {remap.NAME}")
-        state = remap.status(vm)
-        if state.mode != "rw" or state.used < used:
-            raise StoryError(f"{used} chunks were remapped before the power cut: {state.line}")
-        ok(f"all {used} remaps of before are there, and {state.used - used} that were "
-           "made after the last look")
+def second_life(vm: Machine, server: blockd.BlockServer, files: int, used: int) -> None:
+    with timed("both disks were there, the set was put together, fstab mounted it"):
+        packages.wait(vm, "mountpoint -q /mnt")
+    guest(vm, "findmnt -n -o SOURCE,TARGET /mnt && dmremap list")
+    state = remap.status(vm)
+    if state.mode != "rw" or state.used < used:
+        raise StoryError(f"{used} chunks were remapped before the power cut: {state.line}")
+    ok(f"all {used} remaps of before are there, and {state.used - used} that were "
+       "made after the last look")
 
-        headline(10, "Are the files still right?")
-        guest(vm, f"mount {device} /mnt")
-        compare(vm, files)
-        guest(vm, f"umount /mnt && e2fsck -fn {device} 2>/dev/null")
-        ok("the file system is clean")
-        unhurt(vm)
-        ok("the kernel has nothing to complain about")
+    headline(12, "Are the files still right?")
+    compare(vm, files)
+    unhurt(vm)
+    ok("the kernel has nothing to complain about")
+
+    headline(13, "Unplug the disk, and plug it in again")
+    guest(vm, "umount /mnt")
+    main = server.disk("main")
+    vm.remove_disk("main")
+    bare = vm.run(f"dd if={remap.PATH} of=/dev/null bs=4k count=1 skip=9 iflag=direct", check=False)
+    if not bare.code:
+        raise StoryError("the disk is gone, and can still be read")
+    guest(vm, f"dmsetup status {remap.NAME} | cut -d' ' -f4-5")
+    ok("it is gone: reading is an error, and nothing was remapped")
+    vm.add_disk("main", nbd=main.socket_path)
+    packages.wait(vm, f"dd if={remap.PATH} of=/dev/null bs=4k count=1 skip=9 iflag=direct "
+                      "status=none")
+    guest(vm, "dmremap list")
+    guest(vm, f"e2fsck -fn {remap.PATH} 2>/dev/null && mount /mnt")
+    compare(vm, files)
 
 
 def tell() -> None:
-    module = prepare()
+    prepare()
     with tempfile.TemporaryDirectory(prefix="dm-remap-demo-") as place, \
             blockd.BlockServer(Path(place), {"main": (MAIN_BYTES, "vcache=on"),
                                              "spare": (SPARE_BYTES, "vcache=on")},
-                               log=False) as server:
-        files, used = first_life(module, server)
-        second_life(module, server, files, used)
+                               log=False) as server, \
+            qemu_snapshot.restored() as vm:
+        files, used = first_life(vm, server)
+
+        def both(machine: Machine) -> None:
+            for disk in server.disks():
+                machine.plug(disk.name, nbd=disk.socket_path)
+
+        headline(11, "Boot again, with the same bad disk")
+        with qemu_snapshot.booted(vm.work / "root.qcow2", both) as second:
+            second_life(second, server, files, used)
     print(f"\n{green(bold('Nothing was lost.'))}", flush=True)
 
 
