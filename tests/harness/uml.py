@@ -125,7 +125,7 @@ def run(file: Path, arguments: list[str] | None = None, kernel: str = "uml",
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
         module = str(kernels.build_module(kernel, results)) if with_module else "-"
-        if "dm-inject.ko" in file.read_text():
+        if file.is_file() and "dm-inject.ko" in file.read_text():
             kernels.build_inject(kernel, results)
         command = _command_for(file.resolve(), results, arguments or [])
         init = _write_init(results, module, command)
