@@ -157,6 +157,7 @@ def perform(injected: Injected, operation: str, sector: int, data: bytes) -> byt
             done = os.preadv(device.fd, [buffer], sector * SECTOR, flags)
             return buffer[:done]
     if operation == "polled read":
+        assert device.queue("io_poll") == "1"
         return polled_read(device.fd, sector, CHUNK)
     if operation in ("write", "FUA write", "NOWAIT write"):
         flags = {"write": 0, "FUA write": os.RWF_DSYNC, "NOWAIT write": os.RWF_NOWAIT}
