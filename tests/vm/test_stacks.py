@@ -109,7 +109,7 @@ def test_raid1_of_two_remaps(vm: Machine, serve: StartServer) -> None:
     offset = vm.text(f"mdadm --examine {legs[0]} | awk '/Data Offset/ {{print $4}}'")
     sums = [vm.text(f"dd if={leg} iflag=direct,skip_bytes bs=64k skip=$(({offset} * 512)) "
                     f"count={JOBS * REGION_SECTORS // 128} status=none | b2sum") for leg in legs]
-    vm.run("dmsetup remove leg0 && dmsetup remove leg1")
+    vm.run("dmsetup remove --retry leg0 && dmsetup remove --retry leg1")
     assert sums[0] == sums[1]
 
 
@@ -130,7 +130,7 @@ def test_remap_on_raid1(vm: Machine, serve: StartServer) -> None:
     load.for_a_while()
     load.finish()
     assert_busy_and_well(vm, "r0")
-    vm.run("dmsetup remove r0 && mdadm --stop /dev/md0")
+    vm.run("dmsetup remove --retry r0 && mdadm --stop /dev/md0")
 
 
 def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
@@ -144,7 +144,7 @@ def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
            "lvcreate -q -y -W n -Z n -l 100%FREE -n data over")
     run_dying(vm, "/dev/over/data", [server.disk("main")])
     assert_busy_and_well(vm, "r0")
-    vm.run(f"vgchange -q -an over && dmsetup remove r0")
+    vm.run(f"vgchange -q -an over && dmsetup remove --retry r0")
     main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
                    for name in ("main", "spare"))
     create(vm, "r0", main, spare)
@@ -152,7 +152,7 @@ def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
     for i in range(JOBS):
         vm.run(f"/run/guest_io.py check /dev/over/data {i * REGION_SECTORS} {REGION_SECTORS} "
                f"{i + 1} /run/model{i}", 600)
-    vm.run("vgchange -q -an over && dmsetup remove r0")
+    vm.run("vgchange -q -an over && dmsetup remove --retry r0")
 
 
 def test_lvm_below(vm: Machine, serve: StartServer) -> None:
@@ -165,7 +165,7 @@ def test_lvm_below(vm: Machine, serve: StartServer) -> None:
     device = create(vm, "r0", "/dev/under/main", "/dev/under/spare")
     run_dying(vm, device, [server.disk("main")])
     assert_busy_and_well(vm, "r0")
-    vm.run("dmsetup remove r0 && vgchange -q -an under")
+    vm.run("dmsetup remove --retry r0 && vgchange -q -an under")
 
 
 def test_luks_on_top(vm: Machine, serve: StartServer) -> None:
@@ -177,7 +177,7 @@ def test_luks_on_top(vm: Machine, serve: StartServer) -> None:
            f"{key} cryptsetup open --type luks1 {device} secret -", 300)
     run_dying(vm, "/dev/mapper/secret", [server.disk("main")])
     assert_busy_and_well(vm, "r0")
-    vm.run("cryptsetup close secret && dmsetup remove r0")
+    vm.run("cryptsetup close secret && dmsetup remove --retry r0")
 
 
 def test_partition_as_main(vm: Machine, serve: StartServer) -> None:
@@ -198,7 +198,7 @@ def test_partition_as_main(vm: Machine, serve: StartServer) -> None:
     load.finish()
     assert_busy_and_well(vm, "r0")
     assert vm.text(outside) == before
-    vm.run("dmsetup remove r0")
+    vm.run("dmsetup remove --retry r0")
 
 
 @pytest.mark.parametrize("kib", [4, 16])
@@ -211,7 +211,7 @@ def test_lower_device_that_splits(vm: Machine, serve: StartServer, kib: int) -> 
         vm.run(f"echo {kib} >/sys/block/$(basename $(readlink -f {path}))/queue/max_sectors_kb")
     run_dying(vm, device, [server.disk("main")])
     assert_busy_and_well(vm, "r0")
-    vm.run("dmsetup remove r0")
+    vm.run("dmsetup remove --retry r0")
 
 
 def test_throttled(vm: Machine, serve: StartServer) -> None:
@@ -233,7 +233,7 @@ def test_throttled(vm: Machine, serve: StartServer) -> None:
     written = int(dict(word.split("=") for word in line.split()[1:])["wbytes"])
     assert MIB < written < 2 * MIB * (seconds + 2), line
     assert_busy_and_well(vm, "r0")
-    vm.run("dmsetup remove r0")
+    vm.run("dmsetup remove --retry r0")
 
 
 def test_swap_under_memory_pressure(vm: Machine, serve: StartServer) -> None:
@@ -252,7 +252,7 @@ def test_swap_under_memory_pressure(vm: Machine, serve: StartServer) -> None:
     assert all("pages are right" in result.out for result in results)
     assert int(vm.text(f"awk '/pswpout/ {{print $2}}' /proc/vmstat")) > 20 * MIB // 4096
     assert_busy_and_well(vm, "r0")
-    vm.run(f"swapoff {device} && dmsetup remove r0", 600)
+    vm.run(f"swapoff {device} && dmsetup remove --retry r0", 600)
 
 
 def test_everything_at_once(vm: Machine, serve: StartServer) -> None:
@@ -281,4 +281,4 @@ def test_everything_at_once(vm: Machine, serve: StartServer) -> None:
     load.finish()
     found = status(vm, "r0")
     assert found["mode"] == "rw" and int(found["used"]) > 1 and found["lost_sectors"] == "0"
-    vm.run("dmsetup remove r0 && rmmod dm_remap")
+    vm.run("dmsetup remove --retry r0 && rmmod dm_remap")
