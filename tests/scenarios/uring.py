@@ -30,8 +30,9 @@ def polled_read(fd: int, sector: int, count: int) -> bytes:
     parameters = ctypes.create_string_buffer(struct.pack("<5I", 0, 0, IOPOLL, 0, 0), 120)
     ring = _call(SETUP, ctypes.c_uint(4), parameters)
     try:
-        sq = struct.unpack_from("<7I", parameters, 40)    # head tail mask entries flags dropped array
-        cq = struct.unpack_from("<6I", parameters, 80)    # head tail mask entries overflow cqes
+        # head, tail, mask, entries; then flags, dropped, array and overflow, cqes
+        sq = struct.unpack_from("<7I", parameters, 40)
+        cq = struct.unpack_from("<6I", parameters, 80)
         with mmap.mmap(ring, 4096, offset=SQ_RING) as submissions, \
                 mmap.mmap(ring, 4096, offset=CQ_RING) as completions, \
                 mmap.mmap(ring, 4096, offset=SQES) as entries, \

@@ -144,7 +144,7 @@ def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
            "lvcreate -q -y -W n -Z n -l 100%FREE -n data over")
     run_dying(vm, "/dev/over/data", [server.disk("main")])
     assert_busy_and_well(vm, "r0")
-    vm.run(f"vgchange -q -an over && dmsetup remove --retry r0")
+    vm.run("vgchange -q -an over && dmsetup remove --retry r0")
     main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
                    for name in ("main", "spare"))
     create(vm, "r0", main, spare)
