@@ -252,14 +252,28 @@ struct remap_meta {
 };
 
 /**
- * struct remap_percpu - counted without sharing a cache line
- * @inflight: I/O sent to a lower device, per side (see remap_drain()); a sum over all CPUs
+ * struct remap_percpu - counted without sharing a cache line; sums over all CPUs count
+ * @started: I/O sent to a lower device, per side (see remap_drain())
+ * @ended: that has ended, per side; behind @started, see remap_uncount()
+ * @main_more: what to add to both @ended for the number of writes that main may still
+ *             have in its cache (D10): less what went to the spare, failed or had FUA,
+ *             more what the worker wrote
  * @spare_writes: writes completed on the spare, bumped before they are reported (D9)
  */
 struct remap_percpu {
-	long inflight[2];
+	u64 started[2];
+	u64 ended[2];
+	u64 main_more;
 	u64 spare_writes;
 };
+
+static_assert(offsetof(struct remap_percpu, ended) == 2 * sizeof(u64));
+
+/* @side: &remap_percpu.started[...]; what was counted there has ended. */
+static inline void remap_uncount(u64 __percpu *side)
+{
+	this_cpu_inc(side[2]);
+}
 
 /* remap_set.flags */
 enum remap_flag {
@@ -271,6 +285,7 @@ enum remap_flag {
 	REMAP_LOADED,		/* this instance loaded the metadata before */
 	REMAP_SUSPENDING,	/* long messages must stop (D12) */
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
+	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
 };
 
 /**
@@ -333,6 +348,32 @@ struct remap_note {
 };
 
 /**
+ * struct remap_forebear - what an instance leaves to the one that replaces its table
+ * @known: there was one, and it had loaded a set
+ * @uuid: of that set
+ * @committed: highest number that it knew to be complete on both replicas
+ * @frozen: by an administrator or a storm
+ * @auto_off: a setting
+ * @error_threshold: a setting
+ * @tokens: what the storm limit left (E7)
+ * @lost_cache: it was in that mode
+ * @lost_main: main is another device now, and the old one had writes not flushed
+ * @lost_spare: the same of the spare
+ */
+struct remap_forebear {
+	bool known;
+	u8 uuid[REMAP_UUID_BYTES];
+	u64 committed;
+	bool frozen;
+	bool auto_off;
+	unsigned int error_threshold;
+	u64 tokens;
+	bool lost_cache;
+	bool lost_main;
+	bool lost_spare;
+};
+
+/**
  * struct remap_set - one instance of the target
  * @ti: device-mapper's side of it
  * @main: the main device
@@ -342,9 +383,12 @@ struct remap_note {
  * @deadline_seconds: feature argument, see REMAP_DEADLINE_SECONDS
  * @flags: enum remap_flag
  * @percpu: struct remap_percpu
- * @inflight: the side of remap_percpu.inflight that new I/O is counted on
+ * @side: &remap_percpu.started[...] that new I/O is counted on
  * @table: the lookup
  * @flushed: spare_writes that a successful flush has covered (D9)
+ * @main_flushed: the same of remap_main_writes() (D10)
+ * @forebear: what the instance before this one knew, while this one is resumed
+ * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
  * @counters: soft state
  * @lock: held by the one writer
  * @meta: metadata, under @lock
@@ -373,6 +417,7 @@ struct remap_note {
  * @tokens: chunks that may be relocated now (E7)
  * @tokens_at: jiffies when @tokens was last refilled
  * @owners: in the list of active sets, see owner.c
+ * @instances: in the list of all, see owner.c
  * @directory: in sysfs, while active
  * @name: of the mapped device when it was resumed; for events of its end
  * @note_lock: protects the ring of events; taken from end_io
@@ -394,9 +439,12 @@ struct remap_set {
 	unsigned int deadline_seconds;
 	unsigned long flags;
 	struct remap_percpu __percpu *percpu;
-	long __percpu *inflight;
+	u64 __percpu *side;
 	struct remap_table table;
 	atomic64_t flushed;
+	atomic64_t main_flushed;
+	struct remap_forebear forebear;
+	struct delayed_work lost_work;
 	struct remap_counters counters;
 
 	struct mutex lock; /* the one writer */
@@ -429,6 +477,7 @@ struct remap_set {
 	u64 tokens;
 	unsigned long tokens_at;
 	struct list_head owners;
+	struct list_head instances;
 	struct kobject *directory;
 	char name[DM_NAME_LEN];
 	spinlock_t note_lock; /* protects note, note_head, note_tail, note_seq */
@@ -450,11 +499,11 @@ struct remap_set {
  * @start: jiffies when it was mapped: its time is limited (E4)
  * @nr_taken: sectors of it that the worker has already dealt with
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
- * @flush_sum: for the spare's flush: spare_writes when it was sent (D9)
+ * @flush_sum: for a flush: the writes it covers, as counted when it was sent (D9, D10)
  * @bi_flags: as mapped: bio_endio() is called a second time (by us)
  * @kind: enum remap_place_kind it was sent to
  * @flags: REMAP_BIO_*; zero: at its end there is nothing to do, unless it failed
- * @inflight: where it is counted, if REMAP_BIO_COUNTED
+ * @side: where it is counted, if REMAP_BIO_COUNTED
  * @failed: it came to the worker because its lower I/O failed
  */
 struct remap_bio {
@@ -465,7 +514,7 @@ struct remap_bio {
 	u32 nr_taken;
 	u32 slot;
 	u64 flush_sum;
-	long __percpu *inflight;
+	u64 __percpu *side;
 	unsigned short bi_flags;
 	u8 kind;
 	u8 flags;
@@ -477,6 +526,8 @@ struct remap_bio {
 #define REMAP_BIO_ENDED		BIT(1)	/* by the worker, or in map: end_io has nothing to do */
 #define REMAP_BIO_SPARE_WRITE	BIT(2)	/* sectors are written to the spare (D9) */
 #define REMAP_BIO_SPARE_FLUSH	BIT(3)	/* an empty flush of the spare */
+#define REMAP_BIO_MAIN_FLUSH	BIT(4)	/* an empty flush of main */
+#define REMAP_BIO_NOT_CACHED	BIT(5)	/* its end leaves nothing in main's cache (D10) */
 
 static inline struct remap_bio *remap_bio(struct bio *bio)
 {
@@ -613,10 +664,23 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard);
 /* soft.c */
 int remap_soft_load(struct remap_set *set);
 int remap_soft_save(struct remap_set *set);
+void remap_soft_clear(struct remap_set *set);
 void remap_soft_start(struct remap_set *set);
 void remap_autosave(struct work_struct *work);
 
+/* cache.c */
+u64 remap_main_writes(const struct remap_set *set);
+void remap_note_main_flushed(struct remap_set *set, u64 sum);
+bool remap_is_unflushed(const struct remap_set *set, bool spare);
+void remap_settle_cache(struct remap_set *set);
+void remap_take_over(struct remap_set *set);
+void remap_accept_loss(struct remap_set *set);
+void remap_lost_work(struct work_struct *work);
+
 /* owner.c */
+void remap_add_instance(struct remap_set *set);
+void remap_remove_instance(struct remap_set *set);
+void remap_find_forebear(struct remap_set *set);
 int remap_own(struct remap_set *set);
 void remap_disown(struct remap_set *set);
 bool remap_owned_by_other(const struct remap_set *set);

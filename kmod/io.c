@@ -147,19 +147,23 @@ int remap_flush_spare(struct remap_set *set)
 	return r;
 }
 
+static u64 sum_of(const struct remap_set *set, const u64 __percpu *counter)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(counter, cpu));
+	return sum;
+}
+
+/* Nobody starts on this side any more: that all of it has ended is final. */
 static void wait_side(struct remap_set *set, unsigned int side)
 {
-	for (;;) {
-		long sum = 0;
-		int cpu;
+	u64 started = sum_of(set, &set->percpu->started[side]);
 
-		/* This side only goes down: a sum of zero is final. */
-		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->inflight[side]);
-		if (!sum)
-			return;
+	while (sum_of(set, &set->percpu->ended[side]) != started)
 		usleep_range(200, 1000);
-	}
 }
 
 /**
@@ -175,11 +179,11 @@ static void wait_side(struct remap_set *set, unsigned int side)
  */
 void remap_drain(struct remap_set *set)
 {
-	unsigned int side = set->inflight == &set->percpu->inflight[1];
+	unsigned int side = set->side == &set->percpu->started[1];
 
 	/* Whoever did not see the mark is counted after this, on either side. */
 	synchronize_rcu();
-	WRITE_ONCE(set->inflight, &set->percpu->inflight[!side]);
+	WRITE_ONCE(set->side, &set->percpu->started[!side]);
 	/* From here on nobody counts on the old side. */
 	synchronize_rcu();
 	wait_side(set, side);

@@ -579,7 +579,11 @@ int remap_load(struct remap_set *set)
 	r = remap_soft_load(set);
 	if (r)
 		return r;
-	if (test_bit(REMAP_LOADED, &set->flags) && meta->generation < committed) {
+	/* Of an instance before this one, too: a member may have come back older. */
+	if (set->forebear.known &&
+	    !memcmp(set->forebear.uuid, meta->super.uuid, sizeof(meta->super.uuid)))
+		committed = max(committed, set->forebear.committed);
+	if (meta->generation < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
 			  set->spare->name, committed, meta->generation);
 		set_bit(REMAP_FAILED, &set->flags);

@@ -300,6 +300,30 @@ static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char 
 	return 1;
 }
 
+static int run_accept_loss(struct remap_set *set, unsigned int argc, char **argv, char *result,
+			   unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	if (!test_bit(REMAP_LOST_CACHE, &set->flags)) {
+		remap_err(set, "accept_loss: no cache was lost");
+		return -EINVAL;
+	}
+	remap_accept_loss(set);
+	DMEMIT("accepted: flushes succeed again; what was lost is lost");
+	return 1;
+}
+
+static int run_stats_clear(struct remap_set *set, unsigned int argc, char **argv, char *result,
+			   unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	remap_soft_clear(set);
+	DMEMIT("counters are zero");
+	return 1;
+}
+
 static int run_help(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		    unsigned int maxlen);
 
@@ -316,6 +340,8 @@ static const struct verb verbs[] = {
 	{ "metadata_status",	"",		0, 0, true, run_metadata_status },
 	{ "freeze",		"",		0, 0, true, run_freeze },
 	{ "thaw",		"",		0, 0, true, run_thaw },
+	{ "accept_loss",	"",		0, 0, true, run_accept_loss },
+	{ "stats_clear",	"",		0, 0, true, run_stats_clear },
 };
 
 static unsigned int list_verbs(char *result, unsigned int maxlen)

@@ -7,8 +7,9 @@
 #include "dm-remap.h"
 
 static LIST_HEAD(owners);
+static LIST_HEAD(instances);	/* newest first */
 static unsigned int owners_generation;
-/* protects owners and owners_generation; inside it only device-mapper's lock of names */
+/* protects owners, owners_generation and instances; inside it only device-mapper's lock of names */
 static DEFINE_MUTEX(owners_lock);
 
 static bool overlap(struct block_device *a, u64 a_start, u64 a_nr,
@@ -37,6 +38,65 @@ static bool same_device(const struct remap_set *a, const struct remap_set *b)
 {
 	return dm_table_get_md(a->ti->table) == dm_table_get_md(b->ti->table) &&
 	       a->ti->table != b->ti->table;
+}
+
+/**
+ * remap_add_instance() - a set exists
+ * @set: the set
+ *
+ * Context: constructor, may sleep.
+ */
+void remap_add_instance(struct remap_set *set)
+{
+	mutex_lock(&owners_lock);
+	list_add(&set->instances, &instances);
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * remap_remove_instance() - a set is about to be freed
+ * @set: the set
+ *
+ * Context: destructor, may sleep.
+ */
+void remap_remove_instance(struct remap_set *set)
+{
+	mutex_lock(&owners_lock);
+	list_del_init(&set->instances);
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * remap_find_forebear() - what the instance knew whose table this one replaces
+ * @set: the set; the other one is suspended, and destroyed after this one is resumed
+ *
+ * Context: preresume, may sleep.
+ */
+void remap_find_forebear(struct remap_set *set)
+{
+	struct remap_forebear *known = &set->forebear;
+	const struct remap_set *old;
+
+	memset(known, 0, sizeof(*known));
+	mutex_lock(&owners_lock);
+	list_for_each_entry(old, &instances, instances) {
+		if (!same_device(set, old) || !test_bit(REMAP_LOADED, &old->flags))
+			continue;
+		known->known = true;
+		memcpy(known->uuid, old->meta.super.uuid, sizeof(known->uuid));
+		known->committed = old->meta.committed;
+		known->frozen = test_bit(REMAP_FROZEN, &old->flags);
+		known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
+		known->error_threshold = old->error_threshold;
+		known->tokens = old->tokens;
+		known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
+		known->lost_main = old->main->bdev != set->main->bdev &&
+				   remap_is_unflushed(old, false);
+		known->lost_spare = old->spare->bdev != set->spare->bdev &&
+				    remap_is_unflushed(old, true);
+		break;	/* the newest */
+	}
+	mutex_unlock(&owners_lock);
 }
 
 /**

@@ -171,6 +171,28 @@ int remap_soft_save(struct remap_set *set)
 }
 
 /**
+ * remap_soft_clear() - start counting anew
+ * @set: the set
+ *
+ * What is counted at the same moment may be lost.  Context: any.
+ */
+void remap_soft_clear(struct remap_set *set)
+{
+	struct remap_counters *c = &set->counters;
+
+	atomic64_set(&c->read_errors_main, 0);
+	atomic64_set(&c->write_errors_main, 0);
+	atomic64_set(&c->read_errors_spare, 0);
+	atomic64_set(&c->write_errors_spare, 0);
+	atomic64_set(&c->flush_errors, 0);
+	atomic64_set(&c->relocations, 0);
+	atomic64_set(&c->rejected, 0);
+	atomic64_set(&c->lost_reads, 0);
+	atomic64_set(&c->saves_ok, 0);
+	atomic64_set(&c->saves_failed, 0);
+}
+
+/**
  * remap_soft_start() - start the timer, on resume
  * @set: the set
  */

@@ -21,6 +21,8 @@ const char *remap_mode(const struct remap_set *set)
 		return "fail";
 	if (test_bit(REMAP_READ_ONLY, &set->flags))
 		return "ro";
+	if (test_bit(REMAP_LOST_CACHE, &set->flags))
+		return "lost-cache";
 	if (test_bit(REMAP_META_FAIL, &set->flags))
 		return "meta_fail";
 	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) >= remap_geometry(set)->slots)

@@ -26,11 +26,11 @@ enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static void count(struct remap_set *set, struct remap_bio *pb)
 {
-	long __percpu *inflight = READ_ONCE(set->inflight);
+	u64 __percpu *side = READ_ONCE(set->side);
 
-	pb->inflight = inflight;
+	pb->side = side;
 	pb->flags = REMAP_BIO_COUNTED;
-	this_cpu_inc(*inflight);
+	this_cpu_inc(*side);
 }
 
 static int end_in_map(struct bio *bio, blk_status_t status)
@@ -53,6 +53,13 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	pb->iter.bi_size = 0;
 	if (dm_bio_get_target_bio_nr(bio) == FLUSH_MAIN) {
 		pb->kind = REMAP_PLACE_MAIN;
+		/* It would succeed, and what it is to make durable is gone (D10). */
+		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
+			atomic64_inc(&set->counters.flush_errors);
+			return end_in_map(bio, BLK_STS_IOERR);
+		}
+		pb->flush_sum = remap_main_writes(set);
+		pb->flags = REMAP_BIO_MAIN_FLUSH;
 		bio_set_dev(bio, set->main->bdev);
 		return DM_MAPIO_REMAPPED;
 	}
@@ -89,6 +96,7 @@ static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *p
 {
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
+	pb->flags |= REMAP_BIO_NOT_CACHED;
 	if (op_is_write(bio_op(bio)))
 		pb->flags |= REMAP_BIO_SPARE_WRITE;
 	bio->bi_opf &= ~REQ_POLLED;
@@ -127,8 +135,10 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 
 	/* What a discarded sector holds is nobody's business (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
-		if (pb->flags & REMAP_BIO_COUNTED)
-			this_cpu_dec(*pb->inflight);
+		if (pb->flags & REMAP_BIO_COUNTED) {
+			this_cpu_dec(set->percpu->main_more);
+			remap_uncount(pb->side);
+		}
 		return end_in_map(bio, BLK_STS_OK);
 	}
 	if (place.kind == REMAP_PLACE_SPARE)
@@ -163,21 +173,12 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	return map_mixed(set, bio, pb);
 }
 
-static int remap_map(struct dm_target *ti, struct bio *bio)
+static __always_inline int map_data(struct dm_target *ti, struct remap_set *set, struct bio *bio,
+				    struct remap_bio *pb)
 {
-	struct remap_bio *pb = remap_bio(bio);
-	struct remap_set *set = ti->private;
-	sector_t sector;
+	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	bool clean;
 
-	pb->start = jiffies;
-	pb->bi_flags = bio->bi_flags;
-	pb->kind = REMAP_PLACE_MAIN;
-	pb->flags = 0;
-	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
-		return map_flush(set, bio, pb);
-
-	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	bio->bi_iter.bi_sector = sector;
 	pb->iter = bio->bi_iter;
 	if (unlikely(!bio_sectors(bio)))
@@ -195,6 +196,34 @@ static int remap_map(struct dm_target *ti, struct bio *bio)
 		count(set, pb);
 	rcu_read_unlock_sched();
 	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
+}
+
+/* A write with FUA leaves nothing in a cache (D10). */
+static noinline int map_special(struct dm_target *ti, struct remap_set *set, struct bio *bio,
+				struct remap_bio *pb)
+{
+	int r;
+
+	if (bio->bi_opf & REQ_PREFLUSH)
+		return map_flush(set, bio, pb);
+	r = map_data(ti, set, bio, pb);
+	if (r == DM_MAPIO_REMAPPED && pb->flags & REMAP_BIO_COUNTED)
+		pb->flags |= REMAP_BIO_NOT_CACHED;
+	return r;
+}
+
+static int remap_map(struct dm_target *ti, struct bio *bio)
+{
+	struct remap_bio *pb = remap_bio(bio);
+	struct remap_set *set = ti->private;
+
+	pb->start = jiffies;
+	pb->bi_flags = bio->bi_flags;
+	pb->kind = REMAP_PLACE_MAIN;
+	pb->flags = 0;
+	if (unlikely(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
+		return map_special(ti, set, bio, pb);
+	return map_data(ti, set, bio, pb);
 }
 
 /* Whether the sectors of a failed read have moved since it was sent (D5). */
@@ -266,7 +295,7 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
 {
 	struct remap_bio *pb = remap_bio(bio);
-	long __percpu *inflight = pb->inflight;
+	u64 __percpu *side = pb->side;
 	u8 flags = pb->flags;
 	int r;
 
@@ -277,9 +306,35 @@ static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_st
 		this_cpu_inc(set->percpu->spare_writes);
 	r = io_failed(set, bio, pb, error);
 	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
-	if (flags & REMAP_BIO_COUNTED)
-		this_cpu_dec(*inflight);
+	if (flags & REMAP_BIO_COUNTED) {
+		/* Not acknowledged, so nobody misses it (D10). */
+		this_cpu_dec(set->percpu->main_more);
+		remap_uncount(side);
+	}
 	return r;
+}
+
+/* A flush, an I/O on the spare, a write with FUA. */
+static noinline void end_special(struct remap_set *set, struct remap_bio *pb, u8 flags)
+{
+	if (flags & REMAP_BIO_ENDED)
+		return;
+	if (flags & REMAP_BIO_SPARE_FLUSH) {
+		remap_note_flushed(set, pb->flush_sum);
+		return;
+	}
+	if (flags & REMAP_BIO_MAIN_FLUSH) {
+		remap_note_main_flushed(set, pb->flush_sum);
+		return;
+	}
+	/* Before it is reported, and before the drain can see it (D9). */
+	if (flags & REMAP_BIO_SPARE_WRITE)
+		this_cpu_inc(set->percpu->spare_writes);
+	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
+	if (flags & REMAP_BIO_NOT_CACHED)
+		this_cpu_dec(set->percpu->main_more);
+	/* Last: a drain that sees them equal may let the set go. */
+	remap_uncount(pb->side);
 }
 
 static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
@@ -292,17 +347,13 @@ static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 		return end_io_failed(set, bio, *error);
 	pb = remap_bio(bio);
 	flags = pb->flags;
-	if (!flags || unlikely(flags & REMAP_BIO_ENDED))
+	if (!flags)
 		return DM_ENDIO_DONE;
-	if (unlikely(flags & REMAP_BIO_SPARE_FLUSH)) {
-		remap_note_flushed(set, pb->flush_sum);
-		return DM_ENDIO_DONE;
-	}
-	/* Before it is reported, and before the drain can see it (D9). */
-	if (flags & REMAP_BIO_SPARE_WRITE)
-		this_cpu_inc(set->percpu->spare_writes);
-	/* Last: a drain that sees zero may let the set go. */
-	this_cpu_dec(*pb->inflight);
+	/* Last: a drain that sees them equal may let the set go. */
+	if (flags == REMAP_BIO_COUNTED)
+		remap_uncount(pb->side);
+	else
+		end_special(set, pb, flags);
 	return DM_ENDIO_DONE;
 }
 
@@ -333,12 +384,13 @@ static void remap_postsuspend(struct dm_target *ti)
 
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
+	cancel_delayed_work_sync(&set->lost_work);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags)) {
 		remap_resolve_doubt(set, true);
-		remap_flush_spare(set);
+		remap_settle_cache(set);
 		if (!test_bit(REMAP_READ_ONLY, &set->flags) &&
 		    !test_bit(REMAP_FAILED, &set->flags)) {
 			remap_soft_save(set);
@@ -378,6 +430,7 @@ static int remap_preresume(struct dm_target *ti)
 	r = remap_own(set);
 	if (r)
 		goto out;
+	remap_find_forebear(set);
 	mutex_lock(&set->lock);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
@@ -391,6 +444,7 @@ static int remap_preresume(struct dm_target *ti)
 		/* What earlier owners of the spare left unflushed is unknown (D9). */
 		this_cpu_inc(set->percpu->spare_writes);
 		set_bit(REMAP_ACTIVE, &set->flags);
+		remap_take_over(set);
 		note_loaded(set);
 	}
 	mutex_unlock(&set->lock);
@@ -475,7 +529,9 @@ static void remap_dtr(struct dm_target *ti)
 	remap_drain_all(set);
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
+	cancel_delayed_work_sync(&set->lost_work);
 	remap_disown(set);
+	remap_remove_instance(set);
 	free_set(set);
 }
 
@@ -498,7 +554,7 @@ static int allocate(struct remap_set *set)
 	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
 	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
 	set->percpu = alloc_percpu(struct remap_percpu);
-	set->inflight = &set->percpu->inflight[0];
+	set->side = &set->percpu->started[0];
 	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
 	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
@@ -637,8 +693,10 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	INIT_WORK(&set->event_work, event_work);
 	INIT_WORK(&set->note_work, remap_send_notes);
 	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
+	INIT_DELAYED_WORK(&set->lost_work, remap_lost_work);
 	init_completion(&set->subs_done);
 	INIT_LIST_HEAD(&set->owners);
+	INIT_LIST_HEAD(&set->instances);
 	set->error_threshold = 1;
 	set->tokens = U64_MAX;
 	set->tokens_at = jiffies;
@@ -684,6 +742,7 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (r)
 		goto bad;
 
+	remap_add_instance(set);
 	ti->private = set;
 	ti->num_flush_bios = NR_FLUSH_BIOS;
 	ti->flush_supported = true;

@@ -20,7 +20,7 @@ class Mutant:
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
 RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
-OWNER, COMMON = "kmod/owner.c", "common/remap_format.c"
+OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
 
 MUTANTS = {
     # commits
@@ -295,12 +295,12 @@ MUTANTS = {
         ["test_move.py::test_move_waits_for_a_write"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
-        [(TARGET, "\tif (flags & REMAP_BIO_COUNTED)\n\t\tthis_cpu_dec(*inflight);\n\treturn r;",
-          "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE)\n"
-          "\t\tthis_cpu_dec(*inflight);\n\treturn r;"),
+        [(TARGET, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
+          "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE) {\n"
+          "\t\t/* Not acknowledged"),
          (SLOW, "\tpb->flags |= REMAP_BIO_ENDED;",
           "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
-          "\t\tthis_cpu_dec(*pb->inflight);\n\tpb->flags |= REMAP_BIO_ENDED;")],
+          "\t\tremap_uncount(pb->side);\n\tpb->flags |= REMAP_BIO_ENDED;")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
@@ -400,15 +400,44 @@ MUTANTS = {
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
         [(TARGET, "\t\tthis_cpu_inc(set->percpu->spare_writes);\n\t\tset_bit(REMAP_ACTIVE",
           "\t\tset_bit(REMAP_ACTIVE"),
-         (TARGET, "\t\tremap_flush_spare(set);\n\t\tif (!test_bit(REMAP_READ_ONLY",
-          "\t\tif (!test_bit(REMAP_READ_ONLY")],
+         (CACHE, "\tremap_flush_spare(set);\n\tif (dm_noflush", "\tif (dm_noflush")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
+    "flush-after-lost-cache": Mutant(
+        "D10", "flushes succeed although a cache was lost",
+        [(TARGET, "\t\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {",
+          "\t\tif (0) {")],
+        ["test_lost_cache.py::test_flushes_fail_until"]),
+    "spare-reads-count-for-main": Mutant(
+        "D10", "I/O on the spare counts as writes in main's cache",
+        [(TARGET, "\tpb->flags |= REMAP_BIO_NOT_CACHED;\n\tif (op_is_write",
+          "\tif (op_is_write")],
+        ["test_lost_cache.py::test_what_is_on_the_spare"]),
+    "worker-writes-uncounted": Mutant(
+        "D10", "what the worker writes to main is not counted",
+        [(SLOW, "\tif (sub->on_main && op_is_write", "\tif (0 && op_is_write")],
+        ["test_lost_cache.py::test_writes_of_the_worker"]),
+    "main-flush-covers-nothing": Mutant(
+        "D10", "flushes of main are not noted",
+        [(TARGET, "\t\tremap_note_main_flushed(set, pb->flush_sum);\n\t\treturn;",
+          "\t\treturn;")],
+        ["test_lost_cache.py::test_nothing_is_lost"]),
+    "lost-cache-forgotten": Mutant(
+        "D10", "a further table ends lost-cache",
+        [(OWNER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
+        ["test_lost_cache.py::test_over_when_all"]),
+    "forebear-forgotten": Mutant(
+        "D10", "a spare older than what the replaced table acknowledged is taken",
+        [(LOAD, "\t\tcommitted = max(committed, set->forebear.committed);\n", "\t\t;\n")],
+        ["test_lost_cache.py::test_an_older_spare"]),
+    "freeze-forgotten": Mutant(
+        "E7", "a new table ends a freeze",
+        [(CACHE, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && choice->seq < "
           "set->meta.block[block].seq) {", "if (0) {"),
-         (LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && meta->generation < committed) {",
-          "if (0) {"),
+         (LOAD, "if (meta->generation < committed) {", "if (0) {"),
          (MARK, "if (with_age && mark_seq > meta->generation) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(

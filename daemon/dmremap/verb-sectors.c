@@ -104,3 +104,16 @@ int verb_message(struct invocation *invocation, struct error *error)
 			*at = '_';
 	return send_message(invocation, &device, message, error);
 }
+
+/* Whoever had the device open may believe that something is durable which is gone (O18). */
+int verb_accept_loss(struct invocation *invocation, struct error *error)
+{
+	int r;
+
+	if (!invocation->quiet)
+		printf("A member came back and may have lost writes that had been acknowledged.\n"
+		       "Better close the device (unmount it) and check what is on it: then this is "
+		       "not needed.\n");
+	r = confirm(invocation, "Let flushes succeed again?", error);
+	return r < 0 ? r : verb_message(invocation, error);
+}

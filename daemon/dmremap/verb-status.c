@@ -125,6 +125,9 @@ static const char *advice(const struct dm_device *device)
 	} advices[] = {
 		{ "frozen", "no new remaps are made; look at the disk, then: dmremap thaw" },
 		{ "full", "the spare is full: replace the disk, or move to a bigger spare" },
+		{ "lost-cache",
+		  "a member came back without what was in its cache: unmount, check the file "
+		  "system, mount again" },
 		{ "meta_fail", "the spare takes no metadata: check it, then: dmremap restore" },
 		{ "ro", "served read-only: the kernel log says why" },
 		{ "fail", "the spare contradicts what was acknowledged: stop using it" },

@@ -96,6 +96,7 @@ int verb_deactivate(struct invocation *invocation, struct error *error);
 int verb_list(struct invocation *invocation, struct error *error);
 int verb_replace_main(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
+int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);
 int verb_dump(struct invocation *invocation, struct error *error);
 /* Verbs that are one message: save, restore, sync, metadata-status, freeze, thaw, clear … */

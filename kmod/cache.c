@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Volatile caches of members that vanish (D10, O18).
+ *
+ * A member that is pulled out and put in again comes back as another block device, and
+ * may have lost what was in its cache.  A new table brings it in, under a device that
+ * has been open all the time: whoever wrote before would get a flush that succeeds, and
+ * believe that his data is durable.  So if the old member had completed writes that no
+ * flush covers, every flush fails until all who were there have closed the device, or an
+ * administrator says `accept_loss`.  Writes with FUA, and reading, go on.
+ *
+ * Where both tables have the same block device, it never went away, and its cache, as far
+ * as anyone can know, did not either: as with a plain disk.
+ */
+#include <linux/blkdev.h>
+
+#include "dm-remap.h"
+#include "dm_remap.h"
+
+#define LOST_POLL	(HZ / 5)
+
+/**
+ * remap_main_writes() - writes that main has completed, and may have in its cache
+ * @set: the set
+ *
+ * Too low for a moment, never too high: what ends while it is summed up may be missing.
+ * Context: any.
+ */
+u64 remap_main_writes(const struct remap_set *set)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct remap_percpu *own = per_cpu_ptr(set->percpu, cpu);
+
+		sum += READ_ONCE(own->ended[0]) + READ_ONCE(own->ended[1]);
+	}
+	smp_rmb(); /* what was taken off before it ended is seen to be */
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->main_more);
+	return sum;
+}
+
+/**
+ * remap_note_main_flushed() - a flush of main succeeded
+ * @set: the set
+ * @sum: remap_main_writes() from before it was sent
+ *
+ * Context: any.
+ */
+void remap_note_main_flushed(struct remap_set *set, u64 sum)
+{
+	s64 old = atomic64_read(&set->main_flushed);
+
+	while (old < (s64)sum && !atomic64_try_cmpxchg(&set->main_flushed, &old, sum))
+		;
+}
+
+/**
+ * remap_is_unflushed() - whether a member completed writes that no flush covers
+ * @set: the set; nothing is in flight
+ * @spare: the spare, not main
+ */
+bool remap_is_unflushed(const struct remap_set *set, bool spare)
+{
+	if (spare)
+		return remap_spare_writes(set) > (u64)atomic64_read(&set->flushed);
+	return remap_main_writes(set) > (u64)atomic64_read(&set->main_flushed);
+}
+
+/**
+ * remap_settle_cache() - flush what the members have in their caches
+ * @set: the set
+ *
+ * So that a table which is replaced in peace, with a flush, leaves nothing behind.  Without
+ * a flush a member may be hung or gone: then main is not asked.
+ *
+ * Context: postsuspend, remap_set.lock held, may sleep.
+ */
+void remap_settle_cache(struct remap_set *set)
+{
+	u64 sum = remap_main_writes(set);
+	struct bio *bio = &set->rw_bio;
+
+	remap_flush_spare(set);
+	if (dm_noflush_suspending(set->ti) || !remap_is_unflushed(set, false))
+		return;
+	bio_init(bio, set->main->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	if (!submit_bio_wait(bio))
+		remap_note_main_flushed(set, sum);
+	bio_uninit(bio);
+}
+
+static bool is_open(const struct remap_set *set)
+{
+	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
+}
+
+/**
+ * remap_take_over() - go on where the instance before this one stopped
+ * @set: the set, loaded; forebear says what is known
+ *
+ * Context: preresume, remap_set.lock held.
+ */
+void remap_take_over(struct remap_set *set)
+{
+	const struct remap_forebear *known = &set->forebear;
+	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
+
+	if (!known->known || memcmp(known->uuid, set->meta.super.uuid, sizeof(known->uuid)))
+		return;
+	if (known->frozen)
+		set_bit(REMAP_FROZEN, &set->flags);
+	if (known->auto_off)
+		set_bit(REMAP_AUTO_OFF, &set->flags);
+	set->error_threshold = known->error_threshold;
+	set->tokens = known->tokens;
+	if (!known->lost_cache && !known->lost_main && !known->lost_spare)
+		return;
+	/* Whoever opens it from now on knows of no write before. */
+	if (!is_open(set))
+		return;
+	set_bit(REMAP_LOST_CACHE, &set->flags);
+	queue_delayed_work(set->soft_wq, &set->lost_work, LOST_POLL);
+	if (known->lost_cache)
+		return;
+	note.member = known->lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	remap_notify(set, &note);
+	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
+		  known->lost_main ? set->main->name : set->spare->name);
+}
+
+/**
+ * remap_accept_loss() - flushes succeed again
+ * @set: the set
+ *
+ * Context: may sleep.
+ */
+void remap_accept_loss(struct remap_set *set)
+{
+	if (test_and_clear_bit(REMAP_LOST_CACHE, &set->flags))
+		remap_mode_changed(set);
+}
+
+/**
+ * remap_lost_work() - see whether all who had the device open have closed it
+ * @work: remap_set.lost_work
+ */
+void remap_lost_work(struct work_struct *work)
+{
+	struct remap_set *set = container_of(to_delayed_work(work), struct remap_set, lost_work);
+
+	if (!test_bit(REMAP_LOST_CACHE, &set->flags))
+		return;
+	if (is_open(set)) {
+		queue_delayed_work(set->soft_wq, &set->lost_work, LOST_POLL);
+		return;
+	}
+	remap_info(set, "closed by all: flushes succeed again");
+	remap_accept_loss(set);
+}
