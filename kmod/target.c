@@ -317,22 +317,20 @@ static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_st
 /* A flush, an I/O on the spare, a write with FUA. */
 static noinline void end_special(struct remap_set *set, struct remap_bio *pb, u8 flags)
 {
+	if (!(flags & REMAP_BIO_COUNTED)) {
+		if (flags & REMAP_BIO_SPARE_FLUSH)
+			remap_note_flushed(set, pb->flush_sum);
+		else if (flags & REMAP_BIO_MAIN_FLUSH)
+			remap_note_main_flushed(set, pb->flush_sum);
+		return;
+	}
 	if (flags & REMAP_BIO_ENDED)
 		return;
-	if (flags & REMAP_BIO_SPARE_FLUSH) {
-		remap_note_flushed(set, pb->flush_sum);
-		return;
-	}
-	if (flags & REMAP_BIO_MAIN_FLUSH) {
-		remap_note_main_flushed(set, pb->flush_sum);
-		return;
-	}
 	/* Before it is reported, and before the drain can see it (D9). */
 	if (flags & REMAP_BIO_SPARE_WRITE)
 		this_cpu_inc(set->percpu->spare_writes);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
-	if (flags & REMAP_BIO_NOT_CACHED)
-		this_cpu_dec(set->percpu->main_more);
+	this_cpu_dec(set->percpu->main_more);
 	/* Last: a drain that sees them equal may let the set go. */
 	remap_uncount(pb->side);
 }

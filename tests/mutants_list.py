@@ -418,8 +418,7 @@ MUTANTS = {
         ["test_lost_cache.py::test_writes_of_the_worker"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(TARGET, "\t\tremap_note_main_flushed(set, pb->flush_sum);\n\t\treturn;",
-          "\t\treturn;")],
+        [(TARGET, "\t\t\tremap_note_main_flushed(set, pb->flush_sum);\n", "\t\t\t;\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",

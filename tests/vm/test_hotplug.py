@@ -141,3 +141,53 @@ def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> No
     for path in disks.values():    # active: nobody gets it at all
         assert vm.run(f"mkfs.ext4 -q -F {path} </dev/null", check=False).code != 0
     vm.run(CHECK)
+
+# Writes, says so, and waits; then tells whether fsync succeeds: once before the flush may
+# succeed, and again after it may.
+WRITER = """
+import os, time
+fd = os.open("/dev/mapper/data", os.O_RDWR)
+def told(name):
+    while not os.path.exists(name):
+        time.sleep(0.05)
+os.pwrite(fd, b"durable!" * 512, 40 << 20)
+os.fsync(fd)
+direct = os.open("/dev/mapper/data", os.O_RDWR | os.O_DIRECT)
+import mmap
+page = mmap.mmap(-1, 4096)
+page.write(b"in cache" * 512)
+os.pwritev(direct, [page], 44 << 20)
+open("/run/written", "w").close()
+told("/run/returned")
+try:
+    os.fsync(fd)
+    print("flushed")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_member_that_lost_its_cache(vm: Machine, server: BlockServer) -> None:
+    """D10, O18: nothing wrong is read, nothing acknowledged is silently lost."""
+    packages.install(vm)
+    adopted(vm, server)
+    vm.run("umount /mnt 2>/dev/null; sync")
+    vm.put(WRITER.encode(), "/run/writer.py")
+    writer = vm.start("python3 /run/writer.py")
+    packages.wait(vm, "test -e /run/written")
+    unflushed = server.powercut()
+    assert unflushed["main"] > 0
+    vm.remove_disk("main")
+    server.power_on()
+    plug(vm, server, "main")
+    packages.wait(vm, "dmsetup status data | grep -q lost-cache", "mode lost-cache")
+    told = packages.wait_for_entry(vm, DM_REMAP_EVENT="lost-cache")
+    assert told["DM_REMAP_NAME"] == "data" and told["PRIORITY"] <= "2"
+    assert "came back" in vm.text("dmremap status data")
+    vm.run("touch /run/returned")
+    assert writer.wait(60).out.strip() == "Input/output error"
+    packages.wait(vm, "dmsetup status data | grep -q ' rw '", "the end of lost-cache")
+    read = vm.text("head -c $((40 * 1024 * 1024 + 8)) /dev/mapper/data | tail -c 8")
+    assert read == "durable!"
+    vm.run("mount /mnt")
+    vm.run(CHECK)
