@@ -38,7 +38,7 @@ u64 remap_main_writes(const struct remap_set *set)
 	}
 	smp_rmb(); /* what was taken off before it ended is seen to be */
 	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->main_more);
+		sum -= READ_ONCE(per_cpu_ptr(set->percpu, cpu)->not_cached);
 	return sum;
 }
 

@@ -255,15 +255,14 @@ struct remap_meta {
  * struct remap_percpu - counted without sharing a cache line; sums over all CPUs count
  * @started: I/O sent to a lower device, per side (see remap_drain())
  * @ended: that has ended, per side; behind @started, see remap_uncount()
- * @main_more: what to add to both @ended for the number of writes that main may still
- *             have in its cache (D10): less what went to the spare, failed or had FUA,
- *             more what the worker wrote
+ * @not_cached: of @ended, what left nothing in main's cache (D10): it went to the spare,
+ *              failed, or had FUA
  * @spare_writes: writes completed on the spare, bumped before they are reported (D9)
  */
 struct remap_percpu {
 	u64 started[2];
 	u64 ended[2];
-	u64 main_more;
+	u64 not_cached;
 	u64 spare_writes;
 };
 

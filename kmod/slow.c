@@ -18,13 +18,11 @@
  * struct remap_sub - a bio of our own for one piece
  * @set: the set
  * @piece: gets the status
- * @on_main: sent to main
  * @bio: must be last: allocated with this in front
  */
 struct remap_sub {
 	struct remap_set *set;
 	struct remap_piece *piece;
-	bool on_main;
 	struct bio bio;
 };
 
@@ -92,11 +90,12 @@ static void sub_end(struct bio *bio)
 	struct remap_set *set = sub->set;
 
 	sub->piece->status = bio->bi_status;
-	/* Counted before it is reported (D9); an error may have landed as well. */
+	/*
+	 * Counted before it is reported (D9); an error may have landed as well.  All of our
+	 * writes to main have FUA: they leave nothing in its cache (D10).
+	 */
 	if (op_is_write(bio_op(bio)))
 		this_cpu_inc(set->percpu->spare_writes);
-	if (sub->on_main && op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
-		this_cpu_inc(set->percpu->main_more);
 	bio_put(bio);
 	sub_put(set);
 }
@@ -120,7 +119,6 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 
 	sub->set = set;
 	sub->piece = piece;
-	sub->on_main = dev == set->main;
 	bio->bi_iter = remap_bio(piece->bio)->iter;
 	bio_advance(bio, piece->offset << SECTOR_SHIFT);
 	bio->bi_iter.bi_size = piece->nr_sectors << SECTOR_SHIFT;

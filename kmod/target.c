@@ -136,7 +136,7 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	/* What a discarded sector holds is nobody's business (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
 		if (pb->flags & REMAP_BIO_COUNTED) {
-			this_cpu_dec(set->percpu->main_more);
+			this_cpu_inc(set->percpu->not_cached);
 			remap_uncount(pb->side);
 		}
 		return end_in_map(bio, BLK_STS_OK);
@@ -308,7 +308,7 @@ static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_st
 	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
 	if (flags & REMAP_BIO_COUNTED) {
 		/* Not acknowledged, so nobody misses it (D10). */
-		this_cpu_dec(set->percpu->main_more);
+		this_cpu_inc(set->percpu->not_cached);
 		remap_uncount(side);
 	}
 	return r;
@@ -330,7 +330,7 @@ static noinline void end_special(struct remap_set *set, struct remap_bio *pb, u8
 	if (flags & REMAP_BIO_SPARE_WRITE)
 		this_cpu_inc(set->percpu->spare_writes);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
-	this_cpu_dec(set->percpu->main_more);
+	this_cpu_inc(set->percpu->not_cached);
 	/* Last: a drain that sees them equal may let the set go. */
 	remap_uncount(pb->side);
 }

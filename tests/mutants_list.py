@@ -412,10 +412,6 @@ MUTANTS = {
         [(TARGET, "\tpb->flags |= REMAP_BIO_NOT_CACHED;\n\tif (op_is_write",
           "\tif (op_is_write")],
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
-    "worker-writes-uncounted": Mutant(
-        "D10", "what the worker writes to main is not counted",
-        [(SLOW, "\tif (sub->on_main && op_is_write", "\tif (0 && op_is_write")],
-        ["test_lost_cache.py::test_writes_of_the_worker"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
         [(TARGET, "\t\t\tremap_note_main_flushed(set, pb->flush_sum);\n", "\t\t\t;\n")],

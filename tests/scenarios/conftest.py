@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import kernel_log
-from tests.scenarios import lib
+from tests.scenarios import accounting, lib
 
 IN_GUEST = os.environ.get("DM_REMAP_GUEST") == "uml"
 DISKS = {"main": "64M", "spare": "8M"}
@@ -44,6 +44,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[lib.Rig]:
     try:
         with lib.rig_of(directory, {name: _parse(text) for name, text in disks.items()}) as rig_:
             yield rig_
+            accounting.check(rig_)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
