@@ -83,6 +83,8 @@ static int write_block(struct remap_set *set, u32 block)
 			remap_block_sector(remap_geometry(set), replica,
 					   !state->good_place[replica], block);
 
+		if (replica == meta->out)
+			continue;
 		/* The same bytes to the same place may be sent again (C2). */
 		for (try = 0; try < REMAP_WRITE_TRIES; try++) {
 			r = remap_rw(set, set->spare, sector, meta->image, REMAP_BLOCK_SECTORS,
@@ -99,7 +101,7 @@ static int write_block(struct remap_set *set, u32 block)
 		}
 	}
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
-		state->good_place[replica] = !state->good_place[replica];
+		state->good_place[replica] ^= replica != meta->out;
 	state->seq = remap_block_seq(meta->image);
 	/* Soft state is losable, so the mark on main must not count on it (O6). */
 	if (block <= remap_geometry(set)->table_blocks)

@@ -230,6 +230,7 @@ struct remap_change {
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
  * @replica_errors: failed writes to each replica
+ * @out: the replica that is not written, -1: none; an administrator said so (C5)
  */
 struct remap_meta {
 	struct remap_super super;
@@ -249,6 +250,7 @@ struct remap_meta {
 	u64 nr_failures;
 	u64 nr_repaired;
 	u64 replica_errors[REMAP_REPLICAS];
+	int out;
 };
 
 /**
@@ -380,6 +382,7 @@ struct remap_forebear {
  * @spare_start: first sector of the region on @spare
  * @spare_sectors: length of the region
  * @deadline_seconds: feature argument, see REMAP_DEADLINE_SECONDS
+ * @force_rw: feature argument: go on with one replica when the other cannot be repaired
  * @flags: enum remap_flag
  * @percpu: struct remap_percpu
  * @side: &remap_percpu.started[...] that new I/O is counted on
@@ -436,6 +439,7 @@ struct remap_set {
 	sector_t spare_start;
 	sector_t spare_sectors;
 	unsigned int deadline_seconds;
+	bool force_rw;
 	unsigned long flags;
 	struct remap_percpu __percpu *percpu;
 	u64 __percpu *side;

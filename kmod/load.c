@@ -483,7 +483,7 @@ static bool needs_repair(const struct remap_block_state *state, unsigned int cop
 	       (state->repair[replica] && state->good_place[replica] == copy % REMAP_PLACES);
 }
 
-static int repair_block(struct remap_set *set, u32 block)
+static int repair_block(struct remap_set *set, u32 block, int *replica)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
@@ -491,8 +491,9 @@ static int repair_block(struct remap_set *set, u32 block)
 	int r;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		if (!needs_repair(state, c))
+		if (!needs_repair(state, c) || c / REMAP_PLACES == meta->out)
 			continue;
+		*replica = c / REMAP_PLACES;
 		if (test_bit(REMAP_READ_ONLY, &set->flags))
 			return -EROFS;
 		r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
@@ -512,9 +513,26 @@ static int repair_block(struct remap_set *set, u32 block)
 		meta->nr_repaired++;
 	}
 	for (c = 0; c < REMAP_REPLICAS; c++)
-		state->repair[c] = false;
+		state->repair[c] &= c == meta->out;
 	state->unreadable = 0;
 	return 0;
+}
+
+/*
+ * Read-write with one replica only: one more fault, and acknowledged data is gone.  So it
+ * is done only where an administrator says so (C5), and never with both gone.
+ */
+static bool may_leave_out(struct remap_set *set, int replica)
+{
+	struct remap_meta *meta = &set->meta;
+
+	if (!set->force_rw || test_bit(REMAP_READ_ONLY, &set->flags) || replica < 0 ||
+	    meta->out >= 0)
+		return false;
+	meta->out = replica;
+	remap_err(set, "%s: replica %d of the metadata cannot be repaired and is left out (force_rw): the other one is all there is",
+		  set->spare->name, replica);
+	return true;
 }
 
 /* Write the chosen content wherever it is missing; durable when it returns 0. */
@@ -525,8 +543,13 @@ static int repair_blocks(struct remap_set *set)
 	int r;
 
 	meta->nr_repaired = 0;
+	meta->out = -1;
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
-		r = repair_block(set, block);
+		int replica = -1;
+
+		r = repair_block(set, block, &replica);
+		if (r && may_leave_out(set, replica))
+			r = repair_block(set, block, &replica);
 		if (r)
 			return r;
 	}

@@ -240,7 +240,7 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	unsigned int sz = 0;
 	bool was_failed;
 	u32 nr_repaired;
-	int r;
+	int r, out;
 
 	mutex_lock(&set->lock);
 	r = still_active(set);
@@ -248,7 +248,14 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 		r = -EROFS;
 	if (!r) {
 		was_failed = test_bit(REMAP_FAILED, &set->flags);
+		out = set->meta.out;
+		set->meta.out = -1;
 		r = remap_check_media(set, &nr_repaired);
+		/* It still cannot be written: as before, and without the doubt of this try. */
+		if (r && out >= 0) {
+			set->meta.out = out;
+			remap_resolve_doubt(set, true);
+		}
 		if (r && was_failed)
 			set_bit(REMAP_FAILED, &set->flags);
 	}

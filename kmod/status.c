@@ -60,6 +60,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 	const struct remap_table *table = &set->table;
 	struct remap_counters *c = &set->counters;
 	unsigned int sz = 0;
+	bool has_deadline;
 
 	switch (type) {
 	case STATUSTYPE_INFO:
@@ -85,13 +86,22 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		       READ_ONCE(set->meta.nr_in_doubt), READ_ONCE(set->meta.nr_failures),
 		       READ_ONCE(set->meta.nr_repaired));
 		DMEMIT(" probe=%s", READ_ONCE(set->meta.probe_failed) ? "failed" : "ok");
+		if (READ_ONCE(set->meta.out) < 0)
+			DMEMIT(" replica_out=none");
+		else
+			DMEMIT(" replica_out=%d", READ_ONCE(set->meta.out));
 		break;
 
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %s %llu %llu", set->main->name, set->spare->name,
 		       (u64)set->spare_start, (u64)set->spare_sectors);
-		if (set->deadline_seconds != REMAP_DEADLINE_SECONDS)
-			DMEMIT(" 2 deadline %u", set->deadline_seconds);
+		has_deadline = set->deadline_seconds != REMAP_DEADLINE_SECONDS;
+		if (has_deadline || set->force_rw)
+			DMEMIT(" %u", 2 * has_deadline + set->force_rw);
+		if (has_deadline)
+			DMEMIT(" deadline %u", set->deadline_seconds);
+		if (set->force_rw)
+			DMEMIT(" force_rw");
 		break;
 
 	case STATUSTYPE_IMA:
@@ -135,6 +145,7 @@ void remap_metadata_status(struct remap_set *set, char *result, unsigned int max
 	       meta->generation, meta->committed);
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
 		DMEMIT(" replica%u=%s replica%u_errors=%llu", replica,
+		       meta->out == replica ? "out" :
 		       meta->nr_in_doubt || is_incomplete(set, replica) ? "unsure" : "ok",
 		       replica, meta->replica_errors[replica]);
 	DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu", meta->nr_in_doubt,

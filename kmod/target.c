@@ -566,7 +566,7 @@ static int allocate(struct remap_set *set)
 
 static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 {
-	static const struct dm_arg group = { 0, 2, "Invalid number of feature arguments" };
+	static const struct dm_arg group = { 0, 3, "Invalid number of feature arguments" };
 	static const struct dm_arg deadline = {
 		1, 3600, "deadline must be 1 to 3600 seconds"
 	};
@@ -587,6 +587,10 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 	while (as->argc) {
 		const char *name = dm_shift_arg(as);
 
+		if (!strcmp(name, "force_rw")) {
+			set->force_rw = true;
+			continue;
+		}
 		if (!strcmp(name, "deadline")) {
 			if (!as->argc) {
 				ti->error = "deadline needs a number of seconds";
@@ -696,6 +700,7 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	INIT_LIST_HEAD(&set->owners);
 	INIT_LIST_HEAD(&set->instances);
 	set->error_threshold = 1;
+	set->meta.out = -1;
 	set->tokens = U64_MAX;
 	set->tokens_at = jiffies;
 

@@ -20,6 +20,7 @@ class Mutant:
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
 RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
+MESSAGE = "kmod/message.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
 
 MUTANTS = {
@@ -402,6 +403,19 @@ MUTANTS = {
           "\t\tset_bit(REMAP_ACTIVE"),
          (CACHE, "\tremap_flush_spare(set);\n\tif (dm_noflush", "\tif (dm_noflush")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
+    "force-without-word": Mutant(
+        "C5", "a replica that cannot be repaired is left out without an administrator's word",
+        [(LOAD, "if (!set->force_rw || test_bit", "if (test_bit")],
+        ["test_force_rw.py::test_only_when_said"]),
+    "both-out": Mutant(
+        "C5", "force_rw goes on with no replica at all",
+        [(LOAD, "replica < 0 ||\n\t    meta->out >= 0)", "replica < 0)")],
+        ["test_force_rw.py::test_never_with_both"]),
+    "out-counts-again": Mutant(
+        "C7", "restore takes a replica back that it did not write",
+        [(MESSAGE, "\t\tr = remap_check_media(set, &nr_repaired);\n", "\t\tr = out >= 0 ? "
+          "(nr_repaired = 0) : remap_check_media(set, &nr_repaired);\n")],
+        ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
         [(TARGET, "\t\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {",

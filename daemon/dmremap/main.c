@@ -39,6 +39,7 @@ static const struct verb_option options_activate[] = {
 	{ "name", "NAME", "call the mapped device NAME this time" },
 	{ "read-only", NULL, "write nothing at all, not even repairs" },
 	{ "foreign", NULL, "also a set of another host" },
+	{ "force-rw", NULL, "read-write although half of the metadata cannot be repaired" },
 	{ "fallback", NULL, "without the module: what is mapped is served, nothing new is" },
 	{ NULL },
 };

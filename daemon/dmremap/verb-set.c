@@ -63,6 +63,7 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		.name = option_value(invocation, "name"),
 		.read_only = option_value(invocation, "read-only"),
 		.foreign = option_value(invocation, "foreign"),
+		.force_rw = option_value(invocation, "force-rw"),
 		.fallback = option_value(invocation, "fallback"),
 	};
 	bool automatic = option_value(invocation, "auto");

@@ -211,7 +211,8 @@ static void table_line(const struct machine *machine, const struct assembly *set
 }
 
 static int create_remap(const struct machine *machine, const struct assembly *set, const char *name,
-			const char *dm_uuid, bool read_only, struct error *error)
+			const char *dm_uuid, const struct activate_options *options,
+			struct error *error)
 {
 	const struct member *spare = &machine->members[set->spare];
 	struct remap_line line = { .features = "" };
@@ -221,16 +222,18 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 	if (r < 0)
 		return r;
 	table_line(machine, set, &line);
+	if (options->force_rw)
+		snprintf(line.features, sizeof(line.features), "1 force_rw");
 	r = remap_line_format(&line, params, sizeof(params));
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", name);
-	return dm_create(name, dm_uuid, spare->main_sectors, params, read_only, error);
+	return dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
 }
 
 /* The map as linear and error segments (O9): full access, nothing new is remapped. */
 static int create_fallback(const struct machine *machine, const struct assembly *set,
-			   const char *name, const char *dm_uuid, bool read_only,
-			   struct error *error)
+			   const char *name, const char *dm_uuid,
+			   const struct activate_options *options, struct error *error)
 {
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
 	_cleanup_free_ struct segment *segments = NULL;
@@ -262,7 +265,7 @@ static int create_fallback(const struct machine *machine, const struct assembly 
 	}
 	if (fclose(stream) == EOF)
 		return error_set(error, ENOMEM, "out of memory");
-	return dm_create_table(name, dm_uuid, table, read_only, error);
+	return dm_create_table(name, dm_uuid, table, options->read_only, error);
 }
 
 static int create_device(const struct machine *machine, const struct assembly *set,
@@ -275,7 +278,7 @@ static int create_device(const struct machine *machine, const struct assembly *s
 
 	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
 	r = (options->fallback ? create_fallback : create_remap)(machine, set, name, dm_uuid,
-								 options->read_only, error);
+								 options, error);
 	if (!r)
 		r = dm_get(name, &device, error);
 	return r < 0 ? r : partitions_create(&device, error);

@@ -14,12 +14,14 @@
  * @name: name of the mapped device instead of the set's own; NULL: the set's
  * @read_only: read-only
  * @foreign: also a set of another host
+ * @force_rw: read-write although one replica of the metadata cannot be repaired (C5)
  * @fallback: with linear and error segments, without the module (O9)
  */
 struct activate_options {
 	const char *name;
 	bool read_only;
 	bool foreign;
+	bool force_rw;
 	bool fallback;
 };
 
