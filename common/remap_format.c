@@ -368,13 +368,51 @@ static u8 place_to_repair(const void *const copy[REMAP_PLACES],
 	return valid_a;
 }
 
+/*
+ * The number of a damaged copy that was newer than @best, or 0.  Its CRC does not vouch for
+ * the header, but by chance no garbage is of the right set and index, and newer.
+ */
+static u64 damaged_newer_seq(const struct remap_block_header *copy, enum remap_verdict verdict,
+			     const struct remap_block_header *best)
+{
+	if (!copy || (verdict != REMAP_BAD_CRC && verdict != REMAP_BAD_FIELD))
+		return 0;
+	if (memcmp(copy->magic, best->magic, REMAP_MAGIC_BYTES) ||
+	    memcmp(copy->uuid, best->uuid, REMAP_UUID_BYTES) || copy->index != best->index)
+		return 0;
+	return le64_to_cpu(copy->seq) > le64_to_cpu(best->seq) ? le64_to_cpu(copy->seq) : 0;
+}
+
+/*
+ * A commit goes to replica 1 only when replica 0 has it whole (C1).  So a damaged newer
+ * copy on one replica may be a commit that a crash cut short; with the same number on both,
+ * that content was whole once, perhaps acknowledged, and is gone.  (One innocent way there:
+ * the write to replica 1 failed and left half of it, and a crash cut the next try on
+ * replica 0 so that its first sector stayed.)
+ */
+static bool newer_is_lost(const void *const copy[REMAP_COPIES],
+			  const enum remap_verdict verdict[REMAP_COPIES], const void *best)
+{
+	int i, j;
+
+	for (i = 0; i < REMAP_PLACES; i++) {
+		u64 seq = damaged_newer_seq(copy[i], verdict[i], best);
+
+		for (j = REMAP_PLACES; seq && j < REMAP_COPIES; j++) {
+			if (damaged_newer_seq(copy[j], verdict[j], best) == seq)
+				return true;
+		}
+	}
+	return false;
+}
+
 /**
  * remap_choose - which copy of a block counts, and which must be rewritten
- * @copy: the copies, index 2 * replica + place; may be NULL where not valid
+ * @copy: the copies, index 2 * replica + place; may be NULL where nothing was read
  * @verdict: of each copy
  * @choice: is filled
  *
- * Rules C3, C5 and C6.  When it fails nothing is to be repaired.
+ * Rules C1, C3, C5 and C6.  When it fails nothing is to be repaired.
  *
  * Return: 0, -ENODATA when no copy is valid, or -EUCLEAN when two valid copies
  * have the highest number and differ.
@@ -409,6 +447,7 @@ int remap_choose(const void *const copy[REMAP_COPIES],
 		}
 		has_best[i] = true;
 	}
+	choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);
 
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 		int a = replica * REMAP_PLACES;

@@ -481,6 +481,8 @@ enum remap_verdict {
  * struct remap_choice - which of the four copies of a block counts (C5, C6)
  * @best: index (2 * replica + place) of the copy to load, or -1: none is valid
  * @conflict: two valid copies share the highest number but differ: load neither
+ * @newer_lost: on both replicas a newer copy is damaged: @best is older than what was
+ *              committed, so it may be looked at, but not written upon
  * @good_place: per replica, the place that holds (or, after the repair, will
  *              hold) the chosen content (C3)
  * @repair: per replica, whether @good_place must be written before serving
@@ -489,6 +491,7 @@ enum remap_verdict {
 struct remap_choice {
 	int best;
 	bool conflict;
+	bool newer_lost;
 	u8 good_place[REMAP_REPLICAS];
 	bool repair[REMAP_REPLICAS];
 	u64 seq;

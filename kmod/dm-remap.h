@@ -166,8 +166,9 @@ struct remap_place {
  * @good_place: per replica, the place that holds that content (C3)
  * @repair: per replica, whether load must write that place before serving (C5)
  * @source: copy (2 * replica + place) that load chose
- * @unreadable: bit per copy that load could not read: it may hold anything, even a
- *              number that was burnt, so it is written over before serving (C2)
+ * @unreadable: bit per copy that load could not read, or that was newer and is damaged: it
+ *              may hold anything, even a number that was burnt, so it is written over
+ *              before serving (C2)
  * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
  */
 struct remap_block_state {
@@ -226,6 +227,7 @@ struct remap_change {
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
+ * @nr_stale: blocks of which newer content was committed and is lost
  * @probe_failed: main did not take the last probe
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
@@ -246,6 +248,7 @@ struct remap_meta {
 	unsigned long retry_at;
 	unsigned long retry_delay;
 	u64 moved_chunk;
+	u32 nr_stale;
 	bool probe_failed;
 	u64 nr_failures;
 	u64 nr_repaired;

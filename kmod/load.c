@@ -60,13 +60,27 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 	state->source = choice->best;
 	state->unreadable = 0;
 	for (c = 0; c < REMAP_COPIES; c++) {
-		if (verdict[c] == REMAP_UNREADABLE)
+		/* What was newer and is damaged must not be found again by the next load. */
+		if (verdict[c] == REMAP_UNREADABLE ||
+		    (choice->newer_lost && verdict[c] != REMAP_OK && verdict[c] != REMAP_ZERO))
 			state->unreadable |= BIT(c);
 	}
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 		state->good_place[replica] = choice->good_place[replica];
 		state->repair[replica] = choice->repair[replica];
 	}
+}
+
+/*
+ * Newer content of a block was committed and is damaged on both replicas.  What is older is
+ * shown, but nothing is written upon it unless an administrator says so (C5).
+ */
+static void note_stale(struct remap_set *set, u32 block, u64 seq)
+{
+	set->meta.nr_stale++;
+	remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
+		  set->spare->name, block, seq,
+		  set->force_rw ? "taken all the same (force_rw)" : "served read-only");
 }
 
 /* Choose among the four copies of a block in the buffer; table and soft blocks. */
@@ -101,6 +115,8 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 		return -ESTALE;
 	}
 	note_choice(&set->meta.block[block], choice, verdict);
+	if (choice->newer_lost)
+		note_stale(set, block, choice->seq);
 	return 0;
 }
 
@@ -411,7 +427,10 @@ static int load_super(struct remap_set *set)
 		return -ESTALE;
 	}
 	meta->super = super;
+	meta->nr_stale = 0;
 	note_choice(&meta->block[0], &choice, verdict);
+	if (choice.newer_lost)
+		note_stale(set, 0, choice.seq);
 	meta->block[0].in_doubt = false;
 	meta->generation = super.seq;
 	return 0;
@@ -616,6 +635,8 @@ int remap_load(struct remap_set *set)
 	if (r)
 		return r;
 
+	if (meta->nr_stale && !set->force_rw)
+		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = repair_blocks(set);
 	if (r) {
 		if (!test_bit(REMAP_READ_ONLY, &set->flags))

@@ -159,7 +159,8 @@ int remap_check_mark(struct remap_set *set, bool with_age)
 			  (unsigned long long)sector);
 		return -ENODEV;
 	}
-	if (with_age && mark_seq > meta->generation) {
+	/* With newer content known to be lost it was told, and the set is read-only (C5). */
+	if (with_age && mark_seq > meta->generation && !meta->nr_stale) {
 		remap_err(set, "%s is older than main device %s says (generation %llu, not %llu): remaps made since are not on it",
 			  set->spare->name, set->main->name, meta->generation, mark_seq);
 		return -ESTALE;

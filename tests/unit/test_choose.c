@@ -97,6 +97,7 @@ static void all_combinations(void **unused)
 		assert_in_range(choice.best, 0, REMAP_COPIES - 1);
 		assert_int_equal(kind[choice.best], best);
 		assert_int_equal(choice.seq, seq_of(best));
+		assert_false(choice.newer_lost); /* what is damaged here has no header */
 		for (i = 0; i < REMAP_REPLICAS; i++)
 			check_replica(kind[2 * i], kind[2 * i + 1], best, choice.good_place[i],
 				      choice.repair[i]);
@@ -142,6 +143,7 @@ static void crash_in_commit(void **unused)
 					}
 					assert_int_equal(remap_choose(copy, verdict, &choice), 0);
 					assert_int_equal(choice.seq, first == 2 ? 7 : 6);
+					assert_false(choice.newer_lost);
 					assert_false(choice.repair[0]);
 					/* The copy that another crash falls back to is never the one repaired. */
 					assert_int_equal(choice.repair[1],
@@ -151,11 +153,62 @@ static void crash_in_commit(void **unused)
 				}
 }
 
+/* Copy @c damaged, with the header of number @seq; another set's with @stranger. */
+static void damage(struct block *block, u64 seq, u32 index, bool stranger)
+{
+	remap_block_init(block, REMAP_MAGIC_TABLE, stranger ? (const u8 *)"another set's id" :
+							      unit_uuid, index, seq);
+	block->bytes[REMAP_BLOCK_BYTES - 1] = 0xdd;
+}
+
+/* C1: the same newer number damaged on both replicas is no commit that was cut short. */
+static void newest_damaged(void **unused)
+{
+	static const struct {
+		u64 seq[REMAP_COPIES];	/* 6: valid; else: damaged */
+		int strange;		/* copy that is of another set, or -1 */
+		bool lost;
+	} cases[] = {
+		{ { 6, 7, 6, 7 }, -1, true },
+		{ { 7, 6, 6, 7 }, -1, true },
+		{ { 7, 6, 7, 6 }, -1, true },
+		{ { 6, 7, 6, 5 }, -1, false },	/* a crash in the write to replica 0 */
+		{ { 6, 5, 6, 5 }, -1, false },	/* older copies rotted */
+		{ { 6, 5, 6, 7 }, -1, false },
+		{ { 6, 8, 6, 7 }, -1, false },	/* 7 failed on replica 1, 8 torn on replica 0 */
+		{ { 6, 7, 6, 7 }, 3, false },
+		{ { 6, 7, 6, 7 }, 1, false },
+	};
+	size_t n;
+
+	(void)unused;
+	make_kinds();
+	for (n = 0; n < ARRAY_SIZE(cases); n++) {
+		enum remap_verdict verdict[REMAP_COPIES];
+		const void *copy[REMAP_COPIES];
+		struct block damaged[REMAP_COPIES];
+		struct remap_choice choice;
+		int i;
+
+		for (i = 0; i < REMAP_COPIES; i++) {
+			bool whole = cases[n].seq[i] == 6;
+
+			damage(&damaged[i], cases[n].seq[i], 1, i == cases[n].strange);
+			verdict[i] = whole ? REMAP_OK : REMAP_BAD_CRC;
+			copy[i] = whole ? &block_of[SEQ_6] : &damaged[i];
+		}
+		assert_int_equal(remap_choose(copy, verdict, &choice), 0);
+		assert_int_equal(choice.seq, 6);
+		assert_int_equal(choice.newer_lost, cases[n].lost);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_combinations),
 		cmocka_unit_test(crash_in_commit),
+		cmocka_unit_test(newest_damaged),
 	};
 
 	return cmocka_run_group_tests_name("choose", tests, NULL, NULL);
