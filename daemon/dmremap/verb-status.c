@@ -40,6 +40,7 @@ static const struct column columns[] = {
 	{ "commit_failures", true, false },
 	{ "repaired", true, false },
 	{ "probe", false, false },
+	{ "replica_out", true, false },
 	{ NULL },
 };
 
@@ -113,7 +114,10 @@ static int add_json(struct output *output, const struct dm_device *device)
 	output_number(output, s->blocks_in_doubt);
 	output_number(output, s->commit_failures);
 	output_number(output, s->repaired);
-	return output_text(output, s->probe_ok ? "ok" : "failed");
+	output_text(output, device->fallback ? NULL : s->probe_ok ? "ok" : "failed");
+	if (device->fallback || s->replica_out < 0)
+		return output_text(output, NULL);
+	return output_number(output, (uint64_t)s->replica_out);
 }
 
 /* What the mode means, and what to do about it. */
@@ -171,7 +175,12 @@ static void print_device(const struct dm_device *device)
 	       " writes were not relocated\n",
 	       s->relocations, s->rejected);
 	if (!s->probe_ok)
-		printf("  probe      failed: the main device takes no writes\n");
+		printf("  probe      failed: the main device does not take a write to the place kept "
+		       "for that; failed writes are not relocated until it does\n");
+	if (s->replica_out >= 0)
+		printf("  metadata   replica %d is out: the other one alone is kept up to date; "
+		       "dmremap sync %s brings it back in\n",
+		       s->replica_out, device->name);
 	if (s->blocks_in_doubt || s->commit_failures)
 		printf("  metadata   %" PRIu64 " blocks in doubt, %" PRIu64 " commits failed\n",
 		       s->blocks_in_doubt, s->commit_failures);

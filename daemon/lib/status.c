@@ -34,6 +34,14 @@ static int parse_pair(char *word, struct remap_status *status)
 		status->probe_ok = streq(value, "ok");
 		return 0;
 	}
+	if (streq(word, "replica_out")) {
+		if (streq(value, "none"))
+			return 0;
+		if (parse_u64(value, &number) < 0 || number > INT32_MAX)
+			return -EBADMSG;
+		status->replica_out = (int)number;
+		return 0;
+	}
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (!streq(word, keys[i].name))
 			continue;
@@ -55,6 +63,7 @@ int remap_status_parse(const char *text, struct remap_status *status)
 		return -ENOMEM;
 	memset(status, 0, sizeof(*status));
 	status->probe_ok = true;
+	status->replica_out = -1;
 	word = strtok_r(copy, " ", &save);
 	if (!word || strlen(word) >= sizeof(status->mode))
 		return -EBADMSG;

@@ -18,6 +18,7 @@
  * @used_slots: slots that serve sectors
  * @total_slots: of the spare
  * @probe_ok: main took the last probe write
+ * @replica_out: the replica of the metadata that is known to be gone; -1: none
  */
 struct remap_status {
 	char mode[16];
@@ -41,6 +42,7 @@ struct remap_status {
 	uint64_t commit_failures;
 	uint64_t repaired;
 	bool probe_ok;
+	int replica_out;
 };
 
 int remap_status_parse(const char *text, struct remap_status *status);

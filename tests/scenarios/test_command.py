@@ -7,7 +7,9 @@ It is the program that `make userspace` has built; the guest sees the host's fil
 import json
 import os
 import select
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ def test_status_is_what_the_kernel_says(rig: Rig) -> None:
     assert (shown["used_slots"], shown["total_slots"]) == (wanted["used"], wanted["total"])
     for key, value in wanted.items():
         if key not in ("used", "total"):
-            assert shown[key] == value, key
+            assert shown[key] == (None if value == "none" else value), key
     assert shown["name"] == "r0" and shown["sectors"] == 2048
     assert shown["main"] == str(rig.main.kernel_path)
     assert shown["spare"] == str(rig.spare.kernel_path)
@@ -114,8 +116,10 @@ def test_events_as_they_happen(rig: Rig) -> None:
             sector += 8
             device.pwrite(sector, pattern(1))
         event = json.loads(follower.stdout.readline())
+        while event["event"] != "relocated":    # a step of spare use may come first
+            event = json.loads(follower.stdout.readline())
         follower.kill()
-    assert event["name"] == "r0" and event["event"] == "relocated"
+    assert event["name"] == "r0"
     assert event["member"] == "main" and event["error"] == "I/O error"
     verdict = output("verify", "r0", str(event["sector"]))
     assert f"slot={event['slot']} " in verdict
@@ -165,7 +169,10 @@ def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
 
 def test_root_only(rig: Rig) -> None:
     rig.create()
-    result = subprocess.run([str(PROGRAM), "status"], capture_output=True, text=True, user=65534)
+    with tempfile.TemporaryDirectory() as directory:    # the tree may be root's alone
+        os.chmod(directory, 0o755)
+        program = shutil.copy(PROGRAM, directory)
+        result = subprocess.run([program, "status"], capture_output=True, text=True, user=65534)
     assert result.returncode == REFUSED and "root" in result.stderr
 
 
