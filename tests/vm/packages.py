@@ -15,6 +15,7 @@ from tests.harness import qemu_module
 from tests.harness.kernels import PROJECT
 from tests.harness.qemu import Machine
 
+PLACE = PROJECT / "build" / "deb"
 WAIT = ("for i in $(seq 300); do {condition} && exit 0; sleep 0.2; done; "
         "echo 'waited 60 s in vain: {words}' >&2; dmremap list >&2; "
         "journalctl -q -b -n 30 >&2; exit 1")
@@ -27,7 +28,7 @@ def built() -> list[Path]:
                             capture_output=True, stdin=subprocess.DEVNULL)
     if result.returncode:
         raise OSError(f"make deb failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
-    return [path for path in (PROJECT / "build" / "deb").glob("*.deb")
+    return [path for path in PLACE.glob("*.deb")
             if "dbgsym" not in path.name and "dkms" not in path.name]
 
 
