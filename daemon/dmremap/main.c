@@ -47,6 +47,7 @@ static const struct verb_option options_activate[] = {
 static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
+	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
 	{ NULL },
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Making sets and ending them: create, release, replace-main.  What is about to be done is
- * printed before anything is asked (O21).
+ * Making sets: create, replace-main.  What is about to be done is printed before anything is
+ * asked (O21).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,8 +81,12 @@ static int activate_created(struct invocation *invocation, struct adoption *a, s
 	int r;
 
 	uuid_to_string(a->uuid, uuid);
-	adoption_done(a); /* device-mapper takes both for itself */
-	r = activate(uuid, &options, NULL, &why);
+	/*
+	 * Device-mapper takes both for itself, and could not while they are held; the guard and
+	 * the lock are there meanwhile.
+	 */
+	adoption_done(a);
+	r = activate_locked(uuid, &options, NULL, &why);
 	if (r < 0)
 		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
 	if (!invocation->quiet)
@@ -110,14 +114,12 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (size && strcmp(size, "-") && parse_size(size, &a.region_bytes) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a size: 64M, 1G, or - for all of it",
 				 size);
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = adoption_prepare(&a, error);
+	r = adoption_prepare(&a, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))
 		return print_table(&a);
-	if (!invocation->quiet)
+	if (!invocation->quiet || !invocation->yes) /* no question without what it is about */
 		print_plan(&a);
 	if (option_value(invocation, "dry-run"))
 		return 0;
@@ -132,135 +134,18 @@ int verb_create(struct invocation *invocation, struct error *error)
 				 "the same",
 				 a.spare_path, a.spare_content);
 	r = confirm(invocation, "Make this set?", error);
+	/* udev's activation waits for the lock: not while somebody thinks about the question */
+	if (!r)
+		r = activation_lock(&lock, error);
+	if (!r && !invocation->yes)
+		r = adoption_look_again(&a, error);
 	if (!r)
 		r = adoption_carry_out(&a, error);
 	if (r < 0)
 		return r;
 	if (!both_are_devices(&a))
 		return 0;
-	close_p(&lock); /* activate() takes it itself */
-	lock = -1;
 	return activate_created(invocation, &a, error);
-}
-
-static int release_without_spare(struct invocation *invocation, const char *main_path,
-				 struct error *error)
-{
-	struct stale_release result;
-	int r;
-
-	if (!invocation->quiet)
-		printf("The signatures of %s are put back as they were when its set was made.\n"
-		       "What was written since to these places, and to all remapped sectors, is on "
-		       "the spare only and is\nlost: check the file system afterwards.\n",
-		       main_path);
-	r = confirm(invocation, "Do it?", error);
-	if (!r)
-		r = adopt_release_without_spare(main_path, &result, error);
-	if (r < 0)
-		return r;
-	if (result.lost_chunk != UINT64_MAX)
-		printf("%s: sectors %" PRIu64 " to %" PRIu64
-		       " were on the spare only: they are zeros now\n",
-		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
-		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
-	return 0;
-}
-
-static int release_without_main(struct invocation *invocation, const char *spare_path,
-				struct error *error)
-{
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_close_ int fd = -1;
-	const struct assembly *set;
-	struct region region;
-	uint64_t nr_bytes;
-	int r;
-
-	r = device_number(spare_path) ? machine_look(&machine, error) : 0;
-	if (r < 0)
-		return r;
-	if (machine_find(&machine, spare_path, &set, NULL) == 0 && set->main >= 0)
-		return error_set(error, EBUSY,
-				 "%s: its main device %s is here: dmremap release %s gives it back "
-				 "what is on the spare",
-				 spare_path, machine.members[set->main].path, set->name);
-	fd = open_exclusive(spare_path, error);
-	if (fd < 0)
-		return fd;
-	r = device_bytes(fd, &nr_bytes);
-	if (!r)
-		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, error);
-	if (r < 0)
-		return r;
-	printf("%s: what it holds for its main device (%s) is lost for good.\n", spare_path,
-	       *region.super.identity ? region.super.identity : "unknown");
-	r = confirm(invocation, "Do it?", error);
-	return r < 0 ? r : region_wipe(&region, error);
-}
-
-/* The set must be inactive and is found by its members; an active one is deactivated. */
-static int release_set(struct invocation *invocation, const char *what, struct error *error)
-{
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	_cleanup_close_ int lock = -1;
-	const struct assembly *set;
-	int r = machine_look(&machine, error);
-
-	if (!r)
-		r = machine_find(&machine, what, &set, error);
-	if (r < 0)
-		return r;
-	if (set->main < 0 || set->spare < 0)
-		return error_set(error, EAGAIN, "%s: %s", set->name,
-				 *set->reason ? set->reason : "a member is missing");
-	printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n", set->name,
-	       machine.members[set->main].path, machine.members[set->spare].path);
-	r = confirm(invocation, "Do it?", error);
-	if (!r && set->verdict == ASSEMBLY_ACTIVE)
-		r = deactivate(set->name, error);
-	if (!r)
-		r = activation_lock(&lock, error);
-	if (!r)
-		r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path,
-			       O_RDWR, &adopted, error);
-	if (!r && adopted.region.super.flags & REMAP_SUPER_CREATING)
-		return adopt_undo_create(&adopted, error);
-	return r ? r : adopt_release(&adopted, error);
-}
-
-static int release_images(struct invocation *invocation, const char *main, const char *spare,
-			  struct error *error)
-{
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	int r = confirm(invocation, "End this set?", error);
-
-	if (!r)
-		r = adopt_open(main, spare, O_RDWR, &adopted, error);
-	if (r < 0)
-		return r;
-	return adopted.region.super.flags & REMAP_SUPER_CREATING ?
-		       adopt_undo_create(&adopted, error) :
-		       adopt_release(&adopted, error);
-}
-
-int verb_release(struct invocation *invocation, struct error *error)
-{
-	const char *main = option_value(invocation, "without-spare");
-	const char *spare = option_value(invocation, "without-main");
-
-	if (!!main + !!spare + !!invocation->argc != 1)
-		return error_set(error, EINVAL,
-				 "give a set, or two images, or --without-spare MAIN, or "
-				 "--without-main SPARE");
-	if (main)
-		return release_without_spare(invocation, main, error);
-	if (spare)
-		return release_without_main(invocation, spare, error);
-	if (invocation->argc == 2)
-		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
-	return release_set(invocation, invocation->argv[0], error);
 }
 
 /*

@@ -230,6 +230,24 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 	return dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
 }
 
+/* Of a release that cannot be completed, the map counts as long as main is hidden. */
+static int check_still_due(const struct adopted *adopted, const struct activate_options *options,
+			   struct error *error)
+{
+	struct error why;
+	int r = adopt_is_due(adopted, &why);
+
+	if (r == 0)
+		return error_set(error, ECANCELED,
+				 "%s was given back its content and is a plain disk: dmremap "
+				 "activate %s frees the spare",
+				 adopted->main_path, adopted->spare_path);
+	if (r < 0 && r != -EEXIST && !options->read_only)
+		return error_set(error, -r, "%.380s. With --read-only it is served all the same",
+				 why.text);
+	return 0;
+}
+
 /* The map as linear and error segments (O9): full access, nothing new is remapped. */
 static int create_fallback(const struct machine *machine, const struct assembly *set,
 			   const char *name, const char *dm_uuid,
@@ -244,6 +262,8 @@ static int create_fallback(const struct machine *machine, const struct assembly 
 
 	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
 		       O_RDONLY, &adopted, error);
+	if (!r && adopted.region.super.flags & REMAP_SUPER_RELEASING)
+		r = check_still_due(&adopted, options, error);
 	if (!r)
 		r = region_segments(&adopted.region, &adopted.table, &segments, &nr, error);
 	if (r < 0)
@@ -341,6 +361,9 @@ static int act(const struct machine *machine, const struct assembly *set,
 	case ASSEMBLY_MISMATCH:
 		return refuse(set, EINVAL, error);
 	case ASSEMBLY_UNFINISHED:
+		if (options->fallback && set->main >= 0 && set->spare >= 0 &&
+		    machine->members[set->spare].flags & REMAP_SUPER_RELEASING)
+			return create_device(machine, set, options, error);
 		return adopt_mend(machine, set, error);
 	case ASSEMBLY_READY:
 		return create_device(machine, set, options, error);
@@ -348,17 +371,13 @@ static int act(const struct machine *machine, const struct assembly *set,
 	return error_set(error, EINVAL, "%s: nothing to be done", set->name);
 }
 
-int activate(const char *what, const struct activate_options *options, struct assembly *set,
-	     struct error *error)
+int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
+		    struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_close_ int lock = -1;
 	const struct assembly *found = NULL;
-	int r;
+	int r = machine_look(&machine, error);
 
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = machine_look(&machine, error);
 	if (!r) {
 		machine_note_waiting(&machine);
 		r = machine_find(&machine, what, &found, error);
@@ -370,18 +389,31 @@ int activate(const char *what, const struct activate_options *options, struct as
 	return act(&machine, found, options, error);
 }
 
-int deactivate(const char *name, struct error *error)
+int activate(const char *what, const struct activate_options *options, struct assembly *set,
+	     struct error *error)
 {
 	_cleanup_close_ int lock = -1;
-	struct dm_device device;
-	int r;
+	int r = activation_lock(&lock, error);
 
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = dm_get(name, &device, error);
+	return r < 0 ? r : activate_locked(what, options, set, error);
+}
+
+int deactivate_locked(const char *name, struct error *error)
+{
+	struct dm_device device;
+	int r = dm_get(name, &device, error);
+
 	if (!r)
 		r = partitions_remove(&device, error);
 	if (!r)
 		r = dm_remove(device.name, false, error);
 	return r;
+}
+
+int deactivate(const char *name, struct error *error)
+{
+	_cleanup_close_ int lock = -1;
+	int r = activation_lock(&lock, error);
+
+	return r < 0 ? r : deactivate_locked(name, error);
 }

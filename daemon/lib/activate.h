@@ -72,5 +72,9 @@ int activate(const char *what, const struct activate_options *options, struct as
 	     struct error *error);
 /* Removes the partitions, then the device.  -EBUSY: somebody has it open. */
 int deactivate(const char *name, struct error *error);
+/* The same for a caller that holds the lock. */
+int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
+		    struct error *error);
+int deactivate_locked(const char *name, struct error *error);
 
 #endif /* DM_REMAP_ACTIVATE_H */

@@ -28,18 +28,6 @@
 /* How far from its end main is tried for a chunk that can be written. */
 #define PROBE_TRIES 64
 
-static uint8_t *aligned(size_t nr_bytes)
-{
-	uint8_t *data = aligned_alloc(REMAP_CHUNK_BYTES, nr_bytes);
-
-	return data ? memset(data, 0, nr_bytes) : NULL;
-}
-
-static int no_memory(struct error *error)
-{
-	return error_set(error, ENOMEM, "out of memory");
-}
-
 static int open_members(struct adoption *a, struct error *error)
 {
 	dev_t main = device_number(a->main_path);
@@ -193,7 +181,7 @@ static int check_members(struct adoption *a, struct error *error)
 /* A main without guard has no sector 0 of ours, but the mark near its end. */
 static int check_mark(struct adoption *a, struct error *error)
 {
-	_cleanup_free_ uint8_t *chunk = aligned(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS - 1;
 
 	if (!chunk)
@@ -214,7 +202,7 @@ static int check_mark(struct adoption *a, struct error *error)
 /* What is lost when the spare is formatted; "data" when it is nothing that has a name. */
 static int look_at_spare(struct adoption *a, struct error *error)
 {
-	_cleanup_free_ uint8_t *edge = aligned(EDGE_BYTES);
+	_cleanup_free_ uint8_t *edge = aligned_bytes(EDGE_BYTES);
 	uint64_t nr_bytes = a->spare_sectors * REMAP_SECTOR_BYTES;
 	uint64_t nr = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
 	struct guard_plan plan;
@@ -289,7 +277,7 @@ static bool is_guarded_chunk(const struct adoption *a, uint64_t main_chunk)
 /* The last whole chunk that can be read and is not hidden for its own sake. */
 static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
 {
-	_cleanup_free_ uint8_t *data = aligned(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *data = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS;
 
 	if (!data)
@@ -311,20 +299,11 @@ static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
 			 a->main_path, PROBE_TRIES, write ? "written" : "read");
 }
 
-int adoption_prepare(struct adoption *a, struct error *error)
+/* Everything that can be known without writing; both are open. */
+static int look(struct adoption *a, struct error *error)
 {
-	int r;
+	int r = check_devices(a, error);
 
-	a->main_fd = -1;
-	a->spare_fd = -1;
-	if (!device_name_ok(a->label))
-		return error_set(error, EINVAL,
-				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
-				 "not - or .",
-				 a->label);
-	r = open_members(a, error);
-	if (!r)
-		r = check_devices(a, error);
 	if (!r)
 		r = check_region(a, error);
 	if (!r)
@@ -344,6 +323,57 @@ int adoption_prepare(struct adoption *a, struct error *error)
 	return r;
 }
 
+int adoption_prepare(struct adoption *a, struct error *error)
+{
+	int r;
+
+	a->main_fd = -1;
+	a->spare_fd = -1;
+	if (!device_name_ok(a->label))
+		return error_set(error, EINVAL,
+				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
+				 "not - or .",
+				 a->label);
+	r = open_members(a, error);
+	return r ? r : look(a, error);
+}
+
+static bool same_ranges(const struct guard_plan *a, const struct guard_plan *b)
+{
+	for (size_t i = 0; a->nr_ranges == b->nr_ranges && i < a->nr_ranges; i++)
+		if (a->range[i].offset != b->range[i].offset ||
+		    a->range[i].nr_bytes != b->range[i].nr_bytes)
+			return false;
+	return a->nr_ranges == b->nr_ranges;
+}
+
+int adoption_look_again(struct adoption *a, struct error *error)
+{
+	struct adoption now = *a;
+	uint64_t nr_bytes;
+	bool same;
+	int r;
+
+	/* who opens a device without O_EXCL may have written to it meanwhile */
+	now.chunk = NULL;
+	now.nr_chunks = 0;
+	*now.spare_content = '\0';
+	r = look(&now, error);
+	if (!r && (device_bytes(a->main_fd, &nr_bytes) < 0 ||
+		   nr_bytes / REMAP_SECTOR_BYTES != a->main_sectors))
+		r = error_set(error, EBUSY, "%s has another length than a moment ago",
+			      a->main_path);
+	same = !r && same_ranges(&now.plan, &a->plan) && streq(now.plan.content, a->plan.content) &&
+	       streq(now.spare_content, a->spare_content);
+	free(now.chunk);
+	if (!r && !same)
+		r = error_set(
+			error, EBUSY,
+			"%s or %s holds something else than a moment ago; nothing was changed",
+			a->main_path, a->spare_path);
+	return r;
+}
+
 void adoption_done(struct adoption *a)
 {
 	close_p(&a->main_fd);
@@ -356,7 +386,7 @@ void adoption_done(struct adoption *a)
 
 static int wipe_edges(const struct adoption *a, struct error *error)
 {
-	_cleanup_free_ uint8_t *zeros = aligned(EDGE_BYTES);
+	_cleanup_free_ uint8_t *zeros = aligned_bytes(EDGE_BYTES);
 	uint64_t nr_bytes = a->spare_sectors * REMAP_SECTOR_BYTES;
 	uint64_t nr = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
 	int r = zeros ? 0 : -ENOMEM;
@@ -381,7 +411,7 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 	sd_id128_t uuid;
 
 	plan->entry = calloc(nr, sizeof(*plan->entry));
-	plan->data = aligned((size_t)nr * REMAP_CHUNK_BYTES);
+	plan->data = aligned_bytes((size_t)nr * REMAP_CHUNK_BYTES);
 	if (!plan->entry || !plan->data || sd_id128_randomize(&uuid) < 0)
 		return no_memory(error);
 	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
@@ -457,7 +487,7 @@ static void hide_in(const struct adoption *a, const struct remap_super *super,
 static int write_and_compare(const struct adoption *a, const uint8_t *data, size_t nr_bytes,
 			     uint64_t offset, struct error *error)
 {
-	_cleanup_free_ uint8_t *back = aligned(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *back = aligned_bytes(REMAP_CHUNK_BYTES);
 
 	if (!back)
 		return no_memory(error);
@@ -476,7 +506,7 @@ static int write_and_compare(const struct adoption *a, const uint8_t *data, size
 static int hide(const struct adoption *a, const struct region_plan *plan,
 		const struct remap_member_disk *header, struct error *error)
 {
-	_cleanup_free_ uint8_t *chunk = aligned(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint32_t unit = (uint32_t)block_bytes(a->main_fd);
 	int r = chunk ? 0 : no_memory(error);
 
@@ -499,7 +529,10 @@ static int hide(const struct adoption *a, const struct region_plan *plan,
 	return r ? r : guard_check_hidden(a->main_path, error);
 }
 
-/* From a set that is being created to one that counts. */
+/*
+ * From a set that is being created to one that counts.  1: it failed, and so did putting the
+ * flag back: the set may count or not, and is whole.
+ */
 static int finish(struct adoption *a, struct error *error)
 {
 	struct remap_super super;
@@ -511,11 +544,12 @@ static int finish(struct adoption *a, struct error *error)
 	super = region.super;
 	super.flags &= ~REMAP_SUPER_CREATING;
 	super.seq++;
-	return region_write_super(&region, &super, error);
+	r = region_write_super(&region, &super, error);
+	return r < 0 && region.in_doubt ? 1 : r;
 }
 
 /* Main as it was; the sentence of the failure stays, with what came of it. */
-static int undo(struct adoption *a, int r, struct error *error)
+static int undo(struct adoption *a, bool begun, int r, struct error *error)
 {
 	struct adopted adopted = ADOPTED_NONE;
 	struct error why;
@@ -529,7 +563,7 @@ static int undo(struct adoption *a, int r, struct error *error)
 	if (!r_undo)
 		r_undo = region_read_table(&adopted.region, &adopted.table, NULL, NULL, &why);
 	if (!r_undo)
-		r_undo = adopt_undo_create(&adopted, &why);
+		r_undo = adopt_undo_create(&adopted, begun, &why);
 	region_table_done(&adopted.table);
 	if (r_undo == 0)
 		return r;
@@ -543,6 +577,7 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 {
 	struct originals originals = { .adoption = a, .plan = plan };
 	struct remap_member_disk header;
+	bool begun = false;
 	int r = 0;
 
 	if (a->guard) {
@@ -557,13 +592,20 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	if (r < 0)
 		return r; /* no superblock yet */
 	r = guard_check_hidden(a->spare_path, error);
-	if (!r && a->guard)
+	if (!r && a->guard) {
+		begun = true;
 		r = hide(a, plan, &header, error);
+	}
 	if (!r && a->guard)
 		r = finish(a, error);
+	if (r > 0)
+		return error_set(error, EIO,
+				 "%s: %.200s. dmremap activate %s uses the set or undoes it, "
+				 "whichever is found",
+				 a->spare_path, error->text, a->spare_path);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* the raw disk's partitions are hidden, too */
-	return r < 0 ? undo(a, r, error) : 0;
+	return r < 0 ? undo(a, begun, r, error) : 0;
 }
 
 int adoption_carry_out(struct adoption *a, struct error *error)

@@ -61,8 +61,13 @@ struct adoption {
 	uint8_t uuid[16];
 };
 
-/* Opens and looks; writes nothing.  Every refusal is a sentence. */
+/*
+ * Opens both exclusively, until adoption_done(), and looks; writes nothing.  Every refusal is
+ * a sentence.
+ */
 int adoption_prepare(struct adoption *adoption, struct error *error);
+/* After the question: -EBUSY if what is on them is not what was agreed on any more. */
+int adoption_look_again(struct adoption *adoption, struct error *error);
 /*
  * Does it.  After an error main is as it was; if it could not be put right, the sentence
  * says so, and `dmremap activate` on the spare tries again.

@@ -18,6 +18,7 @@
  * @super: the chosen superblock
  * @verdict: of the four superblocks, index 2 * replica + place
  * @choice: which of them counts
+ * @in_doubt: after a failed region_write_super(): the new one may count, or the old one
  */
 struct region {
 	int fd;
@@ -26,6 +27,7 @@ struct region {
 	struct remap_super super;
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
+	bool in_doubt;
 };
 
 /**
@@ -119,10 +121,15 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 		  struct error *error);
 /*
  * Replaces the superblock, one replica after the other, as a commit does; @super->seq must
- * be a number that no block has yet (C2).
+ * be a number that no block has yet (C2), and the one after it must be free, too: after a
+ * failure the old content is written again under that, and region->super has it.  Where
+ * that fails as well, region->in_doubt is set.
  */
 int region_write_super(struct region *region, struct remap_super *super, struct error *error);
-/* Makes the region no set any more: overwrites all superblocks with zeros, durably. */
+/*
+ * Makes the region no set any more, and a blank one: all places of metadata, its first and
+ * last MiB become zero, durably.  May be repeated: the newest superblock goes last.
+ */
 int region_wipe(const struct region *region, struct error *error);
 
 #endif /* DM_REMAP_REGION_H */

@@ -166,62 +166,153 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 	return r < 0 ? error_set(error, -r, "cannot write the spare region: %s", strerror(-r)) : 0;
 }
 
-int region_write_super(struct region *region, struct remap_super *super, struct error *error)
+static unsigned int good_copy(const struct region *region, unsigned int replica)
 {
-	_cleanup_free_ uint8_t *block = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
-	int r = block ? 0 : -ENOMEM;
-
-	if (!r)
-		remap_super_encode(super, block);
-	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
-		/* the place that does not hold the last committed copy (C3) */
-		unsigned int place = region->choice.repair[replica] ?
-					     region->choice.good_place[replica] :
-					     !region->choice.good_place[replica];
-
-		r = write_block(region->fd, region->start,
-				remap_block_sector(&super->geometry, replica, place, 0), block);
-		if (!r)
-			r = durable(region->fd);
-		if (!r) {
-			region->choice.good_place[replica] = (u8)place;
-			region->choice.repair[replica] = false;
-		}
-	}
-	if (r < 0)
-		return error_set(error, -r, "cannot write the superblock: %s", strerror(-r));
-	region->super = *super;
-	return 0;
+	return replica * REMAP_PLACES + region->choice.good_place[replica];
 }
 
-static bool is_newest(const struct region *region, unsigned int copy)
+/* Into the place that does not hold the last committed copy (C3). */
+static int commit_super(struct region *region, unsigned int replica, const void *block)
 {
-	unsigned int replica = copy / REMAP_PLACES;
+	unsigned int place = region->choice.repair[replica] ? region->choice.good_place[replica] :
+							      !region->choice.good_place[replica];
+	int r = write_block(region->fd, region->start,
+			    remap_block_sector(&region->super.geometry, replica, place, 0), block);
 
-	return !region->choice.repair[replica] &&
-	       region->choice.good_place[replica] == copy % REMAP_PLACES;
+	if (!r)
+		r = durable(region->fd);
+	if (!r) {
+		region->choice.good_place[replica] = (u8)place;
+		region->choice.repair[replica] = false;
+	}
+	return r;
+}
+
+/* Returns the number of replicas that have it. */
+static unsigned int put_back(struct region *region, void *block, uint64_t seq)
+{
+	struct remap_super super = region->super;
+	unsigned int nr_done = 0;
+
+	super.seq = seq;
+	remap_super_encode(&super, block);
+	for (unsigned int replica = 0; replica < REMAP_REPLICAS; replica++)
+		nr_done += commit_super(region, replica, block) == 0;
+	if (nr_done)
+		region->super = super;
+	return nr_done;
 }
 
 /*
- * The older copies first, or the set would come back as it was before its newest
- * superblock; then the newest, the one of the start replica last: until it is gone the set
- * is found, and its end goes on.
+ * What a crash leaves: until replica 0 is durable the old one, from then on the new one,
+ * which the load completes.  A write that failed may have landed all the same, so after a
+ * failure the old content follows under a higher number: one replica with it is enough.
+ */
+int region_write_super(struct region *region, struct remap_super *super, struct error *error)
+{
+	_cleanup_free_ uint8_t *block = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
+	int r = 0;
+
+	if (!block)
+		return error_set(error, ENOMEM, "out of memory");
+	remap_super_encode(super, block);
+	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
+		r = commit_super(region, replica, block);
+	if (!r) {
+		region->super = *super;
+		return 0;
+	}
+	region->in_doubt = put_back(region, block, super->seq + 1) == 0;
+	return error_set(error, -r, "cannot write the superblock: %s; %s", strerror(-r),
+			 region->in_doubt ? "it may count all the same, for putting back the old "
+					    "one failed, too" :
+					    "the old one still counts");
+}
+
+/* The superblock that goes last: the newest, of the start replica if that is whole. */
+static unsigned int last_copy(const struct region *region)
+{
+	return good_copy(region, region->choice.repair[0] ? 1 : 0);
+}
+
+static int wipe_super(const struct region *region, unsigned int copy, const void *zeros)
+{
+	int r = write_block(region->fd, region->start,
+			    remap_block_sector(&region->super.geometry, copy / REMAP_PLACES,
+					       copy % REMAP_PLACES, 0),
+			    zeros);
+
+	return r ? r : durable(region->fd);
+}
+
+/* Zeros from sector @at to @end of the region, but not over the block at @kept. */
+static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uint64_t kept,
+		     const void *zeros)
+{
+	int r = 0;
+
+	while (!r && at < end) {
+		uint64_t nr = end - at;
+
+		if (at == kept) {
+			at += REMAP_CHUNK_SECTORS;
+			continue;
+		}
+		if (at < kept && kept - at < nr)
+			nr = kept - at;
+		if (nr > WIPE_BYTES / REMAP_SECTOR_BYTES)
+			nr = WIPE_BYTES / REMAP_SECTOR_BYTES;
+		r = write_all_at(region->fd, zeros, nr * REMAP_SECTOR_BYTES,
+				 (off_t)((region->start + at) * REMAP_SECTOR_BYTES));
+		at += nr;
+	}
+	return r;
+}
+
+/* Both replicas, and all that create would take for somebody's data. */
+static int wipe_edges(const struct region *region, uint64_t kept, const void *zeros)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+	uint64_t nr_sectors = geometry->region_sectors, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
+	uint64_t head = geometry->slots_sector, tail = geometry->replica_sector[1];
+	int r;
+
+	if (head < edge)
+		head = edge;
+	if (tail > nr_sectors - edge || nr_sectors < edge)
+		tail = nr_sectors < edge ? 0 : (nr_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
+	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, zeros);
+	if (!r)
+		r = wipe_span(region, tail, nr_sectors, kept, zeros);
+	return r ? r : durable(region->fd);
+}
+
+/*
+ * The other superblocks first, the older copies before the newer, or the set would come
+ * back as it was before its newest one; then all else; then the last superblock: until it
+ * is gone the set is found, and its end goes on.
  */
 int region_wipe(const struct region *region, struct error *error)
 {
-	_cleanup_free_ uint8_t *zeros = zeroed(REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
+	unsigned int last = last_copy(region);
 	int r = zeros ? 0 : -ENOMEM;
 
 	for (unsigned int newest = 0; newest < 2; newest++)
 		for (unsigned int c = REMAP_COPIES; !r && c-- > 0;) {
-			if (is_newest(region, c) != (newest == 1))
-				continue;
-			r = write_block(region->fd, region->start,
-					remap_block_sector(&region->super.geometry,
-							   c / REMAP_PLACES, c % REMAP_PLACES, 0),
-					zeros);
-			if (!r)
-				r = durable(region->fd);
+			unsigned int replica = c / REMAP_PLACES;
+			bool is_newest =
+				!region->choice.repair[replica] && c == good_copy(region, replica);
+
+			if (c != last && is_newest == (newest == 1))
+				r = wipe_super(region, c, zeros);
 		}
-	return r < 0 ? error_set(error, -r, "cannot wipe the superblocks: %s", strerror(-r)) : 0;
+	if (!r)
+		r = wipe_edges(region,
+			       remap_block_sector(&region->super.geometry, last / REMAP_PLACES,
+						  last % REMAP_PLACES, 0),
+			       zeros);
+	if (!r)
+		r = wipe_super(region, last, zeros);
+	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
 }

@@ -19,12 +19,14 @@
 
 int error_set(struct error *error, int number, const char *format, ...)
 {
+	char text[sizeof(error->text)]; /* the old sentence may be one of the arguments */
 	va_list arguments;
 
 	if (error) {
 		va_start(arguments, format);
-		vsnprintf(error->text, sizeof(error->text), format, arguments);
+		vsnprintf(text, sizeof(text), format, arguments);
 		va_end(arguments);
+		memcpy(error->text, text, sizeof(text));
 	}
 	return -number;
 }

@@ -78,6 +78,26 @@ def test_release_brings_home_what_was_written(rig: Rig) -> None:
     assert rig.media("main").whole() == model
 
 
+@pytest.mark.parametrize("sector", [0, 3])
+def test_a_first_chunk_that_cannot_be_read(rig: Rig, sector: int) -> None:
+    """A read error is not "not ours": the spare holds what belongs there, and keeps it."""
+    before = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    rig.main.bad(sector, kind="both")
+    told = refused(REFUSED, "release", "data", "--yes")
+    assert f"sector {sector} " in told and "cannot do without" in told
+    rig.main.clear()
+    output("activate", "data")
+    assert content("data") == before
+    output("deactivate", "data")
+    rig.main.bad(sector, kind="both", action="heal")
+    output("release", "data", "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before
+    assert not any(rig.media("spare").whole())
+
+
 def test_lost_sectors_hold_a_release_back(rig: Rig) -> None:
     """P2: main would return something older."""
     ext4_on_main(rig)

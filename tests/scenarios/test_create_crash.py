@@ -104,6 +104,33 @@ def test_what_was_written_after_an_interrupted_release_stays(rig: Rig) -> None:
     assert sets() == []
 
 
+def test_a_release_that_cannot_be_completed_is_served(rig: Rig) -> None:
+    """Main went bad in between: what it was not given back is reached without the module."""
+    plain = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    before, records = logged(rig, "release", "data", "--yes")
+    # the power goes after the superblock with the flag, before anything is given back
+    first_super = next(i for i, r in enumerate(records) if r.disk == 1 and r.kind == "write")
+    states = list(crash_states(records[:first_super + 4], before, 1))
+    for name, index in (("main", 0), ("spare", 1)):
+        rig.media(name).write(0, states[-1][1][index])
+    assert sets()[0]["state"] == "unfinished"
+    rig.main.bad(2, kind="write")
+    told = refused(REFUSED, "activate", "data")
+    assert "sector 2 " in told and "--fallback" in told
+    output("activate", "data", "--fallback")
+    assert content("data") == plain
+    output("deactivate", "data")
+    rig.main.clear()
+    assert "completed" in refused(REFUSED, "activate", "data")
+    settle(rig)
+    assert rig.media("main").whole() == plain and sets() == []
+    # a plain disk is not served from what the spare still has
+    rig.media("spare").write(0, states[-1][1][1])
+    assert "is a plain disk" in refused(REFUSED, "activate", paths(rig, "spare")[0], "--fallback")
+
+
 def test_every_power_cut_during_a_release_without_the_spare(rig: Rig) -> None:
     before = ext4_on_main(rig)
     create(rig)

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Ending sets.  Members that are not in use are held exclusively from before the question to
+ * the end (O4); the lock, which activation by udev waits for, is taken after it, and what was
+ * agreed on is looked at again then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "activate.h"
+#include "adopt.h"
+#include "region.h"
+#include "verbs.h"
+
+/* Refuses while the spare is here and can be read: what it holds would be given up. */
+static int refuse_if_spare_is_here(const char *main_path, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	const struct assembly *set;
+	const char *spare;
+	_cleanup_close_ int fd = -1;
+	struct region_table table;
+	struct region region;
+	uint64_t nr_bytes;
+	bool whole;
+	int r;
+
+	if (!device_number(main_path))
+		return 0; /* an image */
+	r = machine_look(&machine, error);
+	if (r < 0)
+		return r;
+	if (machine_find(&machine, main_path, &set, NULL) < 0)
+		return 0;
+	if (set->spare == -2)
+		return error_set(error, EBUSY, "%s: %s", set->name, set->reason);
+	if (set->spare < 0)
+		return 0;
+	spare = machine.members[set->spare].path;
+	fd = open_direct(spare, O_RDONLY);
+	if (fd < 0 || device_bytes(fd, &nr_bytes) < 0 ||
+	    region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, NULL) < 0 ||
+	    region_read_table(&region, &table, NULL, NULL, NULL) < 0)
+		return 0;
+	whole = !table.nr_unloadable && !table.nr_contradictions;
+	region_table_done(&table);
+	return whole ? error_set(
+			       error, EBUSY,
+			       "%s: its spare %s is here: dmremap release %s gives back all of it",
+			       main_path, spare, set->name) :
+		       0;
+}
+
+static int release_without_spare(struct invocation *invocation, const char *main_path,
+				 struct error *error)
+{
+	struct stale_options options = {
+		.keep_header = option_value(invocation, "keep-header"),
+	};
+	_cleanup_close_ int lock = -1;
+	struct stale_release result;
+	int r = refuse_if_spare_is_here(main_path, error);
+
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes)
+		printf("The signatures of %s are put back as they were when its set was made.\n"
+		       "What was written since to these places, and to all remapped sectors, is on "
+		       "the spare only and is\nlost: check the file system afterwards.\n",
+		       main_path);
+	r = confirm(invocation, "Do it?", error);
+	if (!r)
+		r = activation_lock(&lock, error);
+	if (!r)
+		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
+	if (!r)
+		r = adopt_release_without_spare(main_path, &options, &result, error);
+	if (r < 0)
+		return r;
+	if (result.lost_chunk != UINT64_MAX)
+		printf("%s: sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only: they are zeros now\n",
+		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
+		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
+	return 0;
+}
+
+static int refuse_if_main_is_here(const char *spare_path, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	const struct assembly *set;
+	int r = device_number(spare_path) ? machine_look(&machine, error) : 0;
+
+	if (r < 0)
+		return r;
+	if (machine_find(&machine, spare_path, &set, NULL) == 0 && set->main >= 0)
+		return error_set(error, EBUSY,
+				 "%s: its main device %s is here: dmremap release %s gives it back "
+				 "what is on the spare",
+				 spare_path, machine.members[set->main].path, set->name);
+	return 0;
+}
+
+static int release_without_main(struct invocation *invocation, const char *spare_path,
+				struct error *error)
+{
+	_cleanup_close_ int lock = -1, fd = -1;
+	struct region region;
+	uint64_t nr_bytes;
+	int r = refuse_if_main_is_here(spare_path, error);
+
+	if (r < 0)
+		return r;
+	fd = open_exclusive(spare_path, error);
+	if (fd < 0)
+		return fd;
+	r = device_bytes(fd, &nr_bytes);
+	if (!r)
+		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, error);
+	if (r < 0)
+		return r;
+	printf("%s: what it holds for its main device (%s) is lost for good.\n", spare_path,
+	       *region.super.identity ? region.super.identity : "unknown");
+	r = confirm(invocation, "Do it?", error);
+	if (!r)
+		r = activation_lock(&lock, error);
+	if (!r)
+		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
+	return r < 0 ? r : region_wipe(&region, error);
+}
+
+static int end_set(struct adopted *adopted, struct error *error)
+{
+	return adopted->region.super.flags & REMAP_SUPER_CREATING ?
+		       adopt_undo_create(adopted, false, error) :
+		       adopt_release(adopted, error);
+}
+
+/* An active set is held by device-mapper: after the question it must be the same devices. */
+static int deactivate_the_same(const struct machine *agreed, const struct assembly *agreed_set,
+			       struct error *error)
+{
+	_cleanup_machine_ struct machine now = { 0 };
+	const struct assembly *set;
+	char uuid[UUID_STRING_BYTES];
+	int r = machine_look(&now, error);
+
+	uuid_to_string(agreed_set->uuid, uuid);
+	if (!r)
+		r = machine_find(&now, uuid, &set, error);
+	if (r < 0)
+		return r;
+	if (set->main < 0 || set->spare < 0 ||
+	    now.members[set->main].devno != agreed->members[agreed_set->main].devno ||
+	    now.members[set->spare].devno != agreed->members[agreed_set->spare].devno)
+		return error_set(
+			error, EBUSY,
+			"%s: its members are others than a moment ago; nothing was changed",
+			agreed_set->name);
+	return set->verdict == ASSEMBLY_ACTIVE ? deactivate_locked(set->name, error) : 0;
+}
+
+/* The set is found by its members; an active one is deactivated. */
+static int release_set(struct invocation *invocation, const char *what, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	const char *main_path, *spare_path;
+	bool active;
+	int r = machine_look(&machine, error);
+
+	if (!r)
+		r = machine_find(&machine, what, &set, error);
+	if (r < 0)
+		return r;
+	if (set->main < 0 || set->spare < 0)
+		return error_set(error, EAGAIN, "%s: %s", set->name,
+				 *set->reason ? set->reason : "a member is missing");
+	main_path = machine.members[set->main].path;
+	spare_path = machine.members[set->spare].path;
+	active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
+	if (!active)
+		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes)
+		printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n",
+		       set->name, main_path, spare_path);
+	r = confirm(invocation, "Do it?", error);
+	if (!r)
+		r = activation_lock(&lock, error);
+	if (!r && active)
+		r = deactivate_the_same(&machine, set, error);
+	if (!r && active)
+		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
+	return r ? r : end_set(&adopted, error);
+}
+
+static int release_images(struct invocation *invocation, const char *main, const char *spare,
+			  struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	int r = adopt_open(main, spare, O_RDWR, &adopted, error);
+
+	if (!r)
+		r = confirm(invocation, "End this set?", error);
+	return r ? r : end_set(&adopted, error);
+}
+
+int verb_release(struct invocation *invocation, struct error *error)
+{
+	const char *main = option_value(invocation, "without-spare");
+	const char *spare = option_value(invocation, "without-main");
+
+	if (!!main + !!spare + !!invocation->argc != 1)
+		return error_set(error, EINVAL,
+				 "give a set, or two images, or --without-spare MAIN, or "
+				 "--without-main SPARE");
+	if (main)
+		return release_without_spare(invocation, main, error);
+	if (spare)
+		return release_without_main(invocation, spare, error);
+	if (invocation->argc == 2)
+		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
+	return release_set(invocation, invocation->argv[0], error);
+}
