@@ -12,7 +12,7 @@ install:
 	$(MAKE) -s -C daemon
 	install -D -m 755 -t $(AT)/sbin build/dmremap build/dm-remapd
 	install -D -m 755 -t $(AT)/lib/udev build/dm-remap-probe
-	install -D -m 644 -t $(AT)/lib/udev/rules.d systemd/61-dm-remap.rules
+	install -D -m 644 -t $(AT)/lib/udev/rules.d systemd/66-dm-remap.rules
 	install -D -m 644 packaging/bash-completion/dmremap \
 		$(AT)/share/bash-completion/completions/dmremap
 	install -D -m 644 -t $(AT)/lib/systemd/system systemd/dm-remapd.service

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""udev's rules by `udevadm test`: what is known of a device, and what would be run for it.
+
+It runs the rules of this machine and ours with the real prober, and tells what it would
+start. Nothing is started, so there is no udev daemon needed.
+"""
+
+import contextlib
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.lib import Rig, drop_page_cache
+from tests.scenarios.sets import (PROGRAM, create, dmremap, ext4_on_main, forget_hardware,
+                                  hardware, output, paths, settle)
+
+RULES = Path(__file__).resolve().parents[2] / "systemd" / "66-dm-remap.rules"
+PLACE = Path("/run/udev/rules.d")
+NOTE = Path("/run/dm-remap/waiting")
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
+
+
+@pytest.fixture(autouse=True)
+def rules(rig: Rig) -> Iterator[None]:
+    """Ours with the prober that was built, and one that says what only hardware has."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    text = RULES.read_text()
+    assert text.count('IMPORT{program}="dm-remap-probe ') == 1
+    ours = PLACE / RULES.name
+    ours.write_text(text.replace('"dm-remap-probe ', f'"{PROGRAM.parent}/dm-remap-probe '))
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
+    yield
+    ours.unlink()
+    forget_hardware()
+
+
+@contextlib.contextmanager
+def told(rule: str) -> Iterator[None]:
+    """A rule before ours, for what a rule of another package would have said."""
+    file = PLACE / "62-test.rules"
+    file.write_text(rule + "\n")
+    yield
+    file.unlink()
+
+
+class Seen:
+    """What the rules make of a device."""
+
+    def __init__(self, path: str, action: str = "add") -> None:
+        result = subprocess.run(["udevadm", "test", f"--action={action}",
+                                 f"/sys/class/block/{Path(path).name}"], text=True,
+                                capture_output=True, stdin=subprocess.DEVNULL)
+        lines = (result.stdout + result.stderr).splitlines()
+        self.properties = dict(line.split("=", 1) for line in result.stdout.splitlines()
+                               if re.match(r"[A-Z_]+=", line))
+        self.run = [line.split("'", 1)[1].rstrip("'") for line in lines
+                    if line.startswith("run: '") and "dmremap" in line]
+        self.probed = any("dm-remap-probe" in line and "Starting" in line for line in lines)
+        self.text = "\n".join(lines)
+        assert result.returncode == 0, self.text
+
+
+def activation(path: str) -> str:
+    return f"/usr/sbin/dmremap activate --auto {path}"
+
+
+def test_members_are_named_and_activated(rig: Rig) -> None:
+    """O14: both roles, when they come and not when they change."""
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    for name in ("main", "spare"):
+        path, = paths(rig, name)
+        seen = Seen(path)
+        known = seen.properties
+        assert (known.get("DM_REMAP_ROLE"), known.get("ID_FS_TYPE"), known.get("UDISKS_IGNORE"),
+                known.get("SYSTEMD_READY")) == (name, "dm_remap_member", "1", "0"), seen.text
+        assert known["ID_FS_USAGE"] == "raid"
+        assert len(seen.run) == 1 and seen.run[0].endswith(activation(path)), seen.text
+
+
+def test_no_process_for_other_peoples_disks(rig: Rig) -> None:
+    """O14: neither the prober nor the command."""
+    main, spare = paths(rig, "main", "spare")
+    assert "dmremap" not in Seen(main).text    # blank
+    ext4_on_main(rig)
+    for action in ("add", "change"):
+        seen = Seen(main, action)
+        assert seen.run == [] and not seen.probed, seen.text
+    subprocess.run(["sfdisk", "-q", "--label", "gpt", spare], input="size=1M\n", text=True,
+                   check=True, capture_output=True)
+    seen = Seen(spare)
+    assert seen.properties["ID_PART_TABLE_TYPE"] == "gpt"
+    assert seen.run == [] and not seen.probed, seen.text
+
+
+def test_a_protective_table_of_somebody_else(rig: Rig) -> None:
+    """A disk that was partitioned with GPT and then half wiped."""
+    main, = paths(rig, "main")
+    with told('KERNEL=="nbd*", ENV{ID_PART_TABLE_TYPE}="PMBR"'):
+        seen = Seen(main)
+    assert seen.run == [] and "SYSTEMD_READY" not in seen.properties, seen.text
+
+
+def test_a_path_of_multipath_is_left_alone(rig: Rig) -> None:
+    """O12: the device above it is the member."""
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    main, = paths(rig, "main")
+    for rule in ('KERNEL=="nbd*", ENV{DM_MULTIPATH_DEVICE_PATH}="1"',
+                 'KERNEL=="nbd*", ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1"'):
+        with told(rule):
+            seen = Seen(main)
+        assert seen.run == [] and "DM_REMAP_ROLE" not in seen.properties, seen.text
+
+
+def test_a_set_that_waits_for_a_main_without_guard(rig: Rig) -> None:
+    """Then every device that comes is looked at, and not before or after."""
+    ext4_on_main(rig)
+    create(rig, "--no-guard")
+    output("deactivate", "data")
+    settle(rig)
+    main, spare = paths(rig, "main", "spare")
+    assert Seen(main).run == []
+    rig.main.fail()
+    drop_page_cache(main)
+    dmremap("activate", "--auto", spare)
+    assert NOTE.exists()
+    rig.main.back()
+    drop_page_cache(main)
+    seen = Seen(main)
+    assert len(seen.run) == 1 and seen.run[0].endswith("dmremap activate --auto"), seen.text
+    assert "SYSTEMD_READY" not in seen.properties
+    # nbd devices, md arrays and mapped devices are made by a "change"
+    assert len(Seen(main, "change").run) == 1
+    output("activate", "--auto")
+    output("activate", "--auto")
+    assert Seen(main).run == []
+
+
+def test_after_the_rules_that_look_and_before_those_that_take() -> None:
+    """The number says when: 63-md-raid-arrays looks at arrays, 69-lvm takes."""
+    assert "63-md-raid-arrays.rules" < RULES.name < "69-lvm.rules"
+    assert "60-persistent-storage-dm.rules" < RULES.name < "80-udisks2.rules"
