@@ -39,6 +39,7 @@ static const struct verb_option options_activate[] = {
 	{ "name", "NAME", "call the mapped device NAME this time" },
 	{ "read-only", NULL, "write nothing at all, not even repairs" },
 	{ "foreign", NULL, "also a set of another host" },
+	{ "any-hardware", NULL, "also when a member is other hardware than was recorded" },
 	{ "force-rw", NULL, "read-write although half of the metadata cannot be repaired" },
 	{ "fallback", NULL, "without the module: what is mapped is served, nothing new is" },
 	{ NULL },
@@ -70,6 +71,10 @@ static const struct verb verbs[] = {
 	  options_release, verb_release },
 	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
 	  2, NULL, verb_replace_main },
+	{ "replace-spare", NULL, "SET DEVICE",
+	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
+	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1, NULL,
+	  verb_adopt_host },
 	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
 	  options_import, verb_import },
 	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },
@@ -157,33 +162,6 @@ int find_device(const char *what, struct dm_device *device, struct error *error)
 	if (strchr(what, '/'))
 		return error_set(error, EINVAL, "%s: not the name of a mapped device", what);
 	return dm_get(what, device, error);
-}
-
-static int exit_code(int r)
-{
-	switch (-r) {
-	case 0:
-		return EXIT_CODE_OK;
-	case EINVAL:
-		return EXIT_CODE_USAGE;
-	case ENODEV:
-	case ENODATA:
-	case ENOENT:
-	case ENXIO:
-		return EXIT_CODE_NOT_FOUND;
-	case EAGAIN:
-		return EXIT_CODE_WAITING;
-	case EBUSY:
-	case EEXIST:
-	case EPERM:
-	case ECANCELED:
-	case EMEDIUMTYPE:
-		return EXIT_CODE_REFUSED;
-	case EUCLEAN:
-		return EXIT_CODE_DAMAGED;
-	default:
-		return EXIT_CODE_FAILED;
-	}
 }
 
 static const struct verb *find_verb(const char *name)
@@ -322,5 +300,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dmremap: cannot write the output: %s\n", strerror(errno));
 		return EXIT_CODE_FAILED;
 	}
-	return exit_code(r);
+	return exit_code_of(r);
 }

@@ -21,7 +21,7 @@ static int add_set(struct output *output, const struct machine *machine, const s
 {
 	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
 	const struct member *spare = set->spare >= 0 ? &machine->members[set->spare] : NULL;
-	char uuid[UUID_STRING_BYTES];
+	char uuid[UUID_STRING_BYTES], reason[sizeof(set->reason) + sizeof(set->ignored) + 32];
 
 	if (output_line(output) < 0)
 		return -ENOMEM;
@@ -34,6 +34,11 @@ static int add_set(struct output *output, const struct machine *machine, const s
 	output_number(output, spare ? spare->main_sectors : main ? main->main_sectors : 0);
 	output_text(output, uuid);
 	output_number(output, set->nr_ignored);
+	if (*set->ignored) {
+		snprintf(reason, sizeof(reason), "%s%signored copies: %s", set->reason,
+			 *set->reason ? "; " : "", set->ignored);
+		return output_text(output, reason);
+	}
 	return output_text(output, set->reason);
 }
 
@@ -61,12 +66,13 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 {
 	struct activate_options options = {
 		.name = option_value(invocation, "name"),
+		.automatic = option_value(invocation, "auto"),
 		.read_only = option_value(invocation, "read-only"),
 		.foreign = option_value(invocation, "foreign"),
+		.any_hardware = option_value(invocation, "any-hardware"),
 		.force_rw = option_value(invocation, "force-rw"),
 		.fallback = option_value(invocation, "fallback"),
 	};
-	bool automatic = option_value(invocation, "auto");
 	struct assembly set = { .verdict = ASSEMBLY_READY };
 	int r;
 
@@ -74,7 +80,11 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		return error_set(error, EINVAL, "\"%s\" is no good name for a mapped device",
 				 options.name);
 	r = activate(what, &options, &set, error);
-	if (automatic && is_wait(r)) {
+	if (*set.ignored)
+		fprintf(stderr,
+			"dmremap: %s: %s claims to be a member, too, and is ignored: a copy\n",
+			set.name, set.ignored);
+	if (options.automatic && is_wait(r)) {
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
 	}

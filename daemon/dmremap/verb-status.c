@@ -64,6 +64,8 @@ static void node_of(const char *device, char *path, size_t nr_bytes)
 
 static const char *mode_of(const struct dm_device *device)
 {
+	if (device->failed)
+		return "dead";
 	return device->fallback ? "fallback" : device->status.mode;
 }
 
@@ -135,6 +137,8 @@ static const char *advice(const struct dm_device *device)
 		{ "meta_fail", "the spare takes no metadata: check it, then: dmremap restore" },
 		{ "ro", "served read-only: the kernel log says why" },
 		{ "fail", "the spare contradicts what was acknowledged: stop using it" },
+		{ "dead", "a member was put in again and refused: all I/O fails until its members "
+			  "are right, then: dmremap activate" },
 		{ "fallback", "without the module: bad sectors are not remapped" },
 	};
 

@@ -7,20 +7,10 @@
 #define DM_REMAP_VERBS_H
 
 #include "dm.h"
+#include "exit-code.h"
 #include "util.h"
 
 #define VERB_OPTIONS_MAX 12
-
-/* Exit codes, as dmremap(8) documents them. */
-enum exit_code {
-	EXIT_CODE_OK = 0,
-	EXIT_CODE_FAILED = 1,
-	EXIT_CODE_USAGE = 2,
-	EXIT_CODE_NOT_FOUND = 3, /* no such set, device or file */
-	EXIT_CODE_WAITING = 4,	 /* a member of the set is not there */
-	EXIT_CODE_REFUSED = 5,	 /* for safety: in use, not ours, not confirmed */
-	EXIT_CODE_DAMAGED = 6,	 /* metadata is damaged */
-};
 
 /**
  * struct verb_option - an option of one verb
@@ -95,6 +85,8 @@ int verb_activate(struct invocation *invocation, struct error *error);
 int verb_deactivate(struct invocation *invocation, struct error *error);
 int verb_list(struct invocation *invocation, struct error *error);
 int verb_replace_main(struct invocation *invocation, struct error *error);
+int verb_replace_spare(struct invocation *invocation, struct error *error);
+int verb_adopt_host(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
 int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);

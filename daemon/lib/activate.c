@@ -64,7 +64,9 @@ static void fill_active(const struct machine *machine, const struct dm_device *d
 {
 	active->main = number_in_table(device->line.main);
 	active->spare = number_in_table(device->line.spare);
-	if (!device->fallback)
+	active->suspended = device->suspended;
+	/* one whose return failed has no member at all */
+	if (!device->fallback || device->failed)
 		return;
 	for (size_t i = 0; i < machine->nr_members; i++)
 		if (!memcmp(machine->members[i].uuid, active->uuid, sizeof(active->uuid)))
@@ -119,7 +121,9 @@ void machine_note_waiting(const struct machine *machine)
 	int fd;
 
 	for (size_t i = 0; i < machine->nr_sets; i++)
-		waiting |= machine->sets[i].verdict == ASSEMBLY_NO_MAIN;
+		waiting |= machine->sets[i].main < 0 &&
+			   (machine->sets[i].verdict == ASSEMBLY_NO_MAIN ||
+			    machine->sets[i].verdict == ASSEMBLY_ACTIVE);
 	if (!waiting) {
 		unlink(WAITING_PATH);
 		return;
@@ -210,6 +214,15 @@ static void table_line(const struct machine *machine, const struct assembly *set
 	line->spare_sectors = spare->region_sectors;
 }
 
+/* The kernel says EIO of a disk that fails and of metadata of which nothing is left. */
+static bool is_damaged(const struct machine *machine, const struct assembly *set)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+
+	return adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
+			  O_RDONLY, &adopted, NULL) == -EUCLEAN;
+}
+
 static int create_remap(const struct machine *machine, const struct assembly *set, const char *name,
 			const char *dm_uuid, const struct activate_options *options,
 			struct error *error)
@@ -227,7 +240,8 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 	r = remap_line_format(&line, params, sizeof(params));
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", name);
-	return dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
+	r = dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
+	return r == -EIO && is_damaged(machine, set) ? -EUCLEAN : r;
 }
 
 /* Of a release that cannot be completed, the map counts as long as main is hidden. */
@@ -304,71 +318,157 @@ static int create_device(const struct machine *machine, const struct assembly *s
 	return r < 0 ? r : partitions_create(&device, error);
 }
 
+static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
+{
+	for (size_t i = 0; i < machine->nr_devices; i++)
+		if (streq(machine->devices[i].name, set->name))
+			return &machine->devices[i];
+	return NULL;
+}
+
+/* The highest generation that the kernel has acknowledged; 0: it does not say. */
+static uint64_t committed_in_memory(const char *name)
+{
+	_cleanup_free_ char *reply = NULL;
+	const char *at;
+	uint64_t committed;
+
+	if (dm_message(name, "metadata_status", &reply, NULL) < 0)
+		return 0;
+	at = strstr(reply, " committed=");
+	return at && sscanf(at, " committed=%" SCNu64, &committed) == 1 ? committed : 0;
+}
+
+/*
+ * The kernel compares, too, but only when the old table is gone: what it would refuse is
+ * found out before.
+ */
+static int check_returned(const struct machine *machine, const struct assembly *set,
+			  const struct dm_device *device, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	const struct member *main = &machine->members[set->main];
+	const struct member *spare = &machine->members[set->spare];
+	int r = adopt_open(main->path, spare->path, O_RDONLY, &adopted, error);
+
+	if (r == -EINVAL || r == -ENODEV) /* no argument was wrong: another disk */
+		return -EPERM;
+	if (r < 0)
+		return r;
+	if (device->nr_sectors && adopted.region.super.main_sectors != device->nr_sectors)
+		return error_set(error, EPERM,
+				 "%s: the set on %s is for %" PRIu64 " sectors, not %" PRIu64,
+				 set->name, spare->path,
+				 (uint64_t)adopted.region.super.main_sectors, device->nr_sectors);
+	if (!device->failed && adopted.table.generation < committed_in_memory(set->name))
+		return error_set(error, ESTALE,
+				 "%s is an older copy of the spare: it does not know all remaps of "
+				 "%s that were made since",
+				 spare->path, set->name);
+	return 0;
+}
+
 /*
  * A member has returned, perhaps under another number: the device gets it by a reload that
  * does not flush (a flush to the one that is gone would fail); then the kernel compares
  * what is on the media with what it has acknowledged.
  */
 static int put_in_again(const struct machine *machine, const struct assembly *set,
-			struct error *error)
+			const struct activate_options *options, struct error *error)
 {
-	const struct dm_device *device = NULL;
+	const struct dm_device *device = device_of(machine, set);
 	struct remap_line line;
 	char params[1024];
 	int r;
 
-	for (size_t i = 0; i < machine->nr_devices; i++)
-		if (streq(machine->devices[i].name, set->name))
-			device = &machine->devices[i];
-	if (!device || device->fallback)
+	if (!device || (device->fallback && !device->failed))
 		return error_set(error, ENODEV, "%s: it went away", set->name);
+	if (options->read_only && !device->read_only)
+		return error_set(error, EBUSY,
+				 "%s is active read-write, and to put its member in again writes: "
+				 "dmremap deactivate it first",
+				 set->name);
+	r = check_returned(machine, set, device, error);
+	if (r < 0)
+		return r;
 	line = device->line;
 	table_line(machine, set, &line);
+	if (options->force_rw && !*line.features)
+		snprintf(line.features, sizeof(line.features), "1 force_rw");
 	r = remap_line_format(&line, params, sizeof(params));
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", set->name);
-	r = dm_reload(set->name, device->nr_sectors, params, true, error);
-	if (!r)
+	r = dm_reload(set->name, machine->members[set->spare].main_sectors, params,
+		      device->read_only, true, error);
+	if (!r && !device->read_only)
 		r = dm_message(set->name, "restore", NULL, error);
 	return r;
 }
 
-static int refuse(const struct assembly *set, int number, struct error *error)
+/* Partitions that somebody removed, or that a crash left out. */
+static int complete_active(const struct machine *machine, const struct assembly *set,
+			   struct error *error)
 {
-	return error_set(error, number, "%s: %s", set->name, set->reason);
+	const struct dm_device *device = device_of(machine, set);
+
+	if (!device || *set->reason || device->suspended)
+		return 0;
+	return partitions_create(device, error);
+}
+
+static int refuse(const struct assembly *set, int number, const char *reason, struct error *error)
+{
+	return error_set(error, number, "%s: %s", set->name, reason);
+}
+
+/* The sentence for the user begins with what was interrupted, whosever set it is. */
+static int mend(const struct machine *machine, const struct assembly *set, struct error *error)
+{
+	struct assembly interrupted = *set;
+
+	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
+	return adopt_mend(machine, &interrupted, error);
 }
 
 static int act(const struct machine *machine, const struct assembly *set,
 	       const struct activate_options *options, struct error *error)
 {
-	switch (set->verdict) {
+	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
+		return refuse(set, EPERM, set->reason, error);
+	if (set->verdict == ASSEMBLY_NO_HOST && options->automatic)
+		return refuse(set, EPERM, set->reason, error);
+	switch (set->state) {
 	case ASSEMBLY_ACTIVE:
-		return 0;
+		return complete_active(machine, set, error);
 	case ASSEMBLY_RETURNED:
-		return put_in_again(machine, set, error);
+		return put_in_again(machine, set, options, error);
 	case ASSEMBLY_NO_MAIN:
 	case ASSEMBLY_NO_SPARE:
-		return refuse(set, EAGAIN, error);
-	case ASSEMBLY_FOREIGN:
-		if (!options->foreign)
-			return refuse(set, EPERM, error);
-		if (set->main < 0 || set->spare < 0)
-			return error_set(error, EAGAIN, "%s: its %s device is not there", set->name,
-					 set->main < 0 ? "main" : "spare");
-		return create_device(machine, set, options, error);
+		return refuse(set, EAGAIN, set->state_reason, error);
 	case ASSEMBLY_DUPLICATE:
-		return refuse(set, EEXIST, error);
+		return refuse(set, EEXIST, set->state_reason, error);
 	case ASSEMBLY_MISMATCH:
-		return refuse(set, EINVAL, error);
+		return refuse(set, EPERM, set->state_reason, error);
 	case ASSEMBLY_UNFINISHED:
-		if (options->fallback && set->main >= 0 && set->spare >= 0 &&
-		    machine->members[set->spare].flags & REMAP_SUPER_RELEASING)
-			return create_device(machine, set, options, error);
-		return adopt_mend(machine, set, error);
 	case ASSEMBLY_READY:
-		return create_device(machine, set, options, error);
+		break;
+	case ASSEMBLY_FOREIGN:
+	case ASSEMBLY_NO_HOST:
+	case ASSEMBLY_OTHER_HARDWARE: /* verdicts, never states */
+		return error_set(error, EPROTO, "%s: nothing to be done", set->name);
 	}
-	return error_set(error, EINVAL, "%s: nothing to be done", set->name);
+	if (*set->doubt && !options->any_hardware)
+		return refuse(set, EPERM, set->doubt, error);
+	/* Of a release that cannot be completed the map counts as long as main is hidden. */
+	if (set->state == ASSEMBLY_READY ||
+	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
+	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
+		return create_device(machine, set, options, error);
+	if (options->read_only)
+		return error_set(error, EPERM,
+				 "%s: %s, and to mend that writes: activate it without --read-only",
+				 set->name, set->state_reason);
+	return mend(machine, set, error);
 }
 
 int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
@@ -403,10 +503,13 @@ int deactivate_locked(const char *name, struct error *error)
 	struct dm_device device;
 	int r = dm_get(name, &device, error);
 
-	if (!r)
-		r = partitions_remove(&device, error);
+	if (r < 0)
+		return r;
+	r = partitions_remove(&device, error);
 	if (!r)
 		r = dm_remove(device.name, false, error);
+	if (r < 0 && !device.suspended && !device.failed)
+		partitions_create(&device, NULL); /* as before */
 	return r;
 }
 

@@ -12,15 +12,19 @@
 /**
  * struct activate_options - how
  * @name: name of the mapped device instead of the set's own; NULL: the set's
+ * @automatic: nobody asked for this set: only one of this host (O7)
  * @read_only: read-only
  * @foreign: also a set of another host
+ * @any_hardware: also with a member that is not the recorded hardware (O12)
  * @force_rw: read-write although one replica of the metadata cannot be repaired (C5)
  * @fallback: with linear and error segments, without the module (O9)
  */
 struct activate_options {
 	const char *name;
+	bool automatic;
 	bool read_only;
 	bool foreign;
+	bool any_hardware;
 	bool force_rw;
 	bool fallback;
 };
@@ -63,14 +67,17 @@ int activation_lock(int *fd, struct error *error);
 void machine_note_waiting(const struct machine *machine);
 
 /*
- * Activates the set that @what means, under the lock.  Already active: 0.  A member that
- * had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
+ * Activates the set that @what means, under the lock.  Already active: 0, and partitions
+ * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
  * create is undone, an interrupted release completed: -ECANCELED with the sentence.
  * On return *@set (may be NULL) tells what was decided.
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
-/* Removes the partitions, then the device.  -EBUSY: somebody has it open. */
+/*
+ * Removes the partitions, then the device.  -EBUSY: somebody has it open; then the
+ * partitions that were removed are there again.
+ */
 int deactivate(const char *name, struct error *error);
 /* The same for a caller that holds the lock. */
 int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,

@@ -9,15 +9,17 @@
 #include "scan.h"
 
 enum assembly_verdict {
-	ASSEMBLY_READY,	     /* both members are here and match */
-	ASSEMBLY_ACTIVE,     /* already a mapped device */
-	ASSEMBLY_RETURNED,   /* active, and a member that had vanished is here again (O18) */
-	ASSEMBLY_NO_MAIN,    /* waits for its main device */
-	ASSEMBLY_NO_SPARE,   /* waits for its spare device */
-	ASSEMBLY_FOREIGN,    /* of another host (O7) */
-	ASSEMBLY_DUPLICATE,  /* two devices claim to be the same member (O12) */
-	ASSEMBLY_UNFINISHED, /* create or release was interrupted */
-	ASSEMBLY_MISMATCH,   /* lengths contradict */
+	ASSEMBLY_READY,		 /* both members are here and match */
+	ASSEMBLY_ACTIVE,	 /* already a mapped device */
+	ASSEMBLY_RETURNED,	 /* active, and a member that had vanished is here again (O18) */
+	ASSEMBLY_NO_MAIN,	 /* waits for its main device */
+	ASSEMBLY_NO_SPARE,	 /* waits for its spare device */
+	ASSEMBLY_FOREIGN,	 /* of another host (O7) */
+	ASSEMBLY_NO_HOST,	 /* of no host: made with plain dmsetup (O7) */
+	ASSEMBLY_OTHER_HARDWARE, /* a member is not the recorded hardware: perhaps a copy (O12) */
+	ASSEMBLY_DUPLICATE,	 /* two devices claim to be the same member (O12) */
+	ASSEMBLY_UNFINISHED,	 /* create or release was interrupted */
+	ASSEMBLY_MISMATCH,	 /* lengths contradict */
 };
 
 /**
@@ -26,18 +28,26 @@ enum assembly_verdict {
  * @name: of the mapped device: the active one's, the label, or "remap-<8 hex>" (O17)
  * @verdict: what can be done
  * @reason: one sentence when it is neither ready nor active; else empty
+ * @state: what could be done if host and hardware were no question
+ * @state_reason: one sentence for it, or empty
+ * @doubt: one sentence: a member is not the recorded hardware; empty: nothing contradicts
  * @main: index in the array of members, -1: none
  * @spare: the same
  * @nr_ignored: copies that claim to be a member and are not the recorded hardware
+ * @ignored: their paths, as many as fit
  */
 struct assembly {
 	uint8_t uuid[16];
 	char name[128];
 	enum assembly_verdict verdict;
 	char reason[512];
+	enum assembly_verdict state;
+	char state_reason[512];
+	char doubt[512];
 	int main;
 	int spare;
 	unsigned int nr_ignored;
+	char ignored[256];
 };
 
 /**
@@ -46,12 +56,14 @@ struct assembly {
  * @name: of the mapped device
  * @main: what its table says, 0: that device is gone
  * @spare: the same
+ * @suspended: its I/O waits
  */
 struct active_set {
 	uint8_t uuid[16];
 	char name[128];
 	dev_t main;
 	dev_t spare;
+	bool suspended;
 };
 
 /*

@@ -44,7 +44,7 @@ static int failed(struct error *error, struct dm_task *task, const char *what, c
 {
 	int number = task ? dm_task_get_errno(task) : 0;
 
-	if (!number)
+	if (!number || number == EINVAL)
 		number = EIO;
 	if (number == EBUSY)
 		return error_set(error, number, "%s: cannot %s: the device is in use", name, what);
@@ -130,17 +130,26 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 	}
 }
 
+/*
+ * The errno of a refusal: EINVAL of the kernel does not mean that the user's arguments were
+ * wrong, and ENODEV not that there is no such device, but that main is another one.
+ */
+static int refusal(int number)
+{
+	return number == EINVAL ? EIO : number == ENODEV ? EPERM : number ? number : EIO;
+}
+
 /* As failed(), with what the kernel said since @log was opened. */
 static int explained(struct error *error, struct dm_task *task, int log, const char *what,
 		     const char *name)
 {
-	int number = dm_task_get_errno(task);
+	int number = task ? dm_task_get_errno(task) : 0;
 	char why[256];
 
 	kernel_log_reason(log, name, why, sizeof(why));
 	if (!*why)
 		return failed(error, task, what, name);
-	return error_set(error, number ? number : EIO, "%s: cannot %s: %s", name, what, why);
+	return error_set(error, refusal(number), "%s: cannot %s: %s", name, what, why);
 }
 
 int dm_target_version(unsigned int version[3])
@@ -221,10 +230,12 @@ static int fill(const char *name, struct dm_device *device, struct error *error)
 	device->major = info.major;
 	device->minor = info.minor;
 	device->suspended = info.suspended;
+	device->read_only = info.read_only;
 	next = dm_get_next_target(task, NULL, &start, &length, &type, &params);
 	ours = type && streq(type, TARGET);
 	device->fallback =
 		!ours && !strncmp(device->dm_uuid, DM_UUID_PREFIX, sizeof(DM_UUID_PREFIX) - 1);
+	device->failed = device->fallback && !next && (!type || streq(type, "error"));
 	if (!ours && !device->fallback)
 		return error_set(error, EMEDIUMTYPE, "%s: not a remap device", name);
 	if (ours) {
@@ -385,32 +396,6 @@ static int add_lines(struct dm_task *task, const char *table)
 	return 1;
 }
 
-int dm_create_table(const char *name, const char *dm_uuid, const char *table, bool read_only,
-		    struct error *error)
-{
-	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_CREATE);
-	_cleanup_close_ int log = kernel_log_open();
-
-	*last_message = '\0';
-	if (!task || !dm_task_set_name(task, name) ||
-	    (dm_uuid && *dm_uuid && !dm_task_set_uuid(task, dm_uuid)) ||
-	    (read_only && !dm_task_set_ro(task)) || !add_lines(task, table))
-		return failed(error, task, "prepare the device", name);
-	if (!run_with_cookie(task))
-		return explained(error, task, log, "create the device", name);
-	return 0;
-}
-
-int dm_create(const char *name, const char *dm_uuid, uint64_t nr_sectors, const char *params,
-	      bool read_only, struct error *error)
-{
-	_cleanup_free_ char *table = NULL;
-
-	if (asprintf(&table, "0 %" PRIu64 " " TARGET " %s", nr_sectors, params) < 0)
-		return error_set(error, ENOMEM, "out of memory");
-	return dm_create_table(name, dm_uuid, table, read_only, error);
-}
-
 static int simple(int type, const char *name, const char *what, bool cookie, bool noflush,
 		  struct error *error)
 {
@@ -435,23 +420,106 @@ int dm_resume(const char *name, struct error *error)
 	return simple(DM_DEVICE_RESUME, name, "resume", true, false, error);
 }
 
-int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool noflush,
-	      struct error *error)
+static int load(const char *name, const char *table, bool read_only, struct error *error)
 {
 	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_RELOAD);
 	_cleanup_close_ int log = kernel_log_open();
-	int r;
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || (read_only && !dm_task_set_ro(task)) ||
+	    !add_lines(task, table))
+		return failed(error, task, "prepare the table", name);
+	if (!dm_task_run(task))
+		return explained(error, task, log, "load the table", name);
+	return 0;
+}
+
+/* As dm_resume(), and the error says why the target refused. */
+static int resume_new(const char *name, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_RESUME);
+	_cleanup_close_ int log = kernel_log_open();
+
+	*last_message = '\0';
+	if (!task || !dm_task_set_name(task, name) || !run_with_cookie(task))
+		return explained(error, task, log, "start it", name);
+	return 0;
+}
+
+static int create_empty(const char *name, const char *dm_uuid, struct error *error)
+{
+	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_CREATE);
 
 	*last_message = '\0';
 	if (!task || !dm_task_set_name(task, name) ||
-	    !dm_task_add_target(task, 0, nr_sectors, TARGET, params) || !dm_task_run(task))
-		return explained(error, task, log, "load the table", name);
+	    (dm_uuid && *dm_uuid && !dm_task_set_uuid(task, dm_uuid)) || !dm_task_run(task))
+		return failed(error, task, "create the device", name);
+	return 0;
+}
+
+/*
+ * Step by step: libdevmapper's own create forgets why the kernel refused.  A crash before the
+ * resume leaves a device without a table, which counts as failed, and gets one.
+ */
+int dm_create_table(const char *name, const char *dm_uuid, const char *table, bool read_only,
+		    struct error *error)
+{
+	int r = create_empty(name, dm_uuid, error);
+
+	if (r < 0)
+		return r;
+	r = load(name, table, read_only, error);
+	if (!r)
+		r = resume_new(name, error);
+	if (r < 0)
+		dm_remove(name, false, NULL);
+	return r;
+}
+
+int dm_create(const char *name, const char *dm_uuid, uint64_t nr_sectors, const char *params,
+	      bool read_only, struct error *error)
+{
+	_cleanup_free_ char *table = NULL;
+
+	if (asprintf(&table, "0 %" PRIu64 " " TARGET " %s", nr_sectors, params) < 0)
+		return error_set(error, ENOMEM, "out of memory");
+	return dm_create_table(name, dm_uuid, table, read_only, error);
+}
+
+/*
+ * A crash before the suspend leaves a table that waits and does nothing, one between suspend
+ * and resume a suspended device: `list` says so.
+ */
+int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool read_only,
+	      bool noflush, struct error *error)
+{
+	_cleanup_free_ char *table = NULL, *errors = NULL;
+	struct error why = { "" };
+	int r;
+
+	if (asprintf(&table, "0 %" PRIu64 " " TARGET " %s", nr_sectors, params) < 0 ||
+	    asprintf(&errors, "0 %" PRIu64 " error", nr_sectors) < 0)
+		return error_set(error, ENOMEM, "out of memory");
+	r = load(name, table, read_only, error);
+	if (r < 0)
+		return r;
 	r = dm_suspend(name, noflush, error);
 	if (r < 0) {
 		simple(DM_DEVICE_CLEAR, name, "drop the table", false, false, NULL);
 		return r;
 	}
-	return dm_resume(name, error);
+	r = resume_new(name, &why);
+	if (!r)
+		return 0;
+	if (load(name, errors, read_only, NULL) < 0 || dm_resume(name, NULL) < 0)
+		return error_set(error, -r,
+				 "%s; it is suspended, and its I/O waits until it is removed: "
+				 "dmsetup remove --force %s",
+				 why.text, name);
+	return error_set(error, -r,
+			 "%s; all I/O of it fails until its members are right and it is activated "
+			 "again",
+			 why.text);
 }
 
 int dm_remove(const char *name, bool deferred, struct error *error)

@@ -20,7 +20,9 @@
  * @nr_sectors: length
  * @open_count: how many have it open
  * @suspended: I/O waits
+ * @read_only: of the live table
  * @fallback: DM_UUID says it is ours, but the target is not remap (O9)
+ * @failed: fallback, and nothing but errors, or no table: see dm_reload(), dm_create_table()
  * @line: the live table
  * @status: of the target; with @fallback all zero
  */
@@ -32,7 +34,9 @@ struct dm_device {
 	uint64_t nr_sectors;
 	int open_count;
 	bool suspended;
+	bool read_only;
 	bool fallback;
+	bool failed;
 	struct remap_line line;
 	struct remap_status status;
 };
@@ -68,9 +72,13 @@ int dm_create(const char *name, const char *dm_uuid, uint64_t nr_sectors, const 
 /* A table of many lines: for the fallback (O9).  @table: lines "START LEN TARGET PARAMS". */
 int dm_create_table(const char *name, const char *dm_uuid, const char *table, bool read_only,
 		    struct error *error);
-/* Loads a new table and resumes; @noflush: suspend without flushing (a member is gone). */
-int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool noflush,
-	      struct error *error);
+/*
+ * Loads a new table and resumes; @noflush: suspend without flushing (a member is gone).
+ * When the target refuses in its resume, the old table is gone: device-mapper frees it
+ * before.  Then the device gets a table of errors, so that no I/O waits for ever.
+ */
+int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool read_only,
+	      bool noflush, struct error *error);
 int dm_suspend(const char *name, bool noflush, struct error *error);
 int dm_resume(const char *name, struct error *error);
 int dm_remove(const char *name, bool deferred, struct error *error);

@@ -107,3 +107,22 @@ unsigned int identity_matches(const char *a, const char *b)
 	}
 	return nr;
 }
+
+bool identity_contradicts(const char *a, const char *b)
+{
+	if (identity_matches(a, b))
+		return false;
+	while (*a) {
+		size_t kind = strcspn(a, ": "), length = strcspn(a, " ");
+
+		for (const char *at = b; a[kind] == ':' && *at;) {
+			if (!strncmp(a, at, kind + 1))
+				return true;
+			at += strcspn(at, " ");
+			at += strspn(at, " ");
+		}
+		a += length;
+		a += strspn(a, " ");
+	}
+	return false;
+}

@@ -41,5 +41,10 @@ void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_I
 void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES]);
 /* Pure: how many words both have. */
 unsigned int identity_matches(const char *a, const char *b);
+/*
+ * Pure: both have words of one kind, and no word of any kind is the same: other hardware, or
+ * the same behind another bridge.  Without comparable words: false.
+ */
+bool identity_contradicts(const char *a, const char *b);
 
 #endif /* DM_REMAP_IDENTITY_H */

@@ -34,7 +34,7 @@ static int make_one(const struct dm_device *device, unsigned int number, uint64_
 		return 0;
 	snprintf(table, sizeof(table), "0 %" PRIu64 " linear %u:%u %" PRIu64, nr_sectors,
 		 device->major, device->minor, start);
-	return dm_create_table(name, dm_uuid, table, false, error);
+	return dm_create_table(name, dm_uuid, table, device->read_only, error);
 }
 
 int partitions_create(const struct dm_device *device, struct error *error)

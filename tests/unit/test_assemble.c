@@ -110,8 +110,86 @@ static void foreign_sets_wait(void **unused)
 	set = one(m, 2, NULL, 0, NULL);
 	assert_int_equal(set.verdict, ASSEMBLY_FOREIGN);
 	assert_string_not_equal(set.name, "data"); /* a stranger does not choose names */
-	memset(m[0].host_id, 0, 16);		   /* no host at all: made without a machine id */
+	assert_int_equal(set.state, ASSEMBLY_READY);
+	memcpy(m[0].host_id, host, 16); /* the spare decides: it is written first */
+	memcpy(m[1].host_id, other_host, 16);
 	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_READY);
+	assert_int_equal(one(m + 1, 1, NULL, 0, NULL).verdict, ASSEMBLY_FOREIGN);
+}
+
+/* A zero host id is what anybody can write (O7): not active on its own. */
+static void sets_of_no_host_wait(void **unused)
+{
+	struct member m[] = { spare_member(), main_member() };
+	struct assembly set;
+
+	(void)unused;
+	memset(m[0].host_id, 0, 16);
+	set = one(m, 2, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_NO_HOST);
+	assert_int_equal(set.state, ASSEMBLY_READY);
+	assert_non_null(strstr(set.reason, "adopt-host"));
+	assert_string_not_equal(set.name, "data");
+	m[0].flags = REMAP_SUPER_CREATING;
+	set = one(m, 2, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_NO_HOST);
+	assert_int_equal(set.state, ASSEMBLY_UNFINISHED);
+}
+
+/* Even two strangers are not written to. */
+static void a_strangers_unfinished_set_is_foreign(void **unused)
+{
+	struct member m[] = { spare_member(), main_member(), spare_member() };
+
+	(void)unused;
+	memcpy(m[0].host_id, other_host, 16);
+	memcpy(m[2].host_id, other_host, 16);
+	m[0].flags = REMAP_SUPER_RELEASING;
+	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_FOREIGN);
+	assert_int_equal(one(m, 2, NULL, 0, NULL).state, ASSEMBLY_UNFINISHED);
+	assert_int_equal(one(m, 1, NULL, 0, NULL).verdict, ASSEMBLY_FOREIGN);
+	assert_int_equal(one(m, 3, NULL, 0, NULL).verdict, ASSEMBLY_FOREIGN);
+}
+
+/* O12: one disk that is here, and is not the recorded one, may be a copy of it. */
+static void a_lone_copy_waits(void **unused)
+{
+	struct member m[] = { main_member(), spare_member() };
+	static const struct {
+		const char *recorded, *is;
+		enum assembly_verdict verdict;
+	} cases[] = {
+		{ "wwn:0x5001", "wwn:0x5001", ASSEMBLY_READY },
+		{ "wwn:0x5001", "wwn:0x9999", ASSEMBLY_OTHER_HARDWARE },
+		{ "wwn:0x5001 serial:A_1", "serial:A_1", ASSEMBLY_READY },
+		{ "wwn:0x5001 serial:A_1", "wwn:0x7777 serial:A_1", ASSEMBLY_READY },
+		{ "wwn:0x5001 serial:A_1", "serial:A_2", ASSEMBLY_OTHER_HARDWARE },
+		{ "wwn:0x5001-part1", "wwn:0x5001-part2", ASSEMBLY_OTHER_HARDWARE },
+		/* nothing to compare: another kernel, a virtual disk, a bridge */
+		{ "wwn:0x5001", "", ASSEMBLY_READY },
+		{ "", "wwn:0x9999", ASSEMBLY_READY },
+		{ "wwn:0x5001", "serial:Bridge_1", ASSEMBLY_READY },
+		{ "wwn:0x5001", "wwnx:0x9999", ASSEMBLY_READY },
+	};
+
+	(void)unused;
+	for (size_t role = 0; role < 2; role++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			struct assembly set;
+
+			m[0] = main_member();
+			m[1] = spare_member();
+			snprintf(m[role].identity, sizeof(m[0].identity), "%s", cases[i].is);
+			snprintf(m[!role].recorded, sizeof(m[0].recorded), "%s", cases[i].recorded);
+			set = one(m, 2, NULL, 0, NULL);
+			assert_int_equal(set.verdict, cases[i].verdict);
+			if (set.verdict == ASSEMBLY_READY)
+				continue;
+			assert_non_null(strstr(set.reason, "--any-hardware"));
+			assert_non_null(
+				strstr(set.reason, role ? "replace-spare" : "replace-main"));
+			assert_non_null(strstr(set.reason, m[role].path));
+		}
 }
 
 static void the_right_one_among_copies(void **unused)
@@ -126,6 +204,7 @@ static void the_right_one_among_copies(void **unused)
 	assert_int_equal(set.verdict, ASSEMBLY_READY);
 	assert_int_equal(set.main, 1);
 	assert_int_equal(set.nr_ignored, 1);
+	assert_string_equal(set.ignored, "/dev/sda1");
 
 	/* a copy shares the partition's UUID, but not the disk's name: more words win */
 	snprintf(m[2].recorded, sizeof(m[2].recorded), "partuuid:abcd wwn:0x5001");
@@ -155,6 +234,15 @@ static void a_copy_never_touches_an_active_set(void **unused)
 	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
 	assert_int_equal(set.main, 1);
 	assert_string_equal(set.reason, "");
+	assert_int_equal(set.nr_ignored, 1);
+	/* nor takes the place of one that has gone */
+	snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x9999");
+	m[1] = m[2];
+	active.main = 0;
+	set = one(m, 2, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_non_null(strstr(set.reason, "its main device is gone, and /dev/sda1 is other"));
+	assert_int_equal(set.main, -1);
 }
 
 static void a_member_returns(void **unused)
@@ -172,6 +260,12 @@ static void a_member_returns(void **unused)
 	assert_int_equal(set.verdict, ASSEMBLY_RETURNED);
 	assert_string_equal(set.name, "mine");
 	assert_int_equal(set.main, 0);
+	active.main = MAIN_DEV;
+	active.suspended = true;
+	set = one(m, 2, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_non_null(strstr(set.reason, "dmsetup resume mine"));
+	active.main = 0;
 	/* two that could be it, and no recorded hardware to decide: untouched */
 	{
 		struct member two[] = { main_member(), main_member(), spare_member() };
@@ -231,6 +325,10 @@ static void identities(void **unused)
 	assert_int_equal(identity_matches("a", "ab"), 0);
 	assert_int_equal(identity_matches("", "a"), 0);
 	assert_int_equal(identity_matches("wwn:1", ""), 0);
+	assert_true(identity_contradicts("wwn:1", "wwn:2"));
+	assert_true(identity_contradicts("partuuid:1 wwn:1", "serial:A_1 wwn:2"));
+	assert_false(identity_contradicts("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
+	assert_false(identity_contradicts("word", "word2"));
 }
 
 int main(void)
@@ -240,6 +338,9 @@ int main(void)
 		cmocka_unit_test(never_half_a_set),
 		cmocka_unit_test(names),
 		cmocka_unit_test(foreign_sets_wait),
+		cmocka_unit_test(sets_of_no_host_wait),
+		cmocka_unit_test(a_strangers_unfinished_set_is_foreign),
+		cmocka_unit_test(a_lone_copy_waits),
 		cmocka_unit_test(the_right_one_among_copies),
 		cmocka_unit_test(a_copy_never_touches_an_active_set),
 		cmocka_unit_test(a_member_returns),

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the members of an inactive set record beside their data: whose set it is (O7), and
+ * which hardware the spare is (O12).  Callers: `dmremap adopt-host`, `replace-spare`.
+ */
+#ifndef DM_REMAP_RECORD_H
+#define DM_REMAP_RECORD_H
+
+#include "adopt.h"
+
+/* The set is of this host from now on; @host: not all zero. */
+int record_host(struct adopted *adopted, const uint8_t host[16], struct error *error);
+/* The spare is this hardware from now on.  -ENODATA: main has no header to say so. */
+int record_spare(struct adopted *adopted, const char *identity, struct error *error);
+
+#endif /* DM_REMAP_RECORD_H */

@@ -1,0 +1,526 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Activation by the command: returns of members, copies, strangers, read-only, partitions.
+
+There is no hotplug in User Mode Linux. A disk that is "gone" fails all I/O and is not in
+/sys/dev/block, which is where the command looks whether a table's device still exists.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios import dm
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
+from tests.scenarios.ondisk import MARKED, Spare, seal
+from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content, create, dmremap,
+                                  ext4_on_main, forget_hardware, hardware, output, paths, refused,
+                                  sets, settle)
+
+BY_NUMBER = Path("/sys/dev/block")
+FLAGS, HOST = 52, 152    # offsets in the superblock
+PROBE = 8184             # sector of the probe chunk on a main of 4 MiB
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
+
+
+@pytest.fixture(autouse=True)
+def disks_with_serials(rig: Rig) -> Iterator[None]:
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
+    yield
+    forget_hardware()
+
+
+@contextlib.contextmanager
+def gone(rig: Rig, name: str) -> Iterator[None]:
+    """Disk NAME is unplugged; its cache is lost by the caller, if at all."""
+    disk = rig.server.disk(name)
+    number = disk.kernel_path.stat().st_rdev
+    links = {p.name: os.readlink(p) for p in BY_NUMBER.iterdir()}
+    disk.fail()
+    drop_page_cache(str(disk.kernel_path))
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(BY_NUMBER)], check=True)
+    try:
+        for link, target in links.items():
+            if link != f"{number >> 8}:{number & 255}":
+                (BY_NUMBER / link).symlink_to(target)
+        yield
+    finally:
+        subprocess.run(["umount", str(BY_NUMBER)], check=True)
+        disk.back()
+
+
+def images(rig: Rig) -> tuple[bytes, bytes]:
+    return rig.media("main").whole(), rig.media("spare").whole()
+
+
+def supers(rig: Rig, offset: int, value: bytes, disk: str = "spare") -> None:
+    """VALUE at OFFSET of every superblock that is there."""
+    media = rig.media(disk)
+    spare = Spare(media, rig.server.disk(disk).size_bytes // SECTOR)
+    for (replica, place), block in spare.copies(0).items():
+        if block.valid:
+            spare.write(replica, place, 0, block.changed(offset, value).data)
+
+
+def inactive(rig: Rig) -> bytes:
+    """A set "data" of an ext4 file system; what is on its mapped device."""
+    before = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    return before
+
+
+def active(rig: Rig) -> Device:
+    ext4_on_main(rig)
+    create(rig)
+    return Device("/dev/mapper/data", "data")
+
+
+# a member returns (O18)
+
+@pytest.mark.disks(main="4M", spare="2M", back="4M")
+def test_main_returns(rig: Rig) -> None:
+    """Under another number, with what was written to it."""
+    hardware(rig, back="MAIN-0001")
+    device = active(rig)
+    device.pwrite(1000, pattern(1, 8))
+    device.fsync()
+    rig.media("back").write(0, rig.media("main").whole())
+    with gone(rig, "main"):
+        drop_page_cache(str(rig.server.disk("back").kernel_path))
+        assert sets()[0]["state"] == "returned"
+        assert "is back in" in output("activate", "data")
+        assert device.pread(1000, 8) == pattern(1, 8)
+        device.pwrite(1008, pattern(2, 8))
+        device.fsync()
+        assert rig.media("back").read(1008, 8) == pattern(2, 8)
+        device.close()
+        output("deactivate", "data")
+
+
+@pytest.mark.disks(main="4M", spare="2M", back="2M")
+def test_an_older_spare_is_refused_before_it_is_put_in(rig: Rig) -> None:
+    """O6, D10: found out before the old table is given up; the right spare then works."""
+    hardware(rig, back="SPARE-0002")
+    device = active(rig)
+    device.fsync()
+    old = rig.media("spare").whole()
+    rig.main.bad(800, 8, kind="write")
+    rig.main.bad(PROBE, 8, kind="write")    # the mark cannot tell; memory can
+    output("remap", "data", "800", "8")
+    device.pwrite(800, pattern(1, 8))
+    device.fsync()
+    device.pwrite(1000, pattern(2, 8))
+    device.fsync()
+    right = rig.media("spare").whole()
+    table = rig.dmsetup("table", "data").stdout
+    rig.media("back").write(0, old)
+    with gone(rig, "spare"):
+        assert "older copy of the spare" in refused(REFUSED, "activate", "data")
+        assert rig.dmsetup("table", "data").stdout == table
+        assert device.pread(1000, 8) == pattern(2, 8)    # main is served as before
+        assert rig.media("back").whole() == old
+        rig.media("back").write(0, right)
+        assert "is back in" in output("activate", "data")
+        assert device.pread(800, 8) == pattern(1, 8)
+        assert device.pread(1000, 8) == pattern(2, 8)
+        device.close()
+        output("deactivate", "data")
+
+
+@pytest.mark.disks(main="4M", spare="2M", back="2M")
+def test_a_return_that_fails_ends_in_errors(rig: Rig) -> None:
+    """Nothing hangs: what only the target's resume finds out leaves a table of errors."""
+    hardware(rig, back="SPARE-0002")
+    device = active(rig)
+    device.pwrite(1000, pattern(2, 8))
+    device.fsync()
+    right = rig.media("spare").whole()
+    rig.media("back").write(0, right)
+    # the mark is to be written again, and main does not take it: known only in preresume
+    flags = Spare.of(rig).newest(0).data[FLAGS:FLAGS + 4]
+    assert flags[0] & MARKED
+    supers(rig, FLAGS, bytes([flags[0] & ~MARKED]) + flags[1:], "back")
+    rig.main.bad(PROBE, 8, kind="write")
+    with gone(rig, "spare"):
+        told = dmremap("activate", "data")
+        assert told.returncode != OK and "all I/O of it fails" in told.stderr, told
+        assert dm.flags("data") & dm.SUSPEND == 0
+        with pytest.raises(OSError):
+            rig.background(device.pread, 1000, 8).result(20)
+        assert "dead" in output("status", "data")
+        found, = sets()
+        assert found["state"] == "returned"
+        rig.main.clear()
+        rig.media("back").write(0, right)
+        assert "is back in" in output("activate", "data")
+        assert device.pread(1000, 8) == pattern(2, 8)
+        device.pwrite(1000, pattern(3, 8))
+        device.fsync()
+        assert device.pread(1000, 8) == pattern(3, 8)
+        device.close()
+        output("deactivate", "data")
+
+
+@pytest.mark.disks(main="4M", spare="2M", back="4M")
+def test_a_read_only_set_stays_read_only(rig: Rig) -> None:
+    """O19: a member that returns to it is written by nobody."""
+    hardware(rig, back="MAIN-0001")
+    before = inactive(rig)
+    was = images(rig)
+    output("activate", "data", "--read-only")
+    rig.media("back").write(0, was[0])
+    with gone(rig, "main"):
+        assert "is back in" in output("activate", "data")
+        assert dm.flags("data") & dm.READONLY
+        assert content("data") == before
+        output("deactivate", "data")
+        settle(rig, "back")
+        assert (rig.media("back").whole(), rig.media("spare").whole()) == was
+
+
+@pytest.mark.disks(main="4M", spare="2M", back="4M")
+def test_a_read_write_set_is_not_mended_read_only(rig: Rig) -> None:
+    hardware(rig, back="MAIN-0001")
+    device = active(rig)
+    device.fsync()
+    rig.media("back").write(0, rig.media("main").whole())
+    with gone(rig, "main"):
+        assert "deactivate it first" in refused(REFUSED, "activate", "data", "--read-only")
+        assert "is back in" in output("activate", "data")
+        device.close()
+        output("deactivate", "data")
+
+
+def test_a_suspended_device_is_told(rig: Rig) -> None:
+    ext4_on_main(rig)
+    create(rig)
+    rig.suspend("data")
+    assert "dmsetup resume data" in output("activate", "data")
+    rig.resume("data")
+    assert output("activate", "data") == "data: already active\n"
+
+
+# read-only (O19)
+
+@pytest.mark.parametrize("flag", [2, 4])
+def test_read_only_mends_nothing(rig: Rig, flag: int) -> None:
+    """"Writes nothing at all": also when create or release was interrupted."""
+    inactive(rig)
+    flags = Spare.of(rig).newest(0).data[FLAGS:FLAGS + 4]
+    supers(rig, FLAGS, bytes([flags[0] | flag]) + flags[1:])
+    was = images(rig)
+    assert "writes" in refused(REFUSED, "activate", "data", "--read-only")
+    assert dmremap("activate", "--auto", "--read-only").returncode == OK
+    settle(rig)
+    assert images(rig) == was and dm.devices() == []
+    assert "was interrupted" in refused(REFUSED, "activate", "data")    # by hand: mended
+    settle(rig)
+    assert sets() == []
+
+
+def with_partitions(rig: Rig, text: str = "size=1M\nsize=2M\n") -> None:
+    main, = paths(rig, "main")
+    subprocess.run(["sfdisk", "-q", "--label", "dos", main], input=text, text=True, check=True,
+                   capture_output=True)
+    settle(rig)
+    create(rig)
+
+
+def test_partitions_of_a_read_only_set(rig: Rig) -> None:
+    with_partitions(rig)
+    output("deactivate", "data")
+    settle(rig)
+    was = images(rig)
+    output("activate", "data", "--read-only")
+    for name in ("data", "data-part1", "data-part2"):
+        assert dm.flags(name) & dm.READONLY, name
+        assert subprocess.run(["blockdev", "--getro", f"/dev/mapper/{name}"], text=True,
+                              capture_output=True).stdout == "1\n", name
+    output("deactivate", "data")
+    settle(rig)
+    assert images(rig) == was
+
+
+# partitions (O16)
+
+def test_partitions_are_completed_and_restored(rig: Rig) -> None:
+    """Idempotent: whoever removed one, the next activate makes it; a failed deactivate as well."""
+    with_partitions(rig)
+    everything = ["data", "data-part1", "data-part2"]
+    dm.remove("data-part1")
+    assert output("activate", "data") == "data: already active\n"
+    assert sorted(dm.devices()) == everything
+    for name in ("data", "data-part1", "data-part2"):
+        held = os.open(f"/dev/mapper/{name}", os.O_RDONLY)
+        assert "in use" in refused(REFUSED, "deactivate", "data")
+        os.close(held)
+        assert sorted(dm.devices()) == everything, name
+    output("deactivate", "data")
+    assert dm.devices() == []
+    output("activate", "data")
+    assert sorted(dm.devices()) == everything
+
+
+# copies (O12)
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M", other="2M")
+def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
+    """The recorded disk is not here: what is here may be a copy of last year."""
+    hardware(rig, copy="COPY-0003", other="OTHER-004")
+    before = inactive(rig)
+    copy, other, main, spare = paths(rig, "copy", "other", "main", "spare")
+    rig.media("copy").write(0, rig.media("main").whole())
+    rig.media("other").write(0, rig.media("spare").whole())
+    rig.main.fail()
+    drop_page_cache(main)
+    was = rig.media("copy").whole(), rig.media("spare").whole()
+    found, = sets()
+    assert found["state"] == "duplicate" or found["ignored-copies"] == 1    # the second spare
+    rig.media("other").write(0, bytes(rig.server.disk("other").size_bytes))
+    found, = sets()
+    assert (found["state"], found["main"]) == ("other-hardware", copy)
+    told = dmremap("activate", "--auto", spare)
+    assert told.returncode == OK and "--any-hardware" in told.stderr, told
+    assert f"replace-main data {copy}" in told.stderr and "COPY-0003" in told.stderr
+    assert "copy" in refused(REFUSED, "activate", "data") and dm.devices() == []
+    settle(rig, "copy", "spare")
+    assert (rig.media("copy").whole(), rig.media("spare").whole()) == was
+    output("activate", "data", "--any-hardware")
+    assert content("data") == before
+    output("deactivate", "data")
+    output("replace-main", "data", copy)
+    assert output("activate", "--auto", spare) == "/dev/mapper/data\n"
+    assert content("data") == before
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="2M")
+def test_a_copied_spare_takes_its_place(rig: Rig) -> None:
+    hardware(rig, other="OTHER-004")
+    before = inactive(rig)
+    other, main, spare = paths(rig, "other", "main", "spare")
+    rig.media("other").write(0, rig.media("spare").whole())
+    rig.spare.fail()
+    drop_page_cache(spare)
+    assert f"replace-spare data {other}" in dmremap("activate", "--auto", main).stderr
+    assert dm.devices() == []
+    output("replace-spare", "data", other)
+    rig.spare.back()
+    drop_page_cache(spare)
+    told = dmremap("activate", "--auto", main)
+    assert told.stdout == "/dev/mapper/data\n" and f"{spare} claims to be" in told.stderr
+    assert rig.dmsetup("deps", "-o", "devname", "data").stdout.count(
+        f"({Path(other).name})") == 1
+    assert content("data") == before
+    assert "ignored copies: " + spare in output("list")
+    output("deactivate", "data")
+    assert "given" not in refused(REFUSED, "replace-spare", "data", main)
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+def test_hardware_that_says_nothing_is_no_contradiction(rig: Rig) -> None:
+    before = inactive(rig)
+    forget_hardware()
+    output("activate", "--auto", paths(rig, "spare")[0])
+    assert content("data") == before
+
+
+# hosts (O7)
+
+def test_a_set_without_host_waits_for_a_word(rig: Rig) -> None:
+    """Anybody can write zeros: such a set is no more trusted than a stranger's."""
+    before = inactive(rig)
+    supers(rig, HOST, bytes(16))
+    was = images(rig)
+    found, = sets()
+    assert found["state"] == "no-host" and found["name"].startswith("remap-")
+    told = dmremap("activate", "--auto", paths(rig, "spare")[0])
+    assert told.returncode == OK and "adopt-host" in told.stderr and dm.devices() == []
+    settle(rig)
+    assert images(rig) == was
+    output("activate", found["uuid"])
+    assert content(found["name"]) == before
+    assert "is active" in refused(REFUSED, "adopt-host", found["uuid"])
+    output("deactivate", found["name"])
+    output("adopt-host", found["uuid"])
+    assert output("activate", "--auto", paths(rig, "main")[0]) == "/dev/mapper/data\n"
+    assert content("data") == before
+
+
+def test_a_set_made_with_plain_dmsetup(rig: Rig) -> None:
+    """It has neither host nor guard nor label."""
+    device = rig.create("r0")
+    device.pwrite(100, pattern(1, 8))
+    rig.remove("r0")
+    found, = sets()
+    assert found["state"] == "no-host", found
+    assert dmremap("activate", "--auto").returncode == OK and dm.devices() == []
+    output("activate", found["uuid"])
+    assert content(found["name"])[100 * SECTOR:108 * SECTOR] == pattern(1, 8)
+
+
+@pytest.mark.parametrize("flag", [0, 2, 4])
+def test_nothing_of_a_stranger_is_written(rig: Rig, flag: int) -> None:
+    """O7: not even to mend what was interrupted; a word is enough, then."""
+    inactive(rig)
+    flags = Spare.of(rig).newest(0).data[FLAGS:FLAGS + 4]
+    supers(rig, FLAGS, bytes([flags[0] | flag]) + flags[1:])
+    supers(rig, HOST, bytes(range(16)))
+    was = images(rig)
+    found, = sets()
+    assert found["state"] == "foreign"
+    for arguments in (["activate", "--auto"], ["activate", found["uuid"]],
+                      ["activate", "--auto", paths(rig, "spare")[0]]):
+        told = dmremap(*arguments)
+        assert "another host" in told.stderr, told
+        settle(rig)
+        assert images(rig) == was and dm.devices() == []
+    if flag:
+        assert "was interrupted" in refused(REFUSED, "adopt-host", found["uuid"])
+        assert "plain disk" in refused(REFUSED, "activate", found["uuid"], "--foreign")
+        assert sets() == []
+
+
+def test_adopt_host_in_each_crash_state(rig: Rig) -> None:
+    """O7: after a new installation. Whatever was written of it, the set can be activated."""
+    before = inactive(rig)
+    supers(rig, HOST, bytes(range(16)))
+    stranger = seal_header(rig, bytes(range(16)))
+    uuid = sets()[0]["uuid"]
+    assert sets()[0]["state"] == "foreign"
+    rig.server.log()
+    output("adopt-host", uuid)
+    settle(rig)
+    spare = rig.media("spare").whole()
+    header = rig.media("main").read(1)
+    assert header != stranger
+    found, = sets()
+    assert (found["name"], found["state"]) == ("data", "ready")
+    # the header was not written any more: the spare decides
+    rig.media("main").write(1, stranger)
+    found, = sets()
+    assert (found["name"], found["state"]) == ("data", "ready")
+    output("adopt-host", "data")    # and it is completed
+    settle(rig)
+    assert rig.media("main").read(1)[72:88] == header[72:88]
+    # only one replica of the superblock was written, or the second was torn off
+    on_disk = Spare.of(rig)
+    rig.media("spare").write(0, spare)
+    place = on_disk.newest_place(0, 1)
+    on_disk.write(1, place, 0, bytes(4096))
+    assert sets()[0]["state"] == "ready"
+    output("activate", "--auto", paths(rig, "main")[0])
+    assert content("data") == before
+
+
+def seal_header(rig: Rig, host: bytes) -> bytes:
+    """Main's member header names HOST; its first sector."""
+    raw = rig.media("main").read(1, 7)
+    sealed = seal(raw[:72] + host + raw[88:])
+    rig.media("main").write(1, sealed)
+    return sealed[:SECTOR]
+
+
+# several at once (O13)
+
+def test_many_at_once_make_one_device(rig: Rig) -> None:
+    with_partitions(rig)
+    output("deactivate", "data")
+    settle(rig)
+    calls = [["activate", "--auto", path] for path in paths(rig, "main", "spare")] * 3
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda arguments: dmremap(*arguments), [*calls, ["activate"]]))
+    assert all(r.returncode == OK and r.stderr == "" for r in results), results
+    assert sum(r.stdout == "/dev/mapper/data\n" for r in results) == 1, results
+    assert sorted(dm.devices()) == ["data", "data-part1", "data-part2"]
+    assert rig.status("data")["mode"] == "rw"
+
+
+def test_a_set_that_waits_leaves_a_note(rig: Rig) -> None:
+    """/run/dm-remap/waiting is there exactly while a main without guard may come."""
+    note = Path("/run/dm-remap/waiting")
+    before = ext4_on_main(rig)
+    create(rig, "--no-guard")
+    output("deactivate", "data")
+    settle(rig)
+    main, spare = paths(rig, "main", "spare")
+    rig.main.fail()
+    drop_page_cache(main)
+    assert dmremap("activate", "--auto", spare).returncode == OK and note.exists()
+    rig.main.back()
+    drop_page_cache(main)
+    assert output("activate", "--auto") == "/dev/mapper/data\n"
+    assert content("data") == before
+    assert dmremap("activate", "--auto").returncode == OK and not note.exists()
+
+
+# exit codes (dmremap(8))
+
+@pytest.mark.disks(main="4M", spare="2M", small="2M", other="2M")
+def test_exit_codes(rig: Rig) -> None:
+    """What is refused by a disk or the kernel is no wrong argument."""
+    hardware(rig, small="MAIN-0001")
+    inactive(rig)
+    main, spare, small = paths(rig, "main", "spare", "small")
+    cases = [
+        (USAGE, ["activate", "data", "--nonsense"]),
+        (USAGE, ["activate", "data", "--name", "a/b"]),
+        (USAGE, ["deactivate", "/dev/none/x"]),
+        (NOT_FOUND, ["activate", "nobody"]),
+        (NOT_FOUND, ["deactivate", "nobody"]),
+        (NOT_FOUND, ["adopt-host", "nobody"]),
+        (NOT_FOUND, ["activate", "/dev/none"]),
+        (USAGE, ["adopt-host"]),
+        (USAGE, ["replace-spare", "data"]),
+    ]
+    for code, arguments in cases:
+        refused(code, *arguments)
+    old = rig.media("spare").whole()
+    output("activate", "data")
+    output("remap", "data", "800")
+    output("deactivate", "data")
+    settle(rig)
+    new = rig.media("spare").whole()
+    rig.media("spare").write(0, old)
+    result = dmremap("activate", "data")
+    assert result.returncode == REFUSED and "older" in result.stderr, result
+    assert dm.devices() == []
+    rig.media("spare").write(0, new)
+    # main is shorter than it was: its own header tells, and the kernel is not asked
+    guard = rig.media("main").read(0, 8)
+    rig.media("small").write(0, guard)
+    rig.main.fail()
+    drop_page_cache(main)
+    assert sets()[0]["state"] == "mismatch"
+    assert "8192" in refused(REFUSED, "activate", "data")
+    rig.media("small").write(0, bytes(8 * SECTOR))
+    refused(WAITING, "activate", "data")
+    rig.main.back()
+    drop_page_cache(main)
+    # the kernel refuses: another device has the spare
+    dm.create("plain")
+    dm.load("plain", rig.table())
+    dm.resume("plain")
+    refused(REFUSED, "adopt-host", "data")
+    dm.remove("plain")
+    on_disk = Spare.of(rig)
+    for replica, place in on_disk.copies(1):
+        on_disk.write(replica, place, 1, b"damaged!" * 512)
+    refused(DAMAGED, "activate", "data")
+    assert "metadata is damaged" in refused(DAMAGED, "adopt-host", "data")
+
+
+def test_a_device_without_a_table_gets_one(rig: Rig) -> None:
+    """What is left when the command is killed between its steps."""
+    before = inactive(rig)
+    uuid = sets()[0]["uuid"]
+    result = rig.dmsetup("create", "data", "--uuid", f"REMAP-{uuid}", "--notable")
+    assert result.returncode == 0, result
+    output("activate", "--auto", paths(rig, "main")[0])
+    assert content("data") == before and rig.status("data")["mode"] == "rw"
+    output("deactivate", "data")
