@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "activate.h"
+#include "lvm-devices.h"
 #include "output.h"
 #include "verbs.h"
 
@@ -61,6 +62,42 @@ static bool is_wait(int r)
 	return r == -EAGAIN || r == -EPERM || r == -EEXIST || r == -ECANCELED;
 }
 
+/* LVM with a devices file would not look at what is here now (O17). */
+static void care_for_lvm(const struct invocation *invocation, const char *path)
+{
+	struct lvm_devices lacking;
+	struct error error = { "" };
+	char advice[768];
+
+	lvm_devices_look(path, &lacking);
+	if (!*lacking.path)
+		return;
+	if (!invocation->yes) {
+		lvm_devices_advice(&lacking, advice, sizeof(advice));
+		fprintf(stderr, "dmremap: %s\n", advice);
+	} else if (lvm_devices_mend(&lacking, &error) < 0) {
+		fprintf(stderr, "dmremap: %s\n", error.text);
+	}
+}
+
+static void care_for_content(const struct invocation *invocation, const char *name)
+{
+	_cleanup_free_ struct dm_name *names = NULL;
+	char prefix[160], path[160];
+	size_t nr_names = 0;
+
+	if (access(LVM_DEVICES_FILE, F_OK) < 0 || dm_names(&names, &nr_names, NULL) < 0)
+		return;
+	snprintf(prefix, sizeof(prefix), "%s-part", name);
+	for (size_t i = 0; i < nr_names; i++) {
+		if (!streq(names[i].name, name) &&
+		    strncmp(names[i].name, prefix, strlen(prefix)) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/dev/mapper/%s", names[i].name);
+		care_for_lvm(invocation, path);
+	}
+}
+
 /* One set; with --auto what must wait or be decided by somebody is told, and is no failure. */
 static int activate_one(struct invocation *invocation, const char *what, struct error *error)
 {
@@ -88,8 +125,14 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
 	}
-	if (r < 0 || invocation->quiet)
+	if (r < 0)
 		return r;
+	if (set.verdict != ASSEMBLY_ACTIVE || !*set.reason)
+		care_for_content(invocation, options.name && set.verdict == ASSEMBLY_READY ?
+						     options.name :
+						     set.name);
+	if (invocation->quiet)
+		return 0;
 	if (set.verdict == ASSEMBLY_ACTIVE && *set.reason)
 		printf("%s: active, but %s\n", set.name, set.reason);
 	else if (set.verdict == ASSEMBLY_ACTIVE)

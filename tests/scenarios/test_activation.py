@@ -524,3 +524,39 @@ def test_a_device_without_a_table_gets_one(rig: Rig) -> None:
     output("activate", "--auto", paths(rig, "main")[0])
     assert content("data") == before and rig.status("data")["mode"] == "rw"
     output("deactivate", "data")
+
+
+def test_lvm_with_a_devices_file(rig: Rig) -> None:
+    """O17: LVM looks at what is listed; what to type is told, or with --yes done."""
+    main, = paths(rig, "main")
+    made = subprocess.run(["pvcreate", "-q", "-ff", "-y", main], capture_output=True, text=True)
+    assert made.returncode == 0, made
+    settle(rig)
+    pvid = subprocess.run(["blkid", "-p", "-s", "UUID", "-o", "value", main], text=True,
+                          capture_output=True).stdout.strip().replace("-", "")
+    create(rig)
+    place = Path("/etc/lvm/devices")
+    with contextlib.ExitStack() as after:
+        for directory in (Path("/etc/lvm"), Path("/run/bin")):
+            directory.mkdir(exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "none", str(directory)], check=True)
+            after.callback(subprocess.run, ["umount", str(directory)], check=True)
+        place.mkdir()
+        said = Path("/run/bin/said")
+        command = Path("/run/bin/lvmdevices")
+        command.write_text(f"#!/bin/sh\necho \"$@\" >>{said}\n")
+        command.chmod(0o755)
+        after.enter_context(pytest.MonkeyPatch.context()).setenv(
+            "PATH", f"/run/bin:{os.environ['PATH']}")
+        assert dmremap("activate", "data").stderr == ""    # no such file
+        devices = place / "system.devices"
+        devices.write_text(f"IDTYPE=sys_wwid IDNAME=naa.1 DEVNAME={main} PVID={pvid}\n")
+        told = dmremap("activate", "data")
+        assert told.returncode == OK, told
+        assert f"--adddev /dev/mapper/data; lvmdevices --deldev {main}\n" in told.stderr
+        assert not said.exists()
+        assert dmremap("activate", "data", "--yes").stderr == ""
+        assert said.read_text() == f"--yes --adddev /dev/mapper/data\n--yes --deldev {main}\n"
+        devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
+                           f"PVID={pvid}\n")
+        assert dmremap("activate", "data").stderr == ""
