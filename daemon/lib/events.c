@@ -356,6 +356,13 @@ static int errno_of_nl(int r)
 	}
 }
 
+/* Only "no such family" means that the module is missing; all else is a failure of its own. */
+static int explain_nl(int r, const char *what, struct error *error)
+{
+	return error_set(error, -errno_of_nl(r), "generic netlink: cannot %s: %s", what,
+			 nl_geterror(r));
+}
+
 static int open_socket(struct event_socket *sock, struct error *error)
 {
 	int r;
@@ -365,13 +372,16 @@ static int open_socket(struct event_socket *sock, struct error *error)
 		return error_set(error, ENOMEM, "out of memory");
 	r = genl_connect(sock->sock);
 	if (r < 0)
-		return error_set(error, EIO, "generic netlink: %s", nl_geterror(r));
+		return explain_nl(r, "open a socket", error);
 	sock->family = genl_ctrl_resolve(sock->sock, DM_REMAP_GENL_NAME);
-	if (sock->family < 0)
+	if (sock->family == -NLE_OBJ_NOTFOUND)
 		return error_set(error, ENOENT,
 				 "the kernel has no netlink family \"%s\": load the module "
 				 "dm-remap",
 				 DM_REMAP_GENL_NAME);
+	if (sock->family < 0)
+		return explain_nl(sock->family, "ask for the family \"" DM_REMAP_GENL_NAME "\"",
+				  error);
 	nl_socket_modify_cb(sock->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, sock);
 	return 0;
 }
@@ -401,9 +411,11 @@ int event_socket_open(struct event_socket **result, struct error *error)
 	if (r < 0)
 		return r;
 	group = genl_ctrl_resolve_grp(sock->sock, DM_REMAP_GENL_NAME, DM_REMAP_GENL_GROUP_EVENTS);
-	if (group < 0)
-		return error_set(error, ENOENT, "the netlink family has no group \"%s\"",
+	if (group == -NLE_OBJ_NOTFOUND)
+		return error_set(error, EPROTO, "the netlink family has no group \"%s\"",
 				 DM_REMAP_GENL_GROUP_EVENTS);
+	if (group < 0)
+		return explain_nl(group, "ask for the group of events", error);
 	nl_socket_disable_seq_check(sock->sock);
 	/* needs CAP_NET_ADMIN beyond the limit; the smaller buffer works, too */
 	r = RECEIVE_BYTES;
@@ -413,8 +425,7 @@ int event_socket_open(struct event_socket **result, struct error *error)
 	if (r == 0)
 		r = nl_socket_add_membership(sock->sock, group);
 	if (r < 0)
-		return error_set(error, -errno_of_nl(r), "cannot listen to events: %s",
-				 nl_geterror(r));
+		return explain_nl(r, "listen to events", error);
 	*result = sock;
 	sock = NULL;
 	return 0;
@@ -425,8 +436,10 @@ int event_socket_fd(const struct event_socket *sock)
 	return nl_socket_get_fd(sock->sock);
 }
 
+/* What is still in the socket when events were lost is read first, to make room. */
 int event_socket_read(struct event_socket *sock, event_f f, void *userdata)
 {
+	bool lost = false;
 	int r;
 
 	sock->f = f;
@@ -434,11 +447,77 @@ int event_socket_read(struct event_socket *sock, event_f f, void *userdata)
 	sock->result = 0;
 	do {
 		r = nl_recvmsgs_default(sock->sock);
-	} while (r >= 0 && !sock->result);
-	r = r < 0 ? errno_of_nl(r) : 0;
+		r = r < 0 ? errno_of_nl(r) : 0;
+		lost |= r == -ENOBUFS;
+	} while ((!r || r == -ENOBUFS) && !sock->result);
+	if (lost)
+		return -ENOBUFS;
 	if (r == -EAGAIN || r == -EINTR)
 		r = 0;
 	return r < 0 ? r : sock->result;
+}
+
+/* Room for the kernel's news of families: they come at boot, one per module. */
+#define FAMILY_RECEIVE_BYTES (256 << 10)
+
+static int on_family(struct nl_msg *msg, void *userdata)
+{
+	struct nlattr *attrs[CTRL_ATTR_MAX + 1];
+	struct genlmsghdr *genl;
+	bool *appeared = userdata;
+
+	if (!genlmsg_valid_hdr(nlmsg_hdr(msg), 0))
+		return NL_SKIP;
+	genl = genlmsg_hdr(nlmsg_hdr(msg));
+	if (genl->cmd != CTRL_CMD_NEWFAMILY ||
+	    genlmsg_parse(nlmsg_hdr(msg), 0, attrs, CTRL_ATTR_MAX, NULL) < 0 ||
+	    !attrs[CTRL_ATTR_FAMILY_NAME])
+		return NL_SKIP;
+	*appeared |= nla_strcmp(attrs[CTRL_ATTR_FAMILY_NAME], DM_REMAP_GENL_NAME) == 0;
+	return NL_OK;
+}
+
+int family_watch_open(struct event_socket **result, struct error *error)
+{
+	_cleanup_(event_socket_close_p) struct event_socket *sock = calloc(1, sizeof(*sock));
+	int group, r;
+
+	if (!sock)
+		return error_set(error, ENOMEM, "out of memory");
+	sock->sock = nl_socket_alloc();
+	if (!sock->sock)
+		return error_set(error, ENOMEM, "out of memory");
+	r = genl_connect(sock->sock);
+	if (r < 0)
+		return explain_nl(r, "open a socket", error);
+	group = genl_ctrl_resolve_grp(sock->sock, "nlctrl", "notify");
+	if (group < 0)
+		return explain_nl(group, "ask for the group \"notify\"", error);
+	nl_socket_disable_seq_check(sock->sock);
+	nl_socket_set_buffer_size(sock->sock, FAMILY_RECEIVE_BYTES, 0);
+	r = nl_socket_set_nonblocking(sock->sock);
+	if (r == 0)
+		r = nl_socket_add_membership(sock->sock, group);
+	if (r < 0)
+		return explain_nl(r, "listen to families that come", error);
+	*result = sock;
+	sock = NULL;
+	return 0;
+}
+
+int family_watch_read(struct event_socket *sock)
+{
+	bool appeared = false;
+	int r;
+
+	nl_socket_modify_cb(sock->sock, NL_CB_VALID, NL_CB_CUSTOM, on_family, &appeared);
+	do {
+		r = nl_recvmsgs_default(sock->sock);
+	} while (r >= 0);
+	r = errno_of_nl(r);
+	if (r == -ENOBUFS)
+		return 1; /* it may have been among what was lost */
+	return r == -EAGAIN || r == -EINTR ? appeared : r;
 }
 
 /* Lines of a dump are kept until it is known to be whole: an interrupted one is thrown away. */

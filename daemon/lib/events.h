@@ -78,13 +78,21 @@ int event_decode(const void *attrs, size_t nr_bytes, struct remap_event *event);
 struct event_socket;
 typedef int (*event_f)(void *userdata, const struct remap_event *event);
 
-/* -ENOENT: the kernel has no family (module not loaded, or an older one). */
+/* -ENOENT, and no other: the kernel has no family, so the module is not loaded. */
 int event_socket_open(struct event_socket **sock, struct error *error);
 void event_socket_close(struct event_socket *sock);
 void event_socket_close_p(struct event_socket **sock);
 int event_socket_fd(const struct event_socket *sock);
 /* Reads all that is there without waiting; -ENOBUFS: events were lost, ask for everything. */
 int event_socket_read(struct event_socket *sock, event_f f, void *userdata);
+
+/*
+ * Tells when the family appears, which is when the module is loaded: a socket in the group
+ * "notify" of generic netlink itself, which is always there.
+ */
+int family_watch_open(struct event_socket **sock, struct error *error);
+/* Reads all that is there without waiting.  1: the family appeared; 0: it did not. */
+int family_watch_read(struct event_socket *sock);
 
 /* Dumps, on a socket of their own; a dump that was interrupted is begun again by itself. */
 int event_dump_devices(event_f f, void *userdata, struct error *error);
