@@ -13,6 +13,11 @@ static const struct verb_option options_events[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_remap[] = {
+	{ "cause", "CAUSE", "what show is to tell: manual, rescue or import (manual)" },
+	{ NULL },
+};
+
 static const struct verb_option options_check[] = {
 	{ "spare-start", "SECTOR", "where the region begins on the device" },
 	{ "all", NULL, "show the copies that are whole as well" },
@@ -83,7 +88,7 @@ static const struct verb verbs[] = {
 	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,
 	  verb_events },
 	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,
-	  3, NULL, verb_remap },
+	  3, options_remap, verb_remap },
 	{ "unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device", 2, 3,
 	  NULL, verb_unremap },
 	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2, NULL,

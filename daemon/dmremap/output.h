@@ -28,6 +28,8 @@ int output_line(struct output *output);
 /* Sets the next cell of the present line; NULL or "": nothing (null in JSON). */
 int output_text(struct output *output, const char *text);
 int output_number(struct output *output, uint64_t number);
+/* Prints @text as a string of JSON, for lines that cannot wait for the end of a table. */
+void output_json_string(const char *text);
 int output_print(struct output *output);
 
 #define _cleanup_output_ _cleanup_(output_close_p)

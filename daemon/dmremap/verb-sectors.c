@@ -6,7 +6,38 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "output.h"
 #include "verbs.h"
+
+static const struct column reply_columns[] = {
+	{ "name", false, false },
+	{ "verb", false, false },
+	{ "reply", false, false },
+	{ NULL },
+};
+
+static int print_reply(const struct invocation *invocation, const struct dm_device *device,
+		       const char *reply)
+{
+	_cleanup_output_ struct output *output = NULL;
+	int r;
+
+	if (!invocation->json) {
+		if (*reply && !invocation->quiet)
+			printf("%s\n", reply);
+		return 0;
+	}
+	r = output_open(&output, "replies", reply_columns, true);
+	if (!r)
+		r = output_line(output);
+	if (!r)
+		r = output_text(output, device->name);
+	if (!r)
+		r = output_text(output, invocation->verb->name);
+	if (!r)
+		r = output_text(output, reply);
+	return r ? r : output_print(output);
+}
 
 static int parse_sectors(const struct invocation *invocation, const struct dm_device *device,
 			 uint64_t *sector, uint64_t *nr_sectors, struct error *error)
@@ -47,20 +78,20 @@ static int send_message(const struct invocation *invocation, const struct dm_dev
 	_cleanup_free_ char *reply = NULL;
 	int r = dm_message(device->name, message, &reply, error);
 
-	if (r < 0)
-		return r;
-	if (*reply && !invocation->quiet)
-		printf("%s\n", reply);
-	return 0;
+	return r < 0 ? r : print_reply(invocation, device, reply);
 }
 
 static int on_sectors(const struct invocation *invocation, const char *verb, struct error *error)
 {
+	const char *cause = option_value(invocation, "cause");
 	struct dm_device device;
 	uint64_t sector, nr_sectors;
 	char message[96];
 	int r;
 
+	if (cause && !streq(cause, "manual") && !streq(cause, "rescue") && !streq(cause, "import"))
+		return error_set(error, EINVAL, "\"%s\" is neither manual nor rescue nor import",
+				 cause);
 	r = find_live_device(invocation, &device, error);
 	if (!r)
 		r = parse_sectors(invocation, &device, &sector, &nr_sectors, error);
@@ -69,8 +100,8 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	if (streq(verb, "verify"))
 		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sector);
 	else
-		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64, verb, sector,
-			 nr_sectors);
+		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb, sector,
+			 nr_sectors, cause ? " " : "", cause ? cause : "");
 	return send_message(invocation, &device, message, error);
 }
 

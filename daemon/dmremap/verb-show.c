@@ -73,7 +73,7 @@ int verb_show(struct invocation *invocation, struct error *error)
 
 struct follow {
 	const struct invocation *invocation;
-	const char *name; /* NULL: of all devices */
+	const struct dm_device *device; /* NULL: of all devices */
 };
 
 /* One line an event: in JSON an object a line, so that a reader need not wait for the end. */
@@ -82,7 +82,9 @@ static int print_event(void *userdata, const struct remap_event *event)
 	const struct follow *follow = userdata;
 	char text[256], when[40], uuid[UUID_STRING_BYTES];
 
-	if (follow->name && !streq(follow->name, event->name))
+	/* by number: the kernel's events have the name as dm mangles it */
+	if (follow->device &&
+	    (follow->device->major != event->major || follow->device->minor != event->minor))
 		return 0;
 	event_describe(event, text, sizeof(text));
 	format_time(event->time_ns / 1000000000, when, sizeof(when));
@@ -92,11 +94,12 @@ static int print_event(void *userdata, const struct remap_event *event)
 		fflush(stdout);
 		return 0;
 	}
-	/* dm mangles what JSON would want escaped in a name, and the texts have none of it */
-	printf("{\"time\": %" PRIu64 ".%09" PRIu64 ", \"name\": \"%s\", \"uuid\": \"%s\", "
-	       "\"seq\": %" PRIu64 ", \"event\": \"%s\", \"mode\": \"%s\"",
-	       event->time_ns / 1000000000, event->time_ns % 1000000000, event->name, uuid,
-	       event->seq, event_kind_name(event->kind), event->mode);
+	printf("{\"time\": %" PRIu64 ".%09" PRIu64 ", \"name\": ", event->time_ns / 1000000000,
+	       event->time_ns % 1000000000);
+	output_json_string(event->name);
+	printf(", \"uuid\": \"%s\", \"seq\": %" PRIu64 ", \"event\": \"%s\", \"mode\": ", uuid,
+	       event->seq, event_kind_name(event->kind));
+	output_json_string(event->mode);
 	if (EVENT_HAS(event, DM_REMAP_A_SECTOR))
 		printf(", \"sector\": %" PRIu64, event->sector);
 	if (EVENT_HAS(event, DM_REMAP_A_NR_SECTORS))
@@ -127,7 +130,7 @@ int verb_events(struct invocation *invocation, struct error *error)
 		r = find_device(invocation->argv[0], &device, error);
 		if (r < 0)
 			return r;
-		follow.name = device.name;
+		follow.device = &device;
 	}
 	r = event_socket_open(&sock, error);
 	if (r < 0)

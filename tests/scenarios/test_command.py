@@ -103,6 +103,8 @@ def test_messages_reach_the_user(rig: Rig) -> None:
     assert rig.status()["saves_ok"] == before + 1
     for verb in ("sync", "restore", "clear"):
         output(verb, "r0")
+    reply, = json.loads(output("verify", "r0", "12", "--json"))["replies"]
+    assert reply == {"name": "r0", "verb": "verify", "reply": "12 not remapped"}
 
 
 def test_events_as_they_happen(rig: Rig) -> None:
@@ -123,6 +125,21 @@ def test_events_as_they_happen(rig: Rig) -> None:
     assert event["member"] == "main" and event["error"] == "I/O error"
     verdict = output("verify", "r0", str(event["sector"]))
     assert f"slot={event['slot']} " in verdict
+
+
+def test_events_of_a_name_that_json_must_escape(rig: Rig) -> None:
+    r"""dm writes a space in a name as \x20, which JSON must not take for an escape."""
+    device = rig.create(r"my\x20disk")
+    with subprocess.Popen([str(PROGRAM), "events", "my disk", "--follow", "--json"],
+                          stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout
+        rig.main.bad(0, 2000, kind="read")
+        while not select.select([follower.stdout], [], [], 0.2)[0]:
+            with pytest.raises(OSError):
+                device.pread(8)
+        event = json.loads(follower.stdout.readline())
+        follower.kill()
+    assert event["name"] == r"my\x20disk" and event["event"] == "read-error"
 
 
 def test_wrong_arguments(rig: Rig) -> None:
