@@ -33,25 +33,65 @@ static bool errors_come_fast(const struct policy_config *config, struct policy_s
 	return recent >= config->error_count;
 }
 
+static bool is_broken(const struct policy_facts *facts)
+{
+	return mode_is(facts, "fail") || mode_is(facts, "meta_fail") ||
+	       mode_is(facts, "lost-cache") || (mode_is(facts, "ro") && !facts->read_only);
+}
+
 static enum health judge(const struct policy_facts *facts, bool fast)
 {
-	if (fast || mode_is(facts, "fail") || mode_is(facts, "meta_fail") || mode_is(facts, "ro") ||
-	    mode_is(facts, "lost-cache"))
+	bool as_wanted = mode_is(facts, "rw") || (mode_is(facts, "ro") && facts->read_only);
+
+	if (fast || is_broken(facts))
 		return HEALTH_FAILING;
-	if (facts->lost_sectors || facts->bad_slots || !mode_is(facts, "rw"))
+	if (facts->lost_sectors || facts->bad_slots || !as_wanted)
 		return HEALTH_DEGRADED;
 	return HEALTH_GOOD;
 }
 
-/* At the rate since the set was first seen; 0: there is none to tell. */
+static void forget_samples(struct policy_state *state)
+{
+	state->next_sample = 0;
+}
+
+static void take_sample(struct policy_state *state, const struct policy_facts *facts, uint64_t now)
+{
+	const struct policy_sample *last =
+		&state->sample[(state->next_sample + POLICY_SAMPLES - 1) % POLICY_SAMPLES];
+
+	if (state->next_sample && now - last->at < POLICY_SAMPLE_SECONDS)
+		return;
+	state->sample[state->next_sample++ % POLICY_SAMPLES] =
+		(struct policy_sample){ .at = now, .used = facts->used_slots };
+}
+
+/* The oldest sample that is not older than a day; NULL: there is none. */
+static const struct policy_sample *sample_of_a_day(const struct policy_state *state, uint64_t now)
+{
+	const struct policy_sample *oldest = NULL;
+
+	for (unsigned int i = 0; i < POLICY_SAMPLES && i < state->next_sample; i++) {
+		const struct policy_sample *sample = &state->sample[i];
+
+		if (now - sample->at <= POLICY_SAMPLES * POLICY_SAMPLE_SECONDS &&
+		    (!oldest || sample->at < oldest->at))
+			oldest = sample;
+	}
+	return oldest;
+}
+
+/* At the rate of the last day, or since the set was first seen; 0: there is none to tell. */
 static uint64_t time_left(const struct policy_state *state, const struct policy_facts *facts,
 			  uint64_t now)
 {
-	uint64_t grown = facts->used_slots - state->first_used;
+	const struct policy_sample *since = sample_of_a_day(state, now);
+	uint64_t taken = facts->used_slots + facts->bad_slots;
+	uint64_t left = facts->total_slots > taken ? facts->total_slots - taken : 0;
 
-	if (facts->used_slots <= state->first_used || now <= state->first_at)
+	if (!since || facts->used_slots <= since->used || now <= since->at)
 		return 0;
-	return 1 + (facts->total_slots - facts->used_slots) * (now - state->first_at) / grown;
+	return 1 + left * (now - since->at) / (facts->used_slots - since->used);
 }
 
 static unsigned int step_of(const struct policy_config *config, const struct policy_facts *facts)
@@ -65,11 +105,23 @@ static unsigned int step_of(const struct policy_config *config, const struct pol
 	return step;
 }
 
+/* A step told is told again only after use was clearly below it: no flapping at the edge. */
+static unsigned int step_left(const struct policy_config *config, const struct policy_facts *facts,
+			      unsigned int told)
+{
+	uint64_t used = facts->used_slots + facts->bad_slots;
+
+	if (told > POLICY_STEP_SLACK &&
+	    used * 100 >= facts->total_slots * (told - POLICY_STEP_SLACK))
+		return told;
+	return step_of(config, facts);
+}
+
 /* A state that somebody must do something about, told again now and then (O23). */
 static bool needs_somebody(const struct policy_facts *facts)
 {
-	return mode_is(facts, "full") || mode_is(facts, "meta_fail") || mode_is(facts, "fail") ||
-	       mode_is(facts, "lost-cache");
+	return mode_is(facts, "full") || is_broken(facts) ||
+	       (mode_is(facts, "frozen") && !facts->by_hand);
 }
 
 unsigned int policy_update(const struct policy_config *config, struct policy_state *state,
@@ -81,14 +133,16 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	bool fast;
 
 	/* Counters that go back: another life of the device; what was told stays told. */
-	if (!state->known || facts->errors < state->errors ||
-	    facts->used_slots < state->first_used) {
+	if (!state->known || facts->errors < state->errors) {
 		state->known = true;
 		state->errors = facts->errors;
 		state->next_error = 0;
-		state->first_used = facts->used_slots;
-		state->first_at = now;
+		forget_samples(state);
 	}
+	/* Slots were given back: the rate begins anew. */
+	if (facts->used_slots < state->used)
+		forget_samples(state);
+	state->used = facts->used_slots;
 	fast = errors_come_fast(config, state, facts, now);
 	state->errors = facts->errors;
 
@@ -98,7 +152,9 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 			.percent = step,
 			.seconds_left = time_left(state, facts, now),
 		};
-	state->step_told = step;
+	state->step_told =
+		step > state->step_told ? step : step_left(config, facts, state->step_told);
+	take_sample(state, facts, now);
 
 	health = judge(facts, fast);
 	if (health != state->health)

@@ -12,6 +12,11 @@
 #define POLICY_STEPS_MAX 8
 #define POLICY_ERRORS_MAX 64
 #define POLICY_NOTICES_MAX 4
+/* The rate of spare use is that of the last day: 24 samples, an hour apart. */
+#define POLICY_SAMPLES 24
+#define POLICY_SAMPLE_SECONDS 3600
+/* Use has to fall so far below a step before that step is told again. */
+#define POLICY_STEP_SLACK 5
 
 /**
  * struct policy_config - the settings that judgements depend on
@@ -43,6 +48,8 @@ enum health {
  * @lost_sectors: sectors without content
  * @errors: failed reads and writes of either member, ever
  * @mode: the mode word
+ * @read_only: the mapped device is read-only because somebody wanted it so
+ * @by_hand: mode frozen: somebody froze it, not a storm
  */
 struct policy_facts {
 	uint64_t used_slots;
@@ -51,6 +58,18 @@ struct policy_facts {
 	uint64_t lost_sectors;
 	uint64_t errors;
 	const char *mode;
+	bool read_only;
+	bool by_hand;
+};
+
+/**
+ * struct policy_sample - how much was in use when
+ * @at: seconds
+ * @used: slots
+ */
+struct policy_sample {
+	uint64_t at;
+	uint64_t used;
 };
 
 /**
@@ -61,8 +80,9 @@ struct policy_facts {
  * @errors: counter at the last look
  * @error_at: when the latest errors were seen: a ring
  * @next_error: next place in the ring
- * @first_used: slots in use when it was first seen, to tell a rate
- * @first_at: when that was
+ * @used: slots in use at the last look
+ * @sample: use of the spare in the last day: a ring
+ * @next_sample: next place in the ring
  * @alarmed_at: when the present alarm was told, if @alarm
  * @alarm: an alarm was told and its cause is still there
  */
@@ -73,8 +93,9 @@ struct policy_state {
 	uint64_t errors;
 	uint64_t error_at[POLICY_ERRORS_MAX];
 	unsigned int next_error;
-	uint64_t first_used;
-	uint64_t first_at;
+	uint64_t used;
+	struct policy_sample sample[POLICY_SAMPLES];
+	unsigned int next_sample;
 	uint64_t alarmed_at;
 	bool alarm;
 };
