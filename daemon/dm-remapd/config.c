@@ -13,6 +13,7 @@ void config_defaults(struct config *config)
 	*config = (struct config){
 		.save_seconds = 60,
 		.poll_seconds = 60,
+		.patience_seconds = 30,
 		.policy = {
 			.step = { 50, 75, 90, 95, 100 },
 			.nr_steps = 5,
@@ -68,6 +69,19 @@ static int set_poll(struct config *c, const char *text)
 	return parse_range(text, 1, 3600, &c->poll_seconds);
 }
 
+static int set_patience(struct config *c, const char *text)
+{
+	return parse_range(text, 1, 3600, &c->patience_seconds);
+}
+
+static int set_rescue(struct config *c, const char *text)
+{
+	if (!streq(text, "yes") && !streq(text, "no"))
+		return -EINVAL;
+	c->rescue = streq(text, "yes");
+	return 0;
+}
+
 static int set_steps(struct config *c, const char *text)
 {
 	return parse_steps(text, &c->policy);
@@ -96,10 +110,12 @@ static const struct key {
 } keys[] = {
 	{ "save", "interval", "1 to 3600 seconds", set_save },
 	{ "watch", "interval", "1 to 3600 seconds", set_poll },
+	{ "watch", "patience", "1 to 3600 seconds", set_patience },
 	{ "spare", "steps", "at most 8 rising percents from 1 to 100, as \"50, 75, 90\"",
 	  set_steps },
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
+	{ "errors", "rescue", "yes or no", set_rescue },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_alarm },
 };
 
@@ -155,24 +171,30 @@ static void read_group(struct reader *reader, econf_file *file, const char *grou
 int config_read(const char *vendor, const char *admin, struct config *config, config_complaint_f f,
 		void *userdata)
 {
-	struct reader reader = { config, f, userdata, 0 };
+	struct config found;
+	struct reader reader = { &found, f, userdata, 0 };
 	econf_file *file = NULL;
 	char **groups = NULL;
 	size_t nr = 0;
 	econf_err r;
 
-	config_defaults(config);
+	config_defaults(&found);
 	r = econf_readDirs(&file, vendor, admin, NAME, "conf", "=", "#");
-	if (r == ECONF_NOFILE)
+	if (r == ECONF_NOFILE) {
+		*config = found;
 		return 0;
+	}
 	if (r != ECONF_SUCCESS) {
-		char *name = NULL;
+		char *name = NULL, sentence[1024];
 		uint64_t line = 0;
 
 		econf_errLocation(&name, &line);
-		complain(&reader, name, line, "-", "-", econf_errString(r));
+		snprintf(sentence, sizeof(sentence),
+			 "%s:%llu: %s; the file is not used, the settings stay as they are",
+			 strna(name), (unsigned long long)line, econf_errString(r));
+		f(userdata, sentence);
 		free(name);
-		return reader.nr_complaints;
+		return r == ECONF_NOMEM ? -ENOMEM : -EBADMSG;
 	}
 	if (econf_getGroups(file, &nr, &groups) == ECONF_SUCCESS) {
 		for (size_t i = 0; i < nr; i++)
@@ -180,5 +202,6 @@ int config_read(const char *vendor, const char *admin, struct config *config, co
 		econf_freeArray(groups);
 	}
 	econf_freeFile(file);
+	*config = found;
 	return reader.nr_complaints;
 }

@@ -91,6 +91,8 @@ static void the_shipped_file(void **unused)
 	assert_int_equal(config.policy.error_count, 10);
 	assert_int_equal(config.policy.error_seconds, 3600);
 	assert_int_equal(config.policy.alarm_seconds, 86400);
+	assert_int_equal(config.patience_seconds, 30);
+	assert_false(config.rescue);
 }
 
 static void drop_ins(void **unused)
@@ -115,6 +117,7 @@ static void wrong_values(void **unused)
 		"[spare]\nsteps = 50, 50\n", "[spare]\nsteps = 0, 50\n",
 		"[spare]\nsteps = 101\n",    "[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
 		"[errors]\ncount = 65\n",    "[alarm]\nrepeat = 1\n",
+		"[watch]\npatience = 0\n",   "[errors]\nrescue = perhaps\n",
 		"[save]\ncolour = blue\n",   "[sauce]\ninterval = 5\n",
 	};
 	struct config config, wanted;
@@ -130,6 +133,25 @@ static void wrong_values(void **unused)
 		assert_non_null(strstr(said, place));
 		assert_memory_equal(&config, &wanted, sizeof(config));
 	}
+}
+
+/* Half a file is no file: whatever was in force stays so, and the place is told. */
+static void what_cannot_be_parsed_changes_nothing(void **unused)
+{
+	struct config config, before;
+	char place[160];
+
+	(void)unused;
+	put(admin, "dm-remapd.conf", "[save]\ninterval = 10\n[errors]\nrescue = yes\n");
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 10);
+	assert_true(config.rescue);
+	before = config;
+	put(admin, "dm-remapd.conf", "[save]\ninterval = 20\n[watch\ninterval = 5\n");
+	assert_int_equal(read_config(&config), -EBADMSG);
+	snprintf(place, sizeof(place), "%s/dm-remapd.conf:3: ", admin);
+	assert_non_null(strstr(said, place));
+	assert_memory_equal(&config, &before, sizeof(config));
 }
 
 static void the_catalog_knows_every_id(void **unused)
@@ -167,6 +189,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_shipped_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(drop_ins, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_parsed_changes_nothing, setup,
+						teardown),
 		cmocka_unit_test(the_catalog_knows_every_id),
 	};
 
