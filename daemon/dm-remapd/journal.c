@@ -208,29 +208,193 @@ void journal_config(const char *sentence)
 	send_entry(&entry);
 }
 
+/* The name people know a waiting set by. */
+static const char *name_of(const struct waiting *waiting)
+{
+	return *waiting->name ? waiting->name : *waiting->label ? waiting->label : waiting->uuid;
+}
+
+static void add_waiting(struct entry *entry, const struct waiting *waiting, const char *event)
+{
+	add(entry, "DM_REMAP_EVENT=%s", event);
+	add(entry, "DM_REMAP_NAME=%s", *waiting->name ? waiting->name : waiting->label);
+	add(entry, "DM_REMAP_UUID=%s", waiting->uuid);
+}
+
+/*
+ * Only from main, which shows that its spare is missing, can it be told which command
+ * would do without; and that one gives up what is on the spare.  A main without a guard
+ * cannot be recognised, so of a spare alone it is not known what is missing.
+ */
 void journal_waiting(const struct waiting *waiting)
 {
 	struct entry entry = { .nr_fields = 0 };
-	const char *name = *waiting->label ? waiting->label : waiting->uuid;
+	const char *name = name_of(waiting);
 
-	if (!*waiting->spare)
+	if (*waiting->main && *waiting->spare && *waiting->said)
+		return; /* why it is not active was told */
+	if (!*waiting->spare && *waiting->said)
 		add(&entry,
-		    "MESSAGE=%s: main device %s is here, its spare device is not; if that one is "
-		    "gone for good: dmremap release --without-spare %s",
+		    "MESSAGE=%s; plug it in; only if it is gone for good: dmremap release "
+		    "--without-spare %s",
+		    waiting->said, waiting->main);
+	else if (!*waiting->spare)
+		add(&entry,
+		    "MESSAGE=%s: main device %s is here, its spare device is not: plug it in; only "
+		    "if it is gone for good: dmremap release --without-spare %s",
 		    name, waiting->main, waiting->main);
+	else if (!*waiting->main && *waiting->said)
+		add(&entry, "MESSAGE=%s; plug it in; dmremap list shows what is here",
+		    waiting->said);
 	else if (!*waiting->main)
 		add(&entry,
-		    "MESSAGE=%s: spare device %s is here, its main device is not; if that one is "
-		    "gone for good: dmremap release --without-main %s",
-		    name, waiting->spare, waiting->spare);
+		    "MESSAGE=%s: spare device %s is here, its main device was not recognised: plug "
+		    "it in; if it is here (a main without guard shows its own content): dmremap "
+		    "activate %s",
+		    name, waiting->spare, waiting->uuid);
 	else
 		add(&entry,
 		    "MESSAGE=%s: %s and %s are here, but it is not active: dmremap activate %s",
 		    name, waiting->main, waiting->spare, waiting->uuid);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_WAITING);
-	add(&entry, "DM_REMAP_EVENT=waiting");
-	add(&entry, "DM_REMAP_NAME=%s", waiting->label);
-	add(&entry, "DM_REMAP_UUID=%s", waiting->uuid);
+	add_waiting(&entry, waiting, "waiting");
+	send_entry(&entry);
+}
+
+void journal_not_active(const struct waiting *waiting, const char *said, bool failed)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	/* the command's sentence begins with the name it knows the set by */
+	add(&entry, "MESSAGE=%s%s", *waiting->name ? "" : "not activated: ", said);
+	add(&entry, "PRIORITY=%d", failed ? LOG_ERR : LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_NOT_ACTIVE);
+	add(&entry, "DM_REMAP_REASON=%s", said);
+	add_waiting(&entry, waiting, *waiting->name ? "not-returned" : "not-activated");
+	send_entry(&entry);
+}
+
+void journal_returned(const struct waiting *waiting, const char *said)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=%s", said);
+	add(&entry, "PRIORITY=%d", LOG_NOTICE);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_RETURNED);
+	add_waiting(&entry, waiting, "returned");
+	send_entry(&entry);
+}
+
+static void add_device(struct entry *entry, const struct dm_device *device, const char *event)
+{
+	const char *uuid = device->dm_uuid;
+
+	add(entry, "DM_REMAP_EVENT=%s", event);
+	add(entry, "DM_REMAP_NAME=%s", device->name);
+	if (!strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		add(entry, "DM_REMAP_UUID=%s", uuid + strlen(DM_UUID_PREFIX));
+	add(entry, "DM_REMAP_DEVICE=%u:%u", device->major, device->minor);
+	add(entry, "DM_REMAP_MODE=%s", device->status.mode);
+	add(entry, "DM_REMAP_USED_SLOTS=%u", device->status.used_slots);
+	add(entry, "DM_REMAP_TOTAL_SLOTS=%u", device->status.total_slots);
+}
+
+void journal_found(const struct dm_device *device)
+{
+	const struct remap_status *s = &device->status;
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry,
+	    "MESSAGE=%s: found active, mode %s, %u of %u slots used, %" PRIu64 " lost sectors",
+	    device->name, s->mode, s->used_slots, s->total_slots, s->lost_sectors);
+	add(&entry, "PRIORITY=%d", LOG_INFO);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_FOUND);
+	add_device(&entry, device, "found");
+	send_entry(&entry);
+}
+
+static uint64_t risen(uint64_t before, uint64_t now)
+{
+	return now > before ? now - before : 0;
+}
+
+void journal_caught_up(const struct dm_device *device, const struct remap_status *before)
+{
+	const struct remap_status *s = &device->status;
+	uint64_t relocations = risen(before->relocations, s->relocations);
+	uint64_t reads = risen(before->read_errors + before->spare_read_errors,
+			       s->read_errors + s->spare_read_errors);
+	uint64_t writes = risen(before->write_errors + before->spare_write_errors,
+				s->write_errors + s->spare_write_errors);
+	uint64_t rejected = risen(before->rejected, s->rejected);
+	uint64_t flushes = risen(before->flush_errors, s->flush_errors);
+	struct entry entry = { .nr_fields = 0 };
+
+	if (!relocations && !reads && !writes && !rejected && !flushes &&
+	    streq(before->mode, s->mode))
+		return;
+	add(&entry,
+	    "MESSAGE=%s: since the look before: %" PRIu64 " relocations, %" PRIu64
+	    " failed writes not relocated, %" PRIu64 " read errors, %" PRIu64
+	    " write errors, %" PRIu64 " flush errors; mode %s, was %s",
+	    device->name, relocations, rejected, reads, writes, flushes, s->mode, before->mode);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_CAUGHT_UP);
+	add_device(&entry, device, "caught-up");
+	add(&entry, "DM_REMAP_OLD_MODE=%s", before->mode);
+	add(&entry, "DM_REMAP_RELOCATIONS=%" PRIu64, relocations);
+	add(&entry, "DM_REMAP_REJECTED=%" PRIu64, rejected);
+	add(&entry, "DM_REMAP_READ_ERRORS=%" PRIu64, reads);
+	add(&entry, "DM_REMAP_WRITE_ERRORS=%" PRIu64, writes);
+	add(&entry, "DM_REMAP_FLUSH_ERRORS=%" PRIu64, flushes);
+	send_entry(&entry);
+}
+
+void journal_job_late(const struct job *job, bool late)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	if (late)
+		add(&entry,
+		    "MESSAGE=%s: `dmremap %s` has not come back after %u seconds: does one of its "
+		    "disks hang? The kernel log may say so; what is told of this set may be old",
+		    job->set, job->verb, job->jobs->patience_seconds);
+	else
+		add(&entry, "MESSAGE=%s: `dmremap %s` came back after all", job->set, job->verb);
+	add(&entry, "PRIORITY=%d", late ? LOG_ERR : LOG_NOTICE);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_JOB_LATE);
+	add(&entry, "DM_REMAP_EVENT=%s", late ? "late" : "came-back");
+	add(&entry, "DM_REMAP_NAME=%s", job->set);
+	add(&entry, "DM_REMAP_VERB=%s", job->verb);
+	send_entry(&entry);
+}
+
+void journal_job_failed(const struct job *job)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=%s: `dmremap %s` failed: %s", job->set, job->verb,
+	    *job->text	  ? job->text :
+	    job->code < 0 ? "it was killed" :
+			    "it did not say why");
+	add(&entry, "PRIORITY=%d", LOG_ERR);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_JOB_FAILED);
+	add(&entry, "DM_REMAP_EVENT=failed");
+	add(&entry, "DM_REMAP_NAME=%s", job->set);
+	add(&entry, "DM_REMAP_VERB=%s", job->verb);
+	send_entry(&entry);
+}
+
+void journal_netlink(const char *sentence)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry,
+	    "MESSAGE=%s; until that is mended nothing is told as it happens, only what a look at "
+	    "the sets shows",
+	    sentence);
+	add(&entry, "PRIORITY=%d", LOG_ERR);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_NETLINK);
 	send_entry(&entry);
 }

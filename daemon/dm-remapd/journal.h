@@ -8,6 +8,7 @@
 
 #include "dm.h"
 #include "events.h"
+#include "jobs.h"
 #include "limit.h"
 #include "policy.h"
 #include "waiting.h"
@@ -18,6 +19,18 @@ void journal_notice(const struct dm_device *device, const struct policy_notice *
 void journal_events_lost(const char *name, const char *why);
 void journal_config(const char *sentence);
 void journal_waiting(const struct waiting *waiting);
+/* A set that is active, and whose loading was not heard. */
+void journal_found(const struct dm_device *device);
+/* What counters say happened since @before, while events were lost; nothing: says nothing. */
+void journal_caught_up(const struct dm_device *device, const struct remap_status *before);
+/* An activation was refused or failed, or a member stays out: @said is why. */
+void journal_not_active(const struct waiting *waiting, const char *said, bool failed);
+void journal_returned(const struct waiting *waiting, const char *said);
+/* A child does not come back; or (@late false) it came back after that was told. */
+void journal_job_late(const struct job *job, bool late);
+void journal_job_failed(const struct job *job);
+/* Netlink does not work, and the module is not the reason. */
+void journal_netlink(const char *sentence);
 /* A MESSAGE_ID by kind of event, for the unit test of the catalog; NULL: none. */
 const char *journal_message_id(uint32_t kind);
 

@@ -1,59 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * One loop: netlink events are told at once and lead to a look at all sets a moment
- * later; so do lost events, a timer, and udev.  A look reads what the kernel says of
- * every set (the truth), asks policy.c, and triggers saves.  Nothing here is in the
- * way of I/O (P9): every device goes on without us.
+ * later (look.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
+ * is in the way of I/O (P9), and nothing waits for a disk: children do (jobs.c).
  */
 #include <errno.h>
-#include <libudev.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/sysmacros.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-event.h>
 #include <systemd/sd-journal.h>
 
-#include "config.h"
-#include "events.h"
 #include "journal.h"
 #include "manager.h"
-#include "watched.h"
+#include "state.h"
 
 #define VENDOR_DIR "/usr/lib/dm-remap"
 #define ADMIN_DIR "/etc/dm-remap"
-#define SECOND_US 1000000ULL
 /* From an event to the look it leads to: a storm leads to one a second. */
 #define LOOK_DELAY_US SECOND_US
-
-/**
- * struct manager - everything
- * @loop: sd-event's
- * @look: timer of the next look
- * @config: settings
- * @events: netlink, NULL: the module is not there (yet)
- * @events_source: its source
- * @udev: libudev's context
- * @monitor: block devices and modules that come and go
- * @watched: the sets
- * @waiting: sets that lack a member
- * @state_path: where steps told are kept; NULL: nowhere
- * @saved_at: when counters were last saved, seconds
- * @mend: a member was reported by udev: compare metadata at the next look
- */
-struct manager {
-	sd_event *loop;
-	sd_event_source *look;
-	struct config config;
-	struct event_socket *events;
-	sd_event_source *events_source;
-	struct udev *udev;
-	struct udev_monitor *monitor;
-	struct watched_list watched;
-	struct waiting_list waiting;
-	char *state_path;
-	uint64_t saved_at;
-	bool mend;
-};
+/* How long the last saves may take before we go without their answer. */
+#define STOP_US (20 * SECOND_US)
 
 static uint64_t now_us(struct manager *m)
 {
@@ -63,13 +30,12 @@ static uint64_t now_us(struct manager *m)
 	return now;
 }
 
-static void log_error(const struct error *error)
+uint64_t now_seconds(struct manager *m)
 {
-	sd_journal_print(LOG_ERR, "%s", error->text);
+	return now_us(m) / SECOND_US;
 }
 
-/* The next look comes at @delay_us from now at the latest. */
-static void look_within(struct manager *m, uint64_t delay_us)
+void look_within(struct manager *m, uint64_t delay_us)
 {
 	uint64_t at = now_us(m) + delay_us, planned;
 	int enabled = SD_EVENT_OFF;
@@ -82,20 +48,43 @@ static void look_within(struct manager *m, uint64_t delay_us)
 	sd_event_source_set_enabled(m->look, SD_EVENT_ONESHOT);
 }
 
+/* What moves counters is saved soon, not only at the timer's next turn. */
+static void save_soon(struct manager *m, const struct remap_event *event)
+{
+	uint64_t at = now_seconds(m) + SAVE_DELAY_SECONDS;
+
+	if (event->kind != DM_REMAP_EVENT_LOADED && event->kind != DM_REMAP_EVENT_UNLOADED &&
+	    event->kind != DM_REMAP_EVENT_SAVED && m->save_at > at)
+		m->save_at = at;
+}
+
+static void note_event(struct watched *watched, const struct remap_event *event)
+{
+	if (watched->seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != watched->seq + 1)
+		journal_events_lost(event->name, "a gap in their numbers");
+	watched->seq = event->seq;
+	if (event->kind == DM_REMAP_EVENT_STORM)
+		watched->storm = true;
+	if (event->kind == DM_REMAP_EVENT_READ_ERROR && event->member == DM_REMAP_MEMBER_MAIN)
+		rescue_add(&watched->rescue, event->sector, event->nr_sectors);
+}
+
 static int on_event(void *userdata, const struct remap_event *event)
 {
 	struct manager *m = userdata;
 	struct watched *watched = watched_find(&m->watched, event->major, event->minor);
-	uint64_t now = now_us(m) / SECOND_US;
+	uint64_t seq = watched ? watched->seq : 0;
 
 	look_within(m, LOOK_DELAY_US);
-	if (watched && watched->seq && event->kind != DM_REMAP_EVENT_LOADED &&
-	    event->seq != watched->seq + 1)
-		journal_events_lost(event->name, "a gap in their numbers");
-	if (watched)
-		watched->seq = event->seq;
+	save_soon(m, event);
+	if (event->kind == DM_REMAP_EVENT_LOADED)
+		m->loaded[m->next_loaded++ % LOADED_MAX] = makedev(event->major, event->minor);
+	if (watched) {
+		note_event(watched, event);
+		m->catch_up |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
+	}
 	if (watched && event->kind <= DM_REMAP_EVENT_MAX &&
-	    !limit_take(&watched->limit[event->kind], now, event->sector))
+	    !limit_take(&watched->limit[event->kind], now_seconds(m), event->sector))
 		return 0;
 	journal_event(event);
 	return 0;
@@ -110,12 +99,13 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 		for (size_t i = 0; i < m->watched.nr; i++)
 			m->watched.at[i].seq = 0;
 		journal_events_lost(NULL, "too many at once");
+		m->catch_up = true;
 		look_within(m, 0);
 		return 0;
 	}
 	if (r < 0) {
 		sd_journal_print(LOG_ERR, "netlink: %s; opening it again", strerror(-r));
-		m->events_source = sd_event_source_unref(m->events_source);
+		m->events_source = sd_event_source_disable_unref(m->events_source);
 		event_socket_close(m->events);
 		m->events = NULL;
 		look_within(m, LOOK_DELAY_US);
@@ -123,171 +113,89 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
-/* The family is there only while the module is: tried again at every look. */
+/* Only a missing family means that the module is not loaded; all else is told, once. */
+static void netlink_failed(struct manager *m, int r, const struct error *error)
+{
+	if (r == -ENOENT) {
+		m->netlink_error[0] = '\0';
+		return;
+	}
+	if (!streq(m->netlink_error, error->text))
+		journal_netlink(error->text);
+	snprintf(m->netlink_error, sizeof(m->netlink_error), "%s", error->text);
+}
+
+/* The family is there only while the module is; also tried at every look. */
 static void attach_netlink(struct manager *m)
 {
-	if (m->events || event_socket_open(&m->events, NULL) < 0)
+	struct error error;
+	int r;
+
+	if (m->events)
 		return;
-	if (sd_event_add_io(m->loop, &m->events_source, event_socket_fd(m->events), EPOLLIN,
-			    on_netlink, m) < 0) {
-		event_socket_close(m->events);
-		m->events = NULL;
+	r = event_socket_open(&m->events, &error);
+	if (!r) {
+		r = sd_event_add_io(m->loop, &m->events_source, event_socket_fd(m->events), EPOLLIN,
+				    on_netlink, m);
+		if (r < 0) {
+			error_set(&error, -r, "cannot listen to events: %s", strerror(-r));
+			event_socket_close(m->events);
+			m->events = NULL;
+		}
 	}
+	if (r < 0) {
+		netlink_failed(m, r, &error);
+		return;
+	}
+	m->netlink_error[0] = '\0';
+	m->catch_up = true; /* what happened before we heard is told by a look */
+	look_within(m, 0);
 }
 
-static void save_one(struct watched *watched)
+static int on_family(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+	int r = family_watch_read(m->family);
+
+	if (r < 0) {
+		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every look",
+				 strerror(-r));
+		m->family_source = sd_event_source_disable_unref(m->family_source);
+		return 0;
+	}
+	if (r > 0) {
+		attach_netlink(m);
+		waiting_retry(&m->waiting, now_seconds(m));
+		look_within(m, 0);
+	}
+	return 0;
+}
+
+static void watch_family(struct manager *m)
 {
 	struct error error;
+	int r = family_watch_open(&m->family, &error);
 
-	if (watched->device.suspended || watched->device.fallback)
-		return;
-	if (dm_message(watched->device.name, "save", NULL, &error) < 0)
-		log_error(&error);
+	if (r < 0)
+		sd_journal_print(LOG_ERR, "%s; the module is looked for at every look", error.text);
 	else
-		watched->activity = watched_activity(&watched->device);
-}
-
-static void save_all(struct manager *m, bool always)
-{
-	for (size_t i = 0; i < m->watched.nr; i++) {
-		struct watched *watched = &m->watched.at[i];
-
-		if (always || watched_activity(&watched->device) != watched->activity)
-			save_one(watched);
-	}
-}
-
-/* The spare or main of a set was reported: what is on it must be what we think (O18). */
-static void mend(struct watched *watched)
-{
-	_cleanup_free_ char *reply = NULL;
-	struct error error;
-
-	if (watched->device.suspended || watched->device.fallback)
-		return;
-	if (dm_message(watched->device.name, "restore", &reply, &error) < 0)
-		log_error(&error);
-	else
-		sd_journal_print(LOG_INFO, "%s: a member was reported: %s", watched->device.name,
-				 reply);
-}
-
-static void judge(struct manager *m, struct watched *watched, uint64_t now)
-{
-	const struct remap_status *s = &watched->device.status;
-	struct policy_facts facts = {
-		.used_slots = s->used_slots,
-		.total_slots = s->total_slots,
-		.bad_slots = s->bad_slots,
-		.lost_sectors = s->lost_sectors,
-		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
-			  s->spare_write_errors + s->flush_errors,
-		.mode = s->mode,
-	};
-	struct policy_notice notices[POLICY_NOTICES_MAX];
-	unsigned int step = watched->policy.step_told, nr;
-
-	nr = policy_update(&m->config.policy, &watched->policy, &facts, now, notices);
-	for (unsigned int i = 0; i < nr; i++)
-		journal_notice(&watched->device, &notices[i]);
-	if (watched->policy.step_told != step && m->state_path &&
-	    watched_save(&m->watched, m->state_path) < 0)
-		sd_journal_print(LOG_WARNING, "%s cannot be written", m->state_path);
-}
-
-static void tell_held(struct watched *watched, uint64_t now)
-{
-	struct limit over;
-
-	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++)
-		if (limit_over(&watched->limit[kind], now, &over))
-			journal_held(watched->device.name, kind, &over);
-}
-
-static bool holds_back(const struct watched *watched)
-{
-	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++)
-		if (watched->limit[kind].nr_held)
-			return true;
-	return false;
-}
-
-/* Whoever lacks a member is told of once; true: somebody's patience is not over yet. */
-static bool look_at_waiting(struct manager *m, const struct dm_device *devices, size_t nr,
-			    uint64_t now)
-{
-	bool untold = false;
-
-	waiting_begin(&m->waiting);
-	if (waiting_collect(&m->waiting, m->udev, now) < 0)
-		return false;
-	for (size_t i = 0; i < nr; i++)
-		if (!strncmp(devices[i].dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-			waiting_is_active(&m->waiting, devices[i].dm_uuid + strlen(DM_UUID_PREFIX));
-	waiting_end(&m->waiting, now, journal_waiting);
-	for (size_t i = 0; i < m->waiting.nr; i++)
-		untold |= !m->waiting.at[i].told;
-	return untold;
-}
-
-/* Looks at every set; returns when to do so again, in seconds. */
-static unsigned int look(struct manager *m)
-{
-	_cleanup_free_ struct dm_device *devices = NULL;
-	uint64_t now = now_us(m) / SECOND_US;
-	unsigned int again = m->config.poll_seconds;
-	struct error error;
-	size_t nr = 0;
-
-	attach_netlink(m);
-	if (dm_list(&devices, &nr, &error) < 0) {
-		log_error(&error);
-		return again;
-	}
-	for (size_t i = 0; i < m->watched.nr; i++)
-		m->watched.at[i].seen = false;
-	for (size_t i = 0; i < nr; i++) {
-		struct watched *watched = watched_of(&m->watched, &devices[i]);
-
-		if (!watched)
-			continue;
-		watched->seen = true;
-		if (devices[i].fallback)
-			continue;
-		if (!watched->policy.known && m->state_path)
-			watched->policy.step_told =
-				watched_load_step(m->state_path, devices[i].dm_uuid);
-		judge(m, watched, now);
-		tell_held(watched, now);
-		if (holds_back(watched))
-			again = LIMIT_SECONDS;
-		if (m->mend)
-			mend(watched);
-	}
-	m->mend = false;
-	if (look_at_waiting(m, devices, nr, now) && again > WAITING_PATIENCE_SECONDS)
-		again = WAITING_PATIENCE_SECONDS;
-	watched_forget_unseen(&m->watched);
-	if (now - m->saved_at >= m->config.save_seconds) {
-		save_all(m, false);
-		m->saved_at = now;
-	}
-	if (m->config.save_seconds < again)
-		again = m->config.save_seconds;
-	sd_notifyf(0, "STATUS=%zu sets, %s", m->watched.nr,
-		   m->events ? "listening to events" : "the module is not loaded");
-	return again;
+		sd_event_add_io(m->loop, &m->family_source, event_socket_fd(m->family), EPOLLIN,
+				on_family, m);
 }
 
 static int on_look(sd_event_source *source, uint64_t at, void *userdata)
 {
 	struct manager *m = userdata;
 
+	if (m->stopping)
+		return 0;
+	attach_netlink(m);
 	look_within(m, look(m) * SECOND_US);
 	return 0;
 }
 
-static bool is_member(const struct manager *m, dev_t devno)
+/* The set that has the device of this number in its table, or NULL. */
+static struct watched *set_of_member(struct manager *m, dev_t devno)
 {
 	char text[32];
 
@@ -295,8 +203,8 @@ static bool is_member(const struct manager *m, dev_t devno)
 	for (size_t i = 0; i < m->watched.nr; i++)
 		if (streq(m->watched.at[i].device.line.main, text) ||
 		    streq(m->watched.at[i].device.line.spare, text))
-			return true;
-	return false;
+			return &m->watched.at[i];
+	return NULL;
 }
 
 static int on_udev(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -304,25 +212,44 @@ static int on_udev(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct manager *m = userdata;
 	struct udev_device *device = udev_monitor_receive_device(m->monitor);
 	const char *action = device ? udev_device_get_action(device) : NULL;
+	struct watched *watched;
 
 	if (!device)
 		return 0;
+	watched = set_of_member(m, udev_device_get_devnum(device));
 	/* closing a device after writing is a "change" too: only a real one leads to a look */
-	if (action && is_member(m, udev_device_get_devnum(device)) &&
+	if (action && watched &&
 	    (streq(action, "add") || udev_device_get_property_value(device, "DISK_MEDIA_CHANGE") ||
 	     udev_device_get_property_value(device, "RESIZE")))
-		m->mend = true;
+		watched->reported = true;
 	udev_device_unref(device);
 	look_within(m, LOOK_DELAY_US);
 	return 0;
 }
 
+static int on_stop_timeout(sd_event_source *source, uint64_t at, void *userdata)
+{
+	struct manager *m = userdata;
+
+	for (const struct job *job = m->jobs.first; job; job = job->next)
+		journal_job_late(job, true);
+	return sd_event_exit(m->loop, 0);
+}
+
+/* Saves and waits for that, within reason; all devices go on. */
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct manager *m = userdata;
 
+	if (m->stopping)
+		return 0;
+	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
-	return sd_event_exit(m->loop, 0);
+	upkeep_save(m, true);
+	if (!m->jobs.first)
+		return sd_event_exit(m->loop, 0);
+	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
+				 on_stop_timeout, m);
 }
 
 static void complain(void *userdata, const char *sentence)
@@ -330,12 +257,19 @@ static void complain(void *userdata, const char *sentence)
 	journal_config(sentence);
 }
 
+static void read_config(struct manager *m)
+{
+	config_read(VENDOR_DIR, m->config_dir, &m->config, complain, m);
+	m->jobs.patience_seconds = m->config.patience_seconds;
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct manager *m = userdata;
 
 	sd_notify(0, "RELOADING=1");
-	config_read(VENDOR_DIR, ADMIN_DIR, &m->config, complain, m);
+	read_config(m);
+	m->save_at = 0;
 	sd_notify(0, "READY=1");
 	look_within(m, 0);
 	return 0;
@@ -357,22 +291,51 @@ static int attach_udev(struct manager *m)
 	return sd_event_add_io(m->loop, NULL, udev_monitor_get_fd(m->monitor), EPOLLIN, on_udev, m);
 }
 
-static int prepare(struct manager *m)
+/*
+ * Started for the first time since boot, the daemon tries all that is here; started again,
+ * it leaves alone what is not active: somebody may have deactivated it.
+ */
+static void note_start(struct manager *m)
 {
-	const char *state = getenv("STATE_DIRECTORY");
-	sigset_t signals;
-	int r;
+	const char *run = getenv("RUNTIME_DIRECTORY");
+	char path[256];
+	int fd;
 
-	if (state && asprintf(&m->state_path, "%s/steps", state) < 0)
-		return -ENOMEM;
-	config_read(VENDOR_DIR, ADMIN_DIR, &m->config, complain, m);
+	if (!run)
+		return;
+	snprintf(path, sizeof(path), "%s/started", run);
+	m->waiting.passive = access(path, F_OK) == 0;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close_p(&fd);
+}
+
+static int block_signals(void)
+{
+	sigset_t signals;
+
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-		return -errno;
-	r = sd_event_new(&m->loop);
+	sigaddset(&signals, SIGCHLD);
+	return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
+}
+
+static int prepare(struct manager *m)
+{
+	const char *state = getenv("STATE_DIRECTORY"), *config = getenv("CONFIGURATION_DIRECTORY");
+	int r;
+
+	if (state && asprintf(&m->state_path, "%s/steps", state) < 0)
+		return -ENOMEM;
+	m->config_dir = config ? config : ADMIN_DIR;
+	config_defaults(&m->config);
+	note_start(m);
+	r = block_signals();
+	if (r >= 0)
+		r = sd_event_new(&m->loop);
+	if (r >= 0)
+		r = jobs_init(&m->jobs, m->loop, m->config.patience_seconds, upkeep_late, m);
 	if (r >= 0)
 		r = sd_event_add_signal(m->loop, NULL, SIGTERM, on_stop, m);
 	if (r >= 0)
@@ -397,6 +360,12 @@ int manager_new(struct manager **result)
 
 	if (r < 0)
 		return r;
+	read_config(m);
+	if (m->state_path)
+		watched_load_steps(&m->watched, m->state_path);
+	m->save_at = now_seconds(m) + m->config.save_seconds;
+	watch_family(m);
+	attach_netlink(m);
 	look_within(m, look(m) * SECOND_US);
 	*result = m;
 	m = NULL;
@@ -405,12 +374,8 @@ int manager_new(struct manager **result)
 
 int manager_run(struct manager *m)
 {
-	int r;
-
 	sd_notify(0, "READY=1");
-	r = sd_event_loop(m->loop);
-	save_all(m, true);
-	return r;
+	return sd_event_loop(m->loop);
 }
 
 void manager_free_p(struct manager **manager)
@@ -419,9 +384,12 @@ void manager_free_p(struct manager **manager)
 
 	if (!m)
 		return;
+	jobs_done(&m->jobs);
 	sd_event_source_unref(m->events_source);
+	sd_event_source_unref(m->family_source);
 	sd_event_source_unref(m->look);
 	event_socket_close(m->events);
+	event_socket_close(m->family);
 	if (m->monitor)
 		udev_monitor_unref(m->monitor);
 	if (m->udev)

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sets that are not active although a member is here: who waits, for what, since when.
- * The facts come from udev's database; no disk is opened.
+ * Sets with a member here, as udev's database knows them: who waits, for what, since
+ * when; and when to try an activation.  No disk is opened.  All but waiting_collect() is
+ * pure: facts and the time in, decisions out.
+ *
+ * An activation is tried once after members have come (or gone, if copies confuse it),
+ * a moment later than udev's own one-shot, and again with growing pauses while it
+ * fails.  A set that was active and is not any more was deactivated by somebody, and
+ * stays so until a member comes.
  */
 #ifndef DM_REMAP_WAITING_H
 #define DM_REMAP_WAITING_H
@@ -12,14 +18,39 @@
 
 /* How long a set may wait for its other member before it is told. */
 #define WAITING_PATIENCE_SECONDS 20
+/* From a member's coming to our try: udev's one-shot does it first, and then there is none. */
+#define WAITING_TRY_SECONDS 5
+#define WAITING_RETRY_SECONDS_MAX 320
+
+/* A set has two; more are copies. */
+#define WAITING_MEMBERS_MAX 8
 
 /**
- * struct waiting - a set with a member here and no mapped device
+ * struct waiting_member - a device that says that it is a member
+ * @devno: its number
+ * @is_main: else the spare
+ */
+struct waiting_member {
+	dev_t devno;
+	bool is_main;
+};
+
+/**
+ * struct waiting - a set with a member here
  * @uuid: of the set
  * @label: of the set, or empty
  * @main: path of its main device, or empty
  * @spare: the same
- * @since: when it was first seen so, seconds
+ * @name: of the mapped device; empty: the set is not active
+ * @member: what is here in the present look
+ * @nr_members: how many
+ * @before: what was here in the look before
+ * @nr_before: how many
+ * @nr_strange: active: how many of @member are not in the mapped device's table
+ * @since: when it was first seen inactive, seconds
+ * @try_at: when to try an activation; 0: not planned
+ * @nr_tries: failed ones in a row
+ * @said: what the last one said; empty: nothing
  * @told: that it waits
  * @seen: in the present look
  */
@@ -28,25 +59,57 @@ struct waiting {
 	char label[48];
 	char main[64];
 	char spare[64];
+	char name[128];
+	struct waiting_member member[WAITING_MEMBERS_MAX];
+	unsigned int nr_members;
+	struct waiting_member before[WAITING_MEMBERS_MAX];
+	unsigned int nr_before;
+	unsigned int nr_strange;
 	uint64_t since;
+	uint64_t try_at;
+	unsigned int nr_tries;
+	char said[512];
 	bool told;
 	bool seen;
 };
 
+/**
+ * struct waiting_list - all of them
+ * @at: array
+ * @nr: how many
+ * @passive: what is here at the next look is not tried: somebody may have deactivated it
+ */
 struct waiting_list {
 	struct waiting *at;
 	size_t nr;
+	bool passive;
 };
 
-/* A member of @uuid is here; called for each between begin and end of a look. */
 void waiting_begin(struct waiting_list *list);
+/* A member is here; called for each between begin and end of a look. */
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
-		   const char *path, uint64_t now);
-/* The set is active: it does not wait. */
-void waiting_is_active(struct waiting_list *list, const char *uuid);
+		   const char *path, dev_t devno, uint64_t now);
+/*
+ * A mapped device: @uuid of its DM_UUID, or NULL if it has none of ours; @main and @spare:
+ * the numbers in its table, both 0: not known.  A set is recognised by any of them.
+ */
+void waiting_is_active(struct waiting_list *list, const char *name, const char *uuid, dev_t main,
+		       dev_t spare);
 /* Forgets those without a member; @tell is called once for each that has waited too long. */
 void waiting_end(struct waiting_list *list, uint64_t now,
 		 void (*tell)(const struct waiting *waiting));
+struct waiting *waiting_find(struct waiting_list *list, const char *uuid);
+/* Whether an activation is to be tried now; then it is taken for tried. */
+bool waiting_take(struct waiting *waiting, uint64_t now);
+/*
+ * How it ended: @said is what it said, @failed: it is to be tried again.  Whether @said
+ * is to be told: it was not said before.
+ */
+bool waiting_result(struct waiting *waiting, bool failed, const char *said, uint64_t now);
+/* Something changed that is not seen here, as the module: what failed is tried at once. */
+void waiting_retry(struct waiting_list *list, uint64_t now);
+/* Seconds until there is something to do; at most @most. */
+unsigned int waiting_next(const struct waiting_list *list, uint64_t now, unsigned int most);
 /* Calls waiting_member() for everything in udev's database. */
 int waiting_collect(struct waiting_list *list, struct udev *udev, uint64_t now);
 

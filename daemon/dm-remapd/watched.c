@@ -51,32 +51,68 @@ uint64_t watched_activity(const struct dm_device *device)
 	       s->flush_errors + s->relocations + s->rejected + s->lost_reads;
 }
 
-int watched_save(const struct watched_list *list, const char *path)
+static struct step_told *find_step(struct watched_list *list, const char *dm_uuid)
+{
+	for (size_t i = 0; i < list->nr_steps; i++)
+		if (streq(list->step[i].dm_uuid, dm_uuid))
+			return &list->step[i];
+	return NULL;
+}
+
+unsigned int watched_step(const struct watched_list *list, const char *dm_uuid)
+{
+	const struct step_told *told = find_step((struct watched_list *)list, dm_uuid);
+
+	return told ? told->step : 0;
+}
+
+static void note(struct watched_list *list, const char *dm_uuid, unsigned int step)
+{
+	struct step_told *told = find_step(list, dm_uuid);
+
+	if (!told && list->nr_steps == STEPS_MAX)
+		memmove(list->step, list->step + 1, --list->nr_steps * sizeof(list->step[0]));
+	if (!told)
+		told = &list->step[list->nr_steps++];
+	snprintf(told->dm_uuid, sizeof(told->dm_uuid), "%s", dm_uuid);
+	told->step = step;
+}
+
+bool watched_note_step(struct watched_list *list, const struct watched *watched)
+{
+	const char *dm_uuid = watched->device.dm_uuid;
+
+	if (!*dm_uuid || watched_step(list, dm_uuid) == watched->policy.step_told)
+		return false;
+	note(list, dm_uuid, watched->policy.step_told);
+	return true;
+}
+
+int watched_save_steps(const struct watched_list *list, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
 	size_t nr_bytes;
+	FILE *file = open_memstream(&text, &nr_bytes);
 
-	file = open_memstream(&text, &nr_bytes);
 	if (!file)
 		return -ENOMEM;
-	for (size_t i = 0; i < list->nr; i++)
-		if (*list->at[i].device.dm_uuid)
-			fprintf(file, "%s %u\n", list->at[i].device.dm_uuid,
-				list->at[i].policy.step_told);
-	if (fflush(file) == EOF)
+	for (size_t i = 0; i < list->nr_steps; i++)
+		if (list->step[i].step)
+			fprintf(file, "%s %u\n", list->step[i].dm_uuid, list->step[i].step);
+	if (fclose(file) == EOF)
 		return -ENOMEM;
 	return write_file_atomic(path, text, nr_bytes, 0600);
 }
 
-unsigned int watched_load_step(const char *path, const char *dm_uuid)
+void watched_load_steps(struct watched_list *list, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	char *save = NULL, *line;
 	size_t nr_bytes;
 
-	if (!*dm_uuid || read_file(path, &text, &nr_bytes) < 0)
-		return 0;
+	list->nr_steps = 0;
+	if (read_file(path, &text, &nr_bytes) < 0)
+		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *number = strchr(line, ' ');
 		uint64_t step;
@@ -84,8 +120,8 @@ unsigned int watched_load_step(const char *path, const char *dm_uuid)
 		if (!number)
 			continue;
 		*number++ = '\0';
-		if (streq(line, dm_uuid) && parse_u64(number, &step) == 0 && step <= 100)
-			return (unsigned int)step;
+		if (strlen(line) < sizeof(list->step[0].dm_uuid) && parse_u64(number, &step) == 0 &&
+		    step <= 100)
+			note(list, line, (unsigned int)step);
 	}
-	return 0;
 }

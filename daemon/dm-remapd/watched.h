@@ -9,6 +9,7 @@
 #include "dm_remap.h"
 #include "limit.h"
 #include "policy.h"
+#include "rescue.h"
 
 /**
  * struct watched - one active set
@@ -17,20 +18,50 @@
  * @limit: per kind of event
  * @seq: number of its last event; 0: none was seen since the last look
  * @activity: sum of its counters when they were last saved
+ * @save_failed: the last save failed, and that was told
+ * @storm: mode frozen: a storm did it, or it was so when the set was first seen
+ * @reported: udev reported a member under the number that is in the table
+ * @rescue: what is to be rescued
  * @seen: in the present look
  */
 struct watched {
 	struct dm_device device;
 	struct policy_state policy;
+	struct rescue rescue;
+	bool save_failed;
+	bool storm;
+	bool reported;
 	struct limit limit[DM_REMAP_EVENT_MAX + 1];
 	uint64_t seq;
 	uint64_t activity;
 	bool seen;
 };
 
+/* So many sets that are not active are remembered; the longest forgotten goes first. */
+#define STEPS_MAX 256
+
+/**
+ * struct step_told - what was told of a set, active or not
+ * @dm_uuid: of the set
+ * @step: the step, in percent
+ */
+struct step_told {
+	char dm_uuid[129];
+	unsigned int step;
+};
+
+/**
+ * struct watched_list - all sets
+ * @at: the active ones
+ * @nr: how many
+ * @step: steps told, of these and of others
+ * @nr_steps: how many
+ */
 struct watched_list {
 	struct watched *at;
 	size_t nr;
+	struct step_told step[STEPS_MAX];
+	size_t nr_steps;
 };
 
 struct watched *watched_find(struct watched_list *list, uint32_t major, uint32_t minor);
@@ -41,7 +72,10 @@ void watched_forget_unseen(struct watched_list *list);
 /* Changes whenever a counter worth saving does. */
 uint64_t watched_activity(const struct dm_device *device);
 /* Steps already told, per set: "UUID PERCENT" a line, in @path. */
-int watched_save(const struct watched_list *list, const char *path);
-unsigned int watched_load_step(const char *path, const char *dm_uuid);
+void watched_load_steps(struct watched_list *list, const char *path);
+unsigned int watched_step(const struct watched_list *list, const char *dm_uuid);
+/* Notes the step of @watched, if the set has a DM_UUID.  Whether that changes anything. */
+bool watched_note_step(struct watched_list *list, const struct watched *watched);
+int watched_save_steps(const struct watched_list *list, const char *path);
 
 #endif /* DM_REMAP_WATCHED_H */

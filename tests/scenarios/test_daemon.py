@@ -1,95 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""dm-remapd against the real module, with a journal and a service manager made by the test.
-
-It is the program that `make userspace` has built. The journal's native protocol: a
-datagram of lines FIELD=value (none of ours has a newline in it).
-"""
+"""dm-remapd against the real module, with a journal and a service manager made by the test."""
 
 import os
+import random
 import signal
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
+from tests.scenarios.remapd import PROGRAM, running
 
-PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dm-remapd"
-JOURNAL = Path("/run/systemd/journal/socket")
 pytestmark = pytest.mark.disks(main="1M", spare="640K")
-
-Entry = dict[str, str]
-
-
-class Daemon:
-    """A running dm-remapd: what it writes to the journal and tells its service manager."""
-
-    def __init__(self, directory: Path) -> None:
-        JOURNAL.parent.mkdir(parents=True, exist_ok=True)
-        JOURNAL.unlink(missing_ok=True)
-        self._journal = self._socket(JOURNAL)
-        self._manager = self._socket(directory / "notify")
-        self.entries: list[Entry] = []
-        self.told: list[str] = []
-        self.process = subprocess.Popen(
-            [str(PROGRAM)], stdin=subprocess.DEVNULL,
-            env={"NOTIFY_SOCKET": str(directory / "notify"), "PATH": os.environ["PATH"],
-                 "STATE_DIRECTORY": str(directory), "DM_DISABLE_UDEV": "1"})
-        wait_for(lambda: "READY=1" in self.hear().told, "READY=1", 20)
-
-    @staticmethod
-    def _socket(path: Path) -> socket.socket:
-        path.unlink(missing_ok=True)
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        made.bind(str(path))
-        made.setblocking(False)
-        return made
-
-    def hear(self) -> "Daemon":
-        try:
-            while True:
-                text = self._journal.recv(1 << 16).decode()
-                self.entries.append(dict(line.split("=", 1) for line in text.splitlines()))
-        except BlockingIOError:
-            pass
-        try:
-            while True:
-                self.told += self._manager.recv(1 << 16).decode().splitlines()
-        except BlockingIOError:
-            pass
-        return self
-
-    def find(self, **fields: str) -> list[Entry]:
-        return [entry for entry in self.hear().entries if fields.items() <= entry.items()]
-
-    def wait_for(self, **fields: str) -> Entry:
-        return wait_for(lambda: self.find(**fields), f"an entry with {fields}", 20)[0]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(20)
-        self.hear()
-        return code
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._journal.close()
-        self._manager.close()
-
-
-@contextmanager
-def running(directory: Path) -> Iterator[Daemon]:
-    daemon = Daemon(directory)
-    try:
-        yield daemon
-    finally:
-        daemon.close()
 
 
 def test_a_remap_is_told(rig: Rig, tmp_path: Path) -> None:
@@ -128,24 +54,39 @@ def test_it_saves_and_leaves_devices_running(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_steps_are_told_once_also_over_a_restart(rig: Rig, tmp_path: Path) -> None:
+    """Of a set that is known by its DM_UUID; also when it was away meanwhile."""
+    def activate() -> None:
+        made = rig.dmsetup("create", "r0", "-u", f"REMAP-{uuid}", "--table", rig.table())
+        assert made.returncode == 0, made
+
     device = rig.create()
-    uuid = Spare.of(rig).newest(0).uuid
-    assert uuid
+    uuid = UUID(bytes=Spare.of(rig).newest(0).uuid)
     rig.main.bad(0, 1000, kind="write")
+    for chunk in range(50):
+        device.pwrite(8 * chunk, pattern(chunk))
+    rig.remove()
+    activate()
     with running(tmp_path) as daemon:
-        for chunk in range(50):
-            device.pwrite(8 * chunk, pattern(chunk))
         told = daemon.wait_for(DM_REMAP_PERCENT="50")
         assert "dmremap status r0" in told["MESSAGE"] and told["PRIORITY"] == "4"
-        # more relocations at once than are told one by one
-        assert 1 <= len(daemon.find(DM_REMAP_EVENT="relocated")) <= 40
+        wait_for(lambda: (tmp_path / "steps").exists(), "the state", 20)
         daemon.stop(signal.SIGKILL)
+    rig.remove("r0")
+    other = rig.create("other", table=f"0 8 linear {rig.main.kernel_path} 0")
+    with running(tmp_path) as daemon:    # not active now: nevertheless remembered
+        daemon.reload()
+        daemon.stop()
+    other.close()
+    rig.remove("other")
+    activate()
     with running(tmp_path) as daemon:
-        # made with plain dmsetup, the device has no DM_UUID: told again, but no more
-        for chunk in range(50, 75):
-            device.pwrite(8 * chunk, pattern(chunk))
+        daemon.wait_for(DM_REMAP_EVENT="found", DM_REMAP_NAME="r0")
+        daemon.reload()
+        assert daemon.find(DM_REMAP_PERCENT="50") == []
+        again = rig.dmsetup("message", "r0", "0", f"remap {8 * 50} {8 * 25}")
+        assert again.returncode == 0, again
         daemon.wait_for(DM_REMAP_PERCENT="75")
-    assert device.pread(8 * 74) == pattern(74)
+    assert (tmp_path / "steps").read_text() == f"REMAP-{uuid} 75\n"
 
 
 def test_a_storm_is_told_in_one_line(rig: Rig, tmp_path: Path) -> None:
@@ -173,6 +114,7 @@ def test_killed_and_started_again(rig: Rig, tmp_path: Path) -> None:
     rig.message("r0", "freeze")
     with running(tmp_path) as daemon:
         # what happened meanwhile is seen in the state, not as events
+        assert daemon.wait_for(DM_REMAP_EVENT="found")["DM_REMAP_USED_SLOTS"] == "3"
         assert daemon.wait_for(DM_REMAP_HEALTH="degraded")["DM_REMAP_MODE"] == "frozen"
         rig.message("r0", "thaw")
         daemon.wait_for(DM_REMAP_EVENT="mode", DM_REMAP_OLD_MODE="frozen")
@@ -180,6 +122,186 @@ def test_killed_and_started_again(rig: Rig, tmp_path: Path) -> None:
         device.pwrite(16, pattern(2))
         daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="16")
     assert device.pread(8) == pattern(1) and device.pread(16) == pattern(2)
+
+
+def test_the_module_comes_later(rig: Rig, tmp_path: Path) -> None:
+    """Events are heard from the moment on when the module is there, not a minute later."""
+    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-remap.ko"
+    subprocess.run(["rmmod", "dm_remap"], check=True)
+    try:
+        with running(tmp_path) as daemon:
+            wait_for(lambda: any("the module is not loaded" in line
+                                 for line in daemon.hear().told), "the status", 20)
+            subprocess.run(["insmod", str(module)], check=True)
+            wait_for(lambda: any("listening" in line for line in daemon.hear().told),
+                     "the daemon to listen", 20)
+            device = rig.create("data")
+            rig.main.bad(800, kind="write")
+            device.pwrite(800, pattern(1))
+            daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+            daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="800")
+            assert daemon.find(DM_REMAP_EVENT="found") == []    # its loading was heard
+    finally:
+        if not Path("/sys/module/dm_remap").exists():
+            subprocess.run(["insmod", str(module)], check=True)
+
+
+def test_netlink_that_is_refused_is_told(rig: Rig, tmp_path: Path) -> None:
+    """Without the capabilities nobody may listen: that is not a missing module."""
+    rig.create()
+    less = ("setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-net_admin,-sys_admin")
+    with running(tmp_path, wrap=less) as daemon:
+        told = wait_for(lambda: [entry for entry in daemon.hear().entries
+                                 if "cannot listen to events" in entry["MESSAGE"]],
+                        "the refusal", 20)
+        daemon.reload()
+        assert len(told) == 1 and told[0]["PRIORITY"] == "3" and "MESSAGE_ID" in told[0]
+        assert not any("the module is not loaded" in line for line in daemon.hear().told)
+
+
+def test_a_flood_is_told_and_caught_up_with(rig: Rig, tmp_path: Path) -> None:
+    """More events than the socket holds while the daemon stands still: a look tells.
+
+    Without CAP_NET_ADMIN the socket holds some hundreds, with it thousands.
+    """
+    device = rig.create()
+    rig.main.bad(0, 2000, kind="read")
+    less = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    with running(tmp_path, wrap=less) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        with pytest.raises(OSError):
+            device.pread(1)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="1")
+        time.sleep(2)    # the look that this leads to
+        daemon.send(signal.SIGSTOP)
+        for number in range(3000):
+            with pytest.raises(OSError):
+                device.pread(number % 1000)
+        daemon.send(signal.SIGCONT)
+        wait_for(lambda: [entry for entry in daemon.hear().entries
+                          if "events were lost" in entry["MESSAGE"]], "lost events", 60)
+        told = daemon.wait_for(DM_REMAP_EVENT="caught-up")
+        assert told["DM_REMAP_READ_ERRORS"] == "3000" and told["DM_REMAP_RELOCATIONS"] == "0"
+        assert rig.status()["read_errors"] == 3001
+        rig.main.bad(1600, kind="write")    # and it hears again
+        device.pwrite(1600, pattern(1))
+        daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="1600")
+
+
+def test_saved_soon_after_an_event_and_on_the_timer(rig: Rig, tmp_path: Path) -> None:
+    device = rig.create()
+    rig.main.bad(40, 8, kind="read")
+    with running(tmp_path, "[save]\ninterval = 3600\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        before = rig.status()["saves_ok"]
+        with pytest.raises(OSError):
+            device.pread(40)
+        wait_for(lambda: rig.status()["saves_ok"] == before + 1, "a save after the event", 30)
+        daemon.wait_for(DM_REMAP_EVENT="saved")
+    with running(tmp_path, "[save]\ninterval = 2\n[watch]\ninterval = 1\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        before = rig.status()["saves_ok"]
+        time.sleep(5)    # nothing moved: nothing is saved
+        assert rig.status()["saves_ok"] == before
+
+
+def test_settings_are_read_again(rig: Rig, tmp_path: Path) -> None:
+    """SIGHUP: a wrong value is told with its line, half a file changes nothing."""
+    device = rig.create()
+    rig.main.bad(40, 400, kind="read")
+
+    def failing() -> None:
+        for sector in range(40, 45):
+            with pytest.raises(OSError):
+                device.pread(sector)
+
+    with running(tmp_path, "[errors]\ncount = 64\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        daemon.config.write_text("[errors]\ncount = 5\nseconds = never\n")
+        daemon.reload()
+        told, = [entry for entry in daemon.entries if "never" in entry["MESSAGE"]]
+        assert told["MESSAGE"].startswith(f"{daemon.config}:3: [errors] seconds: ")
+        daemon.config.write_text("[errors]\ncount = 64\n[save\n")
+        daemon.reload()
+        told, = [entry for entry in daemon.entries if "settings stay" in entry["MESSAGE"]]
+        assert told["MESSAGE"].startswith(f"{daemon.config}:3: ")
+        failing()
+        daemon.wait_for(DM_REMAP_HEALTH="failing")    # count = 5 is still in force
+
+
+@pytest.mark.disks(main="1M", spare="640K:vcache=off")
+def test_a_hung_disk_holds_nobody_up(rig: Rig, tmp_path: Path) -> None:
+    """A spare that does not answer: told once, events go on, and all is well afterwards."""
+    device = rig.create()
+    rig.main.bad(40, 100, kind="read")
+    with running(tmp_path, "[watch]\npatience = 2\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        rig.spare.hold("write", 0, rig.spare.size_bytes // 512)
+        with pytest.raises(OSError):
+            device.pread(40)
+        daemon.wait_for(DM_REMAP_EVENT="late", DM_REMAP_NAME="r0", DM_REMAP_VERB="save")
+        with pytest.raises(OSError):
+            device.pread(48)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="48")
+        daemon.reload()    # a look at everything is not held up, either
+        rig.spare.release()
+        daemon.wait_for(DM_REMAP_EVENT="came-back")
+        assert len(daemon.find(DM_REMAP_EVENT="late")) == 1
+        wait_for(lambda: rig.status()["saves_ok"] >= 2, "the saves", 30)
+        assert daemon.stop() == 0
+
+
+def test_read_errors_are_rescued_if_wanted(rig: Rig, tmp_path: Path) -> None:
+    """Row 4: what can be read around them is saved; what cannot is lost, and that is told."""
+    device = rig.create()
+    device.pwrite(0, pattern(3, 64))
+    rig.main.bad(17, kind="read")
+    with running(tmp_path) as daemon:    # not by default
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        with pytest.raises(OSError):
+            device.pread(16, 4)
+        daemon.wait_for(DM_REMAP_EVENT="read-error")
+        time.sleep(3)
+        assert rig.status()["used"] == 1
+    with running(tmp_path, "[errors]\nrescue = yes\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        with pytest.raises(OSError):
+            device.pread(16, 4)
+        told = daemon.wait_for(DM_REMAP_EVENT="remapped")
+        assert told["DM_REMAP_CAUSE"] == "rescue"
+    assert rig.status()["used"] == 2 and rig.status()["lost_sectors"] == 1
+    assert device.pread(16) == pattern(3, 64)[16 * 512:17 * 512]
+    with pytest.raises(OSError):
+        device.pread(17)
+    rig.main.clear()
+    assert rig.media("main").read(17) == pattern(3, 64)[17 * 512:18 * 512]
+    device.pwrite(17, pattern(9))
+    assert device.pread(17) == pattern(9)
+
+
+def test_killed_at_random_points(rig: Rig, tmp_path: Path) -> None:
+    """P9: whenever it dies, the data is right, and the next one starts from what is true."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    device = rig.create()
+    rig.main.bad(0, 2000, kind="write")
+    written: dict[int, bytes] = {}
+    for life in range(8):
+        with running(tmp_path, "[save]\ninterval = 1\n[watch]\ninterval = 1\n") as daemon:
+            for chunk in rng.sample(range(60), 6):
+                written[chunk] = pattern(life * 100 + chunk, 8)
+                device.pwrite(8 * chunk, written[chunk])
+            time.sleep(rng.random() * 2)
+            daemon.stop(signal.SIGKILL)
+        for chunk, data in written.items():
+            assert device.pread(8 * chunk, 8) == data
+    with running(tmp_path) as daemon:
+        found = daemon.wait_for(DM_REMAP_EVENT="found")
+        assert found["DM_REMAP_USED_SLOTS"] == str(rig.status()["used"])
+        saves = rig.status()["saves_ok"]
+        assert daemon.stop() == 0
+        assert rig.status()["saves_ok"] == saves + 1
 
 
 def test_arguments_are_refused(rig: Rig) -> None:

@@ -48,9 +48,59 @@ static void each_step_once(void **unused)
 	/* two steps at once are told as the higher one */
 	assert_int_equal(at(1400, 910, 0, "rw"), 1);
 	assert_int_equal(notices[0].percent, 90);
-	/* back below it, and there again: a crossing of its own */
+	/* to and fro at the edge is no news */
+	assert_int_equal(at(1450, 890, 0, "rw"), 0);
+	assert_int_equal(at(1460, 905, 0, "rw"), 0);
+	/* clearly below it, and there again: a crossing of its own */
 	assert_int_equal(at(1500, 800, 0, "rw"), 0);
 	assert_int_equal(at(1600, 900, 0, "rw"), 1);
+	assert_int_equal(notices[0].percent, 90);
+}
+
+/* O23: the time left at the present rate, not at that of a year ago. */
+static void the_forecast_is_of_the_last_day(void **unused)
+{
+	uint64_t hour, now = 1000;
+
+	(void)unused;
+	/* a hundred quiet days, then 100 slots within a day */
+	for (hour = 0; hour < 2400; hour++)
+		assert_int_equal(at(now += 3600, 400, 0, "rw"), 0);
+	for (hour = 0; hour < 24; hour++)
+		at(now += 3600, 400 + (hour + 1) * 4, 0, "rw");
+	assert_int_equal(at(now += 3600, 500, 0, "rw"), 1);
+	assert_int_equal(notices[0].percent, 50);
+	/* 500 are left; 100 came in 24 hours */
+	assert_in_range(notices[0].seconds_left, 4 * 86400, 6 * 86400);
+	/* quiet again: there is no rate, whatever was long ago */
+	for (hour = 0; hour < 48; hour++)
+		assert_int_equal(at(now += 3600, 500, 0, "rw"), 0);
+	assert_int_equal(at(now += 60, 750, 0, "rw"), 1);
+	assert_in_range(notices[0].seconds_left, 86400 / 4, 2 * 86400);
+}
+
+static void what_somebody_wanted_is_no_alarm(void **unused)
+{
+	struct policy_facts facts = { .used_slots = 1, .total_slots = 1000, .mode = "ro" };
+
+	(void)unused;
+	facts.read_only = true;
+	assert_int_equal(policy_update(&config, &state, &facts, 10, notices), 0);
+	facts.read_only = false;
+	assert_int_equal(policy_update(&config, &state, &facts, 20, notices), 2);
+	assert_int_equal(notices[0].health, HEALTH_FAILING);
+	assert_int_equal(notices[1].kind, NOTICE_ALARM);
+	assert_int_equal(policy_update(&config, &state, &facts, 1020, notices), 1);
+	/* frozen by hand is degraded; by a storm somebody is called, again and again */
+	facts.mode = "frozen";
+	facts.by_hand = true;
+	assert_int_equal(policy_update(&config, &state, &facts, 1030, notices), 1);
+	assert_int_equal(notices[0].health, HEALTH_DEGRADED);
+	assert_int_equal(policy_update(&config, &state, &facts, 9000, notices), 0);
+	facts.by_hand = false;
+	assert_int_equal(policy_update(&config, &state, &facts, 9010, notices), 1);
+	assert_int_equal(notices[0].kind, NOTICE_ALARM);
+	assert_int_equal(policy_update(&config, &state, &facts, 10010, notices), 1);
 }
 
 static void steps_told_survive(void **unused)
@@ -130,6 +180,8 @@ static void a_storm_is_told_in_one_line(void **unused)
 
 static unsigned int nr_told;
 static struct waiting last_told;
+static struct waiting_list list;
+static const char uuid[] = "01020304-0506-0708-090a-0b0c0d0e0f10";
 
 static void tell(const struct waiting *waiting)
 {
@@ -137,46 +189,129 @@ static void tell(const struct waiting *waiting)
 	last_told = *waiting;
 }
 
-/* One look: which members are here, whether the set is active. */
-static void look(struct waiting_list *list, bool main_here, bool spare_here, bool active,
-		 uint64_t now)
+static int setup_list(void **unused)
 {
-	static const char uuid[] = "01020304-0506-0708-090a-0b0c0d0e0f10";
+	(void)unused;
+	memset(&list, 0, sizeof(list));
+	nr_told = 0;
+	return 0;
+}
 
-	waiting_begin(list);
-	if (main_here)
-		waiting_member(list, uuid, "data", "main", "/dev/sda1", now);
-	if (spare_here)
-		waiting_member(list, uuid, "data", "spare", "/dev/sdb1", now);
+static int free_list(void **unused)
+{
+	(void)unused;
+	free(list.at);
+	return 0;
+}
+
+/* One look: numbers of main and spare that are here, 0: it is not; whether it is active. */
+static struct waiting *look(dev_t main_dev, dev_t spare_dev, const char *active, uint64_t now)
+{
+	waiting_begin(&list);
+	if (main_dev)
+		waiting_member(&list, uuid, "data", "main", "/dev/sda1", main_dev, now);
+	if (spare_dev)
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", spare_dev, now);
 	if (active)
-		waiting_is_active(list, uuid);
-	waiting_end(list, now, tell);
+		waiting_is_active(&list, active, uuid, 1, 2);
+	waiting_end(&list, now, tell);
+	return waiting_find(&list, uuid);
 }
 
 static void a_waiting_set_is_told_once(void **unused)
 {
-	struct waiting_list list = { NULL, 0 };
-
 	(void)unused;
-	nr_told = 0;
-	look(&list, true, false, false, 100);
-	look(&list, true, false, false, 100 + WAITING_PATIENCE_SECONDS - 1);
+	look(1, 0, NULL, 100);
+	assert_int_equal(waiting_next(&list, 101, 60), WAITING_TRY_SECONDS - 1);
+	look(1, 0, NULL, 100 + WAITING_PATIENCE_SECONDS - 1);
 	assert_int_equal(nr_told, 0);
-	look(&list, true, false, false, 100 + WAITING_PATIENCE_SECONDS);
-	look(&list, true, false, false, 1000);
+	look(1, 0, NULL, 100 + WAITING_PATIENCE_SECONDS);
+	look(1, 0, NULL, 1000);
 	assert_int_equal(nr_told, 1);
 	assert_string_equal(last_told.main, "/dev/sda1");
 	assert_string_equal(last_told.spare, "");
-	look(&list, true, true, true, 1001); /* active: forgotten */
-	assert_int_equal(list.nr, 0);
-	look(&list, false, true, false, 1002); /* and then again without main */
-	look(&list, false, true, false, 1002 + WAITING_PATIENCE_SECONDS);
+	look(1, 2, "data", 1001); /* active: does not wait */
+	assert_int_equal(waiting_next(&list, 1002, 60), 60);
+	look(0, 2, NULL, 1002); /* and then again without main */
+	look(0, 2, NULL, 1001 + WAITING_PATIENCE_SECONDS);
 	assert_int_equal(nr_told, 2);
 	assert_string_equal(last_told.main, "");
-	look(&list, false, false, false, 2000); /* unplugged: nothing to tell */
+	look(0, 0, NULL, 2000); /* unplugged: nothing to tell */
 	assert_int_equal(list.nr, 0);
-	assert_int_equal(waiting_member(&list, "short", "", "main", "/dev/x", 1), -EINVAL);
+	assert_int_equal(waiting_member(&list, "short", "", "main", "/dev/x", 1, 1), -EINVAL);
+}
+
+/* A set made with plain dmsetup has no DM_UUID of ours: its table knows its members. */
+static void an_active_set_is_known_by_its_members(void **unused)
+{
+	(void)unused;
+	for (uint64_t now = 100; now < 1000; now += 10) {
+		waiting_begin(&list);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, now);
+		waiting_is_active(&list, "other", NULL, 77, 78); /* of another set */
+		waiting_is_active(&list, "mine", NULL, 1, 2);
+		waiting_end(&list, now, tell);
+		assert_string_equal(waiting_find(&list, uuid)->name, "mine");
+		assert_false(waiting_take(waiting_find(&list, uuid), now));
+	}
+	assert_int_equal(nr_told, 0);
+}
+
+static void an_activation_is_tried_after_members_come(void **unused)
+{
+	struct waiting *waiting = look(1, 0, NULL, 100);
+
+	(void)unused;
+	assert_false(waiting_take(waiting, 100 + WAITING_TRY_SECONDS - 1));
+	assert_true(waiting_take(waiting, 100 + WAITING_TRY_SECONDS));
+	assert_false(waiting_take(waiting, 200)); /* it is under way */
+	assert_true(waiting_result(waiting, false, "its spare device is not there", 106));
+	assert_false(waiting_take(look(1, 0, NULL, 110), 1000)); /* there is nothing new */
+	waiting = look(1, 2, NULL, 1000);
+	assert_true(waiting_take(waiting, 1000 + WAITING_TRY_SECONDS));
+	/* it fails: again, with growing pauses, and told once */
+	assert_true(waiting_result(waiting, true, "no module", 1005));
+	assert_false(waiting_take(waiting, 1014));
+	assert_true(waiting_take(waiting, 1015));
+	assert_false(waiting_result(waiting, true, "no module", 1015));
+	assert_false(waiting_take(waiting, 1034));
+	assert_true(waiting_take(waiting, 1035));
+	for (int i = 0; i < 20; i++)
+		waiting_result(waiting, true, "no module", 2000);
+	waiting->try_at = 0;
+	waiting_result(waiting, true, "no module", 2000);
+	assert_true(waiting_take(waiting, 2000 + WAITING_RETRY_SECONDS_MAX));
+	waiting_result(waiting, true, "no module", 3000);
+	waiting_retry(&list, 3001); /* the module came */
+	assert_true(waiting_take(waiting, 3001));
+}
+
+static void what_was_deactivated_stays_so(void **unused)
+{
+	(void)unused;
+	look(1, 2, NULL, 100);
+	look(1, 2, "data", 102); /* udev was faster */
+	assert_false(waiting_take(look(1, 2, "data", 110), 110));
+	assert_false(waiting_take(look(1, 2, NULL, 120), 1000)); /* somebody deactivated it */
+	assert_false(waiting_take(look(1, 0, NULL, 130), 1000)); /* and unplugs a member */
+	assert_true(waiting_take(look(1, 2, NULL, 140), 145)); /* plugged in: udev activates, too */
 	free(list.at);
+	memset(&list, 0, sizeof(list));
+	list.passive = true; /* the daemon was started again: what is here may be so on purpose */
+	assert_false(waiting_take(look(1, 2, NULL, 200), 1000));
+	assert_false(waiting_take(look(1, 2, NULL, 210), 1000));
+	assert_true(waiting_take(look(3, 2, NULL, 220), 225));
+}
+
+static void a_member_that_returned(void **unused)
+{
+	(void)unused;
+	look(1, 2, "data", 100);
+	look(0, 2, "data", 110); /* main is gone; its number stays in the table */
+	assert_false(waiting_take(waiting_find(&list, uuid), 1000));
+	assert_true(waiting_take(look(3, 2, "data", 120), 125));
+	assert_false(waiting_take(look(3, 2, "data", 130), 1000)); /* once */
+	assert_int_equal(nr_told, 0);
 }
 
 int main(void)
@@ -188,7 +323,16 @@ int main(void)
 		cmocka_unit_test_setup(errors_come_fast, setup),
 		cmocka_unit_test_setup(counters_that_go_back, setup),
 		cmocka_unit_test_setup(alarms_are_repeated, setup),
-		cmocka_unit_test(a_waiting_set_is_told_once),
+		cmocka_unit_test_setup(the_forecast_is_of_the_last_day, setup),
+		cmocka_unit_test_setup(what_somebody_wanted_is_no_alarm, setup),
+		cmocka_unit_test_setup_teardown(a_waiting_set_is_told_once, setup_list, free_list),
+		cmocka_unit_test_setup_teardown(an_active_set_is_known_by_its_members, setup_list,
+						free_list),
+		cmocka_unit_test_setup_teardown(an_activation_is_tried_after_members_come,
+						setup_list, free_list),
+		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
+						free_list),
+		cmocka_unit_test_setup_teardown(a_member_that_returned, setup_list, free_list),
 		cmocka_unit_test(a_storm_is_told_in_one_line),
 	};
 

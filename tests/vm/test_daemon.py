@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""dm-remapd under systemd: enabled, heard in the journal, killed, stopped (rows 27, 28)."""
+"""dm-remapd under systemd: enabled, heard in the journal, killed, hung, stopped (rows 27, 28).
+
+And alone: what it activates and puts in again when udev's one-shot fails (O13, O18).
+"""
 
 import json
 
@@ -16,8 +19,9 @@ def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     server = serve(main=64 * MIB, spare=32 * MIB)
     packages.install(vm)
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
-    device = remap.activate(vm, main, spare)    # device-mapper loads the module by itself
-    vm.run("systemctl restart dm-remapd")   # it has just met the module: not by chance
+    # device-mapper loads the module by itself, and the daemon listens from then on
+    assert vm.run("grep -q '^dm_remap ' /proc/modules", check=False).code != 0
+    device = remap.activate(vm, main, spare)
     server.disk("main").bad(800, 8, kind="write")
     vm.run(WRITE.format(device, 100))
     told = wait_for_entry(vm, DM_REMAP_EVENT="relocated")
@@ -30,7 +34,7 @@ def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     status = remap.status(vm)
     assert (shown["used_slots"], shown["mode"]) == (status.used, status.mode)
     for key, value in status.values.items():
-        assert shown[key] == value, key
+        assert shown[key] == (None if value == "none" else value), key
 
     # killed: systemd starts it again, and the device did not notice
     vm.run("systemctl kill -s KILL dm-remapd; for i in $(seq 100); do "
@@ -49,3 +53,53 @@ def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     after = remap.status(vm)
     assert after.mode == "rw" and after.values["relocations"] == 3
     assert vm.text("systemctl show -P Result dm-remapd").strip() == "success"
+
+
+UP = ("for i in $(seq 300); do systemctl -q is-active dm-remapd && "
+      "[ \"$(systemctl show -P NRestarts dm-remapd)\" -ge {} ] && exit; sleep 0.2; done; exit 1")
+
+
+def test_killed_often_and_hung(vm: Machine, serve: StartServer) -> None:
+    """However often it dies, it is started again; the watchdog finds one that hangs."""
+    server = serve(main=64 * MIB, spare=32 * MIB)
+    packages.install(vm)
+    main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
+    device = remap.activate(vm, main, spare)
+    vm.run("mkdir -p /run/systemd/system/dm-remapd.service.d && printf "
+           "'[Service]\\nRestartSec=100ms\\nWatchdogSec=4s\\n' "
+           ">/run/systemd/system/dm-remapd.service.d/fast.conf && systemctl daemon-reload && "
+           "systemctl restart dm-remapd")
+    for number in range(1, 8):    # systemd gives up after five in ten seconds if it is let
+        vm.run(f"systemctl kill -s KILL dm-remapd; {UP.format(number)}")
+    vm.run(f"systemctl kill -s STOP dm-remapd; {UP.format(8)}")
+    server.disk("main").bad(800, 8, kind="write")
+    vm.run(WRITE.format(device, 100))
+    wait_for_entry(vm, DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="800")
+
+
+def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
+    """udev names members and starts nothing: the daemon activates, and puts in again."""
+    server = serve(main=64 * MIB, spare=32 * MIB)
+    packages.install(vm)
+    vm.run("sed '/RUN+=/d' /usr/lib/udev/rules.d/61-dm-remap.rules "
+           ">/etc/udev/rules.d/61-dm-remap.rules && udevadm control --reload")
+    main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
+    vm.run(f"mkfs.ext4 -q {main} && dmremap create data {main} {spare} --yes && "
+           "dmremap deactivate data")
+    for name in ("main", "spare"):
+        vm.remove_disk(name)
+    for name in ("spare", "main"):
+        vm.add_disk(name, nbd=server.disk(name).socket_path)
+    packages.wait(vm, "dmremap list | grep -q 'data .*active'", "the set to be active")
+    vm.run("mount /dev/mapper/data /mnt && echo kept >/mnt/file && sync && umount /mnt")
+    vm.run("dmremap deactivate data && systemctl restart dm-remapd && sleep 8")
+    assert [found["state"] for found in packages.sets(vm)] == ["ready"]
+    vm.run("dmremap activate data")
+
+    vm.remove_disk("main")
+    vm.run("dd if=/dev/mapper/data of=/dev/null bs=4k count=1 skip=4000 iflag=direct", check=False)
+    vm.add_disk("main", nbd=server.disk("main").socket_path)
+    told = wait_for_entry(vm, DM_REMAP_EVENT="returned")
+    assert told["DM_REMAP_NAME"] == "data"
+    vm.run("mount /dev/mapper/data /mnt && grep -q kept /mnt/file && umount /mnt")
+    assert vm.text("systemctl --failed --no-legend") == ""

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "jobs.h"
+#include "remap_format.h"
+
+#define SECOND_US 1000000ULL
+#define SYSTEMD_RUN "/usr/bin/systemd-run"
+
+int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int patience_seconds, job_late_f on_late,
+	      void *userdata)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	*jobs = (struct jobs){ loop, NULL, patience_seconds, on_late, userdata, NULL };
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return -EINVAL;
+	*slash = '\0';
+	return asprintf(&jobs->command, "%s/dmremap", path) < 0 ? -ENOMEM : 0;
+}
+
+static void job_free(struct job *job)
+{
+	sd_event_source_disable_unref(job->child);
+	sd_event_source_disable_unref(job->deadline);
+	close_p(&job->output);
+	free(job);
+}
+
+void jobs_done(struct jobs *jobs)
+{
+	while (jobs->first) {
+		struct job *job = jobs->first;
+
+		jobs->first = job->next;
+		job_free(job);
+	}
+	free(jobs->command);
+	jobs->command = NULL;
+}
+
+bool jobs_busy(const struct jobs *jobs, const char *set)
+{
+	for (const struct job *job = jobs->first; job; job = job->next)
+		if (streq(job->set, set))
+			return true;
+	return false;
+}
+
+/* The first line of what the child said; it has ended, so all of it is in the pipe. */
+static void read_output(struct job *job)
+{
+	static const char prefix[] = "dmremap: ";
+	ssize_t n = read(job->output, job->text, sizeof(job->text) - 1);
+
+	job->text[n > 0 ? n : 0] = '\0';
+	job->text[strcspn(job->text, "\n")] = '\0';
+	if (!strncmp(job->text, prefix, strlen(prefix)))
+		memmove(job->text, job->text + strlen(prefix),
+			strlen(job->text) - strlen(prefix) + 1);
+}
+
+static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+	struct job *job = userdata, **at = &job->jobs->first;
+	struct jobs *jobs = job->jobs;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	job->code = info->si_code == CLD_EXITED ? info->si_status : -1;
+	read_output(job);
+	job->done(jobs->userdata, job);
+	job_free(job);
+	return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t at, void *userdata)
+{
+	struct job *job = userdata;
+
+	job->late = true;
+	job->jobs->on_late(job->jobs->userdata, job);
+	return 0;
+}
+
+/* Nothing of the daemon's is inherited: a hung child would go on listening to events. */
+static int spawn(const struct job *job, char *const *argv, int output, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	if (!r)
+		r = posix_spawn_file_actions_adddup2(&actions, output, 1);
+	if (!r)
+		r = posix_spawn_file_actions_adddup2(&actions, output, 2);
+	if (!r)
+		r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	if (!r)
+		r = posix_spawn(pid, argv[0], &actions, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+static int run(struct job *job, const char *const *arguments, bool outside)
+{
+	static const char *const by_systemd[] = {
+		SYSTEMD_RUN,
+		"--quiet",
+		"--wait",
+		"--pipe",
+		"--collect",
+		"--property=DefaultDependencies=no",
+		"--property=SyslogIdentifier=dmremap",
+		"--description=Activation of a set of dm-remap",
+	};
+	const char *argv[JOB_ARGUMENTS_MAX + ARRAY_SIZE(by_systemd)];
+	struct jobs *jobs = job->jobs;
+	_cleanup_close_ int output = -1;
+	int pipes[2], nr = 0, r;
+	uint64_t now;
+	pid_t pid;
+
+	if (outside && access("/run/systemd/system", F_OK) == 0)
+		for (size_t i = 0; i < ARRAY_SIZE(by_systemd); i++)
+			argv[nr++] = by_systemd[i];
+	argv[nr++] = jobs->command;
+	argv[nr++] = job->verb;
+	for (int i = 0; arguments[i] && i < JOB_ARGUMENTS_MAX - 3; i++)
+		argv[nr++] = arguments[i];
+	argv[nr] = NULL;
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	job->output = pipes[0];
+	output = pipes[1];
+	r = spawn(job, (char *const *)argv, output, &pid);
+	if (r < 0)
+		return r;
+	r = sd_event_add_child(jobs->loop, &job->child, pid, WEXITED, on_child, job);
+	if (r < 0)
+		return r; /* it goes on, and nobody hears of its end */
+	sd_event_now(jobs->loop, CLOCK_BOOTTIME, &now);
+	return sd_event_add_time(jobs->loop, &job->deadline, CLOCK_BOOTTIME,
+				 now + jobs->patience_seconds * SECOND_US, SECOND_US, on_deadline,
+				 job);
+}
+
+int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
+	      bool outside, uint64_t number, job_done_f done)
+{
+	struct job *job;
+	int r;
+
+	if (jobs_busy(jobs, set))
+		return -EBUSY;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	snprintf(job->set, sizeof(job->set), "%s", set);
+	job->verb = verb;
+	job->number = number;
+	job->done = done;
+	job->jobs = jobs;
+	job->output = -1;
+	r = run(job, arguments, outside);
+	if (r < 0) {
+		job_free(job);
+		return r;
+	}
+	job->next = jobs->first;
+	jobs->first = job;
+	return 0;
+}

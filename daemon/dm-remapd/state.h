@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon's state: shared by manager.c (the loop), look.c (what is seen and judged)
+ * and upkeep.c (what children are sent to do), and by nobody else.
+ */
+#ifndef DM_REMAP_STATE_H
+#define DM_REMAP_STATE_H
+
+#include <libudev.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "events.h"
+#include "jobs.h"
+#include "waiting.h"
+#include "watched.h"
+
+#define SECOND_US 1000000ULL
+#define LOADED_MAX 32
+/* From an event to the save it leads to: what comes at once is saved at once. */
+#define SAVE_DELAY_SECONDS 5
+
+/**
+ * struct manager - everything
+ * @loop: sd-event's
+ * @look: timer of the next look
+ * @config: settings
+ * @config_dir: where the administrator's settings are
+ * @events: netlink, NULL: the module is not there (yet), or netlink does not work
+ * @events_source: its source
+ * @family: tells when the module is loaded; NULL: that does not work
+ * @family_source: its source
+ * @netlink_error: what does not work, as told; empty: nothing
+ * @udev: libudev's context
+ * @monitor: block devices that come and go
+ * @jobs: children at work
+ * @watched: the sets
+ * @waiting: sets with a member here
+ * @state_path: where steps told are kept; NULL: nowhere
+ * @save_at: when counters that moved are saved next, seconds
+ * @catch_up: events were lost: the next look tells what moved
+ * @loaded: devices whose loading was told, and which no look has seen yet: a ring
+ * @next_loaded: next place in the ring
+ * @stopping: SIGTERM came
+ */
+struct manager {
+	sd_event *loop;
+	sd_event_source *look;
+	struct config config;
+	const char *config_dir;
+	struct event_socket *events;
+	sd_event_source *events_source;
+	struct event_socket *family;
+	sd_event_source *family_source;
+	char netlink_error[512];
+	struct udev *udev;
+	struct udev_monitor *monitor;
+	struct jobs jobs;
+	struct watched_list watched;
+	struct waiting_list waiting;
+	char *state_path;
+	uint64_t save_at;
+	bool catch_up;
+	dev_t loaded[LOADED_MAX];
+	unsigned int next_loaded;
+	bool stopping;
+};
+
+/* manager.c: the next look comes at @delay_us from now at the latest. */
+void look_within(struct manager *m, uint64_t delay_us);
+uint64_t now_seconds(struct manager *m);
+
+/* look.c: looks at every set; returns when to do so again, in seconds. */
+unsigned int look(struct manager *m);
+
+/* upkeep.c: none of these waits. */
+/* Whether all that are to be saved are being saved: a set may be busy. */
+bool upkeep_save(struct manager *m, bool always);
+void upkeep_restore(struct manager *m, struct watched *watched);
+void upkeep_rescue(struct manager *m, struct watched *watched, uint64_t now);
+void upkeep_activate(struct manager *m, struct waiting *waiting);
+void upkeep_late(void *userdata, const struct job *job);
+
+#endif /* DM_REMAP_STATE_H */

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""dm-remapd and members: activation, what stays as it is, what is told (O13, O7, O12).
+
+There is no udevd here: what it would know of a member is put where libudev reads it.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.lib import Rig, drop_page_cache, wait_for
+from tests.scenarios.ondisk import Spare
+from tests.scenarios.remapd import running
+from tests.scenarios.sets import create, ext4_on_main, hardware, output, sets
+
+pytestmark = pytest.mark.disks(main="4M", spare="2M", other="2M")
+LATER = 7.0    # seconds after which a try that is planned was made
+
+
+def known(rig: Rig, **roles: str) -> None:
+    """What udev's prober says of these disks: main="main", other="spare"."""
+    uuid = sets()[0]["uuid"]
+    for disk, role in roles.items():
+        number = rig.server.disk(disk).kernel_path.stat().st_rdev
+        place = Path(f"/run/udev/data/b{number >> 8}:{number & 255}")
+        had = place.read_text() if place.exists() else ""
+        place.write_text(f"{had}E:ID_FS_TYPE=dm_remap_member\nE:DM_REMAP_UUID={uuid}\n"
+                         f"E:DM_REMAP_ROLE={role}\nE:ID_FS_LABEL=data\n")
+
+
+def unknown(rig: Rig, disk: str) -> None:
+    number = rig.server.disk(disk).kernel_path.stat().st_rdev
+    Path(f"/run/udev/data/b{number >> 8}:{number & 255}").unlink()
+
+
+def state() -> str:
+    found: str = sets()[0]["state"]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def a_set(rig: Rig) -> None:
+    hardware(rig, main="MAIN1", spare="SPARE1", other="OTHER1")
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+
+
+def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
+    """O13: a one-shot that failed is made up for; what was deactivated stays so."""
+    with running(tmp_path) as daemon:
+        daemon.reload()
+        time.sleep(LATER)
+        assert state() == "ready"    # udev has not reported a member
+        known(rig, spare="spare", main="main")
+        daemon.reload()
+        daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+        wait_for(lambda: state() == "active", "the activation", 20)
+        daemon.reload()
+        output("deactivate", "data")
+        daemon.reload()
+        time.sleep(LATER)
+        assert state() == "ready"
+    with running(tmp_path) as daemon:    # started again: it may be so on purpose
+        daemon.reload()
+        time.sleep(LATER)
+        assert state() == "ready"
+    (tmp_path / "run" / "started").unlink()
+    with running(tmp_path) as daemon:    # for the first time since boot
+        daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+
+
+def test_a_set_of_another_host_is_told_once(rig: Rig, tmp_path: Path) -> None:
+    """O7: in the journal of the daemon, with its fields, and nothing is activated."""
+    spare = Spare.of(rig)
+    for replica, place in [(r, p) for r in range(2) for p in range(2)]:
+        block = spare.read(replica, place, 0)
+        if block.valid:
+            spare.write(replica, place, 0, block.changed(152, bytes(range(16))).data)
+    known(rig, main="main", spare="spare")
+    with running(tmp_path) as daemon:
+        told = daemon.wait_for(DM_REMAP_EVENT="not-activated")
+        assert "another host" in told["MESSAGE"] and told["PRIORITY"] == "4"
+        assert told["DM_REMAP_UUID"] == sets()[0]["uuid"] and told["DM_REMAP_NAME"] == "data"
+        time.sleep(20)    # the patience with sets that wait is over, too
+        daemon.reload()
+        assert len(daemon.find(DM_REMAP_EVENT="not-activated")) == 1
+        assert daemon.find(DM_REMAP_EVENT="waiting") == []
+        assert state() == "foreign"
+
+
+def test_advice_for_a_set_that_waits(rig: Rig, tmp_path: Path) -> None:
+    """Nothing that destroys for a disk that may only be unplugged; of an active set nothing."""
+    rig.main.fail()    # as good as unplugged
+    drop_page_cache(str(rig.main.kernel_path))
+    known(rig, spare="spare")
+    with running(tmp_path) as daemon:
+        told = daemon.wait_for(DM_REMAP_EVENT="waiting")
+        assert "release" not in told["MESSAGE"]
+        rig.main.back()
+        drop_page_cache(str(rig.main.kernel_path))
+        known(rig, main="main")
+        daemon.reload()
+        wait_for(lambda: state() == "active", "the activation", 20)
+        unknown(rig, "spare")
+        daemon.reload()
+        time.sleep(25)
+        daemon.reload()
+        assert len(daemon.find(DM_REMAP_EVENT="waiting")) == 1
