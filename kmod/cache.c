@@ -6,8 +6,9 @@
  * may have lost what was in its cache.  A new table brings it in, under a device that
  * has been open all the time: whoever wrote before would get a flush that succeeds, and
  * believe that his data is durable.  So if the old member had completed writes that no
- * flush covers, every flush fails until all who were there have closed the device, or an
- * administrator says `accept_loss`.  Writes with FUA, and reading, go on.
+ * flush covers, every flush, and every write with FUA (the commit of a journal), fails until
+ * all who were there have closed the device, or an administrator says `accept_loss`.
+ * Reading, and writing without such promises, go on.
  *
  * Where both tables have the same block device, it never went away, and its cache, as far
  * as anyone can know, did not either: as with a plain disk.
@@ -73,8 +74,7 @@ bool remap_is_unflushed(const struct remap_set *set, bool spare)
  * remap_settle_cache() - flush what the members have in their caches
  * @set: the set
  *
- * So that a table which is replaced in peace, with a flush, leaves nothing behind.  Without
- * a flush a member may be hung or gone: then main is not asked.
+ * So that a table which is replaced in peace, with a flush, leaves nothing behind.
  *
  * Context: postsuspend, remap_set.lock held, may sleep.
  */
@@ -83,8 +83,9 @@ void remap_settle_cache(struct remap_set *set)
 	u64 sum = remap_main_writes(set);
 	struct bio *bio = &set->rw_bio;
 
-	remap_flush_spare(set);
-	if (dm_noflush_suspending(set->ti) || !remap_is_unflushed(set, false))
+	if (remap_is_unflushed(set, true))
+		remap_flush_spare(set);
+	if (!remap_is_unflushed(set, false))
 		return;
 	bio_init(bio, set->main->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
 	if (!submit_bio_wait(bio))
@@ -108,8 +109,20 @@ void remap_take_over(struct remap_set *set)
 	const struct remap_forebear *known = &set->forebear;
 	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
 
-	if (!known->known || memcmp(known->uuid, set->meta.super.uuid, sizeof(known->uuid)))
+	/*
+	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
+	 * a spare which is lost before anybody flushes loses nothing that was theirs (D10).
+	 */
+	this_cpu_inc(set->percpu->spare_writes);
+	if (!test_bit(REMAP_READ_ONLY, &set->flags))
+		remap_flush_spare(set);
+	if (!known->known)
 		return;
+	/* Its cache goes on being as full as it was (D10). */
+	if (known->unflushed_main) {
+		this_cpu_inc(set->percpu->started[0]);
+		this_cpu_inc(set->percpu->ended[0]);
+	}
 	if (known->frozen)
 		set_bit(REMAP_FROZEN, &set->flags);
 	if (known->auto_off)
@@ -122,7 +135,6 @@ void remap_take_over(struct remap_set *set)
 	if (!is_open(set))
 		return;
 	set_bit(REMAP_LOST_CACHE, &set->flags);
-	queue_delayed_work(set->soft_wq, &set->lost_work, LOST_POLL);
 	if (known->lost_cache)
 		return;
 	note.member = known->lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
@@ -141,6 +153,18 @@ void remap_accept_loss(struct remap_set *set)
 {
 	if (test_and_clear_bit(REMAP_LOST_CACHE, &set->flags))
 		remap_mode_changed(set);
+}
+
+/**
+ * remap_watch_lost() - wait for the device to be closed, if it lost a cache
+ * @set: the set
+ *
+ * Context: resume.
+ */
+void remap_watch_lost(struct remap_set *set)
+{
+	if (test_bit(REMAP_LOST_CACHE, &set->flags))
+		queue_delayed_work(set->soft_wq, &set->lost_work, LOST_POLL);
 }
 
 /**

@@ -31,6 +31,8 @@
 
 #define DOUBT_RETRY_MIN		HZ
 #define DOUBT_RETRY_MAX		(60 * HZ)
+/* Blocks that fail in one round: each may take the disk its time. */
+#define DOUBT_FAILURES		2
 
 static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
 {
@@ -239,21 +241,25 @@ int remap_commit_block(struct remap_set *set, u32 block)
 void remap_resolve_doubt(struct remap_set *set, bool now)
 {
 	struct remap_meta *meta = &set->meta;
-	u32 block;
+	u32 nr = remap_geometry(set)->table_blocks, i, nr_failed = 0;
 
 	if (likely(!meta->nr_in_doubt) || (!now && time_before(jiffies, meta->retry_at)))
 		return;
 	if (may_not_write(set))
 		return;
-	for (block = 1; block <= remap_geometry(set)->table_blocks && meta->nr_in_doubt; block++) {
-		if (meta->block[block].in_doubt && remap_commit_block(set, block)) {
-			meta->retry_delay = clamp_t(unsigned long, 2 * meta->retry_delay,
-						    DOUBT_RETRY_MIN, DOUBT_RETRY_MAX);
-			meta->retry_at = jiffies + meta->retry_delay;
-			return;
-		}
+	/* One that cannot be written does not keep the others in doubt (C8). */
+	for (i = 0; i < nr && meta->nr_in_doubt && nr_failed < DOUBT_FAILURES; i++) {
+		meta->doubt_next = meta->doubt_next % nr + 1;
+		if (meta->block[meta->doubt_next].in_doubt)
+			nr_failed += !!remap_commit_block(set, meta->doubt_next);
 	}
-	meta->retry_delay = 0;
+	if (!meta->nr_in_doubt) {
+		meta->retry_delay = 0;
+		return;
+	}
+	meta->retry_delay = clamp_t(unsigned long, 2 * meta->retry_delay, DOUBT_RETRY_MIN,
+				    DOUBT_RETRY_MAX);
+	meta->retry_at = jiffies + meta->retry_delay;
 }
 
 /* Publish a change, or take back what was prepared for it. */
@@ -357,7 +363,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	if (first_error != -EROFS)
 		note_outcome(set, first_error);
 	if (set->meta.nr_in_doubt)
-		remap_resolve_doubt(set, true);
+		remap_resolve_doubt(set, first_error);
 	/* The last slot is taken, or one is free again. */
 	if (remap_mode(set) != mode)
 		remap_mode_changed(set);
@@ -378,14 +384,18 @@ void remap_slot_release(struct remap_set *set, u32 slot)
 
 	if (set->table.word[slot] & REMAP_WORD_LINKED) {
 		remap_table_remove(&set->table, slot, REMAP_WORD_RETIRED);
-		/* As if freed by the last commit: one more is awaited. */
+		/* As if freed by the last commit: one more is awaited, and a drain. */
 		set->table.prov[slot] = set->meta.block[block].seq;
+		set->meta.drained = 0;
 	} else {
 		remap_table_set(&set->table, slot, 0);
 	}
 }
 
-/* The two commits of C11 are over; the drain makes sure that nobody knows the slot. */
+/*
+ * The two commits of C11 are over; the drain makes sure that nobody knows the slot.  One
+ * drain does for all slots that were freed before it.
+ */
 static s64 reuse_retired(struct remap_set *set)
 {
 	struct remap_table *table = &set->table;
@@ -399,7 +409,10 @@ static s64 reuse_retired(struct remap_set *set)
 			continue;
 		if (table->prov[slot] >= meta->block[block].seq && remap_commit_block(set, block))
 			continue;
-		remap_drain(set);
+		if (table->prov[slot] >= meta->drained) {
+			meta->drained = meta->generation + 1;
+			remap_drain(set);
+		}
 		table->prov[slot] = 0;
 		remap_table_set(table, slot, REMAP_WORD_RESERVED);
 		return slot;

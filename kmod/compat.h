@@ -34,4 +34,13 @@
 #define REMAP_GROUP_ADMIN GENL_UNS_ADMIN_PERM
 #endif
 
+/* Older kernels ask every device of a table by themselves whether it is rotational. */
+static inline void remap_hint_rotational(struct queue_limits *limits,
+					 const struct queue_limits *main)
+{
+#ifdef BLK_FEAT_ROTATIONAL
+	limits->features &= ~BLK_FEAT_ROTATIONAL | (main->features & BLK_FEAT_ROTATIONAL);
+#endif
+}
+
 #endif

@@ -101,6 +101,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
  * @regions: one bit per 128 KiB of main, set when a chunk in it was ever mapped
  * @nr_regions: bits in @regions
+ * @nr_removed: entries taken out of it so far: a dump that sees this change is no snapshot
  * @nr_used: slots that serve sectors
  * @nr_bad: slots whose spare chunk is bad
  * @nr_retired: slots that wait to be used again
@@ -116,6 +117,7 @@ struct remap_table {
 	u64 *prov;
 	unsigned long *regions;
 	u64 nr_regions;
+	u32 nr_removed;
 	u32 nr_used;
 	u32 nr_bad;
 	u32 nr_retired;
@@ -224,6 +226,8 @@ struct remap_change {
  * @buffer: load_blocks blocks for each of the four copies
  * @load_blocks: blocks that are read at once
  * @nr_in_doubt: blocks in doubt
+ * @doubt_next: the block in doubt that was last tried
+ * @drained: slots freed by commits with lower numbers are known to no I/O (C11)
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
@@ -245,6 +249,8 @@ struct remap_meta {
 	void *buffer;
 	u32 load_blocks;
 	u32 nr_in_doubt;
+	u32 doubt_next;
+	u64 drained;
 	unsigned long retry_at;
 	unsigned long retry_delay;
 	u64 moved_chunk;
@@ -262,7 +268,8 @@ struct remap_meta {
  * @ended: that has ended, per side; behind @started, see remap_uncount()
  * @not_cached: of @ended, what left nothing in main's cache (D10): it went to the spare,
  *              failed, or had FUA
- * @spare_writes: writes completed on the spare, bumped before they are reported (D9)
+ * @spare_writes: writes without FUA completed on the spare, bumped before they are
+ *                reported (D9)
  */
 struct remap_percpu {
 	u64 started[2];
@@ -290,6 +297,7 @@ enum remap_flag {
 	REMAP_SUSPENDING,	/* long messages must stop (D12) */
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
+	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
 };
 
 /**
@@ -353,8 +361,7 @@ struct remap_note {
 
 /**
  * struct remap_forebear - what an instance leaves to the one that replaces its table
- * @known: there was one, and it had loaded a set
- * @uuid: of that set
+ * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
  * @frozen: by an administrator or a storm
  * @auto_off: a setting
@@ -363,10 +370,10 @@ struct remap_note {
  * @lost_cache: it was in that mode
  * @lost_main: main is another device now, and the old one had writes not flushed
  * @lost_spare: the same of the spare
+ * @unflushed_main: main is the same device, and has writes not flushed
  */
 struct remap_forebear {
 	bool known;
-	u8 uuid[REMAP_UUID_BYTES];
 	u64 committed;
 	bool frozen;
 	bool auto_off;
@@ -375,6 +382,7 @@ struct remap_forebear {
 	bool lost_cache;
 	bool lost_main;
 	bool lost_spare;
+	bool unflushed_main;
 };
 
 /**
@@ -422,6 +430,7 @@ struct remap_forebear {
  * @tokens: chunks that may be relocated now (E7)
  * @tokens_at: jiffies when @tokens was last refilled
  * @owners: in the list of active sets, see owner.c
+ * @claimed: its UUID is known and nobody else's; under the list's lock
  * @instances: in the list of all, see owner.c
  * @directory: in sysfs, while active
  * @name: of the mapped device when it was resumed; for events of its end
@@ -483,6 +492,7 @@ struct remap_set {
 	u64 tokens;
 	unsigned long tokens_at;
 	struct list_head owners;
+	bool claimed;
 	struct list_head instances;
 	struct kobject *directory;
 	char name[DM_NAME_LEN];
@@ -655,6 +665,7 @@ struct remap_piece {
 
 /* relocate.c */
 bool remap_status_confirmable(blk_status_t status);
+bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
 u8 remap_status_class(blk_status_t status);
 void remap_confirm(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
@@ -670,6 +681,7 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard);
 /* soft.c */
 int remap_soft_load(struct remap_set *set);
 int remap_soft_save(struct remap_set *set);
+bool remap_spare_alive(struct remap_set *set);
 void remap_soft_clear(struct remap_set *set);
 void remap_soft_start(struct remap_set *set);
 void remap_autosave(struct work_struct *work);
@@ -681,6 +693,7 @@ bool remap_is_unflushed(const struct remap_set *set, bool spare);
 void remap_settle_cache(struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
+void remap_watch_lost(struct remap_set *set);
 void remap_lost_work(struct work_struct *work);
 
 /* owner.c */
@@ -688,6 +701,7 @@ void remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
 void remap_find_forebear(struct remap_set *set);
 int remap_own(struct remap_set *set);
+int remap_claim(struct remap_set *set);
 void remap_disown(struct remap_set *set);
 bool remap_owned_by_other(const struct remap_set *set);
 typedef int (*remap_set_fn)(struct remap_set *set, void *data);

@@ -49,7 +49,7 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 		}
 		r = submit_bio_wait(bio);
 		bio_uninit(bio);
-		if (op_is_write(opf) && !r && dev == set->spare)
+		if (op_is_write(opf) && !(opf & REQ_FUA) && !r && dev == set->spare)
 			this_cpu_inc(set->percpu->spare_writes);
 		if (r)
 			return r;
@@ -98,7 +98,8 @@ int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8
  * @set: the set
  *
  * A write is counted before it is reported, so every write whose completion
- * the caller can know of is in the sum (D9).  Context: any.
+ * the caller can know of is in the sum (D9); but those with FUA, which leave nothing in a
+ * cache.  Context: any.
  */
 u64 remap_spare_writes(const struct remap_set *set)
 {

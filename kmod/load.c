@@ -468,6 +468,7 @@ static int load_tables(struct remap_set *set)
 
 	remap_table_clear(&set->table);
 	meta->nr_in_doubt = 0;
+	meta->drained = 0;
 	meta->moved_chunk = U64_MAX;
 	for (block = 1; block < end; block++)
 		meta->block[block].in_doubt = false;
@@ -498,18 +499,20 @@ static bool needs_repair(const struct remap_block_state *state, unsigned int cop
 {
 	unsigned int replica = copy / REMAP_PLACES;
 
-	return state->unreadable & BIT(copy) ||
-	       (state->repair[replica] && state->good_place[replica] == copy % REMAP_PLACES);
+	/* A replica that lacks it may have been away for long: none of its places counts (C7). */
+	return state->unreadable & BIT(copy) || state->repair[replica];
 }
 
 static int repair_block(struct remap_set *set, u32 block, int *replica)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
-	unsigned int c;
+	unsigned int i, c;
 	int r;
 
-	for (c = 0; c < REMAP_COPIES; c++) {
+	for (i = 0; i < REMAP_COPIES; i++) {
+		/* In each replica the invalid or older place first: a crash leaves the other. */
+		c = i ^ state->good_place[i / REMAP_PLACES];
 		if (!needs_repair(state, c) || c / REMAP_PLACES == meta->out)
 			continue;
 		*replica = c / REMAP_PLACES;
@@ -609,8 +612,11 @@ int remap_load(struct remap_set *set)
 	int r;
 
 	r = load_super(set);
+	if (!r)
+		r = remap_claim(set);
 	if (r)
 		return r;
+	remap_find_forebear(set);
 	r = load_tables(set);
 	if (r)
 		return r;
@@ -622,8 +628,7 @@ int remap_load(struct remap_set *set)
 	if (r)
 		return r;
 	/* Of an instance before this one, too: a member may have come back older. */
-	if (set->forebear.known &&
-	    !memcmp(set->forebear.uuid, meta->super.uuid, sizeof(meta->super.uuid)))
+	if (set->forebear.known)
 		committed = max(committed, set->forebear.committed);
 	if (meta->generation < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",

@@ -194,6 +194,8 @@ static int run_save(struct remap_set *set, unsigned int argc, char **argv, char 
 	if (!r)
 		r = set->meta.nr_in_doubt ? -EIO : remap_soft_save(set);
 	if (!r)
+		remap_update_mark(set);
+	if (!r)
 		DMEMIT("saved generation=%llu", set->meta.generation);
 	mutex_unlock(&set->lock);
 	if (r) {

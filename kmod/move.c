@@ -26,11 +26,10 @@ static u8 piece_mask(const struct remap_piece *piece)
 		    (piece->sector & (REMAP_CHUNK_SECTORS - 1)));
 }
 
-/* Send all pieces to move of @chunk to @slot; returns the union of their masks, or 0. */
-static u8 write_pieces(struct remap_set *set, u64 chunk, u32 slot)
+/* Send all pieces to move of @chunk to @slot; the first error. */
+static blk_status_t write_pieces(struct remap_set *set, u64 chunk, u32 slot)
 {
-	bool failed = false;
-	u8 mask = 0;
+	blk_status_t status = BLK_STS_OK;
 	u32 i;
 
 	remap_subs_begin(set);
@@ -40,7 +39,6 @@ static u8 write_pieces(struct remap_set *set, u64 chunk, u32 slot)
 		if (piece->class != REMAP_PIECE_MOVE ||
 		    piece->sector / REMAP_CHUNK_SECTORS != chunk)
 			continue;
-		mask |= piece_mask(piece);
 		remap_sub_submit(set, piece, set->spare, remap_slot_start(set, slot) +
 				 (piece->sector & (REMAP_CHUNK_SECTORS - 1)), REQ_FUA);
 	}
@@ -49,10 +47,10 @@ static u8 write_pieces(struct remap_set *set, u64 chunk, u32 slot)
 		struct remap_piece *piece = &set->piece[i];
 
 		if (piece->class == REMAP_PIECE_MOVE &&
-		    piece->sector / REMAP_CHUNK_SECTORS == chunk)
-			failed |= piece->status != BLK_STS_OK;
+		    piece->sector / REMAP_CHUNK_SECTORS == chunk && !status)
+			status = piece->status;
 	}
-	return failed ? 0 : mask;
+	return status;
 }
 
 static u8 pieces_mask(const struct remap_set *set, u64 chunk)
@@ -70,52 +68,93 @@ static u8 pieces_mask(const struct remap_set *set, u64 chunk)
 	return mask;
 }
 
-/* A write of our own that the spare takes: the counters. */
-static bool spare_alive(struct remap_set *set)
+/* Whether one of the writes to @chunk has taken its time (E4). */
+static bool is_late(const struct remap_set *set, u64 chunk)
 {
-	return !remap_soft_save(set);
+	u32 i;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		const struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class == REMAP_PIECE_MOVE &&
+		    piece->sector / REMAP_CHUNK_SECTORS == chunk && remap_is_late(set, piece))
+			return true;
+	}
+	return false;
 }
 
-/* Steps 3 and 4; sets *lost.  Returns the slot, reserved, or a negative errno. */
+/* One try of step 4.  0; -EIO: this slot may be bad; -ENODEV: that says nothing of it. */
+static int fill(struct remap_set *set, u64 chunk, u32 slot, u8 keep)
+{
+	unsigned int unit = bdev_logical_block_size(set->spare->bdev) >> SECTOR_SHIFT;
+	blk_status_t status;
+	u8 failed = 0;
+
+	if (remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), keep, unit,
+			   REQ_OP_WRITE | REQ_FUA, &failed))
+		return -ENODEV;
+	status = failed ? BLK_STS_IOERR : write_pieces(set, chunk, slot);
+	if (!status)
+		return 0;
+	return remap_status_confirmable(status) ? -EIO : -ENODEV;
+}
+
+/* Slots that turned out to be bad: so also after a restart. */
+static void commit_bad(struct remap_set *set, const u32 *slot, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (!i || remap_table_block_of(slot[i]) != remap_table_block_of(slot[i - 1]))
+			remap_commit_block(set, remap_table_block_of(slot[i]));
+	}
+}
+
+/*
+ * Steps 3 and 4; sets *lost.  A slot is bad when it fails twice and the spare takes other
+ * writes before and after the second try (D7, E6).
+ * Returns the slot, reserved, or a negative errno.
+ */
 static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u32 old_slot, u8 keep, u8 *lost)
 {
 	unsigned int unit = bdev_logical_block_size(set->spare->bdev) >> SECTOR_SHIFT;
-	u32 tried[REMAP_SLOT_TRIES];
-	u8 failed;
-	u32 try;
+	u32 bad[REMAP_SLOT_TRIES], nr_bad = 0;
+	u8 failed = 0;
 
 	*lost = 0;
-	failed = 0;
 	remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), keep, unit, REQ_OP_READ,
 		       &failed);
 	/* Only what fails again between two good probes is lost (E6). */
 	if (failed) {
-		if (!spare_alive(set))
+		if (!remap_spare_alive(set))
 			return -EIO;
 		remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), failed, unit,
 			       REQ_OP_READ, lost);
-		if (*lost && !spare_alive(set))
+		if (*lost && !remap_spare_alive(set))
 			return -EIO;
 	}
-	for (try = 0; try < REMAP_SLOT_TRIES; try++) {
+	while (nr_bad < REMAP_SLOT_TRIES && !is_late(set, chunk)) {
 		s64 slot = remap_slot_alloc(set);
+		int r;
 
 		if (slot < 0)
 			break;
-		failed = 0;
-		remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), keep & ~*lost, unit,
-			       REQ_OP_WRITE | REQ_FUA, &failed);
-		if (!failed && write_pieces(set, chunk, slot))
+		r = fill(set, chunk, slot, keep & ~*lost);
+		if (r == -EIO && remap_spare_alive(set))
+			r = fill(set, chunk, slot, keep & ~*lost);
+		if (!r)
 			return slot;
+		if (r != -EIO || !remap_spare_alive(set)) {
+			remap_table_set(&set->table, slot, 0);
+			break;
+		}
 		/* The next one is another as long as this one is not free. */
 		remap_table_set(&set->table, slot, REMAP_WORD_BAD);
-		tried[try] = slot;
+		set->table.prov[slot] = remap_prov((u32)ktime_get_real_seconds(),
+						   REMAP_CAUSE_SPARE_BAD, REMAP_STATUS_IOERR, 1, 0);
+		bad[nr_bad++] = slot;
 	}
-	/* They are bad only if the spare still takes other writes (P5). */
-	if (!spare_alive(set)) {
-		while (try--)
-			remap_table_set(&set->table, tried[try], 0);
-	}
+	commit_bad(set, bad, nr_bad);
 	return -EIO;
 }
 
@@ -159,15 +198,21 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	u64 old;
 	int r;
 
-	if (old_slot < 0 || set->meta.nr_in_doubt || !spare_alive(set))
+	if (old_slot < 0 || set->meta.nr_in_doubt || !remap_spare_alive(set))
 		return -EIO;
 	old = table->word[old_slot];
 	redirected = REMAP_WORD_REDIRECTED(old);
 	lost = REMAP_WORD_LOST(old);
 	/* Sectors that the slot serves already: a second try may do. */
-	if (!(mask & ~redirected) && !(mask & lost) && write_pieces(set, chunk, old_slot))
-		return 0;
-	if (!spare_alive(set))
+	if (!(mask & ~redirected) && !(mask & lost)) {
+		blk_status_t status = write_pieces(set, chunk, old_slot);
+
+		if (!status)
+			return 0;
+		if (!remap_status_confirmable(status))
+			return -EIO;
+	}
+	if (!remap_spare_alive(set))
 		return -EIO;
 
 	remap_table_set(table, old_slot, old | REMAP_WORD_BUSY);

@@ -331,6 +331,8 @@ static int walk_slots(struct remap_set *set, void *data)
 	if (disk->major != walk->major || disk->first_minor != walk->minor)
 		return 0;
 	walk->found = true;
+	/* An entry may have moved to a slot that is told already: the listener begins anew. */
+	walk->cb->seq += READ_ONCE(table->nr_removed);
 	for (slot = walk->cb->args[0]; slot < remap_geometry(set)->slots; slot++) {
 		u64 word = READ_ONCE(table->word[slot]);
 		void *header;

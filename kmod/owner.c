@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who owns which devices: from preresume to postsuspend a set has its spare
- * region and its main device to itself (D12, O8).  Device-mapper alone would
- * let two mapped devices share them.
+ * Who owns which devices: from preresume to postsuspend a set has its spare region and its
+ * main device to itself (D12, O8), and its UUID: two paths to one disk, or a disk and its
+ * copy, are two devices with one set.  Device-mapper alone would let two mapped devices
+ * share them.
  */
 #include "dm-remap.h"
 
@@ -32,6 +33,12 @@ static bool conflict(const struct remap_set *a, const struct remap_set *b)
 		       b_spare, b->spare_start, b->spare_sectors) ||
 	       overlap(a_main, 0, a->ti->len, b_spare, b->spare_start, b->spare_sectors) ||
 	       overlap(a_spare, a->spare_start, a->spare_sectors, b_main, 0, b->ti->len);
+}
+
+static void say_conflict(const struct remap_set *set, const struct remap_set *other)
+{
+	remap_err(set, "main %s or spare %s is already in use by %s", set->main->name,
+		  set->spare->name, *other->name ? other->name : remap_name(other));
 }
 
 static bool same_device(const struct remap_set *a, const struct remap_set *b)
@@ -68,8 +75,10 @@ void remap_remove_instance(struct remap_set *set)
 
 /**
  * remap_find_forebear() - what the instance knew whose table this one replaces
- * @set: the set; the other one is suspended, and destroyed after this one is resumed
+ * @set: the set, its UUID known; the other one is suspended, and destroyed after this one
+ *       is resumed
  *
+ * Of several targets in one table it is the one with the same set.
  * Context: preresume, may sleep.
  */
 void remap_find_forebear(struct remap_set *set)
@@ -80,18 +89,19 @@ void remap_find_forebear(struct remap_set *set)
 	memset(known, 0, sizeof(*known));
 	mutex_lock(&owners_lock);
 	list_for_each_entry(old, &instances, instances) {
-		if (!same_device(set, old) || !test_bit(REMAP_LOADED, &old->flags))
+		if (!same_device(set, old) || !test_bit(REMAP_LOADED, &old->flags) ||
+		    memcmp(old->meta.super.uuid, set->meta.super.uuid, REMAP_UUID_BYTES))
 			continue;
 		known->known = true;
-		memcpy(known->uuid, old->meta.super.uuid, sizeof(known->uuid));
 		known->committed = old->meta.committed;
 		known->frozen = test_bit(REMAP_FROZEN, &old->flags);
 		known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 		known->error_threshold = old->error_threshold;
 		known->tokens = old->tokens;
 		known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
-		known->lost_main = old->main->bdev != set->main->bdev &&
-				   remap_is_unflushed(old, false);
+		known->unflushed_main = remap_is_unflushed(old, false);
+		known->lost_main = old->main->bdev != set->main->bdev && known->unflushed_main;
+		known->unflushed_main &= !known->lost_main;
 		known->lost_spare = old->spare->bdev != set->spare->bdev &&
 				    remap_is_unflushed(old, true);
 		break;	/* the newest */
@@ -119,13 +129,13 @@ int remap_own(struct remap_set *set)
 		if (other != set && same_device(set, other)) {
 			clear_bit(REMAP_ACTIVE, &other->flags);
 			list_del_init(&other->owners);
+			other->claimed = false;
 			owners_generation++;
 			remap_sysfs_remove(other);
 			continue;
 		}
 		if (other != set && conflict(set, other)) {
-			remap_err(set, "main %s or spare %s is already in use by %s",
-				  set->main->name, set->spare->name, remap_name(other));
+			say_conflict(set, other);
 			r = -EBUSY;
 			break;
 		}
@@ -134,6 +144,34 @@ int remap_own(struct remap_set *set)
 	if (!r && list_empty(&set->owners))
 		list_add(&set->owners, &owners);
 	owners_generation++;
+	mutex_unlock(&owners_lock);
+	return r;
+}
+
+/**
+ * remap_claim() - take the set, whatever devices it was found on
+ * @set: the set; it owns its devices, and its superblock was read
+ *
+ * Nothing was written to a set that somebody else has, and nothing must be before this.
+ * Context: preresume, may sleep.  Return: 0, or -EBUSY with a line in the log.
+ */
+int remap_claim(struct remap_set *set)
+{
+	struct remap_set *other;
+	int r = 0;
+
+	mutex_lock(&owners_lock);
+	list_for_each_entry(other, &owners, owners) {
+		if (other == set || !other->claimed ||
+		    memcmp(other->meta.super.uuid, set->meta.super.uuid, REMAP_UUID_BYTES))
+			continue;
+		remap_err(set, "the set %pU on %s is already active as %s on %s: another path to it, or a copy",
+			  set->meta.super.uuid, set->spare->name,
+			  *other->name ? other->name : remap_name(other), other->spare->name);
+		r = -EBUSY;
+		break;
+	}
+	set->claimed = !r;
 	mutex_unlock(&owners_lock);
 	return r;
 }
@@ -148,6 +186,7 @@ void remap_disown(struct remap_set *set)
 {
 	mutex_lock(&owners_lock);
 	list_del_init(&set->owners);
+	set->claimed = false;
 	owners_generation++;
 	mutex_unlock(&owners_lock);
 }
@@ -188,8 +227,7 @@ bool remap_owned_by_other(const struct remap_set *set)
 	mutex_lock(&owners_lock);
 	list_for_each_entry(other, &owners, owners) {
 		if (conflict(set, other) && !same_device(set, other)) {
-			remap_err(set, "main %s or spare %s is already in use by %s",
-				  set->main->name, set->spare->name, remap_name(other));
+			say_conflict(set, other);
 			found = true;
 			break;
 		}

@@ -66,6 +66,18 @@ static void give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 	remap_notify(set, &note);
 }
 
+/**
+ * remap_is_late() - whether a piece has taken its time (E4)
+ * @set: the set
+ * @piece: of a write that failed
+ *
+ * Context: any.
+ */
+bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece)
+{
+	return time_after(jiffies, remap_bio(piece->bio)->start + set->deadline_seconds * HZ);
+}
+
 static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 {
 	u32 i, nr = 0;
@@ -75,8 +87,7 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 
 		if (piece->class != class)
 			continue;
-		if (time_after(jiffies, remap_bio(piece->bio)->start +
-			       set->deadline_seconds * HZ)) {
+		if (remap_is_late(set, piece)) {
 			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
 					       set->main->name, piece->sector);
 			give_up(set, piece, DM_REMAP_REASON_DEADLINE);
@@ -272,10 +283,24 @@ static u32 prepare(struct remap_set *set)
 	return nr_changes;
 }
 
+/* Whether it is worth trying failed slots again: the spare is alive, and there is time. */
+static bool may_try_again(struct remap_set *set)
+{
+	u32 i;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		if (set->piece[i].class == REMAP_PIECE_RELOCATE &&
+		    remap_is_late(set, &set->piece[i]))
+			return false;
+	}
+	return remap_spare_alive(set);
+}
+
 /*
  * Only the bio's own sectors go to the slot, never a whole chunk (D1).  A fresh
- * slot that does not take them is set aside in set->change behind nr_changes,
- * and another one is tried.  Returns how many were set aside.
+ * slot that does not take them twice, while the spare takes other writes before and after
+ * the second try (D7, E6), is set aside in set->change behind nr_changes, and another one
+ * is tried.  Returns how many were set aside.
  */
 static u32 write_slots(struct remap_set *set, u32 nr_changes)
 {
@@ -346,6 +371,13 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 		}
 		if (!again)
 			break;
+		if (may_try_again(set))
+			continue;
+		for (i = 0; i < nr_changes; i++) {
+			if (!set->change[i].handled)
+				set->change[i].status = BLK_STS_IOERR;
+		}
+		break;
 	}
 	return nr_aside;
 }
@@ -399,7 +431,7 @@ void remap_relocate(struct remap_set *set)
 	nr_aside = write_slots(set, nr_changes);
 
 	/* Slots that failed are bad only if the spare takes other writes (P5, D7). */
-	if (nr_aside && remap_soft_save(set)) {
+	if (nr_aside && !remap_spare_alive(set)) {
 		for (i = nr_changes; i < nr_changes + nr_aside; i++)
 			set->change[i].status = BLK_STS_IOERR;
 	}

@@ -105,6 +105,38 @@ static void note_moved(struct remap_set *set, u32 kind, const struct remap_chang
 	remap_note_use(set);
 }
 
+/*
+ * Write @mask of chunk_buffer to a slot.  -EIO: it does not take them, twice, while the spare
+ * takes other writes (D7, E6); -ENODEV: that says nothing of the slot.
+ */
+static int copy_out(struct remap_set *set, u32 slot, u8 mask, unsigned int unit)
+{
+	sector_t start = remap_slot_start(set, slot);
+	u8 failed = 0, again = 0;
+
+	if (remap_rw_chunk(set, set->spare, start, mask, unit, REQ_OP_WRITE, &failed))
+		return -ENODEV;
+	if (!failed)
+		return 0;
+	if (!remap_spare_alive(set))
+		return -ENODEV;
+	if (remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_WRITE | REQ_FUA, &again))
+		return -ENODEV;
+	if (!again)
+		return 0;
+	return remap_spare_alive(set) ? -EIO : -ENODEV;
+}
+
+/* A slot that was to be given to a chunk is bad.  Readers may know it, but nothing of it. */
+static void retire_bad(struct remap_set *set, u32 slot)
+{
+	remap_table_set(&set->table, slot, REMAP_WORD_BAD);
+	set->table.prov[slot] = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,
+					   REMAP_STATUS_IOERR, 1, 0);
+	remap_commit_block(set, remap_table_block_of(slot));
+}
+
+/* -EAGAIN: the slot was bad, and there may be another one. */
 static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
 	struct remap_table *table = &set->table;
@@ -112,9 +144,9 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	s64 slot = remap_table_find(table, chunk);
 	unsigned int unit = max(bdev_logical_block_size(set->main->bdev),
 				bdev_logical_block_size(set->spare->bdev)) >> SECTOR_SHIFT;
-	u8 lost = 0, failed = 0;
+	u8 lost = 0;
 	u64 old;
-	int r;
+	int r, slot_error = 0;
 
 	mask = whole_blocks(set, chunk, mask);
 
@@ -150,22 +182,25 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 
 	r = copy_in(set, chunk, mask, &lost);
 	if (!r) {
-		remap_rw_chunk(set, set->spare, remap_slot_start(set, slot), mask & ~lost, unit,
-			       REQ_OP_WRITE, &failed);
+		slot_error = copy_out(set, slot, mask & ~lost, unit);
 		change.word |= (u64)mask << 40 | (u64)lost << 48;
-		if (failed)
+		if (slot_error)
 			r = -EIO;
 	}
 	/* With a status nothing is written: the busy mark is taken back. */
 	change.status = r ? BLK_STS_IOERR : BLK_STS_OK;
 	r = remap_commit(set, &change, 1) ?: r;
-	if (failed)
+	if (slot_error)
 		remap_err(set, "%s: spare chunk %lld cannot be written", set->spare->name, slot);
 	else if (!r && lost)
 		remap_warn(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
 			   set->main->name, chunk * REMAP_CHUNK_SECTORS, hweight8(lost));
 	if (!r)
 		note_moved(set, DM_REMAP_EVENT_REMAPPED, &change, mask, hweight8(lost));
+	if (slot_error == -EIO && change.fresh && change.result == REMAP_NOT_WRITTEN) {
+		retire_bad(set, slot);
+		r = -EAGAIN;
+	}
 	return r;
 }
 
@@ -259,8 +294,14 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 
 static int rescue_one(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
-	int r = rescue_chunk(set, chunk, mask, cause);
+	unsigned int try = 0;
+	int r;
 
+	do {
+		r = rescue_chunk(set, chunk, mask, cause);
+	} while (r == -EAGAIN && ++try < REMAP_SLOT_TRIES);
+	if (r == -EAGAIN)
+		r = -EIO;
 	trace_dm_remap_remap(set, chunk, mask, r);
 	return r;
 }

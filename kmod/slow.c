@@ -91,10 +91,10 @@ static void sub_end(struct bio *bio)
 
 	sub->piece->status = bio->bi_status;
 	/*
-	 * Counted before it is reported (D9); an error may have landed as well.  All of our
-	 * writes to main have FUA: they leave nothing in its cache (D10).
+	 * Counted before it is reported (D9).  All of our writes to main have FUA: they leave
+	 * nothing in its cache (D10).
 	 */
-	if (op_is_write(bio_op(bio)))
+	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		this_cpu_inc(set->percpu->spare_writes);
 	bio_put(bio);
 	sub_put(set);

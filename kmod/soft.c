@@ -171,6 +171,18 @@ int remap_soft_save(struct remap_set *set)
 }
 
 /**
+ * remap_spare_alive() - whether the spare takes a write of our own (D7)
+ * @set: the set, active
+ *
+ * The counters go out; where their own place is bad, the superblock (C3 keeps each block at
+ * its place).  Context: remap_set.lock held, may sleep.
+ */
+bool remap_spare_alive(struct remap_set *set)
+{
+	return !remap_soft_save(set) || !remap_super_commit(set);
+}
+
+/**
  * remap_soft_clear() - start counting anew
  * @set: the set
  *
@@ -216,6 +228,8 @@ void remap_autosave(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
+		/* Whoever listens: an older spare is recognised by it (O6, P9). */
+		remap_update_mark(set);
 		/* Whoever listens decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
 		    (activity(set) != set->soft_saved ||
@@ -224,7 +238,6 @@ void remap_autosave(struct work_struct *work)
 				  READ_ONCE(autosave_interval) * HZ)) {
 			set->soft_saved_at = jiffies;
 			remap_soft_save(set);
-			remap_update_mark(set);
 		}
 	}
 	mutex_unlock(&set->lock);

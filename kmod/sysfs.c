@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /sys/block/dm-N/remap/: one value per file, the facts of `dmsetup status` and
- * the settings that may be changed at run time.  The directory follows
+ * /sys/block/dm-N/remap/ (remap-START for a target that does not begin at sector 0): one
+ * value per file, the facts of `dmsetup status` and the settings that may be changed at run
+ * time.  The directory follows
  * ownership (D12): two instances of a reload never have it at the same time.
  *
  * show and store take no lock: removal waits for them while it holds others.
@@ -55,6 +56,8 @@ FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
 FACT(generation, "%llu", READ_ONCE(set->meta.generation));
 FACT(blocks_in_doubt, "%u", READ_ONCE(set->meta.nr_in_doubt));
 FACT(last_save, "%lld", READ_ONCE(set->last_save));
+/* The kernel looks for bad sectors only where somebody reads or writes. */
+FACT(scan, "%s", "off");
 COUNTER(read_errors, read_errors_main);
 COUNTER(write_errors, write_errors_main);
 COUNTER(spare_read_errors, read_errors_spare);
@@ -136,7 +139,7 @@ static struct attribute *remap_attrs[] = {
 	&attr_used_slots.attr, &attr_total_slots.attr, &attr_bad_slots.attr,
 	&attr_retired_slots.attr, &attr_lost_sectors.attr, &attr_generation.attr,
 	&attr_blocks_in_doubt.attr, &attr_last_save.attr, &attr_auto_remap.attr,
-	&attr_error_threshold.attr, NULL
+	&attr_error_threshold.attr, &attr_scan.attr, NULL
 };
 
 static struct attribute *stats_attrs[] = {
@@ -198,7 +201,13 @@ void remap_sysfs_add(struct remap_set *set)
 	if (!directory)
 		return;
 	directory->set = set;
-	r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj, "remap");
+	/* A table with several of these targets has one directory for each. */
+	if (set->ti->begin)
+		r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj,
+					 "remap-%llu", (u64)set->ti->begin);
+	else
+		r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj,
+					 "remap");
 	if (r) {
 		remap_warn(set, "no directory 'remap' in sysfs: %d", r);
 		kobject_put(&directory->kobj);

@@ -286,5 +286,6 @@ void remap_table_remove(struct remap_table *table, u32 slot, u64 word)
 	while (*link != slot + 1)
 		link = &table->next[*link - 1];
 	WRITE_ONCE(*link, table->next[slot]);
+	WRITE_ONCE(table->nr_removed, table->nr_removed + 1);
 	remap_table_set(table, slot, word);
 }

@@ -97,7 +97,7 @@ static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
 	pb->flags |= REMAP_BIO_NOT_CACHED;
-	if (op_is_write(bio_op(bio)))
+	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		pb->flags |= REMAP_BIO_SPARE_WRITE;
 	bio->bi_opf &= ~REQ_POLLED;
 	bio->bi_iter.bi_sector = remap_slot_start(set, slot) +
@@ -198,7 +198,11 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
 }
 
-/* A write with FUA leaves nothing in a cache (D10). */
+/*
+ * A write with FUA leaves nothing in a cache.  Journals send their commits with preflush and
+ * FUA, and device-mapper forgets the error of the preflush: so while flushes fail, these
+ * fail as well (D10).
+ */
 static noinline int map_special(struct dm_target *ti, struct remap_set *set, struct bio *bio,
 				struct remap_bio *pb)
 {
@@ -206,6 +210,8 @@ static noinline int map_special(struct dm_target *ti, struct remap_set *set, str
 
 	if (bio->bi_opf & REQ_PREFLUSH)
 		return map_flush(set, bio, pb);
+	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))
+		return end_in_map(bio, BLK_STS_IOERR);
 	r = map_data(ti, set, bio, pb);
 	if (r == DM_MAPIO_REMAPPED && pb->flags & REMAP_BIO_COUNTED)
 		pb->flags |= REMAP_BIO_NOT_CACHED;
@@ -360,6 +366,9 @@ static void remap_presuspend(struct dm_target *ti)
 	struct remap_set *set = ti->private;
 
 	set_bit(REMAP_SUSPENDING, &set->flags);
+	/* device-mapper has forgotten it when postsuspend runs. */
+	if (dm_noflush_suspending(ti))
+		set_bit(REMAP_NOFLUSH, &set->flags);
 }
 
 static void remap_presuspend_undo(struct dm_target *ti)
@@ -367,12 +376,25 @@ static void remap_presuspend_undo(struct dm_target *ti)
 	struct remap_set *set = ti->private;
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
+	clear_bit(REMAP_NOFLUSH, &set->flags);
+}
+
+/* What a member that hangs would hold up: none of it is needed to go on later. */
+static void leave_in_order(struct remap_set *set)
+{
+	remap_resolve_doubt(set, true);
+	remap_settle_cache(set);
+	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+		return;
+	remap_soft_save(set);
+	remap_update_mark(set);
 }
 
 /*
  * After the drain on a suspend; without waiting for anything on removal (D11),
  * so what is in flight may still fail and come to the worker, which sees that
- * the set is not active and touches no media.
+ * the set is not active and touches no media.  Without a flush a member may be hung or
+ * gone: then nothing is sent to either.
  */
 static void remap_postsuspend(struct dm_target *ti)
 {
@@ -386,17 +408,13 @@ static void remap_postsuspend(struct dm_target *ti)
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
-	if (test_bit(REMAP_ACTIVE, &set->flags)) {
-		remap_resolve_doubt(set, true);
-		remap_settle_cache(set);
-		if (!test_bit(REMAP_READ_ONLY, &set->flags) &&
-		    !test_bit(REMAP_FAILED, &set->flags)) {
-			remap_soft_save(set);
-			remap_update_mark(set);
-		}
-		clear_bit(REMAP_ACTIVE, &set->flags);
+	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
+		leave_in_order(set);
+	mutex_unlock(&set->lock);
+	flush_work(&set->event_work);	/* so that UNLOADED is the last event */
+	mutex_lock(&set->lock);
+	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
 		remap_notify(set, &note);
-	}
 	mutex_unlock(&set->lock);
 	flush_work(&set->note_work);
 	memalloc_noio_restore(noio);
@@ -428,7 +446,6 @@ static int remap_preresume(struct dm_target *ti)
 	r = remap_own(set);
 	if (r)
 		goto out;
-	remap_find_forebear(set);
 	mutex_lock(&set->lock);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
@@ -439,8 +456,6 @@ static int remap_preresume(struct dm_target *ti)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = remap_load(set);
 	if (!r) {
-		/* What earlier owners of the spare left unflushed is unknown (D9). */
-		this_cpu_inc(set->percpu->spare_writes);
 		set_bit(REMAP_ACTIVE, &set->flags);
 		remap_take_over(set);
 		note_loaded(set);
@@ -462,7 +477,9 @@ static void remap_resume(struct dm_target *ti)
 	struct remap_set *set = ti->private;
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
+	clear_bit(REMAP_NOFLUSH, &set->flags);
 	remap_soft_start(set);
+	remap_watch_lost(set);
 }
 
 static int remap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
@@ -471,6 +488,24 @@ static int remap_iterate_devices(struct dm_target *ti, iterate_devices_callout_f
 	int r = fn(ti, set->main, 0, ti->len, data);
 
 	return r ?: fn(ti, set->spare, set->spare_start, set->spare_sectors, data);
+}
+
+/*
+ * The device is main with a few sectors elsewhere: what it likes best is what main likes
+ * (O24).  What device-mapper stacks of the spare beyond that, its hard limits, stays.
+ */
+static void remap_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	struct remap_set *set = ti->private;
+	const struct queue_limits *main = &bdev_get_queue(set->main->bdev)->limits;
+
+	limits->physical_block_size = max(main->physical_block_size, limits->logical_block_size);
+	limits->io_min = main->io_min;
+	limits->io_opt = main->io_opt;
+	limits->max_discard_sectors = main->max_discard_sectors;
+	limits->max_hw_discard_sectors = main->max_hw_discard_sectors;
+	limits->discard_granularity = main->discard_granularity;
+	remap_hint_rotational(limits, main);
 }
 
 static REMAP_PREPARE_IOCTL(remap_prepare_ioctl)
@@ -777,6 +812,7 @@ static struct target_type remap_target = {
 	.message = remap_message,
 	.prepare_ioctl = remap_prepare_ioctl,
 	.iterate_devices = remap_iterate_devices,
+	.io_hints = remap_io_hints,
 };
 
 static int __init remap_init(void)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
-from tests.scenarios.made import check_data
+from tests.scenarios.made import MAIN, SPARE, Made, check_data
 from tests.scenarios.ondisk import BAD, SESSION, Block, Spare, check_log
 
 # 16 slots, one of them for the probe chunk
@@ -541,3 +541,32 @@ def test_removal_while_in_doubt(commits: Commits) -> None:
         commits.check(but=(100,))
         old = commits.device.pread(100)
     check_log(rig, commits.spare)
+
+
+@pytest.mark.disks(main=MAIN, spare=SPARE)
+def test_a_bad_block_keeps_no_other_in_doubt(rig: Rig) -> None:
+    """C4, C8: one place that is gone for good; the rest of the table lives on."""
+    made = Made.make(rig)
+    device = rig.create()
+    spare = Spare.of(rig)
+    rig.spare.bad(spare.next_sector(1, 0), 8)
+    first = next(e for e in spare.entries() if e.slot < 252 and e.chunk != spare.probe_chunk())
+    with pytest.raises(OSError):
+        rig.message("r0", f"unremap {first.chunk * 8} 8")
+    assert rig.status()["blocks_in_doubt"] == 1
+    rig.spare.bad(spare.next_sector(2, 0), 8, times=4)
+    rig.main.bad(2200)
+    with pytest.raises(OSError):
+        device.pwrite(2200, pattern(7))
+    with pytest.raises(OSError):
+        rig.message("r0", "save")    # block 1 is not certain
+    assert rig.status()["blocks_in_doubt"] == 1
+    device.pwrite(2200, pattern(8))
+    assert device.pread(2200) == pattern(8)
+    rig.powercut()
+    rig.spare.clear()
+    rig.main.clear()
+    device = rig.create()
+    assert device.pread(2200) == pattern(8)
+    made.data[2200 * SECTOR:2201 * SECTOR] = pattern(8)
+    made.check(device)

@@ -308,3 +308,102 @@ def test_one_owner_at_a_time(rig: Rig) -> None:
     dm.remove("r2")
     dm.remove("r1")
     assert rig.create().pread(100) == pattern(1)
+
+
+@pytest.mark.disks(main="1M", spare="640K", back="1M", other="640K")
+def test_one_set_has_one_owner_on_whatever_devices(rig: Rig) -> None:
+    """D12: a second path to its disks, or copies of them, are the same set."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.message("r0", "remap 96 8")
+    r0.fsync()
+    rig.message("r0", "sync")
+    copies = {"main": "back", "spare": "other"}
+    for name, copy in copies.items():
+        rig.media(copy).write(0, rig.media(name).whole())
+    before = [rig.media(copy).whole() for copy in copies.values()]
+    where = {name: str(rig.server.disk(copy).kernel_path) for name, copy in copies.items()}
+    with pytest.raises(OSError) as caught:
+        rig.create("r1", **where)
+    assert caught.value.errno == errno.EBUSY
+    assert any("already active as r0" in line for line in rig.log())
+    assert [rig.media(copy).whole() for copy in copies.values()] == before
+    r0.pwrite(96, pattern(2, 8))
+    assert r0.pread(96, 8) == pattern(2, 8)
+    rig.remove()
+    assert rig.create("r1", **where).pread(96, 8) == pattern(1, 8)
+
+
+def test_remap_by_hand_takes_another_slot(rig: Rig) -> None:
+    """D7: a fresh slot that does not take the copy is bad, also after a restart."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.spare.bad(Region(rig).slot(1), 16, kind="write")
+    rig.message("r0", "remap 96 8")
+    assert "slot=3" in rig.message("r0", "verify 96")
+    assert rig.status()["bad_slots"] == 2
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(96, 8) == pattern(1, 8) and rig.status()["bad_slots"] == 2
+
+
+def test_remap_by_hand_survives_a_hiccup_of_the_spare(rig: Rig) -> None:
+    """D7, E6: one error says nothing of a slot."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    rig.spare.bad(Region(rig).slot(1), 8, kind="write", times=1)
+    rig.message("r0", "remap 96 8")
+    assert "slot=1" in rig.message("r0", "verify 96") and rig.status()["bad_slots"] == 0
+    assert r0.pread(96, 8) == pattern(1, 8)
+
+
+def test_slow_failing_slots_end_by_the_deadline(rig: Rig) -> None:
+    """E4: each bad slot takes the disk its time, and not for ever."""
+    r0 = rig.create(more="2 deadline 1")
+    rig.main.bad(800, 8, kind="write")
+    region = Region(rig)
+    rig.spare.bad(region.slot(1), 8 * (region.slots - 1), kind="write", delay_ms=400)
+    start = time.monotonic()
+    with pytest.raises(OSError):
+        r0.pwrite(800, pattern(1, 8))
+    assert time.monotonic() - start < 8
+    assert rig.status()["used"] == 1
+
+
+def test_older_spare_is_refused_after_a_remap_by_hand(rig: Rig) -> None:
+    """O6: `remap` asks main nothing, so `save` and the timer write the mark."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 8))
+    r0.fsync()
+    old = rig.media("spare").whole()
+    rig.message("r0", "remap 96 8")
+    r0.pwrite(96, pattern(2, 8))
+    r0.fsync()
+    rig.message("r0", "save")
+    rig.powercut()
+    now = rig.media("spare").whole()
+    rig.media("spare").write(0, old)
+    with pytest.raises(OSError) as caught:
+        rig.create()
+    assert caught.value.errno == errno.ESTALE
+    rig.media("spare").write(0, now)
+    assert rig.create().pread(96, 8) == pattern(2, 8)
+
+
+@pytest.mark.disks(main="2M", spare="8M", stripe="8M")
+def test_soft_limits_are_those_of_main(rig: Rig) -> None:
+    """O24: what the spare likes is not what the device likes."""
+    plain = rig.create()
+    want = {name: plain.queue(name) for name in ("minimum_io_size", "optimal_io_size",
+                                                 "physical_block_size", "discard_granularity")}
+    rig.remove()
+    striped = dm.create("striped")
+    disks = [rig.spare.kernel_path, rig.server.disk("stripe").kernel_path]
+    dm.load("striped", f"0 32768 striped 2 512 {disks[0]} 0 {disks[1]} 0")
+    dm.resume("striped")
+    rig.media("main").write(0, bytes(2 << 20))
+    rig.media("spare").write(0, bytes(8 << 20))
+    device = rig.create(spare=striped, spare_len=32768)
+    assert {name: device.queue(name) for name in want} == want
+    rig.remove()
+    dm.remove("striped")

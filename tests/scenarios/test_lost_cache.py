@@ -5,7 +5,9 @@
 only in its cache.
 """
 
+import mmap
 import os
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -226,3 +228,101 @@ def test_counters_start_anew(rig: Rig) -> None:
     rig.message("r0", "save")
     rig.reload()
     assert rig.status()["relocations"] == 0
+
+
+@pytest.mark.disks(main="8M", spare="640K", back="8M")
+def test_journals_cannot_commit_either(rig: Rig) -> None:
+    """D10: device-mapper forgets the error of a preflush, so their FUA writes must fail."""
+    rig.create()
+    subprocess.run(["mkfs.ext4", "-q", rig.device().path], check=True)
+    place = rig.mount(rig.device(), "ext4")
+    with open(place / "direct", "wb", buffering=0) as file:
+        file.write(pattern(3, 64))
+        os.fsync(file.fileno())
+    # completed, and in no flush
+    direct = os.open(place / "direct", os.O_WRONLY | os.O_DIRECT)
+    with mmap.mmap(-1, 4096) as buffer:
+        buffer[:] = pattern(4, 8)
+        os.pwrite(direct, buffer, 0)
+    os.close(direct)
+    back = rig.server.disk("back")
+    come_back(rig, rig.main, back)
+    put_in(rig, main=back)
+    assert rig.status()["mode"] == "lost-cache"
+    with open(place / "after", "wb", buffering=0) as file:
+        file.write(pattern(5, 8))
+        with pytest.raises(OSError):
+            os.fsync(file.fileno())
+
+
+def test_over_after_a_suspend_without_a_new_table(rig: Rig) -> None:
+    """O18: the wait for the last opener goes on after any resume."""
+    device = rig.create()
+    device.pwrite(200, pattern(2, 8))
+    back = rig.server.disk("back")
+    come_back(rig, rig.main, back)
+    put_in(rig, main=back)
+    rig.suspend()
+    rig.resume()
+    assert rig.status()["mode"] == "lost-cache"
+    rig.close()
+    wait_for(lambda: rig.status()["mode"] == "rw", "the end of lost-cache")
+
+
+def test_a_table_in_between_forgets_nothing(rig: Rig) -> None:
+    """D10: what the first instance left unflushed in main is still so for the third."""
+    device = rig.create()
+    device.pwrite(200, pattern(2, 8))
+    image = rig.main.media_path.read_bytes()
+    rig.main.fail()
+    put_in(rig)    # main is still the one that is gone
+    back = rig.server.disk("back")
+    rig.media("back").write(0, image)
+    drop_page_cache(str(back.kernel_path))
+    put_in(rig, main=back)
+    assert device.pread(200, 8) != pattern(2, 8)
+    assert rig.status()["mode"] == "lost-cache" and flush_fails(device)
+
+
+@pytest.mark.parametrize("peace", [True, False])
+def test_a_spare_whose_writes_were_durable_loses_nothing(rig: Rig, peace: bool) -> None:
+    """D10: relocations flush what they wrote and commit with FUA: another spare with the same
+    media is no loss; nor is one that was activated and only read."""
+    device = rig.create()
+    rig.main.bad(800, 8, kind="write")
+    device.pwrite(800, pattern(1, 8))
+    other = rig.server.disk("other")
+    if peace:
+        rig.message("r0", "remap 96 8")
+        device.pwrite(96, pattern(2, 8))
+        dm.load("r0", rig.table())    # opens the disks
+        rig.suspend()
+        dm.clear("r0")
+        rig.media("other").write(0, rig.spare.media_path.read_bytes())
+        dm.load("r0", rig.table(spare=str(other.kernel_path)))
+        rig.resume()
+        assert device.pread(96, 8) == pattern(2, 8)
+    else:
+        come_back(rig, rig.spare, other)
+        put_in(rig, spare=other)
+    assert rig.status()["mode"] == "rw" and not flush_fails(device)
+    assert device.pread(800, 8) == pattern(1, 8)
+
+
+@pytest.mark.parametrize("hung", ["main", "spare"])
+def test_suspend_without_flush_asks_nothing_of_a_hung_member(rig: Rig, hung: str) -> None:
+    """D11: soft state, mark and flushes would hang with it; nothing acknowledged needs them."""
+    device = rig.create()
+    rig.main.bad(800, 8, kind="write")
+    device.pwrite(800, pattern(1, 8))
+    device.pwrite(200, pattern(2, 8))
+    disk = rig.server.disk(hung)
+    for kind in ("write", "read", "flush"):
+        disk.hold(kind, *(() if kind == "flush" else (0, disk.size_bytes // 512)))
+    suspending = rig.background(rig.suspend, "r0", False)
+    suspending.result(20)
+    assert disk.held() == 0
+    disk.release()
+    rig.resume()
+    assert device.pread(800, 8) == pattern(1, 8) and device.pread(200, 8) == pattern(2, 8)
+    device.fsync()

@@ -129,3 +129,20 @@ def test_one_of_each_block_in_different_replicas(rig: Rig) -> None:
             for place in (0, 1):
                 spare.write(replica, place, number, rng.randbytes(BLOCK))
         activate_and_check(made, f"seed {SEED}")
+
+
+@pytest.mark.parametrize("replica", (0, 1))
+def test_a_replica_that_was_away_is_written_whole(rig: Rig, replica: int) -> None:
+    """C7: none of its places may keep what it held when it went away."""
+    made = Made.make(rig)
+    spare = Spare.of(rig)
+    first, count = spare.replica_sectors(replica)
+    old = made.images[0][1][first * 512:(first + count) * 512]
+    made.put_back()
+    lose_replica(made, replica, old)
+    activate_and_check(made, f"replica {replica} from the first day")
+    for block in (0, *spare.table_blocks):
+        best = spare.newest(block).data
+        at = [(spare.sector(replica, place, block) - first) * 512 for place in (0, 1)]
+        if best not in (old[n:n + BLOCK] for n in at):
+            assert [spare.read(replica, place, block).data for place in (0, 1)] == [best, best]

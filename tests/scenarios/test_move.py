@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.scenarios.lib import Rig, pattern, wait_for
+from tests.scenarios.ondisk import Spare
 from tests.scenarios.region import Region
 
 
@@ -141,3 +142,27 @@ def test_power_cut_during_a_move(rig: Rig) -> None:
     content = rig.create().pread(96, 8)
     assert content[:1536] + content[2048:] == pattern(1, 8)[:1536] + pattern(1, 8)[2048:]
     assert content[1536:2048] in (pattern(1, 8)[1536:2048], pattern(2))
+
+
+def test_a_hiccup_of_the_fresh_slot_retires_nothing(rig: Rig) -> None:
+    """D7, E6: the slot that the entry moves to is judged like any other."""
+    r0 = mapped(rig)
+    rig.spare.bad(spare_sector(rig, 99), kind="write")
+    rig.spare.bad(Region(rig).slot(2), 8, kind="write", times=1)
+    r0.pwrite(99, pattern(2))
+    assert spare_sector(rig, 96) == Region(rig).slot(2)
+    assert rig.status()["bad_slots"] == 1
+
+
+def test_bad_place_of_the_counters_stops_no_move(rig: Rig) -> None:
+    """D7, C3: the spare is asked elsewhere whether it is alive."""
+    r0 = mapped(rig)
+    spare = Spare.of(rig)
+    for replica in (0, 1):
+        for place in (0, 1):
+            rig.spare.bad(spare.sector(replica, place, spare.soft_block), 8, kind="write")
+    rig.spare.bad(spare_sector(rig, 99), kind="write")
+    r0.pwrite(99, pattern(2))
+    assert rig.status()["bad_slots"] == 1 and r0.pread(99) == pattern(2)
+    rig.powercut()
+    assert rig.create().pread(99) == pattern(2)
