@@ -477,6 +477,37 @@ static void pmbr_fill(u8 *pmbr, u64 nr_sectors)
 }
 
 /**
+ * remap_dead_code - how the superblock names a dead copy (C8)
+ * @block: number of a table block in its place, from 1
+ * @copy: 2 * replica + place
+ *
+ * Return: a value of remap_super.dead; zero there means none.
+ */
+u32 remap_dead_code(u32 block, unsigned int copy)
+{
+	return block * REMAP_COPIES + copy + 1;
+}
+
+/**
+ * remap_is_dead - whether a copy of a block is dead: neither read nor written (C8)
+ * @super: the set's superblock
+ * @block: number of the block in its place
+ * @copy: 2 * replica + place
+ *
+ * Whatever it holds, should it be readable again, was never acknowledged.
+ */
+bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy)
+{
+	int i;
+
+	for (i = 0; i < REMAP_DEAD_MAX; i++) {
+		if (super->dead[i] == remap_dead_code(block, copy))
+			return true;
+	}
+	return false;
+}
+
+/**
  * remap_super_encode - make a superblock
  * @super: its content; unknown compat bits are dropped (see FORMAT.md)
  * @block: REMAP_BLOCK_BYTES long, is overwritten and sealed
@@ -507,6 +538,8 @@ void remap_super_encode(const struct remap_super *super, void *block)
 	memcpy(disk->host_id, super->host_id, REMAP_HOST_ID_BYTES);
 	memcpy(disk->label, super->label, REMAP_LABEL_BYTES);
 	memcpy(disk->identity, super->identity, REMAP_IDENTITY_BYTES);
+	for (i = 0; i < REMAP_DEAD_MAX; i++)
+		disk->dead[i] = cpu_to_le32(super->dead[i]);
 	pmbr_fill(disk->pmbr, geometry->region_sectors);
 	remap_block_seal(block);
 }
@@ -537,6 +570,28 @@ static void super_fill(const struct remap_super_disk *disk, struct remap_super *
 	memcpy(super->host_id, disk->host_id, REMAP_HOST_ID_BYTES);
 	memcpy(super->label, disk->label, REMAP_LABEL_BYTES - 1);
 	memcpy(super->identity, disk->identity, REMAP_IDENTITY_BYTES - 1);
+	for (i = 0; i < REMAP_DEAD_MAX; i++)
+		super->dead[i] = le32_to_cpu(disk->dead[i]);
+}
+
+/* Each names a copy of a table block, and no block more than one: the rest must do. */
+static bool dead_valid(const struct remap_super *super)
+{
+	int i, j;
+
+	for (i = 0; i < REMAP_DEAD_MAX; i++) {
+		u32 block = (super->dead[i] - 1) / REMAP_COPIES;
+
+		if (!super->dead[i])
+			continue;
+		if (block < 1 || block > super->geometry.table_blocks)
+			return false;
+		for (j = 0; j < i; j++) {
+			if (super->dead[j] && (super->dead[j] - 1) / REMAP_COPIES == block)
+				return false;
+		}
+	}
+	return true;
 }
 
 /**
@@ -574,7 +629,7 @@ enum remap_verdict remap_super_decode(const void *block, struct remap_super *sup
 	/* The probe chunk is a whole one. */
 	if (super->probe_chunk >= super->main_sectors / REMAP_CHUNK_SECTORS)
 		return REMAP_BAD_FIELD;
-	return REMAP_OK;
+	return dead_valid(super) ? REMAP_OK : REMAP_BAD_FIELD;
 }
 
 #define WHERE_CHUNK_BITS	48

@@ -119,6 +119,11 @@ struct remap_block_header {
 /* Userspace hides main's signatures, or gives them back: the kernel refuses the set. */
 #define REMAP_SUPER_CREATING	0x2U
 #define REMAP_SUPER_RELEASING	0x4U
+#define REMAP_SUPER_PROBE_FAILED 0x8U /* main did not take the last probe: look at next load */
+#define REMAP_SUPER_FROZEN	0x10U /* no new remaps until an administrator says so (E7) */
+
+/* Places of table blocks that take no write and no read any more (C8). */
+#define REMAP_DEAD_MAX		9
 
 /*
  * struct remap_super_disk - superblock; all that is not zero lies in sector 0
@@ -146,7 +151,8 @@ struct remap_super_disk {
 	__u8 host_id[REMAP_HOST_ID_BYTES];	/* 152: zero: none */
 	__u8 label[REMAP_LABEL_BYTES];	/* 168 */
 	__u8 identity[REMAP_IDENTITY_BYTES]; /* 208: of main: WWN, serial or partition UUID */
-	__u8 reserved[38];		/* 408: zero */
+	__le32 dead[REMAP_DEAD_MAX];	/* 408: dead copies, see remap_dead_code() */
+	__u8 reserved[2];		/* 444: zero */
 	__u8 pmbr[REMAP_PMBR_BYTES];	/* 446: protective MBR: partition table and 55AA */
 	__u8 zero[3584];		/* 512 */
 };					/* 4096 */
@@ -341,7 +347,8 @@ REMAP_ASSERT_OFFSET(remap_super_disk, created, 144);
 REMAP_ASSERT_OFFSET(remap_super_disk, host_id, 152);
 REMAP_ASSERT_OFFSET(remap_super_disk, label, 168);
 REMAP_ASSERT_OFFSET(remap_super_disk, identity, 208);
-REMAP_ASSERT_OFFSET(remap_super_disk, reserved, 408);
+REMAP_ASSERT_OFFSET(remap_super_disk, dead, 408);
+REMAP_ASSERT_OFFSET(remap_super_disk, reserved, 444);
 REMAP_ASSERT_OFFSET(remap_super_disk, pmbr, REMAP_PMBR_OFFSET);
 REMAP_ASSERT_OFFSET(remap_super_disk, zero, 512);
 REMAP_ASSERT_SIZE(remap_guard_disk, REMAP_SECTOR_BYTES);
@@ -436,6 +443,7 @@ struct remap_super {
 	u8 host_id[REMAP_HOST_ID_BYTES];
 	char label[REMAP_LABEL_BYTES];
 	char identity[REMAP_IDENTITY_BYTES];
+	u32 dead[REMAP_DEAD_MAX];
 };
 
 /*
@@ -534,6 +542,8 @@ int remap_choose(const void *const copy[REMAP_COPIES],
 		 struct remap_choice *choice);
 
 /* Superblock */
+u32 remap_dead_code(u32 block, unsigned int copy);
+bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy);
 void remap_super_encode(const struct remap_super *super, void *block);
 enum remap_verdict remap_super_decode(const void *block, struct remap_super *super);
 

@@ -116,6 +116,8 @@ void remap_take_over(struct remap_set *set)
 	this_cpu_inc(set->percpu->spare_writes);
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		remap_flush_spare(set);
+	if (set->meta.super.flags & REMAP_SUPER_FROZEN)
+		set_bit(REMAP_FROZEN, &set->flags);
 	if (!known->known)
 		return;
 	/* Its cache goes on being as full as it was (D10). */
@@ -129,6 +131,7 @@ void remap_take_over(struct remap_set *set)
 		set_bit(REMAP_AUTO_OFF, &set->flags);
 	set->error_threshold = known->error_threshold;
 	set->tokens = known->tokens;
+	set->counters = known->counters;
 	if (!known->lost_cache && !known->lost_main && !known->lost_spare)
 		return;
 	/* Whoever opens it from now on knows of no write before. */

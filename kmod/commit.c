@@ -95,7 +95,12 @@ static int write_block(struct remap_set *set, u32 block)
 				break;
 		}
 		if (r) {
+			unsigned int copy = REMAP_PLACES * replica + !state->good_place[replica];
+
 			meta->replica_errors[replica]++;
+			state->nr_failed = copy != state->failed_copy ? 1 :
+					   min(state->nr_failed + 1, 255);
+			state->failed_copy = copy;
 			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
 					       set->spare->name, block, replica,
 					       (unsigned long long)sector, r);
@@ -105,6 +110,7 @@ static int write_block(struct remap_set *set, u32 block)
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
 		state->good_place[replica] ^= replica != meta->out;
 	state->seq = remap_block_seq(meta->image);
+	state->nr_failed = 0;
 	/* Soft state is losable, so the mark on main must not count on it (O6). */
 	if (block <= remap_geometry(set)->table_blocks)
 		meta->committed = max(meta->committed, state->seq);
@@ -127,8 +133,14 @@ int remap_write_block(struct remap_set *set, u32 block)
 	return r;
 }
 
-/* Withdrawn entries of a block are on no newest copy any more: end their doubt. */
-static void clear_doubt(struct remap_set *set, u32 block)
+/**
+ * remap_clear_doubt() - withdrawn entries of a block are on no newest copy any more
+ * @set: the set
+ * @block: number of the table block
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_clear_doubt(struct remap_set *set, u32 block)
 {
 	struct remap_table *table = &set->table;
 	struct remap_block_state *state = &set->meta.block[block];
@@ -156,16 +168,23 @@ static void clear_doubt(struct remap_set *set, u32 block)
 	remap_info(set, "%s: metadata block %u is certain again", set->spare->name, block);
 }
 
-/* Steps 2 and 3 for one table block, with those of @change that are in it. */
-static int commit_table_block(struct remap_set *set, u32 block,
-			      const struct remap_change *change, u32 nr_changes)
+/**
+ * remap_image_table_block() - build a table block in remap_meta.image, with a fresh number
+ * @set: the set
+ * @block: number of the table block
+ * @change: changes to include, those without a status that are in it; may be NULL
+ * @nr_changes: how many
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_image_table_block(struct remap_set *set, u32 block,
+			     const struct remap_change *change, u32 nr_changes)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_table_disk *image = meta->image;
 	u32 first = block_first_slot(block);
 	u32 nr = block_nr_slots(set, block);
 	u32 i;
-	int r;
 
 	/* Burnt from here on, whatever the writes return (C2). */
 	remap_block_init(image, REMAP_MAGIC_TABLE, meta->super.uuid, block, ++meta->generation);
@@ -179,10 +198,19 @@ static int commit_table_block(struct remap_set *set, u32 block,
 				    &image->entry[remap_table_entry_of(change[i].slot)]);
 	}
 	remap_block_seal(image);
+}
 
+/* Steps 2 and 3 for one table block, with those of @change that are in it. */
+static int commit_table_block(struct remap_set *set, u32 block,
+			      const struct remap_change *change, u32 nr_changes)
+{
+	struct remap_meta *meta = &set->meta;
+	int r;
+
+	remap_image_table_block(set, block, change, nr_changes);
 	r = remap_write_block(set, block);
 	if (!r) {
-		clear_doubt(set, block);
+		remap_clear_doubt(set, block);
 	} else {
 		meta->nr_failures++;
 		if (!meta->block[block].in_doubt) {
@@ -224,9 +252,11 @@ int remap_commit_block(struct remap_set *set, u32 block)
 {
 	int r;
 
-	if (may_not_write(set))
+	if (may_not_write(set) || set->meta.block[block].frozen)
 		return -EROFS;
 	r = commit_table_block(set, block, NULL, 0);
+	if (r)
+		remap_freeze_if_dead(set, block);
 	note_outcome(set, r);
 	return r;
 }
@@ -346,12 +376,14 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 
 		if (change[i].handled)
 			continue;
-		r = commit_table_block(set, block, change + i, nr_changes - i);
+		r = set->meta.block[block].frozen ? -EROFS :
+			commit_table_block(set, block, change + i, nr_changes - i);
 		for (j = i; j < nr_changes; j++) {
 			if (change[j].handled || remap_table_block_of(change[j].slot) != block)
 				continue;
 			change[j].handled = true;
-			change[j].result = r ? REMAP_IN_DOUBT : REMAP_COMMITTED;
+			change[j].result = r == -EROFS ? REMAP_NOT_WRITTEN :
+					   r ? REMAP_IN_DOUBT : REMAP_COMMITTED;
 			if (r)
 				change[j].status = BLK_STS_IOERR;
 		}
@@ -362,6 +394,12 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 		settle(set, &change[i]);
 	if (first_error != -EROFS)
 		note_outcome(set, first_error);
+	/*
+	 * The other replica has an older table: should it come back alone, main's mark tells
+	 * (C5, O6).  Before anything is acknowledged.
+	 */
+	if (set->meta.out >= 0)
+		remap_update_mark(set);
 	if (set->meta.nr_in_doubt)
 		remap_resolve_doubt(set, first_error);
 	/* The last slot is taken, or one is free again. */
@@ -405,7 +443,8 @@ static s64 reuse_retired(struct remap_set *set)
 	for (slot = 0; slot < remap_geometry(set)->slots && table->nr_retired; slot++) {
 		u32 block = remap_table_block_of(slot);
 
-		if (!(table->word[slot] & REMAP_WORD_RETIRED) || meta->block[block].in_doubt)
+		if (!(table->word[slot] & REMAP_WORD_RETIRED) || meta->block[block].in_doubt ||
+		    meta->block[block].frozen)
 			continue;
 		if (table->prov[slot] >= meta->block[block].seq && remap_commit_block(set, block))
 			continue;
@@ -437,7 +476,8 @@ s64 remap_slot_alloc(struct remap_set *set)
 	for (slot = table->free_hint; slot < remap_geometry(set)->slots; slot++) {
 		if (table->word[slot])
 			continue;
-		if (set->meta.block[remap_table_block_of(slot)].in_doubt) {
+		if (set->meta.block[remap_table_block_of(slot)].in_doubt ||
+		    remap_is_frozen(set, slot)) {
 			skipped = true;
 			continue;
 		}
@@ -447,6 +487,30 @@ s64 remap_slot_alloc(struct remap_set *set)
 		return slot;
 	}
 	return reuse_retired(set);
+}
+
+/**
+ * remap_note_frozen() - let the superblock say whether new remaps are off (E7)
+ * @set: the set
+ *
+ * Only an administrator ends it, also after a restart.  Where it cannot be written, it counts
+ * until then.  Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_note_frozen(struct remap_set *set)
+{
+	u32 flags = set->meta.super.flags & ~REMAP_SUPER_FROZEN;
+	u32 old = set->meta.super.flags;
+	int r;
+
+	if (test_bit(REMAP_FROZEN, &set->flags))
+		flags |= REMAP_SUPER_FROZEN;
+	if (flags == old)
+		return 0;
+	set->meta.super.flags = flags;
+	r = remap_super_commit(set);
+	if (r)
+		set->meta.super.flags = old;
+	return r;
 }
 
 /**

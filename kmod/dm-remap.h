@@ -10,6 +10,7 @@
  *   move.c      entries whose spare chunk went bad (C13)
  *   rescue.c    `remap` and `unremap`: busy, drain, copy, commit, publish (D3, D4)
  *   commit.c    making table entries durable (C1-C4, C9-C11)
+ *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
  *   format.c    formatting a blank spare (C14)
  *   mark.c      the probe chunk of main and the mark on it (E5, O6)
@@ -54,6 +55,8 @@
 #define REMAP_CONFIRM_GROUP	8
 /* Fresh slots tried for one chunk before its write fails. */
 #define REMAP_SLOT_TRIES	16
+/* Chunks from main's end that are tried for the probe. */
+#define REMAP_PROBE_TRIES	64
 /* Attempts to write the same bytes to the same place before a commit has failed. */
 #define REMAP_WRITE_TRIES	2
 
@@ -106,6 +109,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @nr_bad: slots whose spare chunk is bad
  * @nr_retired: slots that wait to be used again
  * @nr_lost: lost sectors
+ * @nr_frozen: slots that are not in use and cannot be (C8)
  * @free_hint: no free slot lies before it
  */
 struct remap_table {
@@ -122,6 +126,7 @@ struct remap_table {
 	u32 nr_bad;
 	u32 nr_retired;
 	u32 nr_lost;
+	u32 nr_frozen;
 	u32 free_hint;
 };
 
@@ -172,6 +177,9 @@ struct remap_place {
  *              may hold anything, even a number that was burnt, so it is written over
  *              before serving (C2)
  * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
+ * @frozen: one of its places is dead: nothing in it can change (C8)
+ * @failed_copy: where its last failed commit failed: 2 * replica + place
+ * @nr_failed: commits that failed there in a row
  */
 struct remap_block_state {
 	u64 seq;
@@ -180,6 +188,9 @@ struct remap_block_state {
 	u8 source;
 	u8 unreadable;
 	bool in_doubt;
+	bool frozen;
+	u8 failed_copy;
+	u8 nr_failed;
 };
 
 /**
@@ -231,8 +242,10 @@ struct remap_change {
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
+ * @nr_frozen: blocks that are frozen
  * @nr_stale: blocks of which newer content was committed and is lost
  * @probe_failed: main did not take the last probe
+ * @mark_damaged: load found sectors of the mark unreadable or overwritten
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
  * @replica_errors: failed writes to each replica
@@ -254,8 +267,10 @@ struct remap_meta {
 	unsigned long retry_at;
 	unsigned long retry_delay;
 	u64 moved_chunk;
+	u32 nr_frozen;
 	u32 nr_stale;
 	bool probe_failed;
+	bool mark_damaged;
 	u64 nr_failures;
 	u64 nr_repaired;
 	u64 replica_errors[REMAP_REPLICAS];
@@ -367,6 +382,8 @@ struct remap_note {
  * @auto_off: a setting
  * @error_threshold: a setting
  * @tokens: what the storm limit left (E7)
+ * @counters: of which the media may have an older state
+ * @probe_failed: main did not take its last probe
  * @lost_cache: it was in that mode
  * @lost_main: main is another device now, and the old one had writes not flushed
  * @lost_spare: the same of the spare
@@ -379,6 +396,8 @@ struct remap_forebear {
 	bool auto_off;
 	unsigned int error_threshold;
 	u64 tokens;
+	struct remap_counters counters;
+	bool probe_failed;
 	bool lost_cache;
 	bool lost_main;
 	bool lost_spare;
@@ -604,6 +623,18 @@ void remap_resolve_doubt(struct remap_set *set, bool now);
 s64 remap_slot_alloc(struct remap_set *set);
 void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_super_commit(struct remap_set *set);
+int remap_note_frozen(struct remap_set *set);
+void remap_image_table_block(struct remap_set *set, u32 block,
+			     const struct remap_change *change, u32 nr_changes);
+void remap_clear_doubt(struct remap_set *set, u32 block);
+
+/* frozen.c */
+int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy);
+void remap_freeze_if_dead(struct remap_set *set, u32 block);
+void remap_count_frozen(struct remap_set *set);
+bool remap_is_frozen(const struct remap_set *set, u32 slot);
+bool remap_is_pinned(const struct remap_set *set, u64 chunk);
+int remap_thaw_block(struct remap_set *set, u32 block);
 
 /* load.c */
 int remap_probe_spare(struct remap_set *set, char **error);
@@ -620,6 +651,9 @@ int remap_check_mark(struct remap_set *set, bool with_age);
 int remap_write_mark(struct remap_set *set);
 bool remap_main_alive(struct remap_set *set);
 void remap_update_mark(struct remap_set *set);
+int remap_find_probe_chunk(struct remap_set *set, u64 *chunk);
+void remap_mend_probe(struct remap_set *set);
+void remap_note_probe(struct remap_set *set);
 
 /* slow.c */
 size_t remap_sub_front_pad(void);

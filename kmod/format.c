@@ -21,7 +21,6 @@
 #include "dm-remap.h"
 
 #define MIB_SECTORS		2048
-#define PROBE_TRIES		64
 #define FIRST_SEQ		1
 
 /**
@@ -130,7 +129,7 @@ static int check_unmarked(struct remap_set *set)
 	u64 chunk;
 	u32 i;
 
-	for (chunk = nr_chunks; chunk-- && chunk + PROBE_TRIES >= nr_chunks;) {
+	for (chunk = nr_chunks; chunk-- && chunk + REMAP_PROBE_TRIES >= nr_chunks;) {
 		if (remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->chunk_buffer,
 			     REMAP_CHUNK_SECTORS, REQ_OP_READ))
 			continue;
@@ -144,34 +143,6 @@ static int check_unmarked(struct remap_set *set)
 		}
 	}
 	return 0;
-}
-
-/*
- * The last whole chunk of main that can be read and written.  It is written
- * with what it holds: a crash leaves it as it was.  Content is in chunk_buffer.
- */
-static int choose_probe_chunk(struct remap_set *set)
-{
-	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
-	u64 chunk;
-	int r = -EIO;
-
-	for (chunk = nr_chunks; chunk-- && chunk + PROBE_TRIES >= nr_chunks;) {
-		sector_t sector = chunk * REMAP_CHUNK_SECTORS;
-
-		r = remap_rw(set, set->main, sector, set->chunk_buffer, REMAP_CHUNK_SECTORS,
-			     REQ_OP_READ);
-		if (!r)
-			r = remap_rw(set, set->main, sector, set->chunk_buffer,
-				     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA);
-		if (!r) {
-			set->meta.super.probe_chunk = chunk;
-			return 0;
-		}
-	}
-	remap_err(set, "%s: none of the last %u chunks of the main device can be read and written: not formatted",
-		  set->main->name, PROBE_TRIES);
-	return r;
 }
 
 /* One initial block of step 1. */
@@ -240,7 +211,7 @@ int remap_format(struct remap_set *set)
 	super->main_sectors = set->ti->len;
 	super->created = ktime_get_real_seconds();
 
-	r = check_unmarked(set) ?: choose_probe_chunk(set);
+	r = check_unmarked(set) ?: remap_find_probe_chunk(set, &super->probe_chunk);
 	if (r)
 		return r;
 	r = write_initial_blocks(set);

@@ -56,6 +56,8 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 {
 	unsigned int replica, c;
 
+	state->frozen = false;
+	state->nr_failed = 0;
 	state->seq = choice->seq;
 	state->source = choice->best;
 	state->unreadable = 0;
@@ -69,6 +71,38 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 		state->good_place[replica] = choice->good_place[replica];
 		state->repair[replica] = choice->repair[replica];
 	}
+}
+
+/*
+ * One place of a block is dead (C8): its replica keeps the entries in the other place, under
+ * whatever number.  Where they are not those that were chosen, they are written there.
+ */
+static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
+		      const void *const copy[REMAP_COPIES],
+		      const enum remap_verdict verdict[REMAP_COPIES])
+{
+	struct remap_block_state *state = &set->meta.block[block];
+	unsigned int replica = dead / REMAP_PLACES, live = dead ^ 1;
+
+	state->frozen = true;
+	state->unreadable &= ~BIT(dead);
+	state->good_place[replica] = live % REMAP_PLACES;
+	state->repair[replica] = verdict[live] != REMAP_OK ||
+				 memcmp(copy[live] + sizeof(struct remap_block_header),
+					copy[state->source] + sizeof(struct remap_block_header),
+					REMAP_BLOCK_BYTES - sizeof(struct remap_block_header));
+}
+
+/* The dead copy of a block, or -1. */
+static int dead_copy(const struct remap_set *set, u32 block)
+{
+	int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (remap_is_dead(&set->meta.super, block, c))
+			return c;
+	}
+	return -1;
 }
 
 /*
@@ -89,12 +123,13 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
 {
 	const void *copy[REMAP_COPIES];
+	int dead = dead_copy(set, block);
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
 		copy[c] = copy_buffer(set, c, i);
-		verdict[c] = test_bit(i, unreadable[c]) ? REMAP_UNREADABLE :
-							  check_copy(set, block, copy[c]);
+		verdict[c] = c == dead || test_bit(i, unreadable[c]) ?
+			     REMAP_UNREADABLE : check_copy(set, block, copy[c]);
 	}
 	remap_choose(copy, verdict, choice);
 	if (choice->conflict) {
@@ -109,7 +144,9 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 			  remap_verdict_name(verdict[3]));
 		return -EIO;
 	}
-	if (test_bit(REMAP_LOADED, &set->flags) && choice->seq < set->meta.block[block].seq) {
+	/* The replicas of a frozen block have different numbers. */
+	if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&
+	    choice->seq < set->meta.block[block].seq) {
 		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
 			  set->spare->name, block, set->meta.block[block].seq, choice->seq);
 		return -ESTALE;
@@ -117,6 +154,8 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 	note_choice(&set->meta.block[block], choice, verdict);
 	if (choice->newer_lost)
 		note_stale(set, block, choice->seq);
+	if (dead >= 0)
+		note_dead(set, block, dead, copy, verdict);
 	return 0;
 }
 
@@ -143,12 +182,15 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	if (order < 0)
 		swap(older, newer);
 	if (table->word[older] & REMAP_WORD_LINKED)
-		remap_table_remove(table, older, REMAP_WORD_RETIRED);
+		remap_table_remove(table, older, chunk | REMAP_WORD_RETIRED);
 	else
-		remap_table_set(table, older, REMAP_WORD_RETIRED);
+		remap_table_set(table, older, chunk | REMAP_WORD_RETIRED);
 	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
 	state = &set->meta.block[remap_table_block_of(older)];
-	if (!state->in_doubt) {
+	/* In a frozen block it stays: see remap_is_pinned(). */
+	if (state->frozen)
+		set->meta.moved_chunk = U64_MAX;
+	else if (!state->in_doubt) {
 		state->in_doubt = true;
 		set->meta.nr_in_doubt++;
 	}
@@ -499,15 +541,22 @@ static bool needs_repair(const struct remap_block_state *state, unsigned int cop
 {
 	unsigned int replica = copy / REMAP_PLACES;
 
-	/* A replica that lacks it may have been away for long: none of its places counts (C7). */
-	return state->unreadable & BIT(copy) || state->repair[replica];
+	if (state->unreadable & BIT(copy))
+		return true;
+	/*
+	 * A replica that lacks it may have been away for long: none of its places counts (C7).
+	 * A frozen block has one place there.
+	 */
+	return state->repair[replica] &&
+	       (!state->frozen || copy % REMAP_PLACES == state->good_place[replica]);
 }
 
-static int repair_block(struct remap_set *set, u32 block, int *replica)
+/* *failed: the copy that could not be written, if it fails. */
+static int repair_block(struct remap_set *set, u32 block, int *failed)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
-	unsigned int i, c;
+	unsigned int i, c, try;
 	int r;
 
 	for (i = 0; i < REMAP_COPIES; i++) {
@@ -515,7 +564,7 @@ static int repair_block(struct remap_set *set, u32 block, int *replica)
 		c = i ^ state->good_place[i / REMAP_PLACES];
 		if (!needs_repair(state, c) || c / REMAP_PLACES == meta->out)
 			continue;
-		*replica = c / REMAP_PLACES;
+		*failed = c;
 		if (test_bit(REMAP_READ_ONLY, &set->flags))
 			return -EROFS;
 		r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
@@ -524,9 +573,13 @@ static int repair_block(struct remap_set *set, u32 block, int *replica)
 					     REMAP_MAGIC_SUPER, meta->super.uuid, block) ||
 			   remap_block_seq(meta->image) != state->seq))
 			r = -EIO;	/* read well a moment ago */
-		if (!r)
+		for (try = 0; !r && try < REMAP_WRITE_TRIES; try++) {
 			r = remap_rw(set, set->spare, copy_sector(set, c, block), meta->image,
 				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
+			if (!r)
+				break;
+			r = try + 1 < REMAP_WRITE_TRIES ? 0 : r;
+		}
 		if (r) {
 			remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
 				  set->spare->name, block, c / REMAP_PLACES, r);
@@ -544,11 +597,12 @@ static int repair_block(struct remap_set *set, u32 block, int *replica)
  * Read-write with one replica only: one more fault, and acknowledged data is gone.  So it
  * is done only where an administrator says so (C5), and never with both gone.
  */
-static bool may_leave_out(struct remap_set *set, int replica)
+static bool may_leave_out(struct remap_set *set, int copy)
 {
 	struct remap_meta *meta = &set->meta;
+	int replica = copy / REMAP_PLACES;
 
-	if (!set->force_rw || test_bit(REMAP_READ_ONLY, &set->flags) || replica < 0 ||
+	if (!set->force_rw || test_bit(REMAP_READ_ONLY, &set->flags) || copy < 0 ||
 	    meta->out >= 0)
 		return false;
 	meta->out = replica;
@@ -567,11 +621,15 @@ static int repair_blocks(struct remap_set *set)
 	meta->nr_repaired = 0;
 	meta->out = -1;
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
-		int replica = -1;
+		int failed = -1;
 
-		r = repair_block(set, block, &replica);
-		if (r && may_leave_out(set, replica))
-			r = repair_block(set, block, &replica);
+		r = repair_block(set, block, &failed);
+		/* One bad sector is not the end of the set (C8). */
+		if (r && block && failed >= 0 && !test_bit(REMAP_READ_ONLY, &set->flags) &&
+		    !meta->block[block].frozen && !remap_freeze_block(set, block, failed))
+			r = repair_block(set, block, &failed);
+		if (r && may_leave_out(set, failed))
+			r = repair_block(set, block, &failed);
 		if (r)
 			return r;
 	}
@@ -617,6 +675,7 @@ int remap_load(struct remap_set *set)
 	if (r)
 		return r;
 	remap_find_forebear(set);
+	meta->probe_failed |= set->forebear.probe_failed;
 	r = load_tables(set);
 	if (r)
 		return r;
@@ -642,6 +701,9 @@ int remap_load(struct remap_set *set)
 
 	if (meta->nr_stale && !set->force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
+	/* A copy that cannot be read now may hold a number that was burnt (C2). */
+	if (!test_bit(REMAP_READ_ONLY, &set->flags))
+		meta->generation += LOAD_JUMP;
 	r = repair_blocks(set);
 	if (r) {
 		if (!test_bit(REMAP_READ_ONLY, &set->flags))
@@ -653,15 +715,18 @@ int remap_load(struct remap_set *set)
 	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
 		/* All that was loaded is complete on both replicas now. */
 		meta->committed = loaded;
-		/* A copy that cannot be read now may hold a number that was burnt (C2). */
-		meta->generation += LOAD_JUMP;
 		remap_resolve_doubt(set, true);
 		if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
 			r = remap_write_mark(set);
 			if (r)
 				return r;
 		}
+		remap_mend_probe(set);
+		/* The mark is the third record of a set with one replica (C5). */
+		if (meta->out >= 0 && !remap_super_commit(set))
+			remap_update_mark(set);
 	}
+	remap_count_frozen(set);
 	set_bit(REMAP_LOADED, &set->flags);
 	return 0;
 }
@@ -727,8 +792,8 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 		if (test_bit(REMAP_SUSPENDING, &set->flags))
 			return -EBUSY;
 		look(set, block, &choice, &strange);
-		if (strange ||
-		    (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt)) {
+		if (strange || (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt &&
+				!state->frozen)) {
 			remap_err(set, "%s: metadata block %u on the media is not ours or newer: somebody else wrote it",
 				  set->spare->name, block);
 			set_bit(REMAP_FAILED, &set->flags);
@@ -743,6 +808,11 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 
 		if (test_bit(REMAP_SUSPENDING, &set->flags))
 			return -EBUSY;
+		/* It may be written again; if not, it stays as it is. */
+		if (state->frozen) {
+			*nr_repaired += !remap_thaw_block(set, block);
+			continue;
+		}
 		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
 		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
 			continue;

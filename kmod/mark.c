@@ -7,10 +7,18 @@
  * be.  Writing the mark anew, and reading it back, is also how main is probed.
  *
  * When that place goes bad itself, a dead main and a bad probe chunk cannot be
- * told apart: nothing is remapped, and status says probe=failed.  Taking another
- * chunk while failed writes wait would need care with all I/O that was looked up
- * before (it would meet the mark), so it is left to an administrator.
+ * told apart: nothing is remapped, and status says probe=failed.  Another chunk is
+ * taken when the set is loaded next (suspend and resume will do), for then no I/O is
+ * on its way that could meet the mark:
+ *
+ *   1. the content of the new chunk is copied to a slot, and committed: a remap like any other
+ *   2. the mark is written over its raw place, which is ours now
+ *   3. the superblock names it
+ *
+ * A crash before 3 leaves one remap too many; the old chunk stays remapped for good.
  */
+#include <linux/ktime.h>
+
 #include "dm-remap.h"
 #include "trace.h"
 
@@ -92,6 +100,124 @@ int remap_write_mark(struct remap_set *set)
 	return r;
 }
 
+/**
+ * remap_find_probe_chunk() - the last whole chunk of main that can be read and written
+ * @set: the set; its table says which chunks are taken
+ * @chunk: set to it; its content is in chunk_buffer
+ *
+ * It is written with what it holds: a crash leaves it as it was.
+ * Context: preresume, remap_set.lock held.  Return: 0 or a negative errno.
+ */
+int remap_find_probe_chunk(struct remap_set *set, u64 *chunk)
+{
+	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
+	u64 at;
+	int r = -EIO;
+
+	for (at = nr_chunks; at-- && at + REMAP_PROBE_TRIES >= nr_chunks;) {
+		sector_t sector = at * REMAP_CHUNK_SECTORS;
+
+		if (remap_table_find(&set->table, at) >= 0)
+			continue;
+		r = remap_rw(set, set->main, sector, set->chunk_buffer, REMAP_CHUNK_SECTORS,
+			     REQ_OP_READ);
+		if (!r)
+			r = remap_rw(set, set->main, sector, set->chunk_buffer,
+				     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA);
+		if (!r) {
+			*chunk = at;
+			return 0;
+		}
+	}
+	remap_err(set, "%s: none of the last %u chunks of the main device can be read and written: no probe chunk",
+		  set->main->name, REMAP_PROBE_TRIES);
+	return r;
+}
+
+/* Step 1 for the chunk whose content is in chunk_buffer. */
+static int copy_probe_content(struct remap_set *set, u64 chunk)
+{
+	struct remap_change change = { .fresh = true, .add = 0xff };
+	s64 slot = remap_slot_alloc(set);
+
+	if (slot < 0)
+		return slot;
+	change.slot = slot;
+	change.word = remap_word(chunk, 0xff, 0, 0, 0);
+	change.prov = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_PROBE, 0, 0, 0);
+	if (remap_rw(set, set->spare, remap_slot_start(set, slot), set->chunk_buffer,
+		     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA))
+		change.status = BLK_STS_IOERR;
+	return remap_commit(set, &change, 1) ?: blk_status_to_errno(change.status);
+}
+
+static int take_new_probe_chunk(struct remap_set *set)
+{
+	struct remap_super *super = &set->meta.super;
+	u64 old = super->probe_chunk, chunk;
+	int r = remap_find_probe_chunk(set, &chunk) ?: copy_probe_content(set, chunk);
+
+	if (r)
+		return r;
+	super->probe_chunk = chunk;
+	r = probe(set) ? 0 : -EIO;
+	if (!r) {
+		super->flags &= ~REMAP_SUPER_PROBE_FAILED;
+		r = remap_super_commit(set);
+	}
+	if (r) {
+		super->probe_chunk = old;
+		return r;
+	}
+	remap_warn(set, "%s: the probe chunk at sector %llu is bad: the one at sector %llu takes its place",
+		   set->main->name, old * REMAP_CHUNK_SECTORS, chunk * REMAP_CHUNK_SECTORS);
+	return 0;
+}
+
+/**
+ * remap_mend_probe() - take another probe chunk if the present one is bad (E5)
+ * @set: the set, loaded and repaired
+ *
+ * Nothing is asked of main unless something was wrong before: activation writes nothing
+ * that it need not (O19).  When main itself is what fails, all stays as it is.
+ *
+ * Context: preresume, remap_set.lock held, may sleep; no I/O is on its way.
+ */
+void remap_mend_probe(struct remap_set *set)
+{
+	struct remap_super *super = &set->meta.super;
+
+	if (!(super->flags & REMAP_SUPER_MARKED))
+		return;
+	if (!set->meta.probe_failed && !set->meta.mark_damaged &&
+	    !(super->flags & REMAP_SUPER_PROBE_FAILED))
+		return;
+	if (remap_main_alive(set)) {
+		remap_note_probe(set);
+		return;
+	}
+	set->meta.probe_failed = take_new_probe_chunk(set) != 0;
+}
+
+/**
+ * remap_note_probe() - let the superblock say whether main took the last probe
+ * @set: the set, may write
+ *
+ * So that the next load looks, also after a restart.
+ * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
+ */
+void remap_note_probe(struct remap_set *set)
+{
+	struct remap_super *super = &set->meta.super;
+	bool noted = super->flags & REMAP_SUPER_PROBE_FAILED;
+
+	if (noted == set->meta.probe_failed)
+		return;
+	super->flags ^= REMAP_SUPER_PROBE_FAILED;
+	if (remap_super_commit(set))
+		super->flags ^= REMAP_SUPER_PROBE_FAILED;
+}
+
 /* The content of the probe chunk as users see it: from its slot. */
 static int read_probe_slot(struct remap_set *set, void *buffer)
 {
@@ -166,6 +292,7 @@ int remap_check_mark(struct remap_set *set, bool with_age)
 		return -ESTALE;
 	}
 	meta->marked = mark_seq;
+	meta->mark_damaged = marked && nr_proofs < REMAP_CHUNK_SECTORS;
 	if (nr_unreadable)
 		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",
 			   set->main->name, nr_unreadable);

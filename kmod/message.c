@@ -222,6 +222,8 @@ static int run_sync(struct remap_set *set, unsigned int argc, char **argv, char 
 			if (!test_bit(REMAP_ACTIVE, &set->flags) ||
 			    test_bit(REMAP_SUSPENDING, &set->flags))
 				r = -EBUSY;
+			else if (set->meta.block[block].frozen)
+				r = remap_thaw_block(set, block);
 			else
 				r = block ? remap_commit_block(set, block) :
 					    remap_super_commit(set);
@@ -288,10 +290,19 @@ static int run_freeze(struct remap_set *set, unsigned int argc, char **argv, cha
 		      unsigned int maxlen)
 {
 	unsigned int sz = 0;
+	int r;
 
-	set_bit(REMAP_FROZEN, &set->flags);
+	mutex_lock(&set->lock);
+	r = still_active(set);
+	if (!r) {
+		set_bit(REMAP_FROZEN, &set->flags);
+		r = remap_note_frozen(set);
+	}
+	mutex_unlock(&set->lock);
 	remap_mode_changed(set);
-	DMEMIT("frozen: bad sectors are not remapped");
+	if (r == -EBUSY)
+		return r;
+	DMEMIT("frozen: bad sectors are not remapped%s", r ? ", until a restart" : "");
 	return 1;
 }
 
@@ -299,13 +310,20 @@ static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char 
 		    unsigned int maxlen)
 {
 	unsigned int sz = 0;
+	int r;
 
 	mutex_lock(&set->lock);
-	clear_bit(REMAP_FROZEN, &set->flags);
-	set->tokens = U64_MAX;	/* as many as the bucket holds */
+	r = still_active(set);
+	if (!r) {
+		clear_bit(REMAP_FROZEN, &set->flags);
+		set->tokens = U64_MAX;	/* as many as the bucket holds */
+		r = remap_note_frozen(set);
+	}
 	mutex_unlock(&set->lock);
 	remap_mode_changed(set);
-	DMEMIT("thawed");
+	if (r == -EBUSY)
+		return r;
+	DMEMIT("thawed%s", r ? ", until a restart" : "");
 	return 1;
 }
 

@@ -198,7 +198,8 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	u64 old;
 	int r;
 
-	if (old_slot < 0 || set->meta.nr_in_doubt || !remap_spare_alive(set))
+	if (old_slot < 0 || set->meta.nr_in_doubt || remap_is_pinned(set, chunk) ||
+	    !remap_spare_alive(set))
 		return -EIO;
 	old = table->word[old_slot];
 	redirected = REMAP_WORD_REDIRECTED(old);
@@ -238,11 +239,18 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 			       set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,
 			       hweight8(unread));
 	old_block = remap_table_block_of(old_slot);
-	remap_table_remove(table, old_slot, REMAP_WORD_BAD);
-	table->prov[old_slot] = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,
-					   0, 1, 0);
-	/* If this fails the block is in doubt, and load will tell the two apart. */
-	remap_commit_block(set, old_block);
+	if (remap_is_frozen(set, old_slot)) {
+		/* Its entry stays on the media: load tells the two apart, and so do we (C13). */
+		remap_table_remove(table, old_slot, chunk | REMAP_WORD_RETIRED);
+		table->prov[old_slot] = U64_MAX;
+		remap_count_frozen(set);
+	} else {
+		remap_table_remove(table, old_slot, REMAP_WORD_BAD);
+		table->prov[old_slot] = remap_prov((u32)ktime_get_real_seconds(),
+						   REMAP_CAUSE_SPARE_BAD, 0, 1, 0);
+		/* If this fails the block is in doubt, and load will tell the two apart. */
+		remap_commit_block(set, old_block);
+	}
 	note_bad(set, chunk, old_slot);
 	return 0;
 }

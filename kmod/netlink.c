@@ -172,7 +172,7 @@ void remap_send_notes(struct work_struct *work)
 void remap_note_use(struct remap_set *set)
 {
 	static const u8 steps[] = { 50, 75, 90, 95, 99, 100 };
-	u64 used = set->table.nr_used + set->table.nr_bad;
+	u64 used = set->table.nr_used + set->table.nr_bad + set->table.nr_frozen;
 	u32 percent = div_u64(used * 100, remap_geometry(set)->slots);
 	u32 step = 0, i;
 

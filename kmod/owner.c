@@ -98,6 +98,8 @@ void remap_find_forebear(struct remap_set *set)
 		known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 		known->error_threshold = old->error_threshold;
 		known->tokens = old->tokens;
+		known->counters = old->counters;
+		known->probe_failed = old->meta.probe_failed;
 		known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
 		known->unflushed_main = remap_is_unflushed(old, false);
 		known->lost_main = old->main->bdev != set->main->bdev && known->unflushed_main;

@@ -200,6 +200,7 @@ static bool take_token(struct remap_set *set)
 	}
 	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
 	set_bit(REMAP_FROZEN, &set->flags);
+	remap_note_frozen(set);
 	remap_notify(set, &note);
 	remap_mode_changed(set);
 	return false;
@@ -228,7 +229,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		u8 errors = (u8)(prov >> 48);
 
 		*reason = DM_REMAP_REASON_COMMIT;
-		if (set->table.word[slot] & REMAP_WORD_DOUBT)
+		if (set->table.word[slot] & REMAP_WORD_DOUBT || remap_is_frozen(set, slot))
 			return NULL;
 		change->word = set->table.word[slot] & ~REMAP_WORD_LINKED;
 		change->prov = remap_prov((u32)prov, prov >> 32, prov >> 40,

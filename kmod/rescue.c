@@ -136,6 +136,13 @@ static void retire_bad(struct remap_set *set, u32 slot)
 	remap_commit_block(set, remap_table_block_of(slot));
 }
 
+static int say_frozen(const struct remap_set *set, u64 chunk)
+{
+	remap_err(set, "%s: the metadata block that has the chunk at sector %llu cannot be written: the chunk stays as it is",
+		  set->spare->name, chunk * REMAP_CHUNK_SECTORS);
+	return -EROFS;
+}
+
 /* -EAGAIN: the slot was bad, and there may be another one. */
 static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
@@ -161,6 +168,8 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 		mask &= ~REMAP_WORD_REDIRECTED(old);
 		if (!mask)
 			return 0;
+		if (remap_is_frozen(set, slot))
+			return say_frozen(set, chunk);
 		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
 		change.word = old & ~REMAP_WORD_LINKED;
 		change.prov = table->prov[slot];
@@ -265,6 +274,8 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	mask = whole_blocks(set, chunk, mask) & REMAP_WORD_REDIRECTED(old);
 	if (!mask)
 		return 0;
+	if (remap_is_frozen(set, slot) || remap_is_pinned(set, chunk))
+		return say_frozen(set, chunk);
 	if (chunk == set->meta.super.probe_chunk) {
 		remap_err(set, "sector %llu belongs to the set's own probe chunk and stays remapped",
 			  chunk * REMAP_CHUNK_SECTORS);
@@ -406,7 +417,9 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 			continue;
 		}
 		r = remap_unremap(set, chunk * REMAP_CHUNK_SECTORS, REMAP_CHUNK_SECTORS);
-		if (r == -EBUSY || r == -EROFS || r == -EINTR)
+		if (r == -EBUSY || r == -EINTR ||
+		    (r == -EROFS && (test_bit(REMAP_READ_ONLY, &set->flags) ||
+				     test_bit(REMAP_FAILED, &set->flags))))
 			return r;
 		*nr_kept += !!r;
 		cond_resched();

@@ -230,6 +230,7 @@ void remap_autosave(struct work_struct *work)
 		remap_resolve_doubt(set, false);
 		/* Whoever listens: an older spare is recognised by it (O6, P9). */
 		remap_update_mark(set);
+		remap_note_probe(set);
 		/* Whoever listens decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
 		    (activity(set) != set->soft_saved ||

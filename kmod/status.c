@@ -25,7 +25,8 @@ const char *remap_mode(const struct remap_set *set)
 		return "lost-cache";
 	if (test_bit(REMAP_META_FAIL, &set->flags))
 		return "meta_fail";
-	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) >= remap_geometry(set)->slots)
+	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) + READ_ONCE(table->nr_frozen) >=
+	    remap_geometry(set)->slots)
 		return "full";
 	if (test_bit(REMAP_FROZEN, &set->flags))
 		return "frozen";
@@ -90,6 +91,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 			DMEMIT(" replica_out=none");
 		else
 			DMEMIT(" replica_out=%d", READ_ONCE(set->meta.out));
+		DMEMIT(" frozen_blocks=%u", READ_ONCE(set->meta.nr_frozen));
 		break;
 
 	case STATUSTYPE_TABLE:

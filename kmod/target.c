@@ -388,6 +388,7 @@ static void leave_in_order(struct remap_set *set)
 		return;
 	remap_soft_save(set);
 	remap_update_mark(set);
+	remap_note_probe(set);
 }
 
 /*

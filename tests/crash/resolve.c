@@ -68,6 +68,10 @@ static void read_copies(struct resolve_map *map, const struct resolve_disk *spar
 
 		copy[c] = &map->copy[c];
 		verdict[c] = REMAP_OK;
+		if (block && remap_is_dead(&map->super, block, c)) {
+			verdict[c] = REMAP_UNREADABLE;
+			continue;
+		}
 		if (sector + REMAP_BLOCK_SECTORS > spare->sectors ||
 		    spare->read(spare->context, spare->start + sector, REMAP_BLOCK_SECTORS,
 				&map->copy[c]))

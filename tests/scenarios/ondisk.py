@@ -190,7 +190,8 @@ class _Log:
         self.content: dict[tuple[int, int], bytes] = {}  # (block, number) -> bytes
         self.reached: set[tuple[int, int]] = set()       # of these, what is on the media
         self.begun: dict[int, tuple[int, int]] = {}      # block -> number, place on replica 0
-        self.committed: dict[int, tuple[int, dict[int, int]]] = {}
+        # block -> number, per replica the places that hold it
+        self.committed: dict[int, tuple[int, dict[int, set[int]]]] = {}
         self.unflushed: set[int] = set()
         self.highest = 1
         self.commits = 0
@@ -223,8 +224,10 @@ class _Log:
                 found.setdefault(number, {})[replica, place] = Block(data)
         for number, copies in found.items():
             best = max(copy.seq for copy in copies.values())
-            places = {replica: place for (replica, place), copy in copies.items()
-                      if copy.seq == best}
+            places: dict[int, set[int]] = {}
+            for (replica, place), copy in copies.items():
+                if copy.seq == best:
+                    places.setdefault(replica, set()).add(place)
             if len(places) == 2 and best != self.committed.get(number, (0, {}))[0]:
                 self.committed[number] = (best, places)
 
@@ -268,9 +271,12 @@ class _Log:
     def _repaired(self, number: int, replica: int, place: int, block: Block) -> None:
         last, places = self.committed.get(number, (0, {}))
         if block.seq != last:
-            places = {1 - replica: p for (r, p, b), sector in self.sectors.items()
-                      if (r, b) == (1 - replica, number) and self.media.get(sector) == block.data}
-        self.committed[number] = (block.seq, places | {replica: place})
+            places = {1 - replica: {p for (r, p, b), sector in self.sectors.items()
+                                    if (r, b) == (1 - replica, number)
+                                    and self.media.get(sector) == block.data}}
+        # load writes both places of a replica that was away (C7)
+        self.committed[number] = (block.seq,
+                                  places | {replica: places.get(replica, set()) | {place}})
 
     def _metadata(self, record: Record) -> None:
         block = Block(record.data)
@@ -284,7 +290,7 @@ class _Log:
         assert self.content.setdefault((number, block.seq), block.data) == block.data, \
             f"{what}: the number belongs to other bytes (C2)"
         assert record.flags & FUA, f"{what}: without FUA (C10)"
-        assert places.get(replica) != place or block.seq == last, \
+        assert places.get(replica) != {place} or block.seq == last, \
             f"{what}: over the last committed copy, number {last} (C3)"
         if new:
             assert replica == 0, f"{what}: replica 1 before replica 0 (C1)"
@@ -303,7 +309,8 @@ class _Log:
         else:
             assert self.begun[number][0] == block.seq, f"{what}: replica 0 does not have it (C1)"
             if good:
-                self.committed[number] = (block.seq, {0: self.begun[number][1], 1: place})
+                self.committed[number] = (block.seq,
+                                          {0: {self.begun[number][1]}, 1: {place}})
                 self.commits += 1
 
 

@@ -105,7 +105,7 @@ static void unknown_features(void **unused)
 	super.ro_compat = 0x10;
 	remap_super_encode(&super, &block);
 	((struct remap_super_disk *)&block)->compat = cpu_to_le64(0x20);
-	((struct remap_super_disk *)&block)->reserved[5] = 1;
+	((struct remap_super_disk *)&block)->reserved[1] = 1;
 	remap_block_seal(&block);
 	assert_int_equal(remap_super_decode(&block, &back), REMAP_OK);
 	assert_int_equal(back.ro_compat, 0x10);
@@ -113,6 +113,40 @@ static void unknown_features(void **unused)
 	remap_super_encode(&back, &block);
 	assert_int_equal(remap_super_decode(&block, &back), REMAP_OK);
 	assert_int_equal(back.compat, 0);
+}
+
+/* C8: dead copies are kept; what names no table block, or two of one, is refused. */
+static void dead_copies(void **unused)
+{
+	static const struct {
+		u32 dead[2];
+		enum remap_verdict verdict;
+	} cases[] = {
+		{ { 5, 0 }, REMAP_OK },	 /* block 1, copy 0 */
+		{ { 0, 8 }, REMAP_OK },	 /* block 1, copy 3 */
+		{ { 5, 8 }, REMAP_BAD_FIELD },
+		{ { 4, 0 }, REMAP_BAD_FIELD },	/* the superblock */
+		{ { 0xffffffff, 0 }, REMAP_BAD_FIELD },
+	};
+	struct remap_super super, back;
+	struct block block;
+	size_t n;
+	u32 b, c;
+
+	(void)unused;
+	for (n = 0; n < ARRAY_SIZE(cases); n++) {
+		unit_super(&super, 2048);
+		super.dead[3] = cases[n].dead[0];
+		super.dead[8] = cases[n].dead[1];
+		remap_super_encode(&super, &block);
+		assert_int_equal(remap_super_decode(&block, &back), cases[n].verdict);
+		assert_memory_equal(back.dead, super.dead, sizeof(back.dead));
+		for (b = 1; b < 3; b++)
+			for (c = 0; c < REMAP_COPIES; c++)
+				assert_int_equal(remap_is_dead(&back, b, c),
+						 remap_dead_code(b, c) == super.dead[3] ||
+						 remap_dead_code(b, c) == super.dead[8]);
+	}
 }
 
 /* Torn at 512 bytes in any way, it is the old one or the new one. */
@@ -144,6 +178,7 @@ int main(void)
 		cmocka_unit_test(round_trips),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(unknown_features),
+		cmocka_unit_test(dead_copies),
 		cmocka_unit_test(torn),
 	};
 
