@@ -433,6 +433,7 @@ struct remap_forebear {
  * @autosave: saves soft state now and then
  * @soft_saved: the sum of the error counters when they were last saved
  * @soft_saved_at: jiffies when they were last saved, or tried to be
+ * @mark_at: jiffies when the mark was last brought up to date by the timer
  * @last_save: seconds since 1970 UTC, 0: never
  * @clones: bios of pieces
  * @round: bios of the present round of the worker
@@ -493,6 +494,7 @@ struct remap_set {
 	struct delayed_work autosave;
 	u64 soft_saved;
 	unsigned long soft_saved_at;
+	unsigned long mark_at;
 	time64_t last_save;
 
 	struct bio_set clones;

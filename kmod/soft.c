@@ -77,6 +77,7 @@ int remap_soft_load(struct remap_set *set)
 	struct remap_choice choice;
 	unsigned int i;
 
+	set->mark_at = jiffies;
 	for (i = 0; i < REMAP_COPIES; i++) {
 		void *data = meta->buffer + i * REMAP_BLOCK_BYTES;
 
@@ -229,8 +230,11 @@ void remap_autosave(struct work_struct *work)
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
 		/* Whoever listens: an older spare is recognised by it (O6, P9). */
-		remap_update_mark(set);
-		remap_note_probe(set);
+		if (time_after_eq(jiffies, set->mark_at + READ_ONCE(autosave_interval) * HZ)) {
+			set->mark_at = jiffies;
+			remap_update_mark(set);
+			remap_note_probe(set);
+		}
 		/* Whoever listens decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
 		    (activity(set) != set->soft_saved ||

@@ -20,14 +20,14 @@ class Mutant:
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
 RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
-MESSAGE = "kmod/message.c"
+MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
 
 MUTANTS = {
     # commits
     "ack-before-commit": Mutant(
         "P1, C1", "writes are acknowledged without their commit",
-        [(COMMIT, "r = commit_table_block(set, block, change + i, nr_changes - i);", "r = 0;")],
+        [(COMMIT, "commit_table_block(set, block, change + i, nr_changes - i);", "0;")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "one-replica": Mutant(
         "C1", "one replica is enough",
@@ -36,7 +36,8 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
         "C1", "entries are published before both replicas are written",
-        [(COMMIT, "\t\tr = commit_table_block(set, block, change + i, nr_changes - i);",
+        [(COMMIT, "\t\tr = set->meta.block[block].frozen ? -EROFS :\n"
+          "\t\t\tcommit_table_block(set, block, change + i, nr_changes - i);",
           "\t\tfor (j = i; j < nr_changes; j++) {\n"
           "\t\t\tif (!change[j].handled && remap_table_block_of(change[j].slot) == block &&\n"
           "\t\t\t    REMAP_WORD_REDIRECTED(change[j].word)) {\n"
@@ -55,9 +56,9 @@ MUTANTS = {
          "test_commit_failures.py", "crash wide 5"]),
     "reuse-number": Mutant(
         "C2", "the number of a failed commit is used again",
-        [(COMMIT, "\tr = remap_write_block(set, block);\n\tif (!r) {\n\t\tclear_doubt",
+        [(COMMIT, "\tr = remap_write_block(set, block);\n\tif (!r) {\n\t\tremap_clear",
           "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->generation--;\n"
-          "\tif (!r) {\n\t\tclear_doubt")],
+          "\tif (!r) {\n\t\tremap_clear")],
         ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
     "toggle-place": Mutant(
         "C3", "the place toggles at every attempt",
@@ -68,9 +69,8 @@ MUTANTS = {
         ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
     "forget-doubt": Mutant(
         "C4", "what a failed commit withdrew is forgotten",
-        [(COMMIT, "change[j].result = r ? REMAP_IN_DOUBT : REMAP_COMMITTED;",
-          "change[j].result = r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
-         (COMMIT, "\tif (set->meta.nr_in_doubt)\n\t\tremap_resolve_doubt(set, true);\n", "")],
+        [(COMMIT, "r ? REMAP_IN_DOUBT : REMAP_COMMITTED;", "r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
+         (COMMIT, "\tif (set->meta.nr_in_doubt)\n\t\tremap_resolve_doubt(set, first_error);\n", "")],
         ["test_commit_failures.py::test_acknowledged_data_stays_over_doubt", "crash wide 5"]),
     "serve-doubt": Mutant(
         "C4", "sectors in doubt are served by main",
@@ -78,8 +78,8 @@ MUTANTS = {
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
-        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\tfor (block = 1;",
-          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\tfor (block = 1;")],
+        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\t/* One that",
+          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* One that")],
         ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),
     "commit-failure-acked": Mutant(
         "P8", "a write is acknowledged although its commit failed",
@@ -105,8 +105,8 @@ MUTANTS = {
         ["test_metadata.py::test_what_cannot_be_repaired"]),
     "believe-one-replica": Mutant(
         "P4, C5", "load looks at replica 0 alone",
-        [(LOAD, "verdict[c] = test_bit(i, unreadable[c]) ? REMAP_UNREADABLE :",
-          "verdict[c] = test_bit(i, unreadable[c]) || c > 1 ? REMAP_UNREADABLE :")],
+        [(LOAD, "verdict[c] = c == dead || test_bit(i, unreadable[c]) ?",
+          "verdict[c] = c == dead || test_bit(i, unreadable[c]) || c > 1 ?")],
         ["test_metadata_copies.py::test_a_whole_replica_lost"]),
     "ignore-checksum": Mutant(
         "P4", "checksums are not looked at",
@@ -119,18 +119,17 @@ MUTANTS = {
         ["test_metadata.py::test_equal_numbers", "unit"]),
     "leave-unreadable": Mutant(
         "C7, C2", "copies that could not be read are not written over",
-        [(LOAD, "\treturn state->unreadable & BIT(copy) ||\n\t       (state->repair",
-          "\treturn (state->repair")],
+        [(LOAD, "\tif (state->unreadable & BIT(copy))\n\t\treturn true;\n", "")],
         ["test_hazards.py::test_unreadable_copy"]),
     "restore-one-place": Mutant(
         "C7", "restore rewrites one place of each replica",
-        [(LOAD, "\t\tfor (c = 0; c < REMAP_PLACES; c++) {\n\t\t\tr = block ?",
-          "\t\tfor (c = 0; c < 1; c++) {\n\t\t\tr = block ?")],
+        [(LOAD, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
+          "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = block ?")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
-        [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt) {",
-          "\t\tif (0) {")],
+        [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt ||\n"
+          "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (0) {")],
         ["test_commit_failures.py", "crash wide 5"]),
     "commit-without-data": Mutant(
         "C9", "an entry whose data write failed is committed",
@@ -167,8 +166,7 @@ MUTANTS = {
         ["test_unremap.py::test_freed_slot_waits", "crash tight 6"]),
     "reuse-undrained": Mutant(
         "C11", "a freed slot is used again while reads of it are on their way",
-        [(COMMIT, "\t\tremap_drain(set);\n\t\ttable->prov[slot] = 0;",
-          "\t\ttable->prov[slot] = 0;")],
+        [(COMMIT, "\t\t\tremap_drain(set);\n", "")],
         ["test_unremap.py::test_slot_in_use_by_a_read"]),
     "places-interleaved": Mutant(
         "C12", "places A and B of a block lie side by side",
@@ -191,8 +189,7 @@ MUTANTS = {
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "tie-accepted": Mutant(
         "C13", "load takes one of two slots with one generation",
-        [(LOAD, "\tif (!order) {\n\t\tremap_err(set, \"%s: slots %u",
-          "\tif (0) {\n\t\tremap_err(set, \"%s: slots %u")],
+        [(LOAD, "\tif (!order || chunk == set->meta.moved_chunk) {", "\tif (0) {")],
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "old-slot-first": Mutant(
         "C13", "the old slot's commit comes before the new one's",
@@ -347,15 +344,14 @@ MUTANTS = {
         ["test_hazards.py::test_hiccup_of_the_spare"]),
     "spare-unprobed": Mutant(
         "D7, P5", "a dead spare's slots are called bad",
-        [(RELOCATE, "if (nr_aside && remap_soft_save(set)) {", "if (0) {"),
+        [(RELOCATE, "if (nr_aside && !remap_spare_alive(set)) {", "if (0) {"),
          (COMMIT, "may_not_write(set) ? -EROFS : remap_flush_spare(set);",
           "may_not_write(set) ? -EROFS : (remap_flush_spare(set), 0);"),
-         (MOVE, "return !remap_soft_save(set);", "return true;")],
+         (SOFT, "return !remap_soft_save(set) || !remap_super_commit(set);", "return true;")],
         ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
     "move-unconfirmed": Mutant(
         "D7", "an entry moves at the first error of its slot",
-        [(MOVE, "\tif (!(mask & ~redirected) && !(mask & lost) && "
-          "write_pieces(set, chunk, old_slot))\n\t\treturn 0;\n", "")],
+        [(MOVE, "\tif (!(mask & ~redirected) && !(mask & lost)) {", "\tif (0) {")],
         ["test_move.py::test_a_transient_error",
          "test_errors.py::test_passing_error_of_the_spare"]),
     "swallow-flush-error": Mutant(
@@ -399,9 +395,9 @@ MUTANTS = {
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
-        [(TARGET, "\t\tthis_cpu_inc(set->percpu->spare_writes);\n\t\tset_bit(REMAP_ACTIVE",
-          "\t\tset_bit(REMAP_ACTIVE"),
-         (CACHE, "\tremap_flush_spare(set);\n\tif (dm_noflush", "\tif (dm_noflush")],
+        [(CACHE, "\tthis_cpu_inc(set->percpu->spare_writes);\n", ""),
+         (CACHE, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
+         (CACHE, "\t\tremap_flush_spare(set);\n\tif (!remap_is", "\t\t;\n\tif (!remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
         "C5", "a replica that cannot be repaired is left out without an administrator's word",
@@ -409,7 +405,7 @@ MUTANTS = {
         ["test_force_rw.py::test_only_when_said"]),
     "both-out": Mutant(
         "C5", "force_rw goes on with no replica at all",
-        [(LOAD, "replica < 0 ||\n\t    meta->out >= 0)", "replica < 0)")],
+        [(LOAD, "copy < 0 ||\n\t    meta->out >= 0)", "copy < 0)")],
         ["test_force_rw.py::test_never_with_both"]),
     "out-counts-again": Mutant(
         "C7", "restore takes a replica back that it did not write",
@@ -444,10 +440,10 @@ MUTANTS = {
         ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
-        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && choice->seq < "
-          "set->meta.block[block].seq) {", "if (0) {"),
+        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
+          "\t    choice->seq < set->meta.block[block].seq) {", "if (0) {"),
          (LOAD, "if (meta->generation < committed) {", "if (0) {"),
-         (MARK, "if (with_age && mark_seq > meta->generation) {", "if (0) {")],
+         (MARK, "if (with_age && mark_seq > meta->generation && !meta->nr_stale) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
@@ -494,13 +490,14 @@ MUTANTS = {
         ["test_errors.py::test_unknown_error_is_passed_up"]),
     "no-deadline": Mutant(
         "E4", "there is no deadline",
-        [(RELOCATE, "\t\tif (time_after(jiffies, remap_bio(piece->bio)->start +\n"
-          "\t\t\t       set->deadline_seconds * HZ)) {", "\t\tif (0) {")],
+        [(RELOCATE, "return time_after(jiffies, remap_bio(piece->bio)->start + "
+          "set->deadline_seconds * HZ);", "return false;")],
         ["test_errors.py::test_deadline"]),
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
         [(RELOCATE, "failed and took too long to confirm: not remapped\",\n"
-          "\t\t\t\t\t       set->main->name, piece->sector);\n\t\t\tgive_up(set, piece);",
+          "\t\t\t\t\t       set->main->name, piece->sector);\n"
+          "\t\t\tgive_up(set, piece, DM_REMAP_REASON_DEADLINE);",
           "failed and took too long to confirm: not remapped\",\n"
           "\t\t\t\t\t       set->main->name, piece->sector);\n"
           "\t\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
@@ -552,8 +549,7 @@ MUTANTS = {
         ["test_errors.py::test_a_megabyte"]),
     "storm-thaws": Mutant(
         "E7", "a storm ends by itself",
-        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n\tremap_mode_changed(set);\n"
-          "\treturn false;", "\treturn false;")],
+        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n\tremap_note_frozen(set);\n", "")],
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
         "E7", "remap by hand is refused while frozen",
@@ -575,12 +571,11 @@ MUTANTS = {
         ["test_metadata.py::test_another_main_is_refused"]),
     "any-blank-spare": Mutant(
         "P2, P7", "a marked main gets a blank spare",
-        [(FORMAT, "r = check_unmarked(set) ?: choose_probe_chunk(set);",
-          "r = choose_probe_chunk(set);")],
+        [(FORMAT, "r = check_unmarked(set) ?: remap_find_probe_chunk(", "r = remap_find_probe_chunk(")],
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
-        [(MARK, "if (with_age && mark_seq > meta->generation) {", "if (0) {")],
+        [(MARK, "if (with_age && mark_seq > meta->generation && !meta->nr_stale) {", "if (0) {")],
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
@@ -609,6 +604,79 @@ MUTANTS = {
         "provenance", "the cause that a message names is not recorded",
         [("kmod/message.c", "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
         ["test_messages.py::test_remap_records_who_asked"]),
+    # what came later
+    "serve-stale": Mutant(
+        "C1, C5", "newest copies damaged on both replicas are taken for a crash",
+        [(COMMON, "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);", "")],
+        ["unit"]),
+    "one-place-back": Mutant(
+        "C7", "a replica that was away gets one place rewritten by load",
+        [(LOAD, "(!state->frozen || copy % REMAP_PLACES == state->good_place[replica])",
+          "copy % REMAP_PLACES == state->good_place[replica]")],
+        ["test_metadata_copies.py::test_a_replica_that_was_away"]),
+    "starve-doubt": Mutant(
+        "C4, C8", "one block that cannot be written keeps the others in doubt",
+        [(COMMIT, "meta->doubt_next = meta->doubt_next % nr + 1;", "meta->doubt_next = i + 1;"),
+         (COMMIT, "#define DOUBT_FAILURES\t\t2", "#define DOUBT_FAILURES\t\t1")],
+        ["test_commit_failures.py::test_a_bad_block_keeps"]),
+    "believe-the-dead": Mutant(
+        "C8", "load believes a copy that the superblock calls dead",
+        [(COMMON, "\t\tif (super->dead[i] == remap_dead_code(block, copy))\n\t\t\treturn true;\n", "")],
+        ["test_frozen.py"]),
+    "freeze-without-rewrite": Mutant(
+        "C8, C4", "a failed commit that landed on the other replica outlives the freeze",
+        [(FROZEN, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
+          "\t\t     remap_block_sector(remap_geometry(set), other, place, block), meta->image,\n"
+          "\t\t     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);\n", "\tr = 0;\n")],
+        ["test_frozen.py"]),
+    "move-twice": Mutant(
+        "C13, C8", "a chunk that a frozen block still names moves again",
+        [(MOVE, "remap_is_pinned(set, chunk) ||\n", "\n")],
+        ["test_frozen.py::test_a_slot_of_a_frozen"]),
+    "keep-bad-probe": Mutant(
+        "E5", "a bad probe chunk is kept for good",
+        [(LOAD, "\t\tremap_mend_probe(set);\n", "")],
+        ["test_probe_chunk.py::test_another_one"]),
+    "name-probe-first": Mutant(
+        "E5, P2", "the mark goes over a chunk whose content was not copied",
+        [(MARK, "remap_find_probe_chunk(set, &chunk) ?: copy_probe_content(set, chunk);",
+          "remap_find_probe_chunk(set, &chunk);")],
+        ["test_probe_chunk.py::test_another_one"]),
+    "journals-commit": Mutant(
+        "D10", "writes with FUA succeed although a cache was lost",
+        [(TARGET, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))\n"
+          "\t\treturn end_in_map(bio, BLK_STS_IOERR);\n\tr = map_data", "\tr = map_data")],
+        ["test_lost_cache.py::test_journals"]),
+    "forget-in-between": Mutant(
+        "D10", "a table in between forgets what main had not flushed",
+        [(CACHE, "\tif (known->unflushed_main) {", "\tif (0) {")],
+        ["test_lost_cache.py::test_a_table_in_between"]),
+    "ask-the-hung": Mutant(
+        "D11", "a suspend without flush asks members for counters and flushes",
+        [(TARGET, "\t\tset_bit(REMAP_NOFLUSH, &set->flags);\n", "\t\t;\n")],
+        ["test_lost_cache.py::test_suspend_without_flush"]),
+    "share-uuid": Mutant(
+        "D12", "two devices may have one set",
+        [(OWNER, "other == set || !other->claimed ||", "1 ||")],
+        ["test_hazards.py::test_one_set_has_one_owner"]),
+    "mark-lags": Mutant(
+        "O6", "save does not renew the mark",
+        [(MESSAGE, "\tif (!r)\n\t\tremap_update_mark(set);\n", "")],
+        ["test_hazards.py::test_older_spare_is_refused_after"]),
+    "no-deadline-for-slots": Mutant(
+        "E4", "failing slots are tried without a deadline",
+        [(RELOCATE, "\t\t    remap_is_late(set, &set->piece[i]))\n\t\t\treturn false;",
+          "\t\t    0)\n\t\t\treturn false;")],
+        ["test_hazards.py::test_slow_failing_slots"]),
+    "limits-of-the-spare": Mutant(
+        "O24", "soft limits are stacked from the spare",
+        [(TARGET, "\t.io_hints = remap_io_hints,\n", "")],
+        ["test_hazards.py::test_soft_limits"]),
+    "freeze-until-restart": Mutant(
+        "E7", "a restart ends a freeze",
+        [(CACHE, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
+          "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        ["test_lost_cache.py::test_freeze"]),
 }
 
 UNTESTABLE = [

@@ -41,6 +41,7 @@ static const struct column columns[] = {
 	{ "repaired", true, false },
 	{ "probe", false, false },
 	{ "replica_out", true, false },
+	{ "frozen_blocks", true, false },
 	{ NULL },
 };
 
@@ -118,8 +119,10 @@ static int add_json(struct output *output, const struct dm_device *device)
 	output_number(output, s->repaired);
 	output_text(output, device->fallback ? NULL : s->probe_ok ? "ok" : "failed");
 	if (device->fallback || s->replica_out < 0)
-		return output_text(output, NULL);
-	return output_number(output, (uint64_t)s->replica_out);
+		output_text(output, NULL);
+	else
+		output_number(output, (uint64_t)s->replica_out);
+	return output_number(output, s->frozen_blocks);
 }
 
 /* What the mode means, and what to do about it. */
@@ -180,11 +183,18 @@ static void print_device(const struct dm_device *device)
 	       s->relocations, s->rejected);
 	if (!s->probe_ok)
 		printf("  probe      failed: the main device does not take a write to the place kept "
-		       "for that; failed writes are not relocated until it does\n");
+		       "for that; failed writes are not relocated until it does. If the disk "
+		       "is well otherwise, that place is bad: dmsetup suspend %s && dmsetup "
+		       "resume %s takes another one\n",
+		       device->name, device->name);
 	if (s->replica_out >= 0)
 		printf("  metadata   replica %d is out: the other one alone is kept up to date; "
-		       "dmremap sync %s brings it back in\n",
+		       "dmremap restore %s brings it back in\n",
 		       s->replica_out, device->name);
+	if (s->frozen_blocks)
+		printf("  metadata   %" PRIu64 " blocks cannot be written any more: what they map is "
+		       "served, their free slots are out of use; dmremap restore %s tries again\n",
+		       s->frozen_blocks, device->name);
 	if (s->blocks_in_doubt || s->commit_failures)
 		printf("  metadata   %" PRIu64 " blocks in doubt, %" PRIu64 " commits failed\n",
 		       s->blocks_in_doubt, s->commit_failures);

@@ -18,6 +18,7 @@ static const struct key {
 	KEY(relocations),  KEY(rejected),	   KEY(lost_reads),	    KEY(generation),
 	KEY(saves_ok),	   KEY(saves_failed),	   KEY(blocks_in_doubt),    KEY(commit_failures),
 	KEY(repaired),
+	KEY(frozen_blocks),
 #undef KEY
 };
 

@@ -41,6 +41,7 @@ struct remap_status {
 	uint64_t blocks_in_doubt;
 	uint64_t commit_failures;
 	uint64_t repaired;
+	uint64_t frozen_blocks;
 	bool probe_ok;
 	int replica_out;
 };

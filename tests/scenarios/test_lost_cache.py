@@ -201,10 +201,13 @@ def test_an_older_spare_does_not_come_back(rig: Rig) -> None:
 
 
 def test_freeze_and_settings_outlive_a_table(rig: Rig) -> None:
-    """An administrator's word counts until he takes it back; so does the storm limit's."""
-    device = rig.create()
+    """An administrator's word counts until he takes it back; so does the storm limit's (E7)."""
+    rig.create()
     rig.message("r0", "freeze")
     rig.reload()
+    assert rig.status()["mode"] == "frozen"
+    rig.powercut()
+    device = rig.create()
     assert rig.status()["mode"] == "frozen"
     rig.main.bad(800, 8, kind="write")
     with pytest.raises(OSError):
@@ -212,6 +215,9 @@ def test_freeze_and_settings_outlive_a_table(rig: Rig) -> None:
     rig.message("r0", "thaw")
     rig.reload()
     device.pwrite(800, pattern(1, 8))
+    assert rig.status()["mode"] == "rw"
+    rig.powercut()
+    rig.create()
     assert rig.status()["mode"] == "rw"
 
 
