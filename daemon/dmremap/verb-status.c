@@ -192,7 +192,8 @@ static void print_device(const struct dm_device *device)
 		       "dmremap restore %s brings it back in\n",
 		       s->replica_out, device->name);
 	if (s->frozen_blocks)
-		printf("  metadata   %" PRIu64 " blocks cannot be written any more: what they map is "
+		printf("  metadata   %" PRIu64
+		       " blocks cannot be written any more: what they map is "
 		       "served, their free slots are out of use; dmremap restore %s tries again\n",
 		       s->frozen_blocks, device->name);
 	if (s->blocks_in_doubt || s->commit_failures)

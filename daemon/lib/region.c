@@ -172,7 +172,9 @@ static int read_block(const struct region *region, uint32_t block, uint8_t *buff
 		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
 
 		copy[c] = data;
-		if (read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+		/* what a dead place holds was never acknowledged (C8) */
+		if (remap_is_dead(super, block, c) ||
+		    read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
 				copy_offset(region, &super->geometry, c, block)) < 0)
 			verdict[c] = REMAP_UNREADABLE;
 		else if (block <= super->geometry.table_blocks)
@@ -297,11 +299,14 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		}
 		if (soft)
 			continue;
-		if (r < 0) {
+		if (r < 0 || choice.newer_lost)
 			table->nr_unloadable++;
+		if (r < 0)
 			continue;
-		}
-		table->nr_damaged += choice.repair[0] + choice.repair[1];
+		for (unsigned int c = 0; c < REMAP_COPIES; c += REMAP_PLACES)
+			table->nr_damaged += choice.repair[c / REMAP_PLACES] &&
+					     !remap_is_dead(&region->super, block, c) &&
+					     !remap_is_dead(&region->super, block, c + 1);
 		if (choice.seq > table->generation)
 			table->generation = choice.seq;
 		if (block)

@@ -36,7 +36,8 @@ struct region {
  * @nr_slots: length of @entry
  * @generation: highest committed number that was seen
  * @nr_damaged: copies that are not what they should be
- * @nr_unloadable: table blocks without any valid copy, or with a conflict
+ * @nr_unloadable: blocks without any valid copy, with a conflict, or of which only older
+ *                 content is left
  * @nr_contradictions: chunks that more than one slot claims and no generation decides
  */
 struct region_table {

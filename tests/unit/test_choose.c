@@ -156,8 +156,8 @@ static void crash_in_commit(void **unused)
 /* Copy @c damaged, with the header of number @seq; another set's with @stranger. */
 static void damage(struct block *block, u64 seq, u32 index, bool stranger)
 {
-	remap_block_init(block, REMAP_MAGIC_TABLE, stranger ? (const u8 *)"another set's id" :
-							      unit_uuid, index, seq);
+	remap_block_init(block, REMAP_MAGIC_TABLE,
+			 stranger ? (const u8 *)"another set's id" : unit_uuid, index, seq);
 	block->bytes[REMAP_BLOCK_BYTES - 1] = 0xdd;
 }
 
@@ -165,17 +165,17 @@ static void damage(struct block *block, u64 seq, u32 index, bool stranger)
 static void newest_damaged(void **unused)
 {
 	static const struct {
-		u64 seq[REMAP_COPIES];	/* 6: valid; else: damaged */
-		int strange;		/* copy that is of another set, or -1 */
+		u64 seq[REMAP_COPIES]; /* 6: valid; else: damaged */
+		int strange;	       /* copy that is of another set, or -1 */
 		bool lost;
 	} cases[] = {
 		{ { 6, 7, 6, 7 }, -1, true },
 		{ { 7, 6, 6, 7 }, -1, true },
 		{ { 7, 6, 7, 6 }, -1, true },
-		{ { 6, 7, 6, 5 }, -1, false },	/* a crash in the write to replica 0 */
-		{ { 6, 5, 6, 5 }, -1, false },	/* older copies rotted */
+		{ { 6, 7, 6, 5 }, -1, false }, /* a crash in the write to replica 0 */
+		{ { 6, 5, 6, 5 }, -1, false }, /* older copies rotted */
 		{ { 6, 5, 6, 7 }, -1, false },
-		{ { 6, 8, 6, 7 }, -1, false },	/* 7 failed on replica 1, 8 torn on replica 0 */
+		{ { 6, 8, 6, 7 }, -1, false }, /* 7 failed on replica 1, 8 torn on replica 0 */
 		{ { 6, 7, 6, 7 }, 3, false },
 		{ { 6, 7, 6, 7 }, 1, false },
 	};

@@ -122,10 +122,10 @@ static void dead_copies(void **unused)
 		u32 dead[2];
 		enum remap_verdict verdict;
 	} cases[] = {
-		{ { 5, 0 }, REMAP_OK },	 /* block 1, copy 0 */
-		{ { 0, 8 }, REMAP_OK },	 /* block 1, copy 3 */
+		{ { 5, 0 }, REMAP_OK }, /* block 1, copy 0 */
+		{ { 0, 8 }, REMAP_OK }, /* block 1, copy 3 */
 		{ { 5, 8 }, REMAP_BAD_FIELD },
-		{ { 4, 0 }, REMAP_BAD_FIELD },	/* the superblock */
+		{ { 4, 0 }, REMAP_BAD_FIELD }, /* the superblock */
 		{ { 0xffffffff, 0 }, REMAP_BAD_FIELD },
 	};
 	struct remap_super super, back;
@@ -145,7 +145,7 @@ static void dead_copies(void **unused)
 			for (c = 0; c < REMAP_COPIES; c++)
 				assert_int_equal(remap_is_dead(&back, b, c),
 						 remap_dead_code(b, c) == super.dead[3] ||
-						 remap_dead_code(b, c) == super.dead[8]);
+							 remap_dead_code(b, c) == super.dead[8]);
 	}
 }
 
