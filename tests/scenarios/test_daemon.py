@@ -59,6 +59,7 @@ def test_steps_are_told_once_also_over_a_restart(rig: Rig, tmp_path: Path) -> No
         made = rig.dmsetup("create", "r0", "-u", f"REMAP-{uuid}", "--table", rig.table())
         assert made.returncode == 0, made
 
+    steps = tmp_path / "steps"
     device = rig.create()
     uuid = UUID(bytes=Spare.of(rig).newest(0).uuid)
     rig.main.bad(0, 1000, kind="write")
@@ -69,7 +70,7 @@ def test_steps_are_told_once_also_over_a_restart(rig: Rig, tmp_path: Path) -> No
     with running(tmp_path) as daemon:
         told = daemon.wait_for(DM_REMAP_PERCENT="50")
         assert "dmremap status r0" in told["MESSAGE"] and told["PRIORITY"] == "4"
-        wait_for(lambda: (tmp_path / "steps").exists(), "the state", 20)
+        wait_for(lambda: steps.exists(), "the state", 20)    # told first, then noted
         daemon.stop(signal.SIGKILL)
     rig.remove("r0")
     other = rig.create("other", table=f"0 8 linear {rig.main.kernel_path} 0")
@@ -86,7 +87,7 @@ def test_steps_are_told_once_also_over_a_restart(rig: Rig, tmp_path: Path) -> No
         again = rig.dmsetup("message", "r0", "0", f"remap {8 * 50} {8 * 25}")
         assert again.returncode == 0, again
         daemon.wait_for(DM_REMAP_PERCENT="75")
-    assert (tmp_path / "steps").read_text() == f"REMAP-{uuid} 75\n"
+        wait_for(lambda: steps.read_text() == f"REMAP-{uuid} 75\n", "the state", 20)
 
 
 def test_a_storm_is_told_in_one_line(rig: Rig, tmp_path: Path) -> None:
