@@ -188,9 +188,7 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
 	state = &set->meta.block[remap_table_block_of(older)];
 	/* In a frozen block it stays: see remap_is_pinned(). */
-	if (state->frozen)
-		set->meta.moved_chunk = U64_MAX;
-	else if (!state->in_doubt) {
+	if (!state->frozen && !state->in_doubt) {
 		state->in_doubt = true;
 		set->meta.nr_in_doubt++;
 	}
