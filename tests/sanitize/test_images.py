@@ -74,7 +74,8 @@ def test_looked_at(tool: Tool, tmp_path: Path) -> None:
             json.loads(result.stdout)
     for path, role in ((main, "main"), (spare, "spare")):
         assert f"DM_REMAP_ROLE={role}\n" in tool.run("dm-remap-probe", path).stdout
-    without = tool.run("dmremap", "release", "--without-spare", main, "--yes")
+    without = tool.run("dmremap", "release", "--without-spare", main, "--yes",
+                       "--keep-header", str(tmp_path / "kept"))
     assert without.returncode == OK, without
 
 
@@ -147,5 +148,6 @@ def test_damaged_images(tool: Tool, tmp_path: Path) -> None:
             tool.run("dmremap", "check", path, "--all")
             tool.run("dmremap", "dump", path, "--json")
         else:
-            tool.run("dmremap", "release", "--without-spare", path, "--yes")
+            tool.run("dmremap", "release", "--without-spare", path, "--yes",
+                     "--keep-header", str(tmp_path / f"kept{n}"))
         Path(path).write_bytes(whole[path])
