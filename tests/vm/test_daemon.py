@@ -81,8 +81,8 @@ def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     """udev names members and starts nothing: the daemon activates, and puts in again."""
     server = serve(main=64 * MIB, spare=32 * MIB)
     packages.install(vm)
-    vm.run("sed '/RUN+=/d' /usr/lib/udev/rules.d/61-dm-remap.rules "
-           ">/etc/udev/rules.d/61-dm-remap.rules && udevadm control --reload")
+    vm.run("sed '/RUN+=/d' /usr/lib/udev/rules.d/66-dm-remap.rules "
+           ">/etc/udev/rules.d/66-dm-remap.rules && udevadm control --reload")
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
     vm.run(f"mkfs.ext4 -q {main} && dmremap create data {main} {spare} --yes && "
            "dmremap deactivate data")

@@ -20,6 +20,7 @@ MIB = 1 << 20
 REGION_SECTORS = 8 * MIB // 512
 JOBS = 2
 ENOUGH = 60                     # operations of each job, at least
+ROUNDS = 5                      # of each loop beside the jobs, at least
 
 
 @pytest.fixture(autouse=True)
@@ -263,20 +264,24 @@ def test_everything_at_once(vm: Machine, serve: StartServer) -> None:
     load = Load(vm, device, jobs=4)
     vm.run("until [ $(dmsetup info -c --noheadings -o open r0) = 4 ]; do sleep 0.1; done")
     line = vm.text("dmsetup table r0")
-    loops = [vm.start(f"n=0; while [ ! -e /run/enough ]; do {script}; n=$((n + 1)); done "
-                      ">/dev/null 2>&1; echo $n") for script in (
+    loops = [vm.start(f"n=0; while [ ! -e /run/enough ]; do {script}; n=$((n + 1)); "
+                      f"echo $n >/run/rounds{i}; done >/dev/null 2>&1")
+             for i, script in enumerate((
         "dmsetup suspend r0; dmsetup resume r0; dmsetup suspend --noflush r0; dmsetup resume r0",
         f"dmsetup load r0 --table '{line}'; dmsetup resume r0",
         "dmsetup message r0 0 remap $((RANDOM * 2)) 20; dmsetup message r0 0 sync; "
         "dmsetup message r0 0 unremap $((RANDOM * 2)) 20; dmsetup message r0 0 save",
         "dmsetup status r0; dmsetup table r0; dmsetup message r0 0 metadata_status; "
         "cat /sys/block/dm-*/remap/*",
-        "dmsetup remove r0")]
+        "dmsetup remove r0"))]
     with DyingDisk(server.disk("main"), seed=4, most=300):
         load.for_a_while(12)
+        # Slow machine or not: each of them comes round, again and again.
+        vm.run(f"until [ $(cat /run/rounds? | sort -n | head -1) -ge {ROUNDS} ] && "
+               f"[ $(ls /run/rounds? | wc -l) = {len(loops)} ]; do sleep 0.5; done", 300)
     vm.run("touch /run/enough")
-    rounds = [int(loop.wait(300).check().out) for loop in loops]
-    assert min(rounds) > 3, rounds
+    for loop in loops:
+        loop.wait(300).check()
     vm.run("dmsetup resume r0")
     load.finish()
     found = status(vm, "r0")
