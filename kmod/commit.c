@@ -359,10 +359,11 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
 	const char *mode = remap_mode(set);
-	int first_error;
+	int media_error = may_not_write(set) ? 0 : remap_flush_spare(set);
+	int first_error = may_not_write(set) ? -EROFS : media_error;
+	bool tried = media_error;
 	u32 i, j;
 
-	first_error = may_not_write(set) ? -EROFS : remap_flush_spare(set);
 	for (i = 0; i < nr_changes; i++) {
 		change[i].result = REMAP_NOT_WRITTEN;
 		change[i].handled = change[i].status || first_error;
@@ -372,28 +373,32 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 
 	for (i = 0; i < nr_changes; i++) {
 		u32 block = remap_table_block_of(change[i].slot);
+		bool frozen = set->meta.block[block].frozen;
 		int r;
 
 		if (change[i].handled)
 			continue;
-		r = set->meta.block[block].frozen ? -EROFS :
-			commit_table_block(set, block, change + i, nr_changes - i);
+		r = frozen ? -EROFS : commit_table_block(set, block, change + i, nr_changes - i);
 		for (j = i; j < nr_changes; j++) {
 			if (change[j].handled || remap_table_block_of(change[j].slot) != block)
 				continue;
 			change[j].handled = true;
-			change[j].result = r == -EROFS ? REMAP_NOT_WRITTEN :
+			change[j].result = frozen ? REMAP_NOT_WRITTEN :
 					   r ? REMAP_IN_DOUBT : REMAP_COMMITTED;
 			if (r)
 				change[j].status = BLK_STS_IOERR;
 		}
 		if (r && !first_error)
 			first_error = r;
+		if (!frozen) {
+			tried = true;
+			media_error = media_error ?: r;
+		}
 	}
 	for (i = 0; i < nr_changes; i++)
 		settle(set, &change[i]);
-	if (first_error != -EROFS)
-		note_outcome(set, first_error);
+	if (tried)
+		note_outcome(set, media_error);
 	/*
 	 * The other replica has an older table: should it come back alone, main's mark tells
 	 * (C5, O6).  Before anything is acknowledged.
