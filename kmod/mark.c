@@ -155,6 +155,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 {
 	struct remap_super *super = &set->meta.super;
 	u64 old = super->probe_chunk, chunk;
+	u32 old_flags = super->flags;
 	int r = remap_find_probe_chunk(set, &chunk) ?: copy_probe_content(set, chunk);
 
 	if (r)
@@ -167,6 +168,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 	}
 	if (r) {
 		super->probe_chunk = old;
+		super->flags = old_flags;
 		return r;
 	}
 	remap_warn(set, "%s: the probe chunk at sector %llu is bad: the one at sector %llu takes its place",
