@@ -108,6 +108,7 @@ void remap_take_over(struct remap_set *set)
 {
 	const struct remap_forebear *known = &set->forebear;
 	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
+	bool lost_main, lost_spare;
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
@@ -118,10 +119,13 @@ void remap_take_over(struct remap_set *set)
 		remap_flush_spare(set);
 	if (set->meta.super.flags & REMAP_SUPER_FROZEN)
 		set_bit(REMAP_FROZEN, &set->flags);
+	remap_forget_wills(set);
 	if (!known->known)
 		return;
+	lost_main = known->unflushed_main && !remap_is_member(&known->main, set->main);
+	lost_spare = known->unflushed_spare && !remap_is_member(&known->spare, set->spare);
 	/* Its cache goes on being as full as it was (D10). */
-	if (known->unflushed_main) {
+	if (known->unflushed_main && !lost_main) {
 		this_cpu_inc(set->percpu->started[0]);
 		this_cpu_inc(set->percpu->ended[0]);
 	}
@@ -132,7 +136,7 @@ void remap_take_over(struct remap_set *set)
 	set->error_threshold = known->error_threshold;
 	set->tokens = known->tokens;
 	set->counters = known->counters;
-	if (!known->lost_cache && !known->lost_main && !known->lost_spare)
+	if (!known->lost_cache && !lost_main && !lost_spare)
 		return;
 	/* Whoever opens it from now on knows of no write before. */
 	if (!is_open(set))
@@ -140,10 +144,10 @@ void remap_take_over(struct remap_set *set)
 	set_bit(REMAP_LOST_CACHE, &set->flags);
 	if (known->lost_cache)
 		return;
-	note.member = known->lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	note.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
 	remap_notify(set, &note);
 	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
-		  known->lost_main ? set->main->name : set->spare->name);
+		  lost_main ? set->main->name : set->spare->name);
 }
 
 /**

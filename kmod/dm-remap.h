@@ -375,6 +375,16 @@ struct remap_note {
 };
 
 /**
+ * struct remap_member_id - a block device, as long as it does not go away
+ * @disk_seq: of the disk; a disk that comes back gets another one
+ * @start: first sector of the partition
+ */
+struct remap_member_id {
+	u64 disk_seq;
+	sector_t start;
+};
+
+/**
  * struct remap_forebear - what an instance leaves to the one that replaces its table
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
@@ -385,9 +395,10 @@ struct remap_note {
  * @counters: of which the media may have an older state
  * @probe_failed: main did not take its last probe
  * @lost_cache: it was in that mode
- * @lost_main: main is another device now, and the old one had writes not flushed
- * @lost_spare: the same of the spare
- * @unflushed_main: main is the same device, and has writes not flushed
+ * @main: what was its main device
+ * @spare: the same of the spare
+ * @unflushed_main: that had writes not flushed
+ * @unflushed_spare: the same of the spare
  */
 struct remap_forebear {
 	bool known;
@@ -399,9 +410,10 @@ struct remap_forebear {
 	struct remap_counters counters;
 	bool probe_failed;
 	bool lost_cache;
-	bool lost_main;
-	bool lost_spare;
+	struct remap_member_id main;
+	struct remap_member_id spare;
 	bool unflushed_main;
+	bool unflushed_spare;
 };
 
 /**
@@ -452,6 +464,7 @@ struct remap_forebear {
  * @owners: in the list of active sets, see owner.c
  * @claimed: its UUID is known and nobody else's; under the list's lock
  * @instances: in the list of all, see owner.c
+ * @will: what it leaves when it dies before anybody inherits, see owner.c
  * @directory: in sysfs, while active
  * @name: of the mapped device when it was resumed; for events of its end
  * @note_lock: protects the ring of events; taken from end_io
@@ -515,6 +528,7 @@ struct remap_set {
 	struct list_head owners;
 	bool claimed;
 	struct list_head instances;
+	struct remap_will *will;
 	struct kobject *directory;
 	char name[DM_NAME_LEN];
 	spinlock_t note_lock; /* protects note, note_head, note_tail, note_seq */
@@ -733,9 +747,11 @@ void remap_watch_lost(struct remap_set *set);
 void remap_lost_work(struct work_struct *work);
 
 /* owner.c */
-void remap_add_instance(struct remap_set *set);
+int remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
 void remap_find_forebear(struct remap_set *set);
+bool remap_is_member(const struct remap_member_id *id, const struct dm_dev *dev);
+void remap_forget_wills(const struct remap_set *set);
 int remap_own(struct remap_set *set);
 int remap_claim(struct remap_set *set);
 void remap_disown(struct remap_set *set);

@@ -9,9 +9,18 @@
 
 static LIST_HEAD(owners);
 static LIST_HEAD(instances);	/* newest first */
+static LIST_HEAD(wills);
 static unsigned int owners_generation;
-/* protects owners, owners_generation and instances; inside it only device-mapper's lock of names */
+/* protects owners, owners_generation, instances and wills; inside it only device-mapper's lock of names */
 static DEFINE_MUTEX(owners_lock);
+
+/* What a set knew that was destroyed while no other one of its device had inherited it. */
+struct remap_will {
+	struct list_head list;
+	const struct mapped_device *md;
+	u8 uuid[REMAP_UUID_BYTES];
+	struct remap_forebear known;
+};
 
 static bool overlap(struct block_device *a, u64 a_start, u64 a_nr,
 		    struct block_device *b, u64 b_start, u64 b_nr)
@@ -47,30 +56,104 @@ static bool same_device(const struct remap_set *a, const struct remap_set *b)
 	       a->ti->table != b->ti->table;
 }
 
+static struct remap_member_id member_id(const struct dm_dev *dev)
+{
+	return (struct remap_member_id){
+		.disk_seq = dev->bdev->bd_disk->diskseq,
+		.start = get_start_sect(dev->bdev),
+	};
+}
+
+static bool same_set(const struct remap_set *set, const u8 *uuid)
+{
+	return !memcmp(set->meta.super.uuid, uuid, REMAP_UUID_BYTES);
+}
+
+static void describe(const struct remap_set *old, struct remap_forebear *known)
+{
+	known->known = true;
+	known->committed = old->meta.committed;
+	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
+	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
+	known->error_threshold = old->error_threshold;
+	known->tokens = old->tokens;
+	known->counters = old->counters;
+	known->probe_failed = old->meta.probe_failed;
+	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
+	known->main = member_id(old->main);
+	known->spare = member_id(old->spare);
+	known->unflushed_main = remap_is_unflushed(old, false);
+	known->unflushed_spare = remap_is_unflushed(old, true);
+}
+
 /**
  * remap_add_instance() - a set exists
  * @set: the set
  *
- * Context: constructor, may sleep.
+ * Context: constructor, may sleep.  Return: 0 or -ENOMEM.
  */
-void remap_add_instance(struct remap_set *set)
+int remap_add_instance(struct remap_set *set)
 {
+	set->will = kzalloc(sizeof(*set->will), GFP_KERNEL);
+	if (!set->will)
+		return -ENOMEM;
 	mutex_lock(&owners_lock);
 	list_add(&set->instances, &instances);
 	mutex_unlock(&owners_lock);
+	return 0;
+}
+
+static void drop_wills(const struct remap_set *set, const u8 *uuid)
+{
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
+	struct remap_will *will, *next;
+
+	list_for_each_entry_safe(will, next, &wills, list) {
+		if (will->md != md || (uuid && memcmp(will->uuid, uuid, REMAP_UUID_BYTES)))
+			continue;
+		list_del(&will->list);
+		kfree(will);
+	}
 }
 
 /**
  * remap_remove_instance() - a set is about to be freed
  * @set: the set
  *
- * Context: destructor, may sleep.
+ * device-mapper destroys a table that was replaced even when the new one could not be
+ * resumed: then nobody has inherited what this one knew of a lost cache and of commits
+ * (D10), and it is kept for the next table of the same device.
+ *
+ * Context: destructor, may sleep; nothing is in flight.
  */
 void remap_remove_instance(struct remap_set *set)
 {
+	struct remap_will *will = set->will;
+	bool alone = true, heir = false;
+	const struct remap_set *other;
+
 	mutex_lock(&owners_lock);
 	list_del_init(&set->instances);
+	list_for_each_entry(other, &instances, instances) {
+		if (!same_device(set, other))
+			continue;
+		alone = false;
+		heir |= test_bit(REMAP_LOADED, &other->flags) &&
+			same_set(other, set->meta.super.uuid);
+	}
+	if (alone) {
+		drop_wills(set, NULL);
+	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
+		drop_wills(set, set->meta.super.uuid);
+		will->md = dm_table_get_md(set->ti->table);
+		memcpy(will->uuid, set->meta.super.uuid, REMAP_UUID_BYTES);
+		describe(set, &will->known);
+		list_add(&will->list, &wills);
+		set->will = NULL;
+	}
 	mutex_unlock(&owners_lock);
+	kfree(set->will);
+	set->will = NULL;
 }
 
 /**
@@ -78,36 +161,57 @@ void remap_remove_instance(struct remap_set *set)
  * @set: the set, its UUID known; the other one is suspended, and destroyed after this one
  *       is resumed
  *
- * Of several targets in one table it is the one with the same set.
+ * Of several targets in one table it is the one with the same set.  Where that was
+ * destroyed, because a table in between could not be resumed, its will is read.
  * Context: preresume, may sleep.
  */
 void remap_find_forebear(struct remap_set *set)
 {
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
 	struct remap_forebear *known = &set->forebear;
 	const struct remap_set *old;
+	const struct remap_will *will;
 
 	memset(known, 0, sizeof(*known));
 	mutex_lock(&owners_lock);
 	list_for_each_entry(old, &instances, instances) {
 		if (!same_device(set, old) || !test_bit(REMAP_LOADED, &old->flags) ||
-		    memcmp(old->meta.super.uuid, set->meta.super.uuid, REMAP_UUID_BYTES))
+		    !same_set(old, set->meta.super.uuid))
 			continue;
-		known->known = true;
-		known->committed = old->meta.committed;
-		known->frozen = test_bit(REMAP_FROZEN, &old->flags);
-		known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
-		known->error_threshold = old->error_threshold;
-		known->tokens = old->tokens;
-		known->counters = old->counters;
-		known->probe_failed = old->meta.probe_failed;
-		known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
-		known->unflushed_main = remap_is_unflushed(old, false);
-		known->lost_main = old->main->bdev != set->main->bdev && known->unflushed_main;
-		known->unflushed_main &= !known->lost_main;
-		known->lost_spare = old->spare->bdev != set->spare->bdev &&
-				    remap_is_unflushed(old, true);
+		describe(old, known);
 		break;	/* the newest */
 	}
+	list_for_each_entry(will, &wills, list) {
+		if (!known->known && will->md == md && same_set(set, will->uuid))
+			*known = will->known;
+	}
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * remap_is_member() - whether a member is still the device that it was
+ * @id: the forebear's
+ * @dev: this set's
+ *
+ * Context: any.
+ */
+bool remap_is_member(const struct remap_member_id *id, const struct dm_dev *dev)
+{
+	struct remap_member_id now = member_id(dev);
+
+	return id->disk_seq == now.disk_seq && id->start == now.start;
+}
+
+/**
+ * remap_forget_wills() - this set has inherited
+ * @set: the set, loaded
+ *
+ * Context: preresume, may sleep.
+ */
+void remap_forget_wills(const struct remap_set *set)
+{
+	mutex_lock(&owners_lock);
+	drop_wills(set, set->meta.super.uuid);
 	mutex_unlock(&owners_lock);
 }
 
@@ -164,8 +268,7 @@ int remap_claim(struct remap_set *set)
 
 	mutex_lock(&owners_lock);
 	list_for_each_entry(other, &owners, owners) {
-		if (other == set || !other->claimed ||
-		    memcmp(other->meta.super.uuid, set->meta.super.uuid, REMAP_UUID_BYTES))
+		if (other == set || !other->claimed || !same_set(other, set->meta.super.uuid))
 			continue;
 		remap_err(set, "the set %pU on %s is already active as %s on %s: another path to it, or a copy",
 			  set->meta.super.uuid, set->spare->name,

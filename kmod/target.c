@@ -781,7 +781,11 @@ static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (r)
 		goto bad;
 
-	remap_add_instance(set);
+	r = remap_add_instance(set);
+	if (r) {
+		ti->error = "Cannot allocate the set";
+		goto bad;
+	}
 	ti->private = set;
 	ti->num_flush_bios = NR_FLUSH_BIOS;
 	ti->flush_supported = true;

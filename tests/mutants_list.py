@@ -36,8 +36,8 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
         "C1", "entries are published before both replicas are written",
-        [(COMMIT, "\t\tr = set->meta.block[block].frozen ? -EROFS :\n"
-          "\t\t\tcommit_table_block(set, block, change + i, nr_changes - i);",
+        [(COMMIT, "\t\tr = frozen ? -EROFS : "
+          "commit_table_block(set, block, change + i, nr_changes - i);",
           "\t\tfor (j = i; j < nr_changes; j++) {\n"
           "\t\t\tif (!change[j].handled && remap_table_block_of(change[j].slot) == block &&\n"
           "\t\t\t    REMAP_WORD_REDIRECTED(change[j].word)) {\n"
@@ -647,6 +647,11 @@ MUTANTS = {
         [(TARGET, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))\n"
           "\t\treturn end_in_map(bio, BLK_STS_IOERR);\n\tr = map_data", "\tr = map_data")],
         ["test_lost_cache.py::test_journals"]),
+    "die-intestate": Mutant(
+        "D10", "a table whose successor cannot be resumed leaves nothing to the next one",
+        [(OWNER, "} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {",
+          "} else if (false) {")],
+        ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
         [(CACHE, "\tif (known->unflushed_main) {", "\tif (0) {")],

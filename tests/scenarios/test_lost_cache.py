@@ -332,3 +332,61 @@ def test_suspend_without_flush_asks_nothing_of_a_hung_member(rig: Rig, hung: str
     rig.resume()
     assert device.pread(800, 8) == pattern(1, 8) and device.pread(200, 8) == pattern(2, 8)
     device.fsync()
+
+
+def fail_to_resume(rig: Rig, **members: Disk) -> None:
+    """A table whose metadata cannot be read: device-mapper destroys the one before it."""
+    dm.load("r0", rig.table(**{name: str(disk.kernel_path) for name, disk in members.items()}))
+    dm.suspend("r0", flush=False)
+    spare = members.get("spare", rig.spare)
+    spare.bad(0, spare.size_bytes // 512, kind="read")
+    drop_page_cache(str(spare.kernel_path))
+    with pytest.raises(OSError):
+        dm.resume("r0")
+    spare.clear()
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_table_that_failed_forgets_nothing(rig: Rig, another: bool) -> None:
+    """D10: nobody inherited what the first instance knew; the next table does, or the same
+    one at its second try."""
+    device = rig.create()
+    device.pwrite(200, pattern(2, 8))
+    back = rig.server.disk("back")
+    come_back(rig, rig.main, back)
+    fail_to_resume(rig, main=back)
+    if another:
+        put_in(rig, main=back)
+    else:
+        rig.resume()
+    assert rig.status()["mode"] == "lost-cache" and flush_fails(device)
+
+
+def test_a_table_that_failed_forgets_no_commit(rig: Rig) -> None:
+    """D10: an older spare is refused after it as well as before."""
+    device = rig.create()
+    old = rig.media("spare").whole()
+    rig.main.bad(800, 8, kind="write")
+    device.pwrite(800, pattern(1, 8))
+    other = rig.server.disk("other")
+    rig.media("other").write(0, old)
+    rig.main.bad(2040, 8, kind="write")    # the mark stays as it was
+    fail_to_resume(rig)
+    with pytest.raises(OSError):
+        put_in(rig, spare=other)
+    assert any("went back" in line or "older" in line for line in rig.log())
+    put_in(rig)
+    assert device.pread(800, 8) == pattern(1, 8)
+
+
+def test_a_device_that_was_removed_leaves_nothing(rig: Rig) -> None:
+    """Who creates it again starts anew: nobody has it open."""
+    device = rig.create()
+    device.pwrite(200, pattern(2, 8))
+    back = rig.server.disk("back")
+    come_back(rig, rig.main, back)
+    fail_to_resume(rig, main=back)
+    rig.close()
+    rig.remove()
+    device = rig.create(table=rig.table(main=str(back.kernel_path)))
+    assert rig.status()["mode"] == "rw" and not flush_fails(device)
