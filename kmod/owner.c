@@ -11,7 +11,10 @@ static LIST_HEAD(owners);
 static LIST_HEAD(instances);	/* newest first */
 static LIST_HEAD(wills);
 static unsigned int owners_generation;
-/* protects owners, owners_generation, instances and wills; inside it only device-mapper's lock of names */
+/*
+ * protects owners, owners_generation, instances and wills; inside it only device-mapper's
+ * lock of names
+ */
 static DEFINE_MUTEX(owners_lock);
 
 /* What a set knew that was destroyed while no other one of its device had inherited it. */
