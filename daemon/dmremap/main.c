@@ -34,6 +34,7 @@ static const struct verb_option options_create[] = {
 	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
 	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
 	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
+	{ "backup", "FILE", "where the set's first backup goes; else below /var/lib/dm-remap" },
 	{ "dry-run", NULL, "say what would be done" },
 	{ "print-table", NULL, "print the table line of the new set for dmsetup" },
 	{ NULL },
@@ -53,7 +54,15 @@ static const struct verb_option options_activate[] = {
 static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
+	{ "backup", "FILE", "without the spare: take main's first chunk from that" },
 	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
+	{ NULL },
+};
+
+static const struct verb_option options_restore_backup[] = {
+	{ "main", "MAIN", "the set's main device, where it is not found by itself" },
+	{ "older", NULL, "also when the backup is older than the last remap, or may be" },
+	{ "wipe-spare", NULL, "there is something else on the spare, and it may go" },
 	{ NULL },
 };
 
@@ -80,6 +89,10 @@ static const struct verb verbs[] = {
 	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
 	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1, NULL,
 	  verb_adopt_host },
+	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2, NULL,
+	  verb_backup },
+	{ "restore-backup", NULL, "FILE SPARE", "put a backup onto the spare, or onto another one",
+	  2, 2, options_restore_backup, verb_restore_backup },
 	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
 	  options_import, verb_import },
 	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },

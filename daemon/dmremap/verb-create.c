@@ -48,6 +48,10 @@ static void print_plan(const struct adoption *a)
 		printf("guard    none: whoever mounts %s instead of the mapped device damages it\n",
 		       a->main_path);
 	}
+	if (a->guard && a->chunk0_elsewhere)
+		printf("note     the first 4 KiB of %s do not fit into its header: without the spare "
+		       "they are in\n         %s only\n",
+		       a->main_path, a->backup_path);
 	if (a->same_disk)
 		printf("note     main and spare are on one disk: when it dies, both do\n");
 	if (a->removable)
@@ -105,9 +109,12 @@ int verb_create(struct invocation *invocation, struct error *error)
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
 	const char *size = option_value(invocation, "spare-size");
+	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
 	int r;
 
+	if (backup)
+		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
 	if (strlen(invocation->argv[0]) >= sizeof(a.label))
 		return error_set(error, EINVAL, "the name is too long");
 	snprintf(a.label, sizeof(a.label), "%s", invocation->argv[0]);
@@ -143,6 +150,11 @@ int verb_create(struct invocation *invocation, struct error *error)
 		r = adoption_carry_out(&a, error);
 	if (r < 0)
 		return r;
+	if (*a.no_backup.text)
+		fprintf(stderr, "dmremap: there is no backup of the set yet: %s\n",
+			a.no_backup.text);
+	else if (!invocation->quiet)
+		printf("a backup of the set is in %s\n", a.backup_path);
 	if (!both_are_devices(&a))
 		return 0;
 	return activate_created(invocation, &a, error);

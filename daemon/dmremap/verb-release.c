@@ -10,6 +10,7 @@
 
 #include "activate.h"
 #include "adopt.h"
+#include "backup.h"
 #include "region.h"
 #include "verbs.h"
 
@@ -58,12 +59,20 @@ static int release_without_spare(struct invocation *invocation, const char *main
 	struct stale_options options = {
 		.keep_header = option_value(invocation, "keep-header"),
 	};
+	const char *backup_path = option_value(invocation, "backup");
+	_cleanup_backup_ struct backup backup = { 0 };
 	_cleanup_close_ int lock = -1;
 	struct stale_release result;
 	int r = refuse_if_spare_is_here(main_path, error);
 
+	if (!r && backup_path)
+		r = backup_read(backup_path, &backup, error);
 	if (r < 0)
 		return r;
+	if (backup_path) {
+		options.chunk0 = backup_content(&backup, 0);
+		memcpy(options.uuid, backup.super.uuid, sizeof(options.uuid));
+	}
 	if (!invocation->quiet || !invocation->yes)
 		printf("The signatures of %s are put back as they were when its set was made.\n"
 		       "What was written since to these places, and to all remapped sectors, is on "

@@ -87,6 +87,8 @@ int verb_list(struct invocation *invocation, struct error *error);
 int verb_replace_main(struct invocation *invocation, struct error *error);
 int verb_replace_spare(struct invocation *invocation, struct error *error);
 int verb_adopt_host(struct invocation *invocation, struct error *error);
+int verb_backup(struct invocation *invocation, struct error *error);
+int verb_restore_backup(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
 int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);

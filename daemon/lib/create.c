@@ -16,11 +16,13 @@
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
 
 #include "adopt.h"
+#include "backup.h"
 #include "create.h"
 #include "identity.h"
 
@@ -199,33 +201,35 @@ static int check_mark(struct adoption *a, struct error *error)
 	return 0;
 }
 
-/* What is lost when the spare is formatted; "data" when it is nothing that has a name. */
-static int look_at_spare(struct adoption *a, struct error *error)
+/* "data" when it is nothing that has a name. */
+int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, size_t nr_text,
+		   struct error *error)
 {
 	_cleanup_free_ uint8_t *edge = aligned_bytes(EDGE_BYTES);
-	uint64_t nr_bytes = a->spare_sectors * REMAP_SECTOR_BYTES;
+	uint64_t nr_bytes = nr_sectors * REMAP_SECTOR_BYTES;
 	uint64_t nr = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
 	struct guard_plan plan;
 	struct error why;
 	int r;
 
+	*text = '\0';
 	if (!edge)
 		return no_memory(error);
-	r = guard_plan_make(a->spare_path, a->spare_fd, a->spare_sectors, &plan, &why);
+	r = guard_plan_make(path, fd, nr_sectors, &plan, &why);
 	if (r < 0)
-		return error_set(error, -r, "%s: %s", a->spare_path, why.text);
+		return error_set(error, -r, "%s: %s", path, why.text);
 	if (plan.nr_ranges) {
-		snprintf(a->spare_content, sizeof(a->spare_content), "%s", plan.content);
+		snprintf(text, nr_text, "%s", plan.content);
 		return 0;
 	}
 	for (unsigned int i = 0; i < 2; i++) {
 		uint64_t at = i ? (nr_bytes - nr) & ~4095ULL : 0;
 
-		r = read_all_at(a->spare_fd, edge, nr, (off_t)at);
+		r = read_all_at(fd, edge, nr, (off_t)at);
 		if (r < 0)
-			return error_set(error, EIO, "%s: cannot be read", a->spare_path);
+			return error_set(error, EIO, "%s: cannot be read", path);
 		if (!remap_is_zero(edge, nr))
-			snprintf(a->spare_content, sizeof(a->spare_content), "unknown data");
+			snprintf(text, nr_text, "unknown data");
 	}
 	return 0;
 }
@@ -299,6 +303,120 @@ static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
 			 a->main_path, PROBE_TRIES, write ? "written" : "read");
 }
 
+/* Entries and content: slot 0 the probe chunk, then the hidden ones. */
+static int make_plan(struct adoption *a, struct region_plan *plan, struct error *error)
+{
+	uint32_t nr = 1 + a->nr_chunks;
+	sd_id128_t uuid;
+
+	plan->entry = calloc(nr, sizeof(*plan->entry));
+	plan->data = aligned_bytes((size_t)nr * REMAP_CHUNK_BYTES);
+	if (!plan->entry || !plan->data || sd_id128_randomize(&uuid) < 0)
+		return no_memory(error);
+	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
+	plan->nr_entries = nr;
+	plan->nr_data = nr;
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t main_chunk = i ? a->chunk[i - 1] : a->probe_chunk;
+		uint64_t sectors = a->main_sectors - main_chunk * REMAP_CHUNK_SECTORS;
+		uint8_t mask =
+			sectors < REMAP_CHUNK_SECTORS ? (uint8_t)((1U << sectors) - 1) : 0xff;
+		size_t nr_bytes = sectors < REMAP_CHUNK_SECTORS ? sectors * REMAP_SECTOR_BYTES :
+								  REMAP_CHUNK_BYTES;
+
+		plan->entry[i] = (struct remap_entry){
+			.main_chunk = main_chunk,
+			.redirected = mask,
+			.state = REMAP_ENTRY_USED,
+			.cause = i ? REMAP_CAUSE_GUARD : REMAP_CAUSE_PROBE,
+			.when = (u32)time(NULL),
+		};
+		if (read_all_at(a->main_fd, plan->data + (size_t)i * REMAP_CHUNK_BYTES, nr_bytes,
+				(off_t)(main_chunk * REMAP_CHUNK_BYTES)) < 0)
+			return error_set(error, EIO, "%s: sector %" PRIu64 " cannot be read",
+					 a->main_path, main_chunk * REMAP_CHUNK_SECTORS);
+	}
+	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
+	plan->super.main_sectors = a->main_sectors;
+	plan->super.probe_chunk = a->probe_chunk;
+	plan->super.flags = a->guard ? REMAP_SUPER_CREATING : 0;
+	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
+	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
+	host_id(plan->super.host_id);
+	return 0;
+}
+
+/**
+ * struct originals - main's content in the chunks that are hidden
+ * @adoption: with the numbers of the chunks
+ * @plan: with their content
+ */
+struct originals {
+	const struct adoption *adoption;
+	const struct region_plan *plan;
+};
+
+static const uint8_t *original_of(void *userdata, uint64_t main_chunk)
+{
+	const struct originals *originals = userdata;
+
+	for (uint32_t i = 0; i < originals->adoption->nr_chunks; i++)
+		if (originals->adoption->chunk[i] == main_chunk)
+			return originals->plan->data + (size_t)(1 + i) * REMAP_CHUNK_BYTES;
+	return originals->plan->data; /* every range lies in a chunk of the plan */
+}
+
+static int make_header(struct adoption *a, struct region_plan *plan,
+		       struct remap_member_disk *header, struct error *error)
+{
+	struct originals originals = { .adoption = a, .plan = plan };
+	int r;
+
+	plan->super.seq = 1;
+	r = guard_header_build(&a->plan, &plan->super, a->spare_identity, original_of, &originals,
+			       header, error);
+	a->chunk0_elsewhere = !r && !header->chunk0_len;
+	return r;
+}
+
+/* The disk that the backup would be on, if it is main's: then it would be no backup. */
+static int check_backup_path(struct adoption *a, struct error *error)
+{
+	char parent[PATH_MAX], disk[PATH_MAX], main_disk[PATH_MAX];
+	const char *slash = strrchr(a->backup_path, '/');
+	struct stat st;
+
+	if (!*a->backup_path)
+		return error_set(
+			error, EPERM,
+			"the first 4 KiB of %s do not fit into its member header: a backup "
+			"of them must be kept on another disk: --backup FILE",
+			a->main_path);
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - a->backup_path) + 1 : 1,
+		 slash ? a->backup_path : ".");
+	if (stat(parent, &st) < 0)
+		return error_set(error, errno, "%s: %s", a->backup_path, strerror(errno));
+	disk_of(st.st_dev, disk, sizeof(disk));
+	disk_of(device_number(a->main_path), main_disk, sizeof(main_disk));
+	if (*disk && streq(disk, main_disk))
+		return error_set(error, EPERM, "%s is on the disk of %s: it must be on another one",
+				 a->backup_path, a->main_path);
+	return 0;
+}
+
+static int look_at_header(struct adoption *a, struct error *error)
+{
+	struct remap_member_disk header;
+	struct region_plan plan = { 0 };
+	int r = make_plan(a, &plan, error);
+
+	if (!r)
+		r = make_header(a, &plan, &header, error);
+	free(plan.entry);
+	free(plan.data);
+	return !r && a->chunk0_elsewhere ? check_backup_path(a, error) : r;
+}
+
 /* Everything that can be known without writing; both are open. */
 static int look(struct adoption *a, struct error *error)
 {
@@ -313,14 +431,15 @@ static int look(struct adoption *a, struct error *error)
 	if (!r)
 		r = look_at_main(a, error);
 	if (!r)
-		r = look_at_spare(a, error);
+		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->spare_content,
+				   sizeof(a->spare_content), error);
 	if (!r)
 		r = find_probe_chunk(a, false, error);
 	if (!r && a->nr_chunks + 2 > a->slots)
 		r = error_set(error, ENOSPC,
 			      "%s: the spare has %u slots, and %u are needed from the start",
 			      a->spare_path, a->slots, a->nr_chunks + 2);
-	return r;
+	return r || !a->guard ? r : look_at_header(a, error);
 }
 
 int adoption_prepare(struct adoption *a, struct error *error)
@@ -402,68 +521,6 @@ static int wipe_edges(const struct adoption *a, struct error *error)
 	return r < 0 ? error_set(error, -r, "%s: cannot be wiped: %s", a->spare_path,
 				 strerror(-r)) :
 		       0;
-}
-
-/* Entries and content: slot 0 the probe chunk, then the hidden ones. */
-static int make_plan(struct adoption *a, struct region_plan *plan, struct error *error)
-{
-	uint32_t nr = 1 + a->nr_chunks;
-	sd_id128_t uuid;
-
-	plan->entry = calloc(nr, sizeof(*plan->entry));
-	plan->data = aligned_bytes((size_t)nr * REMAP_CHUNK_BYTES);
-	if (!plan->entry || !plan->data || sd_id128_randomize(&uuid) < 0)
-		return no_memory(error);
-	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
-	plan->nr_entries = nr;
-	for (uint32_t i = 0; i < nr; i++) {
-		uint64_t main_chunk = i ? a->chunk[i - 1] : a->probe_chunk;
-		uint64_t sectors = a->main_sectors - main_chunk * REMAP_CHUNK_SECTORS;
-		uint8_t mask =
-			sectors < REMAP_CHUNK_SECTORS ? (uint8_t)((1U << sectors) - 1) : 0xff;
-		size_t nr_bytes = sectors < REMAP_CHUNK_SECTORS ? sectors * REMAP_SECTOR_BYTES :
-								  REMAP_CHUNK_BYTES;
-
-		plan->entry[i] = (struct remap_entry){
-			.main_chunk = main_chunk,
-			.redirected = mask,
-			.state = REMAP_ENTRY_USED,
-			.cause = i ? REMAP_CAUSE_GUARD : REMAP_CAUSE_PROBE,
-			.when = (u32)time(NULL),
-		};
-		if (read_all_at(a->main_fd, plan->data + (size_t)i * REMAP_CHUNK_BYTES, nr_bytes,
-				(off_t)(main_chunk * REMAP_CHUNK_BYTES)) < 0)
-			return error_set(error, EIO, "%s: sector %" PRIu64 " cannot be read",
-					 a->main_path, main_chunk * REMAP_CHUNK_SECTORS);
-	}
-	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
-	plan->super.main_sectors = a->main_sectors;
-	plan->super.probe_chunk = a->probe_chunk;
-	plan->super.flags = a->guard ? REMAP_SUPER_CREATING : 0;
-	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
-	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
-	host_id(plan->super.host_id);
-	return 0;
-}
-
-/**
- * struct originals - main's content in the chunks that are hidden
- * @adoption: with the numbers of the chunks
- * @plan: with their content
- */
-struct originals {
-	const struct adoption *adoption;
-	const struct region_plan *plan;
-};
-
-static const uint8_t *original_of(void *userdata, uint64_t main_chunk)
-{
-	const struct originals *originals = userdata;
-
-	for (uint32_t i = 0; i < originals->adoption->nr_chunks; i++)
-		if (originals->adoption->chunk[i] == main_chunk)
-			return originals->plan->data + (size_t)(1 + i) * REMAP_CHUNK_BYTES;
-	return originals->plan->data; /* every range lies in a chunk of the plan */
 }
 
 /* What main shows of a hidden chunk: the magic bytes are gone; chunk 0 is the header. */
@@ -573,18 +630,42 @@ static int undo(struct adoption *a, bool begun, int r, struct error *error)
 			 error->text, why.text, a->spare_path);
 }
 
+/*
+ * The set's first backup, before anything of main is overwritten.  The set does without,
+ * unless main's first chunk would be nowhere but on the spare.
+ */
+static int write_backup(struct adoption *a, const struct remap_member_disk *header,
+			struct error *error)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+	struct region region;
+	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, &a->no_backup);
+
+	if (!r)
+		r = backup_make(&region, -1, a->spare_identity, &backup, &a->no_backup);
+	if (!r && header) {
+		remap_guard_encode(backup.header, a->uuid, a->main_sectors);
+		memcpy(backup.header + REMAP_MEMBER_OFFSET, header, REMAP_MEMBER_BYTES);
+		backup.has_header = true;
+	}
+	if (!r && !*a->backup_path)
+		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path),
+					&a->no_backup);
+	if (!r)
+		r = backup_write(&backup, a->backup_path, &a->no_backup);
+	if (r < 0 && a->chunk0_elsewhere)
+		return error_set(error, -r, "%s", a->no_backup.text);
+	if (!r)
+		*a->no_backup.text = '\0';
+	return 0;
+}
+
 static int build(struct adoption *a, struct region_plan *plan, struct error *error)
 {
-	struct originals originals = { .adoption = a, .plan = plan };
 	struct remap_member_disk header;
 	bool begun = false;
-	int r = 0;
+	int r = a->guard ? make_header(a, plan, &header, error) : 0;
 
-	if (a->guard) {
-		plan->super.seq = 1;
-		r = guard_header_build(&a->plan, &plan->super, a->spare_identity, original_of,
-				       &originals, &header, error);
-	}
 	if (!r)
 		r = wipe_edges(a, error);
 	if (!r)
@@ -592,6 +673,8 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	if (r < 0)
 		return r; /* no superblock yet */
 	r = guard_check_hidden(a->spare_path, error);
+	if (!r)
+		r = write_backup(a, a->guard ? &header : NULL, error);
 	if (!r && a->guard) {
 		begun = true;
 		r = hide(a, plan, &header, error);
@@ -605,6 +688,8 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 				 a->spare_path, error->text, a->spare_path);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* the raw disk's partitions are hidden, too */
+	if (r < 0 && *a->backup_path)
+		unlink(a->backup_path); /* of a set that there is not */
 	return r < 0 ? undo(a, begun, r, error) : 0;
 }
 

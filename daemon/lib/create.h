@@ -6,6 +6,8 @@
 #ifndef DM_REMAP_CREATE_H
 #define DM_REMAP_CREATE_H
 
+#include <limits.h>
+
 #include "guard.h"
 #include "region.h"
 
@@ -17,6 +19,7 @@
  * @region_bytes: length of the spare region; 0: the whole device
  * @guard: hide main's content from everybody but the mapped device
  * @wipe_spare: also when there is something on the spare
+ * @backup_path: file for the set's first backup, empty: the usual place (backup.h)
  *
  * @main_fd: taken exclusively
  * @spare_fd: the same
@@ -32,6 +35,9 @@
  * @main_identity: hardware of main
  * @spare_identity: hardware of the spare
  * @same_disk: both are on one disk
+ * @chunk0_elsewhere: main's first chunk does not fit into the member header: without the
+ *                    spare it is in the backup only, which must then be written
+ * @no_backup: why there is none; empty: there is
  * @removable: the spare can be unplugged
  * @uuid: of the set
  */
@@ -42,6 +48,7 @@ struct adoption {
 	uint64_t region_bytes;
 	bool guard;
 	bool wipe_spare;
+	char backup_path[PATH_MAX];
 
 	int main_fd;
 	int spare_fd;
@@ -57,6 +64,8 @@ struct adoption {
 	char main_identity[REMAP_IDENTITY_BYTES];
 	char spare_identity[REMAP_IDENTITY_BYTES];
 	bool same_disk;
+	bool chunk0_elsewhere;
+	struct error no_backup;
 	bool removable;
 	uint8_t uuid[16];
 };
@@ -74,5 +83,8 @@ int adoption_look_again(struct adoption *adoption, struct error *error);
  */
 int adoption_carry_out(struct adoption *adoption, struct error *error);
 void adoption_done(struct adoption *adoption);
+/* What would be lost if a device became a spare; @text: empty: it is blank. */
+int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, size_t nr_text,
+		   struct error *error);
 
 #endif /* DM_REMAP_CREATE_H */

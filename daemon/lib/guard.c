@@ -331,11 +331,11 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 		      Z_BEST_COMPRESSION) != Z_OK)
 		return error_set(error, ENOMEM, "cannot deflate the first chunk");
 	at = nr * (uint32_t)sizeof(hidden[0]);
-	if (at + blob_bytes + deflated_bytes > REMAP_MEMBER_BLOB_BYTES)
-		return error_set(error, ENOSPC,
-				 "the first 4 KiB of the device and %u signatures do not fit into "
-				 "the member header",
+	if (at + blob_bytes > REMAP_MEMBER_BLOB_BYTES)
+		return error_set(error, ENOSPC, "%u signatures do not fit into the member header",
 				 nr);
+	if (at + blob_bytes + deflated_bytes > REMAP_MEMBER_BLOB_BYTES)
+		deflated_bytes = 0;
 	memcpy(header->header.magic, REMAP_MAGIC_MEMBER, REMAP_MAGIC_BYTES);
 	memcpy(header->header.uuid, super->uuid, REMAP_UUID_BYTES);
 	header->header.seq = cpu_to_le64(super->seq);

@@ -54,7 +54,8 @@ int guard_check_hidden(const char *path, struct error *error);
 
 /*
  * Builds the member header; @read returns chunk @main_chunk of main's original content.
- * -ENOSPC: it does not fit.
+ * -ENOSPC: the signatures do not fit.  Where chunk 0 does not, the header is made without it
+ * (chunk0_len is zero): then it must be kept elsewhere.
  */
 typedef const uint8_t *(*guard_read_f)(void *userdata, uint64_t main_chunk);
 int guard_header_build(const struct guard_plan *plan, const struct remap_super *super,

@@ -100,19 +100,28 @@ int region_segments(const struct region *region, const struct region_table *tabl
 
 /**
  * struct region_plan - what create writes to a blank or agreed-upon region
- * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, and of the flags
- *         REMAP_SUPER_CREATING; the rest is filled in
+ * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, of the flags
+ *         REMAP_SUPER_CREATING, and the number that all blocks get, 0: the first; the rest is
+ *         filled in
  * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
  * @nr_entries: how many
- * @data: @nr_entries chunks: what each slot holds; aligned if @fd is opened for direct I/O
+ * @data: @nr_data chunks: what the first slots hold; aligned if @fd is opened for direct I/O
+ * @nr_data: how many, of the others nothing is written
+ * @note: a set is put back from a backup: until its first superblock is written a note in its
+ *        place says so, or what is half-written would look like a damaged spare whose slots
+ *        hold data
  */
 struct region_plan {
 	struct remap_super super;
 	struct remap_entry *entry;
 	uint32_t nr_entries;
 	uint8_t *data;
+	uint32_t nr_data;
+	bool note;
 };
 
+/* Whether there is such a note of that set: nothing else on the device counts. */
+bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES]);
 /*
  * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
  * last: the kernel writes the mark at the first activation.  Wipes every place of
@@ -120,6 +129,15 @@ struct region_plan {
  */
 int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		  struct error *error);
+/*
+ * A restored table block, with a number above all others, into both replicas; what was in its
+ * places, which could not be believed, is gone afterwards.
+ */
+int region_replace_block(const struct region *region, uint32_t block, void *data,
+			 struct error *error);
+/* The entries of one table block, sealed, with number @seq. */
+void region_encode_table(const struct remap_super *super, uint32_t block, uint64_t seq,
+			 const struct remap_entry *entry, uint32_t nr_entries, void *data);
 /*
  * Replaces the superblock, one replica after the other, as a commit does; @super->seq must
  * be a number that no block has yet (C2), and the one after it must be free, too: after a

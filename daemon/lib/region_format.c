@@ -73,6 +73,20 @@ static int check_plan(const struct region_plan *plan, struct error *error)
 	return 0;
 }
 
+void region_encode_table(const struct remap_super *super, uint32_t block, uint64_t seq,
+			 const struct remap_entry *entry, uint32_t nr_entries, void *data)
+{
+	struct remap_table_disk *table = data;
+	uint32_t nr = remap_table_entries(&super->geometry, block);
+	uint32_t first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+
+	remap_block_init(data, REMAP_MAGIC_TABLE, super->uuid, block, seq);
+	table->nr_entries = cpu_to_le32(nr);
+	for (uint32_t i = 0; i < nr && first + i < nr_entries; i++)
+		remap_entry_encode(&entry[first + i], &table->entry[i]);
+	remap_block_seal(data);
+}
+
 static int write_tables(int fd, uint64_t start_sector, const struct region_plan *plan)
 {
 	const struct remap_geometry *geometry = &plan->super.geometry;
@@ -81,20 +95,14 @@ static int write_tables(int fd, uint64_t start_sector, const struct region_plan 
 	int r = data ? 0 : -ENOMEM;
 
 	for (uint32_t block = 1; !r && block < end; block++) {
-		struct remap_table_disk *table = (struct remap_table_disk *)data;
-		bool soft = block > geometry->table_blocks;
-
-		remap_block_init(data, soft ? REMAP_MAGIC_SOFT : REMAP_MAGIC_TABLE,
-				 plan->super.uuid, block, FIRST_SEQ);
-		if (!soft) {
-			uint32_t nr = remap_table_entries(geometry, block);
-			uint32_t first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
-
-			table->nr_entries = cpu_to_le32(nr);
-			for (uint32_t i = 0; i < nr && first + i < plan->nr_entries; i++)
-				remap_entry_encode(&plan->entry[first + i], &table->entry[i]);
+		if (block > geometry->table_blocks) {
+			remap_block_init(data, REMAP_MAGIC_SOFT, plan->super.uuid, block,
+					 plan->super.seq);
+			remap_block_seal(data);
+		} else {
+			region_encode_table(&plan->super, block, plan->super.seq, plan->entry,
+					    plan->nr_entries, data);
 		}
-		remap_block_seal(data);
 		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
 			r = write_block(fd, start_sector,
 					remap_block_sector(geometry, replica, 0, block), data);
@@ -106,7 +114,7 @@ static int write_slots(int fd, uint64_t start_sector, const struct region_plan *
 {
 	int r = 0;
 
-	for (uint32_t slot = 0; !r && slot < plan->nr_entries; slot++)
+	for (uint32_t slot = 0; !r && slot < plan->nr_data; slot++)
 		r = write_block(fd, start_sector, remap_slot_sector(&plan->super.geometry, slot),
 				plan->data + (size_t)slot * REMAP_CHUNK_BYTES);
 	return r;
@@ -128,6 +136,83 @@ static int write_supers(int fd, uint64_t start_sector, const struct remap_super 
 	return r;
 }
 
+/* Zeros from sector @at to @end of the region, but not over the block at @kept. */
+static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uint64_t kept,
+		     const void *zeros)
+{
+	int r = 0;
+
+	while (!r && at < end) {
+		uint64_t nr = end - at;
+
+		if (at == kept) {
+			at += REMAP_CHUNK_SECTORS;
+			continue;
+		}
+		if (at < kept && kept - at < nr)
+			nr = kept - at;
+		if (nr > WIPE_BYTES / REMAP_SECTOR_BYTES)
+			nr = WIPE_BYTES / REMAP_SECTOR_BYTES;
+		r = write_all_at(region->fd, zeros, nr * REMAP_SECTOR_BYTES,
+				 (off_t)((region->start + at) * REMAP_SECTOR_BYTES));
+		at += nr;
+	}
+	return r;
+}
+
+/* Both replicas, and all that create would take for somebody's data. */
+static int wipe_edges(const struct region *region, uint64_t kept, const void *zeros)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+	uint64_t nr_sectors = geometry->region_sectors, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
+	uint64_t head = geometry->slots_sector, tail = geometry->replica_sector[1];
+	int r;
+
+	if (head < edge)
+		head = edge;
+	if (tail > nr_sectors - edge || nr_sectors < edge)
+		tail = nr_sectors < edge ? 0 : (nr_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
+	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, zeros);
+	if (!r)
+		r = wipe_span(region, tail, nr_sectors, kept, zeros);
+	return r ? r : durable(region->fd);
+}
+
+#define NOTE_MAGIC "dmRemapR"
+
+static int write_note(int fd, uint64_t start_sector, const struct remap_super *super)
+{
+	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
+	int r = block ? 0 : -ENOMEM;
+
+	if (!r) {
+		remap_block_init(block, NOTE_MAGIC, super->uuid, 0, 0);
+		remap_block_seal(block);
+		r = write_block(fd, start_sector, 0, block);
+	}
+	return r ? r : durable(fd);
+}
+
+bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES])
+{
+	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
+
+	return block &&
+	       read_all_at(fd, block, REMAP_BLOCK_BYTES,
+			   (off_t)(start_sector * REMAP_SECTOR_BYTES)) == 0 &&
+	       remap_block_check(block, NOTE_MAGIC, uuid, 0) == REMAP_OK;
+}
+
+/* The note lies where the start replica's first superblock is going to be, and goes with it. */
+static int begin_with_note(int fd, uint64_t start_sector, const struct remap_super *super)
+{
+	struct region region = { .fd = fd, .start = start_sector, .super = *super };
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
+	int r = zeros ? write_note(fd, start_sector, super) : -ENOMEM;
+
+	return r ? r : wipe_edges(&region, 0, zeros);
+}
+
 int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		  struct error *error)
 {
@@ -147,12 +232,14 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 	super->compat = 0;
 	super->ro_compat = 0;
 	super->incompat = 0;
-	super->seq = FIRST_SEQ;
+	if (!super->seq)
+		super->seq = FIRST_SEQ;
 	super->created = (uint64_t)time(NULL);
 	r = check_plan(plan, error);
 	if (r < 0)
 		return r;
-	r = wipe_places(fd, start_sector, &super->geometry);
+	r = plan->note ? begin_with_note(fd, start_sector, super) :
+			 wipe_places(fd, start_sector, &super->geometry);
 	if (!r)
 		r = write_tables(fd, start_sector, plan);
 	if (!r)
@@ -164,6 +251,25 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 	if (!r)
 		r = write_supers(fd, start_sector, super);
 	return r < 0 ? error_set(error, -r, "cannot write the spare region: %s", strerror(-r)) : 0;
+}
+
+int region_replace_block(const struct region *region, uint32_t block, void *data,
+			 struct error *error)
+{
+	_cleanup_free_ uint8_t *zeros = zeroed(REMAP_BLOCK_BYTES);
+	int r = zeros ? 0 : -ENOMEM;
+
+	/* all A places durably, then the B places: until then they may be all there is */
+	for (unsigned int place = 0; place < REMAP_PLACES; place++) {
+		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
+			r = write_block(
+				region->fd, region->start,
+				remap_block_sector(&region->super.geometry, replica, place, block),
+				place ? zeros : data);
+		if (!r)
+			r = durable(region->fd);
+	}
+	return r < 0 ? error_set(error, -r, "cannot write block %u: %s", block, strerror(-r)) : 0;
 }
 
 static unsigned int good_copy(const struct region *region, unsigned int replica)
@@ -242,48 +348,6 @@ static int wipe_super(const struct region *region, unsigned int copy, const void
 					       copy % REMAP_PLACES, 0),
 			    zeros);
 
-	return r ? r : durable(region->fd);
-}
-
-/* Zeros from sector @at to @end of the region, but not over the block at @kept. */
-static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uint64_t kept,
-		     const void *zeros)
-{
-	int r = 0;
-
-	while (!r && at < end) {
-		uint64_t nr = end - at;
-
-		if (at == kept) {
-			at += REMAP_CHUNK_SECTORS;
-			continue;
-		}
-		if (at < kept && kept - at < nr)
-			nr = kept - at;
-		if (nr > WIPE_BYTES / REMAP_SECTOR_BYTES)
-			nr = WIPE_BYTES / REMAP_SECTOR_BYTES;
-		r = write_all_at(region->fd, zeros, nr * REMAP_SECTOR_BYTES,
-				 (off_t)((region->start + at) * REMAP_SECTOR_BYTES));
-		at += nr;
-	}
-	return r;
-}
-
-/* Both replicas, and all that create would take for somebody's data. */
-static int wipe_edges(const struct region *region, uint64_t kept, const void *zeros)
-{
-	const struct remap_geometry *geometry = &region->super.geometry;
-	uint64_t nr_sectors = geometry->region_sectors, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
-	uint64_t head = geometry->slots_sector, tail = geometry->replica_sector[1];
-	int r;
-
-	if (head < edge)
-		head = edge;
-	if (tail > nr_sectors - edge || nr_sectors < edge)
-		tail = nr_sectors < edge ? 0 : (nr_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
-	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, zeros);
-	if (!r)
-		r = wipe_span(region, tail, nr_sectors, kept, zeros);
 	return r ? r : durable(region->fd);
 }
 

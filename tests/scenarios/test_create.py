@@ -165,7 +165,11 @@ def test_without_the_spare(rig: Rig) -> None:
     before = ext4_on_main(rig)
     create(rig)
     output("deactivate", "data")
+    main, spare = paths(rig, "main", "spare")
+    assert f"its spare {spare} is here" in \
+        refused(REFUSED, "release", "--without-spare", main, "--yes")
     rig.spare.fail()
+    drop_page_cache(spare)
     result = output("release", "--without-spare", paths(rig, "main")[0], "--yes")
     assert "were on the spare only" in result and "lost" in result
     settle(rig, "main")

@@ -96,7 +96,10 @@ static void what_does_not_fit(void **unused)
 	super.main_sectors = 64 * 8;
 	fill(true); /* cannot be deflated */
 	assert_int_equal(guard_header_build(&plan, &super, "", read_content, NULL, &header, &error),
-			 -ENOSPC);
+			 0);
+	assert_int_equal(le16_to_cpu(header.chunk0_len), 0); /* it is kept elsewhere */
+	assert_int_equal(remap_member_check(&header, unit_uuid), REMAP_OK);
+	assert_int_equal(guard_header_chunk0(&header, chunk0), -EUCLEAN);
 	fill(false);
 	for (plan.nr_ranges = 0; plan.nr_ranges <= REMAP_MEMBER_MAX_HIDDEN; plan.nr_ranges++)
 		plan.range[plan.nr_ranges] =

@@ -20,7 +20,9 @@ static uint8_t data[NR_ENTRIES * REMAP_CHUNK_BYTES];
 
 static void make(void)
 {
-	struct region_plan plan = { .entry = entry, .nr_entries = NR_ENTRIES, .data = data };
+	struct region_plan plan = {
+		.entry = entry, .nr_entries = NR_ENTRIES, .data = data, .nr_data = NR_ENTRIES
+	};
 
 	memset(&super, 0, sizeof(super));
 	memcpy(super.uuid, unit_uuid, sizeof(super.uuid));
@@ -286,7 +288,9 @@ static void segments_cover_main(void **unused)
 static void what_is_no_set(void **unused)
 {
 	struct region region;
-	struct region_plan plan = { .entry = entry, .nr_entries = NR_ENTRIES, .data = data };
+	struct region_plan plan = {
+		.entry = entry, .nr_entries = NR_ENTRIES, .data = data, .nr_data = NR_ENTRIES
+	};
 
 	(void)unused;
 	make();

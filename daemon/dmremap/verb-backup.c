@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* backup and restore-backup: what a spare holds besides the data of remapped sectors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+
+#include "activate.h"
+#include "adopt.h"
+#include "identity.h"
+#include "restore.h"
+#include "verbs.h"
+
+/* Paths of the members of the set that @what means; an image has no main. */
+static int find_members(const char *what, struct machine *machine, char *spare, size_t nr_spare,
+			char *main, size_t nr_main, struct error *error)
+{
+	const struct assembly *set;
+	int r;
+
+	*main = '\0';
+	snprintf(spare, nr_spare, "%s", what);
+	if (strchr(what, '/') && access(what, F_OK) == 0 && !device_number(what))
+		return 0;
+	r = machine_look(machine, error);
+	if (!r)
+		r = machine_find(machine, what, &set, error);
+	if (r < 0)
+		return r;
+	if (set->spare < 0)
+		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
+	snprintf(spare, nr_spare, "%s", machine->members[set->spare].path);
+	if (set->main >= 0)
+		snprintf(main, nr_main, "%s", machine->members[set->main].path);
+	return 0;
+}
+
+int verb_backup(struct invocation *invocation, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_backup_ struct backup backup = { 0 };
+	_cleanup_close_ int fd = -1, main_fd = -1;
+	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX], identity[REMAP_IDENTITY_BYTES];
+	struct region region;
+	struct error why;
+	uint64_t nr_bytes;
+	int r = find_members(invocation->argv[0], &machine, spare, sizeof(spare), main,
+			     sizeof(main), error);
+
+	if (r < 0)
+		return r;
+	fd = open_direct(spare, O_RDONLY); /* past the page cache: the kernel may be writing */
+	if (fd < 0)
+		return error_set(error, -fd, "%s: cannot open it: %s", spare, strerror(-fd));
+	main_fd = *main ? open_direct(main, O_RDONLY) : -1;
+	identity_of_device(device_number(spare), identity);
+	r = device_bytes(fd, &nr_bytes);
+	if (!r)
+		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
+	if (!r)
+		r = backup_make(&region, main_fd, identity, &backup, &why);
+	if (r < 0)
+		return error_set(error, -r, "%s: %.400s", spare, why.text);
+	if (invocation->argc == 2)
+		snprintf(path, sizeof(path), "%s", invocation->argv[1]);
+	else
+		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
+	if (!r)
+		r = backup_write(&backup, path, error);
+	if (!r && !invocation->quiet)
+		printf("%s: number %" PRIu64 ", %u slots in use, the content of %u of them\n", path,
+		       backup.generation, backup.nr_entries, backup.nr_contents);
+	return r;
+}
+
+/* The guarded main of that set among the devices that are here. */
+static void find_main(const uint8_t *uuid, char *path, size_t nr_bytes)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+
+	*path = '\0';
+	if (machine_look(&machine, NULL) < 0)
+		return;
+	for (size_t i = 0; i < machine.nr_members; i++)
+		if (machine.members[i].role == MEMBER_MAIN &&
+		    !memcmp(machine.members[i].uuid, uuid, REMAP_UUID_BYTES))
+			snprintf(path, nr_bytes, "%s", machine.members[i].path);
+}
+
+static void print_lost(const struct restoring *a)
+{
+	for (uint32_t i = 0; i < a->nr_lost; i++) {
+		const struct remap_entry *entry = &a->lost[i];
+		uint64_t first = (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS;
+
+		for (unsigned int s = 0, end; s < REMAP_CHUNK_SECTORS; s = end + 1) {
+			for (end = s; end < REMAP_CHUNK_SECTORS && entry->lost >> end & 1;)
+				end++;
+			if (end > s)
+				printf("lost     sectors %" PRIu64 " to %" PRIu64 "\n", first + s,
+				       first + end - 1);
+		}
+	}
+}
+
+static void print_restoring(const struct restoring *a, const char *file)
+{
+	const struct backup *backup = a->backup;
+
+	printf("backup   %s, of set \"%s\", number %" PRIu64 "\n", file, backup->super.label,
+	       backup->generation);
+	if (a->same_spare && a->current) {
+		printf("spare    %s, the set's own: its slots hold their data, so everything that "
+		       "the backup names is there again\n",
+		       a->spare_path);
+		return;
+	}
+	printf("spare    %s, %s\n"
+	       "         %u hidden chunks are put back as they were when the backup was made: "
+	       "check the file system\n",
+	       a->spare_path,
+	       a->same_spare ? "the set's own, but what its slots hold is not certain any more" :
+			       "another device in its place",
+	       a->nr_hidden);
+	if (!a->current)
+		printf("OLDER    sectors that were remapped after the backup, if there are any, are "
+		       "read from main, where their data is old\n");
+	printf("lost     %u chunks have content that is not in the backup: their sectors read as "
+	       "errors until they are written%s\n",
+	       a->nr_lost, a->nr_lost ? ":" : "");
+	print_lost(a);
+}
+
+static void restoring_p(struct restoring *restoring)
+{
+	close_p(&restoring->spare_fd);
+	close_p(&restoring->main_fd);
+	restore_done(restoring);
+}
+
+int verb_restore_backup(struct invocation *invocation, struct error *error)
+{
+	const char *file = invocation->argv[0], *named = option_value(invocation, "main");
+	_cleanup_backup_ struct backup backup = { 0 };
+	_cleanup_(restoring_p) struct restoring a = {
+		.backup = &backup,
+		.spare_path = invocation->argv[1],
+		.spare_fd = -1,
+		.main_fd = -1,
+		.older = option_value(invocation, "older"),
+		.wipe_spare = option_value(invocation, "wipe-spare"),
+	};
+	_cleanup_close_ int lock = -1;
+	char main[PATH_MAX];
+	int r = backup_read(file, &backup, error);
+
+	if (r < 0)
+		return r;
+	if (named)
+		snprintf(main, sizeof(main), "%s", named);
+	else
+		find_main(backup.super.uuid, main, sizeof(main));
+	a.spare_fd = open_exclusive(a.spare_path, error);
+	if (a.spare_fd < 0)
+		return a.spare_fd;
+	if (*main) {
+		a.main_fd = open_exclusive(main, error);
+		if (a.main_fd < 0)
+			return a.main_fd;
+	}
+	r = restore_look(&a, error);
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes)
+		print_restoring(&a, file);
+	r = confirm(invocation, "Put it back?", error);
+	if (!r)
+		r = activation_lock(&lock, error);
+	return r < 0 ? r : restore_carry_out(&a, error);
+}

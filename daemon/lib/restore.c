@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a crash leaves between the steps of restore_carry_out():
+ *
+ *   onto the same spare	slots, then blocks one by one, then the superblock: some are
+ *				mended, the others damaged as before; done again it goes on
+ *   onto another device	a note in place of the first superblock: all of it is done again
+ *
+ * A backup that is current keeps its number, so that what is half-done is not newer than it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "adopt.h"
+#include "create.h"
+#include "restore.h"
+
+void restore_done(struct restoring *a)
+{
+	region_table_done(&a->table);
+	free(a->from_backup);
+	free(a->lost);
+	a->from_backup = NULL;
+	a->lost = NULL;
+}
+
+/**
+ * struct seen - what region_read_table() is told to look for
+ * @nr_ours: copies of table and soft state blocks of this set
+ * @newest: highest number of them
+ * @whole: per table block: it has a copy that counts
+ */
+struct seen {
+	uint32_t nr_ours;
+	uint64_t newest;
+	bool *whole;
+};
+
+static int see(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
+	       enum remap_verdict verdict, uint64_t seq, bool chosen)
+{
+	struct seen *seen = userdata;
+
+	(void)replica;
+	(void)place;
+	if (!block || verdict != REMAP_OK)
+		return 0;
+	seen->nr_ours++;
+	if (seq > seen->newest)
+		seen->newest = seq;
+	seen->whole[block] |= chosen;
+	return 0;
+}
+
+/* Where no superblock can be believed the backup's says where the blocks are. */
+static int open_region(struct restoring *a, struct error *error)
+{
+	const struct remap_super *super = &a->backup->super;
+	int r = region_open(a->spare_fd, 0, a->spare_sectors, &a->region, error);
+
+	if (r == -ENOTSUP)
+		return r;
+	if (!r && memcmp(a->region.super.uuid, super->uuid, REMAP_UUID_BYTES))
+		return error_set(error, EEXIST, "%s is the spare of another set", a->spare_path);
+	a->has_super = !r;
+	if (a->has_super)
+		return 0;
+	if (super->geometry.region_sectors > a->spare_sectors)
+		return error_set(error, ENOSPC,
+				 "%s has %" PRIu64 " sectors, and the spare region had %" PRIu64,
+				 a->spare_path, a->spare_sectors,
+				 (uint64_t)super->geometry.region_sectors);
+	memset(&a->region, 0, sizeof(a->region));
+	a->region.fd = a->spare_fd;
+	a->region.nr_sectors = super->geometry.region_sectors;
+	a->region.super = *super;
+	a->region.choice.best = -1;
+	return 0;
+}
+
+/* The number that a damaged copy carries may be wrong, but it is a reason to ask. */
+static void see_damaged(struct restoring *a, uint32_t block)
+{
+	_cleanup_free_ uint8_t *data = aligned_bytes(REMAP_BLOCK_BYTES);
+	const struct remap_block_header *header = (const void *)data;
+
+	for (unsigned int c = 0; data && c < REMAP_COPIES; c++) {
+		uint64_t sector = remap_block_sector(&a->region.super.geometry, c / REMAP_PLACES,
+						     c % REMAP_PLACES, block);
+
+		if (read_all_at(a->spare_fd, data, REMAP_BLOCK_BYTES,
+				(off_t)(sector * REMAP_SECTOR_BYTES)) < 0 ||
+		    memcmp(header->uuid, a->backup->super.uuid, REMAP_UUID_BYTES))
+			continue;
+		if (remap_block_seq(data) > a->newest)
+			a->newest = remap_block_seq(data);
+	}
+}
+
+static int read_spare(struct restoring *a, struct error *error)
+{
+	uint32_t nr_blocks, nr_damaged = 0;
+	struct seen seen = { 0 };
+	int r = open_region(a, error);
+
+	if (r < 0)
+		return r;
+	nr_blocks =
+		1 + a->region.super.geometry.table_blocks + a->region.super.geometry.soft_blocks;
+	seen.whole = calloc(nr_blocks, sizeof(*seen.whole));
+	a->from_backup = calloc(nr_blocks, sizeof(*a->from_backup));
+	r = seen.whole && a->from_backup ? 0 : no_memory(error);
+	if (!r)
+		r = region_read_table(&a->region, &a->table, see, &seen, error);
+	for (uint32_t b = 1; !r && b <= a->region.super.geometry.table_blocks; b++) {
+		a->from_backup[b] = !seen.whole[b];
+		nr_damaged += !seen.whole[b];
+	}
+	free(seen.whole);
+	if (r < 0)
+		return r;
+	if (region_has_note(a->spare_fd, 0, a->backup->super.uuid)) {
+		a->half_restored = true;
+		return 0;
+	}
+	a->same_spare = a->has_super || seen.nr_ours;
+	a->newest = a->has_super && a->table.generation > seen.newest ? a->table.generation :
+									seen.newest;
+	for (uint32_t b = 1; b <= a->region.super.geometry.table_blocks; b++)
+		if (a->from_backup[b] && a->same_spare)
+			see_damaged(a, b);
+	if (a->has_super && !nr_damaged && !a->table.nr_contradictions)
+		return error_set(error, EEXIST,
+				 "%s: its metadata is whole and of number %" PRIu64
+				 " (the backup's is %" PRIu64 "): nothing has to be put back",
+				 a->spare_path, a->newest, a->backup->generation);
+	if (a->table.nr_contradictions)
+		return error_set(error, EUCLEAN,
+				 "%s: blocks that are whole contradict each other: a backup cannot "
+				 "decide that",
+				 a->spare_path);
+	return 0;
+}
+
+/* Another device must be blank, and of no other set. */
+static int check_other_device(struct restoring *a, struct error *error)
+{
+	struct remap_geometry geometry;
+	struct member member;
+	char content[160];
+	int r;
+
+	if (member_probe(a->spare_path, &member, NULL) == 0)
+		return error_set(error, EEXIST, "%s is the %s device of a set", a->spare_path,
+				 member_role_name(member.role));
+	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, content, sizeof(content),
+			   error);
+	if (r < 0)
+		return r;
+	if (*content && !a->wipe_spare && !a->half_restored)
+		return error_set(error, EPERM,
+				 "%s holds %s: --wipe-spare makes it the spare all the same",
+				 a->spare_path, content);
+	if (remap_geometry_compute(a->backup->super.geometry.region_sectors, &geometry) < 0 ||
+	    memcmp(&geometry, &a->backup->super.geometry, sizeof(geometry)))
+		return error_set(error, ENOTSUP,
+				 "the spare was resized: its layout cannot be made anew");
+	return 0;
+}
+
+static int check_age(struct restoring *a, struct error *error)
+{
+	const struct backup *backup = a->backup;
+	uint64_t seq = 0;
+	int r = a->main_fd < 0 ? -ENODEV :
+				 mark_read(a->main_fd, a->region.super.probe_chunk,
+					   backup->super.uuid, &seq);
+
+	if (!r && seq > a->newest)
+		a->newest = seq;
+	/* a set that was never active has no mark: main has nothing to tell */
+	a->current = a->newest <= backup->generation && (r == 0 || r == -ENODATA);
+	if (a->current || a->older)
+		return 0;
+	if (a->newest > backup->generation)
+		return error_set(error, ESTALE,
+				 "the backup is of number %" PRIu64
+				 ", and the set went on to %" PRIu64
+				 ": sectors that were remapped in between would be read from main, "
+				 "where their data is old. --older puts it back all the same",
+				 backup->generation, a->newest);
+	return error_set(
+		error, EAGAIN,
+		"without the set's main device it cannot be known whether the backup is "
+		"older than the last remap: attach it, name it with --main, or say --older");
+}
+
+static bool is_claimed(const struct restoring *a, uint64_t main_chunk)
+{
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (a->table.entry[slot].state == REMAP_ENTRY_USED &&
+		    a->table.entry[slot].main_chunk == main_chunk)
+			return true;
+	return false;
+}
+
+static void lose(struct restoring *a, struct remap_entry *entry)
+{
+	entry->lost = entry->redirected;
+	a->lost[a->nr_lost++] = *entry;
+}
+
+static int decide(struct restoring *a, struct error *error)
+{
+	const struct backup *backup = a->backup;
+
+	a->lost = calloc(backup->nr_entries + 1, sizeof(*a->lost));
+	if (!a->lost)
+		return no_memory(error);
+	for (uint32_t i = 0; i < backup->nr_entries; i++) {
+		const struct backup_entry *from = &backup->entry[i];
+		struct remap_entry entry = from->entry;
+		bool used = entry.state == REMAP_ENTRY_USED;
+
+		if (a->same_spare && (!a->from_backup[remap_table_block_of(from->slot)] ||
+				      (used && is_claimed(a, entry.main_chunk))))
+			continue; /* a block that is whole knows better */
+		if (used && !(a->same_spare && a->current)) {
+			if (from->content == BACKUP_NO_CONTENT)
+				lose(a, &entry);
+			else
+				a->nr_hidden++;
+		}
+		if (a->same_spare)
+			a->table.entry[from->slot] = entry;
+	}
+	return 0;
+}
+
+int restore_look(struct restoring *a, struct error *error)
+{
+	uint64_t nr_bytes;
+	int r = device_bytes(a->spare_fd, &nr_bytes);
+
+	if (r < 0)
+		return error_set(error, -r, "%s: cannot read its size", a->spare_path);
+	a->spare_sectors = nr_bytes / REMAP_SECTOR_BYTES;
+	r = read_spare(a, error);
+	if (!r && !a->same_spare)
+		r = check_other_device(a, error);
+	if (!r)
+		r = check_age(a, error);
+	return r ? r : decide(a, error);
+}
+
+static uint64_t number(const struct restoring *a)
+{
+	if (a->current)
+		return a->backup->generation;
+	return (a->newest > a->backup->generation ? a->newest : a->backup->generation) + 1;
+}
+
+static int write_contents(struct restoring *a, struct error *error)
+{
+	const struct backup *backup = a->backup;
+
+	for (uint32_t i = 0; i < backup->nr_entries; i++) {
+		const struct backup_entry *from = &backup->entry[i];
+		const struct remap_entry *now = &a->table.entry[from->slot];
+		uint64_t sector = remap_slot_sector(&a->region.super.geometry, from->slot);
+
+		if (from->content == BACKUP_NO_CONTENT || now->state != REMAP_ENTRY_USED ||
+		    now->main_chunk != from->entry.main_chunk ||
+		    !a->from_backup[remap_table_block_of(from->slot)])
+			continue;
+		if (write_all_at(a->spare_fd,
+				 backup->content + (size_t)from->content * REMAP_CHUNK_BYTES,
+				 REMAP_CHUNK_BYTES, (off_t)(sector * REMAP_SECTOR_BYTES)) < 0)
+			return error_set(error, EIO, "%s: slot %u cannot be written", a->spare_path,
+					 from->slot);
+	}
+	return fsync(a->spare_fd) < 0 ?
+		       error_set(error, errno, "%s: flushing failed", a->spare_path) :
+		       0;
+}
+
+static int mend(struct restoring *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *block = aligned_bytes(REMAP_BLOCK_BYTES);
+	struct remap_super super = a->region.super;
+	uint64_t seq = number(a);
+	int r = block ? 0 : no_memory(error);
+
+	if (!r && !a->current)
+		r = write_contents(a, error);
+	for (uint32_t b = 1; !r && b <= super.geometry.table_blocks; b++) {
+		if (!a->from_backup[b])
+			continue;
+		memset(block, 0, REMAP_BLOCK_BYTES);
+		region_encode_table(&super, b, seq, a->table.entry, a->table.nr_slots, block);
+		r = region_replace_block(&a->region, b, block, error);
+	}
+	if (r < 0 || a->has_super)
+		return r;
+	super.seq = seq;
+	remap_super_encode(&super, block);
+	return region_replace_block(&a->region, 0, block, error);
+}
+
+static uint8_t *take_content(uint8_t *at, const struct backup *backup, uint32_t content)
+{
+	memcpy(at, backup->content + (size_t)content * REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+	return at + REMAP_CHUNK_BYTES;
+}
+
+/* What others find at the end of a device that is longer than the region. */
+static int wipe_tail(struct restoring *a, struct error *error)
+{
+	uint64_t from = a->backup->super.geometry.region_sectors, edge = (1U << 20) / 512;
+	_cleanup_free_ uint8_t *zeros = aligned_bytes(1U << 20);
+
+	if (!zeros)
+		return no_memory(error);
+	if (a->spare_sectors > edge && from < a->spare_sectors - edge)
+		from = a->spare_sectors - edge;
+	if (from >= a->spare_sectors)
+		return 0;
+	return write_all_at(a->spare_fd, zeros, (a->spare_sectors - from) * REMAP_SECTOR_BYTES,
+			    (off_t)(from * REMAP_SECTOR_BYTES)) < 0 ?
+		       error_set(error, EIO, "its end cannot be written") :
+		       0;
+}
+
+/* Slots get new numbers: the probe chunk's first, then hidden chunks, then what is lost. */
+static int format(struct restoring *a, struct error *error)
+{
+	const struct backup *backup = a->backup;
+	struct region_plan plan = { .super = backup->super };
+	uint8_t *at;
+	int r = 0;
+
+	plan.super.seq = number(a);
+	plan.entry = calloc(backup->nr_entries + 1, sizeof(*plan.entry));
+	plan.data = aligned_bytes((backup->nr_contents + 1) * (size_t)REMAP_CHUNK_BYTES);
+	at = plan.data;
+	if (!plan.entry || !plan.data)
+		r = no_memory(error);
+	for (unsigned int others = 0; !r && others < 2; others++)
+		for (uint32_t i = 0; i < backup->nr_entries; i++) {
+			const struct backup_entry *from = &backup->entry[i];
+			bool is_probe = from->entry.main_chunk == backup->super.probe_chunk;
+
+			if (from->content == BACKUP_NO_CONTENT || is_probe == (others == 1))
+				continue;
+			plan.entry[plan.nr_entries++] = from->entry;
+			at = take_content(at, backup, from->content);
+		}
+	plan.nr_data = plan.nr_entries;
+	plan.note = true;
+	for (uint32_t i = 0; !r && i < a->nr_lost; i++)
+		plan.entry[plan.nr_entries++] = a->lost[i];
+	if (!r)
+		r = wipe_tail(a, error);
+	if (!r)
+		r = region_format(a->spare_fd, 0, backup->super.geometry.region_sectors, &plan,
+				  error);
+	free(plan.entry);
+	free(plan.data);
+	return r;
+}
+
+int restore_carry_out(struct restoring *a, struct error *error)
+{
+	struct error why;
+	int r = a->same_spare ? mend(a, &why) : format(a, &why);
+
+	return r < 0 ? error_set(error, -r, "%s: %.400s; restore-backup may be repeated",
+				 a->spare_path, why.text) :
+		       0;
+}
