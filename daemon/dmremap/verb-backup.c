@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <time.h>
 
 #include "activate.h"
 #include "adopt.h"
@@ -106,9 +107,19 @@ static void print_lost(const struct restoring *a)
 static void print_restoring(const struct restoring *a, const char *file)
 {
 	const struct backup *backup = a->backup;
+	time_t created = (time_t)backup->created;
+	char when[32] = "";
+	struct tm tm;
 
-	printf("backup   %s, of set \"%s\", number %" PRIu64 "\n", file, backup->super.label,
-	       backup->generation);
+	if (localtime_r(&created, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+	printf("backup   %s, of set \"%s\", number %" PRIu64 ", made %s\n", file,
+	       backup->super.label, backup->generation, when);
+	if (a->current)
+		printf("note     nothing newer was found; but if the set was active after %s, its very "
+		       "last\n         remaps may be unknown to main's mark, and would be read from "
+		       "main, where their\n         data is old\n",
+		       when);
 	if (a->same_spare && a->current) {
 		printf("spare    %s, the set's own: its slots hold their data, so everything that "
 		       "the backup names is there again\n",
@@ -141,17 +152,18 @@ static void restoring_p(struct restoring *restoring)
 int verb_restore_backup(struct invocation *invocation, struct error *error)
 {
 	const char *file = invocation->argv[0], *named = option_value(invocation, "main");
+	char main[PATH_MAX];
 	_cleanup_backup_ struct backup backup = { 0 };
 	_cleanup_(restoring_p) struct restoring a = {
 		.backup = &backup,
 		.spare_path = invocation->argv[1],
+		.main_path = main,
 		.spare_fd = -1,
 		.main_fd = -1,
 		.older = option_value(invocation, "older"),
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
 	_cleanup_close_ int lock = -1;
-	char main[PATH_MAX];
 	int r = backup_read(file, &backup, error);
 
 	if (r < 0)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,6 +12,8 @@
 #define VERSION 1
 #define HAS_HEADER 1
 #define STATE_DIRECTORY "/var/lib/dm-remap"
+/* More than the largest spare can need. */
+#define FILE_MAX (1U << 30)
 /* How often an active set may change while it is read. */
 #define TRIES 8
 
@@ -199,19 +202,41 @@ static size_t file_bytes(uint32_t nr_entries, uint32_t nr_contents)
 	       (size_t)nr_contents * REMAP_CHUNK_BYTES;
 }
 
+/* An older backup may be replaced, and an empty file: nothing else. */
+static int check_target(const char *path, struct error *error)
+{
+	_cleanup_close_ int fd = -1;
+	char magic[sizeof(MAGIC) - 1];
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return 0;
+	if (!S_ISREG(st.st_mode))
+		return error_set(error, EINVAL, "%s: not a file", path);
+	if (!st.st_size)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read_all_at(fd, magic, sizeof(magic), 0) < 0 ||
+	    memcmp(magic, MAGIC, sizeof(magic)))
+		return error_set(error, EEXIST,
+				 "%s is there already, and is not a backup of dm-remap; nothing "
+				 "was changed",
+				 path);
+	return 0;
+}
+
 int backup_write(const struct backup *backup, const char *path, struct error *error)
 {
 	size_t nr_bytes = file_bytes(backup->nr_entries, backup->nr_contents);
 	_cleanup_free_ uint8_t *file = aligned_bytes(nr_bytes);
 	struct backup_disk *disk = (struct backup_disk *)file;
 	struct backup_entry_disk *entry;
-	struct stat st;
-	int r;
+	int r = check_target(path, error);
 
+	if (r < 0)
+		return r;
 	if (!file)
 		return no_memory(error);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(error, EINVAL, "%s: not a file", path);
 	memcpy(disk->magic, MAGIC, sizeof(disk->magic));
 	disk->version = cpu_to_le32(VERSION);
 	disk->flags = cpu_to_le32(backup->has_header ? HAS_HEADER : 0);
@@ -304,7 +329,7 @@ int backup_read(const char *path, struct backup *backup, struct error *error)
 {
 	_cleanup_free_ char *file = NULL;
 	size_t nr_bytes;
-	int r = read_file(path, &file, &nr_bytes);
+	int r = read_file_upto(path, FILE_MAX, &file, &nr_bytes);
 
 	memset(backup, 0, sizeof(*backup));
 	if (r < 0)

@@ -605,8 +605,8 @@ static int finish(struct adoption *a, struct error *error)
 	return r < 0 && region.in_doubt ? 1 : r;
 }
 
-/* Main as it was; the sentence of the failure stays, with what came of it. */
-static int undo(struct adoption *a, bool begun, int r, struct error *error)
+/* Main as it was; the sentence of the failure stays, with what came of it if that fails. */
+static int undo(struct adoption *a, bool begun, struct error *error)
 {
 	struct adopted adopted = ADOPTED_NONE;
 	struct error why;
@@ -623,8 +623,8 @@ static int undo(struct adoption *a, bool begun, int r, struct error *error)
 		r_undo = adopt_undo_create(&adopted, begun, &why);
 	region_table_done(&adopted.table);
 	if (r_undo == 0)
-		return r;
-	return error_set(error, -r,
+		return 0;
+	return error_set(error, -r_undo,
 			 "%.200s; and it could not be undone: %.150s. Try again: dmremap activate "
 			 "%s",
 			 error->text, why.text, a->spare_path);
@@ -634,7 +634,7 @@ static int undo(struct adoption *a, bool begun, int r, struct error *error)
  * The set's first backup, before anything of main is overwritten.  The set does without,
  * unless main's first chunk would be nowhere but on the spare.
  */
-static int write_backup(struct adoption *a, const struct remap_member_disk *header,
+static int write_backup(struct adoption *a, const struct remap_member_disk *header, bool *written,
 			struct error *error)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
@@ -655,6 +655,7 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 		r = backup_write(&backup, a->backup_path, &a->no_backup);
 	if (r < 0 && a->chunk0_elsewhere)
 		return error_set(error, -r, "%s", a->no_backup.text);
+	*written = !r;
 	if (!r)
 		*a->no_backup.text = '\0';
 	return 0;
@@ -663,7 +664,7 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 static int build(struct adoption *a, struct region_plan *plan, struct error *error)
 {
 	struct remap_member_disk header;
-	bool begun = false;
+	bool begun = false, backed_up = false;
 	int r = a->guard ? make_header(a, plan, &header, error) : 0;
 
 	if (!r)
@@ -674,7 +675,7 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 		return r; /* no superblock yet */
 	r = guard_check_hidden(a->spare_path, error);
 	if (!r)
-		r = write_backup(a, a->guard ? &header : NULL, error);
+		r = write_backup(a, a->guard ? &header : NULL, &backed_up, error);
 	if (!r && a->guard) {
 		begun = true;
 		r = hide(a, plan, &header, error);
@@ -688,9 +689,9 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 				 a->spare_path, error->text, a->spare_path);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* the raw disk's partitions are hidden, too */
-	if (r < 0 && *a->backup_path)
+	if (r < 0 && undo(a, begun, error) == 0 && backed_up)
 		unlink(a->backup_path); /* of a set that there is not */
-	return r < 0 ? undo(a, begun, r, error) : 0;
+	return r;
 }
 
 int adoption_carry_out(struct adoption *a, struct error *error)

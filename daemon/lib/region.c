@@ -266,7 +266,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 	table->nr_slots = geometry->slots;
 	table->generation = region->super.seq;
 	table->entry = calloc(geometry->slots, sizeof(*table->entry));
-	if (!buffer || !table->entry) {
+	table->unloadable = calloc(1 + geometry->table_blocks, sizeof(*table->unloadable));
+	if (!buffer || !table->entry || !table->unloadable) {
 		region_table_done(table);
 		return error_set(error, ENOMEM, "out of memory");
 	}
@@ -299,8 +300,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		}
 		if (soft)
 			continue;
-		if (r < 0 || choice.newer_lost)
-			table->nr_unloadable++;
+		table->unloadable[block] = r < 0 || choice.newer_lost;
+		table->nr_unloadable += table->unloadable[block];
 		if (r < 0)
 			continue;
 		for (unsigned int c = 0; c < REMAP_COPIES; c += REMAP_PLACES)
@@ -323,6 +324,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 void region_table_done(struct region_table *table)
 {
 	free(table->entry);
+	free(table->unloadable);
 	memset(table, 0, sizeof(*table));
 }
 

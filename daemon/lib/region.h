@@ -34,6 +34,7 @@ struct region {
  * struct region_table - all entries of a region
  * @entry: one per slot
  * @nr_slots: length of @entry
+ * @unloadable: per block of a place, index 0 the superblock: it counts in @nr_unloadable
  * @generation: highest committed number that was seen
  * @nr_damaged: copies that are not what they should be
  * @nr_unloadable: blocks without any valid copy, with a conflict, or of which only older
@@ -43,6 +44,7 @@ struct region {
 struct region_table {
 	struct remap_entry *entry;
 	uint32_t nr_slots;
+	bool *unloadable;
 	uint64_t generation;
 	uint32_t nr_damaged;
 	uint32_t nr_unloadable;
@@ -101,8 +103,8 @@ int region_segments(const struct region *region, const struct region_table *tabl
 /**
  * struct region_plan - what create writes to a blank or agreed-upon region
  * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, of the flags
- *         REMAP_SUPER_CREATING, and the number that all blocks get, 0: the first; the rest is
- *         filled in
+ *         REMAP_SUPER_CREATING and REMAP_SUPER_MARKED, and the number that all blocks get, 0:
+ *         the first; the rest is filled in
  * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
  * @nr_entries: how many
  * @data: @nr_data chunks: what the first slots hold; aligned if @fd is opened for direct I/O
@@ -130,8 +132,8 @@ bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUI
 int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		  struct error *error);
 /*
- * A restored table block, with a number above all others, into both replicas; what was in its
- * places, which could not be believed, is gone afterwards.
+ * A restored block, with a number above all others, into both replicas, but not into a dead
+ * place; what was in its places, which could not be believed, is gone afterwards.
  */
 int region_replace_block(const struct region *region, uint32_t block, void *data,
 			 struct error *error);

@@ -228,7 +228,8 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 				 "the spare region has %u slots, and %u are needed from the start",
 				 super->geometry.slots, plan->nr_entries + 1);
 	super->version = REMAP_FORMAT_VERSION;
-	super->flags &= REMAP_SUPER_CREATING;
+	super->flags &= REMAP_SUPER_CREATING | REMAP_SUPER_MARKED;
+	memset(super->dead, 0, sizeof(super->dead));
 	super->compat = 0;
 	super->ro_compat = 0;
 	super->incompat = 0;
@@ -259,13 +260,21 @@ int region_replace_block(const struct region *region, uint32_t block, void *data
 	_cleanup_free_ uint8_t *zeros = zeroed(REMAP_BLOCK_BYTES);
 	int r = zeros ? 0 : -ENOMEM;
 
-	/* all A places durably, then the B places: until then they may be all there is */
-	for (unsigned int place = 0; place < REMAP_PLACES; place++) {
-		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
+	/* one place of each replica durably, then the others: until then they may be all there is */
+	for (unsigned int later = 0; later < 2; later++) {
+		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+			unsigned int first =
+				remap_is_dead(&region->super, block, replica * REMAP_PLACES);
+			unsigned int place = later ? !first : first;
+
+			/* at most one copy of a block is dead, and it is never the one to count */
+			if (remap_is_dead(&region->super, block, replica * REMAP_PLACES + place))
+				continue;
 			r = write_block(
 				region->fd, region->start,
 				remap_block_sector(&region->super.geometry, replica, place, block),
-				place ? zeros : data);
+				later ? zeros : data);
+		}
 		if (!r)
 			r = durable(region->fd);
 	}

@@ -5,8 +5,11 @@
  *   onto the same spare	slots, then blocks one by one, then the superblock: some are
  *				mended, the others damaged as before; done again it goes on
  *   onto another device	a note in place of the first superblock: all of it is done again
+ *   before main knows it	the set whole, on other hardware than main recorded: it says so, and
+ *				replace-spare records it
  *
- * A backup that is current keeps its number, so that what is half-done is not newer than it.
+ * On the same spare a backup that is current keeps its number, so that what is half-done is
+ * not newer than it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,14 +17,17 @@
 
 #include "adopt.h"
 #include "create.h"
+#include "identity.h"
+#include "record.h"
 #include "restore.h"
+
+/* More commits than any spare makes in its life. */
+#define LEAP (1ULL << 40)
 
 void restore_done(struct restoring *a)
 {
 	region_table_done(&a->table);
-	free(a->from_backup);
 	free(a->lost);
-	a->from_backup = NULL;
 	a->lost = NULL;
 }
 
@@ -29,12 +35,12 @@ void restore_done(struct restoring *a)
  * struct seen - what region_read_table() is told to look for
  * @nr_ours: copies of table and soft state blocks of this set
  * @newest: highest number of them
- * @whole: per table block: it has a copy that counts
+ * @has_copy: per block: one of its copies counts, though perhaps a newer one is lost
  */
 struct seen {
 	uint32_t nr_ours;
 	uint64_t newest;
-	bool *whole;
+	bool *has_copy;
 };
 
 static int see(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
@@ -49,7 +55,7 @@ static int see(void *userdata, uint32_t block, unsigned int replica, unsigned in
 	seen->nr_ours++;
 	if (seq > seen->newest)
 		seen->newest = seq;
-	seen->whole[block] |= chosen;
+	seen->has_copy[block] |= chosen;
 	return 0;
 }
 
@@ -63,8 +69,12 @@ static int open_region(struct restoring *a, struct error *error)
 		return r;
 	if (!r && memcmp(a->region.super.uuid, super->uuid, REMAP_UUID_BYTES))
 		return error_set(error, EEXIST, "%s is the spare of another set", a->spare_path);
-	a->has_super = !r;
-	if (a->has_super)
+	if (!r && memcmp(&a->region.super.geometry, &super->geometry, sizeof(super->geometry)))
+		return error_set(error, ENOTSUP,
+				 "%s has another layout than when the backup was made",
+				 a->spare_path);
+	a->has_super = !r && !a->region.choice.newer_lost;
+	if (!r)
 		return 0;
 	if (super->geometry.region_sectors > a->spare_sectors)
 		return error_set(error, ENOSPC,
@@ -98,39 +108,47 @@ static void see_damaged(struct restoring *a, uint32_t block)
 	}
 }
 
+static int read_blocks(struct restoring *a, struct seen *seen, struct error *error)
+{
+	const struct remap_geometry *geometry = &a->region.super.geometry;
+	int r;
+
+	seen->has_copy =
+		calloc(1 + geometry->table_blocks + geometry->soft_blocks, sizeof(*seen->has_copy));
+	if (!seen->has_copy)
+		return no_memory(error);
+	r = region_read_table(&a->region, &a->table, see, seen, error);
+	for (uint32_t b = 1; !r && b <= geometry->table_blocks; b++) {
+		a->nr_damaged += a->table.unloadable[b];
+		a->has_outdated |= a->table.unloadable[b] && seen->has_copy[b];
+	}
+	free(seen->has_copy);
+	return r;
+}
+
 static int read_spare(struct restoring *a, struct error *error)
 {
-	uint32_t nr_blocks, nr_damaged = 0;
 	struct seen seen = { 0 };
 	int r = open_region(a, error);
 
-	if (r < 0)
-		return r;
-	nr_blocks =
-		1 + a->region.super.geometry.table_blocks + a->region.super.geometry.soft_blocks;
-	seen.whole = calloc(nr_blocks, sizeof(*seen.whole));
-	a->from_backup = calloc(nr_blocks, sizeof(*a->from_backup));
-	r = seen.whole && a->from_backup ? 0 : no_memory(error);
 	if (!r)
-		r = region_read_table(&a->region, &a->table, see, &seen, error);
-	for (uint32_t b = 1; !r && b <= a->region.super.geometry.table_blocks; b++) {
-		a->from_backup[b] = !seen.whole[b];
-		nr_damaged += !seen.whole[b];
-	}
-	free(seen.whole);
+		r = read_blocks(a, &seen, error);
 	if (r < 0)
 		return r;
 	if (region_has_note(a->spare_fd, 0, a->backup->super.uuid)) {
 		a->half_restored = true;
 		return 0;
 	}
-	a->same_spare = a->has_super || seen.nr_ours;
-	a->newest = a->has_super && a->table.generation > seen.newest ? a->table.generation :
-									seen.newest;
-	for (uint32_t b = 1; b <= a->region.super.geometry.table_blocks; b++)
-		if (a->from_backup[b] && a->same_spare)
+	a->same_spare = a->region.choice.best >= 0 || seen.nr_ours;
+	if (!a->same_spare)
+		return 0;
+	a->newest = seen.newest;
+	if (a->region.choice.best >= 0 && a->table.generation > a->newest)
+		a->newest = a->table.generation;
+	for (uint32_t b = a->has_super; b <= a->region.super.geometry.table_blocks; b++)
+		if (!b || a->table.unloadable[b])
 			see_damaged(a, b);
-	if (a->has_super && !nr_damaged && !a->table.nr_contradictions)
+	if (a->has_super && !a->nr_damaged && !a->table.nr_contradictions)
 		return error_set(error, EEXIST,
 				 "%s: its metadata is whole and of number %" PRIu64
 				 " (the backup's is %" PRIu64 "): nothing has to be put back",
@@ -169,6 +187,30 @@ static int check_other_device(struct restoring *a, struct error *error)
 	return 0;
 }
 
+/* A released main is somebody's disk: no map may be laid over it again. */
+static int check_main(struct restoring *a, struct error *error)
+{
+	const struct backup *backup = a->backup;
+	bool guarded = false, marked = a->region.super.flags & REMAP_SUPER_MARKED;
+	uint8_t uuid[REMAP_UUID_BYTES];
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+
+	if (!chunk)
+		return no_memory(error);
+	for (uint32_t i = 0; i < backup->nr_entries; i++)
+		guarded |= backup->entry[i].entry.cause == REMAP_CAUSE_GUARD;
+	if (guarded && read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0) < 0)
+		return 0; /* its mark may tell */
+	if (guarded ? remap_guard_check(chunk, uuid, 0) != REMAP_BAD_MAGIC &&
+			      !memcmp(uuid, backup->super.uuid, sizeof(uuid)) :
+		      a->marked || !marked)
+		return 0;
+	return error_set(error, ENODEV,
+			 "%s is not the main device of the backup's set, or not any more: it may "
+			 "have been released",
+			 a->main_path);
+}
+
 static int check_age(struct restoring *a, struct error *error)
 {
 	const struct backup *backup = a->backup;
@@ -177,10 +219,24 @@ static int check_age(struct restoring *a, struct error *error)
 				 mark_read(a->main_fd, a->region.super.probe_chunk,
 					   backup->super.uuid, &seq);
 
+	a->marked = r == 0;
 	if (!r && seq > a->newest)
 		a->newest = seq;
 	/* a set that was never active has no mark: main has nothing to tell */
-	a->current = a->newest <= backup->generation && (r == 0 || r == -ENODATA);
+	a->current = a->newest <= backup->generation &&
+		     (r == 0 || (r == -ENODATA && !(a->region.super.flags & REMAP_SUPER_MARKED)));
+	if (a->main_fd >= 0) {
+		r = check_main(a, error);
+		if (r < 0)
+			return r;
+	}
+	if (a->same_spare && !a->current && a->has_outdated)
+		return error_set(
+			error, ESTALE,
+			"%s: the newest copies of a block are damaged, and an older one is "
+			"whole; it may know remaps that the backup does not, or the other "
+			"way round: dmremap activate --read-only serves what is there",
+			a->spare_path);
 	if (a->current || a->older)
 		return 0;
 	if (a->newest > backup->generation)
@@ -196,13 +252,28 @@ static int check_age(struct restoring *a, struct error *error)
 		"older than the last remap: attach it, name it with --main, or say --older");
 }
 
-static bool is_claimed(const struct restoring *a, uint64_t main_chunk)
+static int by_number(const void *a, const void *b)
 {
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Chunks that blocks which are whole claim, sorted; the caller frees. */
+static int find_claimed(const struct restoring *a, uint64_t **chunks, size_t *nr_chunks)
+{
+	size_t nr = 0;
+
+	*chunks = malloc((a->table.nr_slots + 1) * sizeof(**chunks));
+	if (!*chunks)
+		return -ENOMEM;
 	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
 		if (a->table.entry[slot].state == REMAP_ENTRY_USED &&
-		    a->table.entry[slot].main_chunk == main_chunk)
-			return true;
-	return false;
+		    !a->table.unloadable[remap_table_block_of(slot)])
+			(*chunks)[nr++] = a->table.entry[slot].main_chunk;
+	qsort(*chunks, nr, sizeof(**chunks), by_number);
+	*nr_chunks = nr;
+	return 0;
 }
 
 static void lose(struct restoring *a, struct remap_entry *entry)
@@ -214,17 +285,24 @@ static void lose(struct restoring *a, struct remap_entry *entry)
 static int decide(struct restoring *a, struct error *error)
 {
 	const struct backup *backup = a->backup;
+	_cleanup_free_ uint64_t *claimed = NULL;
+	size_t nr_claimed = 0;
 
 	a->lost = calloc(backup->nr_entries + 1, sizeof(*a->lost));
-	if (!a->lost)
+	if (!a->lost || find_claimed(a, &claimed, &nr_claimed) < 0)
 		return no_memory(error);
+	/* what an older copy of a block says counts for nothing */
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (a->table.unloadable[remap_table_block_of(slot)])
+			memset(&a->table.entry[slot], 0, sizeof(*a->table.entry));
 	for (uint32_t i = 0; i < backup->nr_entries; i++) {
 		const struct backup_entry *from = &backup->entry[i];
 		struct remap_entry entry = from->entry;
 		bool used = entry.state == REMAP_ENTRY_USED;
 
-		if (a->same_spare && (!a->from_backup[remap_table_block_of(from->slot)] ||
-				      (used && is_claimed(a, entry.main_chunk))))
+		if (a->same_spare && (!a->table.unloadable[remap_table_block_of(from->slot)] ||
+				      (used && bsearch(&(uint64_t){ entry.main_chunk }, claimed,
+						       nr_claimed, sizeof(*claimed), by_number))))
 			continue; /* a block that is whole knows better */
 		if (used && !(a->same_spare && a->current)) {
 			if (from->content == BACKUP_NO_CONTENT)
@@ -254,10 +332,17 @@ int restore_look(struct restoring *a, struct error *error)
 	return r ? r : decide(a, error);
 }
 
+/*
+ * Another device gets a number far above: should the spare that it stands in for come back
+ * with commits that nobody knew of, it must be the older one, by main's mark.
+ */
 static uint64_t number(const struct restoring *a)
 {
-	if (a->current)
+	if (a->same_spare && a->current)
 		return a->backup->generation;
+	if (!a->same_spare)
+		return (a->newest > a->backup->generation ? a->newest : a->backup->generation) +
+		       LEAP;
 	return (a->newest > a->backup->generation ? a->newest : a->backup->generation) + 1;
 }
 
@@ -272,7 +357,7 @@ static int write_contents(struct restoring *a, struct error *error)
 
 		if (from->content == BACKUP_NO_CONTENT || now->state != REMAP_ENTRY_USED ||
 		    now->main_chunk != from->entry.main_chunk ||
-		    !a->from_backup[remap_table_block_of(from->slot)])
+		    !a->table.unloadable[remap_table_block_of(from->slot)])
 			continue;
 		if (write_all_at(a->spare_fd,
 				 backup->content + (size_t)from->content * REMAP_CHUNK_BYTES,
@@ -295,7 +380,7 @@ static int mend(struct restoring *a, struct error *error)
 	if (!r && !a->current)
 		r = write_contents(a, error);
 	for (uint32_t b = 1; !r && b <= super.geometry.table_blocks; b++) {
-		if (!a->from_backup[b])
+		if (!a->table.unloadable[b])
 			continue;
 		memset(block, 0, REMAP_BLOCK_BYTES);
 		region_encode_table(&super, b, seq, a->table.entry, a->table.nr_slots, block);
@@ -304,6 +389,8 @@ static int mend(struct restoring *a, struct error *error)
 	if (r < 0 || a->has_super)
 		return r;
 	super.seq = seq;
+	if (a->marked)
+		super.flags |= REMAP_SUPER_MARKED;
 	remap_super_encode(&super, block);
 	return region_replace_block(&a->region, 0, block, error);
 }
@@ -341,6 +428,8 @@ static int format(struct restoring *a, struct error *error)
 	int r = 0;
 
 	plan.super.seq = number(a);
+	if (a->marked)
+		plan.super.flags |= REMAP_SUPER_MARKED;
 	plan.entry = calloc(backup->nr_entries + 1, sizeof(*plan.entry));
 	plan.data = aligned_bytes((backup->nr_contents + 1) * (size_t)REMAP_CHUNK_BYTES);
 	at = plan.data;
@@ -370,11 +459,34 @@ static int format(struct restoring *a, struct error *error)
 	return r;
 }
 
+/* Main's header says which hardware the spare is: without that the new one would be a copy. */
+static int record_new_spare(struct restoring *a, struct error *error)
+{
+	struct adopted members = { .main_fd = a->main_fd, .spare_fd = a->spare_fd };
+	char identity[REMAP_IDENTITY_BYTES];
+	struct error why;
+	int r;
+
+	identity_of_device(device_number(a->spare_path), identity);
+	snprintf(members.main_path, sizeof(members.main_path), "%s", a->main_path);
+	r = region_open(a->spare_fd, 0, a->spare_sectors, &members.region, &why);
+	if (!r)
+		r = record_spare(&members, identity, &why);
+	return r == 0 || r == -ENODATA ?
+		       0 :
+		       error_set(error, -r,
+				 "%s has the backup now, but %.300s: main does not know that this "
+				 "is its spare; dmremap replace-spare tells it",
+				 a->spare_path, why.text);
+}
+
 int restore_carry_out(struct restoring *a, struct error *error)
 {
 	struct error why;
 	int r = a->same_spare ? mend(a, &why) : format(a, &why);
 
+	if (!r && !a->same_spare && a->main_fd >= 0)
+		return record_new_spare(a, error);
 	return r < 0 ? error_set(error, -r, "%s: %.400s; restore-backup may be repeated",
 				 a->spare_path, why.text) :
 		       0;

@@ -22,6 +22,7 @@
  * struct restoring - a backup on its way; the first part is the caller's
  * @backup: what is put back
  * @spare_path: where
+ * @main_path: of the set's main device
  * @spare_fd: opened for direct I/O, exclusively
  * @main_fd: of the set's main device, -1: it is not here
  * @older: also when the backup is, or may be, older than the last remap
@@ -30,12 +31,14 @@
  * @spare_sectors: length of the device
  * @same_spare: there is metadata of the set on it
  * @half_restored: it is another device, and an earlier restore onto it was cut short
- * @has_super: a superblock of it can be believed
+ * @has_super: a superblock of it can be believed, and none is known to be newer
  * @newest: highest number seen on the spare and on main
  * @current: nothing newer than the backup was seen, and main was looked at
+ * @marked: main carries the set's mark
  * @region: on the spare
  * @table: of the same spare: what its blocks say, and the backup where they are damaged
- * @from_backup: per table block (from 1) of the same spare: whether it is replaced
+ * @nr_damaged: table blocks of the same spare that cannot be believed: they are replaced
+ * @has_outdated: of one of them an older copy is whole
  * @lost: entries whose sectors become lost; as they will be in the table
  * @nr_lost: how many
  * @nr_hidden: hidden chunks that come from the backup
@@ -43,6 +46,7 @@
 struct restoring {
 	const struct backup *backup;
 	const char *spare_path;
+	const char *main_path;
 	int spare_fd;
 	int main_fd;
 	bool older;
@@ -54,9 +58,11 @@ struct restoring {
 	bool has_super;
 	uint64_t newest;
 	bool current;
+	bool marked;
 	struct region region;
 	struct region_table table;
-	bool *from_backup;
+	uint32_t nr_damaged;
+	bool has_outdated;
 	struct remap_entry *lost;
 	uint32_t nr_lost;
 	uint32_t nr_hidden;

@@ -233,6 +233,11 @@ int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_
 
 int read_file(const char *path, char **data, size_t *nr_bytes)
 {
+	return read_file_upto(path, READ_FILE_MAX, data, nr_bytes);
+}
+
+int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes)
+{
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *buffer = NULL;
 	size_t room = 4096, length = 0;
@@ -256,7 +261,7 @@ int read_file(const char *path, char **data, size_t *nr_bytes)
 		length += (size_t)n;
 		if (length == room)
 			room *= 2;
-		if (room > READ_FILE_MAX)
+		if (room / 2 > max_bytes)
 			return -EFBIG;
 	}
 	buffer[length] = '\0';

@@ -90,6 +90,7 @@ bool device_name_ok(const char *name);
 /* Writes a file so that a crash leaves the old or the new one: tmp, fsync, rename, fsync. */
 int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode);
 int read_file(const char *path, char **data, size_t *nr_bytes); /* at most 64 MiB */
+int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes);
 /* The host id (O7): first 16 bytes of a keyed hash of /etc/machine-id; zeros: none. */
 int host_id(uint8_t id[16]);
 

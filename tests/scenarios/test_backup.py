@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.lib import SECTOR, Device, Rig, pattern
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (DAMAGED, FAILED, NOT_FOUND, OK, REFUSED, WAITING, content,
+from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, WAITING, content,
                                   content_at, create, dmremap, ext4_on_main, forget_hardware,
                                   hardware, output, paths, refused, sets, settle)
 
@@ -87,6 +87,7 @@ def test_another_spare_in_its_place(rig: Rig, tmp_path: Path) -> None:
     file = str(tmp_path / "backup")
     output("backup", "data", file)
     rig.spare.fail()
+    drop_page_cache(*paths(rig, "spare"))
     rig.main.clear()
     main, other = paths(rig, "main", "other")
     told = output("restore-backup", file, other, "--yes")
@@ -115,7 +116,7 @@ def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:
     destroy_metadata(rig)
     before = rig.media("spare").whole()
     assert "--older puts it back all the same" in \
-        refused(FAILED, "restore-backup", str(first), spare, "--yes")
+        refused(REFUSED, "restore-backup", str(first), spare, "--yes")
     assert rig.media("spare").whole() == before
     rig.main.fail()
     assert "without the set's main device" in \

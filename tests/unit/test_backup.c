@@ -162,8 +162,9 @@ static int restore(struct options options, uint32_t *nr_lost, struct error *erro
 	struct restoring a = { .backup = &backup,
 			       .spare_path = disks.path[SPARE],
 			       .spare_fd = open_direct(disks.path[SPARE], O_RDWR),
-			       .main_fd = options.no_main ? -1 :
-							    open_direct(disks.path[MAIN], O_RDONLY),
+			       .main_path = disks.path[MAIN],
+			       .main_fd =
+				       options.no_main ? -1 : open_direct(disks.path[MAIN], O_RDWR),
 			       .older = options.older,
 			       .wipe_spare = options.wipe_spare };
 	int r = backup_read(file, &backup, error);
@@ -226,6 +227,16 @@ static void zero_copies(uint32_t block)
 
 	for (unsigned int c = 0; c < REMAP_COPIES; c++)
 		memset(spare + copy_offset(c, block), 0, 4096);
+	disks_put(SPARE, spare);
+	free(spare);
+}
+
+static void zero_replica(unsigned int replica, uint32_t block)
+{
+	u8 *spare = disks_get(SPARE);
+
+	for (unsigned int place = 0; place < REMAP_PLACES; place++)
+		memset(spare + copy_offset(2 * replica + place, block), 0, 4096);
 	disks_put(SPARE, spare);
 	free(spare);
 }
@@ -402,6 +413,206 @@ static void the_mark_is_newer(void **unused)
 	free(chunk);
 }
 
+/* The newest copies of a block are damaged, and older ones are whole: these do not count. */
+static void an_outdated_block(void **unused)
+{
+	struct error error = { "" };
+	static struct remap_entry entry[REMAPPED_SLOT + 6];
+	u8 *older = aligned_bytes(4096), *before;
+	struct backup backup;
+
+	(void)unused;
+	assert_int_equal(backup_read(file, &backup, &error), 0);
+	/* place 0 of both replicas has the newest copy; an older one without it in place 1 */
+	entry[REMAPPED_SLOT + 5] = (struct remap_entry){ .main_chunk = 50,
+							 .redirected = 0xff,
+							 .state = REMAP_ENTRY_USED };
+	region_encode_table(&backup.super, 2, 1, entry, REMAPPED_SLOT + 6, older);
+	for (int newer = 0; newer < 2; newer++) {
+		u8 *spare;
+
+		disks_put(SPARE, saved[SPARE]);
+		if (newer)
+			remap(LATE_CHUNK, REMAPPED_SLOT + 1);
+		spare = disks_get(SPARE);
+		for (unsigned int replica = 0; replica < 2; replica++) {
+			memcpy(spare + copy_offset(2 * replica + 1, 2), older, 4096);
+			spare[copy_offset(2 * replica, 2) + 2000] ^= 1;
+		}
+		disks_put(SPARE, spare);
+		free(spare);
+		before = disks_get(SPARE);
+		if (newer) {
+			assert_int_equal(restore((struct options){ .older = true }, NULL, &error),
+					 -ESTALE);
+			assert_spare_unchanged(before);
+		} else {
+			if (restore((struct options){ 0 }, NULL, &error) < 0)
+				fail_msg("%s", error.text);
+			assert_serves(UINT64_MAX, UINT64_MAX);
+		}
+		free(before);
+	}
+	backup_done(&backup);
+	free(older);
+}
+
+/* C8: nothing that is written to a dead place counts. */
+static void a_block_with_a_dead_place(void **unused)
+{
+	struct adopted a = ADOPTED_NONE;
+	struct remap_super super;
+	struct error error = { "" };
+
+	(void)unused;
+	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++) {
+		disks_put(SPARE, saved[SPARE]);
+		assert_int_equal(
+			adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+		super = a.region.super;
+		super.dead[0] = remap_dead_code(2, copy);
+		super.seq = a.table.generation + 1;
+		assert_int_equal(region_write_super(&a.region, &super, &error), 0);
+		adopt_close(&a);
+		back_up(&error);
+		zero_copies(2);
+		assert_int_equal(restore((struct options){ 0 }, NULL, &error), 0);
+		zero_replica(!(copy / 2), 2);
+		assert_serves(UINT64_MAX, UINT64_MAX);
+		/* and another device has no dead places */
+		zero_copies(0);
+		zero_copies(1);
+		zero_copies(2);
+		zero_copies(3);
+		zero_copies(4);
+		assert_int_equal(restore((struct options){ .wipe_spare = true }, NULL, &error), 0);
+		zero_replica(!(copy / 2), 2);
+		assert_serves(REMAPPED_CHUNK, UINT64_MAX);
+	}
+}
+
+/* A damaged superblock has the only trace that the set went on. */
+static void a_damaged_superblock_has_a_number(void **unused)
+{
+	struct adopted a = ADOPTED_NONE;
+	struct remap_super super;
+	struct error error;
+	u8 *spare;
+
+	(void)unused;
+	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	super = a.region.super;
+	super.seq = a.table.generation + 1;
+	assert_int_equal(region_write_super(&a.region, &super, &error), 0);
+	adopt_close(&a);
+	spare = disks_get(SPARE);
+	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++)
+		spare[copy_offset(copy, 0) + 150] ^= 1;
+	disks_put(SPARE, spare);
+	assert_int_equal(restore((struct options){ 0 }, NULL, &error), -ESTALE);
+	assert_spare_unchanged(spare);
+	free(spare);
+}
+
+/* Main was released and is somebody's disk: no map is laid over it again. */
+static void a_released_main(void **unused)
+{
+	struct adopted a = ADOPTED_NONE;
+	struct error error;
+	u8 *before;
+
+	(void)unused;
+	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(adopt_release(&a, &error), 0);
+	adopt_close(&a);
+	before = disks_get(SPARE);
+	assert_int_equal(
+		restore((struct options){ .older = true, .wipe_spare = true }, NULL, &error),
+		-ENODEV);
+	assert_spare_unchanged(before);
+	free(before);
+}
+
+/* The spare that another one stands in for comes back, with commits that nobody knew of. */
+static void the_old_spare_is_the_older_one(void **unused)
+{
+	struct adopted a = ADOPTED_NONE;
+	struct error error = { "" };
+	u8 *old, *zeros = calloc(1, disks.nr_bytes[SPARE]);
+
+	(void)unused;
+	for (unsigned int i = 0; i < 50; i++)
+		remap(LATE_CHUNK, REMAPPED_SLOT + 1);
+	old = disks_get(SPARE);
+	disks_put(SPARE, zeros);
+	assert_int_equal(restore((struct options){ 0 }, NULL, &error), 0);
+	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error), 0);
+	assert_true(a.region.super.flags & REMAP_SUPER_MARKED); /* only this main is the one */
+	adopt_close(&a);
+	mark(); /* as the next activation does */
+	disks_put(SPARE, old);
+	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error),
+			 -ESTALE);
+	adopt_close(&a);
+	free(old);
+	free(zeros);
+}
+
+/* Somebody's file is not taken for the place of a backup, and not removed either. */
+static void only_over_a_backup(void **unused)
+{
+	char name[] = "/tmp/unit-precious.XXXXXX", text[] = "precious, longer than a magic";
+	struct backup backup;
+	struct error error;
+	char *data;
+	size_t nr_bytes;
+	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
+
+	(void)unused;
+	close(mkstemp(name));
+	assert_int_equal(write_file_atomic(name, text, sizeof(text), 0600), 0);
+	assert_int_equal(backup_read(file, &backup, &error), 0);
+	assert_int_equal(backup_write(&backup, name, &error), -EEXIST);
+	assert_int_equal(backup_write(&backup, file, &error), 0);
+	disks_put(MAIN, original);
+	disks_put(SPARE, zeros);
+	disks_fail(MAIN, 0, 1, false, true); /* main does not take its sector 0 */
+	assert_true(create(name, &error) < 0);
+	assert_int_equal(read_file(name, &data, &nr_bytes), 0);
+	assert_int_equal(nr_bytes, sizeof(text));
+	assert_memory_equal(data, text, sizeof(text));
+	free(data);
+	free(zeros);
+	unlink(name);
+	backup_done(&backup);
+}
+
+/* While main is neither hidden nor as it was, the backup may be all that puts it right. */
+static void a_backup_is_kept_for_a_create_that_cannot_be_undone(void **unused)
+{
+	struct backup backup;
+	struct error error = { "" };
+	struct disk_fault *fault;
+	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
+
+	(void)unused;
+	for (int undone = 0; undone < 2; undone++) {
+		disks_reset();
+		disks_put(MAIN, original);
+		disks_put(SPARE, zeros);
+		unlink(file);
+		fault = disks_fail(MAIN, undone, 1, false, true);
+		fault->after = 2; /* the probe chunk, and sector 0 */
+		if (!undone)
+			fault->nr = 8;
+		assert_true(create(file, &error) < 0);
+		disks_reset();
+		assert_int_equal(backup_read(file, &backup, &error), undone ? -ENOENT : 0);
+		backup_done(&backup);
+	}
+	free(zeros);
+}
+
 static void a_damaged_file_is_refused(void **unused)
 {
 	struct backup backup;
@@ -486,6 +697,13 @@ int main(void)
 		TEST(another_device_has_the_hidden_chunks),
 		TEST(an_older_backup),
 		TEST(the_mark_is_newer),
+		TEST(an_outdated_block),
+		TEST(a_block_with_a_dead_place),
+		TEST(a_damaged_superblock_has_a_number),
+		TEST(a_released_main),
+		TEST(the_old_spare_is_the_older_one),
+		TEST(only_over_a_backup),
+		TEST(a_backup_is_kept_for_a_create_that_cannot_be_undone),
 		TEST(a_damaged_file_is_refused),
 		TEST(a_first_chunk_that_does_not_fit),
 	};
