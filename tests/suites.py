@@ -5,7 +5,8 @@ KIND says how a suite is counted:
     cmocka   COMMAND runs cmocka programs; their "[  PASSED  ] N test(s)" are added up
     pytest   COMMAND is a path for pytest on the host
     uml      COMMAND is a glob of files, each run in a guest of its own (plain kernel)
-    kasan    the same on the KASAN + lockdep kernel
+    kasan    the same on the KASAN + lockdep kernel, without the tests marked plain_only
+    kasan-rest   those
     tally    COMMAND's last line is "N passed, N failed[, N skipped]"
     make     COMMAND makes something the others need: counted only when it fails
 
@@ -32,7 +33,7 @@ class Suite:
 
 SUITES = [
     Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, 2, 3600),
-    Suite("userspace", "make -s -j2 -C daemon", "make", EVERY, 2),
+    Suite("userspace", "make -s -j2 -C daemon all in-process", "make", EVERY, 2),
     Suite("units", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
@@ -45,6 +46,7 @@ SUITES = [
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
           NOT_QUICK, 2, 3600),
     Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
+    Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
     Suite("virtual machine", "tests/vm", "pytest", NOT_QUICK, 2, 2400),

@@ -27,6 +27,7 @@ from tests.harness import blockd, cache, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
+DISKS = 4       # of a rig, at most: what is there but not in use costs each look at all disks
 TIMEOUT_S = {"uml": 600.0, "uml-kasan": 1200.0}
 
 
@@ -80,7 +81,8 @@ def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) 
         command = [str(kernels.kernel_dir(kernel) / "vmlinux"), f"mem={memory_mib}M",
                    "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}", "con=null",
                    "con0=null,fd:1", f"con1=null,fd:{output_fd}", "ssl=null",
-                   f"uml_dir={scratch}/", "loglevel=8", "oops=panic", "panic=-1", "nbd.max_part=0", "log_buf_len=4M"]
+                   f"uml_dir={scratch}/", "loglevel=8", "oops=panic", "panic=-1", "log_buf_len=4M",
+                   "nbd.max_part=0", f"nbd.nbds_max={DISKS}", "loop.max_loop=2"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch,
                        "TMPDIR": _memory_directory(scratch, memory_mib)}
         guest = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,

@@ -52,15 +52,16 @@ class Daemon:
         return made
 
     def hear(self) -> "Daemon":
+        # What was written before it told its manager is there when that is.
         try:
             while True:
-                text = self._journal.recv(1 << 16).decode()
-                self.entries.append(dict(line.split("=", 1) for line in text.splitlines()))
+                self.told += self._manager.recv(1 << 16).decode().splitlines()
         except BlockingIOError:
             pass
         try:
             while True:
-                self.told += self._manager.recv(1 << 16).decode().splitlines()
+                text = self._journal.recv(1 << 16).decode()
+                self.entries.append(dict(line.split("=", 1) for line in text.splitlines()))
         except BlockingIOError:
             pass
         return self

@@ -8,11 +8,13 @@ it, so that disks have serial numbers here, too. Callers: the scenarios about se
 import json
 import random
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.harness.blockd import LANDED, Record
+from tests.scenarios import inprocess
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
@@ -20,6 +22,8 @@ OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED, DAMAGED = range(7)
 
 
 def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if threading.current_thread() is threading.main_thread():
+        return inprocess.call(*arguments)
     return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
 
@@ -133,6 +137,13 @@ class Media:
                     kept.append(waiting)
             self.pending = kept
 
+    def landed(self) -> dict[int, bytes]:
+        """All of what was not flushed landed."""
+        images = {index: bytearray(image) for index, image in self.stable.items()}
+        for record in self.pending:
+            self._apply(images, record, range(record.sectors))
+        return {index: bytes(image) for index, image in images.items()}
+
     def states(self, rng: random.Random) -> Iterator[dict[int, bytes]]:
         """All of what was not flushed landed; then a random part of it, torn at sectors."""
         for chance in (1.0, 0.5):
@@ -148,14 +159,25 @@ class Media:
 
 def crash_states(records: list[Record], images: dict[int, bytes],
                  seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """After each record of a log that began with IMAGES: what a power cut can leave."""
+    """After each write of a log that began with IMAGES: what a power cut can leave.
+
+    A flush adds nothing to what was possible before it.
+    """
     rng = random.Random(seed)
     print(f"seed {seed}")
     media = Media(images)
     yield 0, images
     for number, record in enumerate(records, 1):
-        if record.kind not in ("write", "trim", "flush"):
-            continue
+        if record.kind in ("write", "trim", "flush"):
+            media.take(record)
+        if record.kind in ("write", "trim"):
+            for state in media.states(rng):
+                yield number, state
+
+
+def state_after(records: list[Record], images: dict[int, bytes]) -> dict[int, bytes]:
+    """What is on the disks when all of a log that began with IMAGES has landed."""
+    media = Media(images)
+    for record in records:
         media.take(record)
-        for state in media.states(rng):
-            yield number, state
+    return media.landed()

@@ -19,7 +19,7 @@ from tests.scenarios.ondisk import Spare
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED = range(6)
-pytestmark = pytest.mark.disks(main="1M", spare="640K")
+pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
 
 
 def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:

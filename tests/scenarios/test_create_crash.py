@@ -5,6 +5,7 @@ After every write and flush, with all, or a random part torn at sectors, of what
 flushed: `dmremap activate` makes it the plain disk or the whole set, whichever it was nearer.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern
 from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, crash_states, create, dmremap,
                                   ext4_on_main, forget_hardware, hardware, output, paths, refused,
-                                  sets, settle, signatures)
+                                  sets, settle, signatures, state_after)
 
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
               pytest.mark.plain_only]
@@ -31,6 +32,7 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain:
                whole: bytes) -> None:
     """Every state the log can leave, given to `dmremap activate`, is PLAIN disk or WHOLE set."""
     ends = {"plain": 0, "whole": 0}
+    seen: dict[bytes, set[str]] = {}    # by the content of main: wipefs costs a process
     for number, state in crash_states(records, before, seed=20261124):
         for name, index in (("main", 0), ("spare", 1)):
             rig.media(name).write(0, state[index])
@@ -39,7 +41,10 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain:
         if dm.devices():
             assert result.returncode == OK, what
             assert content("data") == whole, what
-            assert signatures(paths(rig, "main")[0]) == {"PMBR"}, what
+            raw = hashlib.sha256(rig.media("main").whole()).digest()
+            if raw not in seen:
+                seen[raw] = signatures(paths(rig, "main")[0])
+            assert seen[raw] == {"PMBR"}, what
             output("deactivate", "data")
             ends["whole"] += 1
             continue
@@ -48,7 +53,8 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain:
         assert rig.media("main").whole() == plain, what
         ends["plain"] += 1
     print(ends)
-    assert min(ends.values()) >= 1 and sum(ends.values()) >= len(records)
+    writes = sum(record.kind == "write" for record in records)
+    assert min(ends.values()) >= 1 and sum(ends.values()) > writes
 
 
 def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
@@ -93,8 +99,7 @@ def test_what_was_written_after_an_interrupted_release_stays(rig: Rig) -> None:
     output("deactivate", "data")
     before, records = logged(rig, "release", "data", "--yes")
     last_main = max(i for i, r in enumerate(records) if r.disk == 0 and r.kind == "flush")
-    states = list(crash_states(records[:last_main + 1], before, 1))
-    state = states[-1][1]
+    state = state_after(records[:last_main + 1], before)
     rig.media("spare").write(0, state[1])
     rig.media("main").write(0, pattern(5, 8) + state[0][8 * SECTOR:])
     after = rig.media("main").whole()
@@ -112,9 +117,9 @@ def test_a_release_that_cannot_be_completed_is_served(rig: Rig) -> None:
     before, records = logged(rig, "release", "data", "--yes")
     # the power goes after the superblock with the flag, before anything is given back
     first_super = next(i for i, r in enumerate(records) if r.disk == 1 and r.kind == "write")
-    states = list(crash_states(records[:first_super + 4], before, 1))
+    state = state_after(records[:first_super + 4], before)
     for name, index in (("main", 0), ("spare", 1)):
-        rig.media(name).write(0, states[-1][1][index])
+        rig.media(name).write(0, state[index])
     assert sets()[0]["state"] == "unfinished"
     rig.main.bad(2, kind="write")
     told = refused(REFUSED, "activate", "data")
@@ -127,7 +132,7 @@ def test_a_release_that_cannot_be_completed_is_served(rig: Rig) -> None:
     settle(rig)
     assert rig.media("main").whole() == plain and sets() == []
     # a plain disk is not served from what the spare still has
-    rig.media("spare").write(0, states[-1][1][1])
+    rig.media("spare").write(0, state[1])
     assert "is a plain disk" in refused(REFUSED, "activate", paths(rig, "spare")[0], "--fallback")
 
 

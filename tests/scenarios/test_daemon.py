@@ -15,7 +15,7 @@ from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import PROGRAM, running
 
-pytestmark = pytest.mark.disks(main="1M", spare="640K")
+pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
 
 
 def test_a_remap_is_told(rig: Rig, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import running
 from tests.scenarios.sets import create, ext4_on_main, hardware, output, sets
 
-pytestmark = pytest.mark.disks(main="4M", spare="2M", other="2M")
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
 LATER = 7.0    # seconds after which a try that is planned was made
 
 
