@@ -5,6 +5,10 @@
  * Pure functions, compiled unchanged into the kernel module, the userspace
  * tools and the tests.  Buffers are aligned to eight bytes.  FORMAT.md says
  * what the fields mean and in which order they may be written.
+ *
+ * Rules kept here:
+ *   C12 all places A, then all places B, aligned and far apart
+ *   C6  remap_choose(): the highest valid copy, and whether two disagree
  */
 #include "remap_format.h"
 

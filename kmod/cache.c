@@ -12,6 +12,9 @@
  *
  * Where both tables have the same block device, it never went away, and its cache, as far
  * as anyone can know, did not either: as with a plain disk.
+ *
+ * Rules kept here:
+ *   D10 a member that came back may have lost its cache: flushes fail until told
  */
 #include <linux/blkdev.h>
 

@@ -22,6 +22,17 @@
  * until a later commit without them is complete.
  *
  * All of it runs under remap_set.lock: there is one writer.
+ *
+ * Rules kept here:
+ *   P1  data on stable media, then its entry, then the acknowledgement
+ *   P8  when the metadata cannot be written, nothing new is acknowledged
+ *   C1  published and acknowledged only after both replicas, written one after the other
+ *   C2  a number belongs to one content: any submitted write burns it
+ *   C3  always to the place that does not hold the last committed copy
+ *   C4  a block whose commit failed is in doubt until a later one is complete
+ *   C9  only entries whose data write had completed before the flush was sent
+ *   C10 an empty flush, checked, then FUA; never a preflush with data
+ *   C11 a freed slot waits for two commits of its block and a drain
  */
 #include <linux/jiffies.h>
 

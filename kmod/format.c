@@ -14,6 +14,10 @@
  *
  * All that is not zero in the blocks of step 1 lies in their first 512 bytes,
  * so a torn write leaves a whole block or none.
+ *
+ * Rules kept here:
+ *   C14 formatted only where metadata and signatures would be zero; superblock last
+ *   P7  unknown content on the spare is never overwritten
  */
 #include <linux/ktime.h>
 #include <linux/uuid.h>

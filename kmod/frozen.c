@@ -14,6 +14,9 @@
  *   3. nothing of the block is in doubt any more.
  *
  * Afterwards each replica has the same entries, though not the same number.
+ *
+ * Rules kept here:
+ *   C8  one bad metadata sector is not the end of the device
  */
 #include "dm-remap.h"
 

@@ -2,6 +2,11 @@
 /*
  * Synchronous I/O for the one writer, with memory allocated in the
  * constructor (P6, D13), and the counts that flushes and copies rely on.
+ *
+ * Rules kept here:
+ *   P6  nothing is allocated, here or in the error path
+ *   D3  remap_drain(): who did not see the busy mark has ended when it returns
+ *   D4  counted until the lower I/O ends; one drain at a time
  */
 #include <linux/delay.h>
 #include <linux/mm.h>

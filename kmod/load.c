@@ -7,6 +7,14 @@
  * Until the repairs nothing is written.  A repair writes the chosen bytes under
  * their own number over an invalid or older place of the other replica, so a
  * crash during it leaves all that was there before.
+ *
+ * Rules kept here:
+ *   P4  any one damaged block, or the loss of a replica, leaves the table loadable
+ *   P7  what is not this set, or of an unknown format, is refused and not written
+ *   C5  the highest valid copy; repaired durably before anything is served, else read-only
+ *   C6  equal numbers with different bytes: neither, refused
+ *   C7  of a replica that was out both places of every block are rewritten
+ *   D10 never back behind what this device has committed before
  */
 #include "dm-remap.h"
 

@@ -16,6 +16,9 @@
  *   3. the superblock names it
  *
  * A crash before 3 leaves one remap too many; the old chunk stays remapped for good.
+ *
+ * Rules kept here:
+ *   E5  main is probed by a FUA write and a read back, in a place that is ours
  */
 #include <linux/ktime.h>
 

@@ -14,6 +14,10 @@
  * A crash before 5 changes nothing; between 5 and 6 both slots name the chunk,
  * and load keeps the successor.  Generations count modulo 4, so a chunk must
  * not move again before 6 is certain: nothing moves while a block is in doubt.
+ *
+ * Rules kept here:
+ *   C13 two commits and a generation; no further move before the second
+ *   D7  a slot is called bad after probe, confirmation and probe
  */
 #include <linux/ktime.h>
 

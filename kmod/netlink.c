@@ -10,6 +10,9 @@
  *
  * Dumps walk the list of active sets (owner.c) under its mutex.  They take no
  * set's lock: each line is a fact of its own, and may be a moment old.
+ *
+ * Rules kept here:
+ *   P9  a listener that is dead or slow holds nothing up
  */
 #include <linux/capability.h>
 #include <linux/ktime.h>

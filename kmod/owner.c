@@ -4,6 +4,9 @@
  * main device to itself (D12, O8), and its UUID: two paths to one disk, or a disk and its
  * copy, are two devices with one set.  Device-mapper alone would let two mapped devices
  * share them.
+ *
+ * Rules kept here:
+ *   D12 owned from preresume to postsuspend; a failed preresume leaves the media alone
  */
 #include "dm-remap.h"
 

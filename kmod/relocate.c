@@ -10,6 +10,19 @@
  * A crash before the commit leaves main as the failed writes left it, which
  * the user was not told to be otherwise; the data in the slots is unreachable.
  * A crash after it: see commit.c.
+ *
+ * Rules kept here:
+ *   P5  a dead disk maps nothing: classes, confirmation between two probes, storm limit
+ *   D1  only the sectors of the failing bio move, never a whole chunk by read-modify-write
+ *   D6  a lost sector gets content: data, flush, commit without the bit, acknowledge
+ *   D7  errors of the spare are classed, confirmed and probed like those of main
+ *   D16 a write that covers a chunk moves as a whole, so it stays as atomic as it was
+ *   E1  one write per chunk narrows and confirms; nothing is halved
+ *   E2  confirming writes have FUA
+ *   E3  only errors that may be of the medium are confirmed, all others passed up
+ *   E4  what is not confirmed within the deadline fails, and is not mapped
+ *   E6  probe, confirm all, probe, relocate all, one commit
+ *   E7  the storm limit: a bucket of chunks; empty, the set is frozen
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>

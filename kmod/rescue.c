@@ -20,6 +20,11 @@
  * read it back, commit the entry without the sectors, publish.  Until the
  * commit the slot serves them; main holds the same when it takes over.  Lost
  * sectors stay: what main holds for them is not what was last written (P2).
+ *
+ * Rules kept here:
+ *   P2  what cannot be read is lost and reads as an error; nothing is invented
+ *   D3  busy, drain of what was sent before, copy, commit, publish
+ *   D16 by hand whole physical blocks move
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>

@@ -11,6 +11,10 @@
  * a bio of our own that borrows the bio's pages.  Nothing here allocates other
  * than from the set's own bio pool, whose bios are on their way to a device
  * and come back (P6).
+ *
+ * Rules kept here:
+ *   D4  a bio that finds its chunk busy is uncounted before it waits, and looked up again
+ *   D8  sent again: FUA stays, NOWAIT, POLLED and RAHEAD go
  */
 #include "dm-remap.h"
 

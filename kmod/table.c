@@ -13,6 +13,9 @@
  * The hash key is chunk / 8, so that one walk finds the first mapped sector of
  * 32 KiB.  The region bitmap in front of it has one bit per 128 KiB: a bio in
  * clean regions of main costs a look at that, and nothing else.
+ *
+ * Rules kept here:
+ *   D2  mask, lost bits, generation and chunk change by one store
  */
 #include <linux/bitmap.h>
 #include <linux/hash.h>

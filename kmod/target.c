@@ -6,6 +6,16 @@
  * The fast path takes no lock, allocates nothing and writes no shared cache
  * line.  A bio is cut where the server of its sectors changes (P3) and sent to
  * main or to a slot on the spare; what must wait or fails goes to the worker.
+ *
+ * Rules kept here:
+ *   P3  every sector is served from its right place, at every size and alignment
+ *   D5  a read that fails is looked up again, and sent once more if it has moved
+ *   D9  the flush of a spare that was not written since the last one is elided
+ *   D11 presuspend is before the drain; without flush nothing is asked of a member;
+ *       removal does not wait in postsuspend, so the destructor does
+ *   D13 all is allocated in the constructor; memalloc_noio from preresume to postsuspend
+ *   D14 discards of remapped sectors do nothing; no secure erase; zeros are written
+ *   D15 no crypto, integrity or atomic writes are offered; polling ends at the spare
  */
 #include <linux/init.h>
 #include <linux/module.h>

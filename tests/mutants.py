@@ -57,14 +57,16 @@ def restore(tree: Path, base: Path) -> None:
 
 
 def command_of(catcher: str) -> list[str]:
-    """FILE[::WORDS] of tests/scenarios, "unit", or "crash SHAPE SEED"."""
+    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit" or "crash SHAPE SEED"."""
     if catcher == "unit":
         return ["make", "-s", "-C", "tests/unit", "check"]
     python = ["/usr/bin/python3", "-B", "-m"]
     if catcher.startswith("crash "):
         _, shape, seed = catcher.split()
         return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH]
-    file, _, words = catcher.partition("::")
+    file, _, words = catcher.removeprefix("harness ").partition("::")
+    if catcher.startswith("harness "):
+        return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]
     select = ["-k", words] if words else []
     return [*python, "tests.harness.uml", "--timeout", GUEST_S, f"tests/scenarios/{file}", "-x",
             *select]

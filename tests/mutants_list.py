@@ -3,7 +3,7 @@
 
 WHAT says what is broken. EDITS are (file, text that occurs once, what replaces it).
 CATCHERS are FILE[::WORDS] in tests/scenarios (WORDS select tests, as pytest -k does),
-"unit", or "crash SHAPE SEED"; the cheapest first.
+"harness FILE::WORDS", "unit", or "crash SHAPE SEED"; the cheapest first.
 """
 
 from dataclasses import dataclass
@@ -660,12 +660,29 @@ MUTANTS = {
         "D11", "a suspend without flush asks members for counters and flushes",
         [(TARGET, "\t\tset_bit(REMAP_NOFLUSH, &set->flags);\n", "\t\t;\n")],
         ["test_lost_cache.py::test_suspend_without_flush"]),
+    "allocate-in-worker": Mutant(
+        "P6", "the worker allocates memory for each piece",
+        [(SLOW, "\tstruct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);",
+          "\tstruct bio *bio;\n\n\tkfree(kmalloc(64, GFP_NOIO));\n"
+          "\tbio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);")],
+        ["harness test_rules.py::test_memory"]),
+    "allocate-in-preresume": Mutant(
+        "D13", "memory is allocated when the set is loaded",
+        [(LOAD, "\tu64 committed = meta->committed;\n\tu64 loaded;\n\tint r;\n",
+          "\tu64 committed = meta->committed;\n\tu64 loaded;\n\tint r;\n\n"
+          "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
+        ["harness test_rules.py::test_memory"]),
+    "offer-crypto": Mutant(
+        "D15", "inline encryption is passed through",
+        [(TARGET, ".features = DM_TARGET_NOWAIT,",
+          ".features = DM_TARGET_NOWAIT | DM_TARGET_PASSES_CRYPTO,")],
+        ["harness test_rules.py::test_features"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
         [(OWNER, "other == set || !other->claimed ||", "1 ||")],
         ["test_hazards.py::test_one_set_has_one_owner"]),
     "mark-lags": Mutant(
-        "O6", "save does not renew the mark",
+        "O6, P9", "save does not renew the mark",
         [(MESSAGE, "\tif (!r)\n\t\tremap_update_mark(set);\n", "")],
         ["test_hazards.py::test_older_spare_is_refused_after"]),
     "no-deadline-for-slots": Mutant(
@@ -693,6 +710,8 @@ UNTESTABLE = [
     ("D11, destructor", "that it waits for what is in flight: every opener here waits for its "
      "own I/O before the device can be removed; tests/vm/test_races.py removes under load"),
     ("D13, P6", "allocations without `memalloc_noio` or pools fail only under memory pressure "
-     "with swap on top; lockdep on the debugging kernel sees a part of it"),
-    ("D15", "PASSES_CRYPTO, PASSES_INTEGRITY and polling need hardware that the test bed lacks"),
+     "with swap on top; what is looked at is which functions allocate, and lockdep on the "
+     "debugging kernel sees a part"),
+    ("D15", "that PASSES_CRYPTO, PASSES_INTEGRITY and polling would do harm needs hardware that "
+     "the test bed lacks; looked at is that they are not offered"),
 ]
