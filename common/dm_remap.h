@@ -151,14 +151,15 @@ enum dm_remap_attr {
  * @DM_REMAP_EVENT_LOADED: the device became active: GENERATION
  * @DM_REMAP_EVENT_UNLOADED: the device is suspended or removed and let go of its spare
  * @DM_REMAP_EVENT_RELOCATED: a failed write went to the spare: SECTOR, NR_SECTORS,
- *	SLOT, STATUS, MEMBER (where it failed)
+ *	SLOT, STATUS, MEMBER (where it failed), OPERATION
  * @DM_REMAP_EVENT_REMAPPED: by message `remap`: SECTOR, NR_SECTORS, SLOT, CAUSE,
  *	LOST_SECTORS (of these)
  * @DM_REMAP_EVENT_UNREMAPPED: SECTOR, NR_SECTORS, SLOT
- * @DM_REMAP_EVENT_READ_ERROR: SECTOR, NR_SECTORS (of the failed request), STATUS, MEMBER
+ * @DM_REMAP_EVENT_READ_ERROR: SECTOR, NR_SECTORS (of the failed request), STATUS, MEMBER,
+ *	OPERATION
  * @DM_REMAP_EVENT_REFUSED: a failed write was not relocated: SECTOR, NR_SECTORS,
- *	STATUS, REASON
- * @DM_REMAP_EVENT_FLUSH_ERROR: MEMBER, STATUS
+ *	STATUS, REASON, OPERATION
+ * @DM_REMAP_EVENT_FLUSH_ERROR: MEMBER, STATUS, OPERATION
  * @DM_REMAP_EVENT_SPARE_LOW: spare use reached a step: PERCENT
  * @DM_REMAP_EVENT_SPARE_FULL: no free slot is left
  * @DM_REMAP_EVENT_SPARE_BAD: a spare chunk is bad: SLOT, and SECTOR if it was in use

@@ -108,6 +108,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @nr_used: slots that serve sectors
  * @nr_bad: slots whose spare chunk is bad
  * @nr_retired: slots that wait to be used again
+ * @nr_reserved: slots taken for what is on its way
  * @nr_lost: lost sectors
  * @nr_frozen: slots that are not in use and cannot be (C8)
  * @free_hint: no free slot lies before it
@@ -125,6 +126,7 @@ struct remap_table {
 	u32 nr_used;
 	u32 nr_bad;
 	u32 nr_retired;
+	u32 nr_reserved;
 	u32 nr_lost;
 	u32 nr_frozen;
 	u32 free_hint;

@@ -64,6 +64,22 @@ static int put_u64(struct sk_buff *skb, int attribute, u64 value)
 	return nla_put_u64_64bit(skb, attribute, value, DM_REMAP_A_PAD);
 }
 
+/* What failed; 0 where nothing did. */
+static u32 operation_of(u32 kind)
+{
+	switch (kind) {
+	case DM_REMAP_EVENT_READ_ERROR:
+		return DM_REMAP_OPERATION_READ;
+	case DM_REMAP_EVENT_RELOCATED:
+	case DM_REMAP_EVENT_REFUSED:
+		return DM_REMAP_OPERATION_WRITE;
+	case DM_REMAP_EVENT_FLUSH_ERROR:
+		return DM_REMAP_OPERATION_FLUSH;
+	default:
+		return 0;
+	}
+}
+
 static int put_note(struct sk_buff *skb, struct remap_set *set, const struct remap_note *note)
 {
 	int r = put_name(skb, set) ?:
@@ -77,6 +93,8 @@ static int put_note(struct sk_buff *skb, struct remap_set *set, const struct rem
 	if (!r && note->nr_sectors)
 		r = put_u64(skb, DM_REMAP_A_SECTOR, note->sector) ?:
 		    nla_put_u32(skb, DM_REMAP_A_NR_SECTORS, note->nr_sectors);
+	if (!r && operation_of(note->kind))
+		r = nla_put_u32(skb, DM_REMAP_A_OPERATION, operation_of(note->kind));
 	if (!r && note->has_slot)
 		r = nla_put_u32(skb, DM_REMAP_A_SLOT, note->slot);
 	if (!r && note->status)

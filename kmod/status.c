@@ -91,7 +91,8 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 			DMEMIT(" replica_out=none");
 		else
 			DMEMIT(" replica_out=%d", READ_ONCE(set->meta.out));
-		DMEMIT(" frozen_blocks=%u", READ_ONCE(set->meta.nr_frozen));
+		DMEMIT(" frozen_blocks=%u reserved_slots=%u", READ_ONCE(set->meta.nr_frozen),
+		       READ_ONCE(table->nr_reserved));
 		break;
 
 	case STATUSTYPE_TABLE:
@@ -111,8 +112,9 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		DMEMIT(",main_device=%s,spare_device=%s,spare_start=%llu,spare_len=%llu",
 		       set->main->name, set->spare->name, (u64)set->spare_start,
 		       (u64)set->spare_sectors);
-		DMEMIT(",uuid=%pU,read_only=%c;", set->meta.super.uuid,
-		       test_bit(REMAP_READ_ONLY, &set->flags) ? 'y' : 'n');
+		DMEMIT(",uuid=%pU,read_only=%c,force_rw=%c,deadline=%u;", set->meta.super.uuid,
+		       test_bit(REMAP_READ_ONLY, &set->flags) ? 'y' : 'n',
+		       set->force_rw ? 'y' : 'n', set->deadline_seconds);
 		break;
 	}
 }

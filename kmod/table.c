@@ -247,6 +247,7 @@ void remap_table_set(struct remap_table *table, u32 slot, u64 word)
 	table->nr_lost += hweight8(REMAP_WORD_LOST(word)) - hweight8(REMAP_WORD_LOST(old));
 	table->nr_bad += !!(word & REMAP_WORD_BAD) - !!(old & REMAP_WORD_BAD);
 	table->nr_retired += !!(word & REMAP_WORD_RETIRED) - !!(old & REMAP_WORD_RETIRED);
+	table->nr_reserved += !!(word & REMAP_WORD_RESERVED) - !!(old & REMAP_WORD_RESERVED);
 	if (!word && slot < table->free_hint)
 		table->free_hint = slot;
 	WRITE_ONCE(table->word[slot], word);

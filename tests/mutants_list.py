@@ -677,6 +677,11 @@ MUTANTS = {
         [(TARGET, ".features = DM_TARGET_NOWAIT,",
           ".features = DM_TARGET_NOWAIT | DM_TARGET_PASSES_CRYPTO,")],
         ["harness test_rules.py::test_features"]),
+    "leak-slot": Mutant(
+        "C11", "a slot that was taken in vain is never given back",
+        [(COMMIT, "\tif (!(old & REMAP_WORD_LINKED))\n\t\tremap_table_set(table, change->slot, 0);\n"
+          "\telse if", "\tif (!(old & REMAP_WORD_LINKED))\n\t\t;\n\telse if")],
+        ["test_flush.py::test_commit_after_a_failed_flush"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
         [(OWNER, "other == set || !other->claimed ||", "1 ||")],

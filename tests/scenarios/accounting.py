@@ -54,6 +54,7 @@ def check(rig: Rig) -> None:
             if entry.state == USED:
                 used[entry.chunk] = entry.lost
         counted = {"used": len(used), "bad_slots": sum(e.state == BAD for e in entries),
-                   "lost_sectors": sum(lost.bit_count() for lost in used.values())}
+                   "lost_sectors": sum(lost.bit_count() for lost in used.values()),
+                  "reserved_slots": 0}    # nothing is on its way, so none is taken for it
         told = {key: int(before[key]) for key in counted}
         assert told == counted, f"{name}: status says {told}, the media {counted}"

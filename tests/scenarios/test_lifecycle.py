@@ -433,13 +433,14 @@ def test_events_of_modes(rig: Rig) -> None:
 
 def test_ima_status(rig: Rig) -> None:
     """The measurement has the target's name, version and every argument."""
-    rig.create()
+    rig.create(table=f"{rig.table()} 3 deadline 7 force_rw")
     try:
         line = dm.ima("r0")[0]
     except OSError:
         pytest.skip("this kernel has no IMA status")
     assert "target_name=remap,target_version=" in line
-    for part in ("main_device=43:0", "spare_device=43:1", "spare_start=0", "spare_len=2048"):
+    for part in ("main_device=43:0", "spare_device=43:1", "spare_start=0", "spare_len=2048",
+                 "force_rw=y", "deadline=7"):
         assert part in line
     assert line.rstrip().endswith(";")
 

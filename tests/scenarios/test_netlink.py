@@ -14,6 +14,7 @@ from tests.scenarios.ondisk import Spare
 pytestmark = pytest.mark.disks(main="1M", spare="640K")
 MAIN, SPARE = 1, 2
 IOERR = 1
+READ, WRITE = 1, 2
 FULL, FROZEN, DISABLED = 4, 5, 6
 
 
@@ -86,12 +87,14 @@ def test_errors_that_map_nothing(rig: Rig, listener: Genl) -> None:
         device.pread(40, 2)
     told = only(listener.wait_for("read_error"), "read_error")
     assert told["sector"] == 40 and told["member"] == MAIN and told["status"] == IOERR
+    assert told["operation"] == READ
     rig.message("r0", "freeze")
     assert only(listener.wait_for("mode"), "mode")["old_mode"] == "rw"
     with pytest.raises(OSError):
         device.pwrite(40, pattern(1))
     told = only(listener.wait_for("refused"), "refused")
     assert told["reason"] == FROZEN and told["sector"] == 40 and told["mode"] == "frozen"
+    assert told["operation"] == WRITE
     rig.message("r0", "thaw")
     told = only(listener.wait_for("mode"), "mode")
     assert (told["old_mode"], told["mode"]) == ("frozen", "rw")
