@@ -23,7 +23,7 @@ from tests.harness import cache
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST = Path(__file__).with_name("guest")
-SIZE = "2G"
+SIZE = "3G"
 
 PACKAGES = [
     "systemd", "systemd-sysv", "udev", "dmsetup", "e2fsprogs", "xfsprogs", "kmod", "util-linux",
@@ -33,6 +33,10 @@ PACKAGES = [
     "libnl-3-200", "libnl-genl-3-200", "libeconf0",
     # what is stacked on a remap device, and what it is stacked on
     "mdadm", "lvm2", "cryptsetup-bin",
+    # what would overwrite a member, or show it to a user
+    "btrfs-progs", "dosfstools", "udisks2",
+    # what dm-remap-dkms needs; beside it the kernel's headers
+    "dkms",
 ]
 TREE = ["usr/lib/python3", "usr/lib/python3.*", "usr/lib/systemd", "etc"]
 INITRAMFS_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
@@ -152,8 +156,9 @@ def _add_kernel(release: str, version: str, scratch: Path, root: Path) -> None:
     for unused in UNUSED_DRIVERS:
         shutil.rmtree(modules / unused, ignore_errors=True)
     target = root / "usr/lib/modules"
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.move(modules, target / release)
+    (target / release).mkdir(parents=True, exist_ok=True)    # the headers' package has been here
+    for part in modules.iterdir():
+        shutil.move(part, target / release / part.name)
     _run("depmod", "-b", root, release)
     shutil.move(unpacked / "boot" / f"vmlinuz-{release}", scratch / "vmlinuz")
     shutil.rmtree(unpacked)
@@ -225,7 +230,7 @@ def _make_initramfs(release: str, root: Path, scratch: Path) -> None:
 
 
 def image() -> Image:
-    """The image of this machine's distribution, made if need be (two minutes)."""
+    """The image of this machine's distribution, made if need be (three minutes)."""
     if os.geteuid():
         raise ImageError("making the guest's root image needs root: use sudo")
     missing = [tool for tool in ("mmdebstrap", "mke2fs", "cpio", "depmod", "qemu-system-x86_64")
@@ -241,7 +246,7 @@ def image() -> Image:
 
     def build(scratch: Path) -> None:
         print(f"making the guest's root image (Debian {distribution}, kernel {release}): "
-              "about two minutes, once", file=sys.stderr, flush=True)
+              "some three minutes, once", file=sys.stderr, flush=True)
         _check_kernel_is_offered(release, version)
         root = scratch / "root"
         excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*"
@@ -249,7 +254,7 @@ def image() -> Image:
         sources = scratch / "sources.list"
         sources.write_text(_sources(distribution))
         _run("mmdebstrap", "--variant=apt", "--mode=root", "--format=directory",
-             f"--include={','.join(PACKAGES)}", '--aptopt=Apt::Install-Recommends "false"',
+             f"--include={','.join([*PACKAGES, f'linux-headers-{release}'])}", '--aptopt=Apt::Install-Recommends "false"',
              *_apt_options(), *excluded, distribution, root, sources)
         sources.unlink()
         _add_kernel(release, version, scratch, root)

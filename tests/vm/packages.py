@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guest as a user has it: the Debian packages installed, the daemon enabled.
 
-The module is the one that DKMS would build, in the place where it would put it: a compiler
-in the guest would cost minutes. Used by the tests here and by the demo.
+DKMS has built the module in a chroot of the guest's image (tests/harness/qemu_dkms.py), for
+in an emulated guest it takes minutes. Used by the tests here and by the demo.
 """
 
 import json
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.harness import qemu_module
+from tests.harness import qemu_dkms
 from tests.harness.kernels import PROJECT
 from tests.harness.qemu import Machine
 
@@ -22,24 +22,21 @@ WAIT = ("for i in $(seq 300); do {condition} && exit 0; sleep 0.2; done; "
 
 
 @cache
-def built() -> list[Path]:
-    """The packages, built from this tree."""
+def built() -> dict[str, Path]:
+    """The packages by name, built from this tree."""
     result = subprocess.run(["make", "-s", "-C", str(PROJECT), "deb"], text=True,
                             capture_output=True, stdin=subprocess.DEVNULL)
     if result.returncode:
         raise OSError(f"make deb failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
-    return [path for path in PLACE.glob("*.deb")
-            if "dbgsym" not in path.name and "dkms" not in path.name]
+    return {path.name.split("_")[0]: path for path in PLACE.glob("*.deb")}
 
 
 def install(vm: Machine, daemon: bool = True) -> None:
-    """Install the packages and the module; DAEMON: enable and start dm-remapd."""
-    for path in built():
-        vm.put(path, f"/run/{path.name}")
-    vm.put(qemu_module.build(), "/run/dm-remap.ko")
-    vm.run("place=/lib/modules/$(uname -r)/updates/dkms && mkdir -p $place && "
-           "cp /run/dm-remap.ko $place && depmod -a && dpkg -i /run/dm-remap_*.deb && "
-           "rm /run/*.deb")
+    """Install both packages; DAEMON: enable and start dm-remapd."""
+    vm.put(qemu_dkms.installed(built()["dm-remap-dkms"]), "/run/dkms.tar.gz")
+    vm.put(built()["dm-remap"], "/run/dm-remap.deb")
+    vm.run("tar -C / -xzf /run/dkms.tar.gz && dpkg -i /run/dm-remap.deb && "
+           "rm /run/dkms.tar.gz /run/dm-remap.deb")
     if daemon:
         vm.run("systemctl enable --now dm-remapd")
 
