@@ -34,7 +34,9 @@ def make_room(project: str, results: str) -> None:
     mount("sysfs", "/sys")
     mount("debugfs", "/sys/kernel/debug")
     mount("configfs", "/sys/kernel/config")
-    Path("/dev/shm").mkdir(exist_ok=True)
+    for place in ("/dev/shm", "/dev/pts"):
+        Path(place).mkdir(exist_ok=True)
+    mount("devpts", "/dev/pts")
     for place in ("/dev/shm", "/run", "/var/tmp", "/tmp"):
         mount("tmpfs", place)
     # these may lie below one of the places that were just covered
