@@ -20,7 +20,7 @@ LUKS = ["cryptsetup", "luksFormat", "--pbkdf", "pbkdf2", "--pbkdf-force-iteratio
         "--key-file", "/proc/version", "--type"]
 # That the protective MBR is why, in each tool's words.
 TOLD = ("PMBR", "partition table", "device is partitioned")
-# Not mkfs.vfat: it never looks, but refuses whole fixed disks (tests/vm).
+# Not mkfs.vfat: it looks at no content, and overwrites whatever is there.
 TOOLS = {
     "ext4": ["mkfs.ext4", "-q"],
     "xfs": ["mkfs.xfs", "-q"],
