@@ -191,3 +191,22 @@ def test_a_member_that_lost_its_cache(vm: Machine, server: BlockServer) -> None:
     assert read == "durable!"
     vm.run("mount /mnt")
     vm.run(CHECK)
+
+
+def test_an_array_as_the_spare(vm: Machine, serve: StartServer) -> None:
+    """O2, O14: a redundant spare. udev hears of an array by a "change", after its rules."""
+    server = serve(main=64 * MIB, left=32 * MIB, right=32 * MIB)
+    packages.install(vm, daemon=False)
+    main, left, right = plug(vm, server, "main", "left", "right")
+    vm.run(f"mkfs.ext4 -q -U {UUID} {main} && mount {main} /mnt && {DATA} && umount /mnt")
+    vm.run(f"mdadm --create /dev/md0 --run --assume-clean --level=1 --raid-devices=2 "
+           f"--metadata=1.2 --bitmap=none {left} {right}")
+    vm.run(f"dmremap create data {main} /dev/md0 --yes && dmremap deactivate data && "
+           "udevadm settle && mdadm --stop /dev/md0")
+    assert [s["state"] for s in packages.sets(vm)] == ["waiting"]
+    vm.run(f"mdadm --assemble /dev/md0 {left} {right}")
+    is_whole(vm)
+    known = vm.text("udevadm info -q property /dev/md0").splitlines()
+    for line in ("ID_FS_TYPE=dm_remap_member", "UDISKS_IGNORE=1", "SYSTEMD_READY=0"):
+        assert line in known, known
+    vm.run("umount /mnt && dmremap deactivate data && mdadm --stop /dev/md0")
