@@ -253,8 +253,9 @@ def image() -> Image:
                     for name in ("doc", "man", "locale", "info")]
         sources = scratch / "sources.list"
         sources.write_text(_sources(distribution))
+        packages = ",".join([*PACKAGES, f"linux-headers-{release}"])
         _run("mmdebstrap", "--variant=apt", "--mode=root", "--format=directory",
-             f"--include={','.join([*PACKAGES, f'linux-headers-{release}'])}", '--aptopt=Apt::Install-Recommends "false"',
+             f"--include={packages}", '--aptopt=Apt::Install-Recommends "false"',
              *_apt_options(), *excluded, distribution, root, sources)
         sources.unlink()
         _add_kernel(release, version, scratch, root)

@@ -70,13 +70,16 @@ def accelerator(image: qemu_image.Image) -> list[str]:
     return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
-def arguments(image: qemu_image.Image, root_disk: Path) -> list[str]:
-    """The command line; the same for the snapshot and for all that are restored from it."""
+def arguments(image: qemu_image.Image, root_disk: Path, words: str = "") -> list[str]:
+    """The command line; the same for the snapshot and for all that are restored from it.
+
+    WORDS are added to the kernel's.
+    """
     return [
         QEMU, "-name", "dm-remap", "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-M", "pc", *accelerator(image), "-smp", "2", "-m", "1024",
         "-kernel", str(image.kernel), "-initrd", str(image.initramfs),
-        "-append", KERNEL_COMMAND_LINE,
+        "-append", f"{KERNEL_COMMAND_LINE} {words}".rstrip(),
         "-blockdev", f"driver=file,node-name=root-file,filename={root_disk},cache.no-flush=on",
         "-blockdev", "driver=qcow2,node-name=root,file=root-file,cache.no-flush=on",
         "-device", "virtio-blk-pci,drive=root",
@@ -103,6 +106,16 @@ def _wait_for_migration(machine: Machine, timeout_s: float) -> None:
     raise MachineError(f"the guest's memory was not written within {timeout_s:.0f} s")
 
 
+def _keep(vm: Machine, place: Path) -> None:
+    """Leave the guest's state in PLACE, where its root disk is; the guest has ended then."""
+    vm.run("dmesg --clear; sync; echo 3 >/proc/sys/vm/drop_caches")
+    vm.qmp.execute("stop")
+    vm.qmp.execute("migrate", uri=f"exec:cat >{place}/memory")
+    _wait_for_migration(vm, 60)
+    vm.qmp.execute("quit")
+    vm.process.wait(30)
+
+
 def _take(image: qemu_image.Image, place: Path) -> None:
     """Boot the guest, wait until it is at rest, and leave its state in PLACE."""
     _overlay(image.root, "raw", place / "root.qcow2")
@@ -115,12 +128,7 @@ def _take(image: qemu_image.Image, place: Path) -> None:
         vm.run(f"modprobe -a {' '.join(MODULES)}; udevadm settle")
         if complaints := vm.complaints():
             raise MachineError("the guest's kernel complains at boot:\n" + "\n".join(complaints))
-        vm.run("dmesg --clear; sync; echo 3 >/proc/sys/vm/drop_caches")
-        vm.qmp.execute("stop")
-        vm.qmp.execute("migrate", uri=f"exec:cat >{place}/memory")
-        _wait_for_migration(vm, 60)
-        vm.qmp.execute("quit")
-        vm.process.wait(30)
+        _keep(vm, place)
 
 
 def snapshot() -> tuple[qemu_image.Image, Path]:
@@ -138,31 +146,50 @@ def snapshot() -> tuple[qemu_image.Image, Path]:
 
 
 @contextlib.contextmanager
-def restored() -> Iterator[Machine]:
-    """A guest as it was right after booting, with none of the disks under test."""
-    image, place = snapshot()
-    with work_dir() as work:
-        _overlay(place / "root.qcow2", "qcow2", work / "root.qcow2")
-        command = arguments(image, work / "root.qcow2")
-        with Machine(command, work, incoming=f"exec:cat {place}/memory") as vm:
-            end = time.monotonic() + BOOT_TIMEOUT_S
-            while vm.qmp.execute("query-status")["status"] == "inmigrate":
-                if time.monotonic() > end:
-                    raise MachineError("QEMU did not finish reading the guest's memory")
-                time.sleep(0.02)
-            vm.qmp.execute("cont")
-            vm.connect_agent(60)
-            yield vm
+def _resumed(image: qemu_image.Image, root_disk: Path, memory: Path, work: Path) -> \
+        Iterator[Machine]:
+    with Machine(arguments(image, root_disk), work, incoming=f"exec:cat {memory}") as vm:
+        end = time.monotonic() + BOOT_TIMEOUT_S
+        while vm.qmp.execute("query-status")["status"] == "inmigrate":
+            if time.monotonic() > end:
+                raise MachineError("QEMU did not finish reading the guest's memory")
+            time.sleep(0.02)
+        vm.qmp.execute("cont")
+        vm.connect_agent(60)
+        yield vm
 
 
 @contextlib.contextmanager
-def booted(root_disk: Path, plug: Callable[[Machine], None]) -> Iterator[Machine]:
+def restored(place: Path | None = None) -> Iterator[Machine]:
+    """A guest as it was right after booting, with none of the disks under test; or, with
+    PLACE, as prepared() has left it there."""
+    image, booted_place = snapshot()
+    place = place or booted_place
+    with work_dir() as work:
+        _overlay(place / "root.qcow2", "qcow2", work / "root.qcow2")
+        with _resumed(image, work / "root.qcow2", place / "memory", work) as vm:
+            yield vm
+
+
+def prepared(place: Path, prepare: Callable[[Machine], None]) -> Path:
+    """A snapshot of a guest on which PREPARE was called; it is made in PLACE, and not cached."""
+    image, booted_place = snapshot()
+    _overlay(booted_place / "root.qcow2", "qcow2", place / "root.qcow2")
+    with work_dir() as work, _resumed(image, place / "root.qcow2", booted_place / "memory",
+                                      work) as vm:
+        prepare(vm)
+        _keep(vm, place)
+    return place
+
+
+@contextlib.contextmanager
+def booted(root_disk: Path, plug: Callable[[Machine], None], words: str = "") -> Iterator[Machine]:
     """A guest that boots from a root disk of one that was switched off.
 
-    PLUG puts disks in before its CPUs start.
+    PLUG puts disks in before its CPUs start; WORDS go to its kernel's command line.
     """
     image, _ = snapshot()
-    with work_dir() as work, Machine([*arguments(image, root_disk), "-S"], work) as vm:
+    with work_dir() as work, Machine([*arguments(image, root_disk, words), "-S"], work) as vm:
         plug(vm)
         vm.qmp.execute("cont")
         vm.connect_agent(BOOT_TIMEOUT_S)

@@ -8,8 +8,13 @@ import pytest
 
 from tests.harness import blockd, qemu_snapshot
 from tests.harness.qemu import Machine
+from tests.vm import packages
 
 StartServer = Callable[..., blockd.BlockServer]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "packages: the guest has the packages installed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,10 +24,21 @@ def prepared() -> None:
     qemu_snapshot.snapshot()
 
 
+@pytest.fixture(scope="session")
+def with_packages(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A snapshot of the guest in which the packages were installed, and the daemon enabled."""
+    return qemu_snapshot.prepared(tmp_path_factory.mktemp("with-packages"), packages.install)
+
+
 @pytest.fixture
-def vm() -> Iterator[Machine]:
-    """A freshly restored guest; its kernel must have nothing to complain about at the end."""
-    with qemu_snapshot.restored() as machine:
+def vm(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A freshly restored guest; its kernel must have nothing to complain about at the end.
+
+    Tests marked "packages" find the packages installed, as a user has them.
+    """
+    place = request.getfixturevalue("with_packages") \
+        if request.node.get_closest_marker("packages") else None
+    with qemu_snapshot.restored(place) as machine:
         yield machine
         if machine.process.poll() is None:
             assert machine.complaints() == []

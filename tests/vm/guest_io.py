@@ -3,6 +3,7 @@
 """Runs in the guest: random direct I/O on a part of a device, checked against a model.
 
     guest_io.py run DEVICE FIRST_SECTOR SECTORS SEED STOP_FILE
+    guest_io.py flushed DEVICE FIRST_SECTOR SECTORS SEED STOP_FILE
     guest_io.py check DEVICE FIRST_SECTOR SECTORS SEED MODEL_FILE
 
 Writes and reads of 1 to 128 sectors go on until STOP_FILE exists; then every
@@ -11,7 +12,10 @@ and the run.  An I/O error ends the run with exit code 3 after all that was
 acknowledged before has been noted; a wrong sector with exit code 4.
 The model is printed as JSON: {"operations": N, "versions": {sector: [version…]}}
 with more than one version where a write failed and either content is right.
-"check" compares the device with a model that "run" has printed.
+"flushed" writes and flushes all, makes a file STOP_FILE.SEED, and goes on to write, with a
+flush now and then. It prints what may be there after a power cut: of each sector what was
+last flushed, and whatever was written since.
+"check" compares the device with a model that one of them has printed.
 """
 
 import json
@@ -35,6 +39,7 @@ class Region:
         self.first, self.sectors, self.seed = first, sectors, seed
         self.buffer = mmap.mmap(-1, MOST * SECTOR)
         self.versions: dict[int, list[int]] = {}
+        self.durable: dict[int, list[int]] = {}    # and what was written since, not flushed
         self.next_version = 1
         self.operations = 0
 
@@ -44,6 +49,8 @@ class Region:
         self.buffer[:count * SECTOR] = b"".join(
             content(self.seed, sector + i, version) for i in range(count))
         places = range(sector, sector + count)
+        for place in places:
+            self.durable.setdefault(place, [0]).append(version)
         try:
             with memoryview(self.buffer) as view, view[:count * SECTOR] as part:
                 done = os.pwritev(self.fd, [part], sector * SECTOR)
@@ -55,6 +62,10 @@ class Region:
         for place in places:
             self.versions[place] = [version]
         self.operations += 1
+
+    def flush(self) -> None:
+        os.fsync(self.fd)
+        self.durable = {place: list(versions) for place, versions in self.versions.items()}
 
     def check(self, sector: int, count: int) -> None:
         with memoryview(self.buffer) as view, view[:count * SECTOR] as part:
@@ -96,11 +107,37 @@ def run(region: Region, stop_file: str) -> int:
     return code
 
 
+FLUSH_EACH = 16    # operations
+
+
+def run_flushed(region: Region, stop_file: str) -> int:
+    choice = random.Random(region.seed)
+    code = 0
+    try:
+        for sector in range(region.first, region.first + region.sectors, MOST):
+            region.write(sector, min(MOST, region.first + region.sectors - sector))
+        region.flush()
+        with open(f"{stop_file}.{region.seed}", "w", encoding="ascii"):
+            pass
+        while not os.path.exists(stop_file):
+            if region.operations % FLUSH_EACH == 0:
+                region.flush()
+            count = choice.choice((1, 2, 8, 24, MOST))
+            region.write(region.first + choice.randrange(region.sectors - count), count)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        code = 3
+    print(json.dumps({"operations": region.operations, "versions": region.durable}))
+    return code
+
+
 def main() -> None:
     verb, device, first, sectors, seed, file = sys.argv[1:]
     region = Region(device, int(first), int(sectors), int(seed))
     if verb == "run":
         sys.exit(run(region, file))
+    if verb == "flushed":
+        sys.exit(run_flushed(region, file))
     with open(file, encoding="ascii") as model:
         versions = json.load(model)["versions"]
     region.versions = {int(sector): known for sector, known in versions.items()}

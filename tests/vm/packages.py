@@ -31,14 +31,17 @@ def built() -> dict[str, Path]:
     return {path.name.split("_")[0]: path for path in PLACE.glob("*.deb")}
 
 
-def install(vm: Machine, daemon: bool = True) -> None:
-    """Install both packages; DAEMON: enable and start dm-remapd."""
+def install(vm: Machine) -> None:
+    """Install both packages; enable and start dm-remapd."""
     vm.put(qemu_dkms.installed(built()["dm-remap-dkms"]), "/run/dkms.tar.gz")
     vm.put(built()["dm-remap"], "/run/dm-remap.deb")
     vm.run("tar -C / -xzf /run/dkms.tar.gz && dpkg -i /run/dm-remap.deb && "
-           "rm /run/dkms.tar.gz /run/dm-remap.deb")
-    if daemon:
-        vm.run("systemctl enable --now dm-remapd")
+           "rm /run/dkms.tar.gz /run/dm-remap.deb && systemctl enable --now dm-remapd")
+
+
+def mask_daemon(vm: Machine) -> None:
+    """Nothing may need it: udev, the command and the kernel do what has to be done (O13)."""
+    vm.run("systemctl -q disable --now dm-remapd && systemctl -q mask dm-remapd")
 
 
 def wait(vm: Machine, condition: str, words: str = "") -> None:

@@ -5,19 +5,25 @@ And alone: what it activates and puts in again when udev's one-shot fails (O13, 
 """
 
 import json
+import random
+import time
+from pathlib import Path
+
+import pytest
 
 from tests.harness.qemu import Machine
 from tests.vm import packages, remap
 from tests.vm.conftest import StartServer
+from tests.vm.dying_disk import DyingDisk
 from tests.vm.packages import wait_for_entry
 
 MIB = 1 << 20
+pytestmark = pytest.mark.packages
 WRITE = "dd if=/dev/zero of={} bs=4k count=1 seek={} oflag=direct status=none"
 
 
 def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     server = serve(main=64 * MIB, spare=32 * MIB)
-    packages.install(vm)
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
     # device-mapper loads the module by itself, and the daemon listens from then on
     assert vm.run("grep -q '^dm_remap ' /proc/modules", check=False).code != 0
@@ -62,7 +68,6 @@ UP = ("for i in $(seq 300); do systemctl -q is-active dm-remapd && "
 def test_killed_often_and_hung(vm: Machine, serve: StartServer) -> None:
     """However often it dies, it is started again; the watchdog finds one that hangs."""
     server = serve(main=64 * MIB, spare=32 * MIB)
-    packages.install(vm)
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
     device = remap.activate(vm, main, spare)
     vm.run("mkdir -p /run/systemd/system/dm-remapd.service.d && printf "
@@ -80,7 +85,6 @@ def test_killed_often_and_hung(vm: Machine, serve: StartServer) -> None:
 def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     """udev names members and starts nothing: the daemon activates, and puts in again."""
     server = serve(main=64 * MIB, spare=32 * MIB)
-    packages.install(vm)
     vm.run("sed '/RUN+=/d' /usr/lib/udev/rules.d/66-dm-remap.rules "
            ">/etc/udev/rules.d/66-dm-remap.rules && udevadm control --reload")
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
@@ -102,4 +106,53 @@ def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     told = wait_for_entry(vm, DM_REMAP_EVENT="returned")
     assert told["DM_REMAP_NAME"] == "data"
     vm.run("mount /dev/mapper/data /mnt && grep -q kept /mnt/file && umount /mnt")
+    assert vm.text("systemctl --failed --no-legend") == ""
+
+
+REGION = 16384    # sectors
+JOBS = 2
+
+
+def test_killed_under_an_event_storm(vm: Machine, serve: StartServer) -> None:
+    """P9: sectors die by the hundred while the daemon is killed, stopped, let go on and started
+    again at random. No sector is wrong, and what it tells in the end is what the kernel knows."""
+    seed = time.time_ns() % 100000
+    print(f"seed {seed}")
+    choice = random.Random(seed)
+    server = serve(main=64 * MIB, spare=32 * MIB)
+    vm.run("mkdir -p /run/systemd/system/dm-remapd.service.d && printf "
+           "'[Service]\\nRestartSec=100ms\\n' "
+           ">/run/systemd/system/dm-remapd.service.d/fast.conf && systemctl daemon-reload")
+    vm.put(Path(__file__).with_name("guest_io.py"), "/run/guest_io.py", 0o755)
+    main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
+    vm.run(f"dmremap create data {main} {spare} --yes")
+    jobs = [vm.start(f"taskset -c {i} /run/guest_io.py run /dev/mapper/data {i * REGION} {REGION} "
+                     f"{i + 1} /run/stop >/run/model{i}") for i in range(JOBS)]
+    dying = DyingDisk(server.disk("main"), seed, most=600)
+    for _ in range(12):
+        for _ in range(12):
+            dying.disk.bad(choice.randrange(JOBS * REGION), choice.choice((1, 8, 24)), "write")
+        vm.run(choice.choice((
+            "systemctl kill -s KILL dm-remapd",
+            "systemctl kill -s STOP dm-remapd; sleep 0.5; systemctl kill -s CONT dm-remapd",
+            "systemctl kill -s STOP dm-remapd; sleep 0.3; systemctl kill -s KILL dm-remapd",
+            "systemctl restart dm-remapd",
+            "systemctl reload dm-remapd; systemctl kill -s KILL dm-remapd"))
+            + f"; sleep {choice.uniform(0, 0.7):.2f}", check=False)
+    vm.run("touch /run/stop")
+    for i, job in enumerate(jobs):
+        job.wait(300).check()
+        vm.run(f"/run/guest_io.py check /dev/mapper/data {i * REGION} {REGION} {i + 1} "
+               f"/run/model{i}", 600)
+    shown, = json.loads(vm.text("dmremap status data --json"))["devices"]
+    assert shown["relocations"] > 50 and (shown["mode"], shown["rejected"]) == ("rw", 0)
+    packages.wait(vm, "systemctl -q is-active dm-remapd")
+
+    # the one that is alive now hears, and knows what there is
+    vm.run("systemctl restart dm-remapd")
+    packages.wait(vm, "journalctl -q -u dm-remapd DM_REMAP_EVENT=found "
+                      f"DM_REMAP_USED_SLOTS={shown['used_slots']} | grep -q .")
+    server.disk("main").bad(2 * REGION + 800, 8, kind="write")
+    vm.run(WRITE.format("/dev/mapper/data", (2 * REGION + 800) // 8))
+    wait_for_entry(vm, DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR=str(2 * REGION + 800))
     assert vm.text("systemctl --failed --no-legend") == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sets that put themselves together: hotplug, boot, return of a member (row 21, O13-O18).
+"""Sets that put themselves together: hotplug and boot (row 21, O13-O16).
 
 With the packages installed, as a user has them.
 """
@@ -10,13 +10,12 @@ from tests.harness import qemu_snapshot
 from tests.harness.blockd import BlockServer
 from tests.harness.qemu import Machine
 from tests.vm import packages
+from tests.vm.adopted import (BY_UUID, CHECK, LEAVE, adopt, assert_hidden, is_whole, plug,
+                              the_set, unplug)
 from tests.vm.conftest import StartServer
 
 MIB = 1 << 20
-DATA = "head -c 8M /dev/urandom >/mnt/data && b2sum /mnt/data >/mnt/data.b2 && sync"
-CHECK = "cd /mnt && b2sum --quiet -c data.b2; code=$?; cd /; exit $code"
-UUID = "4d3b3f0c-9d5e-4f6e-9a55-0d6a8a1f2b01"
-BY_UUID = f"/dev/disk/by-uuid/{UUID}"
+pytestmark = pytest.mark.packages
 
 
 @pytest.fixture
@@ -24,99 +23,86 @@ def server(serve: StartServer) -> BlockServer:
     return serve(main=(64 * MIB, "vcache=on"), spare=(32 * MIB, "vcache=on"))
 
 
-def plug(vm: Machine, server: BlockServer, *names: str) -> list[str]:
-    return [vm.add_disk(name, nbd=server.disk(name).socket_path) for name in names]
-
-
-def adopted(vm: Machine, server: BlockServer) -> None:
-    """A disk with a file system and files becomes a set, named in fstab by UUID."""
-    main, spare = plug(vm, server, "main", "spare")
-    vm.run(f"mkfs.ext4 -q -U {UUID} {main} && mount {main} /mnt && {DATA} && umount /mnt")
-    vm.run(f"echo UUID={UUID} /mnt ext4 nofail,x-systemd.device-timeout=60 0 2 >>/etc/fstab; "
-           "systemctl daemon-reload")
-    vm.run(f"dmremap create data {main} {spare} --yes")
-
-
-def is_whole(vm: Machine) -> None:
-    """The content is there, through the mapped device and nothing else."""
-    packages.wait(vm, f"[ \"$(readlink -f {BY_UUID})\" = \"$(readlink -f /dev/mapper/data)\" ]")
-    vm.run("mountpoint -q /mnt || mount /mnt")
-    assert vm.text("findmnt -n -o SOURCE /mnt") == "/dev/mapper/data"
-    vm.run(CHECK)
-
-
 @pytest.mark.parametrize("order", [("spare", "main"), ("main", "spare")])
 def test_plugged_in_either_order(vm: Machine, server: BlockServer, order: tuple[str, str]) -> None:
     """O13, O14: active when both are there, the daemon masked; the raw disk is nobody's."""
-    packages.install(vm, daemon=False)
-    vm.run("systemctl mask dm-remapd")
-    adopted(vm, server)
+    packages.mask_daemon(vm)
+    adopt(vm, *plug(vm, server, "main", "spare"))
     is_whole(vm)
-    vm.run("umount /mnt && dmremap deactivate data")
-    for name in ("main", "spare"):
-        vm.remove_disk(name)
+    vm.run(LEAVE)
+    unplug(vm, "main", "spare")
     first, second = order
     raw, = plug(vm, server, first)
     words = "spare" if first == "main" else "main"
     packages.wait(vm, f"journalctl -q -t dmremap | grep -q 'its {words} device is not there'")
     assert [s["state"] for s in packages.sets(vm)] == ["waiting"]
-    known = vm.text(f"udevadm info -q property {raw}")
-    for line in ("ID_FS_TYPE=dm_remap_member", "UDISKS_IGNORE=1", "SYSTEMD_READY=0",
-                 f"DM_REMAP_ROLE={first}"):
-        assert line in known.splitlines(), known
-    assert not vm.run(f"test -e {BY_UUID}", check=False).code == 0
+    assert_hidden(vm, raw, first)
+    assert vm.run(f"test -e {BY_UUID}", check=False).code
     plug(vm, server, second)
     is_whole(vm)
 
 
-def test_both_at_boot(vm: Machine, server: BlockServer) -> None:
-    """O13: mounted from fstab by UUID at boot, and never from the raw disk."""
-    packages.install(vm)
-    adopted(vm, server)
-    vm.run("cp /mnt/data.b2 /root 2>/dev/null; umount /mnt 2>/dev/null; sync")
+FILE = "mount {0} /srv && cp /mnt/data /srv/file && umount /srv"
+SAME = "mount {0} /srv && cmp /mnt/data /srv/file && umount /srv"
+
+
+def on_a_partition_an_array_and_a_volume(vm: Machine, server: BlockServer) -> None:
+    """Sets "part" and "volume", with the file that is in /mnt; an old snapshot of the volume."""
+    disk, pv, left, right = plug(vm, server, "disk", "pv", "left", "right")
+    vm.run(f"printf 'label: gpt\n,40M\n,\n' | sfdisk -q {disk} && udevadm settle && "
+           f"mdadm --create /dev/md0 --run --assume-clean --level=1 --raid-devices=2 "
+           f"--metadata=1.2 --bitmap=none {left} {right} && pvcreate -q {pv} && "
+           f"vgcreate -q vg {pv} && lvcreate -q -y -L 40M -n main vg")
+    for name, main, spare in (("part", f"{disk}-part1", "/dev/md0"),
+                              ("volume", "/dev/vg/main", f"{disk}-part2")):
+        vm.run(f"mkfs.ext4 -q {main} && dmremap create {name} {main} {spare} --yes && "
+               + FILE.format(f"/dev/mapper/{name}"))
+    vm.run("dmremap deactivate volume && lvcreate -q -y -s -L 8M -n old vg/main && "
+           "dmremap activate volume && mount /dev/mapper/volume /srv && echo new >/srv/new && "
+           "umount /srv")
+
+
+def test_at_boot(vm: Machine, serve: StartServer) -> None:
+    """O13: mounted from fstab by UUID, with the daemon masked and from whatever devices: disks
+    under other names, a partition, an array, a logical volume among its snapshots (O12)."""
+    server = serve(main=64 * MIB, spare=32 * MIB, disk=64 * MIB, pv=64 * MIB, left=24 * MIB,
+                   right=24 * MIB)
+    packages.mask_daemon(vm)
+    adopt(vm, *plug(vm, server, "main", "spare"))
+    is_whole(vm)
+    on_a_partition_an_array_and_a_volume(vm, server)
+    vm.run("sync")
     vm.start("systemctl poweroff")
     vm.process.wait(120)
 
-    def both(machine: Machine) -> None:
-        for name in ("spare", "main"):    # other letters than before
+    def all_of_them(machine: Machine) -> None:
+        for name in ("right", "pv", "spare", "disk", "left", "main"):    # other letters
             machine.plug(name, nbd=server.disk(name).socket_path)
 
-    with qemu_snapshot.booted(vm.work / "root.qcow2", both) as second:
+    with qemu_snapshot.booted(vm.work / "root.qcow2", all_of_them) as second:
         packages.wait(second, "mountpoint -q /mnt")
         is_whole(second)
-        packages.wait(second, "systemctl -q is-active dm-remapd")
-        assert second.text("dmremap list --json | grep -c active") == "1"
+        for name in ("part", "volume"):
+            packages.wait(second, f"test -b /dev/mapper/{name}")
+            second.run(SAME.format(f"/dev/mapper/{name}"))
+        second.run("mount /dev/mapper/volume /srv && grep -q new /srv/new && umount /srv")
+        found = {one["name"]: one for one in packages.sets(second)}
+        assert {name: one["state"] for name, one in found.items()} == \
+            {"data": "active", "part": "active", "volume": "active"}
+        assert found["volume"]["main"] == second.text("readlink -f /dev/vg/main")
+        assert found["volume"]["ignored-copies"] == 1
+        second.run("systemctl -q unmask dm-remapd && systemctl enable --now dm-remapd")
+        for name in found:
+            packages.wait_for_entry(second, DM_REMAP_EVENT="found", DM_REMAP_NAME=name)
         assert second.text("systemctl --failed --no-legend") == ""
         assert second.complaints() == []
 
 
-def test_a_member_that_vanished_and_returned(vm: Machine, server: BlockServer) -> None:
-    """O18, P5: errors while it is away, nothing remapped, whole again after it is back."""
-    packages.install(vm)
-    adopted(vm, server)
-    is_whole(vm)
-    used = vm.text("dmsetup status data").split()[4]
-    vm.remove_disk("main")
-    assert vm.run("dd if=/dev/mapper/data of=/dev/null bs=4k count=1 skip=4000 iflag=direct",
-                  check=False).code != 0
-    vm.run("dd if=/dev/zero of=/mnt/more bs=4k count=64 oflag=direct", check=False)
-    assert vm.text("dmsetup status data").split()[4] == used
-    vm.run("umount -l /mnt", check=False)
-    plug(vm, server, "main")
-    packages.wait(vm, "dmremap list | grep -q 'data .*active' && "
-                      "dd if=/dev/mapper/data of=/dev/null bs=4k count=1 skip=4000 "
-                      "iflag=direct status=none")
-    vm.run("e2fsck -fp /dev/mapper/data; [ $? -le 1 ]")
-    is_whole(vm)
-
-
 def test_a_set_that_waits_is_told_once(vm: Machine, server: BlockServer) -> None:
     """The daemon says what is missing, and what to do."""
-    packages.install(vm)
-    adopted(vm, server)
-    vm.run("umount /mnt 2>/dev/null; dmremap deactivate data")
-    for name in ("main", "spare"):
-        vm.remove_disk(name)
+    adopt(vm, *plug(vm, server, "main", "spare"))
+    vm.run(LEAVE)
+    unplug(vm, "main", "spare")
     plug(vm, server, "main")
     told = packages.wait_for_entry(vm, DM_REMAP_EVENT="waiting")
     assert "spare" in told["MESSAGE"] and "release --without-spare" in told["MESSAGE"]
@@ -126,9 +112,9 @@ def test_a_set_that_waits_is_told_once(vm: Machine, server: BlockServer) -> None
 
 def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> None:
     """O1: mkfs and partitioning tools see that the disk is in use, or ask."""
-    packages.install(vm, daemon=False)
-    adopted(vm, server)
-    vm.run("umount /mnt 2>/dev/null; dmremap deactivate data; udevadm settle")
+    packages.mask_daemon(vm)
+    adopt(vm, *plug(vm, server, "main", "spare"))
+    vm.run(LEAVE)
     disks = {name: f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}" for name in ("main", "spare")}
     for path in disks.values():
         before = vm.text(f"head -c 1M {path} | b2sum")
@@ -142,71 +128,19 @@ def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> No
         assert vm.run(f"mkfs.ext4 -q -F {path} </dev/null", check=False).code != 0
     vm.run(CHECK)
 
-# Writes, says so, and waits; then tells whether fsync succeeds: once before the flush may
-# succeed, and again after it may.
-WRITER = """
-import os, time
-fd = os.open("/dev/mapper/data", os.O_RDWR)
-def told(name):
-    while not os.path.exists(name):
-        time.sleep(0.05)
-os.pwrite(fd, b"durable!" * 512, 40 << 20)
-os.fsync(fd)
-direct = os.open("/dev/mapper/data", os.O_RDWR | os.O_DIRECT)
-import mmap
-page = mmap.mmap(-1, 4096)
-page.write(b"in cache" * 512)
-os.pwritev(direct, [page], 44 << 20)
-open("/run/written", "w").close()
-told("/run/returned")
-try:
-    os.fsync(fd)
-    print("flushed")
-except OSError as error:
-    print(error.strerror)
-"""
-
-
-def test_a_member_that_lost_its_cache(vm: Machine, server: BlockServer) -> None:
-    """D10, O18: nothing wrong is read, nothing acknowledged is silently lost."""
-    packages.install(vm)
-    adopted(vm, server)
-    vm.run("umount /mnt 2>/dev/null; sync")
-    vm.put(WRITER.encode(), "/run/writer.py")
-    writer = vm.start("python3 /run/writer.py")
-    packages.wait(vm, "test -e /run/written")
-    unflushed = server.powercut()
-    assert unflushed["main"] > 0
-    vm.remove_disk("main")
-    server.power_on()
-    plug(vm, server, "main")
-    packages.wait(vm, "dmsetup status data | grep -q lost-cache", "mode lost-cache")
-    told = packages.wait_for_entry(vm, DM_REMAP_EVENT="lost-cache")
-    assert told["DM_REMAP_NAME"] == "data" and told["PRIORITY"] <= "2"
-    assert "came back" in vm.text("dmremap status data")
-    vm.run("touch /run/returned")
-    assert writer.wait(60).out.strip() == "Input/output error"
-    packages.wait(vm, "dmsetup status data | grep -q ' rw '", "the end of lost-cache")
-    read = vm.text("head -c $((40 * 1024 * 1024 + 8)) /dev/mapper/data | tail -c 8")
-    assert read == "durable!"
-    vm.run("mount /mnt")
-    vm.run(CHECK)
 
 
 def test_an_array_as_the_spare(vm: Machine, serve: StartServer) -> None:
     """O2, O14: a redundant spare. udev hears of an array by a "change", after its rules."""
     server = serve(main=64 * MIB, left=32 * MIB, right=32 * MIB)
-    packages.install(vm, daemon=False)
+    packages.mask_daemon(vm)
     main, left, right = plug(vm, server, "main", "left", "right")
-    vm.run(f"mkfs.ext4 -q -U {UUID} {main} && mount {main} /mnt && {DATA} && umount /mnt")
     vm.run(f"mdadm --create /dev/md0 --run --assume-clean --level=1 --raid-devices=2 "
            f"--metadata=1.2 --bitmap=none {left} {right}")
-    vm.run(f"dmremap create data {main} /dev/md0 --yes && dmremap deactivate data && "
-           "udevadm settle && mdadm --stop /dev/md0")
-    assert [s["state"] for s in packages.sets(vm)] == ["waiting"]
+    adopt(vm, main, "/dev/md0")
+    vm.run(f"{LEAVE} && mdadm --stop /dev/md0")
+    assert the_set(vm)["state"] == "waiting"
     vm.run(f"mdadm --assemble /dev/md0 {left} {right}")
     is_whole(vm)
-    known = vm.text("udevadm info -q property /dev/md0").splitlines()
-    for line in ("ID_FS_TYPE=dm_remap_member", "UDISKS_IGNORE=1", "SYSTEMD_READY=0"):
-        assert line in known, known
-    vm.run("umount /mnt && dmremap deactivate data && mdadm --stop /dev/md0")
+    assert_hidden(vm, "/dev/md0", "spare")
+    vm.run(f"{LEAVE} && mdadm --stop /dev/md0")
