@@ -2,7 +2,7 @@
 """The two tools: what is run under them, and what they have to say afterwards.
 
 A report counts whatever the program's exit code was: they go to files, and a file that is
-there is a failure. Callers: the tests here, tests/vm/test_sanitized.py, tests/scenarios.
+there is a failure. Callers: the tests here, tests/scenarios/valgrind.
 """
 
 import os

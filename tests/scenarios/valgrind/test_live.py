@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command and the daemon under valgrind, on a set that runs and whose main is dying.
 
-AddressSanitizer wants more addresses than a process has in User Mode Linux; it looks at the
-same in the virtual machine (tests/vm/test_sanitized.py).
+AddressSanitizer wants more addresses than a process has in User Mode Linux; what it looks at
+are images, and the daemon alone (tests/sanitize).
 """
 
 import os
