@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cost of an I/O stays what README says of it, give or take little."""
+"""The cost of an I/O stays what README says of it."""
 
 import pytest
 
 from tests.bench import run
 
-MOST = {"clean": 1.05, "miss": 1.10, "hit": 1.10}
+MOST = {"clean": 1.02, "miss": 1.05, "hit": 1.05}    # give or take what two boots differ by
 
 
 @pytest.fixture(scope="module")
@@ -23,4 +23,4 @@ def test_cost(rows: list[run.Row], kind: str) -> None:
     """Instructions of a read or write of 4 KiB, against dm-linear's."""
     found = [row for row in rows if row.stack == "remap" and row.kind == kind]
     assert {row.op for row in found} == {"read", "write"}
-    assert [row for row in found if row.ratio_to_linear > MOST[kind]] == []
+    assert [row for row in found if row.ratio_to_linear > MOST[kind] + run.SPREAD] == []
