@@ -657,7 +657,7 @@ int remap_thaw_block(struct remap_set *set, u32 block);
 /* load.c */
 int remap_probe_spare(struct remap_set *set, char **error);
 int remap_load(struct remap_set *set);
-int remap_check_media(struct remap_set *set, u32 *nr_repaired);
+int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
 
 /* format.c */
 int remap_check_blank(struct remap_set *set);

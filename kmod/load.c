@@ -769,9 +769,22 @@ static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, 
 	return whole;
 }
 
+/* To read a whole table may take a slow disk minutes: a worker that waits goes first. */
+static int let_others_in(struct remap_set *set, bool alone)
+{
+	if (!alone) {
+		mutex_unlock(&set->lock);
+		cond_resched();
+		mutex_lock(&set->lock);
+	}
+	return test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_SUSPENDING, &set->flags) ?
+		0 : -EBUSY;
+}
+
 /**
  * remap_check_media() - compare the media with what is in RAM, repair the media
  * @set: the set, active
+ * @alone: let nobody commit meanwhile
  * @nr_repaired: set to the number of blocks that were written again
  *
  * For the message `restore`.  RAM holds all that was acknowledged, and never
@@ -779,10 +792,11 @@ static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, 
  * committed again, which ends doubt as well.  All blocks are compared before
  * the first is written, and mode fail ends only when nobody else wrote any.
  *
- * Context: remap_set.lock held, may sleep.
+ * Context: remap_set.lock held, may sleep; between two blocks the lock is dropped, unless
+ * @alone.
  * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
  */
-int remap_check_media(struct remap_set *set, u32 *nr_repaired)
+int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 {
 	struct remap_meta *meta = &set->meta;
 	u32 block, end = 1 + remap_geometry(set)->table_blocks;
@@ -795,8 +809,9 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 	for (block = 0; block < end; block++) {
 		struct remap_block_state *state = &meta->block[block];
 
-		if (test_bit(REMAP_SUSPENDING, &set->flags))
-			return -EBUSY;
+		r = let_others_in(set, alone);
+		if (r)
+			return r;
 		look(set, block, &choice, &strange);
 		if (strange || (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt &&
 				!state->frozen)) {
@@ -810,10 +825,12 @@ int remap_check_media(struct remap_set *set, u32 *nr_repaired)
 	clear_bit(REMAP_FAILED, &set->flags);
 	for (block = 0; block < end; block++) {
 		struct remap_block_state *state = &meta->block[block];
-		bool whole = look(set, block, &choice, &strange);
+		bool whole;
 
-		if (test_bit(REMAP_SUSPENDING, &set->flags))
-			return -EBUSY;
+		r = let_others_in(set, alone);
+		if (r)
+			return r;
+		whole = look(set, block, &choice, &strange);
 		/* It may be written again; if not, it stays as it is. */
 		if (state->frozen) {
 			*nr_repaired += !remap_thaw_block(set, block);

@@ -254,7 +254,8 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 		was_failed = test_bit(REMAP_FAILED, &set->flags);
 		out = set->meta.out;
 		set->meta.out = -1;
-		r = remap_check_media(set, &nr_repaired);
+		/* A replica that was out is no place for a user's commit before it is whole. */
+		r = remap_check_media(set, out >= 0, &nr_repaired);
 		/* It still cannot be written: as before, and without the doubt of this try. */
 		if (r && out >= 0) {
 			set->meta.out = out;
@@ -264,7 +265,8 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 			set_bit(REMAP_FAILED, &set->flags);
 	}
 	if (!r) {
-		clear_bit(REMAP_META_FAIL, &set->flags);
+		if (!set->meta.nr_in_doubt)
+			clear_bit(REMAP_META_FAIL, &set->flags);
 		remap_mode_changed(set);
 		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);
 	}

@@ -2,6 +2,7 @@
 """Messages: replies that reach the user and are true, failures that say why (row 12, O20)."""
 
 import re
+import time
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,6 +211,22 @@ def test_restore_repairs_the_media(rig: Rig, device: Device) -> None:
     assert "repaired=0" in rig.message("r0", "restore")
     check_data(device, pattern(1, SECTORS))
     check_log(rig, spare)
+
+
+@pytest.mark.disks(main="1M", spare="5M")
+def test_restore_does_not_hold_up_a_relocation(rig: Rig) -> None:
+    """A slow spare takes long to be compared; a failed write does not wait for all of it."""
+    device = rig.create()
+    rig.main.bad(800, 8, kind="write")
+    rig.spare.delay("read", 100)
+    restoring = rig.background(rig.message, "r0", "restore")
+    time.sleep(0.3)
+    device.pwrite(800, pattern(2, 8))
+    assert not restoring.done()
+    assert "repaired=0" in restoring.result(60)
+    rig.spare.delay("read", 0)
+    assert device.pread(800, 8) == pattern(2, 8)
+    check_log(rig, Spare.of(rig))
 
 
 def test_metadata_status(rig: Rig, device: Device) -> None:
