@@ -91,7 +91,7 @@ def hunt(catchers: list[str], tree: Path) -> str | None:
                                 stdin=subprocess.DEVNULL, errors="replace")
         if result.returncode:
             said = (result.stdout + result.stderr).replace("\r", "")
-            if "does not build for" in said:
+            if "does not build for" in said or re.search(r"^\S+\.[ch]:\d+:\d+: error: ", said, re.M):
                 raise StaleMutant(said[-3000:])
             where = catcher.partition("::")[0].removesuffix(".py")
             return f"{where}: {what_failed(said)}"

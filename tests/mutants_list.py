@@ -607,7 +607,8 @@ MUTANTS = {
     # what came later
     "serve-stale": Mutant(
         "C1, C5", "newest copies damaged on both replicas are taken for a crash",
-        [(COMMON, "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);", "")],
+        [(COMMON, "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);",
+          "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]) && 0;")],
         ["unit"]),
     "one-place-back": Mutant(
         "C7", "a replica that was away gets one place rewritten by load",
