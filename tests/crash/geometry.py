@@ -11,9 +11,10 @@ REGION_START = 128    # not at the start of the disk, and not all of it
 
 @dataclass(frozen=True)
 class Shape:
-    """A spare with a region of so many sectors."""
+    """A spare with a region of so many sectors, and what is mapped before anything goes bad."""
 
     region_sectors: int
+    mapped_sectors: int = 320
 
     @property
     def layout(self) -> Layout:
@@ -25,8 +26,9 @@ class Shape:
 
     @property
     def slots(self) -> list[int]:
-        """Region sectors of the first slots behind the probe chunk's."""
-        return [self.layout.slot(slot) for slot in range(1, min(64, self.layout.slots))]
+        """Region sectors of the slots that are in use at the start, or soon."""
+        first = max(1, self.mapped_sectors // 8 - 24)
+        return [self.layout.slot(slot) for slot in range(first, min(first + 63, self.layout.slots))]
 
     @property
     def written_by_activation(self) -> list[tuple[str, int, int]]:
@@ -40,4 +42,5 @@ class Shape:
 SHAPES = {
     "wide": Shape(4096),     # 448 slots in two table blocks
     "tight": Shape(896),     # 48 slots: gets full, and slots are used again
+    "across": Shape(4096, 8 * 248),    # the first block gets full, relocations go on in the second
 }

@@ -2,7 +2,7 @@
 """Crash states of the real module: run the workload in User Mode Linux, judge every state,
 and activate a sample of the states in the module again.
 
-    python3 -m tests.crash.run [--shape wide|tight] [--seed N] [--operations N]
+    python3 -m tests.crash.run [--shape wide|tight|across] [--seed N] [--operations N]
                                [--states N] [--activate N] [--kasan]
 """
 

@@ -39,7 +39,8 @@ class Workload:
         self.next_write = 1
         self.next_flush = 1
         self.extents: dict[int, tuple[int, int]] = {}
-        self.hot = [self.random.randrange(USABLE) for _ in range(36)]
+        unmapped = [*range(512), *range(512 + shape.mapped_sectors, USABLE)]
+        self.hot = [self.random.choice(unmapped) for _ in range(36)]
         self.hot += [self.random.randrange(512, 832) for _ in range(12)]    # mapped at the start
         self.unreadable: list[int] = []
         self.errors: list[str] = []
@@ -54,7 +55,7 @@ class Workload:
         self.mark("active")
         # Entries beyond the first sector of a table block, so that it can be torn; and a
         # small spare is nearly full.
-        self.rig.message("r0", "remap 512 320")
+        self.rig.message("r0", f"remap 512 {self.shape.mapped_sectors}")
 
     # what users do
 
