@@ -349,6 +349,8 @@ static int check_returned(const struct machine *machine, const struct assembly *
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
 	const struct member *main = &machine->members[set->main];
 	const struct member *spare = &machine->members[set->spare];
+	/* before the media are read: what is committed meanwhile is on them, too */
+	uint64_t committed = device->failed ? 0 : committed_in_memory(set->name);
 	int r = adopt_open(main->path, spare->path, O_RDONLY, &adopted, error);
 
 	if (r == -EINVAL || r == -ENODEV) /* no argument was wrong: another disk */
@@ -360,7 +362,7 @@ static int check_returned(const struct machine *machine, const struct assembly *
 				 "%s: the set on %s is for %" PRIu64 " sectors, not %" PRIu64,
 				 set->name, spare->path,
 				 (uint64_t)adopted.region.super.main_sectors, device->nr_sectors);
-	if (!device->failed && adopted.table.generation < committed_in_memory(set->name))
+	if (adopted.table.generation < committed)
 		return error_set(error, ESTALE,
 				 "%s is an older copy of the spare: it does not know all remaps of "
 				 "%s that were made since",
@@ -489,13 +491,71 @@ int activate_locked(const char *what, const struct activate_options *options, st
 	return act(&machine, found, options, error);
 }
 
+/*
+ * What may have changed between the scan and the lock: which devices are active, and what the
+ * members of this set are.  A member that came meanwhile has an activation of its own.
+ */
+static int look_again(struct machine *machine, const uint8_t *uuid, struct error *error)
+{
+	size_t nr = 0;
+	int r;
+
+	for (size_t i = 0; i < machine->nr_members; i++) {
+		struct member *member = &machine->members[i], now;
+		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
+
+		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself) {
+			if (member_probe(member->path, &now, NULL) < 0 ||
+			    now.role != member->role || now.devno != member->devno ||
+			    memcmp(now.uuid, uuid, sizeof(now.uuid)) != 0)
+				continue;
+			memcpy(now.identity, member->identity, sizeof(now.identity));
+			*member = now;
+		}
+		machine->members[nr++] = *member;
+	}
+	machine->nr_members = nr;
+	free(machine->devices);
+	free(machine->sets);
+	machine->devices = NULL;
+	machine->sets = NULL;
+	machine->nr_devices = 0;
+	machine->nr_sets = 0;
+	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	return r < 0 ? r : make_sets(machine, error);
+}
+
+/* The scan is done without the lock: a disk that does not answer holds up nobody else. */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error)
 {
+	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_close_ int lock = -1;
-	int r = activation_lock(&lock, error);
+	const struct assembly *found = NULL;
+	char uuid[UUID_STRING_BYTES];
+	uint8_t wanted[16] = { 0 };
+	int r, missing;
 
-	return r < 0 ? r : activate_locked(what, options, set, error);
+	r = machine_look(&machine, error);
+	if (r < 0)
+		return r;
+	missing = machine_find(&machine, what, &found, error);
+	if (!missing) {
+		memcpy(wanted, found->uuid, sizeof(wanted));
+		uuid_to_string(wanted, uuid);
+	}
+	r = activation_lock(&lock, error);
+	if (!r)
+		r = look_again(&machine, wanted, error);
+	if (r < 0)
+		return r;
+	machine_note_waiting(&machine);
+	r = missing ? missing : machine_find(&machine, uuid, &found, error);
+	if (r < 0)
+		return r;
+	if (set)
+		*set = *found;
+	return act(&machine, found, options, error);
 }
 
 int deactivate_locked(const char *name, struct error *error)

@@ -6,6 +6,7 @@ There is no hotplug in User Mode Linux. A disk that is "gone" fails all I/O and 
 """
 
 import contextlib
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
-from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content, create, dmremap,
-                                  ext4_on_main, forget_hardware, hardware, output, paths, refused,
-                                  sets, settle)
+from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
+                                  create, dmremap, ext4_on_main, forget_hardware, hardware,
+                                  output, paths, refused, sets, settle)
 
 BY_NUMBER = Path("/sys/dev/block")
 FLAGS, HOST = 52, 152    # offsets in the superblock
@@ -439,6 +440,24 @@ def test_many_at_once_make_one_device(rig: Rig) -> None:
     assert sum(r.stdout == "/dev/mapper/data\n" for r in results) == 1, results
     assert sorted(dm.devices()) == ["data", "data-part1", "data-part2"]
     assert rig.status("data")["mode"] == "rw"
+
+
+@pytest.mark.disks(main="4M", spare="2M", slow="1M")
+def test_a_disk_that_does_not_answer_holds_no_lock(rig: Rig) -> None:
+    """Who is done with looking goes on; so does whoever takes a device down."""
+    before = inactive(rig)
+    slow = rig.server.disk("slow")
+    drop_page_cache(str(slow.kernel_path))
+    slow.hold("read", 0, 2048)
+    waits = rig.background(dmremap, "activate", "data")
+    wait_for(slow.held, "the scan")
+    lock = os.open("/run/dm-remap/lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(lock)
+    slow.release()
+    result = waits.result(60)
+    assert (result.returncode, result.stdout) == (OK, "/dev/mapper/data\n"), result
+    assert content("data") == before
 
 
 def test_a_set_that_waits_leaves_a_note(rig: Rig) -> None:
