@@ -115,8 +115,16 @@ static int make_sets(struct machine *machine, struct error *error)
 	return r < 0 ? error_set(error, -r, "out of memory") : 0;
 }
 
+static struct timespec waiting_noted(void)
+{
+	struct stat st;
+
+	return stat(WAITING_PATH, &st) < 0 ? (struct timespec){ 0 } : st.st_mtim;
+}
+
 void machine_note_waiting(const struct machine *machine)
 {
+	struct timespec noted = waiting_noted();
 	bool waiting = false;
 	int fd;
 
@@ -125,10 +133,14 @@ void machine_note_waiting(const struct machine *machine)
 			   (machine->sets[i].verdict == ASSEMBLY_NO_MAIN ||
 			    machine->sets[i].verdict == ASSEMBLY_ACTIVE);
 	if (!waiting) {
-		unlink(WAITING_PATH);
+		if (noted.tv_sec == machine->waiting_noted.tv_sec &&
+		    noted.tv_nsec == machine->waiting_noted.tv_nsec)
+			unlink(WAITING_PATH);
 		return;
 	}
 	fd = open(WAITING_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		futimens(fd, NULL);
 	close_p(&fd);
 }
 
@@ -137,6 +149,7 @@ int machine_look(struct machine *machine, struct error *error)
 	int r;
 
 	memset(machine, 0, sizeof(*machine));
+	machine->waiting_noted = waiting_noted();
 	r = scan_members(&machine->members, &machine->nr_members, error);
 	if (!r)
 		r = dm_list(&machine->devices, &machine->nr_devices, error);

@@ -6,6 +6,8 @@
 #ifndef DM_REMAP_ACTIVATE_H
 #define DM_REMAP_ACTIVATE_H
 
+#include <time.h>
+
 #include "assemble.h"
 #include "dm.h"
 
@@ -37,6 +39,8 @@ struct activate_options {
  * @nr_devices: how many
  * @sets: what they make
  * @nr_sets: how many
+ * @waiting_noted: when somebody last left the note below, as of the begin of the look; zero:
+ *                 there was none
  */
 struct machine {
 	struct member *members;
@@ -45,6 +49,7 @@ struct machine {
 	size_t nr_devices;
 	struct assembly *sets;
 	size_t nr_sets;
+	struct timespec waiting_noted;
 };
 
 int machine_look(struct machine *machine, struct error *error);
@@ -62,7 +67,8 @@ int activation_lock(int *fd, struct error *error);
 
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
- * recognise: then every device that comes is looked at.
+ * recognise: then every device that comes is looked at.  Under the lock; one that was left
+ * since @machine was looked at stays, for whoever left it may have seen more.
  */
 void machine_note_waiting(const struct machine *machine);
 

@@ -104,6 +104,30 @@ def test_main_returns(rig: Rig) -> None:
         output("deactivate", "data")
 
 
+@pytest.mark.disks(main="4M", spare="2M", back="4M")
+def test_a_commit_beside_a_return(rig: Rig) -> None:
+    """The media were read, then the set committed: that does not make them an older copy."""
+    hardware(rig, back="MAIN-0001")
+    device = active(rig)
+    device.pwrite(1000, pattern(1, 8))
+    device.fsync()
+    back = rig.server.disk("back")
+    rig.media("back").write(0, rig.media("main").whole())
+    with gone(rig, "main"):
+        drop_page_cache(str(back.kernel_path))
+        back.hold("read", PROBE, 8)    # the mark is read last, after the table
+        returns = rig.background(dmremap, "activate", "data")
+        wait_for(back.held, "the look at the mark")
+        output("freeze", "data")
+        output("thaw", "data")
+        back.release()
+        result = returns.result(60)
+        assert result.returncode == OK and "is back in" in result.stdout, result
+        assert device.pread(1000, 8) == pattern(1, 8)
+        device.close()
+        output("deactivate", "data")
+
+
 @pytest.mark.disks(main="4M", spare="2M", back="2M")
 def test_an_older_spare_is_refused_before_it_is_put_in(rig: Rig) -> None:
     """O6, D10: found out before the old table is given up; the right spare then works."""
