@@ -17,6 +17,23 @@ int __wrap_read_all_at(int fd, void *data, size_t nr_bytes, off_t offset);
 int __wrap_write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
 int __wrap_fsync(int fd);
 
+/**
+ * struct cached - a sector that was written since the last flush of its disk
+ * @disk: which
+ * @sector: where
+ * @old: what was there
+ * @new: what is
+ */
+struct cached {
+	int disk;
+	u64 sector;
+	u8 old[512];
+	u8 new[512];
+};
+
+static struct cached *cache;
+static size_t nr_cached, cache_room;
+
 static int disk_of(int fd)
 {
 	struct stat st;
@@ -47,6 +64,57 @@ static struct disk_fault *fault_at(int disk, size_t nr_bytes, off_t offset)
 	return NULL;
 }
 
+static void remember(int disk, const u8 *data, size_t nr_bytes, off_t offset)
+{
+	int fd = open(disks.path[disk], O_RDONLY);
+
+	for (size_t at = 0; at < nr_bytes; at += 512) {
+		struct cached *sector;
+
+		if (nr_cached == cache_room) {
+			cache_room = cache_room ? 2 * cache_room : 256;
+			cache = realloc(cache, cache_room * sizeof(*cache));
+			if (!cache)
+				abort();
+		}
+		sector = &cache[nr_cached++];
+		sector->disk = disk;
+		sector->sector = ((u64)offset + at) / 512;
+		if (__real_read_all_at(fd, sector->old, 512, offset + (off_t)at) < 0)
+			abort();
+		memcpy(sector->new, data + at, 512);
+	}
+	close(fd);
+}
+
+static void flushed(int disk)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_cached; i++)
+		if (cache[i].disk != disk)
+			cache[nr++] = cache[i];
+	nr_cached = nr;
+}
+
+/* Back to what was there, then in their order those writes that made it. */
+static void forget(void)
+{
+	int fd[NR_DISKS];
+
+	for (int d = 0; d < NR_DISKS; d++)
+		fd[d] = open(disks.path[d], O_RDWR);
+	for (size_t i = nr_cached; i-- > 0;)
+		__real_write_all_at(fd[cache[i].disk], cache[i].old, 512,
+				    (off_t)cache[i].sector * 512);
+	for (size_t i = 0; i < nr_cached; i++)
+		if (unit_random_below(2))
+			__real_write_all_at(fd[cache[i].disk], cache[i].new, 512,
+					    (off_t)cache[i].sector * 512);
+	for (int d = 0; d < NR_DISKS; d++)
+		close(fd[d]);
+}
+
 int __wrap_read_all_at(int fd, void *data, size_t nr_bytes, off_t offset)
 {
 	int disk = disk_of(fd);
@@ -70,6 +138,8 @@ int __wrap_write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset)
 	disks.nr_own_writes[disk]++;
 	if (fault && fault->lies)
 		return 0;
+	if (disks.volatile_cache)
+		remember(disk, data, nr_bytes, offset);
 	if (fault && fault->heals && !fault->write)
 		fault->nr = 0;
 	return __real_write_all_at(fd, data, nr_bytes, offset);
@@ -83,6 +153,8 @@ int __wrap_fsync(int fd)
 		errno = EIO;
 		return -1;
 	}
+	if (disk >= 0)
+		flushed(disk);
 	return disk >= 0 ? 0 : __real_fsync(fd);
 }
 
@@ -105,6 +177,7 @@ void disks_make(u64 main_sectors, u64 spare_sectors)
 {
 	make(MAIN, "main", main_sectors);
 	make(SPARE, "spare", spare_sectors);
+	snprintf(disks.backup, sizeof(disks.backup), "%s.backup", disks.path[MAIN]);
 	disks_reset();
 }
 
@@ -114,10 +187,19 @@ void disks_remove(void)
 		unlink(disks.path[d]);
 		inode[d] = 0;
 	}
+	unlink(disks.backup);
+	free(cache);
+	cache = NULL;
+	nr_cached = 0;
+	cache_room = 0;
+	disks.volatile_cache = false;
 }
 
 void disks_reset(void)
 {
+	if (nr_cached && power_is_off())
+		forget();
+	nr_cached = 0;
 	memset(disks.fault, 0, sizeof(disks.fault));
 	memset(disks.nr_own_writes, 0, sizeof(disks.nr_own_writes));
 	memset(disks.flush_fails, 0, sizeof(disks.flush_fails));

@@ -210,6 +210,113 @@ static void conflicts(void **unused)
 	region_table_done(&table);
 }
 
+/* C1: on both replicas the newest copy is damaged: what is older is shown, and is not the map. */
+static void newest_copies_that_are_lost(void **unused)
+{
+	struct remap_entry change = entry[1];
+	struct segment *segments = NULL;
+	struct region region;
+	struct region_table table;
+	struct block block;
+	size_t nr;
+
+	(void)unused;
+	for (unsigned int nr_lost = 1; nr_lost <= 2; nr_lost++) {
+		make();
+		change.main_chunk = 77;
+		put_table(1, 9, 1, &change);
+		put_table(3, 9, 1, &change);
+		for (unsigned int replica = 0; replica < nr_lost; replica++) {
+			get(2 * replica + 1, 1, &block);
+			block.bytes[3000] ^= 1;
+			put(2 * replica + 1, 1, &block);
+		}
+		assert_int_equal(load(&region, &table), 0);
+		assert_int_equal(table.nr_unloadable, nr_lost == 2);
+		assert_int_equal(table.unloadable[1], nr_lost == 2);
+		assert_false(table.unloadable[0]);
+		/* one replica whole: the newest counts; none: the older one is there to be seen */
+		assert_int_equal(table.entry[1].main_chunk,
+				 nr_lost == 2 ? entry[1].main_chunk : 77);
+		assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL),
+				 nr_lost == 2 ? -EUCLEAN : 0);
+		if (nr_lost == 1)
+			free(segments);
+		region_table_done(&table);
+	}
+}
+
+/* The same of superblocks: an older one that is whole is not the set as it is. */
+static void newest_superblocks_that_are_lost(void **unused)
+{
+	struct remap_super newer;
+	struct region region;
+	struct region_table table;
+	struct block block;
+
+	(void)unused;
+	make();
+	assert_int_equal(load(&region, &table), 0);
+	region_table_done(&table);
+	newer = region.super;
+	newer.seq = 9;
+	assert_int_equal(region_write_super(&region, &newer, NULL), 0);
+	for (unsigned int copy = 1; copy < REMAP_COPIES; copy += 2) {
+		get(copy, 0, &block);
+		assert_int_equal(remap_block_seq(&block), 9);
+		block.bytes[170] ^= 1;
+		put(copy, 0, &block);
+	}
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_unloadable, 1);
+	assert_true(table.unloadable[0]);
+	region_table_done(&table);
+}
+
+/* C8: what is in a dead place counts for nothing, however new, and its block is not damaged. */
+static void dead_places(void **unused)
+{
+	struct remap_entry change = entry[1];
+	struct region region;
+	struct region_table table;
+	struct remap_super frozen;
+	struct block zeros = { { 0 } };
+
+	(void)unused;
+	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++) {
+		make();
+		assert_int_equal(load(&region, &table), 0);
+		region_table_done(&table);
+		frozen = region.super;
+		frozen.seq = 20;
+		frozen.dead[3] = remap_dead_code(1, copy);
+		assert_int_equal(region_write_super(&region, &frozen, NULL), 0);
+		/* all places have the entries of before, the dead one something newer */
+		for (unsigned int c = 0; c < REMAP_COPIES; c++)
+			put_table(c, 1, 0, NULL);
+		change.main_chunk = 77;
+		put_table(copy, 30, 1, &change);
+		assert_int_equal(load(&region, &table), 0);
+		assert_int_equal(table.entry[1].main_chunk, entry[1].main_chunk);
+		assert_int_equal(table.nr_unloadable, 0);
+		assert_int_equal(table.generation, 20);
+		region_table_done(&table);
+		/* only the other place of its replica is left: not damaged, for nothing can mend it */
+		for (unsigned int c = 0; c < REMAP_COPIES; c++)
+			if (c / 2 != copy / 2)
+				put(c, 1, &zeros);
+		assert_int_equal(load(&region, &table), 0);
+		assert_int_equal(table.entry[1].main_chunk, entry[1].main_chunk);
+		assert_int_equal(table.nr_unloadable, 0);
+		region_table_done(&table);
+		/* and where the dead one is all there is, there is nothing */
+		put(copy ^ 1, 1, &zeros);
+		assert_int_equal(load(&region, &table), 0);
+		assert_int_equal(table.nr_unloadable, 1);
+		region_table_done(&table);
+	}
+}
+
 static void put_everywhere(unsigned int slot, uint8_t generation)
 {
 	struct remap_entry twin = entry[2];
@@ -320,6 +427,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_newest_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lost_block_is_no_empty_block, setup, teardown),
 		cmocka_unit_test_setup_teardown(conflicts, setup, teardown),
+		cmocka_unit_test_setup_teardown(newest_copies_that_are_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(newest_superblocks_that_are_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(dead_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(moves_cut_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(segments_cover_main, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_set, setup, teardown),

@@ -36,8 +36,10 @@ static int create(bool guard, struct error *error)
 			      .guard = guard,
 			      .main_fd = -1,
 			      .spare_fd = -1 };
-	int r = adoption_prepare(&a, error);
+	int r;
 
+	snprintf(a.backup_path, sizeof(a.backup_path), "%s", disks.backup);
+	r = adoption_prepare(&a, error);
 	if (!r)
 		r = adoption_carry_out(&a, error);
 	adoption_done(&a);
@@ -271,6 +273,25 @@ static void every_power_cut(void **unused)
 	}
 }
 
+/* The same with a cache that forgets: each sector since the last flush may be there or not. */
+static void every_power_cut_with_a_cache(void **unused)
+{
+	struct error error;
+	unsigned int nr_writes;
+
+	(void)unused;
+	assert_int_equal(release(&error), 0);
+	nr_writes = disks.nr_writes;
+	disks.volatile_cache = true;
+	for (unsigned int at = 0; at < nr_writes; at++)
+		for (unsigned int i = 0; i < 2; i++) {
+			restore_saved();
+			disks.power_off_after = (int)at;
+			assert_int_not_equal(release(&error), 0);
+			assert_can_be_ended("cut with a cache", at);
+		}
+}
+
 /* After each power cut a sector that may be read for the decision cannot be. */
 static void cut_and_then_unreadable(void **unused)
 {
@@ -386,6 +407,52 @@ static void main_fails_in_the_middle(void **unused)
 	assert_true(nr_taken_back > 0);
 }
 
+/* A sector that fails after @after writes to main: its writes, or its reads until it is written. */
+static void fail_later(u64 sector, bool read, unsigned int after)
+{
+	struct disk_fault *fault = disks_fail(MAIN, sector, 1, read, !read);
+
+	fault->after = after;
+	fault->heals = true;
+}
+
+/*
+ * Main fails while it is given back, and while the release is taken back the power goes, after
+ * any write: what is found is the set, or a release that goes on.
+ */
+static void every_power_cut_while_it_is_taken_back(void **unused)
+{
+	static const u64 bad[] = { 0, 1, 7, PROBE_CHUNK * 8, PROBE_CHUNK * 8 + 7, 120, 127 };
+	const unsigned int nr_bad = sizeof(bad) / sizeof(bad[0]);
+	struct error error;
+	unsigned int nr_writes, nr_cuts = 0;
+
+	(void)unused;
+	assert_int_equal(release(&error), 0);
+	nr_writes = disks.nr_own_writes[MAIN];
+	for (unsigned int at = 0; at <= nr_writes; at++)
+		for (unsigned int i = 0; i < 2 * nr_bad; i++) {
+			unsigned int nr_all;
+
+			restore_saved();
+			fail_later(bad[i % nr_bad], i < nr_bad, at);
+			if (release(&error) == 0 || !strstr(error.text, "is as it was"))
+				continue;
+			nr_all = disks.nr_writes;
+			for (unsigned int cut = at; cut < nr_all; cut += 1 + unit_random_below(8)) {
+				restore_saved();
+				fail_later(bad[i % nr_bad], i < nr_bad, at);
+				disks.power_off_after = (int)cut;
+				disks.volatile_cache = unit_random_below(4);
+				release(&error);
+				assert_can_be_ended("taken back", cut);
+				disks.volatile_cache = false;
+				nr_cuts++;
+			}
+		}
+	assert_true(nr_cuts > 20);
+}
+
 /* The superblock with the flag cannot be written: the next activation must not complete it. */
 static void the_flag_cannot_be_written(void **unused)
 {
@@ -439,19 +506,21 @@ static void nothing_is_taken_for_main(void **unused)
 	free(zeros);
 }
 
-static void every_power_cut_of_create(void **unused)
+static void cut_create(bool cache, unsigned int repeat)
 {
 	struct error error;
 	unsigned int nr_writes;
 	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
 
-	(void)unused;
 	disks_put(SPARE, zeros);
 	disks_put(MAIN, model);
 	disks_reset();
 	assert_int_equal(create(true, &error), 0);
-	nr_writes = disks.nr_writes;
-	for (unsigned int at = 0; at < nr_writes; at++) {
+	nr_writes = disks.nr_writes * repeat;
+	disks.volatile_cache = cache;
+	for (unsigned int i = 0; i < nr_writes; i++) {
+		unsigned int at = i / repeat;
+
 		disks_reset();
 		disks_put(SPARE, zeros);
 		disks_put(MAIN, model);
@@ -464,6 +533,13 @@ static void every_power_cut_of_create(void **unused)
 			assert_main_is_model();
 	}
 	free(zeros);
+}
+
+static void every_power_cut_of_create(void **unused)
+{
+	(void)unused;
+	cut_create(false, 1);
+	cut_create(true, 2);
 }
 
 /* One bad sector of either disk at each write: the error says so, or main is as it was. */
@@ -620,6 +696,8 @@ int main(void)
 	const struct CMUnitTest guarded[] = {
 		GUARDED(gives_back_and_leaves_a_blank_spare),
 		GUARDED(every_power_cut),
+		GUARDED(every_power_cut_with_a_cache),
+		GUARDED(every_power_cut_while_it_is_taken_back),
 		GUARDED(cut_and_then_unreadable),
 		GUARDED(chunk_0_cannot_be_read),
 		GUARDED(a_place_that_cannot_be_written),
@@ -635,6 +713,8 @@ int main(void)
 	};
 	const struct CMUnitTest unguarded[] = {
 		UNGUARDED(every_power_cut),
+		UNGUARDED(every_power_cut_with_a_cache),
+		UNGUARDED(every_power_cut_while_it_is_taken_back),
 		UNGUARDED(cut_and_then_unreadable),
 		UNGUARDED(a_place_that_cannot_be_written),
 		UNGUARDED(main_fails_in_the_middle),
