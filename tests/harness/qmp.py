@@ -42,8 +42,9 @@ class Qmp:
         return message
 
     def execute(self, command: str, **arguments: Any) -> Any:
-        """Run COMMAND; underscores in argument names become hyphens."""
-        named = {key.replace("_", "-"): value for key, value in arguments.items()}
+        """Run COMMAND; underscores in argument names become hyphens, but for QEMU's exceptions."""
+        named = {key if key.endswith("_block_size") else key.replace("_", "-"): value
+                 for key, value in arguments.items()}
         request: dict[str, Any] = {"execute": command}
         if named:
             request["arguments"] = named

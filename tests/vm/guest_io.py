@@ -18,6 +18,7 @@ last flushed, and whatever was written since.
 "check" compares the device with a model that one of them has printed.
 """
 
+import fcntl
 import json
 import mmap
 import os
@@ -27,6 +28,7 @@ import sys
 
 SECTOR = 512
 MOST = 128
+BLKSSZGET = 0x1268    # size of a logical block, in bytes
 
 
 def content(seed: int, sector: int, version: int) -> bytes:
@@ -36,6 +38,8 @@ def content(seed: int, sector: int, version: int) -> bytes:
 class Region:
     def __init__(self, device: str, first: int, sectors: int, seed: int) -> None:
         self.fd = os.open(device, os.O_RDWR | os.O_DIRECT)
+        answer = fcntl.ioctl(self.fd, BLKSSZGET, bytes(4))
+        self.least = struct.unpack("<i", answer)[0] // SECTOR    # sectors of an I/O
         self.first, self.sectors, self.seed = first, sectors, seed
         self.buffer = mmap.mmap(-1, MOST * SECTOR)
         self.versions: dict[int, list[int]] = {}
@@ -62,6 +66,12 @@ class Region:
         for place in places:
             self.versions[place] = [version]
         self.operations += 1
+
+    def some(self, choice: random.Random) -> tuple[int, int]:
+        """Sector and count of any I/O."""
+        count = choice.randint(1, MOST // self.least)
+        place = choice.randrange(self.sectors // self.least - count)
+        return self.first + place * self.least, count * self.least
 
     def flush(self) -> None:
         os.fsync(self.fd)
@@ -93,8 +103,7 @@ def run(region: Region, stop_file: str) -> int:
     code = 0
     try:
         while not os.path.exists(stop_file):
-            count = choice.randint(1, MOST)
-            sector = region.first + choice.randrange(region.sectors - count)
+            sector, count = region.some(choice)
             if choice.random() < 0.7:
                 region.write(sector, count)
             else:

@@ -202,6 +202,56 @@ def test_partition_as_main(vm: Machine, serve: StartServer) -> None:
     vm.run("dmsetup remove --retry r0")
 
 
+def test_luks_below(vm: Machine, serve: StartServer) -> None:
+    """Main is encrypted by a layer below, whose disk dies."""
+    server = serve(main=48 * MIB, spare=16 * MIB)
+    main, spare = plug(vm, *server.disks())
+    key = "echo -n secret |"
+    vm.run(f"{key} cryptsetup luksFormat -q --type luks1 --iter-time 10 {main} - && "
+           f"{key} cryptsetup open --type luks1 {main} below -", 300)
+    device = create(vm, "r0", "/dev/mapper/below", spare)
+    run_dying(vm, device, [server.disk("main")])
+    assert_busy_and_well(vm, "r0")
+    vm.run("dmsetup remove --retry r0 && cryptsetup close below")
+
+
+def test_4k_native(vm: Machine, serve: StartServer) -> None:
+    """A main device of 4 KiB sectors: whole chunks only, and the device says so."""
+    server = serve(main=32 * MIB, spare=16 * MIB)
+    disk, spare_disk = server.disks()
+    main = vm.add_disk(disk.name, nbd=disk.socket_path, logical_block_size=4096,
+                       physical_block_size=4096)
+    device = create(vm, "r0", main, vm.add_disk(spare_disk.name, nbd=spare_disk.socket_path))
+    assert vm.text(f"blockdev --getss {device}") == "4096"
+    run_dying(vm, device, [server.disk("main")])
+    assert_busy_and_well(vm, "r0")
+    vm.run("dmsetup remove --retry r0")
+
+
+def test_two_targets_in_one_device(vm: Machine, serve: StartServer) -> None:
+    """Two sets behind each other: I/O across the seam, both dying, the whole reloaded."""
+    server = serve(main0=16 * MIB, spare0=16 * MIB, main1=16 * MIB, spare1=16 * MIB)
+    paths = plug(vm, *server.disks())
+    seam = 6 * MIB // 512    # in the region of the first job
+    spares = [remap.table(vm, *paths[2 * i:2 * i + 2]).split(" remap ")[1] for i in (0, 1)]
+    lines = [f"0 {seam} remap {spares[0]}", f"{seam} {10 * MIB // 512} remap {spares[1]}"]
+    table = "printf '%s\\n' " + " ".join(f"'{line}'" for line in lines)
+    vm.run(f"{table} | dmsetup create r0 || {{ dmesg | tail -20 >&2; exit 1; }}; udevadm settle")
+    device = "/dev/mapper/r0"
+    load = Load(vm, device)
+    with DyingDisk(server.disk("main0"), seed=5, most=200), \
+            DyingDisk(server.disk("main1"), seed=6, most=200):
+        for _ in range(3):
+            load.for_a_while(2)
+            vm.run(f"{table} | dmsetup reload r0 && dmsetup suspend --noflush r0 && "
+                   "dmsetup resume r0")
+    load.finish()
+    found = vm.text("dmsetup status r0").splitlines()
+    assert len(found) == 2 and all(line.split()[3] == "rw" for line in found), found
+    assert all(" lost_sectors=0 " in line and " rejected=0 " in line for line in found), found
+    vm.run("dmsetup remove --retry r0")
+
+
 @pytest.mark.parametrize("kib", [4, 16])
 def test_lower_device_that_splits(vm: Machine, serve: StartServer, kib: int) -> None:
     """The clone comes back from below as a chain of pieces, with its iterator used up."""
