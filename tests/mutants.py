@@ -25,7 +25,7 @@ from tests.mutants_list import MUTANTS, UNTESTABLE, Mutant
 
 PROJECT = Path(__file__).resolve().parents[1]
 CRASH = ["--operations", "1600", "--states", "50000", "--activate", "24"]
-GUEST_S = "150"    # a rule whose breaking makes I/O wait for ever is noticed by this
+GUEST_S = "300"    # a rule whose breaking makes I/O wait for ever is noticed by this
 TABLE = PROJECT / "tests" / "MUTANTS.md"
 
 
