@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "badlist.h"
+#include "output.h"
 #include "verbs.h"
 
 #define DEFAULT_BLOCK_BYTES 1024
@@ -61,6 +62,25 @@ static int remap_range(const struct dm_device *device, const struct bad_range *r
 	return r;
 }
 
+static const struct column range_columns[] = { { "sector", true, false },
+					       { "nr_sectors", true, false },
+					       { NULL } };
+
+static int print_ranges(const struct bad_range *ranges, size_t nr)
+{
+	_cleanup_output_ struct output *output = NULL;
+	int r = output_open(&output, "ranges", range_columns, true);
+
+	for (size_t i = 0; !r && i < nr; i++) {
+		r = output_line(output);
+		if (!r)
+			r = output_number(output, ranges[i].sector);
+		if (!r)
+			r = output_number(output, ranges[i].nr_sectors);
+	}
+	return r ? r : output_print(output);
+}
+
 int verb_import(struct invocation *invocation, struct error *error)
 {
 	_cleanup_free_ struct bad_range *ranges = NULL;
@@ -84,12 +104,10 @@ int verb_import(struct invocation *invocation, struct error *error)
 					 ranges[i].sector + ranges[i].nr_sectors - 1, device.name,
 					 device.nr_sectors);
 	}
-	if (!invocation->quiet)
+	if (!invocation->quiet && !invocation->json)
 		printf("%s: %" PRIu64 " bad sectors in %zu places\n", invocation->argv[1], total,
 		       nr);
-	if (option_value(invocation, "dry-run"))
-		return 0;
-	for (size_t i = 0; !r && i < nr; i++)
+	for (size_t i = 0; !r && i < nr && !option_value(invocation, "dry-run"); i++)
 		r = remap_range(&device, &ranges[i], error);
-	return r;
+	return !r && invocation->json ? print_ranges(ranges, nr) : r;
 }

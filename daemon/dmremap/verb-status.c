@@ -77,6 +77,14 @@ static const char *uuid_of(const struct dm_device *device)
 	return strncmp(device->dm_uuid, DM_UUID_PREFIX, length) ? "" : device->dm_uuid + length;
 }
 
+/* Without the module, and of a device that failed, nobody counts: that is not zero. */
+static int add_count(struct output *output, const struct dm_device *device, uint64_t number)
+{
+	if (device->fallback || device->failed)
+		return output_text(output, NULL);
+	return output_number(output, number);
+}
+
 static int add_json(struct output *output, const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
@@ -96,33 +104,35 @@ static int add_json(struct output *output, const struct dm_device *device)
 	output_number(output, device->nr_sectors);
 	output_text(output, main);
 	output_text(output, spare);
-	output_number(output, device->line.spare_start);
-	output_number(output, device->line.spare_sectors);
-	output_number(output, s->used_slots);
-	output_number(output, s->total_slots);
-	output_number(output, s->lost_sectors);
-	output_number(output, s->bad_slots);
-	output_number(output, s->retired_slots);
-	output_number(output, s->read_errors);
-	output_number(output, s->write_errors);
-	output_number(output, s->spare_read_errors);
-	output_number(output, s->spare_write_errors);
-	output_number(output, s->flush_errors);
-	output_number(output, s->relocations);
-	output_number(output, s->rejected);
-	output_number(output, s->lost_reads);
-	output_number(output, s->generation);
-	output_number(output, s->saves_ok);
-	output_number(output, s->saves_failed);
-	output_number(output, s->blocks_in_doubt);
-	output_number(output, s->commit_failures);
-	output_number(output, s->repaired);
-	output_text(output, device->fallback ? NULL : s->probe_ok ? "ok" : "failed");
-	if (device->fallback || s->replica_out < 0)
+	add_count(output, device, device->line.spare_start);
+	add_count(output, device, device->line.spare_sectors);
+	add_count(output, device, s->used_slots);
+	add_count(output, device, s->total_slots);
+	add_count(output, device, s->lost_sectors);
+	add_count(output, device, s->bad_slots);
+	add_count(output, device, s->retired_slots);
+	add_count(output, device, s->read_errors);
+	add_count(output, device, s->write_errors);
+	add_count(output, device, s->spare_read_errors);
+	add_count(output, device, s->spare_write_errors);
+	add_count(output, device, s->flush_errors);
+	add_count(output, device, s->relocations);
+	add_count(output, device, s->rejected);
+	add_count(output, device, s->lost_reads);
+	add_count(output, device, s->generation);
+	add_count(output, device, s->saves_ok);
+	add_count(output, device, s->saves_failed);
+	add_count(output, device, s->blocks_in_doubt);
+	add_count(output, device, s->commit_failures);
+	add_count(output, device, s->repaired);
+	output_text(output, device->fallback || device->failed ? NULL :
+			    s->probe_ok			       ? "ok" :
+								 "failed");
+	if (device->fallback || device->failed || s->replica_out < 0)
 		output_text(output, NULL);
 	else
 		output_number(output, (uint64_t)s->replica_out);
-	return output_number(output, s->frozen_blocks);
+	return add_count(output, device, s->frozen_blocks);
 }
 
 /* What the mode means, and what to do about it. */

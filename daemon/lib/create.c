@@ -218,6 +218,12 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, si
 	r = guard_plan_make(path, fd, nr_sectors, &plan, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", path, why.text);
+	if (*plan.member)
+		return error_set(error, EPERM,
+				 "%s holds %s, a part of something that may need it: take it out "
+				 "of that first (vgreduce and pvremove, mdadm --zero-superblock, "
+				 "btrfs device remove, wipefs); nothing was changed",
+				 path, plan.member);
 	if (plan.nr_ranges) {
 		snprintf(text, nr_text, "%s", plan.content);
 		return 0;
@@ -236,20 +242,16 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, si
 
 static int check_unguarded(const struct adoption *a, struct error *error)
 {
-	static const char *const refused[] = { "btrfs", "LVM2_member", "linux_raid_member",
-					       "zfs_member" };
-
 	if (!*a->main_identity && device_number(a->main_path))
 		return error_set(error, EPERM,
 				 "%s has no serial number or WWN by which it could be recognised: "
 				 "it needs the guard",
 				 a->main_path);
-	for (unsigned int i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		if (streq(a->plan.type, refused[i]))
-			return error_set(error, EPERM,
-					 "%s holds %s, which assembles itself from whatever device "
-					 "it finds: it needs the guard",
-					 a->main_path, refused[i]);
+	if (*a->plan.assembles)
+		return error_set(error, EPERM,
+				 "%s holds %s, which assembles itself from whatever device it "
+				 "finds: it needs the guard",
+				 a->main_path, a->plan.assembles);
 	return 0;
 }
 

@@ -83,7 +83,10 @@ int adoption_look_again(struct adoption *adoption, struct error *error);
  */
 int adoption_carry_out(struct adoption *adoption, struct error *error);
 void adoption_done(struct adoption *adoption);
-/* What would be lost if a device became a spare; @text: empty: it is blank. */
+/*
+ * What would be lost if a device became a spare; @text: empty: it is blank.  -EPERM: it is a
+ * member of an array, a volume group or a file system of several devices (O4).
+ */
 int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, size_t nr_text,
 		   struct error *error);
 

@@ -12,6 +12,9 @@
 #define EDGE_BYTES (1U << 20)
 static const uint64_t single_places[] = { 2ULL << 20, 4ULL << 20 };
 
+#define BTRFS_SUPER_OFFSET 65536
+#define BTRFS_NR_DEVICES 136
+
 #define ESP_TYPE "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 #define BIOS_BOOT_TYPE "21686148-6449-6e6f-744e-656564454649"
 
@@ -103,8 +106,38 @@ static void describe(struct guard_plan *plan, blkid_probe probe, const char *typ
 		 label ? "\"" : "");
 }
 
+/* A btrfs says how many devices it has; one that cannot be read has more than one. */
+static bool is_single_btrfs(int fd, uint64_t begin)
+{
+	_cleanup_free_ uint8_t *super = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+	__le64 nr_devices;
+
+	if (!super ||
+	    read_all_at(fd, super, REMAP_CHUNK_BYTES, (off_t)(begin + BTRFS_SUPER_OFFSET)) < 0)
+		return false;
+	memcpy(&nr_devices, super + BTRFS_NR_DEVICES, sizeof(nr_devices));
+	return le64_to_cpu(nr_devices) == 1;
+}
+
+/* @begin: bytes from the start of the device to what is of @type. */
+static void note_assembly(int fd, uint64_t begin, const char *type, struct guard_plan *plan)
+{
+	static const char *const types[] = { "btrfs",	   "LVM2_member", "LVM1_member",
+					     "zfs_member", "bcache",	  "stratis" };
+	bool assembles = strstr(type, "raid_member") != NULL;
+
+	for (unsigned int i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		assembles |= streq(type, types[i]);
+	if (!assembles)
+		return;
+	if (!*plan->assembles)
+		snprintf(plan->assembles, sizeof(plan->assembles), "%s", type);
+	if (!*plan->member && !(streq(type, "btrfs") && is_single_btrfs(fd, begin)))
+		snprintf(plan->member, sizeof(plan->member), "%s", type);
+}
+
 /* Records what the probe has just found; 1: nothing that has a place. */
-static int record(struct guard_plan *plan, blkid_probe probe, struct error *error)
+static int record(int fd, struct guard_plan *plan, blkid_probe probe, struct error *error)
 {
 	const char *type = NULL, *magic = NULL, *offset = NULL;
 	uint64_t at;
@@ -120,6 +153,7 @@ static int record(struct guard_plan *plan, blkid_probe probe, struct error *erro
 	if (!offset || !magic || !type || parse_u64(offset, &at) < 0)
 		return 1;
 	describe(plan, probe, type);
+	note_assembly(fd, 0, type, plan);
 	return add_range(plan, at, nr_bytes, type, error);
 }
 
@@ -140,6 +174,37 @@ static blkid_probe open_probe(int fd)
 	return probe;
 }
 
+/* What is on a partition: the whole disk shows only that there is one. */
+static void look_into_partition(int fd, uint64_t begin, uint64_t nr_bytes, struct guard_plan *plan)
+{
+	_cleanup_probe_ blkid_probe probe = blkid_new_probe();
+	const char *type;
+
+	if (!probe ||
+	    blkid_probe_set_device(probe, fd, (blkid_loff_t)begin, (blkid_loff_t)nr_bytes) < 0)
+		return;
+	blkid_probe_enable_superblocks(probe, 1);
+	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_TYPE |
+							 BLKID_SUBLKS_BADCSUM);
+	while (blkid_do_probe(probe) == 0)
+		if (blkid_probe_lookup_value(probe, "TYPE", &type, NULL) == 0)
+			note_assembly(fd, begin, type, plan);
+}
+
+/*
+ * A disk without partitions may have boot code, too; but file systems that begin with a jump
+ * over their own parameters always look so.
+ */
+static bool has_boot_code(const uint8_t *sector, const struct guard_plan *plan)
+{
+	static const char *const own[] = { "vfat", "ntfs", "exfat" };
+
+	for (unsigned int i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (streq(plan->type, own[i]))
+			return false;
+	return sector[510] == 0x55 && sector[511] == 0xaa && !remap_is_zero(sector, 440);
+}
+
 /* Whole disks that a machine boots from: the firmware reads the raw disk (O5). */
 static int find_danger(int fd, struct guard_plan *plan, struct error *error)
 {
@@ -157,13 +222,20 @@ static int find_danger(int fd, struct guard_plan *plan, struct error *error)
 	blkid_probe_enable_partitions(probe, 1);
 	blkid_probe_enable_superblocks(probe, 0);
 	list = blkid_probe_get_partitions(probe);
-	if (!list || !blkid_partlist_get_table(list))
+	if (!list || !blkid_partlist_get_table(list)) {
+		if (has_boot_code(sector, plan))
+			snprintf(plan->danger, sizeof(plan->danger), "boot code in sector 0");
 		return 0;
+	}
 	for (int i = 0; i < blkid_partlist_numof_partitions(list); i++) {
 		blkid_partition partition = blkid_partlist_get_partition(list, i);
 		const char *type = blkid_partition_get_type_string(partition);
 		const char *what = NULL;
 
+		if (!blkid_partition_is_extended(partition))
+			look_into_partition(
+				fd, (uint64_t)blkid_partition_get_start(partition) * 512,
+				(uint64_t)blkid_partition_get_size(partition) * 512, plan);
 		if (type && !strcasecmp(type, ESP_TYPE))
 			what = "an EFI system partition";
 		else if (type && !strcasecmp(type, BIOS_BOOT_TYPE))
@@ -230,7 +302,7 @@ int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct
 	if (!probe)
 		return error_set(error, ENOMEM, "cannot probe the device");
 	while ((r = blkid_do_probe(probe)) == 0) {
-		r = record(plan, probe, error);
+		r = record(fd, plan, probe, error);
 		if (r < 0)
 			return r;
 		if (r == 0 && blkid_do_wipe(probe, true) < 0)

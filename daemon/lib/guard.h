@@ -29,6 +29,10 @@ struct hidden_range {
  * @content: for people: "ext4 \"data\"", "nothing known"
  * @type: of the first thing found, as libblkid calls it; empty: nothing
  * @danger: why this device must not be adopted as a whole (O5); empty: nothing
+ * @assembles: what is on it, or on one of its partitions, and is put together from whatever
+ *             device shows it: LVM, md, ZFS, btrfs; empty: nothing
+ * @member: the same, where more than this device may belong to it (O4): all but a btrfs of one
+ *          device
  */
 struct guard_plan {
 	struct hidden_range range[GUARD_RANGES_MAX];
@@ -36,6 +40,8 @@ struct guard_plan {
 	char content[160];
 	char type[32];
 	char danger[160];
+	char assembles[32];
+	char member[32];
 };
 
 /*

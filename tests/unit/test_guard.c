@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What hides main's content (O1, O3): which chunks, and a header that gives all of it back. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "guard.h"
 #include "unit.h"
@@ -116,12 +117,135 @@ static void what_does_not_fit(void **unused)
 	assert_int_equal(guard_header_chunk0(&header, chunk0), -EUCLEAN);
 }
 
+#define IMAGE_BYTES (4U << 20)
+
+static u8 *image;
+
+static struct guard_plan look(void)
+{
+	char path[] = "/tmp/unit-guard.XXXXXX";
+	struct guard_plan plan;
+	struct error error = { "" };
+	int fd = mkstemp(path);
+
+	assert_int_equal(write_all_at(fd, image, IMAGE_BYTES, 0), 0);
+	if (guard_plan_make(path, fd, IMAGE_BYTES / 512, &plan, &error) < 0)
+		fail_msg("%s", error.text);
+	close(fd);
+	unlink(path);
+	return plan;
+}
+
+/* Signatures as their tools write them, as far as libblkid looks. */
+static void put_lvm(u64 at)
+{
+	__le64 sector = cpu_to_le64(1);
+	__le32 offset = cpu_to_le32(32);
+
+	memcpy(image + at + 512, "LABELONE", 8);
+	memcpy(image + at + 520, &sector, 8);
+	memcpy(image + at + 532, &offset, 4);
+	memcpy(image + at + 536, "LVM2 001", 8);
+	memset(image + at + 544, 'x', 32);
+}
+
+static void put_btrfs(u64 at, u64 nr_devices)
+{
+	__le64 nr = cpu_to_le64(nr_devices);
+
+	memcpy(image + at + 0x10040, "_BHRfS_M", 8);
+	memcpy(image + at + 0x10088, &nr, 8);
+}
+
+static void put_partition(u8 status, u8 type)
+{
+	static const u8 place[] = { 0, 8, 0, 0, 0, 16, 0, 0 }; /* from 1 MiB, 2 MiB */
+	u8 *entry = image + 446;
+
+	entry[0] = status;
+	entry[4] = type;
+	memcpy(entry + 8, place, sizeof(place));
+	image[510] = 0x55;
+	image[511] = 0xaa;
+}
+
+static void forget_image(void)
+{
+	memset(image, 0, IMAGE_BYTES);
+}
+
+/* O4, O5: what is put together from whatever shows it, on the device or in a partition of it. */
+static void what_assembles_itself(void **unused)
+{
+	struct guard_plan plan;
+
+	(void)unused;
+	image = calloc(1, IMAGE_BYTES);
+	plan = look();
+	assert_string_equal(plan.assembles, "");
+	assert_string_equal(plan.member, "");
+	for (u64 at = 0; at <= 1U << 20; at += 1U << 20) {
+		for (unsigned int what = 0; what < 3; what++) {
+			static const char *const type[] = { "LVM2_member", "btrfs", "btrfs" };
+
+			forget_image();
+			if (at)
+				put_partition(0, 0x83);
+			if (what == 0)
+				put_lvm(at);
+			else
+				put_btrfs(at, what); /* of one device, of two */
+			plan = look();
+			assert_string_equal(plan.assembles, type[what]);
+			assert_string_equal(plan.member, what == 1 ? "" : type[what]);
+			assert_string_equal(plan.danger, "");
+		}
+	}
+	/* something else before it does not hide it */
+	forget_image();
+	memcpy(image + 4086, "SWAPSPACE2", 10);
+	image[1024] = 1; /* version */
+	put_btrfs(0, 2);
+	plan = look();
+	assert_string_equal(plan.member, "btrfs");
+	free(image);
+}
+
+/* O5: what a machine boots from. */
+static void what_a_machine_boots_from(void **unused)
+{
+	struct guard_plan plan;
+
+	(void)unused;
+	image = calloc(1, IMAGE_BYTES);
+	put_partition(0, 0x83);
+	assert_string_equal(look().danger, "");
+	image[10] = 0xeb;
+	assert_string_equal(look().danger, "boot code in sector 0");
+	image[10] = 0;
+	put_partition(0x80, 0x83);
+	assert_string_equal(look().danger, "an active partition (partition 1)");
+	put_partition(0, 0xef);
+	assert_string_equal(look().danger, "an EFI system partition (partition 1)");
+	/* without partitions */
+	forget_image();
+	image[10] = 0xeb;
+	assert_string_equal(look().danger, ""); /* data */
+	image[510] = 0x55;
+	image[511] = 0xaa;
+	plan = look();
+	assert_string_equal(plan.danger, "boot code in sector 0");
+	free(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chunks),
 		cmocka_unit_test(header_gives_back),
 		cmocka_unit_test(what_does_not_fit),
+		cmocka_unit_test(what_assembles_itself),
+		cmocka_unit_test(what_a_machine_boots_from),
 	};
 
 	return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What create refuses before it asks (O4, O5): nothing is written then.  Large enough images
+ * that libblkid looks for arrays and volume groups.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "adopt.h"
+#include "create.h"
+#include "disks.h"
+
+#define NR_SECTORS 8192
+
+static u8 *content;
+
+static int setup(void **unused)
+{
+	(void)unused;
+	unit_seed("create");
+	disks_make(NR_SECTORS, NR_SECTORS);
+	content = calloc(1, NR_SECTORS * 512);
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	disks_remove();
+	free(content);
+	return 0;
+}
+
+static void put_lvm(u8 *at)
+{
+	__le64 sector = cpu_to_le64(1);
+
+	memcpy(at + 512, "LABELONE", 8);
+	memcpy(at + 520, &sector, 8);
+	at[532] = 32; /* begin of what has a checksum */
+	memcpy(at + 536, "LVM2 001", 8);
+	memset(at + 544, 'x', 32);
+}
+
+static void put_btrfs(u8 *at, u8 nr_devices)
+{
+	memcpy(at + 0x10040, "_BHRfS_M", 8);
+	at[0x10088] = nr_devices;
+}
+
+/* A Linux partition from 1 MiB on. */
+static void put_partition(u8 status)
+{
+	content[446] = status;
+	content[450] = 0x83;
+	content[455] = 8;
+	content[459] = 16;
+	content[510] = 0x55;
+	content[511] = 0xaa;
+}
+
+/* What create says of CONTENT on @disk, the other one being blank. */
+static int prepare(enum disk disk, bool guard, const char **text)
+{
+	static struct error error;
+	struct adoption a = { .main_path = disks.path[MAIN],
+			      .spare_path = disks.path[SPARE],
+			      .label = "data",
+			      .guard = guard,
+			      .wipe_spare = true };
+	u8 *now, *zeros = calloc(1, NR_SECTORS * 512);
+	int r;
+
+	disks_put(disk, content);
+	disks_put(!disk, zeros);
+	*error.text = '\0';
+	r = adoption_prepare(&a, &error);
+	adoption_done(&a);
+	now = disks_get(disk);
+	assert_memory_equal(now, content, NR_SECTORS * 512);
+	free(now);
+	free(zeros);
+	*text = error.text;
+	return r;
+}
+
+/* O5: where the raw disk stays visible, nothing may assemble itself from it. */
+static void what_needs_the_guard(void **unused)
+{
+	const char *text;
+
+	(void)unused;
+	for (unsigned int what = 0; what < 5; what++) {
+		u8 *at = content + (what % 2 ? 1 << 20 : 0);
+
+		memset(content, 0, NR_SECTORS * 512);
+		if (what % 2)
+			put_partition(0);
+		if (what < 2)
+			put_lvm(at);
+		else if (what < 4)
+			put_btrfs(at, 1);
+		assert_int_equal(prepare(MAIN, true, &text), 0);
+		assert_int_equal(prepare(MAIN, false, &text), what == 4 ? 0 : -EPERM);
+		if (what < 4)
+			assert_non_null(strstr(text, "it needs the guard"));
+	}
+}
+
+/* O4: wiping it would take a disk from others, whatever was said of this one. */
+static void what_is_no_spare(void **unused)
+{
+	const char *text;
+
+	(void)unused;
+	for (unsigned int what = 0; what < 6; what++) {
+		u8 *at = content + (what % 2 ? 1 << 20 : 0);
+
+		memset(content, 0, NR_SECTORS * 512);
+		if (what % 2)
+			put_partition(0);
+		if (what < 2)
+			put_lvm(at);
+		else
+			put_btrfs(at, what < 4 ? 2 : 1);
+		assert_int_equal(prepare(SPARE, true, &text), what < 4 ? -EPERM : 0);
+		if (what < 4)
+			assert_non_null(strstr(text, "a part of something that may need it"));
+	}
+}
+
+/* O5: the firmware reads the raw disk. */
+static void what_a_machine_boots_from(void **unused)
+{
+	const char *text;
+
+	(void)unused;
+	put_partition(0x80);
+	for (int guard = 0; guard < 2; guard++) {
+		assert_int_equal(prepare(MAIN, guard, &text), -EPERM);
+		assert_non_null(strstr(text, "Adopt the partition"));
+	}
+	put_partition(0);
+	assert_int_equal(prepare(MAIN, true, &text), 0);
+	memset(content, 0x90, 100);
+	assert_int_equal(prepare(MAIN, true, &text), -EPERM);
+	memset(content + 446, 0, 64); /* and without partitions */
+	assert_int_equal(prepare(MAIN, true, &text), -EPERM);
+	assert_non_null(strstr(text, "boot code"));
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(what_needs_the_guard),
+		TEST(what_is_no_spare),
+		TEST(what_a_machine_boots_from),
+	};
+
+	return cmocka_run_group_tests_name("create", tests, NULL, NULL);
+}
