@@ -90,11 +90,14 @@ static int activate_created(struct invocation *invocation, struct adoption *a, s
 	 * the lock are there meanwhile.
 	 */
 	adoption_done(a);
+	scan_wait_for_udev(device_number(a->main_path));
+	scan_wait_for_udev(device_number(a->spare_path));
 	r = activate_locked(uuid, &options, NULL, &why);
 	if (r < 0)
 		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
 	if (!invocation->quiet)
 		printf("/dev/mapper/%s is active\n", a->label);
+	care_for_content(invocation, a->label);
 	return 0;
 }
 

@@ -80,7 +80,7 @@ static void care_for_lvm(const struct invocation *invocation, const char *path)
 	}
 }
 
-static void care_for_content(const struct invocation *invocation, const char *name)
+void care_for_content(const struct invocation *invocation, const char *name)
 {
 	_cleanup_free_ struct dm_name *names = NULL;
 	char prefix[160], path[160];

@@ -73,6 +73,9 @@ int confirm(const struct invocation *invocation, const char *question, struct er
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
 
+/* LVM with a devices file is told of a mapped device that holds a physical volume, or the user. */
+void care_for_content(const struct invocation *invocation, const char *name);
+
 int verb_status(struct invocation *invocation, struct error *error);
 int verb_show(struct invocation *invocation, struct error *error);
 int verb_events(struct invocation *invocation, struct error *error);

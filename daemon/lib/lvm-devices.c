@@ -92,26 +92,28 @@ void lvm_devices_look(const char *path, struct lvm_devices *lacking)
 void lvm_devices_advice(const struct lvm_devices *lacking, char *text, size_t nr_bytes)
 {
 	snprintf(text, nr_bytes,
-		 "%s is a physical volume that LVM does not look at: lvmdevices --adddev %s%s%s",
-		 lacking->path, lacking->path, *lacking->other ? "; lvmdevices --deldev " : "",
+		 "%s is a physical volume that LVM does not look at: lvm lvmdevices --adddev "
+		 "%s%s%s",
+		 lacking->path, lacking->path, *lacking->other ? "; lvm lvmdevices --deldev " : "",
 		 lacking->other);
 }
 
+/* By way of "lvm": Debian 12 has no link of the name lvmdevices. */
 static int run(const char *option, const char *path, struct error *error)
 {
-	char *const argv[] = { (char *)"lvmdevices", (char *)"--yes", (char *)option, (char *)path,
-			       NULL };
+	char *const argv[] = { (char *)"lvm",  (char *)"lvmdevices", (char *)"--yes",
+			       (char *)option, (char *)path,	     NULL };
 	int status, r;
 	pid_t pid;
 
 	r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	if (r)
-		return error_set(error, r, "lvmdevices: cannot start it: %s", strerror(r));
+		return error_set(error, r, "lvm lvmdevices: cannot start it: %s", strerror(r));
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
-			return error_set(error, errno, "lvmdevices: %s", strerror(errno));
+			return error_set(error, errno, "lvm lvmdevices: %s", strerror(errno));
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return error_set(error, EIO, "lvmdevices %s %s failed", option, path);
+		return error_set(error, EIO, "lvm lvmdevices %s %s failed", option, path);
 	return 0;
 }
 

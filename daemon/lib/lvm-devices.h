@@ -30,7 +30,7 @@ bool lvm_devices_lists(const char *text, const char *path, const char *pvid, cha
 void lvm_devices_look(const char *path, struct lvm_devices *lacking);
 /* What to type, for people. */
 void lvm_devices_advice(const struct lvm_devices *lacking, char *text, size_t nr_bytes);
-/* Does it: lvmdevices --adddev, and --deldev of the other one. */
+/* Does it: lvm lvmdevices --adddev, and --deldev of the other one. */
 int lvm_devices_mend(const struct lvm_devices *lacking, struct error *error);
 
 #endif /* DM_REMAP_LVM_DEVICES_H */

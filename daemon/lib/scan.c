@@ -12,6 +12,9 @@
 #include "region.h"
 #include "scan.h"
 
+#define UDEV_WAIT_MS 15000
+#define UDEV_PAUSE_MS 50
+
 const char *member_role_name(enum member_role role)
 {
 	return role == MEMBER_MAIN ? "main" : role == MEMBER_SPARE ? "spare" : "none";
@@ -188,6 +191,44 @@ static bool is_somebody_elses(struct udev_device *device)
 	    streq(type + length - 7, "_member"))
 		return true;
 	return type && streq(type, "mpath_member");
+}
+
+static bool udev_says_somebody_elses(struct udev *udev, dev_t devno)
+{
+	struct udev_device *device = udev_device_new_from_devnum(udev, 'b', devno);
+	bool says = device && is_somebody_elses(device);
+
+	if (device)
+		udev_device_unref(device);
+	return says;
+}
+
+/* udev hears of it when a writer closes the device, but does not watch every kind of device. */
+static void ask_udev_to_look(dev_t devno)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/uevent", major(devno), minor(devno));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "change", 6) < 0)
+		return; /* then it is waited for in vain, and what is missing is told */
+}
+
+void scan_wait_for_udev(dev_t devno)
+{
+	struct udev *udev = udev_new();
+
+	if (udev && udev_says_somebody_elses(udev, devno)) {
+		ask_udev_to_look(devno);
+		for (unsigned int i = 0; i < UDEV_WAIT_MS / UDEV_PAUSE_MS; i++) {
+			usleep(UDEV_PAUSE_MS * 1000);
+			if (!udev_says_somebody_elses(udev, devno))
+				break;
+		}
+	}
+	if (udev)
+		udev_unref(udev);
 }
 
 static bool is_held_by_others(const char *syspath)

@@ -63,6 +63,12 @@ int member_probe(const char *path, struct member *member, struct error *error);
  * members of somebody else (md, LVM), suspended mapped devices.
  */
 int scan_members(struct member **members, size_t *nr_members, struct error *error);
+/*
+ * scan_members() believes udev whose a disk is, and udev may not have looked yet at what was
+ * just written: waits until it no longer says that the device is somebody else's, but not
+ * for ever.
+ */
+void scan_wait_for_udev(dev_t devno);
 const char *member_role_name(enum member_role role);
 /* "/dev/sda" of a device number; empty: there is none. */
 void device_path(dev_t devno, char *path, size_t nr_bytes);

@@ -586,7 +586,7 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
             after.callback(subprocess.run, ["umount", str(directory)], check=True)
         place.mkdir()
         said = Path("/run/bin/said")
-        command = Path("/run/bin/lvmdevices")
+        command = Path("/run/bin/lvm")
         command.write_text(f"#!/bin/sh\necho \"$@\" >>{said}\n")
         command.chmod(0o755)
         after.enter_context(pytest.MonkeyPatch.context()).setenv(
@@ -596,10 +596,12 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
         devices.write_text(f"IDTYPE=sys_wwid IDNAME=naa.1 DEVNAME={main} PVID={pvid}\n")
         told = dmremap("activate", "data")
         assert told.returncode == OK, told
-        assert f"--adddev /dev/mapper/data; lvmdevices --deldev {main}\n" in told.stderr
+        assert (f"lvm lvmdevices --adddev /dev/mapper/data; lvm lvmdevices --deldev {main}\n"
+                in told.stderr)
         assert not said.exists()
         assert dmremap("activate", "data", "--yes").stderr == ""
-        assert said.read_text() == f"--yes --adddev /dev/mapper/data\n--yes --deldev {main}\n"
+        assert said.read_text() == (f"lvmdevices --yes --adddev /dev/mapper/data\n"
+                                    f"lvmdevices --yes --deldev {main}\n")
         devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
                            f"PVID={pvid}\n")
         assert dmremap("activate", "data").stderr == ""

@@ -36,8 +36,8 @@ static void advice(void **unused)
 
 	(void)unused;
 	lvm_devices_advice(&lacking, words, sizeof(words));
-	assert_non_null(strstr(words, "lvmdevices --adddev /dev/mapper/data; lvmdevices --deldev "
-				      "/dev/sda1"));
+	assert_non_null(strstr(words, "lvm lvmdevices --adddev /dev/mapper/data; "
+				      "lvm lvmdevices --deldev /dev/sda1"));
 	lacking.other[0] = '\0';
 	lvm_devices_advice(&lacking, words, sizeof(words));
 	assert_null(strstr(words, "deldev"));
