@@ -174,6 +174,18 @@ int dm_target_version(unsigned int version[3])
 	return -ENOENT;
 }
 
+/* The kernel then refuses what DKMS has built and signed with a key that nobody enrolled. */
+static bool takes_signed_modules_only(void)
+{
+	_cleanup_free_ char *lockdown = NULL, *enforced = NULL;
+
+	if (read_file("/sys/kernel/security/lockdown", &lockdown, NULL) == 0 &&
+	    !strstr(lockdown, "[none]"))
+		return true;
+	return read_file("/sys/module/module/parameters/sig_enforce", &enforced, NULL) == 0 &&
+	       *enforced == 'Y';
+}
+
 /* Asking for a target's version makes the kernel load its module ("dm-remap"). */
 int dm_ensure_target(struct error *error)
 {
@@ -187,6 +199,12 @@ int dm_ensure_target(struct error *error)
 		dm_task_run(task);
 	if (dm_target_version(version) == 0)
 		return 0;
+	if (takes_signed_modules_only())
+		return error_set(
+			error, ENOENT,
+			"the kernel has no target \"remap\", and takes signed modules only "
+			"(lockdown, as with Secure Boot): enroll the key that the module "
+			"dm-remap was signed with (mokutil), or activate with --fallback");
 	return error_set(error, ENOENT,
 			 "the kernel has no target \"remap\": load the module dm-remap (package "
 			 "dm-remap-dkms), or activate with --fallback");
