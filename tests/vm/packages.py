@@ -16,8 +16,8 @@ from tests.harness.kernels import PROJECT
 from tests.harness.qemu import Machine
 
 PLACE = PROJECT / "build" / "deb"
-WAIT = ("for i in $(seq 300); do {condition} && exit 0; sleep 0.2; done; "
-        "echo 'waited 60 s in vain: {words}' >&2; dmremap list >&2; "
+WAIT = ("for i in $(seq 200); do {condition} && exit 0; sleep 0.2; done; "
+        "echo 'waited 40 s in vain: {words}' >&2; dmremap list >&2; "
         "journalctl -q -b -n 30 >&2; exit 1")
 
 
