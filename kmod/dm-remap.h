@@ -390,6 +390,7 @@ struct remap_member_id {
  * struct remap_forebear - what an instance leaves to the one that replaces its table
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
+ * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
  * @auto_off: a setting
  * @error_threshold: a setting
@@ -405,6 +406,7 @@ struct remap_member_id {
 struct remap_forebear {
 	bool known;
 	u64 committed;
+	u64 generation;
 	bool frozen;
 	bool auto_off;
 	unsigned int error_threshold;
@@ -434,6 +436,7 @@ struct remap_forebear {
  * @flushed: spare_writes that a successful flush has covered (D9)
  * @main_flushed: the same of remap_main_writes() (D10)
  * @forebear: what the instance before this one knew, while this one is resumed
+ * @forebear_stale: somebody else has written the set since
  * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
  * @counters: soft state
  * @lock: held by the one writer
@@ -466,6 +469,8 @@ struct remap_forebear {
  * @owners: in the list of active sets, see owner.c
  * @claimed: its UUID is known and nobody else's; under the list's lock
  * @instances: in the list of all, see owner.c
+ * @main_id: what @main was when the set was resumed
+ * @spare_id: the same of @spare
  * @will: what it leaves when it dies before anybody inherits, see owner.c
  * @directory: in sysfs, while active
  * @name: of the mapped device when it was resumed; for events of its end
@@ -494,6 +499,7 @@ struct remap_set {
 	atomic64_t flushed;
 	atomic64_t main_flushed;
 	struct remap_forebear forebear;
+	bool forebear_stale;
 	struct delayed_work lost_work;
 	struct remap_counters counters;
 
@@ -530,6 +536,8 @@ struct remap_set {
 	struct list_head owners;
 	bool claimed;
 	struct list_head instances;
+	struct remap_member_id main_id;
+	struct remap_member_id spare_id;
 	struct remap_will *will;
 	struct kobject *directory;
 	char name[DM_NAME_LEN];
@@ -641,6 +649,7 @@ void remap_resolve_doubt(struct remap_set *set, bool now);
 s64 remap_slot_alloc(struct remap_set *set);
 void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_super_commit(struct remap_set *set);
+int remap_settle_super(struct remap_set *set);
 int remap_note_frozen(struct remap_set *set);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
@@ -717,6 +726,7 @@ struct remap_piece {
 
 /* relocate.c */
 bool remap_status_confirmable(blk_status_t status);
+void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason);
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
 u8 remap_status_class(blk_status_t status);
 void remap_confirm(struct remap_set *set);
@@ -752,6 +762,7 @@ void remap_lost_work(struct work_struct *work);
 int remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
 void remap_find_forebear(struct remap_set *set);
+void remap_identify(struct remap_set *set);
 bool remap_is_member(const struct remap_member_id *id, const struct dm_dev *dev);
 void remap_forget_wills(const struct remap_set *set);
 int remap_own(struct remap_set *set);

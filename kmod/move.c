@@ -103,49 +103,48 @@ static int fill(struct remap_set *set, u64 chunk, u32 slot, u8 keep)
 	return remap_status_confirmable(status) ? -EIO : -ENODEV;
 }
 
-/* Slots that turned out to be bad: so also after a restart. */
-static void commit_bad(struct remap_set *set, const u32 *slot, u32 nr)
-{
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		if (!i || remap_table_block_of(slot[i]) != remap_table_block_of(slot[i - 1]))
-			remap_commit_block(set, remap_table_block_of(slot[i]));
-	}
-}
+/* Slots that did not take the data of a move, to be committed as bad. */
+struct bad_slots {
+	u32 slot[REMAP_SLOT_TRIES];
+	u32 nr;
+};
 
 /*
- * Steps 3 and 4; sets *lost.  A slot is bad when it fails twice and the spare takes other
- * writes before and after the second try (D7, E6).
- * Returns the slot, reserved, or a negative errno.
+ * Step 3; sets *lost.  Only what fails again between two good probes is lost (E6), and only
+ * with an error that may be of the medium (E3).
  */
-static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u32 old_slot, u8 keep, u8 *lost)
+static int read_old_slot(struct remap_set *set, u32 old_slot, u8 keep, u8 *lost)
 {
 	unsigned int unit = bdev_logical_block_size(set->spare->bdev) >> SECTOR_SHIFT;
-	u32 bad[REMAP_SLOT_TRIES], nr_bad = 0;
+	sector_t start = remap_slot_start(set, old_slot);
 	u8 failed = 0;
 
 	*lost = 0;
-	remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), keep, unit, REQ_OP_READ,
-		       &failed);
-	/* Only what fails again between two good probes is lost (E6). */
-	if (failed) {
-		if (!remap_spare_alive(set))
-			return -EIO;
-		remap_rw_chunk(set, set->spare, remap_slot_start(set, old_slot), failed, unit,
-			       REQ_OP_READ, lost);
-		if (*lost && !remap_spare_alive(set))
-			return -EIO;
-	}
-	while (nr_bad < REMAP_SLOT_TRIES && !is_late(set, chunk)) {
+	if (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))
+		return -EIO;
+	if (!failed)
+		return 0;
+	if (!remap_spare_alive(set) ||
+	    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))
+		return -EIO;
+	return *lost && !remap_spare_alive(set) ? -EIO : 0;
+}
+
+/*
+ * Step 4.  A slot is bad when it fails twice and the spare takes other writes before and
+ * after the second try (D7, E6).  Returns the slot, reserved, or a negative errno.
+ */
+static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u8 keep, struct bad_slots *bad)
+{
+	while (bad->nr < REMAP_SLOT_TRIES && !is_late(set, chunk)) {
 		s64 slot = remap_slot_alloc(set);
 		int r;
 
 		if (slot < 0)
 			break;
-		r = fill(set, chunk, slot, keep & ~*lost);
+		r = fill(set, chunk, slot, keep);
 		if (r == -EIO && remap_spare_alive(set))
-			r = fill(set, chunk, slot, keep & ~*lost);
+			r = fill(set, chunk, slot, keep);
 		if (!r)
 			return slot;
 		if (r != -EIO || !remap_spare_alive(set)) {
@@ -156,9 +155,8 @@ static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u32 old_slot, u8 ke
 		remap_table_set(&set->table, slot, REMAP_WORD_BAD);
 		set->table.prov[slot] = remap_prov((u32)ktime_get_real_seconds(),
 						   REMAP_CAUSE_SPARE_BAD, REMAP_STATUS_IOERR, 1, 0);
-		bad[nr_bad++] = slot;
+		bad->slot[bad->nr++] = slot;
 	}
-	commit_bad(set, bad, nr_bad);
 	return -EIO;
 }
 
@@ -174,6 +172,42 @@ static void note_bad(struct remap_set *set, u64 chunk, u32 slot)
 
 	remap_notify(set, &note);
 	remap_note_use(set);
+}
+
+/* Slots that turned out to be bad: so also after a restart. */
+static void commit_bad(struct remap_set *set, const struct bad_slots *bad)
+{
+	struct remap_note note = { .kind = DM_REMAP_EVENT_SPARE_BAD, .has_slot = true };
+	u32 i;
+
+	for (i = 0; i < bad->nr; i++) {
+		u32 block = remap_table_block_of(bad->slot[i]);
+
+		if (!i || block != remap_table_block_of(bad->slot[i - 1]))
+			remap_commit_block(set, block);
+		note.slot = bad->slot[i];
+		remap_notify(set, &note);
+	}
+	if (bad->nr)
+		remap_note_use(set);
+}
+
+/* Sectors that main served until now. */
+static void note_grown(struct remap_set *set, u64 chunk, u8 newly, u32 slot)
+{
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_RELOCATED,
+		.has_slot = true,
+		.slot = slot,
+		.status = REMAP_STATUS_IOERR,
+		.member = DM_REMAP_MEMBER_MAIN,
+	};
+
+	if (!newly)
+		return;
+	note.sector = chunk * REMAP_CHUNK_SECTORS + __ffs(newly);
+	note.nr_sectors = fls(newly) - __ffs(newly);
+	remap_notify(set, &note);
 }
 
 static void note_refused(struct remap_set *set, const struct remap_piece *piece)
@@ -197,7 +231,8 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	s64 old_slot = remap_table_find(table, chunk);
 	u32 old_block;
 	u8 mask = pieces_mask(set, chunk);
-	u8 redirected, lost, unread;
+	u8 redirected, lost, keep, unread;
+	struct bad_slots bad = { };
 	s64 slot;
 	u64 old;
 	int r;
@@ -222,9 +257,13 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 
 	remap_table_set(table, old_slot, old | REMAP_WORD_BUSY);
 	remap_drain(set);
-	slot = fill_fresh_slot(set, chunk, old_slot, redirected & ~lost & ~mask, &unread);
+	keep = redirected & ~lost & ~mask;
+	slot = read_old_slot(set, old_slot, keep, &unread);
+	if (!slot)
+		slot = fill_fresh_slot(set, chunk, keep & ~unread, &bad);
 	if (slot < 0) {
 		remap_table_set(table, old_slot, old);
+		commit_bad(set, &bad);
 		return slot;
 	}
 	change.slot = slot;
@@ -238,6 +277,8 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		remap_table_set(table, old_slot, old);
 		return r;
 	}
+	commit_bad(set, &bad);
+	note_grown(set, chunk, mask & ~redirected, slot);
 
 	remap_warn_ratelimited(set, "%s: spare chunk %lld is bad: sector %llu moved to slot %lld, %u sectors lost",
 			       set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,

@@ -61,7 +61,15 @@ u8 remap_status_class(blk_status_t status)
 	return status == BLK_STS_MEDIUM ? REMAP_STATUS_MEDIUM : REMAP_STATUS_OTHER;
 }
 
-static void give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
+/**
+ * remap_give_up() - a piece of a failed write is not relocated
+ * @set: the set
+ * @piece: the piece; done after this
+ * @reason: enum dm_remap_reason
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 {
 	struct remap_note note = {
 		.kind = DM_REMAP_EVENT_REFUSED,
@@ -100,10 +108,15 @@ static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
 
 		if (piece->class != class)
 			continue;
+		/* Confirmed to be good, if late. */
+		if (class == REMAP_PIECE_CONFIRM && !piece->status) {
+			piece->class = REMAP_PIECE_DONE;
+			continue;
+		}
 		if (remap_is_late(set, piece)) {
 			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
 					       set->main->name, piece->sector);
-			give_up(set, piece, DM_REMAP_REASON_DEADLINE);
+			remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
 		} else {
 			nr++;
 		}
@@ -122,7 +135,7 @@ static bool sandwich(struct remap_set *set)
 			       set->main->name);
 	for (i = 0; i < set->nr_pieces; i++) {
 		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
-			give_up(set, &set->piece[i], DM_REMAP_REASON_PROBE);
+			remap_give_up(set, &set->piece[i], DM_REMAP_REASON_PROBE);
 	}
 	return false;
 }
@@ -175,7 +188,7 @@ void remap_confirm(struct remap_set *set)
 		if (!piece->status)
 			piece->class = REMAP_PIECE_DONE;
 		else if (!remap_status_confirmable(piece->status))
-			give_up(set, piece, DM_REMAP_REASON_CLASS);
+			remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
 		else
 			nr_left++;
 	}
@@ -187,9 +200,9 @@ void remap_confirm(struct remap_set *set)
 		if (piece->class != REMAP_PIECE_CONFIRM)
 			continue;
 		if (test_bit(REMAP_AUTO_OFF, &set->flags))
-			give_up(set, piece, DM_REMAP_REASON_DISABLED);
+			remap_give_up(set, piece, DM_REMAP_REASON_DISABLED);
 		else if (test_bit(REMAP_FROZEN, &set->flags))
-			give_up(set, piece, DM_REMAP_REASON_FROZEN);
+			remap_give_up(set, piece, DM_REMAP_REASON_FROZEN);
 		else
 			piece->class = REMAP_PIECE_RELOCATE;
 	}
@@ -283,7 +296,7 @@ static u32 prepare(struct remap_set *set)
 			continue;
 		change = get_change(set, piece, &nr_changes, &reason);
 		if (!change) {
-			give_up(set, piece, reason);
+			remap_give_up(set, piece, reason);
 			continue;
 		}
 		piece->change = change - set->change;
@@ -356,8 +369,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				continue;
 			atomic64_inc(&set->counters.write_errors_spare);
 			change->data_failed = remap_status_confirmable(change->status);
-			if (!change->fresh || !change->data_failed || try == SLOT_ROUNDS ||
-			    nr_changes + nr_aside == 2 * REMAP_ROUND_PIECES)
+			if (!change->data_failed || try == SLOT_ROUNDS)
 				continue;
 			/* The same slot once more, with FUA: confirmed as on main (D7). */
 			if (!change->again) {
@@ -367,6 +379,9 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				again = true;
 				continue;
 			}
+			/* An old slot has more to it: see move.c. */
+			if (!change->fresh || nr_changes + nr_aside == 2 * REMAP_ROUND_PIECES)
+				continue;
 			change->again = false;
 			slot = remap_slot_alloc(set);
 			if (slot < 0)
@@ -483,7 +498,7 @@ void remap_relocate(struct remap_set *set)
 		if (!change->fresh && change->result == REMAP_NOT_WRITTEN && change->data_failed)
 			piece->class = REMAP_PIECE_MOVE;
 		else if (piece->status)
-			give_up(set, piece, change->data_failed ? DM_REMAP_REASON_SPARE :
-								  DM_REMAP_REASON_COMMIT);
+			remap_give_up(set, piece, change->data_failed ? DM_REMAP_REASON_SPARE :
+									DM_REMAP_REASON_COMMIT);
 	}
 }

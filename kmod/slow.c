@@ -17,6 +17,7 @@
  *   D8  sent again: FUA stays, NOWAIT, POLLED and RAHEAD go
  */
 #include "dm-remap.h"
+#include "dm_remap.h"
 
 /**
  * struct remap_sub - a bio of our own for one piece
@@ -240,6 +241,30 @@ static void collect(struct remap_set *set)
 	}
 }
 
+/* What io_failed() does for a bio that was not cut; a write to main has its own way. */
+static void count_failure(struct remap_set *set, const struct remap_piece *piece)
+{
+	bool on_spare = piece->dev == set->spare;
+	struct remap_note note = {
+		.kind = DM_REMAP_EVENT_READ_ERROR,
+		.sector = piece->sector,
+		.nr_sectors = piece->nr_sectors,
+		.status = remap_status_class(piece->status),
+		.member = on_spare ? DM_REMAP_MEMBER_SPARE : DM_REMAP_MEMBER_MAIN,
+	};
+
+	if (op_is_write(bio_op(piece->bio))) {
+		if (on_spare)
+			atomic64_inc(&set->counters.write_errors_spare);
+		return;
+	}
+	if (piece->bio->bi_opf & REQ_RAHEAD)
+		return;
+	atomic64_inc(on_spare ? &set->counters.read_errors_spare :
+				&set->counters.read_errors_main);
+	remap_notify(set, &note);
+}
+
 /* What needs no new entry, and the first try of writes that had to wait for a busy chunk. */
 static void serve(struct remap_set *set)
 {
@@ -265,9 +290,13 @@ static void serve(struct remap_set *set)
 				atomic64_inc(&set->counters.write_errors_main);
 				if (remap_status_confirmable(piece->status))
 					piece->class = REMAP_PIECE_CONFIRM;
+				else
+					remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
 			}
 		} else if (piece->class == REMAP_PIECE_SERVE) {
 			piece->class = REMAP_PIECE_DONE;
+			if (piece->status)
+				count_failure(set, piece);
 			if (piece->dev == set->spare && op_is_write(bio_op(piece->bio)) &&
 			    remap_status_confirmable(piece->status))
 				piece->class = REMAP_PIECE_MOVE;

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """C13, D7: a spare chunk that goes bad; its entry moves to another slot, or nothing changes."""
 
+import errno
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.scenarios import dm
 from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.region import Region
@@ -166,3 +171,44 @@ def test_bad_place_of_the_counters_stops_no_move(rig: Rig) -> None:
     assert rig.status()["bad_slots"] == 1 and r0.pread(99) == pattern(2)
     rig.powercut()
     assert rig.create().pread(99) == pattern(2)
+
+
+def test_growth_over_a_transient_error(rig: Rig) -> None:
+    """D7: more sectors of a mapped chunk; the slot refuses once, and is no bad slot."""
+    device = rig.create()
+    rig.message("r0", "remap 96 1")
+    slot = spare_sector(rig, 96)
+    rig.main.bad(100, kind="write")
+    rig.spare.bad(slot + 4, kind="write", times=1)
+    device.pwrite(100, pattern(3))
+    status = rig.status()
+    assert (status["used"], status["bad_slots"]) == (2, 0)
+    assert spare_sector(rig, 100) == slot + 4 and device.pread(100) == pattern(3)
+
+
+def test_an_error_that_is_not_of_the_medium(rig: Rig) -> None:
+    """E3, P2: the other sectors of a bad slot cannot be read for a moment; none is lost."""
+    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-inject.ko"
+    subprocess.run(["insmod", str(module)], check=True)
+    try:
+        sectors = rig.spare.size_bytes // 512
+        below = rig.create("below", f"0 {sectors} inject {rig.spare.kernel_path}")
+        device = rig.create(table=rig.table(spare=below.path))
+        device.pwrite(96, pattern(1, 8))
+        rig.message("r0", "remap 96 8")
+        rig.media("main").write(96, pattern(9, 8))
+        slot = spare_sector(rig, 96)
+        dm.message("below", f"on write {slot + 3} 1 {errno.ENODATA}")
+        dm.message("below", f"on read {slot} 8 {errno.ETIMEDOUT}")
+        with pytest.raises(OSError):
+            device.pwrite(99, pattern(2))
+        dm.message("below", "clear")
+        status = rig.status()
+        assert (status["lost_sectors"], status["bad_slots"]) == (0, 0)
+        assert device.pread(96, 3) == pattern(1, 8)[:1536]
+        assert device.pread(100, 4) == pattern(1, 8)[2048:]
+        device.pwrite(99, pattern(2))
+        assert device.pread(99) == pattern(2)
+    finally:
+        rig.powercut()
+        subprocess.run(["rmmod", "dm_inject"], check=True)
