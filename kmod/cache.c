@@ -101,6 +101,23 @@ static bool is_open(const struct remap_set *set)
 	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
 }
 
+static bool was_replaced(const struct remap_set *set, const struct remap_member_id *id,
+			 const struct dm_dev *dev, bool spare)
+{
+	return id->disk_seq && remap_is_unflushed(set, spare) && !remap_is_member(id, dev);
+}
+
+static void take_settings(struct remap_set *set, const struct remap_forebear *known)
+{
+	if (known->frozen)
+		set_bit(REMAP_FROZEN, &set->flags);
+	if (known->auto_off)
+		set_bit(REMAP_AUTO_OFF, &set->flags);
+	set->error_threshold = known->error_threshold;
+	set->tokens = known->tokens;
+	set->counters = known->counters;
+}
+
 /**
  * remap_take_over() - go on where the instance before this one stopped
  * @set: the set, loaded; forebear says what is known
@@ -111,7 +128,9 @@ void remap_take_over(struct remap_set *set)
 {
 	const struct remap_forebear *known = &set->forebear;
 	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
-	bool lost_main, lost_spare;
+	/* Also without a new table: another medium in the same drive. */
+	bool lost_main = was_replaced(set, &set->main_id, set->main, false);
+	bool lost_spare = was_replaced(set, &set->spare_id, set->spare, true);
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
@@ -123,22 +142,16 @@ void remap_take_over(struct remap_set *set)
 	if (set->meta.super.flags & REMAP_SUPER_FROZEN)
 		set_bit(REMAP_FROZEN, &set->flags);
 	remap_forget_wills(set);
-	if (!known->known)
-		return;
-	lost_main = known->unflushed_main && !remap_is_member(&known->main, set->main);
-	lost_spare = known->unflushed_spare && !remap_is_member(&known->spare, set->spare);
+	remap_identify(set);
+	lost_main |= known->unflushed_main && !remap_is_member(&known->main, set->main);
+	lost_spare |= known->unflushed_spare && !remap_is_member(&known->spare, set->spare);
 	/* Its cache goes on being as full as it was (D10). */
 	if (known->unflushed_main && !lost_main) {
 		this_cpu_inc(set->percpu->started[0]);
 		this_cpu_inc(set->percpu->ended[0]);
 	}
-	if (known->frozen)
-		set_bit(REMAP_FROZEN, &set->flags);
-	if (known->auto_off)
-		set_bit(REMAP_AUTO_OFF, &set->flags);
-	set->error_threshold = known->error_threshold;
-	set->tokens = known->tokens;
-	set->counters = known->counters;
+	if (known->known && !set->forebear_stale)
+		take_settings(set, known);
 	if (!known->lost_cache && !lost_main && !lost_spare)
 		return;
 	/* Whoever opens it from now on knows of no write before. */

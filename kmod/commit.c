@@ -284,17 +284,21 @@ void remap_resolve_doubt(struct remap_set *set, bool now)
 	struct remap_meta *meta = &set->meta;
 	u32 nr = remap_geometry(set)->table_blocks, i, nr_failed = 0;
 
-	if (likely(!meta->nr_in_doubt) || (!now && time_before(jiffies, meta->retry_at)))
+	if (likely(!meta->nr_in_doubt && !meta->block[0].in_doubt) ||
+	    (!now && time_before(jiffies, meta->retry_at)))
 		return;
 	if (may_not_write(set))
 		return;
+	/* The media may hold flags, or name a probe chunk or dead places, that RAM took back. */
+	if (meta->block[0].in_doubt)
+		nr_failed += !!remap_super_commit(set);
 	/* One that cannot be written does not keep the others in doubt (C8). */
 	for (i = 0; i < nr && meta->nr_in_doubt && nr_failed < DOUBT_FAILURES; i++) {
 		meta->doubt_next = meta->doubt_next % nr + 1;
 		if (meta->block[meta->doubt_next].in_doubt)
 			nr_failed += !!remap_commit_block(set, meta->doubt_next);
 	}
-	if (!meta->nr_in_doubt) {
+	if (!meta->nr_in_doubt && !meta->block[0].in_doubt) {
 		meta->retry_delay = 0;
 		return;
 	}
@@ -370,7 +374,7 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
 	const char *mode = remap_mode(set);
-	int media_error = may_not_write(set) ? 0 : remap_flush_spare(set);
+	int media_error = may_not_write(set) ? 0 : remap_settle_super(set) ?: remap_flush_spare(set);
 	int first_error = may_not_write(set) ? -EROFS : media_error;
 	bool tried = media_error;
 	u32 i, j;
@@ -416,7 +420,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	 */
 	if (set->meta.out >= 0)
 		remap_update_mark(set);
-	if (set->meta.nr_in_doubt)
+	if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)
 		remap_resolve_doubt(set, first_error);
 	/* The last slot is taken, or one is free again. */
 	if (remap_mode(set) != mode)
@@ -521,12 +525,25 @@ int remap_note_frozen(struct remap_set *set)
 	if (test_bit(REMAP_FROZEN, &set->flags))
 		flags |= REMAP_SUPER_FROZEN;
 	if (flags == old)
-		return 0;
+		return remap_settle_super(set);
 	set->meta.super.flags = flags;
 	r = remap_super_commit(set);
 	if (r)
 		set->meta.super.flags = old;
 	return r;
+}
+
+/**
+ * remap_settle_super() - if the superblock is in doubt, commit it as it is in RAM
+ * @set: the set, may write
+ *
+ * Before that nothing new may be committed: the superblock on the media may call places dead
+ * that are used, or name another probe chunk (C4).
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_settle_super(struct remap_set *set)
+{
+	return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;
 }
 
 /**

@@ -215,9 +215,12 @@ int remap_thaw_block(struct remap_set *set, u32 block)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
+	__typeof__(meta->super.dead[0]) dead[REMAP_DEAD_MAX];
 	unsigned int place;
 	int i, r = 0;
 
+	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+		return -EROFS;
 	/* What fails here leaves entries that are the same as before: nothing is in doubt. */
 	for (place = 0; place < REMAP_PLACES && !r; place++) {
 		remap_image_table_block(set, block, NULL, 0);
@@ -225,12 +228,19 @@ int remap_thaw_block(struct remap_set *set, u32 block)
 	}
 	if (r)
 		return r;
-	state->frozen = false;
-	state->nr_failed = 0;
+	memcpy(dead, meta->super.dead, sizeof(dead));
 	for (i = 0; i < REMAP_DEAD_MAX; i++) {
 		if (meta->super.dead[i] && (meta->super.dead[i] - 1) / REMAP_COPIES == block)
 			meta->super.dead[i] = 0;
 	}
+	r = remap_super_commit(set);
+	if (r) {
+		/* What it names is not read at load, so nothing new may go there. */
+		memcpy(meta->super.dead, dead, sizeof(dead));
+		return r;
+	}
+	state->frozen = false;
+	state->nr_failed = 0;
 	remap_count_frozen(set);
-	return remap_super_commit(set);
+	return 0;
 }

@@ -695,6 +695,7 @@ int remap_load(struct remap_set *set)
 	/* Of an instance before this one, too: a member may have come back older. */
 	if (set->forebear.known)
 		committed = max(committed, set->forebear.committed);
+	set->forebear_stale = loaded > set->forebear.generation;
 	if (meta->generation < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
 			  set->spare->name, committed, meta->generation);
@@ -733,6 +734,8 @@ int remap_load(struct remap_set *set)
 			remap_update_mark(set);
 	}
 	remap_count_frozen(set);
+	/* Read-only or not: the next table may not go back behind it either (D10). */
+	meta->committed = max(meta->committed, committed);
 	set_bit(REMAP_LOADED, &set->flags);
 	return 0;
 }
@@ -830,6 +833,9 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 		r = let_others_in(set, alone);
 		if (r)
 			return r;
+		/* Another `restore` has found what is not ours. */
+		if (test_bit(REMAP_FAILED, &set->flags))
+			return -ESTALE;
 		whole = look(set, block, &choice, &strange);
 		/* It may be written again; if not, it stays as it is. */
 		if (state->frozen) {

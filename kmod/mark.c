@@ -216,8 +216,10 @@ void remap_note_probe(struct remap_set *set)
 	struct remap_super *super = &set->meta.super;
 	bool noted = super->flags & REMAP_SUPER_PROBE_FAILED;
 
-	if (noted == set->meta.probe_failed)
+	if (noted == set->meta.probe_failed) {
+		remap_settle_super(set);
 		return;
+	}
 	super->flags ^= REMAP_SUPER_PROBE_FAILED;
 	if (remap_super_commit(set))
 		super->flags ^= REMAP_SUPER_PROBE_FAILED;

@@ -205,33 +205,49 @@ static int run_save(struct remap_set *set, unsigned int argc, char **argv, char 
 	return 1;
 }
 
+/*
+ * Two commits of a block rewrite both places of both replicas, and at no moment is the only
+ * good copy of anything written over.
+ */
+static int sync_block(struct remap_set *set, u32 block)
+{
+	unsigned int place;
+	int r = 0;
+
+	mutex_lock(&set->lock);
+	for (place = 0; place < REMAP_PLACES && !r; place++) {
+		r = still_active(set);
+		if (r)
+			break;
+		if (set->meta.block[block].frozen)
+			r = remap_thaw_block(set, block);
+		else
+			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
+	}
+	mutex_unlock(&set->lock);
+	return r;
+}
+
 static int run_sync(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		    unsigned int maxlen)
 {
-	unsigned int sz = 0, place;
-	u32 block, nr_blocks = 1 + remap_geometry(set)->table_blocks;
+	u32 block, failed = 0, nr_blocks = 1 + remap_geometry(set)->table_blocks;
+	unsigned int sz = 0;
 	int r = 0;
 
-	/*
-	 * Two commits of each block rewrite both places of both replicas, and
-	 * at no moment is the only good copy of anything written over.
-	 */
-	for (block = 0; block < nr_blocks && !r; block++) {
-		mutex_lock(&set->lock);
-		for (place = 0; place < REMAP_PLACES && !r; place++) {
-			if (!test_bit(REMAP_ACTIVE, &set->flags) ||
-			    test_bit(REMAP_SUSPENDING, &set->flags))
-				r = -EBUSY;
-			else if (set->meta.block[block].frozen)
-				r = remap_thaw_block(set, block);
-			else
-				r = block ? remap_commit_block(set, block) :
-					    remap_super_commit(set);
-		}
-		mutex_unlock(&set->lock);
+	for (block = 0; block < nr_blocks; block++) {
+		int error = sync_block(set, block);
+
+		if (!error)
+			continue;
+		r = error;
+		failed = block;
+		/* One that stays frozen keeps those behind it from nothing. */
+		if (!set->meta.block[block].frozen || error == -EBUSY)
+			break;
 	}
 	if (r) {
-		remap_err(set, "sync failed at metadata block %u: %d", block - 1, r);
+		remap_err(set, "sync failed at metadata block %u: %d", failed, r);
 		return r;
 	}
 	DMEMIT("synced blocks=%u copies=%u", nr_blocks, nr_blocks * REMAP_COPIES);
@@ -261,11 +277,13 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 			set->meta.out = out;
 			remap_resolve_doubt(set, true);
 		}
-		if (r && was_failed)
+		if (r && was_failed) {
 			set_bit(REMAP_FAILED, &set->flags);
+			remap_mode_changed(set);
+		}
 	}
 	if (!r) {
-		if (!set->meta.nr_in_doubt)
+		if (!set->meta.nr_in_doubt && !remap_flush_spare(set))
 			clear_bit(REMAP_META_FAIL, &set->flags);
 		remap_mode_changed(set);
 		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);

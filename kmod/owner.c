@@ -86,8 +86,9 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->counters = old->counters;
 	known->probe_failed = old->meta.probe_failed;
 	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
-	known->main = member_id(old->main);
-	known->spare = member_id(old->spare);
+	known->main = old->main_id;
+	known->spare = old->spare_id;
+	known->generation = old->meta.generation;
 	known->unflushed_main = remap_is_unflushed(old, false);
 	known->unflushed_spare = remap_is_unflushed(old, true);
 }
@@ -134,26 +135,36 @@ static void drop_wills(const struct remap_set *set, const u8 *uuid)
  */
 void remap_remove_instance(struct remap_set *set)
 {
-	struct remap_will *will = set->will;
-	bool alone = true, heir = false;
+	struct remap_will *old, *will = set->will;
+	bool alone = true, heir = false, newer = true;
 	const struct remap_set *other;
 
 	mutex_lock(&owners_lock);
-	list_del_init(&set->instances);
 	list_for_each_entry(other, &instances, instances) {
+		newer &= other != set;
 		if (!same_device(set, other))
 			continue;
 		alone = false;
-		heir |= test_bit(REMAP_LOADED, &other->flags) &&
+		/* One that was there before this one has nothing of it. */
+		heir |= newer && test_bit(REMAP_LOADED, &other->flags) &&
 			same_set(other, set->meta.super.uuid);
 	}
+	list_del_init(&set->instances);
 	if (alone) {
 		drop_wills(set, NULL);
 	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
-		drop_wills(set, set->meta.super.uuid);
 		will->md = dm_table_get_md(set->ti->table);
 		memcpy(will->uuid, set->meta.super.uuid, REMAP_UUID_BYTES);
 		describe(set, &will->known);
+		/* That of a later one, which died before this one. */
+		list_for_each_entry(old, &wills, list) {
+			if (old->md != will->md || !same_set(set, old->uuid) ||
+			    old->known.generation < will->known.generation)
+				continue;
+			old->known.lost_cache |= will->known.lost_cache;
+			will->known = old->known;
+		}
+		drop_wills(set, set->meta.super.uuid);
 		list_add(&will->list, &wills);
 		set->will = NULL;
 	}
@@ -195,8 +206,21 @@ void remap_find_forebear(struct remap_set *set)
 }
 
 /**
+ * remap_identify() - which devices the members are now
+ * @set: the set
+ *
+ * Kept until the next resume: what changes its medium in between is another one then.
+ * Context: preresume.
+ */
+void remap_identify(struct remap_set *set)
+{
+	set->main_id = member_id(set->main);
+	set->spare_id = member_id(set->spare);
+}
+
+/**
  * remap_is_member() - whether a member is still the device that it was
- * @id: the forebear's
+ * @id: the device that it was
  * @dev: this set's
  *
  * Context: any.

@@ -267,9 +267,9 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	if (slot < 0)
 		return 0;
 	/* A predecessor that may still be on the media would rise again (C13). */
-	if (set->meta.nr_in_doubt) {
+	if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt) {
 		remap_resolve_doubt(set, true);
-		if (set->meta.nr_in_doubt)
+		if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)
 			return -EIO;
 		slot = remap_table_find(table, chunk);
 		if (slot < 0)

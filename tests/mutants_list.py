@@ -70,7 +70,8 @@ MUTANTS = {
     "forget-doubt": Mutant(
         "C4", "what a failed commit withdrew is forgotten",
         [(COMMIT, "r ? REMAP_IN_DOUBT : REMAP_COMMITTED;", "r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
-         (COMMIT, "\tif (set->meta.nr_in_doubt)\n\t\tremap_resolve_doubt(set, first_error);\n", "")],
+         (COMMIT, "\tif (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)\n"
+          "\t\tremap_resolve_doubt(set, first_error);\n", "")],
         ["test_commit_failures.py::test_acknowledged_data_stays_over_doubt", "crash wide 5"]),
     "serve-doubt": Mutant(
         "C4", "sectors in doubt are served by main",
@@ -78,8 +79,8 @@ MUTANTS = {
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
-        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\t/* One that",
-          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* One that")],
+        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\t/* The media may",
+          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* The media may")],
         ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),
     "commit-failure-acked": Mutant(
         "P8", "a write is acknowledged although its commit failed",
@@ -142,18 +143,18 @@ MUTANTS = {
         "C9, C10", "the flush goes out before the data",
         [(RELOCATE, "nr_aside = write_slots(set, nr_changes);",
           "remap_flush_spare(set);\n\tnr_aside = write_slots(set, nr_changes);"),
-         (COMMIT, "may_not_write(set) ? 0 : remap_flush_spare(set);",
-          "may_not_write(set) ? 0 : 0;")],
+         (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
+          "remap_settle_super(set);")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "no-flush": Mutant(
         "C10", "no flush before the commit",
-        [(COMMIT, "may_not_write(set) ? 0 : remap_flush_spare(set);",
-          "may_not_write(set) ? 0 : 0;")],
+        [(COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
+          "remap_settle_super(set);")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "flush-unchecked": Mutant(
         "C10", "the result of the commit's flush is not looked at",
-        [(COMMIT, "may_not_write(set) ? 0 : remap_flush_spare(set);",
-          "may_not_write(set) ? 0 : (remap_flush_spare(set), 0);")],
+        [(COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
+          "remap_settle_super(set) ?: (remap_flush_spare(set), 0);")],
         ["test_flush.py::test_commit_after_a_failed_flush"]),
     "no-fua": Mutant(
         "C10", "table blocks without FUA",
@@ -289,7 +290,7 @@ MUTANTS = {
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "no-drain-move": Mutant(
         "D3", "moving an entry does not drain",
-        [(MOVE, "\tremap_drain(set);\n\tslot = fill", "\tslot = fill")],
+        [(MOVE, "\tremap_drain(set);\n\tkeep = red", "\tkeep = red")],
         ["test_move.py::test_move_waits_for_a_write"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
@@ -345,8 +346,8 @@ MUTANTS = {
     "spare-unprobed": Mutant(
         "D7, P5", "a dead spare's slots are called bad",
         [(RELOCATE, "if (nr_aside && !remap_spare_alive(set)) {", "if (0) {"),
-         (COMMIT, "may_not_write(set) ? 0 : remap_flush_spare(set);",
-          "may_not_write(set) ? 0 : (remap_flush_spare(set), 0);"),
+         (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
+          "remap_settle_super(set) ?: (remap_flush_spare(set), 0);"),
          (SOFT, "return !remap_soft_save(set) || !remap_super_commit(set);", "return true;")],
         ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
     "move-unconfirmed": Mutant(
@@ -409,8 +410,8 @@ MUTANTS = {
         ["test_force_rw.py::test_never_with_both"]),
     "out-counts-again": Mutant(
         "C7", "restore takes a replica back that it did not write",
-        [(MESSAGE, "\t\tr = remap_check_media(set, &nr_repaired);\n", "\t\tr = out >= 0 ? "
-          "(nr_repaired = 0) : remap_check_media(set, &nr_repaired);\n")],
+        [(MESSAGE, "\t\tr = remap_check_media(set, out >= 0, &nr_repaired);\n", "\t\tr = out >= 0 ? "
+          "(nr_repaired = 0) : remap_check_media(set, true, &nr_repaired);\n")],
         ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
@@ -497,7 +498,7 @@ MUTANTS = {
         "E4", "what was not confirmed in time is mapped",
         [(RELOCATE, "failed and took too long to confirm: not remapped\",\n"
           "\t\t\t\t\t       set->main->name, piece->sector);\n"
-          "\t\t\tgive_up(set, piece, DM_REMAP_REASON_DEADLINE);",
+          "\t\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);",
           "failed and took too long to confirm: not remapped\",\n"
           "\t\t\t\t\t       set->main->name, piece->sector);\n"
           "\t\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
@@ -683,6 +684,34 @@ MUTANTS = {
         [(COMMIT, "\tif (!(old & REMAP_WORD_LINKED))\n\t\tremap_table_set(table, change->slot, 0);\n"
           "\telse if", "\tif (!(old & REMAP_WORD_LINKED))\n\t\t;\n\telse if")],
         ["test_flush.py::test_commit_after_a_failed_flush"]),
+    "lose-on-any-error": Mutant(
+        "P2, E3", "a move calls sectors lost after an error that is not of the medium",
+        [(MOVE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"
+          "\t\treturn -EIO;", "\tremap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed);"),
+         (MOVE, "\tif (!remap_spare_alive(set) ||\n"
+          "\t    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))\n"
+          "\t\treturn -EIO;", "\tif (!remap_spare_alive(set))\n\t\treturn -EIO;\n"
+          "\tremap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost);")],
+        ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
+    "forget-super": Mutant(
+        "C4, E7", "a superblock whose commit failed is never written again",
+        [(COMMIT, "return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
+         (COMMIT, "\tif (meta->block[0].in_doubt)\n\t\tnr_failed += !!remap_super_commit(set);\n", "")],
+        ["test_commit_failures.py::test_a_freeze_that_failed"]),
+    "bad-at-once": Mutant(
+        "D7", "an old slot is bad after one failed write",
+        [(RELOCATE, "\t\t\tif (!change->again) {", "\t\t\tif (!change->again && change->fresh) {")],
+        ["test_move.py::test_growth_over_a_transient_error"]),
+    "half-thawed": Mutant(
+        "C8", "a block is used again although the superblock still calls its place dead",
+        [("kmod/frozen.c", "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
+          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->frozen = false;\n"
+          "\t\treturn r;\n")],
+        ["test_frozen.py::test_a_thaw_that_fails"]),
+    "read-only-forgets": Mutant(
+        "D10", "a table that is read-only forgets what was committed before it",
+        [(LOAD, "\tmeta->committed = max(meta->committed, committed);\n", "")],
+        ["test_lost_cache.py::test_a_read_only_table"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
         [(OWNER, "other == set || !other->claimed ||", "1 ||")],

@@ -570,3 +570,60 @@ def test_a_bad_block_keeps_no_other_in_doubt(rig: Rig) -> None:
     assert device.pread(2200) == pattern(8)
     made.data[2200 * SECTOR:2201 * SECTOR] = pattern(8)
     made.check(device)
+
+
+def super_writes(rig: Rig, replica: int) -> list[int]:
+    spare = Spare.of(rig)
+    return [spare.sector(replica, place, 0) for place in (0, 1)]
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+def test_a_freeze_that_failed_is_over_when_thawed(rig: Rig) -> None:
+    """E7, C4: the superblock that says so may be on one replica; "thawed" must be true after
+    a restart."""
+    rig.create()
+    for sector in super_writes(rig, 1):
+        rig.spare.bad(sector, 8, kind="write")
+    rig.message("r0", "freeze")
+    assert rig.status()["mode"] == "frozen"
+    rig.spare.clear()
+    assert "thawed" in rig.message("r0", "thaw")
+    rig.powercut()
+    device = rig.create()
+    assert rig.status()["mode"] == "rw"
+    rig.main.bad(800, kind="write")
+    device.pwrite(800, pattern(1))
+    assert device.pread(800) == pattern(1)
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+def test_nothing_new_while_the_superblock_is_in_doubt(rig: Rig) -> None:
+    """C4, P8: what the media say of places and probe chunk is not what memory holds."""
+    device = rig.create()
+    for sector in super_writes(rig, 1):
+        rig.spare.bad(sector, 8, kind="write")
+    rig.message("r0", "freeze")
+    rig.message("r0", "thaw")
+    rig.main.bad(800, kind="write")
+    with pytest.raises(OSError):
+        device.pwrite(800, pattern(1))
+    assert rig.status()["mode"] == "meta_fail" and rig.status()["used"] == 1
+    rig.spare.clear()
+    device.pwrite(800, pattern(2))
+    assert rig.status()["mode"] == "rw" and device.pread(800) == pattern(2)
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+def test_restore_does_not_end_a_flush_that_fails(rig: Rig) -> None:
+    """P8: the metadata is whole, and still nothing can be committed."""
+    device = rig.create()
+    rig.main.bad(800, kind="write")
+    rig.spare.fail_flushes(100)
+    with pytest.raises(OSError):
+        device.pwrite(800, pattern(1))
+    assert rig.status()["mode"] == "meta_fail"
+    rig.message("r0", "restore")
+    assert rig.status()["mode"] == "meta_fail"
+    rig.spare.fail_flushes(0)
+    rig.message("r0", "restore")
+    assert rig.status()["mode"] == "rw"

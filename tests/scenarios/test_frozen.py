@@ -211,3 +211,22 @@ def test_power_cut_while_it_is_frozen(rig: Rig) -> None:
         assert (rig.status()["mode"], rig.status()["frozen_blocks"]) == ("rw", 1), f"cut {end}"
         frozen.made.check_some(device)
         rig.remove()
+
+
+def test_a_thaw_that_fails_leaves_it_frozen(rig: Rig) -> None:
+    """The superblock still calls the place dead, so nothing new may go there."""
+    frozen = Frozen(rig, 0, "write")
+    frozen.freeze()
+    rig.spare.clear()
+    for place in (0, 1):
+        rig.spare.bad(frozen.spare.sector(1, place, 0), 8, kind="write")
+    assert "repaired=0" in rig.message("r0", "restore")
+    assert rig.status()["frozen_blocks"] == 1
+    rig.spare.clear()
+    rig.message("r0", "restore")
+    assert (rig.status()["frozen_blocks"], rig.status()["mode"]) == (0, "rw")
+    rig.message("r0", f"unremap {frozen.entry.chunk * 8} 8")
+    frozen.made.check(frozen.device)
+    frozen.again()
+    assert rig.status()["frozen_blocks"] == 0
+    frozen.made.check_some(frozen.device)

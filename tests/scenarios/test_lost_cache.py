@@ -390,3 +390,22 @@ def test_a_device_that_was_removed_leaves_nothing(rig: Rig) -> None:
     rig.remove()
     device = rig.create(table=rig.table(main=str(back.kernel_path)))
     assert rig.status()["mode"] == "rw" and not flush_fails(device)
+
+
+def test_a_read_only_table_forgets_no_commit(rig: Rig) -> None:
+    """D10: an older spare is refused after it, too."""
+    device = rig.create()
+    old = rig.media("spare").whole()
+    rig.main.bad(800, 8, kind="write")
+    device.pwrite(800, pattern(1, 8))
+    other = rig.server.disk("other")
+    rig.media("other").write(0, old)
+    rig.main.bad(2040, 8, kind="write")    # the mark stays as it was
+    dm.load("r0", rig.table(), read_only=True)
+    dm.suspend("r0", flush=False)
+    dm.resume("r0")
+    assert rig.status()["mode"] == "ro"
+    with pytest.raises(OSError):
+        put_in(rig, spare=other)
+    put_in(rig)
+    assert device.pread(800, 8) == pattern(1, 8)
