@@ -13,6 +13,7 @@
 #include "create.h"
 #include "guard.h"
 #include "identity.h"
+#include "mask.h"
 #include "verbs.h"
 
 static void adoption_p(struct adoption *adoption)
@@ -101,6 +102,16 @@ static int activate_created(struct invocation *invocation, struct adoption *a, s
 	return 0;
 }
 
+/* Before main is closed, which makes udev look at it again.  The set does without. */
+static void mask(const struct adoption *a)
+{
+	struct error error;
+
+	if (mask_write(a->uuid, a->label, device_number(a->main_path), &error) < 0)
+		fprintf(stderr, "dmremap: %s is not hidden from udev: %s\n", a->main_path,
+			error.text);
+}
+
 int verb_create(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(adoption_p) struct adoption a = {
@@ -160,6 +171,8 @@ int verb_create(struct invocation *invocation, struct error *error)
 		printf("a backup of the set is in %s\n", a.backup_path);
 	if (!both_are_devices(&a))
 		return 0;
+	if (!a.guard)
+		mask(&a);
 	return activate_created(invocation, &a, error);
 }
 
@@ -203,6 +216,8 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	memcpy(super.identity, identity, sizeof(super.identity));
 	super.seq = adopted.table.generation + 1;
 	r = region_write_super(&adopted.region, &super, error);
+	if (!r && !adopt_has_guard(&adopted))
+		r = mask_write(super.uuid, super.label, device_number(path), error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its main device now; the old one is ignored from now on\n",
 		       set->name, path);

@@ -11,6 +11,7 @@
 #include "activate.h"
 #include "adopt.h"
 #include "backup.h"
+#include "mask.h"
 #include "region.h"
 #include "verbs.h"
 
@@ -136,7 +137,9 @@ static int release_without_main(struct invocation *invocation, const char *spare
 		r = activation_lock(&lock, error);
 	if (!r)
 		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
-	return r < 0 ? r : region_wipe(&region, error);
+	if (!r)
+		r = region_wipe(&region, error);
+	return r < 0 ? r : mask_remove(region.super.uuid, error);
 }
 
 static int end_set(struct adopted *adopted, struct error *error)

@@ -57,32 +57,101 @@ void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_I
 		add_word(identity, "md", hardware->md_uuid, NULL, hardware->partition);
 }
 
-void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES])
+/* A key that a rule compares; what a rule would read as a pattern or as its end matches any. */
+static void add_match(char *match, size_t nr_bytes, const char *key, const char *value)
 {
-	struct udev *udev = udev_new();
-	struct udev_device *device = udev ? udev_device_new_from_devnum(udev, 'b', devno) : NULL;
-	struct hardware hardware = { 0 };
+	size_t used = strlen(match);
+	int length = snprintf(match + used, nr_bytes - used, "%sENV{%s}==\"%s\"", used ? ", " : "",
+			      key, value);
+
+	if (length < 0 || (size_t)length >= nr_bytes - used) {
+		*match = '\0';
+		return;
+	}
+	used += (size_t)length - strlen(value) - 1;
+	for (size_t i = 0; i < strlen(value); i++)
+		if (!isalnum((unsigned char)value[i]) && !strchr("_-.:", value[i]))
+			match[used + i] = '?';
+}
+
+void identity_udev_match(const struct hardware *hardware, char *match, size_t nr_bytes)
+{
+	char number[12];
+
+	*match = '\0';
+	if (believable(hardware->part_uuid)) {
+		add_match(match, nr_bytes, "ID_PART_ENTRY_UUID", hardware->part_uuid);
+		return;
+	}
+	if (believable(hardware->wwn)) {
+		add_match(match, nr_bytes,
+			  hardware->wwn_is_short ? "ID_WWN" : "ID_WWN_WITH_EXTENSION",
+			  hardware->wwn);
+	} else if (believable(hardware->serial)) {
+		add_match(match, nr_bytes, "ID_SERIAL_SHORT", hardware->serial);
+		if (hardware->model)
+			add_match(match, nr_bytes, "ID_MODEL", hardware->model);
+	} else if (believable(hardware->dm_uuid)) {
+		add_match(match, nr_bytes, "DM_UUID", hardware->dm_uuid);
+	} else if (believable(hardware->md_uuid)) {
+		add_match(match, nr_bytes, "MD_UUID", hardware->md_uuid);
+	}
+	if (*match && hardware->partition) {
+		snprintf(number, sizeof(number), "%u", hardware->partition);
+		add_match(match, nr_bytes, "PARTN", number);
+	}
+}
+
+/* The strings are @device's. */
+static void read_hardware(struct udev_device *device, struct hardware *hardware)
+{
 	const char *number;
 	uint64_t partition;
 
-	memset(identity, 0, REMAP_IDENTITY_BYTES);
+	memset(hardware, 0, sizeof(*hardware));
+	hardware->part_uuid = udev_device_get_property_value(device, "ID_PART_ENTRY_UUID");
+	hardware->wwn = udev_device_get_property_value(device, "ID_WWN_WITH_EXTENSION");
+	if (!hardware->wwn) {
+		hardware->wwn = udev_device_get_property_value(device, "ID_WWN");
+		hardware->wwn_is_short = true;
+	}
+	hardware->serial = udev_device_get_property_value(device, "ID_SERIAL_SHORT");
+	hardware->model = udev_device_get_property_value(device, "ID_MODEL");
+	hardware->dm_uuid = udev_device_get_property_value(device, "DM_UUID");
+	hardware->md_uuid = udev_device_get_property_value(device, "MD_UUID");
+	number = udev_device_get_property_value(device, "PARTN");
+	if (number && parse_u64(number, &partition) == 0)
+		hardware->partition = (unsigned int)partition;
+}
+
+static void of_device(dev_t devno, char *identity, char *match, size_t nr_match)
+{
+	struct udev *udev = udev_new();
+	struct udev_device *device = udev ? udev_device_new_from_devnum(udev, 'b', devno) : NULL;
+	struct hardware hardware;
+
 	if (device) {
-		hardware.part_uuid = udev_device_get_property_value(device, "ID_PART_ENTRY_UUID");
-		hardware.wwn = udev_device_get_property_value(device, "ID_WWN_WITH_EXTENSION");
-		if (!hardware.wwn)
-			hardware.wwn = udev_device_get_property_value(device, "ID_WWN");
-		hardware.serial = udev_device_get_property_value(device, "ID_SERIAL_SHORT");
-		hardware.model = udev_device_get_property_value(device, "ID_MODEL");
-		hardware.dm_uuid = udev_device_get_property_value(device, "DM_UUID");
-		hardware.md_uuid = udev_device_get_property_value(device, "MD_UUID");
-		number = udev_device_get_property_value(device, "PARTN");
-		if (number && parse_u64(number, &partition) == 0)
-			hardware.partition = (unsigned int)partition;
-		identity_of_hardware(&hardware, identity);
+		read_hardware(device, &hardware);
+		if (identity)
+			identity_of_hardware(&hardware, identity);
+		if (match)
+			identity_udev_match(&hardware, match, nr_match);
 		udev_device_unref(device);
 	}
 	if (udev)
 		udev_unref(udev);
+}
+
+void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES])
+{
+	memset(identity, 0, REMAP_IDENTITY_BYTES);
+	of_device(devno, identity, NULL, 0);
+}
+
+void identity_udev_match_of_device(dev_t devno, char *match, size_t nr_bytes)
+{
+	*match = '\0';
+	of_device(devno, NULL, match, nr_bytes);
 }
 
 unsigned int identity_matches(const char *a, const char *b)

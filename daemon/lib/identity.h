@@ -16,6 +16,7 @@
  * struct hardware - what udev says of a device; NULL where it says nothing
  * @part_uuid: of the partition
  * @wwn: WWN or NGUID of the disk
+ * @wwn_is_short: it is the one without vendor extension
  * @serial: short serial of the disk
  * @model: model of the disk
  * @dm_uuid: of a mapped device
@@ -25,6 +26,7 @@
 struct hardware {
 	const char *part_uuid;
 	const char *wwn;
+	bool wwn_is_short;
 	const char *serial;
 	const char *model;
 	const char *dm_uuid;
@@ -39,6 +41,13 @@ struct hardware {
 void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_IDENTITY_BYTES]);
 /* By udev's database; empty: none. */
 void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES]);
+/*
+ * Pure.  What a udev rule compares to know this hardware again, by the strongest of its names:
+ * a disk is known with all its partitions.  Empty: nothing that can be believed.
+ */
+void identity_udev_match(const struct hardware *hardware, char *match, size_t nr_bytes);
+/* The same by udev's database. */
+void identity_udev_match_of_device(dev_t devno, char *match, size_t nr_bytes);
 /* Pure: how many words both have. */
 unsigned int identity_matches(const char *a, const char *b);
 /*

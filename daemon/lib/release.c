@@ -23,6 +23,7 @@
 
 #include "adopt.h"
 #include "guard.h"
+#include "mask.h"
 
 off_t adopt_slot_offset(const struct adopted *a, uint32_t slot)
 {
@@ -383,6 +384,8 @@ static int end(struct adopted *a, struct error *error)
 {
 	int r = region_wipe(&a->region, error);
 
+	if (!r)
+		r = mask_remove(a->region.super.uuid, error);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* a whole disk may have partitions again */
 	return r;

@@ -144,6 +144,38 @@ def test_a_set_that_waits_for_a_main_without_guard(rig: Rig) -> None:
     assert Seen(main).run == []
 
 
+def test_main_without_guard_is_masked(rig: Rig) -> None:
+    """O5: its links by UUID and label are the mapped device's alone, until it is released."""
+    ext4_on_main(rig)
+    main, spare = paths(rig, "main", "spare")
+    hidden = {"ID_FS_TYPE": "dm_remap_member", "UDISKS_IGNORE": "1", "SYSTEMD_READY": "0"}
+    disk = (f'KERNEL=="{Path(main).name}", ENV{{ID_BUS}}="ata", ENV{{ID_SERIAL}}="Testdisk_1",'
+            ' ENV{ID_MODEL}="Testdisk", ENV{ID_SERIAL_SHORT}="%s"')
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/etc/udev/rules.d"], check=True)
+    try:
+        with told(disk % "MAIN-0001"):
+            before = Seen(main)
+            uuid = before.properties["ID_FS_UUID"]
+            assert f"by-uuid/{uuid}" in before.properties["DEVLINKS"], before.text
+            create(rig, "--no-guard")
+            rule, = Path("/etc/udev/rules.d").iterdir()
+            assert rule.name < RULES.name and "MAIN" in rule.read_text()
+            seen = Seen(main)
+            assert {k: seen.properties.get(k) for k in hidden} == hidden, seen.text
+            assert seen.properties["DEVLINKS"] == "/dev/disk/by-id/ata-Testdisk_1", seen.text
+            assert "Invalid operator" not in seen.text
+        with told(disk % "MAIN-0002"):    # another disk of that model
+            seen = Seen(main)
+            assert seen.properties["ID_FS_TYPE"] == "ext4" and "UDISKS_IGNORE" not in \
+                seen.properties, seen.text
+        output("release", "data", "--yes")
+        assert not list(Path("/etc/udev/rules.d").iterdir())
+        with told(disk % "MAIN-0001"):
+            assert Seen(main).properties["DEVLINKS"] == before.properties["DEVLINKS"]
+    finally:
+        subprocess.run(["umount", "/etc/udev/rules.d"], check=True)
+
+
 def test_after_the_rules_that_look_and_before_those_that_take() -> None:
     """The number says when: 63-md-raid-arrays looks at arrays, 69-lvm takes."""
     assert "63-md-raid-arrays.rules" < RULES.name < "69-lvm.rules"

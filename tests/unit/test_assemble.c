@@ -331,9 +331,47 @@ static void identities(void **unused)
 	assert_false(identity_contradicts("word", "word2"));
 }
 
+/* O5: what a rule for udev compares; nothing of it may end the string or match by pattern. */
+static void rules_for_udev(void **unused)
+{
+	static const struct {
+		struct hardware hardware;
+		const char *match;
+	} cases[] = {
+		{ { .part_uuid = "1234-5678", .wwn = "0x5000c5", .partition = 3 },
+		  "ENV{ID_PART_ENTRY_UUID}==\"1234-5678\"" },
+		{ { .wwn = "0x5000c5", .serial = "abcd1", .model = "M" },
+		  "ENV{ID_WWN_WITH_EXTENSION}==\"0x5000c5\"" },
+		{ { .wwn = "0x5000c5", .wwn_is_short = true, .partition = 2 },
+		  "ENV{ID_WWN}==\"0x5000c5\", ENV{PARTN}==\"2\"" },
+		{ { .wwn = "0x0000000", .serial = "abcd1", .model = "M" },
+		  "ENV{ID_SERIAL_SHORT}==\"abcd1\", ENV{ID_MODEL}==\"M\"" },
+		{ { .serial = "a\" b*\\$[1]\n" }, "ENV{ID_SERIAL_SHORT}==\"a??b????1??\"" },
+		{ { .dm_uuid = "LVM-abcdef" }, "ENV{DM_UUID}==\"LVM-abcdef\"" },
+		{ { .serial = "0123456789ABCDEF" }, "" },
+		{ { 0 }, "" },
+	};
+	char match[200], huge[300];
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		identity_udev_match(&cases[i].hardware, match, sizeof(match));
+		assert_string_equal(match, cases[i].match);
+	}
+	memset(huge, 'x', sizeof(huge) - 1);
+	huge[0] = 'y';
+	huge[sizeof(huge) - 1] = '\0';
+	identity_udev_match(&(struct hardware){ .part_uuid = huge }, match, sizeof(match));
+	assert_string_equal(match, ""); /* half of it would match others */
+	identity_udev_match(&(struct hardware){ .serial = "abcd1", .model = huge }, match,
+			    sizeof(match));
+	assert_string_equal(match, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules_for_udev),
 		cmocka_unit_test(both_are_here),
 		cmocka_unit_test(never_half_a_set),
 		cmocka_unit_test(names),
