@@ -147,6 +147,21 @@ static void what_a_machine_boots_from(void **unused)
 	memset(content + 446, 0, 64); /* and without partitions */
 	assert_int_equal(prepare(MAIN, true, &text), -EPERM);
 	assert_non_null(strstr(text, "boot code"));
+	memset(content, 0x90, 510); /* nor room for any */
+	assert_int_equal(prepare(MAIN, true, &text), -EPERM);
+	assert_non_null(strstr(text, "boot code"));
+	/* a FAT begins like that, too, and says at every boot that it is not one */
+	memset(content, 0, 512);
+	memcpy(content, "\xeb\x3c\x90mkfs.fat\0\2\4\1\0\2\0\2\0\x20\xf8\x20\0\x20\0\2", 28);
+	memcpy(content + 54, "FAT16   ", 8);
+	memcpy(content + 62, "\x0e\x1f\xbe\x5b", 4);
+	content[510] = 0x55;
+	content[511] = 0xaa;
+	content[512] = 0xf8;
+	content[513] = 0xff;
+	content[514] = 0xff;
+	if (prepare(MAIN, true, &text) < 0)
+		fail_msg("%s", text);
 }
 
 int main(void)
