@@ -24,7 +24,7 @@
  * All of it runs under remap_set.lock: there is one writer.
  *
  * Rules kept here:
- *   P1  data on stable media, then its entry, then the acknowledgement
+ *   P1  data on stable media, then its entry, then the caller is told
  *   P8  when the metadata cannot be written, nothing new is acknowledged
  *   C1  published and acknowledged only after both replicas, written one after the other
  *   C2  a number belongs to one content: any submitted write burns it
@@ -374,7 +374,8 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
 	const char *mode = remap_mode(set);
-	int media_error = may_not_write(set) ? 0 : remap_settle_super(set) ?: remap_flush_spare(set);
+	int media_error = may_not_write(set) ? 0 :
+			  remap_settle_super(set) ?: remap_flush_spare(set);
 	int first_error = may_not_write(set) ? -EROFS : media_error;
 	bool tried = media_error;
 	u32 i, j;
