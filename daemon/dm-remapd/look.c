@@ -142,10 +142,13 @@ static unsigned int look_at_waiting(struct manager *m, const struct dm_device *d
 	for (size_t i = 0; i < nr; i++) {
 		const char *uuid = devices[i].dm_uuid;
 		bool ours = !strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX));
+		/* being made just now, perhaps in vain, or nothing but errors: no member is in it */
+		bool failed = devices[i].failed;
 
-		waiting_is_active(
-			&m->waiting, devices[i].name, ours ? uuid + strlen(DM_UUID_PREFIX) : NULL,
-			number_of(devices[i].line.main), number_of(devices[i].line.spare));
+		waiting_is_active(&m->waiting, devices[i].name,
+				  ours ? uuid + strlen(DM_UUID_PREFIX) : NULL,
+				  failed ? WAITING_NOBODY : number_of(devices[i].line.main),
+				  failed ? WAITING_NOBODY : number_of(devices[i].line.spare));
 	}
 	waiting_end(&m->waiting, now, journal_waiting);
 	for (size_t i = 0; i < m->waiting.nr; i++)

@@ -24,6 +24,8 @@
 
 /* A set has two; more are copies. */
 #define WAITING_MEMBERS_MAX 8
+/* A number that no device has: for waiting_is_active(), of a table without members. */
+#define WAITING_NOBODY ((dev_t)-1)
 
 /**
  * struct waiting_member - a device that says that it is a member

@@ -257,6 +257,22 @@ static void an_active_set_is_known_by_its_members(void **unused)
 	assert_int_equal(nr_told, 0);
 }
 
+/* udev's activation is being refused: its device is there for a moment, without a table. */
+static void a_device_without_a_table_ends_no_waiting(void **unused)
+{
+	struct waiting *waiting = look(1, 2, NULL, 100);
+
+	(void)unused;
+	waiting_begin(&list);
+	waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 101);
+	waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 101);
+	waiting_is_active(&list, "data", uuid, WAITING_NOBODY, WAITING_NOBODY);
+	waiting_end(&list, 101, tell);
+	waiting = look(1, 2, NULL, 102);
+	assert_false(waiting_take(waiting, 102));
+	assert_true(waiting_take(waiting, 100 + WAITING_TRY_SECONDS));
+}
+
 static void an_activation_is_tried_after_members_come(void **unused)
 {
 	struct waiting *waiting = look(1, 0, NULL, 100);
@@ -328,6 +344,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_waiting_set_is_told_once, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(an_active_set_is_known_by_its_members, setup_list,
 						free_list),
+		cmocka_unit_test_setup_teardown(a_device_without_a_table_ends_no_waiting,
+						setup_list, free_list),
 		cmocka_unit_test_setup_teardown(an_activation_is_tried_after_members_come,
 						setup_list, free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
