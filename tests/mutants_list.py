@@ -683,7 +683,7 @@ MUTANTS = {
         "C11", "a slot that was taken in vain is never given back",
         [(COMMIT, "\tif (!(old & REMAP_WORD_LINKED))\n\t\tremap_table_set(table, change->slot, 0);\n"
           "\telse if", "\tif (!(old & REMAP_WORD_LINKED))\n\t\t;\n\telse if")],
-        ["test_flush.py::test_commit_after_a_failed_flush"]),
+        ["test_commit_failures.py::test_restore_does_not_end_a_flush"]),
     "lose-on-any-error": Mutant(
         "P2, E3", "a move calls sectors lost after an error that is not of the medium",
         [(MOVE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"

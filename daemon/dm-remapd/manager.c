@@ -74,11 +74,17 @@ static int on_event(void *userdata, const struct remap_event *event)
 	struct manager *m = userdata;
 	struct watched *watched = watched_find(&m->watched, event->major, event->minor);
 	uint64_t seq = watched ? watched->seq : 0;
+	char uuid[UUID_STRING_BYTES];
 
 	look_within(m, LOOK_DELAY_US);
 	save_soon(m, event);
 	if (event->kind == DM_REMAP_EVENT_LOADED)
 		m->loaded[m->next_loaded++ % LOADED_MAX] = makedev(event->major, event->minor);
+	if (event->kind == DM_REMAP_EVENT_LOADED || event->kind == DM_REMAP_EVENT_UNLOADED) {
+		uuid_to_string(event->uuid, uuid);
+		waiting_event(&m->waiting, uuid, event->kind == DM_REMAP_EVENT_UNLOADED,
+			      now_seconds(m));
+	}
 	if (watched) {
 		note_event(watched, event);
 		m->catch_up |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;

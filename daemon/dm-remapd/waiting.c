@@ -65,6 +65,18 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
 	return 0;
 }
 
+int waiting_event(struct waiting_list *list, const char *uuid, bool gone, uint64_t now)
+{
+	struct waiting *waiting = waiting_find(list, uuid);
+
+	if (!waiting)
+		waiting = make(list, uuid, now);
+	if (!waiting)
+		return -ENOMEM;
+	waiting->let_go = gone;
+	return 0;
+}
+
 static unsigned int nr_in_table(const struct waiting *waiting, dev_t main, dev_t spare)
 {
 	unsigned int nr = 0;
@@ -114,6 +126,12 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 		waiting->said[0] = '\0';
 		return;
 	}
+	/* Its members are new to us, but somebody had it active already, and let it go. */
+	if (waiting->let_go && !*waiting->name) {
+		if (!waiting->nr_tries)
+			waiting->try_at = 0;
+		return;
+	}
 	if (!is_worth_trying(waiting) || (passive && !*waiting->name))
 		return;
 	waiting->try_at = now + WAITING_TRY_SECONDS;
@@ -132,6 +150,7 @@ void waiting_end(struct waiting_list *list, uint64_t now,
 		if (!waiting->seen)
 			continue;
 		plan(waiting, now, list->passive);
+		waiting->let_go = false;
 		if (*waiting->name) {
 			waiting->told = false;
 			waiting->since = now;

@@ -54,6 +54,7 @@ struct waiting_member {
  * @nr_tries: failed ones in a row
  * @said: what the last one said; empty: nothing
  * @told: that it waits
+ * @let_go: since the last look it was active, and is not any more
  * @seen: in the present look
  */
 struct waiting {
@@ -72,6 +73,7 @@ struct waiting {
 	unsigned int nr_tries;
 	char said[512];
 	bool told;
+	bool let_go;
 	bool seen;
 };
 
@@ -97,6 +99,8 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
  */
 void waiting_is_active(struct waiting_list *list, const char *name, const char *uuid, dev_t main,
 		       dev_t spare);
+/* An event: the set became active, or @gone: it is not any more. */
+int waiting_event(struct waiting_list *list, const char *uuid, bool gone, uint64_t now);
 /* Forgets those without a member; @tell is called once for each that has waited too long. */
 void waiting_end(struct waiting_list *list, uint64_t now,
 		 void (*tell)(const struct waiting *waiting));

@@ -313,6 +313,20 @@ static void what_was_deactivated_stays_so(void **unused)
 	assert_true(waiting_take(look(1, 2, NULL, 140), 145)); /* plugged in: udev activates, too */
 	free(list.at);
 	memset(&list, 0, sizeof(list));
+	/* created and deactivated before anybody looked */
+	assert_int_equal(waiting_event(&list, uuid, false, 150), 0);
+	assert_int_equal(waiting_event(&list, uuid, true, 150), 0);
+	assert_false(waiting_take(look(1, 2, NULL, 151), 1000));
+	assert_false(waiting_take(look(1, 2, NULL, 152), 1000));
+	assert_true(waiting_take(look(1, 3, NULL, 153), 158)); /* a member comes */
+	/* reloaded: it is active when we look */
+	waiting_event(&list, uuid, true, 160);
+	waiting_event(&list, uuid, false, 160);
+	waiting_event(&list, uuid, true, 160);
+	look(1, 2, "data", 161);
+	assert_true(waiting_take(look(4, 2, NULL, 162), 167));
+	free(list.at);
+	memset(&list, 0, sizeof(list));
 	list.passive = true; /* the daemon was started again: what is here may be so on purpose */
 	assert_false(waiting_take(look(1, 2, NULL, 200), 1000));
 	assert_false(waiting_take(look(1, 2, NULL, 210), 1000));
