@@ -5,7 +5,7 @@ KIND says how a suite is counted:
     cmocka   COMMAND runs cmocka programs; their "[  PASSED  ] N test(s)" are added up
     pytest   COMMAND is a path for pytest on the host
     uml      COMMAND is a glob of files, each run in a guest of its own (plain kernel)
-    kasan    the same on the KASAN + lockdep kernel, without the tests marked plain_only
+    kasan    some files together on the KASAN + lockdep kernel, without tests marked plain_only
     kasan-rest   those
     tally    COMMAND's last line is "N passed, N failed[, N skipped]"
     make     COMMAND makes something the others need: counted only when it fails

@@ -42,6 +42,7 @@ static const struct column columns[] = {
 	{ "probe", false, false },
 	{ "replica_out", true, false },
 	{ "frozen_blocks", true, false },
+	{ "reserved_slots", true, false },
 	{ NULL },
 };
 
@@ -132,7 +133,8 @@ static int add_json(struct output *output, const struct dm_device *device)
 		output_text(output, NULL);
 	else
 		output_number(output, (uint64_t)s->replica_out);
-	return add_count(output, device, s->frozen_blocks);
+	add_count(output, device, s->frozen_blocks);
+	return add_count(output, device, s->reserved_slots);
 }
 
 /* What the mode means, and what to do about it. */

@@ -42,6 +42,7 @@ struct remap_status {
 	uint64_t commit_failures;
 	uint64_t repaired;
 	uint64_t frozen_blocks;
+	uint64_t reserved_slots;
 	bool probe_ok;
 	int replica_out;
 };

@@ -26,9 +26,10 @@ PROJECT = kernels.PROJECT
 OUTPUT = PROJECT / "build" / "check"
 SLOTS = 2
 TAIL_LINES = 40
-# Of each kind of suite that runs in UML: the kernel, and which tests of a file (as pytest -m).
-GUESTS = {"uml": ("uml", ""), "kasan": ("uml-kasan", "not plain_only"),
-          "kasan-rest": ("uml-kasan", "plain_only")}
+# Of each kind of suite that runs in UML: the kernel, which tests of a file (as pytest -m), and
+# how many files share a guest (to start one takes the debugging kernel half a minute).
+GUESTS = {"uml": ("uml", "", 1), "kasan": ("uml-kasan", "not plain_only", 6),
+          "kasan-rest": ("uml-kasan", "plain_only", 1)}
 PLAIN_FILE = re.compile(r"^pytestmark = (?:pytest\.mark\.plain_only$"
                         r"|\[[^\n]*(?:\n [^\n]*)*?plain_only\])", re.M)
 TALLY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
@@ -134,10 +135,11 @@ def _run_make(suite: Suite, result: Result) -> None:
         result.trouble = f"exit code {code}"
 
 
-def _run_uml(file: Path, kind: str, result: Result) -> None:
-    kernel, which = GUESTS[kind]
-    outcome = uml.run(file, ["-m", which] if which else [], kernel,
-                      name=f"check-{kind}-{file.stem}")
+def _run_uml(files: list[Path], kind: str, result: Result) -> None:
+    kernel, which, _ = GUESTS[kind]
+    outcome = uml.run(files, ["-m", which] if which else [], kernel,
+                      name=f"check-{kind}-{files[0].stem}",
+                      timeout_s=uml.TIMEOUT_S[kernel] + 120 * (len(files) - 1))
     result.output = outcome.results / "output"
     _count_junit(outcome.junit, result)
     if outcome.failure and not (result.failed and outcome.failure.startswith("exit code")):
@@ -159,17 +161,17 @@ KINDS = {"pytest": _run_pytest, "cmocka": _run_cmocka, "tally": _run_tally, "mak
 class Job:
     suite: Suite
     name: str
-    file: Path | None = None
+    files: list[Path] | None = None
 
     def run(self, without_kernel: str | None) -> Result:
         """WITHOUT_KERNEL names a suite that should have made a kernel and could not."""
         result = Result(self.name)
         start = time.monotonic()
         try:
-            if self.file and without_kernel:
+            if self.files and without_kernel:
                 result.trouble = f"not run, for '{without_kernel}' failed"
-            elif self.file:
-                _run_uml(self.file, self.suite.kind, result)
+            elif self.files:
+                _run_uml(self.files, self.suite.kind, result)
             else:
                 KINDS[self.suite.kind](self.suite, result)
         except (kernels.BuildError, blockd.BlockServerError) as error:
@@ -189,11 +191,13 @@ def jobs_of(suites: list[Suite]) -> Iterator[Job]:
             continue
         files = sorted(PROJECT.glob(suite.command))
         if not files:
-            yield Job(suite, suite.name, PROJECT / suite.command)
-        for file in files:
-            if not _has_tests_for(suite.kind, file):
-                continue
-            yield Job(suite, f"{suite.name}: {file.stem.removeprefix('test_')}", file)
+            yield Job(suite, suite.name, [PROJECT / suite.command])
+        files = [file for file in files if _has_tests_for(suite.kind, file)]
+        together = GUESTS[suite.kind][2]
+        for group in (files[i:i + together] for i in range(0, len(files), together)):
+            names = [file.stem.removeprefix("test_") for file in group]
+            yield Job(suite, f"{suite.name}: {' to '.join(dict.fromkeys((names[0], names[-1])))}",
+                      group)
 
 
 class _Slots:

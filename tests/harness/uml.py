@@ -44,10 +44,11 @@ class Outcome:
         return self.results / "junit.xml"
 
 
-def _command_for(file: Path, results: Path, arguments: list[str]) -> list[str]:
+def _command_for(files: list[Path], results: Path, arguments: list[str]) -> list[str]:
+    file = files[0]
     if file.name.startswith("test_") and file.suffix == ".py":
         return ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "-q", "-rs",
-                f"--junitxml={results}/junit.xml", str(file), *arguments]
+                f"--junitxml={results}/junit.xml", *map(str, files), *arguments]
     interpreter = "/usr/bin/python3" if file.suffix == ".py" else "/bin/bash"
     return [interpreter, str(file), *arguments]
 
@@ -117,19 +118,20 @@ def _judge(results: Path, no_end: str | None) -> str | None:
     return outcome
 
 
-def run(file: Path, arguments: list[str] | None = None, kernel: str = "uml",
+def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str = "uml",
         with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
         echo: bool = False) -> Outcome:
-    """Run FILE in a guest of its own. NAME tells its results from others' of the same file."""
+    """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it."""
+    files = [file.resolve() for file in (what if isinstance(what, list) else [what])]
     blockd.build()
-    results = PROJECT / "build" / "uml-results" / kernel / (name or file.stem)
+    results = PROJECT / "build" / "uml-results" / kernel / (name or files[0].stem)
     with cache.locked(results.with_name(f".{results.name}.lock")):
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
         module = str(kernels.build_module(kernel, results)) if with_module else "-"
-        if file.is_file() and "dm-inject.ko" in file.read_text():
+        if any(file.is_file() and "dm-inject.ko" in file.read_text() for file in files):
             kernels.build_inject(kernel, results)
-        command = _command_for(file.resolve(), results, arguments or [])
+        command = _command_for(files, results, arguments or [])
         init = _write_init(results, module, command)
         no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
         failure = _judge(results, no_end)

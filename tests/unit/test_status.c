@@ -7,7 +7,8 @@ static const char full[] =
 	"meta_fail 17/16064 lost_sectors=1 bad_slots=2 retired_slots=3 read_errors=4 "
 	"write_errors=5 spare_read_errors=6 spare_write_errors=7 flush_errors=8 relocations=9 "
 	"rejected=10 lost_reads=11 generation=12 saves_ok=13 saves_failed=14 blocks_in_doubt=15 "
-	"commit_failures=16 repaired=17 probe=failed replica_out=1 frozen_blocks=18";
+	"commit_failures=16 repaired=17 probe=failed replica_out=1 frozen_blocks=18 "
+	"reserved_slots=19";
 
 static void every_key(void **unused)
 {
@@ -36,6 +37,7 @@ static void every_key(void **unused)
 	assert_int_equal(s.commit_failures, 16);
 	assert_int_equal(s.repaired, 17);
 	assert_int_equal(s.frozen_blocks, 18);
+	assert_int_equal(s.reserved_slots, 19);
 	assert_false(s.probe_ok);
 	assert_int_equal(s.replica_out, 1);
 }
