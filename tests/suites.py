@@ -3,7 +3,7 @@
 
 KIND says how a suite is counted:
     cmocka   COMMAND runs cmocka programs; their "[  PASSED  ] N test(s)" are added up
-    pytest   COMMAND is a path for pytest on the host
+    pytest   COMMAND is a path, and options, for pytest on the host
     uml      COMMAND is a glob of files, each run in a guest of its own (plain kernel)
     kasan    some files together on the KASAN + lockdep kernel, without tests marked plain_only
     kasan-rest   those
@@ -50,5 +50,6 @@ SUITES = [
     Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
-    Suite("virtual machine", "tests/vm", "pytest", NOT_QUICK, 2, 2400),
+    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, 2, 2400),
+    Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, 2, 3600),
 ]

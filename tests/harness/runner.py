@@ -8,6 +8,7 @@ of each job is kept in build/check/. Called by tests/run.
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def _run_pytest(suite: Suite, result: Result) -> None:
     junit = OUTPUT / f"{_slug(suite.name)}.xml"
     junit.unlink(missing_ok=True)
     code = _run([PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no",
-                 f"--junitxml={junit}", *suite.command.split()], result, suite.timeout_s)
+                 f"--junitxml={junit}", *shlex.split(suite.command)], result, suite.timeout_s)
     _count_junit(junit, result)
     if code and not result.failed:
         result.trouble = f"pytest ended with exit code {code}"

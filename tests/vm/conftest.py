@@ -15,6 +15,7 @@ StartServer = Callable[..., blockd.BlockServer]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "packages: the guest has the packages installed")
+    config.addinivalue_line("markers", "slow: for `make check-all` only")
 
 
 @pytest.fixture(scope="session", autouse=True)

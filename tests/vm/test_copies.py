@@ -67,6 +67,7 @@ def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
     assert media(server, "copy") == before
 
 
+@pytest.mark.slow
 def test_two_paths_to_main(vm: Machine, serve: StartServer) -> None:
     """The same WWN twice: a device in use is not touched, and neither is chosen afterwards."""
     server = serve(main=64 * MIB, spare=32 * MIB)
@@ -98,6 +99,7 @@ def test_two_paths_to_main(vm: Machine, serve: StartServer) -> None:
     assert the_set(vm)["main"] == two
 
 
+@pytest.mark.slow
 def test_strangers(vm: Machine, serve: StartServer) -> None:
     """Another set's spare, a disk of the right size, an older image of the spare: none of them
     is taken; the right one is, as soon as it comes."""
@@ -141,6 +143,7 @@ def test_strangers(vm: Machine, serve: StartServer) -> None:
 NEW_ID = "0123456789abcdef0123456789abcdef"
 
 
+@pytest.mark.slow
 def test_a_set_of_another_host(vm: Machine, serve: StartServer) -> None:
     """O7: to be plugged in is not enough; a word takes it for now, another one for good."""
     server = serve(main=64 * MIB, spare=32 * MIB)

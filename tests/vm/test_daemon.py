@@ -65,6 +65,7 @@ UP = ("for i in $(seq 300); do systemctl -q is-active dm-remapd && "
       "[ \"$(systemctl show -P NRestarts dm-remapd)\" -ge {} ] && exit; sleep 0.2; done; exit 1")
 
 
+@pytest.mark.slow
 def test_killed_often_and_hung(vm: Machine, serve: StartServer) -> None:
     """However often it dies, it is started again; the watchdog finds one that hangs."""
     server = serve(main=64 * MIB, spare=32 * MIB)
@@ -113,6 +114,7 @@ REGION = 16384    # sectors
 JOBS = 2
 
 
+@pytest.mark.slow
 def test_killed_under_an_event_storm(vm: Machine, serve: StartServer) -> None:
     """P9: sectors die by the hundred while the daemon is killed, stopped, let go on and started
     again at random. No sector is wrong, and what it tells in the end is what the kernel knows."""

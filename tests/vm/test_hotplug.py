@@ -62,6 +62,7 @@ def on_a_partition_an_array_and_a_volume(vm: Machine, server: BlockServer) -> No
            "umount /srv")
 
 
+@pytest.mark.slow
 def test_at_boot(vm: Machine, serve: StartServer) -> None:
     """O13: mounted from fstab by UUID, with the daemon masked and from whatever devices: disks
     under other names, a partition, an array, a logical volume among its snapshots (O12)."""
@@ -130,6 +131,7 @@ def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> No
 
 
 
+@pytest.mark.slow
 def test_an_array_as_the_spare(vm: Machine, serve: StartServer) -> None:
     """O2, O14: a redundant spare. udev hears of an array by a "change", after its rules."""
     server = serve(main=64 * MIB, left=32 * MIB, right=32 * MIB)

@@ -47,6 +47,7 @@ def test_udisks_shows_the_set_and_no_member(vm: Machine, serve: StartServer) -> 
     shown()
 
 
+@pytest.mark.slow
 def test_lvm_with_a_devices_file(vm: Machine, serve: StartServer) -> None:
     """A disk with a volume is adopted, unplugged and plugged in: the volume comes by itself, and
     LVM looks at the mapped device alone."""

@@ -121,6 +121,7 @@ REGION = 8192    # sectors for each of two jobs; the first has what the guard hi
 
 @pytest.mark.parametrize(("member", "cache"), [("main", "lost"), ("spare", "lost"),
                                                ("spare", "kept")])
+@pytest.mark.slow
 def test_pulled_while_blocks_are_written(vm: Machine, servers: Servers, member: str,
                                          cache: str) -> None:
     """Every sector holds what was last flushed, or something that was written to it since."""
@@ -161,6 +162,7 @@ done
 
 
 @pytest.mark.parametrize("member", ["main", "spare"])
+@pytest.mark.slow
 def test_pulled_under_a_file_system(vm: Machine, servers: Servers, member: str) -> None:
     """O18: a clean failure; whole again after it is plugged in and mounted again."""
     main, = plug(vm, servers["main"], "main")

@@ -114,6 +114,7 @@ def test_raid1_of_two_remaps(vm: Machine, serve: StartServer) -> None:
     assert sums[0] == sums[1]
 
 
+@pytest.mark.slow
 def test_remap_on_raid1(vm: Machine, serve: StartServer) -> None:
     """What both legs refuse is remapped above them; what one refuses is md's own affair."""
     server = serve(one=24 * MIB, two=24 * MIB, spare=16 * MIB)
@@ -156,6 +157,7 @@ def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
     vm.run("vgchange -q -an over && dmsetup remove --retry r0")
 
 
+@pytest.mark.slow
 def test_lvm_below(vm: Machine, serve: StartServer) -> None:
     """Main and spare are volumes of one group, on one dying disk and one good one."""
     server = serve(main=40 * MIB, spare=24 * MIB)
@@ -181,6 +183,7 @@ def test_luks_on_top(vm: Machine, serve: StartServer) -> None:
     vm.run("cryptsetup close secret && dmsetup remove --retry r0")
 
 
+@pytest.mark.slow
 def test_partition_as_main(vm: Machine, serve: StartServer) -> None:
     """Sectors count from the start of the partition, and the rest of its disk is untouched."""
     server = serve(main=40 * MIB, spare=16 * MIB)
@@ -202,6 +205,7 @@ def test_partition_as_main(vm: Machine, serve: StartServer) -> None:
     vm.run("dmsetup remove --retry r0")
 
 
+@pytest.mark.slow
 def test_luks_below(vm: Machine, serve: StartServer) -> None:
     """Main is encrypted by a layer below, whose disk dies."""
     server = serve(main=48 * MIB, spare=16 * MIB)
@@ -215,6 +219,7 @@ def test_luks_below(vm: Machine, serve: StartServer) -> None:
     vm.run("dmsetup remove --retry r0 && cryptsetup close below")
 
 
+@pytest.mark.slow
 def test_4k_native(vm: Machine, serve: StartServer) -> None:
     """A main device of 4 KiB sectors: whole chunks only, and the device says so."""
     server = serve(main=32 * MIB, spare=16 * MIB)
@@ -253,6 +258,7 @@ def test_two_targets_in_one_device(vm: Machine, serve: StartServer) -> None:
 
 
 @pytest.mark.parametrize("kib", [4, 16])
+@pytest.mark.slow
 def test_lower_device_that_splits(vm: Machine, serve: StartServer, kib: int) -> None:
     """The clone comes back from below as a chain of pieces, with its iterator used up."""
     server = serve(main=32 * MIB, spare=16 * MIB)
@@ -265,6 +271,7 @@ def test_lower_device_that_splits(vm: Machine, serve: StartServer, kib: int) -> 
     vm.run("dmsetup remove --retry r0")
 
 
+@pytest.mark.slow
 def test_throttled(vm: Machine, serve: StartServer) -> None:
     """blk-throttle holds bios back above and below: what it lets go later is still right."""
     server = serve(main=32 * MIB, spare=16 * MIB)

@@ -40,6 +40,7 @@ def older_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "kmod" / "dm-remap.ko"
 
 
+@pytest.mark.slow
 def test_an_older_module(vm: Machine, serve: StartServer, older_module: Path) -> None:
     """Everything it knows works, and what it does not know breaks nothing. Then the new module
     takes over its set."""

@@ -46,6 +46,7 @@ def test_the_spare_is_dead(vm: Machine, serve: StartServer) -> None:
     assert packages.sets(vm) == []
 
 
+@pytest.mark.slow
 def test_the_module_is_refused(vm: Machine, serve: StartServer) -> None:
     """O27, O9: a kernel that is locked down takes no unsigned module. It is said why, and the
     data is there without it, remapped sectors included."""
@@ -87,6 +88,7 @@ mkdir -p /mnt/old && cd /mnt && pivot_root . old && exec chroot . sh -c "$1"
 """
 
 
+@pytest.mark.slow
 def test_packages_are_removed(vm: Machine, serve: StartServer) -> None:
     """O26: refused when the root file system is on a set; else it is told, and the set runs on."""
     server = serve(main=64 * MIB, spare=32 * MIB)
