@@ -17,7 +17,7 @@ static const struct key {
 	KEY(write_errors), KEY(spare_read_errors), KEY(spare_write_errors), KEY(flush_errors),
 	KEY(relocations),  KEY(rejected),	   KEY(lost_reads),	    KEY(generation),
 	KEY(saves_ok),	   KEY(saves_failed),	   KEY(blocks_in_doubt),    KEY(commit_failures),
-	KEY(repaired),	   KEY(frozen_blocks),	    KEY(reserved_slots),
+	KEY(repaired),	   KEY(frozen_blocks),	   KEY(reserved_slots),
 #undef KEY
 };
 
