@@ -241,7 +241,7 @@ def test_journals_cannot_commit_either(rig: Rig) -> None:
     """D10: device-mapper forgets the error of a preflush, so their FUA writes must fail."""
     rig.create()
     subprocess.run(["mkfs.ext4", "-q", rig.device().path], check=True)
-    place = rig.mount(rig.device(), "ext4")
+    place = rig.mount(rig.device(), "ext4", "commit=900")    # no flush by itself
     with open(place / "direct", "wb", buffering=0) as file:
         file.write(pattern(3, 64))
         os.fsync(file.fileno())
