@@ -40,7 +40,7 @@ SUITES = [
     Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
     Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
     Suite("userspace, ASan and valgrind", "tests/sanitize", "pytest", NOT_QUICK),
-    Suite("other people's tools", "tests/scenarios/tools/test_*.py", "uml", NOT_QUICK),
+    Suite("other people's tools", "tests/scenarios/tools/test_*.py", "uml", ONLY_ALL),
     Suite("packages", "tests/packages", "pytest", NOT_QUICK),
     Suite("other kernels, dkms", "tests/kernels", "pytest", NOT_QUICK, 1, 1800),
     Suite("lint", "tests/lint", "tally", NOT_QUICK),

@@ -35,6 +35,7 @@ def assert_not_active(vm: Machine, **fields: str) -> str:
     return str(told["MESSAGE"])
 
 
+@pytest.mark.slow
 def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
     """Alone it is not taken for main, beside main it is ignored, and nobody writes to it."""
     server = serve(main=64 * MIB, copy=64 * MIB, spare=32 * MIB)
