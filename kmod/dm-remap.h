@@ -15,7 +15,8 @@
  *   format.c    formatting a blank spare (C14)
  *   mark.c      the probe chunk of main and the mark on it (E5, O6)
  *   soft.c      counters on the spare, autosave
- *   owner.c     one set, one owner (D12, O8)
+ *   owner.c     one set, one owner (D12, O8); what a table leaves to the next one (D10)
+ *   cache.c     members that vanish with what was in their caches (D10, O18)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
  *   netlink.c   events, and dumps for the daemon
@@ -726,6 +727,8 @@ struct remap_piece {
 
 /* relocate.c */
 bool remap_status_confirmable(blk_status_t status);
+void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
+		      bool on_spare, blk_status_t error);
 void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason);
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
 u8 remap_status_class(blk_status_t status);

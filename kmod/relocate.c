@@ -62,6 +62,32 @@ u8 remap_status_class(blk_status_t status)
 }
 
 /**
+ * remap_note_error() - tell that an I/O failed for good
+ * @set: the set
+ * @kind: enum dm_remap_event
+ * @sector: of the mapped device
+ * @nr_sectors: 0: a flush
+ * @on_spare: it failed on the spare, not on main
+ * @error: how it failed
+ *
+ * Context: any.
+ */
+void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
+		      bool on_spare, blk_status_t error)
+{
+	struct remap_note note = {
+		.kind = kind,
+		.sector = sector,
+		.nr_sectors = nr_sectors,
+		.status = remap_status_class(error),
+		.member = on_spare ? DM_REMAP_MEMBER_SPARE : DM_REMAP_MEMBER_MAIN,
+		.reason = kind == DM_REMAP_EVENT_REFUSED ? DM_REMAP_REASON_CLASS : 0,
+	};
+
+	remap_notify(set, &note);
+}
+
+/**
  * remap_give_up() - a piece of a failed write is not relocated
  * @set: the set
  * @piece: the piece; done after this
@@ -327,7 +353,8 @@ static bool may_try_again(struct remap_set *set)
  * Only the bio's own sectors go to the slot, never a whole chunk (D1).  A fresh
  * slot that does not take them twice, while the spare takes other writes before and after
  * the second try (D7, E6), is set aside in set->change behind nr_changes, and another one
- * is tried.  Returns how many were set aside.
+ * is tried.  An old slot is tried twice like that, too; what then becomes of it is move.c's.
+ * Returns how many were set aside.
  */
 static u32 write_slots(struct remap_set *set, u32 nr_changes)
 {
@@ -374,6 +401,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 			/* The same slot once more, with FUA: confirmed as on main (D7). */
 			if (!change->again) {
 				change->again = true;
+				change->data_failed = false;
 				change->status = BLK_STS_OK;
 				change->handled = false;
 				again = true;
@@ -394,6 +422,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 				.fresh = true,
 			};
 			change->slot = slot;
+			change->data_failed = false;
 			change->status = BLK_STS_OK;
 			change->handled = false;
 			again = true;
@@ -403,8 +432,10 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 		if (may_try_again(set))
 			continue;
 		for (i = 0; i < nr_changes; i++) {
-			if (!set->change[i].handled)
-				set->change[i].status = BLK_STS_IOERR;
+			if (set->change[i].handled)
+				continue;
+			set->change[i].data_failed = true;
+			set->change[i].status = BLK_STS_IOERR;
 		}
 		break;
 	}

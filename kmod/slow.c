@@ -245,13 +245,6 @@ static void collect(struct remap_set *set)
 static void count_failure(struct remap_set *set, const struct remap_piece *piece)
 {
 	bool on_spare = piece->dev == set->spare;
-	struct remap_note note = {
-		.kind = DM_REMAP_EVENT_READ_ERROR,
-		.sector = piece->sector,
-		.nr_sectors = piece->nr_sectors,
-		.status = remap_status_class(piece->status),
-		.member = on_spare ? DM_REMAP_MEMBER_SPARE : DM_REMAP_MEMBER_MAIN,
-	};
 
 	if (op_is_write(bio_op(piece->bio))) {
 		if (on_spare)
@@ -262,7 +255,8 @@ static void count_failure(struct remap_set *set, const struct remap_piece *piece
 		return;
 	atomic64_inc(on_spare ? &set->counters.read_errors_spare :
 				&set->counters.read_errors_main);
-	remap_notify(set, &note);
+	remap_note_error(set, DM_REMAP_EVENT_READ_ERROR, piece->sector, piece->nr_sectors,
+			 on_spare, piece->status);
 }
 
 /* What needs no new entry, and the first try of writes that had to wait for a busy chunk. */

@@ -258,17 +258,8 @@ static bool has_moved(struct remap_set *set, const struct remap_bio *pb)
 static void note_error(struct remap_set *set, u32 kind, const struct remap_bio *pb,
 		       blk_status_t error)
 {
-	struct remap_note note = {
-		.kind = kind,
-		.sector = pb->iter.bi_sector,
-		.nr_sectors = pb->iter.bi_size >> SECTOR_SHIFT,
-		.status = remap_status_class(error),
-		.member = pb->kind == REMAP_PLACE_SPARE ? DM_REMAP_MEMBER_SPARE :
-							  DM_REMAP_MEMBER_MAIN,
-		.reason = kind == DM_REMAP_EVENT_REFUSED ? DM_REMAP_REASON_CLASS : 0,
-	};
-
-	remap_notify(set, &note);
+	remap_note_error(set, kind, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT,
+			 pb->kind == REMAP_PLACE_SPARE, error);
 }
 
 static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,

@@ -702,6 +702,11 @@ MUTANTS = {
         "D7", "an old slot is bad after one failed write",
         [(RELOCATE, "\t\t\tif (!change->again) {", "\t\t\tif (!change->again && change->fresh) {")],
         ["test_move.py::test_growth_over_a_transient_error"]),
+    "remember-the-first-try": Mutant(
+        "D7", "a slot that took the data at the second try is bad when the commit fails",
+        [(RELOCATE, "change->again = true;\n\t\t\t\tchange->data_failed = false;",
+          "change->again = true;")],
+        ["test_move.py::test_a_slot_that_took_it"]),
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
         [("kmod/frozen.c", "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",

@@ -186,6 +186,24 @@ def test_growth_over_a_transient_error(rig: Rig) -> None:
     assert spare_sector(rig, 100) == slot + 4 and device.pread(100) == pattern(3)
 
 
+def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
+    """D7: it refused once and then took the data; what failed is the flush."""
+    device = rig.create()
+    rig.message("r0", "remap 96 1")
+    slot = spare_sector(rig, 96)
+    rig.main.bad(100, kind="write")
+    rig.spare.bad(slot + 4, kind="write", times=1)
+    rig.spare.fail_flushes(1)
+    with pytest.raises(OSError):
+        device.pwrite(100, pattern(3))
+    status = rig.status()
+    assert (status["mode"], status["bad_slots"], status["used"]) == ("meta_fail", 0, 2)
+    assert spare_sector(rig, 96) == slot
+    device.pwrite(100, pattern(4))
+    assert spare_sector(rig, 100) == slot + 4 and device.pread(100) == pattern(4)
+    assert rig.status()["bad_slots"] == 0
+
+
 def test_an_error_that_is_not_of_the_medium(rig: Rig) -> None:
     """E3, P2: the other sectors of a bad slot cannot be read for a moment; none is lost."""
     module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-inject.ko"
