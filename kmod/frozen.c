@@ -215,7 +215,7 @@ int remap_thaw_block(struct remap_set *set, u32 block)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[block];
-	__typeof__(meta->super.dead[0]) dead[REMAP_DEAD_MAX];
+	u32 dead[REMAP_DEAD_MAX];
 	unsigned int place;
 	int i, r = 0;
 

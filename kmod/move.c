@@ -202,9 +202,18 @@ static void note_grown(struct remap_set *set, u64 chunk, u8 newly, u32 slot)
 		.status = REMAP_STATUS_IOERR,
 		.member = DM_REMAP_MEMBER_MAIN,
 	};
+	u32 i;
 
 	if (!newly)
 		return;
+	/* How main refused them; a bio that had waited was never sent there by itself. */
+	for (i = 0; i < set->nr_pieces; i++) {
+		const struct remap_piece *piece = &set->piece[i];
+
+		if (piece->class == REMAP_PIECE_MOVE && remap_bio(piece->bio)->failed &&
+		    piece->sector / REMAP_CHUNK_SECTORS == chunk && piece_mask(piece) & newly)
+			note.status = remap_status_class(remap_bio(piece->bio)->error);
+	}
 	note.sector = chunk * REMAP_CHUNK_SECTORS + __ffs(newly);
 	note.nr_sectors = fls(newly) - __ffs(newly);
 	remap_notify(set, &note);
@@ -277,7 +286,6 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		remap_table_set(table, old_slot, old);
 		return r;
 	}
-	commit_bad(set, &bad);
 	note_grown(set, chunk, mask & ~redirected, slot);
 
 	remap_warn_ratelimited(set, "%s: spare chunk %lld is bad: sector %llu moved to slot %lld, %u sectors lost",
@@ -297,6 +305,8 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		remap_commit_block(set, old_block);
 	}
 	note_bad(set, chunk, old_slot);
+	/* Last: while the old slot is linked, the chunk has two (C13). */
+	commit_bad(set, &bad);
 	return 0;
 }
 

@@ -82,6 +82,7 @@ void remap_table_clear(struct remap_table *table)
 	table->nr_used = 0;
 	table->nr_bad = 0;
 	table->nr_retired = 0;
+	table->nr_reserved = 0;
 	table->nr_lost = 0;
 	table->free_hint = 0;
 }
