@@ -202,11 +202,11 @@ static size_t file_bytes(uint32_t nr_entries, uint32_t nr_contents)
 	       (size_t)nr_contents * REMAP_CHUNK_BYTES;
 }
 
-/* An older backup may be replaced, and an empty file: nothing else. */
-static int check_target(const char *path, struct error *error)
+int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES], struct error *error)
 {
 	_cleanup_close_ int fd = -1;
 	char magic[sizeof(MAGIC) - 1];
+	struct remap_block_header super;
 	struct stat st;
 
 	if (stat(path, &st) < 0)
@@ -222,6 +222,10 @@ static int check_target(const char *path, struct error *error)
 				 "%s is there already, and is not a backup of dm-remap; nothing "
 				 "was changed",
 				 path);
+	if (read_all_at(fd, &super, sizeof(super), REMAP_BLOCK_BYTES) < 0 ||
+	    memcmp(super.uuid, uuid, sizeof(super.uuid)) != 0)
+		return error_set(error, EEXIST,
+				 "%s is the backup of another set; nothing was changed", path);
 	return 0;
 }
 
@@ -231,7 +235,7 @@ int backup_write(const struct backup *backup, const char *path, struct error *er
 	_cleanup_free_ uint8_t *file = aligned_bytes(nr_bytes);
 	struct backup_disk *disk = (struct backup_disk *)file;
 	struct backup_entry_disk *entry;
-	int r = check_target(path, error);
+	int r = backup_check_target(path, backup->super.uuid, error);
 
 	if (r < 0)
 		return r;

@@ -55,7 +55,10 @@ struct backup {
  */
 int backup_make(struct region *region, int main_fd, const char *spare_identity,
 		struct backup *backup, struct error *error);
-/* Durably, as a whole or not at all; only over a file. */
+/* What may be replaced: an older backup of the same set, or an empty file. */
+int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES],
+			struct error *error);
+/* Durably, as a whole or not at all. */
 int backup_write(const struct backup *backup, const char *path, struct error *error);
 /* Refuses what is damaged. */
 int backup_read(const char *path, struct backup *backup, struct error *error);

@@ -441,6 +441,9 @@ static int look(struct adoption *a, struct error *error)
 		r = error_set(error, ENOSPC,
 			      "%s: the spare has %u slots, and %u are needed from the start",
 			      a->spare_path, a->slots, a->nr_chunks + 2);
+	/* a new set has none yet: it would be another's */
+	if (!r && *a->backup_path)
+		r = backup_check_target(a->backup_path, a->uuid, error);
 	return r || !a->guard ? r : look_at_header(a, error);
 }
 

@@ -566,7 +566,7 @@ static void only_over_a_backup(void **unused)
 	struct error error;
 	char *data;
 	size_t nr_bytes;
-	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
+	u8 *now, *zeros = calloc(1, disks.nr_bytes[SPARE]);
 
 	(void)unused;
 	close(mkstemp(name));
@@ -576,12 +576,22 @@ static void only_over_a_backup(void **unused)
 	assert_int_equal(backup_write(&backup, file, &error), 0);
 	disks_put(MAIN, original);
 	disks_put(SPARE, zeros);
-	disks_fail(MAIN, 0, 1, false, true); /* main does not take its sector 0 */
-	assert_true(create(name, &error) < 0);
+	/* create asks before it begins, and neither disk has changed */
+	assert_int_equal(create(name, &error), -EEXIST);
+	assert_int_equal(create(file, &error), -EEXIST); /* of another set */
+	assert_non_null(strstr(error.text, "another set"));
+	now = disks_get(MAIN);
+	assert_memory_equal(now, original, disks.nr_bytes[MAIN]);
+	free(now);
+	now = disks_get(SPARE);
+	assert_memory_equal(now, zeros, disks.nr_bytes[SPARE]);
+	free(now);
 	assert_int_equal(read_file(name, &data, &nr_bytes), 0);
 	assert_int_equal(nr_bytes, sizeof(text));
 	assert_memory_equal(data, text, sizeof(text));
 	free(data);
+	backup.super.uuid[0] ^= 1;
+	assert_int_equal(backup_write(&backup, file, &error), -EEXIST);
 	free(zeros);
 	unlink(name);
 	backup_done(&backup);
@@ -666,6 +676,7 @@ static void a_first_chunk_that_does_not_fit(void **unused)
 	assert_memory_equal(now, original, disks.nr_bytes[MAIN]);
 	free(now);
 	disks_put(SPARE, zeros);
+	unlink(file); /* of the set before */
 	assert_int_equal(create(file, &error), 0);
 	mark();
 	assert_int_equal(adopt_release_without_spare(disks.path[MAIN], &options, &result, &error),

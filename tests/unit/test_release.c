@@ -39,6 +39,7 @@ static int create(bool guard, struct error *error)
 	int r;
 
 	snprintf(a.backup_path, sizeof(a.backup_path), "%s", disks.backup);
+	unlink(disks.backup); /* of the set before */
 	r = adoption_prepare(&a, error);
 	if (!r)
 		r = adoption_carry_out(&a, error);
