@@ -79,9 +79,16 @@ static u32 block_nr_slots(const struct remap_set *set, u32 block)
 		     remap_geometry(set)->slots - block_first_slot(block));
 }
 
-static bool may_not_write(const struct remap_set *set)
+/**
+ * remap_may_write() - whether the set's metadata, and its slots, are still ours to write
+ * @set: the set
+ *
+ * Context: remap_set.lock held, may sleep.
+ */
+bool remap_may_write(struct remap_set *set)
 {
-	return test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags);
+	return !test_bit(REMAP_READ_ONLY, &set->flags) && !test_bit(REMAP_FAILED, &set->flags) &&
+	       remap_is_current(set);
 }
 
 static int write_block(struct remap_set *set, u32 block)
@@ -263,7 +270,7 @@ int remap_commit_block(struct remap_set *set, u32 block)
 {
 	int r;
 
-	if (may_not_write(set) || set->meta.block[block].frozen)
+	if (!remap_may_write(set) || set->meta.block[block].frozen)
 		return -EROFS;
 	r = commit_table_block(set, block, NULL, 0);
 	if (r)
@@ -287,7 +294,7 @@ void remap_resolve_doubt(struct remap_set *set, bool now)
 	if (likely(!meta->nr_in_doubt && !meta->block[0].in_doubt) ||
 	    (!now && time_before(jiffies, meta->retry_at)))
 		return;
-	if (may_not_write(set))
+	if (!remap_may_write(set))
 		return;
 	/* The media may hold flags, or name a probe chunk or dead places, that RAM took back. */
 	if (meta->block[0].in_doubt)
@@ -374,9 +381,9 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
 	const char *mode = remap_mode(set);
-	int media_error = may_not_write(set) ? 0 :
+	int media_error = !remap_may_write(set) ? 0 :
 			  remap_settle_super(set) ?: remap_flush_spare(set);
-	int first_error = may_not_write(set) ? -EROFS : media_error;
+	int first_error = remap_may_write(set) ? media_error : -EROFS;
 	bool tried = media_error;
 	u32 i, j;
 
@@ -558,7 +565,7 @@ int remap_super_commit(struct remap_set *set)
 	struct remap_meta *meta = &set->meta;
 	int r;
 
-	if (may_not_write(set))
+	if (!remap_may_write(set))
 		return -EROFS;
 	meta->super.seq = ++meta->generation;
 	remap_super_encode(&meta->super, meta->image);

@@ -219,7 +219,7 @@ int remap_thaw_block(struct remap_set *set, u32 block)
 	unsigned int place;
 	int i, r = 0;
 
-	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+	if (!remap_may_write(set))
 		return -EROFS;
 	/* What fails here leaves entries that are the same as before: nothing is in doubt. */
 	for (place = 0; place < REMAP_PLACES && !r; place++) {

@@ -20,7 +20,13 @@
 
 #define LOAD_JUMP	256
 
-static void *copy_buffer(const struct remap_set *set, unsigned int copy, u32 i)
+/**
+ * remap_copy_buffer() - where a block that was read lies in memory
+ * @set: the set
+ * @copy: 2 * replica + place
+ * @i: how many blocks after the first one that was read
+ */
+void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i)
 {
 	return set->meta.buffer +
 	       ((size_t)copy * set->meta.load_blocks + i) * REMAP_BLOCK_BYTES;
@@ -32,24 +38,39 @@ static sector_t copy_sector(const struct remap_set *set, unsigned int copy, u32 
 						     copy % REMAP_PLACES, block);
 }
 
-/* Read one copy of blocks; those that cannot be read are set in @unreadable. */
-static void read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
+/**
+ * remap_read_copy() - read one copy of some blocks into its buffer
+ * @set: the set
+ * @copy: 2 * replica + place
+ * @block: the first one
+ * @nr: how many, at most remap_meta.load_blocks
+ * @unreadable: of BIO_MAX_VECS bits; set for those that cannot be read
+ *
+ * Context: remap_set.lock held, may sleep.
+ */
+void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
 		      unsigned long *unreadable)
 {
 	u32 i;
 
 	bitmap_zero(unreadable, BIO_MAX_VECS);
-	if (!remap_rw(set, set->spare, copy_sector(set, copy, block), copy_buffer(set, copy, 0),
+	if (!remap_rw(set, set->spare, copy_sector(set, copy, block), remap_copy_buffer(set, copy, 0),
 		      nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
 		return;
 	for (i = 0; i < nr; i++) {
 		if (remap_rw(set, set->spare, copy_sector(set, copy, block + i),
-			     copy_buffer(set, copy, i), REMAP_BLOCK_SECTORS, REQ_OP_READ))
+			     remap_copy_buffer(set, copy, i), REMAP_BLOCK_SECTORS, REQ_OP_READ))
 			__set_bit(i, unreadable);
 	}
 }
 
-static enum remap_verdict check_copy(const struct remap_set *set, u32 block, const void *data)
+/**
+ * remap_check_copy() - whether a table or soft block is what it should be
+ * @set: the set
+ * @block: its number
+ * @data: its content
+ */
+enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, const void *data)
 {
 	const struct remap_super *super = &set->meta.super;
 
@@ -135,9 +156,9 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		copy[c] = copy_buffer(set, c, i);
+		copy[c] = remap_copy_buffer(set, c, i);
 		verdict[c] = c == dead || test_bit(i, unreadable[c]) ?
-			     REMAP_UNREADABLE : check_copy(set, block, copy[c]);
+			     REMAP_UNREADABLE : remap_check_copy(set, block, copy[c]);
 	}
 	remap_choose(copy, verdict, choice);
 	if (choice->conflict) {
@@ -290,7 +311,7 @@ static int read_super(struct remap_set *set, struct remap_super *super,
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		void *data = copy_buffer(set, c, 0);
+		void *data = remap_copy_buffer(set, c, 0);
 
 		copy[c] = data;
 		if (remap_rw(set, set->spare, copy_sector(set, c, 0), data, REMAP_BLOCK_SECTORS,
@@ -523,18 +544,18 @@ static int load_tables(struct remap_set *set)
 	for (block = 1; block < end; block += nr) {
 		nr = min(end - block, meta->load_blocks);
 		for (c = 0; c < REMAP_COPIES; c++)
-			read_copy(set, c, block, nr, unreadable[c]);
+			remap_read_copy(set, c, block, nr, unreadable[c]);
 		for (i = 0; i < nr; i++) {
 			r = choose(set, block + i, i, unreadable, &choice, verdict);
 			if (r)
 				return r;
 			meta->generation = max(meta->generation, choice.seq);
-			r = take_entries(set, block + i, copy_buffer(set, choice.best, i));
+			r = take_entries(set, block + i, remap_copy_buffer(set, choice.best, i));
 			if (r)
 				return r;
 			for (c = 0; c < REMAP_COPIES; c++) {
 				if (verdict[c] == REMAP_OK)
-					retire_named(set, block + i, copy_buffer(set, c, i));
+					retire_named(set, block + i, remap_copy_buffer(set, c, i));
 			}
 		}
 		cond_resched();
@@ -737,121 +758,5 @@ int remap_load(struct remap_set *set)
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, committed);
 	set_bit(REMAP_LOADED, &set->flags);
-	return 0;
-}
-
-/* Read and choose a block for a comparison with RAM; false: a copy is not readable. */
-static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, bool *strange)
-{
-	unsigned long unreadable[BITS_TO_LONGS(BIO_MAX_VECS)];
-	const void *copy[REMAP_COPIES];
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_super super;
-	bool whole = true;
-	unsigned int c;
-
-	*strange = false;
-	for (c = 0; c < REMAP_COPIES; c++) {
-		read_copy(set, c, block, 1, unreadable);
-		copy[c] = copy_buffer(set, c, 0);
-		if (test_bit(0, unreadable)) {
-			verdict[c] = REMAP_UNREADABLE;
-			whole = false;
-			continue;
-		}
-		if (block) {
-			verdict[c] = check_copy(set, block, copy[c]);
-			continue;
-		}
-		verdict[c] = remap_super_decode(copy[c], &super);
-		if (verdict[c] == REMAP_BAD_VERSION ||
-		    (!verdict[c] && memcmp(super.uuid, set->meta.super.uuid, sizeof(super.uuid))))
-			*strange = true;
-	}
-	remap_choose(copy, verdict, choice);
-	return whole;
-}
-
-/* To read a whole table may take a slow disk minutes: a worker that waits goes first. */
-static int let_others_in(struct remap_set *set, bool alone)
-{
-	if (!alone) {
-		mutex_unlock(&set->lock);
-		cond_resched();
-		mutex_lock(&set->lock);
-	}
-	return test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_SUSPENDING, &set->flags) ?
-		0 : -EBUSY;
-}
-
-/**
- * remap_check_media() - compare the media with what is in RAM, repair the media
- * @set: the set, active
- * @alone: let nobody commit meanwhile
- * @nr_repaired: set to the number of blocks that were written again
- *
- * For the message `restore`.  RAM holds all that was acknowledged, and never
- * goes back (D10): a block that is not on the media as it should be is
- * committed again, which ends doubt as well.  All blocks are compared before
- * the first is written, and mode fail ends only when nobody else wrote any.
- *
- * Context: remap_set.lock held, may sleep; between two blocks the lock is dropped, unless
- * @alone.
- * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
- */
-int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
-{
-	struct remap_meta *meta = &set->meta;
-	u32 block, end = 1 + remap_geometry(set)->table_blocks;
-	struct remap_choice choice;
-	unsigned int place;
-	bool strange;
-	int r;
-
-	*nr_repaired = 0;
-	for (block = 0; block < end; block++) {
-		struct remap_block_state *state = &meta->block[block];
-
-		r = let_others_in(set, alone);
-		if (r)
-			return r;
-		look(set, block, &choice, &strange);
-		if (strange || (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt &&
-				!state->frozen)) {
-			remap_err(set, "%s: metadata block %u on the media is not ours or newer: somebody else wrote it",
-				  set->spare->name, block);
-			set_bit(REMAP_FAILED, &set->flags);
-			remap_mode_changed(set);
-			return -ESTALE;
-		}
-	}
-	clear_bit(REMAP_FAILED, &set->flags);
-	for (block = 0; block < end; block++) {
-		struct remap_block_state *state = &meta->block[block];
-		bool whole;
-
-		r = let_others_in(set, alone);
-		if (r)
-			return r;
-		/* Another `restore` has found what is not ours. */
-		if (test_bit(REMAP_FAILED, &set->flags))
-			return -ESTALE;
-		whole = look(set, block, &choice, &strange);
-		/* It may be written again; if not, it stays as it is. */
-		if (state->frozen) {
-			*nr_repaired += !remap_thaw_block(set, block);
-			continue;
-		}
-		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
-		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
-			continue;
-		/* Twice: both places of both replicas. */
-		for (place = 0; place < REMAP_PLACES; place++) {
-			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
-			if (r)
-				return r;
-		}
-		++*nr_repaired;
-	}
 	return 0;
 }

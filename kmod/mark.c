@@ -55,8 +55,7 @@ static bool probe(struct remap_set *set)
  */
 bool remap_main_alive(struct remap_set *set)
 {
-	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) ||
-	    test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
 		return false;
 	set->meta.probe_failed = !probe(set);
 	trace_dm_remap_probe(set, !set->meta.probe_failed);

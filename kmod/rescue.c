@@ -349,8 +349,7 @@ static int chunk_by_chunk(struct remap_set *set, u64 sector, u64 nr_sectors, chu
 		if (!test_bit(REMAP_ACTIVE, &set->flags) ||
 		    test_bit(REMAP_SUSPENDING, &set->flags))
 			r = -EBUSY;
-		else if (test_bit(REMAP_READ_ONLY, &set->flags) ||
-			 test_bit(REMAP_FAILED, &set->flags))
+		else if (!remap_may_write(set))
 			r = -EROFS;
 		else if (fatal_signal_pending(current))
 			r = -EINTR;

@@ -191,8 +191,7 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	pb->nr_taken += piece->nr_sectors;
 
 	/* Somebody else may have given our slots to others since. */
-	if (write && (test_bit(REMAP_READ_ONLY, &set->flags) ||
-		      test_bit(REMAP_FAILED, &set->flags)))
+	if (write && !remap_may_write(set))
 		piece->status = BLK_STS_IOERR;
 	/* A discard is a hint: one that had to wait is dropped (D14). */
 	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)

@@ -131,7 +131,7 @@ int remap_soft_save(struct remap_set *set)
 	struct remap_note note = { .kind = DM_REMAP_EVENT_SAVED };
 	int r;
 
-	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+	if (!remap_may_write(set))
 		return -EROFS;
 
 	remap_block_init(disk, REMAP_MAGIC_SOFT, meta->super.uuid, soft_block(set),

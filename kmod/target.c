@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device-mapper target `remap`: constructor and destructor, the fast path
- * (map, end_io), suspend and resume.  dm-remap.h says what lives elsewhere.
+ * The device-mapper target `remap`: the fast path (map, end_io), suspend and
+ * resume.  dm-remap.h says what lives elsewhere.
  *
  * The fast path takes no lock, allocates nothing and writes no shared cache
  * line.  A bio is cut where the server of its sectors changes (P3) and sent to
@@ -12,26 +12,19 @@
  *   D5  a read that fails is looked up again, and sent once more if it has moved
  *   D9  the flush of a spare that was not written since the last one is elided
  *   D11 presuspend is before the drain; without flush nothing is asked of a member;
- *       removal does not wait in postsuspend, so the destructor does
- *   D13 all is allocated in the constructor; memalloc_noio from preresume to postsuspend
+ *       removal does not wait in postsuspend
+ *   D13 memalloc_noio from preresume to postsuspend
  *   D14 discards of remapped sectors do nothing; no secure erase; zeros are written
  *   D15 no crypto, integrity or atomic writes are offered; polling ends at the spare
  */
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "compat.h"
 #include "dm-remap.h"
 #include "dm_remap.h"
 #include "trace.h"
-
-enum { FLUSH_MAIN, FLUSH_SPARE, NR_FLUSH_BIOS };
-
-#define LOAD_BLOCKS_MIN	8U
-#define CLONE_POOL	64
 
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static void count(struct remap_set *set, struct remap_bio *pb)
@@ -61,7 +54,7 @@ static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	pb->iter.bi_size = 0;
-	if (dm_bio_get_target_bio_nr(bio) == FLUSH_MAIN) {
+	if (dm_bio_get_target_bio_nr(bio) == REMAP_FLUSH_MAIN) {
 		pb->kind = REMAP_PLACE_MAIN;
 		/* It would succeed, and what it is to make durable is gone (D10). */
 		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
@@ -183,11 +176,37 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	return map_mixed(set, bio, pb);
 }
 
+static __always_inline int map_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	bool clean;
+
+	rcu_read_lock_sched();
+	clean = remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio));
+	if (likely(clean))
+		count(set, pb);
+	rcu_read_unlock_sched();
+	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
+}
+
+/*
+ * A write while nothing may be written, or while it is not known whether it may: slots may
+ * be somebody else's since the machine went to sleep (O19).  The worker finds out.
+ */
+static noinline int map_closed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+			       unsigned long closed)
+{
+	if (closed != BIT(REMAP_ASLEEP))
+		return end_in_map(bio, BLK_STS_IOERR);
+	if (!remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
+		return map_slow(set, bio, pb);
+	return map_write(set, bio, pb);
+}
+
 static __always_inline int map_data(struct dm_target *ti, struct remap_set *set, struct bio *bio,
 				    struct remap_bio *pb)
 {
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	bool clean;
+	unsigned long closed;
 
 	bio->bi_iter.bi_sector = sector;
 	pb->iter = bio->bi_iter;
@@ -198,14 +217,11 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 			return map_remapped(set, bio, pb);
 		return map_main(set, bio);
 	}
-	if (unlikely(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
-		return end_in_map(bio, BLK_STS_IOERR);
-	rcu_read_lock_sched();
-	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
-	if (likely(clean))
-		count(set, pb);
-	rcu_read_unlock_sched();
-	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
+	closed = READ_ONCE(set->flags) &
+		 (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP));
+	if (unlikely(closed))
+		return map_closed(set, bio, pb, closed);
+	return map_write(set, bio, pb);
 }
 
 /*
@@ -385,7 +401,7 @@ static void leave_in_order(struct remap_set *set)
 {
 	remap_resolve_doubt(set, true);
 	remap_settle_cache(set);
-	if (test_bit(REMAP_READ_ONLY, &set->flags) || test_bit(REMAP_FAILED, &set->flags))
+	if (!remap_may_write(set))
 		return;
 	remap_soft_save(set);
 	remap_update_mark(set);
@@ -407,6 +423,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
+	cancel_work_sync(&set->wake_work);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
@@ -451,6 +468,7 @@ static int remap_preresume(struct dm_target *ti)
 	mutex_lock(&set->lock);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
+	remap_leave_sleep(set);
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
@@ -459,6 +477,7 @@ static int remap_preresume(struct dm_target *ti)
 	r = remap_load(set);
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
+		remap_join_sleep(set);
 		remap_take_over(set);
 		note_loaded(set);
 	}
@@ -517,289 +536,6 @@ static REMAP_PREPARE_IOCTL(remap_prepare_ioctl)
 	return 1;
 }
 
-static void event_work(struct work_struct *work)
-{
-	struct remap_set *set = container_of(work, struct remap_set, event_work);
-	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
-
-	set->mode_told = remap_mode(set);
-	if (note.old_mode && strcmp(note.old_mode, set->mode_told)) {
-		trace_dm_remap_mode(set, note.old_mode, set->mode_told);
-		remap_notify(set, &note);
-	}
-	dm_table_event(set->ti->table);
-}
-
-static void free_set(struct remap_set *set)
-{
-	if (set->wq)
-		destroy_workqueue(set->wq);
-	if (set->soft_wq)
-		destroy_workqueue(set->soft_wq);
-	remap_table_exit(&set->table);
-	bioset_exit(&set->clones);
-	kvfree(set->meta.block);
-	vfree(set->meta.buffer);
-	kfree(set->meta.image);
-	kfree(set->chunk_buffer);
-	kfree(set->probe_buffer);
-	kvfree(set->note);
-	kfree(set->rw_vecs);
-	kvfree(set->piece);
-	kvfree(set->change);
-	free_percpu(set->percpu);
-	if (set->spare)
-		dm_put_device(set->ti, set->spare);
-	if (set->main)
-		dm_put_device(set->ti, set->main);
-	mutex_destroy(&set->lock);
-	kfree(set);
-}
-
-static void remap_dtr(struct dm_target *ti)
-{
-	struct remap_set *set = ti->private;
-
-	/* postsuspend does not wait on removal (D11): what is in flight uses the set. */
-	remap_drain_all(set);
-	remap_sysfs_remove(set);
-	cancel_delayed_work_sync(&set->autosave);
-	cancel_delayed_work_sync(&set->lost_work);
-	remap_disown(set);
-	remap_remove_instance(set);
-	free_set(set);
-}
-
-/* All that the data path and the error path will ever need (D13, P6). */
-static int allocate(struct remap_set *set)
-{
-	struct remap_meta *meta = &set->meta;
-	const struct remap_geometry *geometry = &meta->super.geometry;
-
-	meta->nr_blocks = 1 + geometry->table_blocks + geometry->soft_blocks;
-	meta->load_blocks = clamp_t(u32, meta->nr_blocks, LOAD_BLOCKS_MIN, BIO_MAX_VECS);
-	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
-	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
-	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
-	set->chunk_buffer = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->probe_buffer = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->rw_vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->rw_vecs), GFP_KERNEL);
-	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
-	/* Behind the changes of a round: slots that turned out to be bad. */
-	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
-	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
-	set->percpu = alloc_percpu(struct remap_percpu);
-	set->side = &set->percpu->started[0];
-	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
-	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
-	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
-	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
-	    !set->percpu ||
-	    !set->wq || !set->soft_wq)
-		return -ENOMEM;
-	return bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
-	       remap_table_init(&set->table, geometry->slots, set->ti->len);
-}
-
-static int parse_features(struct remap_set *set, struct dm_arg_set *as)
-{
-	static const struct dm_arg group = { 0, 3, "Invalid number of feature arguments" };
-	static const struct dm_arg deadline = {
-		1, 3600, "deadline must be 1 to 3600 seconds"
-	};
-	struct dm_target *ti = set->ti;
-	unsigned int nr_features;
-	int r;
-
-	set->deadline_seconds = REMAP_DEADLINE_SECONDS;
-	if (!as->argc)
-		return 0;
-	r = dm_read_arg_group(&group, as, &nr_features, &ti->error);
-	if (r)
-		return r;
-	if (as->argc > nr_features) {
-		ti->error = "Too many arguments";
-		return -EINVAL;
-	}
-	while (as->argc) {
-		const char *name = dm_shift_arg(as);
-
-		if (!strcmp(name, "force_rw")) {
-			set->force_rw = true;
-			continue;
-		}
-		if (!strcmp(name, "deadline")) {
-			if (!as->argc) {
-				ti->error = "deadline needs a number of seconds";
-				return -EINVAL;
-			}
-			r = dm_read_arg(&deadline, as, &set->deadline_seconds, &ti->error);
-			if (r)
-				return r;
-			continue;
-		}
-		ti->error = "Unknown feature argument";
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int get_devices(struct remap_set *set, const char *main_path, const char *spare_path)
-{
-	struct dm_target *ti = set->ti;
-	int r;
-
-	r = dm_get_device(ti, main_path, dm_table_get_mode(ti->table), &set->main);
-	if (r) {
-		set->main = NULL;
-		ti->error = "Cannot open main device";
-		return r;
-	}
-	r = dm_get_device(ti, spare_path, dm_table_get_mode(ti->table), &set->spare);
-	if (r) {
-		set->spare = NULL;
-		ti->error = "Cannot open spare device";
-	}
-	return r;
-}
-
-static int check_devices(struct remap_set *set)
-{
-	struct block_device *main = set->main->bdev, *spare = set->spare->bdev;
-	struct dm_target *ti = set->ti;
-	u64 end = set->spare_start + set->spare_sectors;
-	bool writable = dm_table_get_mode(ti->table) & BLK_OPEN_WRITE;
-
-	ti->error = NULL;
-	if (bdev_is_zoned(main) || bdev_is_zoned(spare))
-		ti->error = "Zoned devices are not supported";
-	else if (writable && bdev_read_only(main))
-		ti->error = "Main device is read-only";
-	else if (writable && bdev_read_only(spare))
-		ti->error = "Spare device is read-only";
-	else if (bdev_logical_block_size(main) > REMAP_CHUNK_BYTES)
-		ti->error = "Main device has logical blocks of more than 4 KiB";
-	else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))
-		ti->error = "Spare device has larger logical blocks than main device";
-	else if (ti->len > bdev_nr_sectors(main))
-		ti->error = "Main device is smaller than the target";
-	else if (ti->len < REMAP_CHUNK_SECTORS)
-		ti->error = "The target is shorter than a chunk of 4 KiB";
-	else if (ti->len > REMAP_MAX_MAIN_SECTORS)
-		ti->error = "Main device is larger than 4 PiB";
-	else if (end < set->spare_start || end > bdev_nr_sectors(spare))
-		ti->error = "Spare region does not lie inside the spare device";
-	else if (set->spare_start %
-		 max_t(u32, REMAP_CHUNK_SECTORS, bdev_physical_block_size(spare) >> SECTOR_SHIFT))
-		ti->error = "SPARE_START is no multiple of 4 KiB and of the spare's physical block";
-	else if (main->bd_disk == spare->bd_disk &&
-		 get_start_sect(main) < get_start_sect(spare) + end &&
-		 get_start_sect(spare) + set->spare_start < get_start_sect(main) + ti->len)
-		ti->error = "Main device and spare region overlap";
-	return ti->error ? -EINVAL : 0;
-}
-
-/*
- * START LEN remap MAIN_DEV SPARE_DEV SPARE_START SPARE_LEN [#features ...]
- *
- * Another instance may own the media and run: nothing is written here, and what
- * is read is read again in preresume.
- */
-static int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
-{
-	struct dm_arg_set as = { argc, argv };
-	const char *main_path, *spare_path;
-	unsigned long long start, nr_sectors;
-	struct remap_set *set;
-	int r;
-
-	if (argc < 4) {
-		ti->error = "Usage: MAIN_DEV SPARE_DEV SPARE_START SPARE_LEN [#features ...]";
-		return -EINVAL;
-	}
-	set = kzalloc(sizeof(*set), GFP_KERNEL);
-	if (!set) {
-		ti->error = "Cannot allocate the set";
-		return -ENOMEM;
-	}
-	set->ti = ti;
-	mutex_init(&set->lock);
-	spin_lock_init(&set->queue_lock);
-	spin_lock_init(&set->note_lock);
-	bio_list_init(&set->queue);
-	bio_list_init(&set->round);
-	INIT_WORK(&set->work, remap_worker);
-	INIT_WORK(&set->event_work, event_work);
-	INIT_WORK(&set->note_work, remap_send_notes);
-	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
-	INIT_DELAYED_WORK(&set->lost_work, remap_lost_work);
-	init_completion(&set->subs_done);
-	INIT_LIST_HEAD(&set->owners);
-	INIT_LIST_HEAD(&set->instances);
-	set->error_threshold = 1;
-	set->meta.out = -1;
-	set->tokens = U64_MAX;
-	set->tokens_at = jiffies;
-
-	main_path = dm_shift_arg(&as);
-	spare_path = dm_shift_arg(&as);
-	r = -EINVAL;
-	if (kstrtoull(dm_shift_arg(&as), 10, &start)) {
-		ti->error = "SPARE_START is not a number of sectors";
-		goto bad;
-	}
-	if (kstrtoull(dm_shift_arg(&as), 10, &nr_sectors)) {
-		ti->error = "SPARE_LEN is not a number of sectors";
-		goto bad;
-	}
-	set->spare_start = start;
-	set->spare_sectors = nr_sectors;
-	r = parse_features(set, &as);
-	if (r)
-		goto bad;
-	r = get_devices(set, main_path, spare_path);
-	if (r)
-		goto bad;
-	r = check_devices(set);
-	if (r)
-		goto bad;
-	r = remap_geometry_compute(set->spare_sectors, &set->meta.super.geometry);
-	if (r) {
-		ti->error = "Spare region is too small";
-		goto bad;
-	}
-	r = allocate(set);
-	if (r) {
-		ti->error = "Cannot allocate memory for the remap table";
-		goto bad;
-	}
-	if (remap_owned_by_other(set)) {
-		ti->error = "Main or spare device is already in use by another remap device";
-		r = -EBUSY;
-		goto bad;
-	}
-	r = remap_probe_spare(set, &ti->error);
-	if (r)
-		goto bad;
-
-	r = remap_add_instance(set);
-	if (r) {
-		ti->error = "Cannot allocate the set";
-		goto bad;
-	}
-	ti->private = set;
-	ti->num_flush_bios = NR_FLUSH_BIOS;
-	ti->flush_supported = true;
-	ti->num_discard_bios = bdev_max_discard_sectors(set->main->bdev) ? 1 : 0;
-	ti->discards_supported = ti->num_discard_bios;
-	ti->per_io_data_size = sizeof(struct remap_bio);
-	return 0;
-
-bad:
-	free_set(set);
-	return r;
-}
-
 static struct target_type remap_target = {
 	.name = "remap",
 	.version = { 1, 0, 0 },
@@ -827,15 +563,25 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
+	r = remap_sleep_init();
+	if (r)
+		goto bad_sleep;
 	r = dm_register_target(&remap_target);
 	if (r)
-		remap_netlink_exit();
+		goto bad_target;
+	return 0;
+
+bad_target:
+	remap_sleep_exit();
+bad_sleep:
+	remap_netlink_exit();
 	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
+	remap_sleep_exit();
 	remap_netlink_exit();
 }
 

@@ -18,6 +18,7 @@ class Mutant:
 
 
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
+CONSTRUCT, CHECK = "kmod/construct.c", "kmod/check.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
 RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
 MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
@@ -79,7 +80,7 @@ MUTANTS = {
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
-        [(COMMIT, "\tif (may_not_write(set))\n\t\treturn;\n\t/* The media may",
+        [(COMMIT, "\tif (!remap_may_write(set))\n\t\treturn;\n\t/* The media may",
           "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* The media may")],
         ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),
     "commit-failure-acked": Mutant(
@@ -124,7 +125,7 @@ MUTANTS = {
         ["test_hazards.py::test_unreadable_copy"]),
     "restore-one-place": Mutant(
         "C7", "restore rewrites one place of each replica",
-        [(LOAD, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
+        [(CHECK, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
           "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = block ?")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
@@ -464,7 +465,7 @@ MUTANTS = {
         ["test_discard.py::test_discard"]),
     "larger-spare-blocks": Mutant(
         "D14", "a spare with larger logical blocks is accepted",
-        [(TARGET, "else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))",
+        [(CONSTRUCT, "else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))",
           "else if (0)")],
         ["test_table_line.py::test_every_bad_line"]),
     "cut-physical-blocks": Mutant(

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""remap above and below md's raid1, on the debugging kernel too. The same with LVM, LUKS and
-throttling, on two CPUs, is tests/vm/test_stacks.py (P1, P2, P3)."""
+"""remap above and below md's raid1 and dm-crypt, under linear volumes, throttled; on the
+debugging kernel too. With LVM and LUKS themselves, on two CPUs: tests/vm/test_stacks.py
+(P1, P2, P3)."""
 
+import os
 import random
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +90,82 @@ def test_remap_on_raid1(rig: Rig) -> None:
         rig.remove()
         check(rig.create(table=table), content)
         rig.remove()
+
+
+def crypt(rig: Rig, name: str, below: str) -> Device:
+    """What cryptsetup makes of a whole device, without a header."""
+    return rig.create(name, f"0 {SECTORS} crypt aes-xts-plain64 {'5a' * 64} 0 {below} 0")
+
+
+def test_crypt_on_top(rig: Rig) -> None:
+    """No sector comes back as another's ciphertext; again after a power cut."""
+    table = line(rig, str(rig.main.kernel_path), "spare")
+    secret = crypt(rig, "secret", rig.create(table=table).path)
+    content = write_dying(rig, secret, {"main": 0}, 3)
+    assert rig.status()["mode"] == "rw" and rig.status()["relocations"] > 10
+    secret.fsync()
+    rig.powercut()
+    check(crypt(rig, "secret", rig.create(table=table).path), content)
+
+
+def test_remap_on_crypt(rig: Rig) -> None:
+    """Main is encrypted by a layer that sends its own bios, later, from its own threads."""
+    table = line(rig, crypt(rig, "below", str(rig.main.kernel_path)).path, "spare")
+    r0 = rig.create(table=table)
+    content = write_dying(rig, r0, {"main": 0}, 4)
+    assert rig.status()["mode"] == "rw" and rig.status()["relocations"] > 10
+    rig.remove()
+    check(rig.create(table=table), content)
+
+
+def test_volumes_on_top(rig: Rig) -> None:
+    """Extents as LVM lays them out: what is cut at their seams is cut again at ours."""
+    r0 = rig.create(table=line(rig, str(rig.main.kernel_path), "spare"))
+    extents = "\n".join(f"{start} 4096 linear {r0.path} {(start + 8192 + 3) % 12288}"
+                        for start in range(0, 12288, 4096))
+    volume = rig.create("volume", extents)
+    content = write_dying(rig, volume, {"main": 0}, 5)
+    volume.fsync()
+    assert rig.status()["mode"] == "rw" and rig.status()["relocations"] > 10
+    for sector in range(0, 12288, 32):
+        there = (sector & ~4095) + 8192 + 3
+        assert volume.pread(sector, 32) == r0.pread(there % 12288 + (sector & 4095), 32)
+    check(volume, content)
+
+
+RATE = 1 << 19    # bytes a second
+
+
+@contextmanager
+def throttled(directory: Path, *devices: str) -> Iterator[Path]:
+    """This process may write RATE to, and reads are held back on, each of DEVICES."""
+    directory.mkdir()
+    run("mount", "-t", "cgroup2", "none", str(directory))
+    group = directory / "slow"
+    try:
+        (directory / "cgroup.subtree_control").write_text("+io")
+        group.mkdir()
+        for path in devices:
+            number = os.stat(path).st_rdev
+            (group / "io.max").write_text(f"{os.major(number)}:{os.minor(number)} "
+                                          f"wbps={RATE} riops=4000")
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+        yield group
+    finally:
+        (directory / "cgroup.procs").write_text(str(os.getpid()))
+        group.rmdir()
+        run("umount", str(directory))
+
+
+def test_throttled(rig: Rig, tmp_path: Path) -> None:
+    """blk-throttle holds bios back above and below: what it lets go later is still right."""
+    r0 = rig.create(table=line(rig, str(rig.main.kernel_path), "spare"))
+    with throttled(tmp_path / "cgroups", r0.path, str(rig.main.kernel_path)):
+        start = time.monotonic()
+        content = write_dying(rig, r0, {"main": 0}, 6)
+        seconds = time.monotonic() - start
+    nr_bytes = 512 * len(content)
+    assert seconds > 0.5 * nr_bytes / RATE, f"{nr_bytes} bytes in {seconds:.2f} s"
+    assert rig.status()["mode"] == "rw" and rig.status()["relocations"] > 10
+    rig.remove()
+    check(rig.create(table=line(rig, str(rig.main.kernel_path), "spare")), content)

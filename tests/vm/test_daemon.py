@@ -110,6 +110,46 @@ def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     assert vm.text("systemctl --failed --no-legend") == ""
 
 
+READ_BAD = """
+import mmap, os, sys
+disk = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+failed = 0
+for number in range(int(sys.argv[2])):
+    try:
+        os.preadv(disk, [mmap.mmap(-1, 512)], number % 1000 * 512)
+    except OSError:
+        failed += 1
+print(failed)
+"""
+FLOOD = 20000
+
+
+@pytest.mark.slow
+def test_a_flood_of_events(vm: Machine, serve: StartServer) -> None:
+    """More than the socket holds while the daemon stands still: it says so, looks, and hears
+    the next one."""
+    server = serve(main=64 * MIB, spare=32 * MIB)
+    main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
+    device = remap.activate(vm, main, spare)
+    wait_for_entry(vm, DM_REMAP_EVENT="found")
+    vm.run("mkdir -p /run/systemd/system/dm-remapd.service.d && printf "
+           "'[Service]\\nWatchdogSec=0\\n' >/run/systemd/system/dm-remapd.service.d/still.conf "
+           "&& systemctl daemon-reload && systemctl restart dm-remapd")
+    vm.put(READ_BAD.encode(), "/run/read-bad.py")
+    server.disk("main").bad(0, 1000, kind="read")
+    vm.run("systemctl kill -s STOP dm-remapd")
+    assert int(vm.text(f"python3 /run/read-bad.py {device} {FLOOD}", 600)) == FLOOD
+    vm.run("systemctl kill -s CONT dm-remapd")
+    told = wait_for_entry(vm, DM_REMAP_EVENT="caught-up")
+    assert 0 < int(told["DM_REMAP_READ_ERRORS"]) <= FLOOD
+    assert any("events were lost" in entry["MESSAGE"] for entry in packages.journal(vm))
+    assert remap.status(vm).values["read_errors"] == FLOOD
+    server.disk("main").bad(1600, 8, kind="write")
+    vm.run(WRITE.format(device, 200))
+    wait_for_entry(vm, DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="1600")
+    assert vm.text("systemctl --failed --no-legend") == ""
+
+
 REGION = 16384    # sectors
 JOBS = 2
 
