@@ -114,7 +114,7 @@ static bool is_worth_trying(const struct waiting *waiting)
 	for (unsigned int i = 0; i < waiting->nr_members; i++)
 		if (!has(waiting->before, waiting->nr_before, waiting->member[i]))
 			return true;
-	return *waiting->said && waiting->nr_members < waiting->nr_before;
+	return (*waiting->said || *waiting->name) && waiting->nr_members < waiting->nr_before;
 }
 
 static void plan(struct waiting *waiting, uint64_t now, bool passive)

@@ -344,6 +344,31 @@ static void a_member_that_returned(void **unused)
 	assert_int_equal(nr_told, 0);
 }
 
+/* A copy was ignored, and main goes: what is left is tried, so that it is told what it is. */
+static void only_a_copy_is_left(void **unused)
+{
+	struct waiting *waiting;
+
+	(void)unused;
+	for (uint64_t now = 100; now < 160; now += 10) {
+		waiting_begin(&list);
+		if (now < 130)
+			waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, now);
+		waiting_member(&list, uuid, "data", "main", "/dev/sdc1", 3, now);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, now);
+		waiting_is_active(&list, "data", uuid, 1, 2);
+		waiting_end(&list, now, tell);
+		waiting = waiting_find(&list, uuid);
+		/* when the copy comes, and when main goes; not again and again */
+		assert_int_equal(waiting_take(waiting, now + WAITING_TRY_SECONDS),
+				 now == 100 || now == 130);
+		if (now == 100)
+			assert_false(waiting_result(waiting, false, "", now + 6));
+		if (now == 130)
+			assert_true(waiting_result(waiting, false, "perhaps it is a copy", now + 6));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
 						free_list),
 		cmocka_unit_test_setup_teardown(a_member_that_returned, setup_list, free_list),
+		cmocka_unit_test_setup_teardown(only_a_copy_is_left, setup_list, free_list),
 		cmocka_unit_test(a_storm_is_told_in_one_line),
 	};
 
