@@ -100,6 +100,28 @@ def test_errors_that_map_nothing(rig: Rig, listener: Genl) -> None:
     assert (told["old_mode"], told["mode"]) == ("frozen", "rw")
 
 
+def test_an_error_that_the_worker_meets(rig: Rig, listener: Genl) -> None:
+    """A chunk is in doubt, so the worker reads what of it is certain; and that is bad."""
+    device = rig.create()
+    spare = Spare.of(rig)
+    rig.main.bad(800, 2, kind="write")
+    device.pwrite(800, pattern(1))
+    slot = only(listener.wait_for("relocated"), "relocated")["slot"]
+    rig.spare.bad(spare.next_sector(1, 1), 8, kind="write")
+    with pytest.raises(OSError):
+        device.pwrite(801, pattern(2))
+    listener.wait_for("commit_failed")
+    assert rig.status()["blocks_in_doubt"] == 1 and device.pread(800) == pattern(1)
+    before = rig.status()["read_errors"]
+    rig.spare.bad(spare.slot_sector(slot), kind="read")
+    with pytest.raises(OSError):
+        device.pread(800)
+    told = only(listener.wait_for("read_error"), "read_error")
+    assert (told["sector"], told["nr_sectors"], told["member"]) == (800, 1, SPARE)
+    assert (told["status"], told["operation"]) == (IOERR, READ)
+    assert rig.status()["blocks_in_doubt"] == 1 and rig.status()["read_errors"] == before + 1
+
+
 def test_a_spare_that_fills_up(rig: Rig, listener: Genl) -> None:
     device = rig.create()
     total = rig.status()["total"]
