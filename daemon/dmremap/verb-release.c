@@ -173,8 +173,9 @@ static int deactivate_the_same(const struct machine *agreed, const struct assemb
 	return set->verdict == ASSEMBLY_ACTIVE ? deactivate_locked(set->name, error) : 0;
 }
 
-/* The set is found by its members; an active one is deactivated. */
-static int release_set(struct invocation *invocation, const char *what, struct error *error)
+/* The set is found by its members; an active one is deactivated.  @path: was its main. */
+static int release_set(struct invocation *invocation, const char *what, char path[256],
+		       struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
@@ -208,6 +209,7 @@ static int release_set(struct invocation *invocation, const char *what, struct e
 		r = deactivate_the_same(&machine, set, error);
 	if (!r && active)
 		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
+	snprintf(path, 256, "%s", main_path);
 	return r ? r : end_set(&adopted, error);
 }
 
@@ -226,16 +228,20 @@ int verb_release(struct invocation *invocation, struct error *error)
 {
 	const char *main = option_value(invocation, "without-spare");
 	const char *spare = option_value(invocation, "without-main");
+	char path[256];
+	int r;
 
 	if (!!main + !!spare + !!invocation->argc != 1)
 		return error_set(error, EINVAL,
 				 "give a set, or two images, or --without-spare MAIN, or "
 				 "--without-main SPARE");
-	if (main)
-		return release_without_spare(invocation, main, error);
 	if (spare)
 		return release_without_main(invocation, spare, error);
 	if (invocation->argc == 2)
 		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
-	return release_set(invocation, invocation->argv[0], error);
+	r = main ? release_without_spare(invocation, main, error) :
+		   release_set(invocation, invocation->argv[0], path, error);
+	if (!r)
+		care_for_lvm(invocation, main ? main : path);
+	return r;
 }

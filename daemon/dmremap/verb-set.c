@@ -62,8 +62,7 @@ static bool is_wait(int r)
 	return r == -EAGAIN || r == -EPERM || r == -EEXIST || r == -ECANCELED;
 }
 
-/* LVM with a devices file would not look at what is here now (O17). */
-static void care_for_lvm(const struct invocation *invocation, const char *path)
+void care_for_lvm(const struct invocation *invocation, const char *path)
 {
 	struct lvm_devices lacking;
 	struct error error = { "" };

@@ -73,7 +73,12 @@ int confirm(const struct invocation *invocation, const char *question, struct er
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
 
-/* LVM with a devices file is told of a mapped device that holds a physical volume, or the user. */
+/*
+ * LVM with a devices file would not look at a device that holds a physical volume from now on:
+ * with --yes LVM is told, else the user is (O17).
+ */
+void care_for_lvm(const struct invocation *invocation, const char *path);
+/* The same for a mapped device and its partitions. */
 void care_for_content(const struct invocation *invocation, const char *name);
 
 int verb_status(struct invocation *invocation, struct error *error);

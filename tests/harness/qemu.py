@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S = 60
 
 # What a healthy kernel never says.
 COMPLAINT = re.compile(
-    r"WARNING: |BUG: |Oops: |Call Trace:|general protection|refcount_t|kernel panic|"
+    r"WARNING: |\bBUG: |Oops: |Call Trace:|general protection|refcount_t|kernel panic|"
     r"INFO: task .* blocked|INFO: rcu|list_(add|del) corruption|possible .* detected|"
     r"Slab .* leaked|objects remaining", re.IGNORECASE)
 

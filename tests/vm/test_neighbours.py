@@ -68,7 +68,7 @@ def test_lvm_with_a_devices_file(vm: Machine, serve: StartServer) -> None:
     vm.run(f"vgchange -q -ay vg; udevadm settle; {same}")
     vm.run("vgchange -q -an vg && dmremap deactivate data && udevadm settle")
     unplug(vm, "main", "spare")
-    plug(vm, server, "main", "spare")
+    main, _ = plug(vm, server, "main", "spare")
     packages.wait(vm, "test -e /dev/vg/files", "the volume to come by itself")
     assert vm.text("pvs --noheadings -o pv_name") == DEVICE
     vm.run(same)
@@ -76,4 +76,12 @@ def test_lvm_with_a_devices_file(vm: Machine, serve: StartServer) -> None:
     assert the_set(vm)["state"] == "ready"
     vm.run("dmremap activate data && udevadm settle")
     packages.wait(vm, "test -e /dev/vg/files", "the volume to come by itself")
+    vm.run(same)
+
+    # released: the same way back
+    vm.run("umount /mnt 2>/dev/null; vgchange -q -an vg && dmremap release data --yes && "
+           "udevadm settle")
+    listed = vm.text("lvm lvmdevices")
+    assert DEVICE not in listed and vm.text(f"readlink -f {main}") in listed
+    packages.wait(vm, "vgchange -q -ay vg && test -e /dev/vg/files", "the volume on the plain disk")
     vm.run(same)

@@ -20,6 +20,19 @@ MIB = 1 << 20
 WRITE = "dd if=/dev/urandom of={} bs=4k count=1 seek={} oflag=direct status=none"
 REMAPPED, FREE = 100, 3000    # chunks
 QUIET_SECONDS = 1.5
+WRITER = """
+import mmap, os, sys
+disk, chunks = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT), [int(word) for word in sys.argv[2:]]
+data, refused = mmap.mmap(-1, 4096), 0
+while not os.path.exists("/run/stop"):
+    data[:] = os.urandom(4096)
+    for chunk in chunks:
+        try:
+            os.pwrite(disk, data, chunk * 4096)
+        except OSError:
+            refused += 1
+print(refused)
+"""
 
 
 def sleep_command(state: str) -> str:
@@ -87,16 +100,17 @@ def test_the_set_was_changed(vm: Machine, serve: StartServer, state: str) -> Non
     main, spare = server.disk("main"), server.disk("spare")
     device = activate(vm, main, spare)
     # Before, and from the first moment after: processes thaw before the kernel tells of it.
-    writes = "; ".join(WRITE.format(device, chunk) for chunk in (REMAPPED, FREE))
-    writer = vm.start(f"until [ -e /run/stop ]; do {writes}; done 2>/dev/null")
+    vm.put(WRITER.encode(), "/run/writer.py")
+    writers = [vm.start(f"python3 /run/writer.py {device} {REMAPPED} {FREE}") for _ in range(3)]
     asleep = vm.start(sleep_command(state))
     wait_until_asleep(main)
     commit_as_somebody_else(spare)
     main.bad(8 * FREE, 8, kind="write")
     before = Media(spare).whole()
     asleep.wait(300).check()
-    vm.run("until dmsetup status | grep -q ' fail '; do sleep 0.1; done; touch /run/stop", 60)
-    writer.wait(60)
+    vm.run("until dmsetup status | grep -q ' fail '; do sleep 0.1; done; sleep 2; touch /run/stop", 60)
+    for writer in writers:
+        assert int(writer.wait(60).check().out) > 0
     assert "the set was changed while this machine slept" in vm.text("dmesg")
     vm.run(f"dmsetup remove --retry {remap.NAME}")
     assert Media(spare).whole() == before
