@@ -119,11 +119,13 @@ void journal_event(const struct remap_event *event)
 void journal_held(const char *name, uint32_t kind, const struct limit *over)
 {
 	struct entry entry = { .nr_fields = 0 };
+	char sectors[64] = "";
 
-	add(&entry,
-	    "MESSAGE=%s: %" PRIu64 " more events \"%s\" in %d seconds, sectors %" PRIu64
-	    " to %" PRIu64,
-	    name, over->nr_held, event_kind_name(kind), LIMIT_SECONDS, over->first, over->last);
+	if (over->first != LIMIT_NO_SECTOR)
+		snprintf(sectors, sizeof(sectors), ", sectors %" PRIu64 " to %" PRIu64, over->first,
+			 over->last);
+	add(&entry, "MESSAGE=%s: %" PRIu64 " more events \"%s\" in %d seconds%s", name,
+	    over->nr_held, event_kind_name(kind), LIMIT_SECONDS, sectors);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HELD);
 	add(&entry, "DM_REMAP_NAME=%s", name);

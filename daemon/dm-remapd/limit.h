@@ -11,13 +11,14 @@
 
 #define LIMIT_BURST 20
 #define LIMIT_SECONDS 10
+#define LIMIT_NO_SECTOR UINT64_MAX /* of events that concern none */
 
 /**
  * struct limit - of one kind of event of one device
  * @started: when the present while began
  * @nr_told: told in it
  * @nr_held: not told in it
- * @first: lowest sector of those
+ * @first: lowest sector of those, or LIMIT_NO_SECTOR
  * @last: highest sector of those
  */
 struct limit {

@@ -90,7 +90,8 @@ static int on_event(void *userdata, const struct remap_event *event)
 		m->catch_up |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
 	if (watched && event->kind <= DM_REMAP_EVENT_MAX &&
-	    !limit_take(&watched->limit[event->kind], now_seconds(m), event->sector))
+	    !limit_take(&watched->limit[event->kind], now_seconds(m),
+			EVENT_HAS(event, DM_REMAP_A_SECTOR) ? event->sector : LIMIT_NO_SECTOR))
 		return 0;
 	journal_event(event);
 	return 0;

@@ -176,6 +176,10 @@ static void a_storm_is_told_in_one_line(void **unused)
 	assert_int_equal(over.last, 199);
 	assert_true(limit_take(&limit, 1000 + LIMIT_SECONDS, 1));
 	assert_false(limit_over(&limit, 5000, &over));
+	for (int i = 0; i < 2 * LIMIT_BURST; i++)
+		limit_take(&limit, 6000, LIMIT_NO_SECTOR);
+	assert_true(limit_over(&limit, 6000 + LIMIT_SECONDS, &over));
+	assert_true(over.nr_held == LIMIT_BURST && over.first == LIMIT_NO_SECTOR);
 }
 
 static unsigned int nr_told;
