@@ -168,6 +168,15 @@ static void read_group(struct reader *reader, econf_file *file, const char *grou
 	econf_freeArray(names);
 }
 
+/* Deprecated by later releases of libeconf, in favour of what the first ones do not have. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static econf_err read_dirs(econf_file **file, const char *vendor, const char *admin)
+{
+	return econf_readDirs(file, vendor, admin, NAME, "conf", "=", "#");
+}
+#pragma GCC diagnostic pop
+
 int config_read(const char *vendor, const char *admin, struct config *config, config_complaint_f f,
 		void *userdata)
 {
@@ -179,7 +188,7 @@ int config_read(const char *vendor, const char *admin, struct config *config, co
 	econf_err r;
 
 	config_defaults(&found);
-	r = econf_readDirs(&file, vendor, admin, NAME, "conf", "=", "#");
+	r = read_dirs(&file, vendor, admin);
 	if (r == ECONF_NOFILE) {
 		*config = found;
 		return 0;

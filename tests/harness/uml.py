@@ -83,6 +83,8 @@ def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) 
                    "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}", "con=null",
                    "con0=null,fd:1", f"con1=null,fd:{output_fd}", "ssl=null",
                    f"uml_dir={scratch}/", "loglevel=8", "oops=panic", "panic=-1", "log_buf_len=4M",
+                   # newer kernels would not mount what a rig has open
+                   "bdev_allow_write_mounted=1",
                    "nbd.max_part=0", f"nbd.nbds_max={DISKS}", "loop.max_loop=2"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch,
                        "TMPDIR": _memory_directory(scratch, memory_mib)}

@@ -13,6 +13,7 @@ OSError with the kernel's errno; rig.log() has what the kernel said meanwhile.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import mmap
 import os
@@ -29,7 +30,7 @@ from tests.scenarios import dm
 
 SECTOR = 512
 BLKFLSBUF, BLKDISCARD, BLKZEROOUT = 0x1261, 0x1277, 0x127F
-BLKROSET = 0x125D
+BLKROSET, BLKPG = 0x125D, 0x1269
 
 
 def pattern(number: int, sectors: int = 1) -> bytes:
@@ -68,6 +69,15 @@ class KernelLog:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def partition(disk: str, operation: int, number: int, sector: int = 0, count: int = 0) -> None:
+    """Add (1) or delete (2) partition NUMBER of DISK for the kernel, without a table."""
+    what = ctypes.create_string_buffer(
+        struct.pack("qqi64s64s4x", sector * SECTOR, count * SECTOR, number, b"", b""))
+    with open(disk, "rb") as file:
+        fcntl.ioctl(file, BLKPG, struct.pack("iiiP", operation, 0, len(what),
+                                             ctypes.addressof(what)))
 
 
 class Device:

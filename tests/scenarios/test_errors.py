@@ -182,6 +182,7 @@ def test_main_that_goes_after_the_first_probe(rig: Rig) -> None:
     rig.server.mark("begin")
     writing = rig.background(_fails, r0, 100)
     wait_for(lambda: "probe" in words(region.events("begin")), "the first probe")
+    time.sleep(0.1)    # it is read back, which takes no time; the next write takes 300 ms
     rig.main.fail()
     assert writing.result(timeout=20) == errno.EIO
     assert rig.status()["used"] == NOTHING

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.lib import Device, Rig, pattern, wait_for
+from tests.scenarios.lib import Device, Rig, partition, pattern, wait_for
 from tests.scenarios.ondisk import seal
 from tests.scenarios.region import Region
 
@@ -18,7 +18,7 @@ def test_partition_as_main_keeps_its_neighbours(rig: Rig) -> None:
     loop = subprocess.run(["losetup", "-f", "--show", "--direct-io=on", rig.main.kernel_path],
                           capture_output=True, text=True, check=True).stdout.strip()
     try:
-        subprocess.run(["addpart", loop, "1", "2048", "65536"], check=True)
+        partition(loop, 1, 1, 2048, 65536)
         outside = rig.media("main").read(0, 2048)
         r0 = rig.create(main=f"{loop}p1", length=65536)
         rig.main.bad(2048 + 100, kind="write")
@@ -33,7 +33,7 @@ def test_partition_as_main_keeps_its_neighbours(rig: Rig) -> None:
         assert rig.status()["used"] == 2
         rig.remove()
     finally:
-        subprocess.run(["delpart", loop, "1"], check=True)
+        partition(loop, 2, 1)
         subprocess.run(["losetup", "-d", loop], check=True)
 
 

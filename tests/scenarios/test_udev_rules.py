@@ -61,6 +61,8 @@ class Seen:
         self.probed = any("dm-remap-probe" in line and "Starting" in line for line in lines)
         self.text = "\n".join(lines)
         assert result.returncode == 0, self.text
+        if "Running in test mode, skipping execution of" in self.text:
+            pytest.skip("this udev tests rules without running the prober: see tests/vm")
 
 
 def activation(path: str) -> str:
