@@ -49,13 +49,13 @@ static sector_t copy_sector(const struct remap_set *set, unsigned int copy, u32 
  * Context: remap_set.lock held, may sleep.
  */
 void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
-		      unsigned long *unreadable)
+		     unsigned long *unreadable)
 {
 	u32 i;
 
 	bitmap_zero(unreadable, BIO_MAX_VECS);
-	if (!remap_rw(set, set->spare, copy_sector(set, copy, block), remap_copy_buffer(set, copy, 0),
-		      nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
+	if (!remap_rw(set, set->spare, copy_sector(set, copy, block),
+		      remap_copy_buffer(set, copy, 0), nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
 		return;
 	for (i = 0; i < nr; i++) {
 		if (remap_rw(set, set->spare, copy_sector(set, copy, block + i),

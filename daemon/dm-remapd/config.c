@@ -189,6 +189,8 @@ int config_read(const char *vendor, const char *admin, struct config *config, co
 
 	config_defaults(&found);
 	r = read_dirs(&file, vendor, admin);
+	if (r != ECONF_SUCCESS)
+		econf_freeFile(file); /* later releases leave one there */
 	if (r == ECONF_NOFILE) {
 		*config = found;
 		return 0;

@@ -15,7 +15,7 @@ from tests.scenarios.lib import Device, Rig
 from tests.scenarios.model import THOROUGH
 from tests.scenarios.region import Region, check_commit_order
 
-TREE = Path("/usr/lib/python3.11")    # some hundred files of every size
+TREE = Path(os.__file__).parent    # some hundred files of every size
 LARGEST_BYTES = 200_000
 
 

@@ -54,10 +54,13 @@ class Seen:
                                  f"/sys/class/block/{Path(path).name}"], text=True,
                                 capture_output=True, stdin=subprocess.DEVNULL)
         lines = (result.stdout + result.stderr).splitlines()
-        self.properties = dict(line.split("=", 1) for line in result.stdout.splitlines()
-                               if re.match(r"[A-Z_]+=", line))
-        self.run = [line.split("'", 1)[1].rstrip("'") for line in lines
-                    if line.startswith("run: '") and "dmremap" in line]
+        self.properties = dict(line.strip().split("=", 1) for line in result.stdout.splitlines()
+                               if re.match(r"(  )?[A-Z_]+=", line))
+        # newer ones tell it only while they read the rules
+        for pattern in (r"run: '(.*dmremap.*)'$", r".*:\d+ RUN '(.*dmremap.*)'$"):
+            self.run = [match[1] for line in lines if (match := re.match(pattern, line))]
+            if self.run:
+                break
         self.probed = any("dm-remap-probe" in line and "Starting" in line for line in lines)
         self.text = "\n".join(lines)
         assert result.returncode == 0, self.text

@@ -369,7 +369,8 @@ static void only_a_copy_is_left(void **unused)
 		if (now == 100)
 			assert_false(waiting_result(waiting, false, "", now + 6));
 		if (now == 130)
-			assert_true(waiting_result(waiting, false, "perhaps it is a copy", now + 6));
+			assert_true(
+				waiting_result(waiting, false, "perhaps it is a copy", now + 6));
 	}
 }
 
