@@ -81,7 +81,7 @@ MUTANTS = {
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
         [(COMMIT, "\tif (!remap_may_write(set))\n\t\treturn;\n\t/* The media may",
-          "\tif (may_not_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* The media may")],
+          "\tif (!remap_may_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* The media may")],
         ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),
     "commit-failure-acked": Mutant(
         "P8", "a write is acknowledged although its commit failed",
