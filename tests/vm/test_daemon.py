@@ -97,7 +97,7 @@ def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     for name in ("spare", "main"):
         vm.add_disk(name, nbd=server.disk(name).socket_path)
     packages.wait(vm, "dmremap list | grep -q 'data .*active'", "the set to be active")
-    vm.run("mount /dev/mapper/data /mnt && echo kept >/mnt/file && sync && umount /mnt")
+    vm.run("udevadm settle && mount /dev/mapper/data /mnt && echo kept >/mnt/file && sync && umount /mnt")
     vm.run("dmremap deactivate data && systemctl restart dm-remapd && sleep 8")
     assert [found["state"] for found in packages.sets(vm)] == ["ready"]
     vm.run("dmremap activate data")
