@@ -149,12 +149,28 @@ static void put_lvm(u64 at)
 	memset(image + at + 544, 'x', 32);
 }
 
+static u32 crc32c(const u8 *data, size_t nr_bytes)
+{
+	u32 crc = ~0U;
+
+	while (nr_bytes--) {
+		crc ^= *data++;
+		for (unsigned int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
 static void put_btrfs(u64 at, u64 nr_devices)
 {
 	__le64 nr = cpu_to_le64(nr_devices);
+	u8 *super = image + at + 0x10000;
+	__le32 sum;
 
-	memcpy(image + at + 0x10040, "_BHRfS_M", 8);
-	memcpy(image + at + 0x10088, &nr, 8);
+	memcpy(super + 0x40, "_BHRfS_M", 8);
+	memcpy(super + 0x88, &nr, 8);
+	sum = cpu_to_le32(crc32c(super + 32, 4096 - 32)); /* newer releases of libblkid look */
+	memcpy(super, &sum, sizeof(sum));
 }
 
 static void put_partition(u8 status, u8 type)
