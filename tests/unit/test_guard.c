@@ -165,11 +165,13 @@ static void put_btrfs(u64 at, u64 nr_devices)
 {
 	__le64 nr = cpu_to_le64(nr_devices);
 	u8 *super = image + at + 0x10000;
-	__le32 sum;
+	__le32 sum, sector_bytes = cpu_to_le32(4096);
 
 	memcpy(super + 0x40, "_BHRfS_M", 8);
 	memcpy(super + 0x88, &nr, 8);
-	sum = cpu_to_le32(crc32c(super + 32, 4096 - 32)); /* newer releases of libblkid look */
+	memcpy(super + 0x90, &sector_bytes, 4);
+	sum = cpu_to_le32(
+		crc32c(super + 32, 4096 - 32)); /* newer releases of libblkid look at both */
 	memcpy(super, &sum, sizeof(sum));
 }
 
