@@ -93,6 +93,8 @@ def hunt(catchers: list[str], tree: Path) -> str | None:
             said = (result.stdout + result.stderr).replace("\r", "")
             if "does not build for" in said or re.search(r"^\S+\.[ch]:\d+:\d+: error: ", said, re.M):
                 raise StaleMutant(said[-3000:])
+            if re.search(r"\b\d+ deselected in ", said) and not re.search(r"\b\d+ (failed|error)", said):
+                raise StaleMutant(f"{catcher}: there is no such test")
             where = catcher.partition("::")[0].removesuffix(".py")
             return f"{where}: {what_failed(said)}"
     return None

@@ -131,8 +131,9 @@ MUTANTS = {
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
         [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt ||\n"
-          "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (0) {")],
-        ["test_commit_failures.py", "crash wide 5"]),
+          "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (remap_is_frozen(set, slot)) {")],
+        ["test_commit_failures.py::test_a_block_in_doubt_gives_no_slots",
+         "test_commit_failures.py"]),
     "commit-without-data": Mutant(
         "C9", "an entry whose data write failed is committed",
         [(COMMIT, "change[i].handled = change[i].status || first_error;",

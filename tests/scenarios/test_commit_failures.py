@@ -572,6 +572,25 @@ def test_a_bad_block_keeps_no_other_in_doubt(rig: Rig) -> None:
     made.check(device)
 
 
+@pytest.mark.disks(main="1M", spare="2M")
+def test_a_block_in_doubt_gives_no_slots(rig: Rig) -> None:
+    """C8: what fails next goes to another block, and is not kept waiting for this one."""
+    device = rig.create()
+    spare = Spare.of(rig)
+    rig.main.bad(800, 16, kind="write")
+    rig.spare.bad(spare.next_sector(1, 0), 8)
+    with pytest.raises(OSError):
+        device.pwrite(800, pattern(1))
+    assert rig.status()["blocks_in_doubt"] == 1
+    device.pwrite(808, pattern(2))
+    assert rig.status()["blocks_in_doubt"] == 1 and rig.status()["frozen_blocks"] == 0
+    taken, = (entry for entry in spare.entries() if entry.chunk == 101)
+    assert taken.slot >= 252
+    rig.powercut()
+    rig.spare.clear()
+    assert rig.create().pread(808) == pattern(2)
+
+
 def super_writes(rig: Rig, replica: int) -> list[int]:
     spare = Spare.of(rig)
     return [spare.sector(replica, place, 0) for place in (0, 1)]

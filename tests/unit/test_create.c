@@ -31,34 +31,6 @@ static int teardown(void **unused)
 	return 0;
 }
 
-static void put_lvm(u8 *at)
-{
-	__le64 sector = cpu_to_le64(1);
-
-	memcpy(at + 512, "LABELONE", 8);
-	memcpy(at + 520, &sector, 8);
-	at[532] = 32; /* begin of what has a checksum */
-	memcpy(at + 536, "LVM2 001", 8);
-	memset(at + 544, 'x', 32);
-}
-
-static void put_btrfs(u8 *at, u8 nr_devices)
-{
-	memcpy(at + 0x10040, "_BHRfS_M", 8);
-	at[0x10088] = nr_devices;
-}
-
-/* A Linux partition from 1 MiB on. */
-static void put_partition(u8 status)
-{
-	content[446] = status;
-	content[450] = 0x83;
-	content[455] = 8;
-	content[459] = 16;
-	content[510] = 0x55;
-	content[511] = 0xaa;
-}
-
 /* What create says of CONTENT on @disk, the other one being blank. */
 static int prepare(enum disk disk, bool guard, const char **text)
 {
@@ -95,11 +67,11 @@ static void what_needs_the_guard(void **unused)
 
 		memset(content, 0, NR_SECTORS * 512);
 		if (what % 2)
-			put_partition(0);
+			unit_put_partition(content, 0, 0x83);
 		if (what < 2)
-			put_lvm(at);
+			unit_put_lvm(at);
 		else if (what < 4)
-			put_btrfs(at, 1);
+			unit_put_btrfs(at, 1);
 		assert_int_equal(prepare(MAIN, true, &text), 0);
 		assert_int_equal(prepare(MAIN, false, &text), what == 4 ? 0 : -EPERM);
 		if (what < 4)
@@ -118,11 +90,11 @@ static void what_is_no_spare(void **unused)
 
 		memset(content, 0, NR_SECTORS * 512);
 		if (what % 2)
-			put_partition(0);
+			unit_put_partition(content, 0, 0x83);
 		if (what < 2)
-			put_lvm(at);
+			unit_put_lvm(at);
 		else
-			put_btrfs(at, what < 4 ? 2 : 1);
+			unit_put_btrfs(at, what < 4 ? 2 : 1);
 		assert_int_equal(prepare(SPARE, true, &text), what < 4 ? -EPERM : 0);
 		if (what < 4)
 			assert_non_null(strstr(text, "a part of something that may need it"));
@@ -135,12 +107,12 @@ static void what_a_machine_boots_from(void **unused)
 	const char *text;
 
 	(void)unused;
-	put_partition(0x80);
+	unit_put_partition(content, 0x80, 0x83);
 	for (int guard = 0; guard < 2; guard++) {
 		assert_int_equal(prepare(MAIN, guard, &text), -EPERM);
 		assert_non_null(strstr(text, "Adopt the partition"));
 	}
-	put_partition(0);
+	unit_put_partition(content, 0, 0x83);
 	assert_int_equal(prepare(MAIN, true, &text), 0);
 	memset(content, 0x90, 100);
 	assert_int_equal(prepare(MAIN, true, &text), -EPERM);

@@ -136,57 +136,6 @@ static struct guard_plan look(void)
 	return plan;
 }
 
-/* Signatures as their tools write them, as far as libblkid looks. */
-static void put_lvm(u64 at)
-{
-	__le64 sector = cpu_to_le64(1);
-	__le32 offset = cpu_to_le32(32);
-
-	memcpy(image + at + 512, "LABELONE", 8);
-	memcpy(image + at + 520, &sector, 8);
-	memcpy(image + at + 532, &offset, 4);
-	memcpy(image + at + 536, "LVM2 001", 8);
-	memset(image + at + 544, 'x', 32);
-}
-
-static u32 crc32c(const u8 *data, size_t nr_bytes)
-{
-	u32 crc = ~0U;
-
-	while (nr_bytes--) {
-		crc ^= *data++;
-		for (unsigned int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
-}
-
-static void put_btrfs(u64 at, u64 nr_devices)
-{
-	__le64 nr = cpu_to_le64(nr_devices);
-	u8 *super = image + at + 0x10000;
-	__le32 sum, sector_bytes = cpu_to_le32(4096);
-
-	memcpy(super + 0x40, "_BHRfS_M", 8);
-	memcpy(super + 0x88, &nr, 8);
-	memcpy(super + 0x90, &sector_bytes, 4);
-	sum = cpu_to_le32(
-		crc32c(super + 32, 4096 - 32)); /* newer releases of libblkid look at both */
-	memcpy(super, &sum, sizeof(sum));
-}
-
-static void put_partition(u8 status, u8 type)
-{
-	static const u8 place[] = { 0, 8, 0, 0, 0, 16, 0, 0 }; /* from 1 MiB, 2 MiB */
-	u8 *entry = image + 446;
-
-	entry[0] = status;
-	entry[4] = type;
-	memcpy(entry + 8, place, sizeof(place));
-	image[510] = 0x55;
-	image[511] = 0xaa;
-}
-
 static void forget_image(void)
 {
 	memset(image, 0, IMAGE_BYTES);
@@ -208,11 +157,11 @@ static void what_assembles_itself(void **unused)
 
 			forget_image();
 			if (at)
-				put_partition(0, 0x83);
+				unit_put_partition(image, 0, 0x83);
 			if (what == 0)
-				put_lvm(at);
+				unit_put_lvm(image + at);
 			else
-				put_btrfs(at, what); /* of one device, of two */
+				unit_put_btrfs(image + at, what); /* of one device, of two */
 			plan = look();
 			assert_string_equal(plan.assembles, type[what]);
 			assert_string_equal(plan.member, what == 1 ? "" : type[what]);
@@ -223,7 +172,7 @@ static void what_assembles_itself(void **unused)
 	forget_image();
 	memcpy(image + 4086, "SWAPSPACE2", 10);
 	image[1024] = 1; /* version */
-	put_btrfs(0, 2);
+	unit_put_btrfs(image, 2);
 	plan = look();
 	assert_string_equal(plan.member, "btrfs");
 	free(image);
@@ -236,14 +185,14 @@ static void what_a_machine_boots_from(void **unused)
 
 	(void)unused;
 	image = calloc(1, IMAGE_BYTES);
-	put_partition(0, 0x83);
+	unit_put_partition(image, 0, 0x83);
 	assert_string_equal(look().danger, "");
 	image[10] = 0xeb;
 	assert_string_equal(look().danger, "boot code in sector 0");
 	image[10] = 0;
-	put_partition(0x80, 0x83);
+	unit_put_partition(image, 0x80, 0x83);
 	assert_string_equal(look().danger, "an active partition (partition 1)");
-	put_partition(0, 0xef);
+	unit_put_partition(image, 0, 0xef);
 	assert_string_equal(look().danger, "an EFI system partition (partition 1)");
 	/* without partitions */
 	forget_image();

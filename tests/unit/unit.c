@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Random numbers and sample content for the unit tests. */
+#include <string.h>
 #include <time.h>
 
 #include "unit.h"
@@ -91,4 +92,53 @@ void unit_random_entry(struct remap_entry *entry, u64 main_sectors)
 			entry->redirected &= (1U << rest) - 1;
 	} while (!entry->redirected);
 	entry->lost = entry->redirected & unit_random();
+}
+
+void unit_put_lvm(u8 *at)
+{
+	__le64 sector = cpu_to_le64(1);
+	__le32 offset = cpu_to_le32(32);
+
+	memcpy(at + 512, "LABELONE", 8);
+	memcpy(at + 520, &sector, 8);
+	memcpy(at + 532, &offset, 4); /* begin of what has a checksum */
+	memcpy(at + 536, "LVM2 001", 8);
+	memset(at + 544, 'x', 32);
+}
+
+static u32 crc32c(const u8 *data, size_t nr_bytes)
+{
+	u32 crc = ~0U;
+
+	while (nr_bytes--) {
+		crc ^= *data++;
+		for (unsigned int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+void unit_put_btrfs(u8 *at, u64 nr_devices)
+{
+	__le64 nr = cpu_to_le64(nr_devices);
+	__le32 sum, sector_bytes = cpu_to_le32(4096);
+	u8 *super = at + 0x10000;
+
+	memcpy(super + 0x40, "_BHRfS_M", 8);
+	memcpy(super + 0x88, &nr, 8);
+	memcpy(super + 0x90, &sector_bytes, 4);
+	/* newer releases of libblkid look at the sector size and the checksum */
+	sum = cpu_to_le32(crc32c(super + 32, 4096 - 32));
+	memcpy(super, &sum, sizeof(sum));
+}
+
+void unit_put_partition(u8 *at, u8 status, u8 type)
+{
+	static const u8 place[] = { 0, 8, 0, 0, 0, 16, 0, 0 };
+
+	at[446] = status;
+	at[450] = type;
+	memcpy(at + 454, place, sizeof(place));
+	at[510] = 0x55;
+	at[511] = 0xaa;
 }

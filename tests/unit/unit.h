@@ -31,6 +31,12 @@ u64 unit_random(void);
 u64 unit_random_below(u64 limit);
 void unit_random_bytes(void *data, size_t nr_bytes);
 
+/* Signatures as their tools write them, as far as libblkid looks; @at: start of the device. */
+void unit_put_lvm(u8 *at);
+void unit_put_btrfs(u8 *at, u64 nr_devices);
+/* In the MBR @at: partition 1, from 1 MiB, 2 MiB long. */
+void unit_put_partition(u8 *at, u8 status, u8 type);
+
 /* A superblock with every field set, for a region of that many sectors. */
 void unit_super(struct remap_super *super, u64 region_sectors);
 /* A valid entry of any state. */
