@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Comparing the media with what is in RAM, while the set is active: for the message
- * `restore`, and after a sleep.  load.c does it before there is anything in RAM.
+ * `restore`.  load.c does it before there is anything in RAM.
  *
  * Rules kept here:
  *   P7  what somebody else wrote is not written over
@@ -55,33 +55,25 @@ static int let_others_in(struct remap_set *set, bool alone)
 		0 : -EBUSY;
 }
 
-/**
- * remap_compare_media() - whether anybody else has written the metadata
- * @set: the set, active
- * @alone: let nobody commit meanwhile
- *
- * Writes nothing.  What cannot be read tells nothing.
- *
- * Context: remap_set.lock held, may sleep; between two blocks the lock is dropped, unless
- * @alone.
- * Return: 0; -ESTALE: somebody has, and the mode is fail from now on; -EBUSY: being suspended.
- */
-int remap_compare_media(struct remap_set *set, bool alone)
+/* Whether somebody else has written the metadata; nothing is written here. */
+static int compare(struct remap_set *set, bool alone)
 {
 	u32 block, end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_choice choice;
 	bool strange;
+	u64 ours;
 	int r;
 
 	for (block = 0; block < end; block++) {
-		struct remap_block_state *state = &set->meta.block[block];
+		const struct remap_block_state *state = &set->meta.block[block];
 
-		r = alone ? 0 : let_others_in(set, false);
+		r = let_others_in(set, alone);
 		if (r)
 			return r;
 		look(set, block, &choice, &strange);
-		if (strange || (choice.best >= 0 && choice.seq > state->seq && !state->in_doubt &&
-				!state->frozen)) {
+		/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
+		ours = state->in_doubt || state->frozen ? set->meta.generation : state->seq;
+		if (strange || (choice.best >= 0 && choice.seq > ours)) {
 			remap_err(set, "%s: metadata block %u on the media is not ours or newer: somebody else wrote it",
 				  set->spare->name, block);
 			set_bit(REMAP_FAILED, &set->flags);
@@ -117,7 +109,7 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 	int r;
 
 	*nr_repaired = 0;
-	r = remap_compare_media(set, alone);
+	r = compare(set, alone);
 	if (r)
 		return r;
 	clear_bit(REMAP_FAILED, &set->flags);

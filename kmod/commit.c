@@ -83,12 +83,11 @@ static u32 block_nr_slots(const struct remap_set *set, u32 block)
  * remap_may_write() - whether the set's metadata, and its slots, are still ours to write
  * @set: the set
  *
- * Context: remap_set.lock held, may sleep.
+ * Context: remap_set.lock held.
  */
-bool remap_may_write(struct remap_set *set)
+bool remap_may_write(const struct remap_set *set)
 {
-	return !test_bit(REMAP_READ_ONLY, &set->flags) && !test_bit(REMAP_FAILED, &set->flags) &&
-	       remap_is_current(set);
+	return !test_bit(REMAP_READ_ONLY, &set->flags) && !test_bit(REMAP_FAILED, &set->flags);
 }
 
 static int write_block(struct remap_set *set, u32 block)

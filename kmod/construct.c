@@ -61,8 +61,6 @@ void remap_dtr(struct dm_target *ti)
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
 	remap_disown(set);
-	/* Now nobody finds it to start this again. */
-	cancel_work_sync(&set->wake_work);
 	remap_remove_instance(set);
 	free_set(set);
 }
@@ -235,7 +233,6 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	INIT_WORK(&set->note_work, remap_send_notes);
 	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
 	INIT_DELAYED_WORK(&set->lost_work, remap_lost_work);
-	INIT_WORK(&set->wake_work, remap_wake_work);
 	init_completion(&set->subs_done);
 	INIT_LIST_HEAD(&set->owners);
 	INIT_LIST_HEAD(&set->instances);

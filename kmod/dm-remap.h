@@ -13,12 +13,11 @@
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
- *   check.c     the same comparison while active: `restore`, and after a sleep
+ *   check.c     the same comparison while active: `restore`
  *   format.c    formatting a blank spare (C14)
  *   mark.c      the probe chunk of main and the mark on it (E5, O6)
  *   soft.c      counters on the spare, autosave
  *   owner.c     one set, one owner (D12, O8); what a table leaves to the next one (D10)
- *   sleep.c     what may have happened while the machine slept (O19)
  *   cache.c     members that vanish with what was in their caches (D10, O18)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
@@ -318,7 +317,6 @@ enum remap_flag {
 	REMAP_SUSPENDING,	/* long messages must stop (D12) */
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
-	REMAP_ASLEEP,		/* the machine went to sleep: compare before writing (O19) */
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
 };
 
@@ -442,8 +440,6 @@ struct remap_forebear {
  * @main_flushed: the same of remap_main_writes() (D10)
  * @forebear: what the instance before this one knew, while this one is resumed
  * @forebear_stale: somebody else has written the set since
- * @wake_work: compares the media with RAM when the machine is awake again
- * @compared_at: seconds since 1970 UTC of the last such comparison, under @lock
  * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
  * @counters: soft state
  * @lock: held by the one writer
@@ -507,8 +503,6 @@ struct remap_set {
 	atomic64_t main_flushed;
 	struct remap_forebear forebear;
 	bool forebear_stale;
-	struct work_struct wake_work;
-	time64_t compared_at;
 	struct delayed_work lost_work;
 	struct remap_counters counters;
 
@@ -668,7 +662,7 @@ int remap_note_frozen(struct remap_set *set);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
 void remap_clear_doubt(struct remap_set *set, u32 block);
-bool remap_may_write(struct remap_set *set);
+bool remap_may_write(const struct remap_set *set);
 
 /* frozen.c */
 int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy);
@@ -687,16 +681,7 @@ void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr
 enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, const void *data);
 
 /* check.c */
-int remap_compare_media(struct remap_set *set, bool alone);
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
-
-/* sleep.c */
-bool remap_is_current(struct remap_set *set);
-void remap_leave_sleep(struct remap_set *set);
-void remap_join_sleep(struct remap_set *set);
-void remap_wake_work(struct work_struct *work);
-int remap_sleep_init(void);
-void remap_sleep_exit(void);
 
 /* format.c */
 int remap_check_blank(struct remap_set *set);

@@ -176,37 +176,11 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	return map_mixed(set, bio, pb);
 }
 
-static __always_inline int map_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
-{
-	bool clean;
-
-	rcu_read_lock_sched();
-	clean = remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio));
-	if (likely(clean))
-		count(set, pb);
-	rcu_read_unlock_sched();
-	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
-}
-
-/*
- * A write while nothing may be written, or while it is not known whether it may: slots may
- * be somebody else's since the machine went to sleep (O19).  The worker finds out.
- */
-static noinline int map_closed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
-			       unsigned long closed)
-{
-	if (closed != BIT(REMAP_ASLEEP))
-		return end_in_map(bio, BLK_STS_IOERR);
-	if (!remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
-		return map_slow(set, bio, pb);
-	return map_write(set, bio, pb);
-}
-
 static __always_inline int map_data(struct dm_target *ti, struct remap_set *set, struct bio *bio,
 				    struct remap_bio *pb)
 {
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	unsigned long closed;
+	bool clean;
 
 	bio->bi_iter.bi_sector = sector;
 	pb->iter = bio->bi_iter;
@@ -217,11 +191,14 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 			return map_remapped(set, bio, pb);
 		return map_main(set, bio);
 	}
-	closed = READ_ONCE(set->flags) &
-		 (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP));
-	if (unlikely(closed))
-		return map_closed(set, bio, pb, closed);
-	return map_write(set, bio, pb);
+	if (unlikely(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
+		return end_in_map(bio, BLK_STS_IOERR);
+	rcu_read_lock_sched();
+	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
+	if (likely(clean))
+		count(set, pb);
+	rcu_read_unlock_sched();
+	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
 }
 
 /*
@@ -423,7 +400,6 @@ static void remap_postsuspend(struct dm_target *ti)
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
-	cancel_work_sync(&set->wake_work);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
@@ -468,7 +444,6 @@ static int remap_preresume(struct dm_target *ti)
 	mutex_lock(&set->lock);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
-	remap_leave_sleep(set);
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
@@ -477,7 +452,6 @@ static int remap_preresume(struct dm_target *ti)
 	r = remap_load(set);
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
-		remap_join_sleep(set);
 		remap_take_over(set);
 		note_loaded(set);
 	}
@@ -563,25 +537,15 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
-	r = remap_sleep_init();
-	if (r)
-		goto bad_sleep;
 	r = dm_register_target(&remap_target);
 	if (r)
-		goto bad_target;
-	return 0;
-
-bad_target:
-	remap_sleep_exit();
-bad_sleep:
-	remap_netlink_exit();
+		remap_netlink_exit();
 	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
-	remap_sleep_exit();
 	remap_netlink_exit();
 }
 
