@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.harness import blockd, kernels, uml
+from tests.harness import blockd, children, kernels, uml
 from tests.suites import PYTHON, Suite
 
 PROJECT = kernels.PROJECT
@@ -59,19 +59,14 @@ def _run(command: list[str], result: Result, timeout_s: float) -> int | None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     result.output = OUTPUT / f"{_slug(result.name)}.log"
     with open(result.output, "wb") as sink:
-        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=sink,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+        process = children.start(command, cwd=PROJECT, stdout=sink, stderr=subprocess.STDOUT)
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             result.trouble = f"no end after {timeout_s:.0f} s"
             return None
         finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+            children.end(process)
 
 
 def _count_junit(path: Path, result: Result) -> None:
@@ -169,7 +164,9 @@ class Job:
         result = Result(self.name)
         start = time.monotonic()
         try:
-            if self.files and without_kernel:
+            if children.told_to_stop():
+                result.trouble = "not run: told to stop"
+            elif self.files and without_kernel:
                 result.trouble = f"not run, for '{without_kernel}' failed"
             elif self.files:
                 _run_uml(self.files, self.suite.kind, result)
@@ -256,12 +253,14 @@ def run(suites: list[Suite]) -> int:
         _print_line(result)
         return result
 
+    before = signal.signal(signal.SIGTERM, lambda *_: children.end_all())
     with ThreadPoolExecutor(max_workers=SLOTS) as pool:
         running = []
         for job in jobs_of(suites):
             slots.take(job.suite.slots)
             running.append(pool.submit(work, job))
         results = [future.result() for future in running]
+    signal.signal(signal.SIGTERM, before)
 
     for result in results:
         if result.failed:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sum at the end of `make check` must be true."""
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,24 @@ def test_pytest_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
                                         "@pytest.mark.skip(reason='so')\ndef test_c(): pass\n")
     suite = Suite("some", str(tmp_path), "pytest", (CHECK,))
     assert run(capsys, suite) == (1, "1 passed, 1 failed, 1 skipped")
+
+
+def test_told_to_stop(tmp_path: Path) -> None:
+    """It leaves nothing that still runs, starts nothing, and has failed."""
+    first = script(tmp_path, f"sleep 1000 & echo $! >{tmp_path}/sleeper; wait")
+    second = tmp_path / "second"
+    text = (f"import sys; from pathlib import Path; from tests.harness import runner; "
+            f"from tests.suites import Suite; runner.OUTPUT = Path('{tmp_path}/output'); "
+            f"sys.exit(runner.run([Suite('one', '{first}', 'tally', (), 2), "
+            f"Suite('two', 'touch {second}', 'tally', (), 2)]))")
+    running = subprocess.Popen(["/usr/bin/python3", "-c", text], cwd=runner.PROJECT,
+                               stdout=subprocess.PIPE, text=True)
+    sleeper = tmp_path / "sleeper"
+    while not sleeper.exists() or not sleeper.read_text():
+        time.sleep(0.01)
+    running.terminate()
+    out, _ = running.communicate(timeout=20)
+    assert running.returncode == 1 and out.splitlines()[-1] == "0 passed, 2 failed"
+    assert not second.exists()
+    words = Path("/proc", sleeper.read_text().strip(), "cmdline")
+    assert not words.exists() or not words.read_bytes()    # at most a zombie

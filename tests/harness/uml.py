@@ -23,7 +23,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import blockd, cache, kernel_log, kernels
+from tests.harness import blockd, cache, children, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
@@ -88,19 +88,14 @@ def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) 
                    "nbd.max_part=0", f"nbd.nbds_max={DISKS}", "loop.max_loop=2"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch,
                        "TMPDIR": _memory_directory(scratch, memory_mib)}
-        guest = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
-                                 stdout=console, stderr=subprocess.STDOUT,
-                                 pass_fds=[output_fd], start_new_session=True)
+        guest = children.start(command, env=environment, stdout=console,
+                               stderr=subprocess.STDOUT, pass_fds=[output_fd])
         try:
             guest.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return f"no end after {timeout_s:.0f} s"
         finally:
-            try:
-                os.killpg(guest.pid, signal.SIGKILL)    # what a panic leaves behind, too
-            except ProcessLookupError:
-                pass
-            guest.wait()
+            children.end(guest)    # with what a panic leaves behind
             if echo:
                 os.close(output_fd)
     return None
@@ -148,6 +143,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, help="seconds")
     parser.add_argument("file", type=Path)
     options, arguments = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # not without its guest
     try:
         outcome = run(options.file, arguments, "uml-kasan" if options.kasan else "uml",
                       not options.no_module, timeout_s=options.timeout, echo=True)
