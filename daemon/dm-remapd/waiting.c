@@ -42,7 +42,7 @@ static struct waiting *make(struct waiting_list *list, const char *uuid, uint64_
 }
 
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
-		   const char *path, dev_t devno, uint64_t now)
+		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now)
 {
 	struct waiting *waiting = waiting_find(list, uuid);
 	bool is_main = streq(role, "main");
@@ -61,7 +61,7 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
 		snprintf(waiting->spare, sizeof(waiting->spare), "%s", path);
 	if (waiting->nr_members < WAITING_MEMBERS_MAX)
 		waiting->member[waiting->nr_members++] =
-			(struct waiting_member){ .devno = devno, .is_main = is_main };
+			(struct waiting_member){ devno, disk_seq, is_main };
 	return 0;
 }
 
@@ -103,7 +103,8 @@ void waiting_is_active(struct waiting_list *list, const char *name, const char *
 static bool has(const struct waiting_member *members, unsigned int nr, struct waiting_member member)
 {
 	for (unsigned int i = 0; i < nr; i++)
-		if (members[i].devno == member.devno && members[i].is_main == member.is_main)
+		if (members[i].devno == member.devno && members[i].disk_seq == member.disk_seq &&
+		    members[i].is_main == member.is_main)
 			return true;
 	return false;
 }
@@ -117,6 +118,20 @@ static bool is_worth_trying(const struct waiting *waiting)
 	return (*waiting->said || *waiting->name) && waiting->nr_members < waiting->nr_before;
 }
 
+/* A member went, and one came in its place: between two looks it was unplugged and plugged in. */
+static bool was_replaced(const struct waiting *waiting)
+{
+	for (unsigned int i = 0; i < waiting->nr_members; i++) {
+		if (has(waiting->before, waiting->nr_before, waiting->member[i]))
+			continue;
+		for (unsigned int j = 0; j < waiting->nr_before; j++)
+			if (waiting->before[j].is_main == waiting->member[i].is_main &&
+			    !has(waiting->member, waiting->nr_members, waiting->before[j]))
+				return true;
+	}
+	return false;
+}
+
 static void plan(struct waiting *waiting, uint64_t now, bool passive)
 {
 	/* active and whole: there is nothing to do; a strange member may be one that returned */
@@ -127,7 +142,7 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 		return;
 	}
 	/* Its members are new to us, but somebody had it active already, and let it go. */
-	if (waiting->let_go && !*waiting->name) {
+	if (waiting->let_go && !*waiting->name && !was_replaced(waiting)) {
 		if (!waiting->nr_tries)
 			waiting->try_at = 0;
 		return;
@@ -218,10 +233,12 @@ static void collect_one(struct waiting_list *list, struct udev_device *device, u
 	const char *role = udev_device_get_property_value(device, "DM_REMAP_ROLE");
 	const char *label = udev_device_get_property_value(device, "ID_FS_LABEL");
 	const char *node = udev_device_get_devnode(device);
+	const char *seq = udev_device_get_property_value(device, "DISKSEQ");
 
 	if (uuid && role && node)
 		waiting_member(list, uuid, label ? label : "", role, node,
-			       udev_device_get_devnum(device), now);
+			       udev_device_get_devnum(device), seq ? strtoull(seq, NULL, 10) : 0,
+			       now);
 }
 
 int waiting_collect(struct waiting_list *list, struct udev *udev, uint64_t now)

@@ -30,10 +30,12 @@
 /**
  * struct waiting_member - a device that says that it is a member
  * @devno: its number
+ * @disk_seq: of its disk: one that goes and comes back has the number, and another one of these
  * @is_main: else the spare
  */
 struct waiting_member {
 	dev_t devno;
+	uint64_t disk_seq;
 	bool is_main;
 };
 
@@ -92,7 +94,7 @@ struct waiting_list {
 void waiting_begin(struct waiting_list *list);
 /* A member is here; called for each between begin and end of a look. */
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
-		   const char *path, dev_t devno, uint64_t now);
+		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now);
 /*
  * A mapped device: @uuid of its DM_UUID, or NULL if it has none of ours; @main and @spare:
  * the numbers in its table, both 0: not known.  A set is recognised by any of them.

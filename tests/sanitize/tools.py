@@ -74,6 +74,10 @@ class Tool:
         return result
 
     def said(self) -> str:
-        """All reports; valgrind leaves an empty file when it has nothing to say."""
-        return "\n".join(text for path in sorted(self.reports.iterdir())
-                         if (text := path.read_text(errors="replace").strip()))
+        """All reports; valgrind leaves an empty file when it has nothing to say.
+
+        What begins with -- is of valgrind itself, such as a system call that it does not know.
+        """
+        lines = (line for path in sorted(self.reports.iterdir())
+                 for line in path.read_text(errors="replace").splitlines())
+        return "\n".join(line for line in lines if line.strip() and not line.startswith("--"))

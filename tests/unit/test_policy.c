@@ -213,9 +213,9 @@ static struct waiting *look(dev_t main_dev, dev_t spare_dev, const char *active,
 {
 	waiting_begin(&list);
 	if (main_dev)
-		waiting_member(&list, uuid, "data", "main", "/dev/sda1", main_dev, now);
+		waiting_member(&list, uuid, "data", "main", "/dev/sda1", main_dev, 0, now);
 	if (spare_dev)
-		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", spare_dev, now);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", spare_dev, 0, now);
 	if (active)
 		waiting_is_active(&list, active, uuid, 1, 2);
 	waiting_end(&list, now, tell);
@@ -242,7 +242,7 @@ static void a_waiting_set_is_told_once(void **unused)
 	assert_string_equal(last_told.main, "");
 	look(0, 0, NULL, 2000); /* unplugged: nothing to tell */
 	assert_int_equal(list.nr, 0);
-	assert_int_equal(waiting_member(&list, "short", "", "main", "/dev/x", 1, 1), -EINVAL);
+	assert_int_equal(waiting_member(&list, "short", "", "main", "/dev/x", 1, 0, 1), -EINVAL);
 }
 
 /* A set made with plain dmsetup has no DM_UUID of ours: its table knows its members. */
@@ -251,7 +251,7 @@ static void an_active_set_is_known_by_its_members(void **unused)
 	(void)unused;
 	for (uint64_t now = 100; now < 1000; now += 10) {
 		waiting_begin(&list);
-		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, now);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 0, now);
 		waiting_is_active(&list, "other", NULL, 77, 78); /* of another set */
 		waiting_is_active(&list, "mine", NULL, 1, 2);
 		waiting_end(&list, now, tell);
@@ -268,8 +268,8 @@ static void a_device_without_a_table_ends_no_waiting(void **unused)
 
 	(void)unused;
 	waiting_begin(&list);
-	waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 101);
-	waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 101);
+	waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 0, 101);
+	waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 0, 101);
 	waiting_is_active(&list, "data", uuid, WAITING_NOBODY, WAITING_NOBODY);
 	waiting_end(&list, 101, tell);
 	waiting = look(1, 2, NULL, 102);
@@ -337,6 +337,21 @@ static void what_was_deactivated_stays_so(void **unused)
 	assert_true(waiting_take(look(3, 2, NULL, 220), 225));
 }
 
+/* Deactivated, unplugged and plugged in again before anybody looked: it has the same numbers. */
+static void members_that_were_replaced(void **unused)
+{
+	(void)unused;
+	look(1, 2, "data", 100);
+	for (uint64_t seq = 0; seq < 2; seq++) {
+		waiting_event(&list, uuid, true, 110);
+		waiting_begin(&list);
+		waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, seq, 110);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 2 * seq, 110);
+		waiting_end(&list, 110, tell);
+		assert_int_equal(waiting_take(waiting_find(&list, uuid), 115), seq != 0);
+	}
+}
+
 static void a_member_that_returned(void **unused)
 {
 	(void)unused;
@@ -357,9 +372,9 @@ static void only_a_copy_is_left(void **unused)
 	for (uint64_t now = 100; now < 160; now += 10) {
 		waiting_begin(&list);
 		if (now < 130)
-			waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, now);
-		waiting_member(&list, uuid, "data", "main", "/dev/sdc1", 3, now);
-		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, now);
+			waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 0, now);
+		waiting_member(&list, uuid, "data", "main", "/dev/sdc1", 3, 0, now);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 0, now);
 		waiting_is_active(&list, "data", uuid, 1, 2);
 		waiting_end(&list, now, tell);
 		waiting = waiting_find(&list, uuid);
@@ -395,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
 						free_list),
 		cmocka_unit_test_setup_teardown(a_member_that_returned, setup_list, free_list),
+		cmocka_unit_test_setup_teardown(members_that_were_replaced, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(only_a_copy_is_left, setup_list, free_list),
 		cmocka_unit_test(a_storm_is_told_in_one_line),
 	};
