@@ -60,7 +60,7 @@ def test_an_older_module(vm: Machine, serve: StartServer, older_module: Path) ->
     assert f"{state['used_slots']}/{state['total_slots']}" == line[4]
     shown = json.loads(vm.text("dmremap show data --json"))
     assert len(next(iter(shown.values()))) == state["used_slots"]
-    for verb in ("remap data 100000 8", "verify data 100000", "unremap data 100000 8",
+    for verb in ("remap data 10000 8", "verify data 10000", "unremap data 10000 8",
                  "metadata-status data", "save data", "sync data", "restore data",
                  "freeze data", "thaw data"):
         vm.run(f"dmremap {verb}")
