@@ -60,8 +60,9 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
 	else
 		snprintf(waiting->spare, sizeof(waiting->spare), "%s", path);
 	if (waiting->nr_members < WAITING_MEMBERS_MAX)
-		waiting->member[waiting->nr_members++] =
-			(struct waiting_member){ devno, disk_seq, is_main };
+		waiting->member[waiting->nr_members++] = (struct waiting_member){
+			.devno = devno, .disk_seq = disk_seq, .is_main = is_main
+		};
 	return 0;
 }
 
@@ -227,18 +228,29 @@ unsigned int waiting_next(const struct waiting_list *list, uint64_t now, unsigne
 	return most;
 }
 
+/* 0: not known.  A partition has that of its disk, which older kernels do not repeat. */
+static uint64_t disk_seq_of(struct udev_device *device)
+{
+	const char *seq = udev_device_get_property_value(device, "DISKSEQ");
+	struct udev_device *disk;
+
+	if (!seq) {
+		disk = udev_device_get_parent_with_subsystem_devtype(device, "block", "disk");
+		seq = disk ? udev_device_get_property_value(disk, "DISKSEQ") : NULL;
+	}
+	return seq ? strtoull(seq, NULL, 10) : 0;
+}
+
 static void collect_one(struct waiting_list *list, struct udev_device *device, uint64_t now)
 {
 	const char *uuid = udev_device_get_property_value(device, "DM_REMAP_UUID");
 	const char *role = udev_device_get_property_value(device, "DM_REMAP_ROLE");
 	const char *label = udev_device_get_property_value(device, "ID_FS_LABEL");
 	const char *node = udev_device_get_devnode(device);
-	const char *seq = udev_device_get_property_value(device, "DISKSEQ");
 
 	if (uuid && role && node)
 		waiting_member(list, uuid, label ? label : "", role, node,
-			       udev_device_get_devnum(device), seq ? strtoull(seq, NULL, 10) : 0,
-			       now);
+			       udev_device_get_devnum(device), disk_seq_of(device), now);
 }
 
 int waiting_collect(struct waiting_list *list, struct udev *udev, uint64_t now)

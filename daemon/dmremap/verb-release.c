@@ -241,7 +241,7 @@ int verb_release(struct invocation *invocation, struct error *error)
 		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
 	r = main ? release_without_spare(invocation, main, error) :
 		   release_set(invocation, invocation->argv[0], path, error);
-	if (!r)
+	if (!r && device_number(main ? main : path)) /* not an image */
 		care_for_lvm(invocation, main ? main : path);
 	return r;
 }
