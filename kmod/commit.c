@@ -80,10 +80,10 @@ static u32 block_nr_slots(const struct remap_set *set, u32 block)
 }
 
 /**
- * remap_may_write() - whether the set's metadata, and its slots, are still ours to write
+ * remap_may_write() - whether metadata and slots of the set may be written
  * @set: the set
  *
- * Context: remap_set.lock held.
+ * Context: any; with remap_set.lock held the answer stays true.
  */
 bool remap_may_write(const struct remap_set *set)
 {
@@ -382,7 +382,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	const char *mode = remap_mode(set);
 	int media_error = !remap_may_write(set) ? 0 :
 			  remap_settle_super(set) ?: remap_flush_spare(set);
-	int first_error = remap_may_write(set) ? media_error : -EROFS;
+	int first_error = !remap_may_write(set) ? -EROFS : media_error;
 	bool tried = media_error;
 	u32 i, j;
 

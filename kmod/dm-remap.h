@@ -795,6 +795,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		  char *result, unsigned int maxlen);
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen);
 void remap_mode_changed(struct remap_set *set);
+void remap_event_work(struct work_struct *work);
 
 /* sysfs.c */
 void remap_sysfs_add(struct remap_set *set);
@@ -804,7 +805,6 @@ void remap_sysfs_remove(struct remap_set *set);
 bool remap_listened(void);
 void remap_notify(struct remap_set *set, struct remap_note *note);
 void remap_send_notes(struct work_struct *work);
-void remap_event_work(struct work_struct *work);
 void remap_note_use(struct remap_set *set);
 int remap_netlink_init(void);
 void remap_netlink_exit(void);

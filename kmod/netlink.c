@@ -23,7 +23,6 @@
 #include "compat.h"
 #include "dm-remap.h"
 #include "dm_remap.h"
-#include "trace.h"
 
 /* Worst case of one message: a name, a UUID, and some forty numbers. */
 #define MESSAGE_BYTES	1024
@@ -183,23 +182,6 @@ void remap_send_notes(struct work_struct *work)
 	}
 	spin_unlock_irq(&set->note_lock);
 	memalloc_noio_restore(noio);
-}
-
-/**
- * remap_event_work() - tell listeners, device-mapper's as well, of a change of mode
- * @work: remap_set.event_work
- */
-void remap_event_work(struct work_struct *work)
-{
-	struct remap_set *set = container_of(work, struct remap_set, event_work);
-	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
-
-	set->mode_told = remap_mode(set);
-	if (note.old_mode && strcmp(note.old_mode, set->mode_told)) {
-		trace_dm_remap_mode(set, note.old_mode, set->mode_told);
-		remap_notify(set, &note);
-	}
-	dm_table_event(set->ti->table);
 }
 
 /**

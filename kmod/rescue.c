@@ -422,8 +422,7 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 		}
 		r = remap_unremap(set, chunk * REMAP_CHUNK_SECTORS, REMAP_CHUNK_SECTORS);
 		if (r == -EBUSY || r == -EINTR ||
-		    (r == -EROFS && (test_bit(REMAP_READ_ONLY, &set->flags) ||
-				     test_bit(REMAP_FAILED, &set->flags))))
+		    (r == -EROFS && !remap_may_write(set)))
 			return r;
 		*nr_kept += !!r;
 		cond_resched();

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What `dmsetup status`, `dmsetup table` and the message `metadata_status` show.
+ * What `dmsetup status`, `dmsetup table` and the message `metadata_status` show, and the mode:
+ * its word, and who is told when it changes.
  * Facts only, read without the lock: a number may be a moment old.
  */
 #include <linux/ktime.h>
 
 #include "dm-remap.h"
+#include "dm_remap.h"
+#include "trace.h"
 
 /**
  * remap_mode() - the mode word
@@ -42,6 +45,23 @@ const char *remap_mode(const struct remap_set *set)
 void remap_mode_changed(struct remap_set *set)
 {
 	queue_work(set->soft_wq, &set->event_work);
+}
+
+/**
+ * remap_event_work() - tell listeners, device-mapper's as well, of a change of mode
+ * @work: remap_set.event_work
+ */
+void remap_event_work(struct work_struct *work)
+{
+	struct remap_set *set = container_of(work, struct remap_set, event_work);
+	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
+
+	set->mode_told = remap_mode(set);
+	if (note.old_mode && strcmp(note.old_mode, set->mode_told)) {
+		trace_dm_remap_mode(set, note.old_mode, set->mode_told);
+		remap_notify(set, &note);
+	}
+	dm_table_event(set->ti->table);
 }
 
 /**

@@ -78,6 +78,21 @@ MUTANTS = {
         "C4", "sectors in doubt are served by main",
         [(SLOW, "bool first = doubt & BIT(bit);", "bool first = false;")],
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
+    "doubt-excuses-all": Mutant(
+        "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
+        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+          "state->in_doubt || state->frozen ? U64_MAX : state->seq;")],
+        ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
+    "doubt-is-strange": Mutant(
+        "C4", "`restore` takes a failed commit of our own for somebody else's",
+        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+          "state->seq;")],
+        ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
+    "frozen-is-strange": Mutant(
+        "C8", "`restore` takes what a dead place holds for somebody else's",
+        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+          "state->in_doubt ? set->meta.generation : state->seq;")],
+        ["test_frozen.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
         [(COMMIT, "\tif (!remap_may_write(set))\n\t\treturn;\n\t/* The media may",

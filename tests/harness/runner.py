@@ -253,14 +253,16 @@ def run(suites: list[Suite]) -> int:
         _print_line(result)
         return result
 
-    before = signal.signal(signal.SIGTERM, lambda *_: children.end_all())
+    before = {number: signal.signal(number, lambda *_: children.end_all())
+              for number in (signal.SIGTERM, signal.SIGINT)}
     with ThreadPoolExecutor(max_workers=SLOTS) as pool:
         running = []
         for job in jobs_of(suites):
             slots.take(job.suite.slots)
             running.append(pool.submit(work, job))
         results = [future.result() for future in running]
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
     for result in results:
         if result.failed:
