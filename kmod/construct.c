@@ -86,7 +86,8 @@ static int allocate(struct remap_set *set)
 	set->percpu = alloc_percpu(struct remap_percpu);
 	set->side = &set->percpu->started[0];
 	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
-	set->soft_wq = alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);
+	/* Not ordered: a timer that waits for a hung spare holds no event up (P9). */
+	set->soft_wq = alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
 	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
 	    !set->percpu ||

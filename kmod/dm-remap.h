@@ -449,7 +449,8 @@ struct remap_forebear {
  * @work: the worker
  * @event_work: tells device-mapper's listeners of a change of mode
  * @wq: runs @work and nothing else
- * @soft_wq: runs @autosave and @event_work, may wait for @lock
+ * @soft_wq: runs @autosave and @lost_work, which may wait for @lock, and beside
+ *           them @event_work and @note_work, which do not
  * @autosave: saves soft state now and then
  * @soft_saved: the sum of the error counters when they were last saved
  * @soft_saved_at: jiffies when they were last saved, or tried to be

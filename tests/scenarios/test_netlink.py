@@ -3,6 +3,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -288,6 +289,22 @@ def test_reload_and_removal_under_a_storm(rig: Rig, listener: Genl) -> None:
         assert events[start]["event_seq"] == 1
         assert gapless(events[start:end])
         assert events[end - 1]["event"] == "unloaded"
+
+
+@pytest.mark.disks(main="1M", spare="640K:vcache=off")
+def test_a_spare_that_hangs_holds_no_event_up(rig: Rig, listener: Genl) -> None:
+    """P9: what runs by the timer waits for a save that waits; events go out beside it."""
+    device = rig.create()
+    rig.main.bad(40, kind="read")
+    rig.spare.hold("write", 0, rig.spare.size_bytes // 512)
+    saving = rig.background(lambda: rig.message("r0", "save"))
+    time.sleep(7)    # the timer runs every five seconds
+    with pytest.raises(OSError):
+        device.pread(40)
+    listener.wait_for("read_error")
+    assert not saving.done()
+    rig.spare.release()
+    saving.result()
 
 
 def test_the_listener_decides_when_to_save(rig: Rig, listener: Genl) -> None:
