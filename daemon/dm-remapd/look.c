@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 
 #include "journal.h"
+#include "let-go.h"
 #include "state.h"
 
 /* Whether somebody made the mapped device read-only, as `dmremap activate --read-only`. */
@@ -150,6 +151,8 @@ static unsigned int look_at_waiting(struct manager *m, const struct dm_device *d
 				  failed ? WAITING_NOBODY : number_of(devices[i].line.main),
 				  failed ? WAITING_NOBODY : number_of(devices[i].line.spare));
 	}
+	for (size_t i = 0; i < m->waiting.nr; i++)
+		m->waiting.at[i].noted = let_go_noted(m->waiting.at[i].uuid);
 	waiting_end(&m->waiting, now, journal_waiting);
 	for (size_t i = 0; i < m->waiting.nr; i++)
 		if (!jobs_busy(&m->jobs, m->waiting.at[i].uuid) &&

@@ -171,7 +171,7 @@ static void on_activated(void *userdata, const struct job *job)
 
 void upkeep_activate(struct manager *m, struct waiting *waiting)
 {
-	const char *arguments[] = { waiting->uuid, NULL };
+	const char *arguments[] = { waiting->uuid, "--auto", "--exit-code", NULL };
 	int r = job_start(&m->jobs, waiting->uuid, "activate", arguments, true, 0, on_activated);
 
 	if (r < 0 && r != -EBUSY)

@@ -143,12 +143,12 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 		return;
 	}
 	/* Its members are new to us, but somebody had it active already, and let it go. */
-	if (waiting->let_go && !*waiting->name && !was_replaced(waiting)) {
+	if (waiting->let_go && !waiting->noted && !*waiting->name && !was_replaced(waiting)) {
 		if (!waiting->nr_tries)
 			waiting->try_at = 0;
 		return;
 	}
-	if (!is_worth_trying(waiting) || (passive && !*waiting->name))
+	if (!is_worth_trying(waiting) || (passive && !waiting->noted && !*waiting->name))
 		return;
 	waiting->try_at = now + WAITING_TRY_SECONDS;
 	waiting->nr_tries = 0;

@@ -7,7 +7,7 @@
  * An activation is tried once after members have come (or gone, if copies confuse it),
  * a moment later than udev's own one-shot, and again with growing pauses while it
  * fails.  A set that was active and is not any more was deactivated by somebody, and
- * stays so until a member comes.
+ * stays so until a member comes: where there is a note of it the activation decides that.
  */
 #ifndef DM_REMAP_WAITING_H
 #define DM_REMAP_WAITING_H
@@ -57,6 +57,7 @@ struct waiting_member {
  * @said: what the last one said; empty: nothing
  * @told: that it waits
  * @let_go: since the last look it was active, and is not any more
+ * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
  * @seen: in the present look
  */
 struct waiting {
@@ -76,6 +77,7 @@ struct waiting {
 	char said[512];
 	bool told;
 	bool let_go;
+	bool noted;
 	bool seen;
 };
 

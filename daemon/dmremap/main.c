@@ -42,6 +42,7 @@ static const struct verb_option options_create[] = {
 
 static const struct verb_option options_activate[] = {
 	{ "auto", NULL, "as udev does: a set that has to wait is no failure" },
+	{ "exit-code", NULL, "with --auto: exit as without it, also when a set has to wait" },
 	{ "name", "NAME", "call the mapped device NAME this time" },
 	{ "read-only", NULL, "write nothing at all, not even repairs" },
 	{ "foreign", NULL, "also a set of another host" },

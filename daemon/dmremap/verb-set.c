@@ -120,7 +120,7 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		fprintf(stderr,
 			"dmremap: %s: %s claims to be a member, too, and is ignored: a copy\n",
 			set.name, set.ignored);
-	if (options.automatic && is_wait(r)) {
+	if (options.automatic && !option_value(invocation, "exit-code") && is_wait(r)) {
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
 	}

@@ -8,6 +8,7 @@
 
 #include "activate.h"
 #include "adopt.h"
+#include "let-go.h"
 #include "partitions.h"
 #include "region.h"
 
@@ -445,9 +446,24 @@ static int mend(const struct machine *machine, const struct assembly *set, struc
 	return adopt_mend(machine, &interrupted, error);
 }
 
+/* Somebody deactivated it, and its disks are the same: nobody activates it but somebody. */
+static bool is_let_go(const struct machine *machine, const struct assembly *set)
+{
+	char uuid[UUID_STRING_BYTES];
+
+	if (set->main < 0 || set->spare < 0)
+		return false;
+	uuid_to_string(set->uuid, uuid);
+	return let_go_holds(uuid, machine->members[set->main].devno,
+			    machine->members[set->spare].devno);
+}
+
 static int act(const struct machine *machine, const struct assembly *set,
 	       const struct activate_options *options, struct error *error)
 {
+	char uuid[UUID_STRING_BYTES];
+	int r;
+
 	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
 		return refuse(set, EPERM, set->reason, error);
 	if (set->verdict == ASSEMBLY_NO_HOST && options->automatic)
@@ -474,11 +490,21 @@ static int act(const struct machine *machine, const struct assembly *set,
 	}
 	if (*set->doubt && !options->any_hardware)
 		return refuse(set, EPERM, set->doubt, error);
+	if (options->automatic && is_let_go(machine, set))
+		return refuse(set, EAGAIN,
+			      "it was deactivated, and its disks are the same as then: "
+			      "dmremap activate it",
+			      error);
 	/* Of a release that cannot be completed the map counts as long as main is hidden. */
 	if (set->state == ASSEMBLY_READY ||
 	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
-	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
-		return create_device(machine, set, options, error);
+	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING)) {
+		r = create_device(machine, set, options, error);
+		uuid_to_string(set->uuid, uuid);
+		if (!r)
+			let_go_forget(uuid);
+		return r;
+	}
 	if (options->read_only)
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
@@ -589,7 +615,21 @@ int deactivate_locked(const char *name, struct error *error)
 int deactivate(const char *name, struct error *error)
 {
 	_cleanup_close_ int lock = -1;
+	struct dm_device device;
+	const char *uuid = NULL;
 	int r = activation_lock(&lock, error);
 
-	return r < 0 ? r : deactivate_locked(name, error);
+	if (!r)
+		r = dm_get(name, &device, error);
+	if (r < 0)
+		return r;
+	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
+	/* Before it is gone: an active set's note is looked at by nobody, a late one is too late. */
+	if (uuid)
+		let_go_note(uuid, makedev(device.major, device.minor));
+	r = deactivate_locked(name, error);
+	if (r < 0 && uuid)
+		let_go_forget(uuid);
+	return r;
 }

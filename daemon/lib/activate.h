@@ -14,7 +14,8 @@
 /**
  * struct activate_options - how
  * @name: name of the mapped device instead of the set's own; NULL: the set's
- * @automatic: nobody asked for this set: only one of this host (O7)
+ * @automatic: nobody asked for this set: only one of this host (O7), and none that somebody
+ *             deactivated
  * @read_only: read-only
  * @foreign: also a set of another host
  * @any_hardware: also with a member that is not the recorded hardware (O12)

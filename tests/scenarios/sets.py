@@ -7,6 +7,7 @@ it, so that disks have serial numbers here, too. Callers: the scenarios about se
 
 import json
 import random
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.scenarios import inprocess
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
+LET_GO = Path("/run/dm-remap/let-go")
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED, DAMAGED = range(7)
 
 
@@ -45,6 +47,12 @@ def refused(code: int, *arguments: str) -> str:
 def sets() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(output("list", "--json"))["sets"]
     return found
+
+
+def replugged() -> None:
+    """As if the disks of all sets that were deactivated had been unplugged and had come back."""
+    for note in LET_GO.glob("*"):
+        note.write_text(re.sub(r" \d+$", " 999999", note.read_text(), flags=re.MULTILINE))
 
 
 def forget_hardware() -> None:

@@ -18,9 +18,9 @@ import pytest
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
-from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
+from tests.scenarios.sets import (DAMAGED, LET_GO, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
                                   create, dmremap, ext4_on_main, forget_hardware, hardware,
-                                  output, paths, refused, sets, settle)
+                                  output, paths, refused, replugged, sets, settle)
 
 BY_NUMBER = Path("/sys/dev/block")
 FLAGS, HOST = 52, 152    # offsets in the superblock
@@ -73,6 +73,7 @@ def inactive(rig: Rig) -> bytes:
     create(rig)
     output("deactivate", "data")
     settle(rig)
+    replugged()
     return before
 
 
@@ -320,6 +321,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     assert content("data") == before
     output("deactivate", "data")
     output("replace-main", "data", copy)
+    replugged()
     assert output("activate", "--auto", spare) == "/dev/mapper/data\n"
     assert content("data") == before
 
@@ -355,6 +357,41 @@ def test_hardware_that_says_nothing_is_no_contradiction(rig: Rig) -> None:
     assert content("data") == before
 
 
+# somebody deactivated it (O13)
+
+def test_what_was_deactivated_is_left_alone(rig: Rig) -> None:
+    """udev's one-shot may come late: only a disk that comes anew, or a word, is a reason."""
+    before = inactive(rig)
+    main, spare = paths(rig, "main", "spare")
+    uuid = sets()[0]["uuid"]
+    kept = LET_GO / uuid
+    assert kept.exists()
+    output("activate", "data")
+    assert not kept.exists()
+    output("deactivate", "data")
+    for what in (main, spare, uuid):
+        told = dmremap("activate", "--auto", what)
+        assert told.returncode == OK and "it was deactivated" in told.stderr
+        assert "it was deactivated" in refused(WAITING, "activate", what, "--auto", "--exit-code")
+    assert dmremap("activate", "--auto").returncode == OK and dm.devices() == []
+    note = kept.read_text()
+    for line in note.splitlines():    # either disk
+        kept.write_text(note.replace(f"{line}\n", f"1{line}\n{line}0\n"))
+        assert output("activate", "--auto", main) == "/dev/mapper/data\n"
+        assert content("data") == before and not kept.exists()
+        output("deactivate", "data")
+        assert kept.read_text() == note
+    output("activate", "data")
+    with open("/dev/mapper/data", "rb"):
+        assert "in use" in refused(REFUSED, "deactivate", "data")
+    assert not kept.exists()
+    output("deactivate", "data")
+    # without the module as well
+    output("activate", "data", "--fallback")
+    output("deactivate", "data")
+    assert kept.read_text() == note
+
+
 # hosts (O7)
 
 def test_a_set_without_host_waits_for_a_word(rig: Rig) -> None:
@@ -373,6 +410,7 @@ def test_a_set_without_host_waits_for_a_word(rig: Rig) -> None:
     assert "is active" in refused(REFUSED, "adopt-host", found["uuid"])
     output("deactivate", found["name"])
     output("adopt-host", found["uuid"])
+    replugged()
     assert output("activate", "--auto", paths(rig, "main")[0]) == "/dev/mapper/data\n"
     assert content("data") == before
 
@@ -457,6 +495,7 @@ def test_many_at_once_make_one_device(rig: Rig) -> None:
     with_partitions(rig)
     output("deactivate", "data")
     settle(rig)
+    replugged()
     calls = [["activate", "--auto", path] for path in paths(rig, "main", "spare")] * 3
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda arguments: dmremap(*arguments), [*calls, ["activate"]]))
@@ -491,6 +530,7 @@ def test_a_set_that_waits_leaves_a_note(rig: Rig) -> None:
     create(rig, "--no-guard")
     output("deactivate", "data")
     settle(rig)
+    replugged()
     main, spare = paths(rig, "main", "spare")
     rig.main.fail()
     drop_page_cache(main)

@@ -18,8 +18,8 @@ from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
                                   content_at, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused, run, sets, settle,
-                                  signatures)
+                                  hardware, output, paths, refused, replugged, run, sets,
+                                  settle, signatures)
 
 MIB = 1 << 20
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
@@ -379,6 +379,7 @@ def test_waiting_for_a_member(rig: Rig) -> None:
     create(rig)
     output("deactivate", "data")
     settle(rig)
+    replugged()
     main, spare = paths(rig, "main", "spare")
     for gone, here, words in ((rig.spare, main, "spare device is not there: serial:Testdisk_SPARE"),
                               (rig.main, spare, "main device is not there: serial:Testdisk_MAIN")):

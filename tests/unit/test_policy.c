@@ -337,6 +337,25 @@ static void what_was_deactivated_stays_so(void **unused)
 	assert_true(waiting_take(look(3, 2, NULL, 220), 225));
 }
 
+/* There is a note of it: whether its disks are others than then is found out by a try. */
+static void what_was_deactivated_with_a_note(void **unused)
+{
+	(void)unused;
+	for (int started_again = 0; started_again < 2; started_again++) {
+		free(list.at);
+		list = (struct waiting_list){ .passive = started_again };
+		waiting_event(&list, uuid, false, 100);
+		waiting_event(&list, uuid, true, 100);
+		waiting_begin(&list);
+		waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 0, 100);
+		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 0, 100);
+		waiting_find(&list, uuid)->noted = true;
+		waiting_end(&list, 100, tell);
+		assert_true(waiting_take(waiting_find(&list, uuid), 105));
+		assert_false(waiting_take(look(1, 2, NULL, 110), 1000)); /* once */
+	}
+}
+
 /* Deactivated, unplugged and plugged in again before anybody looked: it has the same numbers. */
 static void members_that_were_replaced(void **unused)
 {
@@ -408,6 +427,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_activation_is_tried_after_members_come,
 						setup_list, free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
+						free_list),
+		cmocka_unit_test_setup_teardown(what_was_deactivated_with_a_note, setup_list,
 						free_list),
 		cmocka_unit_test_setup_teardown(a_member_that_returned, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(members_that_were_replaced, setup_list, free_list),

@@ -171,6 +171,21 @@ def test_a_set_of_another_host(vm: Machine, serve: StartServer) -> None:
     is_whole(vm)
 
 
+def test_a_set_of_no_host(vm: Machine, serve: StartServer) -> None:
+    """O7: anybody can make one with nothing but a pen; udev and the daemon leave it alone."""
+    server = serve(main=64 * MIB, spare=32 * MIB)
+    main, spare = plug(vm, server, "main", "spare")
+    table = f"0 {64 * MIB // 512} remap {main} {spare} 0 {32 * MIB // 512}"
+    vm.run(f"modprobe dm-remap && dmsetup create raw --table '{table}' && udevadm settle && "
+           "dmsetup remove raw && udevadm settle")
+    unplug(vm, "main", "spare")
+    plug(vm, server, "main", "spare")
+    assert "names no host" in assert_not_active(vm, DM_REMAP_EVENT="not-activated")
+    found, = packages.sets(vm)
+    assert found["state"] == "no-host" and found["name"].startswith("remap-")
+    assert vm.text("dmsetup ls") == "No devices found"
+
+
 def test_a_spare_whose_main_is_missing(vm: Machine, serve: StartServer) -> None:
     """It waits; what is typed when main is gone for good makes it blank."""
     server = serve(main=64 * MIB, spare=32 * MIB)

@@ -90,13 +90,10 @@ def test_without_udevs_help(vm: Machine, serve: StartServer) -> None:
     vm.run("sed '/RUN+=/d' /usr/lib/udev/rules.d/66-dm-remap.rules "
            ">/etc/udev/rules.d/66-dm-remap.rules && udevadm control --reload")
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
-    # The daemon looks every few seconds: who creates, deactivates, unplugs and plugs in between
-    # two looks has, for all it knows, deactivated what is here.
-    vm.run(f"mkfs.ext4 -q {main} && dmremap create data {main} {spare} --yes && sleep 5 && "
-           "dmremap deactivate data && sleep 5")
+    vm.run(f"mkfs.ext4 -q {main} && dmremap create data {main} {spare} --yes && "
+           "dmremap deactivate data")
     for name in ("main", "spare"):
         vm.remove_disk(name)
-    vm.run("sleep 5")
     for name in ("spare", "main"):
         vm.add_disk(name, nbd=server.disk(name).socket_path)
     packages.wait(vm, "dmremap list | grep -q 'data .*active'", "the set to be active")
