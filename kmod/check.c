@@ -1,33 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Comparing the media with what is in RAM, while the set is active: for the message
- * `restore`.  load.c does it before there is anything in RAM.
+ * `restore`, and after a sleep (sleep.c).  load.c does it before there is anything in RAM.
  *
  * Rules kept here:
  *   P7  what somebody else wrote is not written over
  *   C4  doubt ends when the block is committed again
  *   C7  both places of every block that is not as it should be are rewritten
+ *   O19 no copy of the table that is newer than ours is missed
  *   D10 RAM never goes back behind what was acknowledged
  */
 #include "dm-remap.h"
 
-/* Read and choose a block for a comparison with RAM; false: a copy is not readable. */
-static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, bool *strange)
+/**
+ * struct look - some blocks as they are on the media
+ * @unreadable: of each copy, which of them cannot be read
+ */
+struct look {
+	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
+};
+
+static void read_blocks(struct remap_set *set, u32 block, u32 nr, struct look *look)
 {
-	unsigned long unreadable[BITS_TO_LONGS(BIO_MAX_VECS)];
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++)
+		remap_read_copy(set, c, block, nr, look->unreadable[c]);
+}
+
+/*
+ * Choose among the copies of block number @block, the @i-th of those that were read.
+ * *@strange: one of them is a superblock of another set, or of a format that is not known.
+ * Returns the copies that cannot be read, a bit for each.
+ */
+static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 i,
+		 struct remap_choice *choice, bool *strange)
+{
 	const void *copy[REMAP_COPIES];
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_super super;
-	bool whole = true;
+	u8 unreadable = 0;
 	unsigned int c;
 
 	*strange = false;
 	for (c = 0; c < REMAP_COPIES; c++) {
-		remap_read_copy(set, c, block, 1, unreadable);
-		copy[c] = remap_copy_buffer(set, c, 0);
-		if (test_bit(0, unreadable)) {
+		copy[c] = remap_copy_buffer(set, c, i);
+		if (test_bit(i, look->unreadable[c])) {
 			verdict[c] = REMAP_UNREADABLE;
-			whole = false;
+			unreadable |= BIT(c);
 			continue;
 		}
 		if (block) {
@@ -40,7 +60,26 @@ static bool look(struct remap_set *set, u32 block, struct remap_choice *choice, 
 			*strange = true;
 	}
 	remap_choose(copy, verdict, choice);
-	return whole;
+	return unreadable;
+}
+
+/* Whether somebody else has written a block, or a superblock where ours was. */
+static bool is_foreign(const struct remap_set *set, u32 block, const struct remap_choice *choice,
+		       bool strange)
+{
+	const struct remap_block_state *state = &set->meta.block[block];
+	/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
+	u64 ours = state->in_doubt || state->frozen ? set->meta.generation : state->seq;
+
+	return strange || (choice->best >= 0 && choice->seq > ours);
+}
+
+static int refuse(struct remap_set *set, u32 block, const char *what)
+{
+	remap_err(set, "%s: metadata block %u on the media %s", set->spare->name, block, what);
+	set_bit(REMAP_FAILED, &set->flags);
+	remap_mode_changed(set);
+	return -ESTALE;
 }
 
 /* To read a whole table may take a slow disk minutes: a worker that waits goes first. */
@@ -58,27 +97,84 @@ static int let_others_in(struct remap_set *set, bool alone)
 /* Whether somebody else has written the metadata; nothing is written here. */
 static int compare(struct remap_set *set, bool alone)
 {
-	u32 block, end = 1 + remap_geometry(set)->table_blocks;
+	u32 block, i, nr, end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_choice choice;
+	struct look look;
 	bool strange;
-	u64 ours;
 	int r;
 
-	for (block = 0; block < end; block++) {
-		const struct remap_block_state *state = &set->meta.block[block];
-
+	for (block = 0; block < end; block += nr) {
+		nr = min(end - block, set->meta.load_blocks);
 		r = let_others_in(set, alone);
 		if (r)
 			return r;
-		look(set, block, &choice, &strange);
-		/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
-		ours = state->in_doubt || state->frozen ? set->meta.generation : state->seq;
-		if (strange || (choice.best >= 0 && choice.seq > ours)) {
-			remap_err(set, "%s: metadata block %u on the media is not ours or newer: somebody else wrote it",
-				  set->spare->name, block);
-			set_bit(REMAP_FAILED, &set->flags);
-			remap_mode_changed(set);
-			return -ESTALE;
+		read_blocks(set, block, nr, &look);
+		for (i = 0; i < nr; i++) {
+			choose(set, &look, block + i, i, &choice, &strange);
+			if (is_foreign(set, block + i, &choice, strange))
+				return refuse(set, block + i,
+					      "is not ours or newer: somebody else wrote it");
+		}
+	}
+	return 0;
+}
+
+/* Whether a replica that is written shows both of its places, but for one that is given up. */
+static bool is_shown(const struct remap_set *set, u32 block, unsigned int replica, u8 unreadable)
+{
+	unsigned int c, first = replica * REMAP_PLACES;
+
+	for (c = first; c < first + REMAP_PLACES; c++) {
+		if (unreadable & BIT(c) && !remap_is_dead(&set->meta.super, block, c))
+			return false;
+	}
+	return (int)replica != set->meta.out;
+}
+
+/* One block after a sleep: 0, -ESTALE, or -EIO when what can be read does not tell. */
+static int judge(struct remap_set *set, const struct look *look, u32 block, u32 i)
+{
+	const struct remap_block_state *state = &set->meta.block[block];
+	struct remap_choice choice;
+	bool strange;
+	u8 unreadable = choose(set, look, block, i, &choice, &strange);
+
+	if (is_foreign(set, block, &choice, strange))
+		return refuse(set, block, "is not ours or newer: somebody else wrote it");
+	/* Who commits writes both replicas: one that shows all it has tells of the other. */
+	if (!is_shown(set, block, 0, unreadable) && !is_shown(set, block, 1, unreadable))
+		return -EIO;
+	if (state->in_doubt || state->frozen ||
+	    (choice.best >= 0 && !choice.conflict && choice.seq == state->seq))
+		return 0;
+	return unreadable ? -EIO : refuse(set, block, "is older than ours, or gone");
+}
+
+/**
+ * remap_compare_media() - compare the media with what is in RAM, after a sleep
+ * @set: the set, active
+ *
+ * Nothing is written.  Where not all copies can be read it is enough that one replica is
+ * whole.
+ *
+ * Context: remap_set.lock held, may sleep: for as long as it takes to read the metadata.
+ * Return: 0: they agree; -ESTALE: they do not, and the set is in mode fail; -EIO: what can be
+ * read does not tell.
+ */
+int remap_compare_media(struct remap_set *set)
+{
+	u32 block, i, nr = 1, end = 1 + remap_geometry(set)->table_blocks;
+	struct look look;
+	int r;
+
+	/* The superblock alone first: a spare that is not there is not asked for every block. */
+	for (block = 0; block < end; block += nr) {
+		nr = block ? min(end - block, set->meta.load_blocks) : 1;
+		read_blocks(set, block, nr, &look);
+		for (i = 0; i < nr; i++) {
+			r = judge(set, &look, block + i, i);
+			if (r)
+				return r;
 		}
 	}
 	return 0;
@@ -95,8 +191,7 @@ static int compare(struct remap_set *set, bool alone)
  * committed again, which ends doubt as well.  All blocks are compared before
  * the first is written, and mode fail ends only when nobody else wrote any.
  *
- * Context: remap_set.lock held, may sleep; between two blocks the lock is dropped, unless
- * @alone.
+ * Context: remap_set.lock held, may sleep; between blocks the lock is dropped, unless @alone.
  * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
  */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
@@ -105,6 +200,7 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 	u32 block, end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_choice choice;
 	unsigned int place;
+	struct look look;
 	bool strange;
 	int r;
 
@@ -113,6 +209,8 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 	if (r)
 		return r;
 	clear_bit(REMAP_FAILED, &set->flags);
+	/* Who asks for it wants what can be read to be enough. */
+	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	for (block = 0; block < end; block++) {
 		struct remap_block_state *state = &meta->block[block];
 		bool whole;
@@ -123,7 +221,8 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 		/* Another `restore` has found what is not ours. */
 		if (test_bit(REMAP_FAILED, &set->flags))
 			return -ESTALE;
-		whole = look(set, block, &choice, &strange);
+		read_blocks(set, block, 1, &look);
+		whole = !choose(set, &look, block, 0, &choice, &strange);
 		/* It may be written again; if not, it stays as it is. */
 		if (state->frozen) {
 			*nr_repaired += !remap_thaw_block(set, block);

@@ -87,7 +87,8 @@ static u32 block_nr_slots(const struct remap_set *set, u32 block)
  */
 bool remap_may_write(const struct remap_set *set)
 {
-	return !test_bit(REMAP_READ_ONLY, &set->flags) && !test_bit(REMAP_FAILED, &set->flags);
+	return !(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))) &&
+	       !remap_is_drowsy(set);
 }
 
 static int write_block(struct remap_set *set, u32 block)

@@ -13,11 +13,12 @@
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
- *   check.c     the same comparison while active: `restore`
+ *   check.c     the same comparison while active: `restore`, and after a sleep
  *   format.c    formatting a blank spare (C14)
  *   mark.c      the probe chunk of main and the mark on it (E5, O6)
  *   soft.c      counters on the spare, autosave
  *   owner.c     one set, one owner (D12, O8); what a table leaves to the next one (D10)
+ *   sleep.c     what others may do to the media while the machine sleeps (O19)
  *   cache.c     members that vanish with what was in their caches (D10, O18)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
@@ -318,6 +319,8 @@ enum remap_flag {
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
+	REMAP_ASLEEP,		/* the machine sleeps: nothing of the set is written (O19) */
+	REMAP_UNCOMPARED,	/* nor since it woke: the spare cannot be read (O19) */
 };
 
 /**
@@ -487,6 +490,8 @@ struct remap_forebear {
  * @mode_told: mode that listeners know
  * @step_told: use of the spare, in percent, that listeners know; under @lock
  * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
+ * @wakes: remap_sleep_wakes() when RAM was last known to be what is on the media; under @lock
+ * @compare_at: jiffies when to compare again what could not be read
  */
 struct remap_set {
 	struct dm_target *ti;
@@ -554,6 +559,8 @@ struct remap_set {
 	const char *mode_told;
 	u32 step_told;
 	unsigned int error_threshold;
+	u32 wakes;
+	unsigned long compare_at;
 };
 
 /**
@@ -683,6 +690,20 @@ enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, cons
 
 /* check.c */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
+int remap_compare_media(struct remap_set *set);
+
+/* sleep.c */
+u32 remap_sleep_wakes(void);
+bool remap_wake(struct remap_set *set);
+void remap_wake_anew(struct remap_set *set);
+int remap_sleep_init(void);
+void remap_sleep_exit(void);
+
+/* Whether the machine sleeps, or slept and the set is not compared yet.  Context: any. */
+static inline bool remap_is_drowsy(const struct remap_set *set)
+{
+	return READ_ONCE(set->flags) & (BIT(REMAP_ASLEEP) | BIT(REMAP_UNCOMPARED));
+}
 
 /* format.c */
 int remap_check_blank(struct remap_set *set);

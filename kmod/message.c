@@ -449,6 +449,11 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 	}
 	/* The worker waits for the lock that a message holds (P6, D13). */
 	noio = memalloc_noio_save();
+	if (unlikely(remap_is_drowsy(set))) {
+		mutex_lock(&set->lock);
+		remap_wake(set);
+		mutex_unlock(&set->lock);
+	}
 	r = verb->run(set, argc, argv, result, maxlen);
 	memalloc_noio_restore(noio);
 	if (r > 0 && strlen(result) + 1 >= maxlen)

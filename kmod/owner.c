@@ -328,7 +328,7 @@ void remap_disown(struct remap_set *set)
 
 /**
  * remap_walk_active() - look at every active set
- * @f: called with owners_lock held; must not take a set's lock; not 0: stop
+ * @f: called with owners_lock held; must not wait for a set's lock; not 0: stop
  * @data: its argument
  * @generation: set to a number that changes whenever the list does
  *

@@ -215,6 +215,8 @@ void remap_confirm(struct remap_set *set)
 			piece->class = REMAP_PIECE_DONE;
 		else if (!remap_status_confirmable(piece->status))
 			remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
+		else if (!remap_may_write(set))	/* nor are probes sent (O19) */
+			remap_give_up(set, piece, DM_REMAP_REASON_READ_ONLY);
 		else
 			nr_left++;
 	}

@@ -13,6 +13,7 @@
  * and come back (P6).
  *
  * Rules kept here:
+ *   O19 before the first round after a sleep, the media are compared with RAM
  *   D4  a bio that finds its chunk busy is uncounted before it waits, and looked up again
  *   D8  sent again: FUA stays, NOWAIT, POLLED and RAHEAD go
  */
@@ -190,8 +191,10 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->nr_sectors = place.nr_sectors;
 	pb->nr_taken += piece->nr_sectors;
 
-	/* Somebody else may have given our slots to others since. */
-	if (write && !remap_may_write(set))
+	/* Somebody else may have given our slots to others since; main serves what it served. */
+	if (write && !remap_may_write(set) &&
+	    (place.kind != REMAP_PLACE_MAIN ||
+	     READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
 		piece->status = BLK_STS_IOERR;
 	/* A discard is a hint: one that had to wait is dropped (D14). */
 	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)
@@ -328,6 +331,16 @@ static void end_all(struct remap_set *set, blk_status_t status)
 		end_bio(bio, status);
 }
 
+static bool wake(struct remap_set *set)
+{
+	bool awake;
+
+	mutex_lock(&set->lock);
+	awake = remap_wake(set);
+	mutex_unlock(&set->lock);
+	return awake;
+}
+
 /**
  * remap_worker() - handle all queued bios
  * @work: remap_set.work
@@ -341,6 +354,9 @@ void remap_worker(struct work_struct *work)
 	struct remap_set *set = container_of(work, struct remap_set, work);
 
 	for (;;) {
+		/* What waits is in the lists; the work is queued when the machine wakes. */
+		if (unlikely(remap_is_drowsy(set)) && !wake(set))
+			return;
 		spin_lock_irq(&set->queue_lock);
 		bio_list_merge(&set->round, &set->queue);
 		bio_list_init(&set->queue);

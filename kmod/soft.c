@@ -246,5 +246,7 @@ void remap_autosave(struct work_struct *work)
 		}
 	}
 	mutex_unlock(&set->lock);
+	if (unlikely(remap_is_drowsy(set)))
+		queue_work(set->wq, &set->work);
 	remap_soft_start(set);
 }

@@ -26,7 +26,7 @@ const char *remap_mode(const struct remap_set *set)
 		return "ro";
 	if (test_bit(REMAP_LOST_CACHE, &set->flags))
 		return "lost-cache";
-	if (test_bit(REMAP_META_FAIL, &set->flags))
+	if (test_bit(REMAP_META_FAIL, &set->flags) || test_bit(REMAP_UNCOMPARED, &set->flags))
 		return "meta_fail";
 	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) + READ_ONCE(table->nr_frozen) >=
 	    remap_geometry(set)->slots)

@@ -176,6 +176,25 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	return map_mixed(set, bio, pb);
 }
 
+/* What a write has to look at twice. */
+#define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP) | \
+			 BIT(REMAP_UNCOMPARED))
+
+/* DM_MAPIO_REMAPPED: nothing is in its way. */
+static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
+		return end_in_map(bio, BLK_STS_IOERR);
+	/* The first comparison since the machine woke is to come (O19). */
+	if (READ_ONCE(set->wakes) != remap_sleep_wakes())
+		return map_slow(set, bio, pb);
+	/* Our slots may be others' by now; main is served as before. */
+	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
+	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
+		return map_slow(set, bio, pb);
+	return DM_MAPIO_REMAPPED;
+}
+
 static __always_inline int map_data(struct dm_target *ti, struct remap_set *set, struct bio *bio,
 				    struct remap_bio *pb)
 {
@@ -191,8 +210,12 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 			return map_remapped(set, bio, pb);
 		return map_main(set, bio);
 	}
-	if (unlikely(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
-		return end_in_map(bio, BLK_STS_IOERR);
+	if (unlikely(READ_ONCE(set->flags) & WRITES_HINDERED)) {
+		int r = map_hindered(set, bio, pb);
+
+		if (r != DM_MAPIO_REMAPPED)
+			return r;
+	}
 	rcu_read_lock_sched();
 	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
 	if (likely(clean))
@@ -447,6 +470,7 @@ static int remap_preresume(struct dm_target *ti)
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
+	remap_wake_anew(set);
 	if (!(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE))
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = remap_load(set);
@@ -537,15 +561,22 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
-	r = dm_register_target(&remap_target);
+	r = remap_sleep_init();
 	if (r)
-		remap_netlink_exit();
+		goto no_sleep;
+	r = dm_register_target(&remap_target);
+	if (!r)
+		return 0;
+	remap_sleep_exit();
+no_sleep:
+	remap_netlink_exit();
 	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
+	remap_sleep_exit();
 	remap_netlink_exit();
 }
 

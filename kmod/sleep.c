@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A machine that sleeps keeps its tables in RAM, or in the image of a hibernation, and does
+ * not see what becomes of the disks: another system may activate the set on them and remap.
+ * Then our table is an old one, and slots that it calls free are in use.
+ *
+ * The kernel tells us of a sleep as it tells a driver, while all processes are frozen:
+ *
+ *   prepare       every set becomes REMAP_ASLEEP between two rounds of its worker: from here
+ *                 on nothing of it is committed, so that no image is older than the media.
+ *                 What comes to the worker waits there.
+ *   thaw          the image is made and is about to be written, perhaps through a set. What
+ *                 comes to the worker is not kept waiting, for the image would wait for
+ *                 ever: writes that want a commit fail, and the hibernation with them.
+ *   *_noirq       the machine woke, and no disk of it works yet: the number of wakes grows,
+ *                 and with it every write to a set that sleeps goes to the worker.
+ *   complete      the workers run again. Before anything else each compares the media with
+ *                 its RAM: the set goes on, or is in mode fail. Where the spare cannot be
+ *                 read, main serves what it served, and nothing of the set is written until
+ *                 the comparison succeeds (REMAP_UNCOMPARED, tried again by the timer).
+ *
+ * A crash leaves nothing behind: all of this is in RAM. Two sleeps in a row: a set whose
+ * comparison is under way holds its lock, and the second one waits for that.
+ *
+ * Rules kept here:
+ *   O19 after a sleep nothing is written to a set that somebody else has written meanwhile
+ */
+#include <linux/delay.h>
+#include <linux/platform_device.h>
+#include <linux/pm.h>
+#include <linux/suspend.h>
+
+#include "dm-remap.h"
+
+/* A round that takes longer keeps the machine awake. */
+#define ROUND_MS	20000
+#define ROUND_POLL_MS	10
+/* Pause between two comparisons of a spare that cannot be read. */
+#define RETRY		HZ
+
+enum remap_sleep {
+	REMAP_AWAKE,
+	REMAP_FALLING_ASLEEP,	/* and asleep: a worker waits */
+	REMAP_IMAGE,		/* an image is being written: a worker must not wait */
+};
+
+/* Changed by the kernel's power management only, which does one thing at a time. */
+static enum remap_sleep sleep_state;
+static u32 nr_wakes;
+
+/**
+ * remap_sleep_wakes() - how often the machine woke
+ *
+ * Context: any.
+ */
+u32 remap_sleep_wakes(void)
+{
+	return READ_ONCE(nr_wakes);
+}
+
+static void compare(struct remap_set *set)
+{
+	bool was_uncompared = test_bit(REMAP_UNCOMPARED, &set->flags);
+	int r = remap_compare_media(set);
+
+	assign_bit(REMAP_UNCOMPARED, &set->flags, r == -EIO);
+	set->compare_at = jiffies + RETRY;
+	if (r == -ESTALE)
+		remap_err(set, "the set was changed while this machine slept: deactivate it, activate it again, and check what is on it");
+	else if (r && !was_uncompared)
+		remap_warn(set, "%s cannot be read after the sleep: nothing new is remapped until it can",
+			   set->spare->name);
+	else if (!r && was_uncompared)
+		remap_info(set, "%s is as it was before the sleep", set->spare->name);
+	if (was_uncompared != test_bit(REMAP_UNCOMPARED, &set->flags))
+		remap_mode_changed(set);
+}
+
+/**
+ * remap_wake() - before a set is written: whether it sleeps, or has to be compared
+ * @set: the set
+ *
+ * Afterwards remap_may_write() says whether it may be written.
+ * Context: remap_set.lock held, may sleep.
+ * Return: false: the machine goes to sleep, what there is to do must wait.
+ */
+bool remap_wake(struct remap_set *set)
+{
+	enum remap_sleep now = READ_ONCE(sleep_state);
+	u32 wakes = READ_ONCE(nr_wakes);
+
+	if (likely(!remap_is_drowsy(set)))
+		return true;
+	if (now != REMAP_AWAKE && test_bit(REMAP_ASLEEP, &set->flags))
+		return now == REMAP_IMAGE;
+	if (!test_bit(REMAP_ACTIVE, &set->flags))
+		return true;
+	if (!test_bit(REMAP_FAILED, &set->flags) &&
+	    (set->wakes != wakes || (test_bit(REMAP_UNCOMPARED, &set->flags) &&
+				     time_after_eq(jiffies, set->compare_at))))
+		compare(set);
+	set->wakes = wakes;
+	clear_bit(REMAP_ASLEEP, &set->flags);
+	return true;
+}
+
+/**
+ * remap_wake_anew() - a set is loaded: what was before does not matter
+ * @set: the set, not active
+ *
+ * Context: preresume, remap_set.lock held; before the media are read.
+ */
+void remap_wake_anew(struct remap_set *set)
+{
+	set->wakes = READ_ONCE(nr_wakes);
+	clear_bit(REMAP_ASLEEP, &set->flags);
+	clear_bit(REMAP_UNCOMPARED, &set->flags);
+}
+
+/* Not while its worker, a timer or a message is at it: then the next look finds it. */
+static int fall_asleep(struct remap_set *set, void *data)
+{
+	const char **busy = data;
+
+	if (!mutex_trylock(&set->lock)) {
+		*busy = remap_name(set);
+		return 0;
+	}
+	set_bit(REMAP_ASLEEP, &set->flags);
+	mutex_unlock(&set->lock);
+	return 0;
+}
+
+static int rouse(struct remap_set *set, void *data)
+{
+	queue_work(set->wq, &set->work);
+	return 0;
+}
+
+static void awaken(void)
+{
+	unsigned int generation;
+
+	WRITE_ONCE(sleep_state, REMAP_AWAKE);
+	remap_walk_active(rouse, NULL, &generation);
+}
+
+static int prepare(struct device *dev)
+{
+	unsigned int generation, waited_ms;
+	const char *busy;
+
+	WRITE_ONCE(sleep_state, REMAP_FALLING_ASLEEP);
+	for (waited_ms = 0; waited_ms < ROUND_MS; waited_ms += ROUND_POLL_MS) {
+		busy = NULL;
+		remap_walk_active(fall_asleep, &busy, &generation);
+		if (!busy)
+			return 0;
+		msleep(ROUND_POLL_MS);
+	}
+	DMWARN("%s is busy, and the machine stays awake", busy);
+	awaken();
+	return -EBUSY;
+}
+
+static int thaw(struct device *dev)
+{
+	unsigned int generation;
+
+	WRITE_ONCE(sleep_state, REMAP_IMAGE);
+	remap_walk_active(rouse, NULL, &generation);
+	return 0;
+}
+
+static int woke(struct device *dev)
+{
+	WRITE_ONCE(nr_wakes, nr_wakes + 1);
+	return 0;
+}
+
+/* Also when the image is made and before it is written: then it is not over. */
+static void complete_sleep(struct device *dev)
+{
+	if (sleep_state == REMAP_FALLING_ASLEEP)
+		awaken();
+}
+
+static const struct dev_pm_ops sleep_ops = {
+	.prepare = prepare,
+	.thaw = thaw,
+	.resume_noirq = woke,
+	.restore_noirq = woke,
+	.complete = complete_sleep,
+};
+
+/* A hibernation that came to nothing: there was no wake, and nothing is compared. */
+static int on_notice(struct notifier_block *block, unsigned long event, void *data)
+{
+	if ((event == PM_POST_HIBERNATION || event == PM_POST_RESTORE) &&
+	    sleep_state == REMAP_IMAGE)
+		awaken();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block notifier = { .notifier_call = on_notice };
+
+static struct platform_driver sleep_driver = {
+	.driver = { .name = "dm-remap", .pm = &sleep_ops, .suppress_bind_attrs = true },
+};
+
+static struct platform_device *sleep_device;
+
+/**
+ * remap_sleep_init() - be told of sleeps
+ *
+ * Context: module init.  Return: 0 or a negative errno.
+ */
+int __init remap_sleep_init(void)
+{
+	int r = register_pm_notifier(&notifier);
+
+	if (r)
+		return r;
+	r = platform_driver_register(&sleep_driver);
+	if (r)
+		goto no_driver;
+	sleep_device = platform_device_register_simple(sleep_driver.driver.name,
+						       PLATFORM_DEVID_NONE, NULL, 0);
+	if (!IS_ERR(sleep_device))
+		return 0;
+	r = PTR_ERR(sleep_device);
+	platform_driver_unregister(&sleep_driver);
+no_driver:
+	unregister_pm_notifier(&notifier);
+	return r;
+}
+
+/**
+ * remap_sleep_exit() - be told no more; no set exists any more
+ */
+void remap_sleep_exit(void)
+{
+	platform_device_unregister(sleep_device);
+	platform_driver_unregister(&sleep_driver);
+	unregister_pm_notifier(&notifier);
+}
