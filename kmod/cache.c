@@ -152,6 +152,12 @@ void remap_take_over(struct remap_set *set)
 	}
 	if (known->known && !set->forebear_stale)
 		take_settings(set, known);
+	if (test_bit(REMAP_ALTERED, &set->flags)) {
+		if (is_open(set))
+			remap_refuse_altered(set);
+		else
+			clear_bit(REMAP_ALTERED, &set->flags);
+	}
 	if (!known->lost_cache && !lost_main && !lost_spare)
 		return;
 	/* Whoever opens it from now on knows of no write before. */

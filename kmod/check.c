@@ -30,11 +30,12 @@ static void read_blocks(struct remap_set *set, u32 block, u32 nr, struct look *l
 
 /*
  * Choose among the copies of block number @block, the @i-th of those that were read.
- * *@strange: one of them is a superblock of another set, or of a format that is not known.
+ * *@strange: one of them is a superblock of another set, or of a format that is not known;
+ * *@unknown_seq: the highest number of those of such a format.
  * Returns the copies that cannot be read, a bit for each.
  */
 static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 i,
-		 struct remap_choice *choice, bool *strange)
+		 struct remap_choice *choice, bool *strange, u64 *unknown_seq)
 {
 	const void *copy[REMAP_COPIES];
 	enum remap_verdict verdict[REMAP_COPIES];
@@ -43,6 +44,7 @@ static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 
 	unsigned int c;
 
 	*strange = false;
+	*unknown_seq = 0;
 	for (c = 0; c < REMAP_COPIES; c++) {
 		copy[c] = remap_copy_buffer(set, c, i);
 		if (test_bit(i, look->unreadable[c])) {
@@ -55,9 +57,12 @@ static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 
 			continue;
 		}
 		verdict[c] = remap_super_decode(copy[c], &super);
-		if (verdict[c] == REMAP_BAD_VERSION ||
-		    (!verdict[c] && memcmp(super.uuid, set->meta.super.uuid, sizeof(super.uuid))))
-			*strange = true;
+		if (verdict[c] == REMAP_OK &&
+		    memcmp(super.uuid, set->meta.super.uuid, sizeof(super.uuid)))
+			verdict[c] = REMAP_OTHER_SET;
+		if (verdict[c] == REMAP_BAD_VERSION)
+			*unknown_seq = max(*unknown_seq, remap_block_seq(copy[c]));
+		*strange |= verdict[c] == REMAP_BAD_VERSION || verdict[c] == REMAP_OTHER_SET;
 	}
 	remap_choose(copy, verdict, choice);
 	return unreadable;
@@ -100,6 +105,7 @@ static int compare(struct remap_set *set, bool alone)
 	u32 block, i, nr, end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_choice choice;
 	struct look look;
+	u64 unknown_seq;
 	bool strange;
 	int r;
 
@@ -110,7 +116,7 @@ static int compare(struct remap_set *set, bool alone)
 			return r;
 		read_blocks(set, block, nr, &look);
 		for (i = 0; i < nr; i++) {
-			choose(set, &look, block + i, i, &choice, &strange);
+			choose(set, &look, block + i, i, &choice, &strange, &unknown_seq);
 			if (is_foreign(set, block + i, &choice, strange))
 				return refuse(set, block + i,
 					      "is not ours or newer: somebody else wrote it");
@@ -136,10 +142,12 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
 {
 	const struct remap_block_state *state = &set->meta.block[block];
 	struct remap_choice choice;
+	u64 unknown_seq;
 	bool strange;
-	u8 unreadable = choose(set, look, block, i, &choice, &strange);
+	u8 unreadable = choose(set, look, block, i, &choice, &strange, &unknown_seq);
 
-	if (is_foreign(set, block, &choice, strange))
+	/* What load has passed over is no news: strange copies that are not newer than ours. */
+	if (is_foreign(set, block, &choice, unknown_seq > state->seq))
 		return refuse(set, block, "is not ours or newer: somebody else wrote it");
 	/* Who commits writes both replicas: one that shows all it has tells of the other. */
 	if (!is_shown(set, block, 0, unreadable) && !is_shown(set, block, 1, unreadable))
@@ -155,7 +163,7 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
  * @set: the set, active
  *
  * Nothing is written.  Where not all copies can be read it is enough that one replica is
- * whole.
+ * whole; main's mark must not be newer, either.
  *
  * Context: remap_set.lock held, may sleep: for as long as it takes to read the metadata.
  * Return: 0: they agree; -ESTALE: they do not, and the set is in mode fail; -EIO: what can be
@@ -177,7 +185,10 @@ int remap_compare_media(struct remap_set *set)
 				return r;
 		}
 	}
-	return 0;
+	/* Another spare may have gone on in place of this one: main knows (O6). */
+	r = remap_check_mark(set, true);
+	return r == -ESTALE || r == -ENODEV ?
+		       refuse(set, 0, "is not what main's mark is of") : 0;
 }
 
 /**
@@ -201,16 +212,18 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 	struct remap_choice choice;
 	unsigned int place;
 	struct look look;
+	u64 unknown_seq;
 	bool strange;
 	int r;
 
 	*nr_repaired = 0;
+	/* After a sleep what can be read is not enough (O19). */
+	if (unlikely(remap_is_drowsy(set)))
+		return -EIO;
 	r = compare(set, alone);
 	if (r)
 		return r;
 	clear_bit(REMAP_FAILED, &set->flags);
-	/* Who asks for it wants what can be read to be enough. */
-	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	for (block = 0; block < end; block++) {
 		struct remap_block_state *state = &meta->block[block];
 		bool whole;
@@ -222,7 +235,9 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 		if (test_bit(REMAP_FAILED, &set->flags))
 			return -ESTALE;
 		read_blocks(set, block, 1, &look);
-		whole = !choose(set, &look, block, 0, &choice, &strange);
+		whole = !choose(set, &look, block, 0, &choice, &strange, &unknown_seq);
+		if (is_foreign(set, block, &choice, strange))
+			return refuse(set, block, "is not ours or newer: somebody else wrote it");
 		/* It may be written again; if not, it stays as it is. */
 		if (state->frozen) {
 			*nr_repaired += !remap_thaw_block(set, block);

@@ -321,6 +321,7 @@ enum remap_flag {
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
 	REMAP_ASLEEP,		/* the machine sleeps: nothing of the set is written (O19) */
 	REMAP_UNCOMPARED,	/* nor since it woke: the spare cannot be read (O19) */
+	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (O19) */
 };
 
 /**
@@ -398,6 +399,8 @@ struct remap_member_id {
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
+ * @slept: the machine did, and what it knew was not compared with the media afterwards
+ * @altered: somebody else had written the set while the machine slept
  * @auto_off: a setting
  * @error_threshold: a setting
  * @tokens: what the storm limit left (E7)
@@ -414,6 +417,8 @@ struct remap_forebear {
 	u64 committed;
 	u64 generation;
 	bool frozen;
+	bool slept;
+	bool altered;
 	bool auto_off;
 	unsigned int error_threshold;
 	u64 tokens;
@@ -490,7 +495,7 @@ struct remap_forebear {
  * @mode_told: mode that listeners know
  * @step_told: use of the spare, in percent, that listeners know; under @lock
  * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
- * @wakes: remap_sleep_wakes() when RAM was last known to be what is on the media; under @lock
+ * @wakes: how often the machine had woken when the media were last compared with RAM
  * @compare_at: jiffies when to compare again what could not be read
  */
 struct remap_set {
@@ -656,6 +661,7 @@ u64 remap_spare_writes(const struct remap_set *set);
 void remap_note_flushed(struct remap_set *set, u64 sum);
 void remap_drain(struct remap_set *set);
 void remap_drain_all(struct remap_set *set);
+bool remap_is_quiet(const struct remap_set *set);
 
 /* commit.c */
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes);
@@ -693,9 +699,10 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
 int remap_compare_media(struct remap_set *set);
 
 /* sleep.c */
-u32 remap_sleep_wakes(void);
 bool remap_wake(struct remap_set *set);
-void remap_wake_anew(struct remap_set *set);
+bool remap_wake_anew(struct remap_set *set);
+bool remap_must_wait(struct remap_set *set);
+void remap_refuse_altered(struct remap_set *set);
 int remap_sleep_init(void);
 void remap_sleep_exit(void);
 

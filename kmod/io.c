@@ -163,6 +163,22 @@ static u64 sum_of(const struct remap_set *set, const u64 __percpu *counter)
 	return sum;
 }
 
+/**
+ * remap_is_quiet() - whether nothing that is counted is in flight
+ * @set: the set
+ *
+ * Final only where nothing new is mapped.  Context: any.
+ */
+bool remap_is_quiet(const struct remap_set *set)
+{
+	u64 ended = sum_of(set, &set->percpu->ended[0]) + sum_of(set, &set->percpu->ended[1]);
+
+	/* What has ended is seen to have started. */
+	smp_rmb();
+	return sum_of(set, &set->percpu->started[0]) +
+	       sum_of(set, &set->percpu->started[1]) == ended;
+}
+
 /* Nobody starts on this side any more: that all of it has ended is final. */
 static void wait_side(struct remap_set *set, unsigned int side)
 {

@@ -58,7 +58,8 @@ void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr
 		      remap_copy_buffer(set, copy, 0), nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
 		return;
 	for (i = 0; i < nr; i++) {
-		if (remap_rw(set, set->spare, copy_sector(set, copy, block + i),
+		if (nr == 1 ||
+		    remap_rw(set, set->spare, copy_sector(set, copy, block + i),
 			     remap_copy_buffer(set, copy, i), REMAP_BLOCK_SECTORS, REQ_OP_READ))
 			__set_bit(i, unreadable);
 	}
@@ -692,7 +693,8 @@ static int check_probe_chunk(const struct remap_set *set)
 int remap_load(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
-	u64 committed = meta->committed;
+	u64 committed = meta->committed, generation = meta->generation;
+	bool slept = remap_wake_anew(set);
 	u64 loaded;
 	int r;
 
@@ -717,6 +719,10 @@ int remap_load(struct remap_set *set)
 	if (set->forebear.known)
 		committed = max(committed, set->forebear.committed);
 	set->forebear_stale = loaded > set->forebear.generation;
+	/* Whoever has the device open goes on with what is not there any more (O19). */
+	if ((slept && loaded > generation) || set->forebear.altered ||
+	    (set->forebear.slept && set->forebear_stale))
+		set_bit(REMAP_ALTERED, &set->flags);
 	if (meta->generation < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
 			  set->spare->name, committed, meta->generation);

@@ -266,6 +266,9 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	r = still_active(set);
 	if (!r && test_bit(REMAP_READ_ONLY, &set->flags))
 		r = -EROFS;
+	/* What is in memory is the old one then, whatever the media look like (O19). */
+	if (!r && test_bit(REMAP_ALTERED, &set->flags))
+		r = -ESTALE;
 	if (!r) {
 		was_failed = test_bit(REMAP_FAILED, &set->flags);
 		out = set->meta.out;

@@ -80,6 +80,8 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->known = true;
 	known->committed = old->meta.committed;
 	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
+	known->slept = remap_is_drowsy(old);
+	known->altered = test_bit(REMAP_ALTERED, &old->flags);
 	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 	known->error_threshold = old->error_threshold;
 	known->tokens = old->tokens;

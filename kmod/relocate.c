@@ -198,6 +198,14 @@ void remap_confirm(struct remap_set *set)
 
 	if (!give_up_late(set, REMAP_PIECE_CONFIRM))
 		return;
+	/* Nor is a probe sent (O19). */
+	if (unlikely(!remap_may_write(set))) {
+		for (i = 0; i < set->nr_pieces; i++) {
+			if (set->piece[i].class == REMAP_PIECE_CONFIRM)
+				remap_give_up(set, &set->piece[i], DM_REMAP_REASON_READ_ONLY);
+		}
+		return;
+	}
 	if (!sandwich(set))
 		return;
 
@@ -215,8 +223,6 @@ void remap_confirm(struct remap_set *set)
 			piece->class = REMAP_PIECE_DONE;
 		else if (!remap_status_confirmable(piece->status))
 			remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
-		else if (!remap_may_write(set))	/* nor are probes sent (O19) */
-			remap_give_up(set, piece, DM_REMAP_REASON_READ_ONLY);
 		else
 			nr_left++;
 	}

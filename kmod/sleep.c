@@ -8,10 +8,10 @@
  *
  *   prepare       every set becomes REMAP_ASLEEP between two rounds of its worker: from here
  *                 on nothing of it is committed, so that no image is older than the media.
- *                 What comes to the worker waits there.
+ *                 Writes go to the worker and wait there; those on their way are waited for.
  *   thaw          the image is made and is about to be written, perhaps through a set. What
- *                 comes to the worker is not kept waiting, for the image would wait for
- *                 ever: writes that want a commit fail, and the hibernation with them.
+ *                 comes is not kept waiting, for the image would wait for ever: writes that
+ *                 want a commit fail, and the hibernation with them.
  *   *_noirq       the machine woke, and no disk of it works yet: the number of wakes grows,
  *                 and with it every write to a set that sleeps goes to the worker.
  *   complete      the workers run again. Before anything else each compares the media with
@@ -28,6 +28,7 @@
 #include <linux/delay.h>
 #include <linux/platform_device.h>
 #include <linux/pm.h>
+#include <linux/rcupdate.h>
 #include <linux/suspend.h>
 
 #include "dm-remap.h"
@@ -46,27 +47,50 @@ enum remap_sleep {
 
 /* Changed by the kernel's power management only, which does one thing at a time. */
 static enum remap_sleep sleep_state;
+static bool hibernates;
 static u32 nr_wakes;
 
 /**
- * remap_sleep_wakes() - how often the machine woke
+ * remap_must_wait() - whether a write has to go to the worker, which waits or compares
+ * @set: the set, drowsy
  *
- * Context: any.
+ * The flags that are read after it are those that a comparison left.  Context: map.
  */
-u32 remap_sleep_wakes(void)
+bool remap_must_wait(struct remap_set *set)
 {
-	return READ_ONCE(nr_wakes);
+	/* Pairs with the release in remap_wake(). */
+	if (smp_load_acquire(&set->wakes) != READ_ONCE(nr_wakes))
+		return true;
+	/* It would wait in a queue below us, and leave that after the machine woke. */
+	return test_bit(REMAP_ASLEEP, &set->flags) &&
+	       READ_ONCE(sleep_state) == REMAP_FALLING_ASLEEP;
+}
+
+/**
+ * remap_refuse_altered() - somebody else had the set while the machine slept
+ * @set: the set
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_refuse_altered(struct remap_set *set)
+{
+	set_bit(REMAP_ALTERED, &set->flags);
+	set_bit(REMAP_FAILED, &set->flags);
+	remap_mode_changed(set);
+	remap_err(set, "the set was changed while this machine slept: deactivate it, activate it again, and check what is on it");
 }
 
 static void compare(struct remap_set *set)
 {
 	bool was_uncompared = test_bit(REMAP_UNCOMPARED, &set->flags);
+	unsigned long began = jiffies;
 	int r = remap_compare_media(set);
 
 	assign_bit(REMAP_UNCOMPARED, &set->flags, r == -EIO);
-	set->compare_at = jiffies + RETRY;
+	/* Others want the lock, too, when a disk takes its time to fail. */
+	set->compare_at = jiffies + max_t(unsigned long, RETRY, 4 * (jiffies - began));
 	if (r == -ESTALE)
-		remap_err(set, "the set was changed while this machine slept: deactivate it, activate it again, and check what is on it");
+		remap_refuse_altered(set);
 	else if (r && !was_uncompared)
 		remap_warn(set, "%s cannot be read after the sleep: nothing new is remapped until it can",
 			   set->spare->name);
@@ -99,22 +123,28 @@ bool remap_wake(struct remap_set *set)
 	    (set->wakes != wakes || (test_bit(REMAP_UNCOMPARED, &set->flags) &&
 				     time_after_eq(jiffies, set->compare_at))))
 		compare(set);
-	set->wakes = wakes;
+	/* Pairs with the acquire in remap_must_wait(): first what was found, then this. */
+	smp_store_release(&set->wakes, wakes);
 	clear_bit(REMAP_ASLEEP, &set->flags);
 	return true;
 }
 
 /**
- * remap_wake_anew() - a set is loaded: what was before does not matter
+ * remap_wake_anew() - a set is about to be loaded, which is a comparison of its own
  * @set: the set, not active
  *
  * Context: preresume, remap_set.lock held; before the media are read.
+ * Return: whether the machine slept since this instance knew what is on them.
  */
-void remap_wake_anew(struct remap_set *set)
+bool remap_wake_anew(struct remap_set *set)
 {
-	set->wakes = READ_ONCE(nr_wakes);
+	bool slept = test_bit(REMAP_LOADED, &set->flags) && remap_is_drowsy(set);
+
+	/* As in remap_wake(). */
+	smp_store_release(&set->wakes, READ_ONCE(nr_wakes));
 	clear_bit(REMAP_ASLEEP, &set->flags);
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
+	return slept;
 }
 
 /* Not while its worker, a timer or a message is at it: then the next look finds it. */
@@ -145,28 +175,57 @@ static void awaken(void)
 	remap_walk_active(rouse, NULL, &generation);
 }
 
+static int find_busy(struct remap_set *set, void *data)
+{
+	const char **busy = data;
+
+	if (!remap_is_quiet(set))
+		*busy = remap_name(set);
+	return 0;
+}
+
+/* Until @f finds no set that is busy, but not for ever: then its name is returned. */
+static const char *wait_for_all(remap_set_fn f, unsigned int *waited_ms)
+{
+	unsigned int generation;
+	const char *busy;
+
+	for (; ; *waited_ms += ROUND_POLL_MS) {
+		busy = NULL;
+		remap_walk_active(f, &busy, &generation);
+		if (!busy || *waited_ms >= ROUND_MS)
+			return busy;
+		msleep(ROUND_POLL_MS);
+	}
+}
+
 static int prepare(struct device *dev)
 {
-	unsigned int generation, waited_ms;
+	unsigned int waited_ms = 0;
 	const char *busy;
 
 	WRITE_ONCE(sleep_state, REMAP_FALLING_ASLEEP);
-	for (waited_ms = 0; waited_ms < ROUND_MS; waited_ms += ROUND_POLL_MS) {
-		busy = NULL;
-		remap_walk_active(fall_asleep, &busy, &generation);
-		if (!busy)
-			return 0;
-		msleep(ROUND_POLL_MS);
+	busy = wait_for_all(fall_asleep, &waited_ms);
+	if (!busy) {
+		/* Whoever is in map, and has not seen it: map does not sleep. */
+		synchronize_rcu_tasks();
+		/* What was sent before ends before: nothing of it is left for the time after. */
+		busy = wait_for_all(find_busy, &waited_ms);
 	}
+	if (!busy)
+		return 0;
 	DMWARN("%s is busy, and the machine stays awake", busy);
 	awaken();
 	return -EBUSY;
 }
 
+/* Also where a sleep is broken off that has nothing to do with images. */
 static int thaw(struct device *dev)
 {
 	unsigned int generation;
 
+	if (!hibernates)
+		return 0;
 	WRITE_ONCE(sleep_state, REMAP_IMAGE);
 	remap_walk_active(rouse, NULL, &generation);
 	return 0;
@@ -196,13 +255,18 @@ static const struct dev_pm_ops sleep_ops = {
 /* A hibernation that came to nothing: there was no wake, and nothing is compared. */
 static int on_notice(struct notifier_block *block, unsigned long event, void *data)
 {
-	if ((event == PM_POST_HIBERNATION || event == PM_POST_RESTORE) &&
-	    sleep_state == REMAP_IMAGE)
+	if (event == PM_HIBERNATION_PREPARE || event == PM_RESTORE_PREPARE)
+		hibernates = true;
+	if (event != PM_POST_HIBERNATION && event != PM_POST_RESTORE)
+		return NOTIFY_DONE;
+	hibernates = false;
+	if (sleep_state == REMAP_IMAGE)
 		awaken();
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block notifier = { .notifier_call = on_notice };
+/* Early: processes run already. */
+static struct notifier_block notifier = { .notifier_call = on_notice, .priority = INT_MAX };
 
 static struct platform_driver sleep_driver = {
 	.driver = { .name = "dm-remap", .pm = &sleep_ops, .suppress_bind_attrs = true },

@@ -168,6 +168,20 @@ static void lookup_in_doubt(struct remap_set *set, struct remap_piece *piece,
 	}
 }
 
+/*
+ * A set that nobody may write, but for what needs no commit: main serves what it served, and
+ * as long as the table is known to be the one on the media, so does a slot (O19).
+ */
+static bool is_served_drowsy(const struct remap_set *set, enum remap_place_kind kind)
+{
+	unsigned long flags = READ_ONCE(set->flags);
+
+	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
+		return false;
+	return kind == REMAP_PLACE_MAIN ||
+	       (kind == REMAP_PLACE_SPARE && !(flags & BIT(REMAP_UNCOMPARED)));
+}
+
 /* Cut the next piece off a bio, and say what is to be done with it. */
 static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piece *piece)
 {
@@ -191,10 +205,7 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->nr_sectors = place.nr_sectors;
 	pb->nr_taken += piece->nr_sectors;
 
-	/* Somebody else may have given our slots to others since; main serves what it served. */
-	if (write && !remap_may_write(set) &&
-	    (place.kind != REMAP_PLACE_MAIN ||
-	     READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))))
+	if (write && !remap_may_write(set) && !is_served_drowsy(set, place.kind))
 		piece->status = BLK_STS_IOERR;
 	/* A discard is a hint: one that had to wait is dropped (D14). */
 	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)
@@ -331,16 +342,6 @@ static void end_all(struct remap_set *set, blk_status_t status)
 		end_bio(bio, status);
 }
 
-static bool wake(struct remap_set *set)
-{
-	bool awake;
-
-	mutex_lock(&set->lock);
-	awake = remap_wake(set);
-	mutex_unlock(&set->lock);
-	return awake;
-}
-
 /**
  * remap_worker() - handle all queued bios
  * @work: remap_set.work
@@ -354,18 +355,25 @@ void remap_worker(struct work_struct *work)
 	struct remap_set *set = container_of(work, struct remap_set, work);
 
 	for (;;) {
+		bool give_back;
+
+		mutex_lock(&set->lock);
+		give_back = dm_noflush_suspending(set->ti);
 		/* What waits is in the lists; the work is queued when the machine wakes. */
-		if (unlikely(remap_is_drowsy(set)) && !wake(set))
+		if (unlikely(remap_is_drowsy(set)) && !give_back && !remap_wake(set)) {
+			mutex_unlock(&set->lock);
 			return;
+		}
 		spin_lock_irq(&set->queue_lock);
 		bio_list_merge(&set->round, &set->queue);
 		bio_list_init(&set->queue);
 		spin_unlock_irq(&set->queue_lock);
-		if (bio_list_empty(&set->round))
+		if (bio_list_empty(&set->round)) {
+			mutex_unlock(&set->lock);
 			return;
+		}
 
-		mutex_lock(&set->lock);
-		if (dm_noflush_suspending(set->ti)) {
+		if (give_back) {
 			end_all(set, BLK_STS_DM_REQUEUE);
 		} else if (!test_bit(REMAP_ACTIVE, &set->flags)) {
 			end_all(set, BLK_STS_IOERR);

@@ -183,10 +183,12 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 /* DM_MAPIO_REMAPPED: nothing is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
+	/* Before the flags: they are what a comparison found (O19). */
+	bool must_wait = remap_must_wait(set);
+
 	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	/* The first comparison since the machine woke is to come (O19). */
-	if (READ_ONCE(set->wakes) != remap_sleep_wakes())
+	if (must_wait)
 		return map_slow(set, bio, pb);
 	/* Our slots may be others' by now; main is served as before. */
 	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
@@ -470,7 +472,6 @@ static int remap_preresume(struct dm_target *ti)
 	clear_bit(REMAP_READ_ONLY, &set->flags);
 	clear_bit(REMAP_META_FAIL, &set->flags);
 	clear_bit(REMAP_FAILED, &set->flags);
-	remap_wake_anew(set);
 	if (!(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE))
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	r = remap_load(set);

@@ -172,6 +172,35 @@ def test_a_spare_that_cannot_be_read_afterwards(vm: Machine, serve: StartServer)
     assert remap.status(vm).values["relocations"] == 2
 
 
+def test_restore_is_no_way_around_it(vm: Machine, serve: StartServer) -> None:
+    """The spare cannot be read at first, and was changed: no message, and no reload beneath
+    whoever has the device open, writes our table over it."""
+    guest = Sleeper(vm, serve, "suspend")
+    vm.put(WRITER.encode(), "/run/writer.py")
+    writer = vm.start(f"python3 /run/writer.py {guest.device} {FREE + 16}")
+    asleep = guest.sleep()
+    guest.wait_until_asleep()
+    guest.commit_as_somebody_else()
+    before = Media(guest.spare).whole()
+    guest.spare.bad(0, guest.spare.size_bytes // 512, kind="read")
+    asleep.wait(300).check()
+    vm.run("until dmsetup status | grep -q ' meta_fail '; do sleep 0.1; done", 60)
+    for verb in ("restore", "sync", "save", "remap 8 8", f"unremap {8 * REMAPPED} 8"):
+        assert vm.run(f"dmsetup message {remap.NAME} 0 {verb}", check=False).code, verb
+    guest.spare.clear()
+    vm.run("until dmsetup status | grep -q ' fail '; do sleep 0.1; done", 60)
+    assert vm.run(f"dmsetup message {remap.NAME} 0 restore", check=False).code
+    assert Media(guest.spare).whole() == before
+    vm.run(f"dmsetup suspend {remap.NAME}; dmsetup resume {remap.NAME}")
+    assert remap.status(vm).mode == "fail"
+    vm.run(f"dmsetup table {remap.NAME} | dmsetup load {remap.NAME}; dmsetup resume {remap.NAME}")
+    assert remap.status(vm).mode == "fail"
+    vm.run("touch /run/stop")
+    assert int(writer.wait(60).check().out) > 0
+    vm.run(f"dmsetup suspend {remap.NAME}; dmsetup resume {remap.NAME}")    # closed by all
+    assert remap.status(vm).mode == "rw"
+
+
 DIRTY = """
 import os, sys
 disk = os.open(sys.argv[1], os.O_RDWR)
