@@ -67,6 +67,13 @@ static const struct verb_option options_restore_backup[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_resize[] = {
+	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
+	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
+	{ "accept-loss", NULL, "what the old spare does not give back any more is lost" },
+	{ NULL },
+};
+
 static const struct verb_option options_import[] = {
 	{ "format", "FORMAT", "badblocks or ddrescue; else it is guessed from the file" },
 	{ "block-size", "BYTES", "of a list of badblocks, as its option -b (1024)" },
@@ -88,6 +95,8 @@ static const struct verb verbs[] = {
 	  2, NULL, verb_replace_main },
 	{ "replace-spare", NULL, "SET DEVICE",
 	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
+	{ "resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not", 2, 2,
+	  options_resize, verb_resize },
 	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1, NULL,
 	  verb_adopt_host },
 	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2, NULL,

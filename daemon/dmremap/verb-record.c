@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who a set belongs to, and what its spare is: adopt-host, replace-spare.
+ * Who a set belongs to, and what its spare is: adopt-host, replace-spare, resize.
  */
 #include <errno.h>
 #include <fcntl.h>
 
 #include "identity.h"
 #include "record.h"
+#include "resize.h"
 #include "verbs.h"
 
 /* The set that @what means, found under the lock, inactive and whole enough to be changed. */
@@ -91,5 +92,111 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its spare device now; another one is ignored from now on\n",
 		       set->name, path);
+	return r;
+}
+
+static void print_resizing(const struct resizing *a, const char *name)
+{
+	const struct adopted *set = a->adopted;
+
+	printf("set      \"%s\", %u of %u slots in use\n"
+	       "from     %s: all that is in use is copied, then it is made blank\n"
+	       "to       %s%s%s: %u slots; what is on it now is overwritten\n",
+	       name, a->nr_used, set->table.nr_slots, set->spare_path, a->path,
+	       *a->identity ? ", " : "", a->identity, a->nr_slots);
+	if (a->nr_unreadable)
+		printf("lost     %u sectors that %s does not give back any more: they read as errors "
+		       "until they are written\n",
+		       a->nr_unreadable, set->spare_path);
+}
+
+static void print_resized(const struct invocation *invocation, const struct resizing *a,
+			  const char *name)
+{
+	const char *old = a->adopted->spare_path;
+
+	if (*a->not_wiped.text)
+		fprintf(stderr,
+			"dmremap: %s, the old spare, is not blank: %s. It is ignored; unplug it, or "
+			"wipefs -a it\n",
+			old, a->not_wiped.text);
+	if (*a->no_backup.text)
+		fprintf(stderr, "dmremap: there is no backup of the new spare: %s\n",
+			a->no_backup.text);
+	if (!invocation->quiet)
+		printf("%s: %s is its spare device now, with %u slots: dmremap activate %s\n", name,
+		       a->path, a->nr_slots, name);
+}
+
+static void resizing_p(struct resizing *resizing)
+{
+	close_p(&resizing->fd);
+	resize_done(resizing);
+}
+
+/* The set's members, opened exclusively: from then on nobody activates it. */
+static int open_set(const char *what, char *name, size_t nr_name, struct adopted *adopted,
+		    const char *path, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	int r = find_inactive(what, &machine, &set, &lock, error);
+
+	if (r < 0)
+		return r;
+	if (set->state != ASSEMBLY_READY)
+		return error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN,
+				 "%s: %s", set->name, set->state_reason);
+	if (set->verdict != ASSEMBLY_READY)
+		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	if (device_number(path) == machine.members[set->spare].devno)
+		return error_set(error, EINVAL,
+				 "%s is the set's spare already: the slots are copied to another "
+				 "device",
+				 path);
+	snprintf(name, nr_name, "%s", set->name);
+	return adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
+			  adopted, error);
+}
+
+int verb_resize(struct invocation *invocation, struct error *error)
+{
+	const char *size = option_value(invocation, "spare-size");
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(resizing_p) struct resizing a = {
+		.adopted = &adopted,
+		.path = invocation->argv[1],
+		.fd = -1,
+		.wipe_spare = option_value(invocation, "wipe-spare"),
+	};
+	char name[128];
+	int r;
+
+	if (size && (parse_size(size, &a.region_bytes) < 0 || !a.region_bytes))
+		return error_set(error, EINVAL, "\"%s\" is no size", size);
+	if (!device_number(a.path))
+		return error_set(error, ENODEV, "%s: not a block device", a.path);
+	r = open_set(invocation->argv[0], name, sizeof(name), &adopted, a.path, error);
+	if (r < 0)
+		return r;
+	a.fd = open_exclusive(a.path, error);
+	if (a.fd < 0)
+		return a.fd;
+	r = resize_look(&a, error);
+	if (r < 0)
+		return r;
+	if (a.nr_unreadable && !option_value(invocation, "accept-loss"))
+		return error_set(error, EIO,
+				 "%u sectors of %s cannot be read: with --accept-loss they become "
+				 "lost",
+				 a.nr_unreadable, adopted.spare_path);
+	if (!invocation->quiet || !invocation->yes)
+		print_resizing(&a, name);
+	r = confirm(invocation, "Copy it?", error);
+	if (!r)
+		r = resize_carry_out(&a, error);
+	if (!r)
+		print_resized(invocation, &a, name);
 	return r;
 }

@@ -94,6 +94,7 @@ int verb_deactivate(struct invocation *invocation, struct error *error);
 int verb_list(struct invocation *invocation, struct error *error);
 int verb_replace_main(struct invocation *invocation, struct error *error);
 int verb_replace_spare(struct invocation *invocation, struct error *error);
+int verb_resize(struct invocation *invocation, struct error *error);
 int verb_adopt_host(struct invocation *invocation, struct error *error);
 int verb_backup(struct invocation *invocation, struct error *error);
 int verb_restore_backup(struct invocation *invocation, struct error *error);

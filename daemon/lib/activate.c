@@ -328,6 +328,8 @@ static int create_device(const struct machine *machine, const struct assembly *s
 	r = (options->fallback ? create_fallback : create_remap)(machine, set, name, dm_uuid,
 								 options, error);
 	if (!r)
+		let_go_forget(dm_uuid + strlen(DM_UUID_PREFIX));
+	if (!r)
 		r = dm_get(name, &device, error);
 	return r < 0 ? r : partitions_create(&device, error);
 }
@@ -461,9 +463,6 @@ static bool is_let_go(const struct machine *machine, const struct assembly *set)
 static int act(const struct machine *machine, const struct assembly *set,
 	       const struct activate_options *options, struct error *error)
 {
-	char uuid[UUID_STRING_BYTES];
-	int r;
-
 	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
 		return refuse(set, EPERM, set->reason, error);
 	if (set->verdict == ASSEMBLY_NO_HOST && options->automatic)
@@ -498,13 +497,8 @@ static int act(const struct machine *machine, const struct assembly *set,
 	/* Of a release that cannot be completed the map counts as long as main is hidden. */
 	if (set->state == ASSEMBLY_READY ||
 	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
-	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING)) {
-		r = create_device(machine, set, options, error);
-		uuid_to_string(set->uuid, uuid);
-		if (!r)
-			let_go_forget(uuid);
-		return r;
-	}
+	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
+		return create_device(machine, set, options, error);
 	if (options->read_only)
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",

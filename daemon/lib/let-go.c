@@ -62,17 +62,23 @@ static void describe_members(dev_t devno, FILE *to)
 	}
 }
 
+/* Whole or not at all: half a note would hold nobody back, and make the daemon rely on it. */
 void let_go_note(const char *uuid, dev_t devno)
 {
-	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *text = NULL;
 	char path[128];
+	size_t nr_bytes;
+	FILE *stream;
 
 	if (mkdir(LET_GO_DIR, 0700) < 0 && errno != EEXIST)
 		return;
+	stream = open_memstream(&text, &nr_bytes);
+	if (!stream)
+		return;
+	describe_members(devno, stream);
 	note_path(uuid, path, sizeof(path));
-	file = fopen(path, "we");
-	if (file)
-		describe_members(devno, file);
+	if (fclose(stream) == EOF || !nr_bytes || write_file_atomic(path, text, nr_bytes, 0600) < 0)
+		unlink(path);
 }
 
 void let_go_forget(const char *uuid)

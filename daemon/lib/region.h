@@ -108,6 +108,8 @@ int region_segments(const struct region *region, const struct region_table *tabl
  * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
  * @nr_entries: how many
  * @data: @nr_data chunks: what the first slots hold; aligned if @fd is opened for direct I/O
+ * @read: instead of @data: fills in what a slot holds, an aligned chunk; NULL: @data has it
+ * @userdata: its argument
  * @nr_data: how many, of the others nothing is written
  * @note: a set is put back from a backup: until its first superblock is written a note in its
  *        place says so, or what is half-written would look like a damaged spare whose slots
@@ -118,6 +120,8 @@ struct region_plan {
 	struct remap_entry *entry;
 	uint32_t nr_entries;
 	uint8_t *data;
+	int (*read)(void *userdata, uint32_t slot, uint8_t *chunk);
+	void *userdata;
 	uint32_t nr_data;
 	bool note;
 };
@@ -152,5 +156,14 @@ int region_write_super(struct region *region, struct remap_super *super, struct 
  * last MiB become zero, durably.  May be repeated: the newest superblock goes last.
  */
 int region_wipe(const struct region *region, struct error *error);
+/*
+ * The same for a spare that another one has taken the place of: its superblocks go first, so
+ * that it is never found with slots that are wiped already.
+ */
+int region_discard(const struct region *region, struct error *error);
+
+/* What others find at the end of a device that is longer than the region becomes zero. */
+int region_wipe_device_end(int fd, uint64_t region_end_sector, uint64_t device_sectors,
+			   struct error *error);
 
 #endif /* DM_REMAP_REGION_H */

@@ -112,11 +112,19 @@ static int write_tables(int fd, uint64_t start_sector, const struct region_plan 
 
 static int write_slots(int fd, uint64_t start_sector, const struct region_plan *plan)
 {
-	int r = 0;
+	_cleanup_free_ uint8_t *chunk = zeroed(REMAP_CHUNK_BYTES);
+	int r = chunk ? 0 : -ENOMEM;
 
-	for (uint32_t slot = 0; !r && slot < plan->nr_data; slot++)
-		r = write_block(fd, start_sector, remap_slot_sector(&plan->super.geometry, slot),
-				plan->data + (size_t)slot * REMAP_CHUNK_BYTES);
+	for (uint32_t slot = 0; !r && slot < plan->nr_data; slot++) {
+		if (plan->read)
+			r = plan->read(plan->userdata, slot, chunk);
+		else
+			memcpy(chunk, plan->data + (size_t)slot * REMAP_CHUNK_BYTES,
+			       REMAP_CHUNK_BYTES);
+		if (!r)
+			r = write_block(fd, start_sector,
+					remap_slot_sector(&plan->super.geometry, slot), chunk);
+	}
 	return r;
 }
 
@@ -360,16 +368,10 @@ static int wipe_super(const struct region *region, unsigned int copy, const void
 	return r ? r : durable(region->fd);
 }
 
-/*
- * The other superblocks first, the older copies before the newer, or the set would come
- * back as it was before its newest one; then all else; then the last superblock: until it
- * is gone the set is found, and its end goes on.
- */
-int region_wipe(const struct region *region, struct error *error)
+/* All superblocks but one: the older copies before the newer, or the set would come back older. */
+static int wipe_other_supers(const struct region *region, unsigned int last, const void *zeros)
 {
-	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
-	unsigned int last = last_copy(region);
-	int r = zeros ? 0 : -ENOMEM;
+	int r = 0;
 
 	for (unsigned int newest = 0; newest < 2; newest++)
 		for (unsigned int c = REMAP_COPIES; !r && c-- > 0;) {
@@ -380,6 +382,19 @@ int region_wipe(const struct region *region, struct error *error)
 			if (c != last && is_newest == (newest == 1))
 				r = wipe_super(region, c, zeros);
 		}
+	return r;
+}
+
+/*
+ * All but one superblock, then all else, then that: until it is gone the set is found, and its
+ * end goes on.
+ */
+int region_wipe(const struct region *region, struct error *error)
+{
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
+	unsigned int last = last_copy(region);
+	int r = zeros ? wipe_other_supers(region, last, zeros) : -ENOMEM;
+
 	if (!r)
 		r = wipe_edges(region,
 			       remap_block_sector(&region->super.geometry, last / REMAP_PLACES,
@@ -388,4 +403,35 @@ int region_wipe(const struct region *region, struct error *error)
 	if (!r)
 		r = wipe_super(region, last, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
+}
+
+int region_discard(const struct region *region, struct error *error)
+{
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
+	unsigned int last = last_copy(region);
+	int r = zeros ? wipe_other_supers(region, last, zeros) : -ENOMEM;
+
+	if (!r)
+		r = wipe_super(region, last, zeros);
+	if (!r)
+		r = wipe_edges(region, UINT64_MAX, zeros);
+	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
+}
+
+int region_wipe_device_end(int fd, uint64_t region_end_sector, uint64_t device_sectors,
+			   struct error *error)
+{
+	uint64_t from = region_end_sector, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
+	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
+
+	if (!zeros)
+		return error_set(error, ENOMEM, "out of memory");
+	if (device_sectors > edge && from < device_sectors - edge)
+		from = device_sectors - edge;
+	if (from >= device_sectors)
+		return 0;
+	return write_all_at(fd, zeros, (device_sectors - from) * REMAP_SECTOR_BYTES,
+			    (off_t)(from * REMAP_SECTOR_BYTES)) < 0 ?
+		       error_set(error, EIO, "its end cannot be written") :
+		       0;
 }

@@ -401,24 +401,6 @@ static uint8_t *take_content(uint8_t *at, const struct backup *backup, uint32_t 
 	return at + REMAP_CHUNK_BYTES;
 }
 
-/* What others find at the end of a device that is longer than the region. */
-static int wipe_tail(struct restoring *a, struct error *error)
-{
-	uint64_t from = a->backup->super.geometry.region_sectors, edge = (1U << 20) / 512;
-	_cleanup_free_ uint8_t *zeros = aligned_bytes(1U << 20);
-
-	if (!zeros)
-		return no_memory(error);
-	if (a->spare_sectors > edge && from < a->spare_sectors - edge)
-		from = a->spare_sectors - edge;
-	if (from >= a->spare_sectors)
-		return 0;
-	return write_all_at(a->spare_fd, zeros, (a->spare_sectors - from) * REMAP_SECTOR_BYTES,
-			    (off_t)(from * REMAP_SECTOR_BYTES)) < 0 ?
-		       error_set(error, EIO, "its end cannot be written") :
-		       0;
-}
-
 /* Slots get new numbers: the probe chunk's first, then hidden chunks, then what is lost. */
 static int format(struct restoring *a, struct error *error)
 {
@@ -450,7 +432,8 @@ static int format(struct restoring *a, struct error *error)
 	for (uint32_t i = 0; !r && i < a->nr_lost; i++)
 		plan.entry[plan.nr_entries++] = a->lost[i];
 	if (!r)
-		r = wipe_tail(a, error);
+		r = region_wipe_device_end(a->spare_fd, backup->super.geometry.region_sectors,
+					   a->spare_sectors, error);
 	if (!r)
 		r = region_format(a->spare_fd, 0, backup->super.geometry.region_sectors, &plan,
 				  error);

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios import dm
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
+from tests.scenarios.ondisk import Spare
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content, content_at,
+                                  crash_states, create, dmremap, ext4_on_main, forget_hardware,
+                                  hardware, output, paths, refused, replugged, sets, settle)
+
+MIB = 1 << 20
+ALL = ("main", "spare", "larger")
+pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on",
+                                larger="1M:vcache=on"), pytest.mark.plain_only]
+
+
+@pytest.fixture(autouse=True)
+def disks_with_serials(rig: Rig) -> Iterator[None]:
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002", larger="SPARE-0003")
+    yield
+    forget_hardware()
+
+
+def used(rig: Rig, *more: str) -> bytes:
+    """An inactive set with relocated chunks, a part of one and a lost sector; its content."""
+    ext4_on_main(rig)
+    create(rig, *more)
+    device = Device("/dev/mapper/data", "data")
+    for sector, count in ((800, 16), (817, 3)):
+        rig.main.bad(sector, count, kind="both")
+        device.pwrite(sector, pattern(sector, count))
+    rig.main.bad(1600, kind="read")
+    rig.message("data", "remap 1600 4")
+    device.close()
+    assert content_at("data", 1600) is None
+    before = whole(rig)
+    output("deactivate", "data")
+    settle(rig, *ALL)
+    return before
+
+
+def whole(rig: Rig) -> bytes:
+    """The content of "data", the lost sector left out."""
+    device = Device("/dev/mapper/data", "data", read_only=True)
+    try:
+        return device.pread(0, 1600) + device.pread(1601, device.sectors() - 1601)
+    finally:
+        device.close()
+
+
+def slots(rig: Rig) -> int:
+    return int(rig.status("data")["total"])
+
+
+def test_to_a_larger_one(rig: Rig) -> None:
+    """All is there, the counters and the reasons as well; the old spare is blank and forgotten."""
+    before = used(rig)
+    main, spare, larger = paths(rig, *ALL)
+    output("activate", "data")
+    was, shown = rig.status("data"), output("show", "data", "--json")
+    output("deactivate", "data")
+    said = output("resize", "data", larger, "--yes")
+    assert f"{larger} is its spare device now, with" in said and "lost" not in said
+    settle(rig, *ALL)
+    assert not any(rig.media("spare").whole())
+    replugged()
+    assert output("activate", "--auto", main) == "/dev/mapper/data\n"
+    assert whole(rig) == before and content_at("data", 1600) is None
+    now = rig.status("data")
+    assert now["total"] > was["total"] + 100
+    for key in ("mode", "used", "lost_sectors", "read_errors", "write_errors", "relocations"):
+        assert now[key] == was[key], key
+    for line in shown.splitlines():
+        if '"cause"' in line:
+            assert line in output("show", "data", "--json")
+    # more than the old one had room for
+    device = Device("/dev/mapper/data", "data")
+    rig.main.bad(1800, 1600, kind="write")
+    for chunk in range(225, 225 + was["total"]):
+        device.pwrite(8 * chunk, pattern(chunk, 8))
+    device.close()
+    assert rig.status("data")["used"] >= was["total"] and rig.status("data")["mode"] == "rw"
+    output("deactivate", "data")
+    (found,) = sets()
+    assert (found["spare"], found["ignored-copies"]) == (larger, 0)
+    # a backup of the new layout can be put back onto it
+    assert dmremap("check", larger).returncode == OK
+
+
+def test_back_to_one_that_is_just_large_enough(rig: Rig) -> None:
+    before = used(rig)
+    main, spare, larger = paths(rig, *ALL)
+    output("resize", "data", larger, "--yes")
+    output("activate", "data")
+    rig.message("data", "remap 2400 160")
+    nr_used = rig.status("data")["used"]
+    output("deactivate", "data")
+    settle(rig, *ALL)
+    was = [rig.media(name).whole() for name in ALL]
+    told = refused(FAILED, "resize", "data", spare, "--yes", "--spare-size", "320K")
+    assert "must be larger" in told
+    assert [rig.media(name).whole() for name in ALL] == was
+    output("resize", "data", spare, "--yes", "--spare-size", "400K")
+    output("activate", "data")
+    assert whole(rig) == before and rig.status("data")["used"] == nr_used
+    output("deactivate", "data")
+
+
+@pytest.mark.disks(main="2M", spare="512K", larger="1M", other="512K")
+def test_refusals_change_nothing(rig: Rig) -> None:
+    used(rig)
+    names = (*ALL, "other")
+    main, spare, larger, other = paths(rig, *names)
+    output("create", "other", larger, other, "--yes")
+    output("deactivate", "other")
+    for path, role in ((larger, "main"), (other, "spare")):
+        assert f"{role} device of a set" in refused(REFUSED, "resize", "data", path, "--yes",
+                                                    "--wipe-spare")
+    output("release", "other", "--yes")
+    rig.media("larger").write(0, pattern(9))
+    settle(rig, *names)
+    was = [rig.media(name).whole() for name in names]
+    for code, words, arguments in (
+            (REFUSED, "--wipe-spare", ["data", larger]),
+            (USAGE, "spare already", ["data", spare, "--wipe-spare"]),
+            (REFUSED, "in use", ["data", main, "--wipe-spare"]),
+            (NOT_FOUND, "not a block device", ["data", "/dev/null"]),
+            (NOT_FOUND, "no set of that name", ["nobody", larger]),
+            (USAGE, "no size", ["data", larger, "--spare-size", "x"]),
+            (FAILED, "has only", ["data", larger, "--wipe-spare", "--spare-size", "2M"])):
+        assert words in refused(code, "resize", *arguments, "--yes"), arguments
+    told = dmremap("resize", "data", larger, "--wipe-spare")
+    assert told.returncode == REFUSED and "not done" in told.stderr
+    settle(rig, *names)
+    assert [rig.media(name).whole() for name in names] == was
+    output("activate", "data")
+    assert "is active" in refused(REFUSED, "resize", "data", larger, "--wipe-spare", "--yes")
+    output("deactivate", "data")
+
+
+def test_what_the_old_spare_does_not_give_back(rig: Rig) -> None:
+    """It is told, and an error afterwards: never something else."""
+    used(rig)
+    larger, = paths(rig, "larger")
+    spare = Spare.of(rig)
+    slot, = (entry.slot for entry in spare.entries() if entry.state and entry.chunk == 100)
+    rig.spare.bad(spare.slot_sector(slot) + 2, 2, kind="both")
+    drop_page_cache(paths(rig, "spare")[0])
+    told = refused(FAILED, "resize", "data", larger, "--yes")
+    assert "2 sectors of" in told and "--accept-loss" in told
+    settle(rig, "larger")
+    assert not any(rig.media("larger").whole())
+    assert "2 sectors that" in output("resize", "data", larger, "--yes", "--accept-loss")
+    output("activate", "data")
+    expected = pattern(800, 16)
+    for i in range(16):
+        is_lost = i in (2, 3)
+        assert content_at("data", 800 + i) == \
+            (None if is_lost else expected[i * SECTOR:(i + 1) * SECTOR]), i
+    assert rig.status("data")["lost_sectors"] == 3
+    output("deactivate", "data")
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_every_power_cut(rig: Rig, guard: bool) -> None:
+    """After every write and flush the set is whole, on one spare or the other; without a guard
+    nobody is chosen while both are. And the same order ends what was cut short."""
+    before = used(rig, *([] if guard else ["--no-guard"]))
+    larger, = paths(rig, "larger")
+    images = {index: rig.media(name).whole() for index, name in enumerate(ALL)}
+    start = len(rig.server.log())
+    output("resize", "data", larger, "--yes")
+    for name in ALL:
+        rig.server.disk(name).destage()
+    records = rig.server.log()[start:]
+    ends = {"spare": 0, "larger": 0, "both": 0}
+    for number, state in crash_states(records, images, seed=20261128):
+        for index, name in enumerate(ALL):
+            rig.media(name).write(0, state[index])
+        result = dmremap("activate", "data")
+        what = f"after record {number} of {len(records)}: {result}"
+        if not guard and not dm.devices():
+            assert result.returncode == REFUSED and "several devices claim" in result.stderr, what
+            rig.server.disk("larger" if number % 2 else "spare").fail()
+            drop_page_cache(larger)
+            drop_page_cache(paths(rig, "spare")[0])
+            assert dmremap("activate", "data").returncode == OK, what
+            ends["both"] += 1
+        else:
+            assert result.returncode == OK, what
+        (found,) = sets()
+        ends["larger" if found["spare"] == larger else "spare"] += 1
+        assert whole(rig) == before and content_at("data", 1600) is None, what
+        output("deactivate", "data")
+        rig.server.disk("larger").back()
+        rig.spare.back()
+        if found["spare"] != larger and number % 8 == 0 and guard:
+            output("resize", "data", larger, "--yes", "--wipe-spare")
+            output("activate", "data")
+            assert whole(rig) == before, what
+            output("deactivate", "data")
+    print(ends)
+    assert min(ends["spare"], ends["larger"]) >= 1 and (guard or ends["both"])
