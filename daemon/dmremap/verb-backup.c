@@ -68,6 +68,10 @@ int verb_backup(struct invocation *invocation, struct error *error)
 		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
 	if (!r)
 		r = backup_write(&backup, path, error);
+	if (!r && backup.nr_unreadable)
+		fprintf(stderr,
+			"dmremap: %u hidden chunks of %s cannot be read, and are not in the backup\n",
+			backup.nr_unreadable, spare);
 	if (!r && !invocation->quiet)
 		printf("%s: number %" PRIu64 ", %u slots in use, the content of %u of them\n", path,
 		       backup.generation, backup.nr_entries, backup.nr_contents);

@@ -70,8 +70,8 @@ static int take_entries(const struct region *region, const struct region_table *
 			struct backup *backup, struct error *error)
 {
 	uint32_t nr = 0, nr_hidden = 0;
-	int r = 0;
 
+	backup->nr_unreadable = 0;
 	for (uint32_t slot = 0; slot < table->nr_slots; slot++) {
 		nr += table->entry[slot].state != REMAP_ENTRY_FREE;
 		nr_hidden += is_hidden(&table->entry[slot]);
@@ -80,7 +80,7 @@ static int take_entries(const struct region *region, const struct region_table *
 	backup->content = aligned_bytes((nr_hidden + 1) * (size_t)REMAP_CHUNK_BYTES);
 	if (!backup->entry || !backup->content)
 		return no_memory(error);
-	for (uint32_t slot = 0; !r && slot < table->nr_slots; slot++) {
+	for (uint32_t slot = 0; slot < table->nr_slots; slot++) {
 		struct backup_entry *at = &backup->entry[backup->nr_entries];
 		uint8_t *data = backup->content + (size_t)backup->nr_contents * REMAP_CHUNK_BYTES;
 		uint64_t sector = region->start + remap_slot_sector(&region->super.geometry, slot);
@@ -93,12 +93,14 @@ static int take_entries(const struct region *region, const struct region_table *
 		backup->nr_entries++;
 		if (!is_hidden(&at->entry))
 			continue;
+		/* what cannot be read is not in it: the rest is worth having all the more */
 		if (read_all_at(region->fd, data, REMAP_CHUNK_BYTES,
 				(off_t)(sector * REMAP_SECTOR_BYTES)) < 0)
-			r = error_set(error, EIO, "slot %u cannot be read", slot);
-		at->content = backup->nr_contents++;
+			backup->nr_unreadable++;
+		else
+			at->content = backup->nr_contents++;
 	}
-	return r;
+	return 0;
 }
 
 static int take_header(int main_fd, struct backup *backup, struct error *error)

@@ -35,6 +35,8 @@ struct backup_entry {
  * @nr_entries: how many
  * @content: @nr_contents chunks, aligned for direct I/O
  * @nr_contents: how many
+ * @nr_unreadable: when it was made: hidden chunks whose content could not be read; not in the
+ *                 file
  */
 struct backup {
 	struct remap_super super;
@@ -47,6 +49,7 @@ struct backup {
 	uint32_t nr_entries;
 	uint8_t *content;
 	uint32_t nr_contents;
+	uint32_t nr_unreadable;
 };
 
 /*

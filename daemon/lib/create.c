@@ -648,6 +648,9 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 
 	if (!r)
 		r = backup_make(&region, -1, a->spare_identity, &backup, &a->no_backup);
+	if (!r && backup.nr_unreadable)
+		r = error_set(&a->no_backup, EIO, "%s does not give back what was written to it",
+			      a->spare_path);
 	if (!r && header) {
 		remap_guard_encode(backup.header, a->uuid, a->main_sectors);
 		memcpy(backup.header + REMAP_MEMBER_OFFSET, header, REMAP_MEMBER_BYTES);

@@ -106,6 +106,28 @@ def test_another_spare_in_its_place(rig: Rig, tmp_path: Path) -> None:
     assert rig.media("main").whole() == model
 
 
+def test_a_hidden_chunk_that_cannot_be_read(rig: Rig, tmp_path: Path) -> None:
+    """The rest is worth having all the more; what is not in it is lost, and is never old."""
+    model = used_set(rig)
+    output("deactivate", "data")
+    spare = Spare.of(rig)
+    slot, = (entry.slot for entry in spare.entries() if entry.state and entry.chunk == 0)
+    rig.spare.bad(spare.slot_sector(slot), kind="read")
+    settle(rig)
+    file = str(tmp_path / "backup")
+    told = dmremap("backup", "data", file)
+    assert told.returncode == OK and "1 hidden chunks of" in told.stderr
+    rig.spare.fail()
+    drop_page_cache(*paths(rig, "spare"))
+    rig.main.clear()
+    other, = paths(rig, "other")
+    assert "lost     sectors 0 to 7" in output("restore-backup", file, other, "--yes")
+    output("activate", "data")
+    assert content_at("data", 0) is None
+    assert content_at("data", 799) == model[799 * SECTOR:800 * SECTOR]
+    output("deactivate", "data")
+
+
 def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:
     """O6: what was remapped since is not known to it."""
     used_set(rig)
