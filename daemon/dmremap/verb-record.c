@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "identity.h"
+#include "let-go.h"
 #include "record.h"
 #include "resize.h"
 #include "verbs.h"
@@ -111,53 +112,147 @@ static void print_resizing(const struct resizing *a, const char *name)
 }
 
 static void print_resized(const struct invocation *invocation, const struct resizing *a,
-			  const char *name)
+			  const char *name, const char *old_path)
 {
-	const char *old = a->adopted->spare_path;
-
 	if (*a->not_wiped.text)
 		fprintf(stderr,
-			"dmremap: %s, the old spare, is not blank: %s. It is ignored; unplug it, or "
-			"wipefs -a it\n",
-			old, a->not_wiped.text);
+			"dmremap: %s, the old spare, is not blank: %s. It is older than main says, and "
+			"not taken any more: unplug it\n",
+			old_path, a->not_wiped.text);
 	if (*a->no_backup.text)
 		fprintf(stderr, "dmremap: there is no backup of the new spare: %s\n",
 			a->no_backup.text);
 	if (!invocation->quiet)
-		printf("%s: %s is its spare device now, with %u slots: dmremap activate %s\n", name,
-		       a->path, a->nr_slots, name);
+		printf("%s: %s is its spare device now: dmremap activate %s\n", name, a->path,
+		       name);
+}
+
+/**
+ * struct move - a set that is to move, or has moved, to another spare
+ * @name: of the set
+ * @uuid: as text
+ * @main_path: of its main device
+ * @old_path: of the only other spare of it that is here; empty: none
+ * @has_moved: the new one is a spare of the set already
+ * @is_settled: and there is no doubt
+ */
+struct move {
+	char name[128];
+	char uuid[UUID_STRING_BYTES];
+	char main_path[256];
+	char old_path[256];
+	bool has_moved;
+	bool is_settled;
+};
+
+static int look_at_spares(const struct machine *machine, const struct assembly *set,
+			  dev_t new_spare, struct move *move, struct error *error)
+{
+	for (size_t i = 0; i < machine->nr_members; i++) {
+		const struct member *member = &machine->members[i];
+
+		if (member->role != MEMBER_SPARE || memcmp(member->uuid, set->uuid, 16) != 0)
+			continue;
+		if (member->devno == new_spare)
+			move->has_moved = true;
+		else if (*move->old_path)
+			return error_set(
+				error, EEXIST,
+				"%s: %s and %s both claim to be its spare: unplug the copy",
+				set->name, move->old_path, member->path);
+		else
+			snprintf(move->old_path, sizeof(move->old_path), "%s", member->path);
+	}
+	if (!move->has_moved && !*move->old_path)
+		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
+	return 0;
+}
+
+static int find_move(const char *what, dev_t new_spare, struct move *move, int *lock,
+		     struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	const struct assembly *set;
+	int r = find_inactive(what, &machine, &set, lock, error);
+
+	if (r < 0)
+		return r;
+	if (set->verdict == ASSEMBLY_FOREIGN || set->verdict == ASSEMBLY_NO_HOST)
+		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	if (set->main < 0)
+		return error_set(error, set->main == -2 ? EEXIST : EAGAIN, "%s: %s", set->name,
+				 set->state_reason);
+	memset(move, 0, sizeof(*move));
+	snprintf(move->name, sizeof(move->name), "%s", set->name);
+	uuid_to_string(set->uuid, move->uuid);
+	snprintf(move->main_path, sizeof(move->main_path), "%s", machine.members[set->main].path);
+	move->is_settled = set->verdict == ASSEMBLY_READY;
+	return look_at_spares(&machine, set, new_spare, move, error);
+}
+
+/* The new one counts already, and the old one is not taken any more: what was left to be done. */
+static int finish_move(const struct move *move, struct resizing *a, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted now = ADOPTED_NONE;
+	_cleanup_(adopt_close) struct adopted old = ADOPTED_NONE;
+	int r = 0;
+
+	if (*move->old_path) {
+		r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		if (r == 0)
+			return error_set(error, EEXIST,
+					 "%s: %s is its spare, and %s is a copy of it: wipe that "
+					 "first",
+					 move->name, move->old_path, a->path);
+		if (r != -ESTALE)
+			return r;
+		close_p(&old.main_fd);
+		old.main_fd = -1;
+	}
+	r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
+	if (r < 0)
+		return r;
+	if (!*move->old_path && move->is_settled)
+		return error_set(error, EINVAL,
+				 "%s is the set's spare already: the slots are copied to another "
+				 "device",
+				 a->path);
+	return resize_finish(a, &now, *move->old_path ? &old.region : NULL, error);
+}
+
+static int begin_move(const struct move *move, struct resizing *a,
+		      const struct invocation *invocation, struct error *error)
+{
+	int r = adopt_open(move->main_path, move->old_path, O_RDWR, a->adopted, error);
+
+	if (r < 0 && r != -ESTALE)
+		return r;
+	a->fd = open_exclusive(a->path, error);
+	if (a->fd < 0)
+		return a->fd;
+	if (r == -ESTALE) {
+		a->half_done = resize_has_begun(a->adopted, a->fd, &a->number);
+		if (!a->half_done)
+			return error_set(error, ESTALE,
+					 "%s is an older copy of the spare: it does not know all "
+					 "remaps of %s",
+					 move->old_path, move->main_path);
+	}
+	r = resize_look(a, error);
+	if (r < 0)
+		return r;
+	if (a->nr_unreadable && !option_value(invocation, "accept-loss"))
+		return error_set(error, EIO,
+				 "%u sectors of %s cannot be read: with --accept-loss they become "
+				 "lost",
+				 a->nr_unreadable, move->old_path);
+	return 0;
 }
 
 static void resizing_p(struct resizing *resizing)
 {
 	close_p(&resizing->fd);
 	resize_done(resizing);
-}
-
-/* The set's members, opened exclusively: from then on nobody activates it. */
-static int open_set(const char *what, char *name, size_t nr_name, struct adopted *adopted,
-		    const char *path, struct error *error)
-{
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_close_ int lock = -1;
-	const struct assembly *set;
-	int r = find_inactive(what, &machine, &set, &lock, error);
-
-	if (r < 0)
-		return r;
-	if (set->state != ASSEMBLY_READY)
-		return error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN,
-				 "%s: %s", set->name, set->state_reason);
-	if (set->verdict != ASSEMBLY_READY)
-		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
-	if (device_number(path) == machine.members[set->spare].devno)
-		return error_set(error, EINVAL,
-				 "%s is the set's spare already: the slots are copied to another "
-				 "device",
-				 path);
-	snprintf(name, nr_name, "%s", set->name);
-	return adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
-			  adopted, error);
 }
 
 int verb_resize(struct invocation *invocation, struct error *error)
@@ -170,33 +265,37 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		.fd = -1,
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
-	char name[128];
+	_cleanup_close_ int lock = -1;
+	dev_t new_spare = device_number(a.path);
+	struct move move;
 	int r;
 
 	if (size && (parse_size(size, &a.region_bytes) < 0 || !a.region_bytes))
 		return error_set(error, EINVAL, "\"%s\" is no size", size);
-	if (!device_number(a.path))
+	if (!new_spare)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
-	r = open_set(invocation->argv[0], name, sizeof(name), &adopted, a.path, error);
+	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
 	if (r < 0)
 		return r;
-	a.fd = open_exclusive(a.path, error);
-	if (a.fd < 0)
-		return a.fd;
-	r = resize_look(&a, error);
+	if (move.has_moved) {
+		r = finish_move(&move, &a, error);
+	} else {
+		r = begin_move(&move, &a, invocation, error);
+		/* Nobody can activate it now; and copying may take long. */
+		close_p(&lock);
+		lock = -1;
+		if (r < 0)
+			return r;
+		if (!invocation->quiet || !invocation->yes)
+			print_resizing(&a, move.name);
+		r = confirm(invocation, "Copy it?", error);
+		if (!r)
+			r = resize_carry_out(&a, error);
+	}
 	if (r < 0)
 		return r;
-	if (a.nr_unreadable && !option_value(invocation, "accept-loss"))
-		return error_set(error, EIO,
-				 "%u sectors of %s cannot be read: with --accept-loss they become "
-				 "lost",
-				 a.nr_unreadable, adopted.spare_path);
-	if (!invocation->quiet || !invocation->yes)
-		print_resizing(&a, name);
-	r = confirm(invocation, "Copy it?", error);
-	if (!r)
-		r = resize_carry_out(&a, error);
-	if (!r)
-		print_resized(invocation, &a, name);
-	return r;
+	/* It was deactivated, and that it has another spare now is no reason to activate it. */
+	let_go_note_members(move.uuid, device_number(move.main_path), new_spare);
+	print_resized(invocation, &a, move.name, move.old_path);
+	return 0;
 }

@@ -107,6 +107,23 @@ static int block_bytes(int fd)
 	return ioctl(fd, BLKSSZGET, &nr_bytes) < 0 ? REMAP_SECTOR_BYTES : nr_bytes;
 }
 
+int spare_check(const char *main_path, int main_fd, const char *spare_path, int spare_fd,
+		struct error *error)
+{
+	char disk[PATH_MAX];
+	int r;
+
+	disk_of(device_number(spare_path), disk, sizeof(disk));
+	r = check_device(spare_path, spare_fd, disk, error);
+	if (!r && block_bytes(spare_fd) > block_bytes(main_fd))
+		r = error_set(error, EINVAL,
+			      "%s has blocks of %d bytes, %s of only %d: a device made of them "
+			      "could not serve what is on %s",
+			      spare_path, block_bytes(spare_fd), main_path, block_bytes(main_fd),
+			      main_path);
+	return r;
+}
+
 static int check_devices(struct adoption *a, struct error *error)
 {
 	dev_t main = device_number(a->main_path), spare = device_number(a->spare_path);
@@ -117,17 +134,11 @@ static int check_devices(struct adoption *a, struct error *error)
 	disk_of(spare, spare_disk, sizeof(spare_disk));
 	r = check_device(a->main_path, a->main_fd, main_disk, error);
 	if (!r)
-		r = check_device(a->spare_path, a->spare_fd, spare_disk, error);
+		r = spare_check(a->main_path, a->main_fd, a->spare_path, a->spare_fd, error);
 	if (r < 0)
 		return r;
 	a->same_disk = *main_disk && streq(main_disk, spare_disk);
 	a->removable = attribute_is(spare_disk, "removable", "1") || strstr(spare_disk, "/usb");
-	if (block_bytes(a->spare_fd) > block_bytes(a->main_fd))
-		return error_set(error, EINVAL,
-				 "%s has blocks of %d bytes, %s of only %d: a device made of them "
-				 "could not serve what is on %s",
-				 a->spare_path, block_bytes(a->spare_fd), a->main_path,
-				 block_bytes(a->main_fd), a->main_path);
 	if (a->main_sectors > REMAP_MAX_MAIN_SECTORS)
 		return error_set(error, EFBIG, "%s is too large: 4 PiB at most", a->main_path);
 	if (a->main_sectors < 4 * REMAP_CHUNK_SECTORS)

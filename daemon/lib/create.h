@@ -83,6 +83,9 @@ int adoption_look_again(struct adoption *adoption, struct error *error);
  */
 int adoption_carry_out(struct adoption *adoption, struct error *error);
 void adoption_done(struct adoption *adoption);
+/* Whether a device can be the spare of a main: writable, not zoned, no larger blocks. */
+int spare_check(const char *main_path, int main_fd, const char *spare_path, int spare_fd,
+		struct error *error);
 /*
  * What would be lost if a device became a spare; @text: empty: it is blank.  -EPERM: it is a
  * member of an array, a volume group or a file system of several devices (O4).

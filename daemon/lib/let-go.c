@@ -63,10 +63,18 @@ static void describe_members(dev_t devno, FILE *to)
 }
 
 /* Whole or not at all: half a note would hold nobody back, and make the daemon rely on it. */
+static void write_note(const char *uuid, const char *text, size_t nr_bytes)
+{
+	char path[128];
+
+	note_path(uuid, path, sizeof(path));
+	if (!nr_bytes || write_file_atomic(path, text, nr_bytes, 0600) < 0)
+		unlink(path);
+}
+
 void let_go_note(const char *uuid, dev_t devno)
 {
 	_cleanup_free_ char *text = NULL;
-	char path[128];
 	size_t nr_bytes;
 	FILE *stream;
 
@@ -76,9 +84,20 @@ void let_go_note(const char *uuid, dev_t devno)
 	if (!stream)
 		return;
 	describe_members(devno, stream);
-	note_path(uuid, path, sizeof(path));
-	if (fclose(stream) == EOF || !nr_bytes || write_file_atomic(path, text, nr_bytes, 0600) < 0)
-		unlink(path);
+	if (fclose(stream) == 0)
+		write_note(uuid, text, nr_bytes);
+}
+
+void let_go_note_members(const char *uuid, dev_t main, dev_t spare)
+{
+	char lines[2][64], text[128];
+
+	if (mkdir(LET_GO_DIR, 0700) < 0 && errno != EEXIST)
+		return;
+	describe(main, lines[0], sizeof(lines[0]));
+	describe(spare, lines[1], sizeof(lines[1]));
+	snprintf(text, sizeof(text), "%s%s", lines[0], lines[1]);
+	write_note(uuid, text, strlen(text));
 }
 
 void let_go_forget(const char *uuid)

@@ -13,6 +13,8 @@
 
 /* Before the mapped device @devno of the set is removed; a failure is no reason not to. */
 void let_go_note(const char *uuid, dev_t devno);
+/* The same of a set that is not active, by its members. */
+void let_go_note_members(const char *uuid, dev_t main, dev_t spare);
 /* It is not removed, or activated by somebody who means it. */
 void let_go_forget(const char *uuid);
 bool let_go_noted(const char *uuid);

@@ -68,6 +68,13 @@ int record_host(struct adopted *a, const uint8_t host[16], struct error *error)
 	return write_header(a, chunk, error);
 }
 
+int record_check(const struct adopted *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+
+	return chunk ? read_header(a, chunk, error) : error_set(error, ENOMEM, "out of memory");
+}
+
 int record_spare(struct adopted *a, const char *identity, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);

@@ -10,6 +10,8 @@
 
 /* The set is of this host from now on; @host: not all zero. */
 int record_host(struct adopted *adopted, const uint8_t host[16], struct error *error);
+/* Whether record_spare() could say it.  -ENODATA: main has no guard; -EUCLEAN, -EIO. */
+int record_check(const struct adopted *adopted, struct error *error);
 /* The spare is this hardware from now on.  -ENODATA: main has no header to say so. */
 int record_spare(struct adopted *adopted, const char *identity, struct error *error);
 

@@ -102,9 +102,9 @@ int region_segments(const struct region *region, const struct region_table *tabl
 
 /**
  * struct region_plan - what create writes to a blank or agreed-upon region
- * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, of the flags
- *         REMAP_SUPER_CREATING and REMAP_SUPER_MARKED, and the number that all blocks get, 0:
- *         the first; the rest is filled in
+ * @super: uuid, main_sectors, probe_chunk, host_id, label, identity, flags, and the number that
+ *         all blocks get, 0: the first; when it was created, 0: now; the rest is filled in
+ * @soft: counters to begin with; NULL: zero
  * @entry: entries for the first @nr_entries slots; slot 0 is the probe chunk's
  * @nr_entries: how many
  * @data: @nr_data chunks: what the first slots hold; aligned if @fd is opened for direct I/O
@@ -117,6 +117,7 @@ int region_segments(const struct region *region, const struct region_table *tabl
  */
 struct region_plan {
 	struct remap_super super;
+	const struct remap_soft_disk *soft;
 	struct remap_entry *entry;
 	uint32_t nr_entries;
 	uint8_t *data;
@@ -126,8 +127,12 @@ struct region_plan {
 	bool note;
 };
 
-/* Whether there is such a note of that set: nothing else on the device counts. */
-bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES]);
+/*
+ * Whether there is such a note of that set: nothing else on the device counts.  *@seq (may be
+ * NULL): the number that the set was to get there.
+ */
+bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
+		     uint64_t *seq);
 /*
  * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
  * last: the kernel writes the mark at the first activation.  Wipes every place of
@@ -135,6 +140,11 @@ bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUI
  */
 int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		  struct error *error);
+/* The same in two steps: all but the superblocks, and these. */
+int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
+		   struct error *error);
+int region_complete(int fd, uint64_t start_sector, const struct region_plan *plan,
+		    struct error *error);
 /*
  * A restored block, with a number above all others, into both replicas, but not into a dead
  * place; what was in its places, which could not be believed, is gone afterwards.
@@ -158,7 +168,8 @@ int region_write_super(struct region *region, struct remap_super *super, struct 
 int region_wipe(const struct region *region, struct error *error);
 /*
  * The same for a spare that another one has taken the place of: its superblocks go first, so
- * that it is never found with slots that are wiped already.
+ * that it is never found with slots that are wiped already.  One that cannot be written keeps
+ * the others from nothing.
  */
 int region_discard(const struct region *region, struct error *error);
 

@@ -98,6 +98,11 @@ static int write_tables(int fd, uint64_t start_sector, const struct region_plan 
 		if (block > geometry->table_blocks) {
 			remap_block_init(data, REMAP_MAGIC_SOFT, plan->super.uuid, block,
 					 plan->super.seq);
+			if (plan->soft)
+				memcpy(data + sizeof(struct remap_block_header),
+				       (const uint8_t *)plan->soft +
+					       sizeof(struct remap_block_header),
+				       sizeof(*plan->soft) - sizeof(struct remap_block_header));
 			remap_block_seal(data);
 		} else {
 			region_encode_table(&plan->super, block, plan->super.seq, plan->entry,
@@ -194,21 +199,26 @@ static int write_note(int fd, uint64_t start_sector, const struct remap_super *s
 	int r = block ? 0 : -ENOMEM;
 
 	if (!r) {
-		remap_block_init(block, NOTE_MAGIC, super->uuid, 0, 0);
+		remap_block_init(block, NOTE_MAGIC, super->uuid, 0, super->seq);
 		remap_block_seal(block);
 		r = write_block(fd, start_sector, 0, block);
 	}
 	return r ? r : durable(fd);
 }
 
-bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES])
+bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
+		     uint64_t *seq)
 {
 	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
 
-	return block &&
-	       read_all_at(fd, block, REMAP_BLOCK_BYTES,
-			   (off_t)(start_sector * REMAP_SECTOR_BYTES)) == 0 &&
-	       remap_block_check(block, NOTE_MAGIC, uuid, 0) == REMAP_OK;
+	if (!block ||
+	    read_all_at(fd, block, REMAP_BLOCK_BYTES, (off_t)(start_sector * REMAP_SECTOR_BYTES)) <
+		    0 ||
+	    remap_block_check(block, NOTE_MAGIC, uuid, 0) != REMAP_OK)
+		return false;
+	if (seq)
+		*seq = remap_block_seq(block);
+	return true;
 }
 
 /* The note lies where the start replica's first superblock is going to be, and goes with it. */
@@ -221,8 +231,8 @@ static int begin_with_note(int fd, uint64_t start_sector, const struct remap_sup
 	return r ? r : wipe_edges(&region, 0, zeros);
 }
 
-int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
-		  struct error *error)
+int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
+		   struct error *error)
 {
 	struct remap_super *super = &plan->super;
 	int r;
@@ -236,14 +246,14 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 				 "the spare region has %u slots, and %u are needed from the start",
 				 super->geometry.slots, plan->nr_entries + 1);
 	super->version = REMAP_FORMAT_VERSION;
-	super->flags &= REMAP_SUPER_CREATING | REMAP_SUPER_MARKED;
 	memset(super->dead, 0, sizeof(super->dead));
 	super->compat = 0;
 	super->ro_compat = 0;
 	super->incompat = 0;
 	if (!super->seq)
 		super->seq = FIRST_SEQ;
-	super->created = (uint64_t)time(NULL);
+	if (!super->created)
+		super->created = (uint64_t)time(NULL);
 	r = check_plan(plan, error);
 	if (r < 0)
 		return r;
@@ -257,9 +267,23 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 		r = write_slots(fd, start_sector, plan);
 	if (!r)
 		r = durable(fd);
-	if (!r)
-		r = write_supers(fd, start_sector, super);
 	return r < 0 ? error_set(error, -r, "cannot write the spare region: %s", strerror(-r)) : 0;
+}
+
+int region_complete(int fd, uint64_t start_sector, const struct region_plan *plan,
+		    struct error *error)
+{
+	int r = write_supers(fd, start_sector, &plan->super);
+
+	return r < 0 ? error_set(error, -r, "cannot write the superblocks: %s", strerror(-r)) : 0;
+}
+
+int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
+		  struct error *error)
+{
+	int r = region_prepare(fd, start_sector, nr_sectors, plan, error);
+
+	return r ? r : region_complete(fd, start_sector, plan, error);
 }
 
 int region_replace_block(const struct region *region, uint32_t block, void *data,
@@ -408,11 +432,17 @@ int region_wipe(const struct region *region, struct error *error)
 int region_discard(const struct region *region, struct error *error)
 {
 	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
-	unsigned int last = last_copy(region);
-	int r = zeros ? wipe_other_supers(region, last, zeros) : -ENOMEM;
+	int r = zeros ? 0 : -ENOMEM;
 
-	if (!r)
-		r = wipe_super(region, last, zeros);
+	for (unsigned int newest = 0; zeros && newest < 2; newest++)
+		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+			unsigned int replica = c / REMAP_PLACES;
+			bool is_newest =
+				!region->choice.repair[replica] && c == good_copy(region, replica);
+			int own = is_newest == (newest == 1) ? wipe_super(region, c, zeros) : 0;
+
+			r = r ? r : own;
+		}
 	if (!r)
 		r = wipe_edges(region, UINT64_MAX, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;

@@ -4,13 +4,15 @@
  *
  *   while copying	a note in place of the new spare's first superblock: the old one counts,
  *			all of it is done again
- *   before main knows	both are whole and hold the same.  Main's header names the old one's
- *			hardware; without that neither is chosen while both are here
- *   while wiping	main's header names the new one; the old one is a copy that is ignored, or,
- *			without its superblocks, no spare at all
+ *   after the mark	main's mark has the number that only the new one has: the old one is
+ *			refused as older (O6), by the kernel as well, and the new one has no
+ *			superblock yet.  The same command knows the number by the note, and goes on
+ *   after a superblock	the new one counts, alone: the kernel completes the other replica
+ *   before the header	main's header, if there is a guard, names the old one's hardware, which is
+ *			refused; the same command goes on
+ *   while wiping	the old one is refused, or, without its superblocks, is no spare at all
  *
- * The new one gets the very number of the old one: whichever of them goes on by a commit,
- * main's mark tells that the other has not (O6).
+ * So at no moment do both count, and the old one does not come to count again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +22,9 @@
 #include "identity.h"
 #include "record.h"
 #include "resize.h"
+
+/* Above all numbers that a commit may have burnt, also on copies that cannot be read (C2). */
+#define LEAP (1ULL << 20)
 
 void resize_done(struct resizing *a)
 {
@@ -32,29 +37,42 @@ void resize_done(struct resizing *a)
 /* It must be blank, agreed upon, or what an earlier resize of this set has left. */
 static int check_device(struct resizing *a, struct error *error)
 {
-	const uint8_t *uuid = a->adopted->region.super.uuid;
+	const struct adopted *set = a->adopted;
 	struct member member;
 	char content[160];
-	int r;
+	int r = spare_check(set->main_path, set->main_fd, a->path, a->fd, error);
 
-	if (region_has_note(a->fd, 0, uuid))
-		return 0;
-	if (member_probe(a->path, &member, NULL) == 0) {
-		if (memcmp(member.uuid, uuid, REMAP_UUID_BYTES) || member.role != MEMBER_SPARE)
-			return error_set(error, EEXIST, "%s is the %s device of a set", a->path,
-					 member_role_name(member.role));
-		snprintf(content, sizeof(content), "a copy of the set's spare");
-	} else {
-		r = device_content(a->path, a->fd, a->device_sectors, content, sizeof(content),
-				   error);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0 || region_has_note(a->fd, 0, set->region.super.uuid, NULL))
+		return r;
+	if (member_probe(a->path, &member, NULL) == 0)
+		return error_set(error, EEXIST, "%s is the %s device of a set", a->path,
+				 member_role_name(member.role));
+	r = device_content(a->path, a->fd, a->device_sectors, content, sizeof(content), error);
+	if (r < 0)
+		return r;
 	if (*content && !a->wipe_spare)
 		return error_set(error, EPERM,
 				 "%s holds %s: --wipe-spare makes it the spare all the same",
 				 a->path, content);
 	return 0;
+}
+
+/* What would fail only when there is no way back. */
+static int check_set(const struct resizing *a, struct error *error)
+{
+	const struct remap_super *super = &a->adopted->region.super;
+	int r;
+
+	if (super->compat || super->ro_compat)
+		return error_set(error, ENOTSUP, "%s has what only a newer release can copy",
+				 a->adopted->spare_path);
+	if (!(super->flags & REMAP_SUPER_MARKED))
+		return error_set(
+			error, EAGAIN,
+			"the set was never active, and main does not know it yet: activate "
+			"it once");
+	r = record_check(a->adopted, error);
+	return r == -ENODATA ? 0 : r;
 }
 
 static int check_room(struct resizing *a, struct error *error)
@@ -140,6 +158,41 @@ static int read_all(struct resizing *a, struct error *error)
 	return 0;
 }
 
+static int see_number(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
+		      enum remap_verdict verdict, uint64_t seq, bool chosen)
+{
+	uint64_t *highest = userdata;
+
+	(void)block;
+	(void)replica;
+	(void)place;
+	(void)chosen;
+	if (verdict == REMAP_OK && seq > *highest)
+		*highest = seq;
+	return 0;
+}
+
+/* One that is above all of the old spare, counters and mark included. */
+static int choose_number(struct resizing *a, struct error *error)
+{
+	const struct remap_super *super = &a->adopted->region.super;
+	struct region_table table;
+	uint64_t mark = 0;
+	int r;
+
+	if (a->number)
+		return 0; /* main has it already */
+	r = region_read_table(&a->adopted->region, &table, see_number, &a->number, error);
+	if (r < 0)
+		return r;
+	region_table_done(&table);
+	r = mark_read(a->adopted->main_fd, super->probe_chunk, super->uuid, &mark);
+	if (r < 0)
+		return error_set(error, -r, "%s: its mark cannot be read", a->adopted->main_path);
+	a->number = (a->number > mark ? a->number : mark) + LEAP;
+	return 0;
+}
+
 int resize_look(struct resizing *a, struct error *error)
 {
 	uint64_t nr_bytes;
@@ -149,49 +202,47 @@ int resize_look(struct resizing *a, struct error *error)
 		return error_set(error, -r, "%s: cannot read its size", a->path);
 	a->device_sectors = nr_bytes / REMAP_SECTOR_BYTES;
 	identity_of_device(device_number(a->path), a->identity);
-	r = collect(a, error);
+	r = check_set(a, error);
+	if (!r)
+		r = collect(a, error);
 	if (!r)
 		r = check_room(a, error);
 	if (!r)
 		r = check_device(a, error);
+	if (!r)
+		r = choose_number(a, error);
 	return r ? r : read_all(a, error);
+}
+
+bool resize_has_begun(const struct adopted *adopted, int fd, uint64_t *number)
+{
+	const struct remap_super *super = &adopted->region.super;
+	uint64_t mark;
+
+	return region_has_note(fd, 0, super->uuid, number) &&
+	       mark_read(adopted->main_fd, super->probe_chunk, super->uuid, &mark) == 0 &&
+	       mark == *number;
 }
 
 /* What could be read before and cannot now is no reason to lose it. */
 static int copy_slot(void *userdata, uint32_t i, uint8_t *chunk)
 {
-	const struct resizing *a = userdata;
+	struct resizing *a = userdata;
 
-	return read_slot(a, i, chunk) & ~a->entry[i].lost ? -EIO : 0;
+	a->old_fails |= (read_slot(a, i, chunk) & ~a->entry[i].lost) != 0;
+	return a->old_fails ? -EIO : 0;
 }
 
-/* The counters go with the set; without them nothing is wrong. */
-static int copy_counters(const struct resizing *a, const struct region *region, struct error *error)
+/* Before it counts the new one is read again, past every cache of ours. */
+static int verify(struct resizing *a, const struct region_plan *plan, struct error *error)
 {
-	_cleanup_free_ uint8_t *block = aligned_bytes(REMAP_BLOCK_BYTES);
-	uint32_t number = 1 + region->super.geometry.table_blocks;
-	struct remap_soft_disk *old = (void *)block;
-	_cleanup_free_ uint8_t *copy = aligned_bytes(REMAP_BLOCK_BYTES);
-
-	if (!block || !copy)
-		return no_memory(error);
-	if (region_read_soft(&a->adopted->region, old) < 0)
-		return 0;
-	remap_block_init((void *)copy, REMAP_MAGIC_SOFT, region->super.uuid, number,
-			 region->super.seq);
-	memcpy(copy + sizeof(struct remap_block_header), block + sizeof(struct remap_block_header),
-	       sizeof(struct remap_soft_disk) - sizeof(struct remap_block_header));
-	remap_block_seal((void *)copy);
-	return region_replace_block(region, number, copy, error);
-}
-
-/* The old spare goes only when the new one has been read again, past every cache of ours. */
-static int verify(const struct resizing *a, const struct region *region, struct error *error)
-{
+	struct region region = { .fd = a->fd,
+				 .nr_sectors = a->region_sectors,
+				 .super = plan->super };
 	_cleanup_free_ uint8_t *old = aligned_bytes(REMAP_CHUNK_BYTES);
 	_cleanup_free_ uint8_t *copy = aligned_bytes(REMAP_CHUNK_BYTES);
 	struct region_table table;
-	int r = old && copy ? region_read_table(region, &table, NULL, NULL, error) :
+	int r = old && copy ? region_read_table(&region, &table, NULL, NULL, error) :
 			      no_memory(error);
 
 	if (r < 0)
@@ -201,9 +252,9 @@ static int verify(const struct resizing *a, const struct region *region, struct 
 	for (uint32_t i = 0; !r && i < a->nr_used; i++) {
 		const struct remap_entry *x = &a->entry[i], *y = &table.entry[i];
 
-		if (read_slot(a, i, old) & ~x->lost ||
+		if (copy_slot(a, i, old) < 0 ||
 		    read_all_at(a->fd, copy, REMAP_CHUNK_BYTES,
-				(off_t)(remap_slot_sector(&region->super.geometry, i) *
+				(off_t)(remap_slot_sector(&region.super.geometry, i) *
 					REMAP_SECTOR_BYTES)) < 0 ||
 		    x->main_chunk != y->main_chunk || x->redirected != y->redirected ||
 		    x->lost != y->lost || x->state != y->state || x->generation != y->generation)
@@ -220,8 +271,89 @@ static int verify(const struct resizing *a, const struct region *region, struct 
 		       0;
 }
 
-static int make_new(struct resizing *a, struct region *region, struct error *error)
+/* All but the superblocks: it does not count yet. */
+static int copy_all(struct resizing *a, struct region_plan *plan, struct error *error)
 {
+	int r = region_wipe_device_end(a->fd, a->region_sectors, a->device_sectors, error);
+
+	if (!r)
+		r = region_prepare(a->fd, 0, a->region_sectors, plan, error);
+	if (!r)
+		r = verify(a, plan, error);
+	return r < 0 && a->old_fails ? error_set(error, EIO, "%s gives back less than a moment ago",
+						 a->adopted->spare_path) :
+				       r;
+}
+
+/* From here on the old spare is older than main says (O6). */
+static int write_mark(struct resizing *a, struct error *error)
+{
+	const struct adopted *set = a->adopted;
+	const struct remap_super *super = &set->region.super;
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	off_t at = (off_t)(super->probe_chunk * REMAP_CHUNK_BYTES);
+	uint64_t mark = 0, nr_probe = 0, now;
+	bool written;
+
+	if (!chunk)
+		return no_memory(error);
+	if (read_all_at(set->main_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
+		for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++) {
+			u64 seq, nr;
+
+			if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, super->uuid,
+						     &seq, &nr) == REMAP_OK &&
+			    nr > nr_probe)
+				nr_probe = nr;
+		}
+	remap_probe_encode(chunk, super->uuid, a->number, nr_probe + 1);
+	written = write_all_at(set->main_fd, chunk, REMAP_CHUNK_BYTES, at) == 0 &&
+		  fsync(set->main_fd) == 0;
+	now = mark_read(set->main_fd, super->probe_chunk, super->uuid, &mark) == 0 ? mark : 0;
+	a->half_done |= now == a->number;
+	return written && now == a->number ?
+		       0 :
+		       error_set(error, EIO, "%s does not take the mark of the new spare",
+				 set->main_path);
+}
+
+/* One for the old layout could not be put back onto this spare. */
+static void write_backup(struct resizing *a, struct adopted *now)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+	char path[256];
+	int r = backup_make(&now->region, now->main_fd, a->identity, &backup, &a->no_backup);
+
+	if (!r)
+		r = backup_default_path(now->region.super.uuid, path, sizeof(path), &a->no_backup);
+	if (!r)
+		r = backup_write(&backup, path, &a->no_backup);
+	if (!r)
+		*a->no_backup.text = '\0';
+}
+
+int resize_finish(struct resizing *a, struct adopted *now, const struct region *old,
+		  struct error *error)
+{
+	struct error why;
+	int r;
+
+	identity_of_device(device_number(a->path), a->identity);
+	r = record_spare(now, a->identity, &why);
+	if (r < 0 && r != -ENODATA)
+		return error_set(error, -r,
+				 "%s is the spare now, but %.350s: unplug the old one; dmremap "
+				 "replace-spare tells main",
+				 a->path, why.text);
+	write_backup(a, now);
+	if (!old || region_discard(old, &a->not_wiped) == 0)
+		*a->not_wiped.text = '\0';
+	return 0;
+}
+
+int resize_carry_out(struct resizing *a, struct error *error)
+{
+	struct remap_soft_disk *soft = (void *)aligned_bytes(REMAP_BLOCK_BYTES);
 	struct region_plan plan = {
 		.super = a->adopted->region.super,
 		.entry = a->entry,
@@ -231,58 +363,26 @@ static int make_new(struct resizing *a, struct region *region, struct error *err
 		.nr_data = a->nr_used,
 		.note = true,
 	};
-	int r;
-
-	plan.super.seq = a->adopted->table.generation;
-	r = region_wipe_device_end(a->fd, a->region_sectors, a->device_sectors, error);
-	if (!r)
-		r = region_format(a->fd, 0, a->region_sectors, &plan, error);
-	if (!r)
-		r = region_open(a->fd, 0, a->device_sectors, region, error);
-	if (!r)
-		r = copy_counters(a, region, error);
-	return r ? r : verify(a, region, error);
-}
-
-/* It counts from here on: main's header names its hardware. */
-static int tell_main(struct resizing *a, const struct region *region, struct error *error)
-{
 	struct adopted now = *a->adopted;
-	int r;
-
-	now.region = *region;
-	r = record_spare(&now, a->identity, error);
-	return r == -ENODATA ? 0 : r;
-}
-
-/* One for the old layout could not be put back onto this spare. */
-static void write_backup(struct resizing *a, struct region *region)
-{
-	_cleanup_backup_ struct backup backup = { 0 };
-	char path[256];
-	int r = backup_make(region, a->adopted->main_fd, a->identity, &backup, &a->no_backup);
-
-	if (!r)
-		r = backup_default_path(region->super.uuid, path, sizeof(path), &a->no_backup);
-	if (!r)
-		r = backup_write(&backup, path, &a->no_backup);
-	if (!r)
-		*a->no_backup.text = '\0';
-}
-
-int resize_carry_out(struct resizing *a, struct error *error)
-{
-	struct region region;
 	struct error why;
-	int r = make_new(a, &region, &why);
+	int r = soft ? 0 : no_memory(&why);
 
+	if (!r && region_read_soft(&a->adopted->region, soft) == 0)
+		plan.soft = soft;
+	plan.super.seq = a->number;
 	if (!r)
-		r = tell_main(a, &region, &why);
+		r = copy_all(a, &plan, &why);
+	free(soft);
+	if (!r)
+		r = write_mark(a, &why);
+	if (!r)
+		r = region_complete(a->fd, 0, &plan, &why);
+	if (!r)
+		r = region_open(a->fd, 0, a->device_sectors, &now.region, &why);
 	if (r < 0)
-		return error_set(error, -r, "%s: %.400s; the set is on %s as before", a->path,
-				 why.text, a->adopted->spare_path);
-	write_backup(a, &region);
-	if (region_discard(&a->adopted->region, &a->not_wiped) == 0)
-		*a->not_wiped.text = '\0';
-	return 0;
+		return error_set(error, -r, "%s: %.350s; %s", a->path, why.text,
+				 a->half_done ? "the set is on neither spare until the command is "
+						"repeated" :
+						"the set is on the old spare as before");
+	return resize_finish(a, &now, &a->adopted->region, error);
 }

@@ -16,6 +16,8 @@
  * @fd: opened for direct I/O, exclusively
  * @region_bytes: length of the new region; 0: the whole device
  * @wipe_spare: also onto a device with something else on it
+ * @half_done: main has the number of the new spare already, see resize_has_begun()
+ * @number: with @half_done: that; else it is chosen: what all blocks of the new spare get
  *
  * @device_sectors: length of the new device
  * @region_sectors: length of the region on it
@@ -25,6 +27,7 @@
  * @nr_used: how many
  * @nr_slots: of the new region
  * @nr_unreadable: sectors that the old spare does not give back: they become lost
+ * @old_fails: it gives back less than when it was looked at
  * @not_wiped: why the old spare is not blank; empty: it is
  * @no_backup: why there is no new backup; empty: there is
  */
@@ -34,6 +37,8 @@ struct resizing {
 	int fd;
 	uint64_t region_bytes;
 	bool wipe_spare;
+	bool half_done;
+	uint64_t number;
 
 	uint64_t device_sectors;
 	uint64_t region_sectors;
@@ -43,6 +48,7 @@ struct resizing {
 	uint32_t nr_used;
 	uint32_t nr_slots;
 	uint32_t nr_unreadable;
+	bool old_fails;
 	struct error not_wiped;
 	struct error no_backup;
 };
@@ -51,6 +57,17 @@ struct resizing {
 int resize_look(struct resizing *resizing, struct error *error);
 /* Does it; may be repeated after a power cut. */
 int resize_carry_out(struct resizing *resizing, struct error *error);
+/*
+ * Whether an earlier resize to the device @fd had come so far that the old spare is older than
+ * main says: then it is opened all the same, to be copied again.
+ */
+bool resize_has_begun(const struct adopted *adopted, int fd, uint64_t *number);
+/*
+ * The end of it, when the new spare counts: @now is the set with that.  @old is made blank;
+ * NULL: it is not here.
+ */
+int resize_finish(struct resizing *resizing, struct adopted *now, const struct region *old,
+		  struct error *error);
 void resize_done(struct resizing *resizing);
 
 #endif /* DM_REMAP_RESIZE_H */

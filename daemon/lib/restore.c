@@ -135,7 +135,7 @@ static int read_spare(struct restoring *a, struct error *error)
 		r = read_blocks(a, &seen, error);
 	if (r < 0)
 		return r;
-	if (region_has_note(a->spare_fd, 0, a->backup->super.uuid)) {
+	if (region_has_note(a->spare_fd, 0, a->backup->super.uuid, NULL)) {
 		a->half_restored = true;
 		return 0;
 	}
@@ -410,6 +410,8 @@ static int format(struct restoring *a, struct error *error)
 	int r = 0;
 
 	plan.super.seq = number(a);
+	plan.super.created = 0;
+	plan.super.flags &= REMAP_SUPER_MARKED;
 	if (a->marked)
 		plan.super.flags |= REMAP_SUPER_MARKED;
 	plan.entry = calloc(backup->nr_entries + 1, sizeof(*plan.entry));
