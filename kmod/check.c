@@ -158,6 +158,28 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
 	return unreadable ? -EIO : refuse(set, block, "is older than ours, or gone");
 }
 
+/*
+ * Another spare may have gone on in place of this one: main knows (O6).  Nobody but us writes
+ * its mark, so it has no number but those that we gave it.
+ */
+static int compare_mark(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	u64 marked = meta->marked, ours = max(marked, meta->committed);
+	int r;
+
+	/* It could not be read before, or says more than the newest copies that are left (C5). */
+	if (!marked || meta->nr_stale)
+		return 0;
+	r = remap_check_mark(set, false);
+	if (r == -ENODEV || meta->marked > ours)
+		return refuse(set, 0, "is not what main's mark is of");
+	if (!r && meta->marked)
+		return 0;
+	meta->marked = marked;
+	return -EIO;
+}
+
 /**
  * remap_compare_media() - compare the media with what is in RAM, after a sleep
  * @set: the set, active
@@ -185,10 +207,7 @@ int remap_compare_media(struct remap_set *set)
 				return r;
 		}
 	}
-	/* Another spare may have gone on in place of this one: main knows (O6). */
-	r = remap_check_mark(set, true);
-	return r == -ESTALE || r == -ENODEV ?
-		       refuse(set, 0, "is not what main's mark is of") : 0;
+	return compare_mark(set);
 }
 
 /**

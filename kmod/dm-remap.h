@@ -400,6 +400,7 @@ struct remap_member_id {
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
  * @slept: the machine did, and what it knew was not compared with the media afterwards
+ * @numbers: remap_known() then
  * @altered: somebody else had written the set while the machine slept
  * @auto_off: a setting
  * @error_threshold: a setting
@@ -418,6 +419,7 @@ struct remap_forebear {
 	u64 generation;
 	bool frozen;
 	bool slept;
+	u64 numbers;
 	bool altered;
 	bool auto_off;
 	unsigned int error_threshold;
@@ -496,6 +498,8 @@ struct remap_forebear {
  * @step_told: use of the spare, in percent, that listeners know; under @lock
  * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
  * @wakes: how often the machine had woken when the media were last compared with RAM
+ * @slept: the machine did, and nothing was loaded since
+ * @known: with @slept: remap_known() before
  * @compare_at: jiffies when to compare again what could not be read
  */
 struct remap_set {
@@ -565,6 +569,8 @@ struct remap_set {
 	u32 step_told;
 	unsigned int error_threshold;
 	u32 wakes;
+	bool slept;
+	u64 known;
 	unsigned long compare_at;
 };
 
@@ -700,7 +706,8 @@ int remap_compare_media(struct remap_set *set);
 
 /* sleep.c */
 bool remap_wake(struct remap_set *set);
-bool remap_wake_anew(struct remap_set *set);
+bool remap_has_slept(const struct remap_set *set);
+void remap_wake_anew(struct remap_set *set);
 bool remap_must_wait(struct remap_set *set);
 void remap_refuse_altered(struct remap_set *set);
 int remap_sleep_init(void);
@@ -710,6 +717,18 @@ void remap_sleep_exit(void);
 static inline bool remap_is_drowsy(const struct remap_set *set)
 {
 	return READ_ONCE(set->flags) & (BIT(REMAP_ASLEEP) | BIT(REMAP_UNCOMPARED));
+}
+
+/*
+ * The highest number that a block on the media can have if nobody else wrote one: those of
+ * commits that failed may be there.
+ */
+static inline u64 remap_known(const struct remap_set *set)
+{
+	const struct remap_meta *meta = &set->meta;
+
+	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_frozen ?
+	       meta->generation : meta->committed;
 }
 
 /* format.c */

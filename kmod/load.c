@@ -693,10 +693,11 @@ static int check_probe_chunk(const struct remap_set *set)
 int remap_load(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
-	u64 committed = meta->committed, generation = meta->generation;
-	bool slept = remap_wake_anew(set);
+	u64 committed = meta->committed;
 	u64 loaded;
 	int r;
+
+	remap_wake_anew(set);
 
 	r = load_super(set);
 	if (!r)
@@ -720,8 +721,8 @@ int remap_load(struct remap_set *set)
 		committed = max(committed, set->forebear.committed);
 	set->forebear_stale = loaded > set->forebear.generation;
 	/* Whoever has the device open goes on with what is not there any more (O19). */
-	if ((slept && loaded > generation) || set->forebear.altered ||
-	    (set->forebear.slept && set->forebear_stale))
+	if ((set->slept && loaded > set->known) || set->forebear.altered ||
+	    (set->forebear.slept && loaded > set->forebear.numbers))
 		set_bit(REMAP_ALTERED, &set->flags);
 	if (meta->generation < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
@@ -764,5 +765,6 @@ int remap_load(struct remap_set *set)
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, committed);
 	set_bit(REMAP_LOADED, &set->flags);
+	set->slept = false;
 	return 0;
 }

@@ -80,7 +80,8 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->known = true;
 	known->committed = old->meta.committed;
 	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
-	known->slept = remap_is_drowsy(old);
+	known->slept = remap_has_slept(old);
+	known->numbers = old->slept ? old->known : remap_known(old);
 	known->altered = test_bit(REMAP_ALTERED, &old->flags);
 	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 	known->error_threshold = old->error_threshold;
@@ -164,6 +165,10 @@ void remap_remove_instance(struct remap_set *set)
 			    old->known.generation < will->known.generation)
 				continue;
 			old->known.lost_cache |= will->known.lost_cache;
+			old->known.altered |= will->known.altered;
+			if (will->known.slept && !old->known.slept)
+				old->known.numbers = will->known.numbers;
+			old->known.slept |= will->known.slept;
 			will->known = old->known;
 		}
 		drop_wills(set, set->meta.super.uuid);

@@ -119,9 +119,8 @@ bool remap_wake(struct remap_set *set)
 		return now == REMAP_IMAGE;
 	if (!test_bit(REMAP_ACTIVE, &set->flags))
 		return true;
-	if (!test_bit(REMAP_FAILED, &set->flags) &&
-	    (set->wakes != wakes || (test_bit(REMAP_UNCOMPARED, &set->flags) &&
-				     time_after_eq(jiffies, set->compare_at))))
+	if (set->wakes != wakes || (test_bit(REMAP_UNCOMPARED, &set->flags) &&
+				    time_after_eq(jiffies, set->compare_at)))
 		compare(set);
 	/* Pairs with the acquire in remap_must_wait(): first what was found, then this. */
 	smp_store_release(&set->wakes, wakes);
@@ -130,35 +129,64 @@ bool remap_wake(struct remap_set *set)
 }
 
 /**
+ * remap_has_slept() - whether the machine did since a set knew what is on the media
+ * @set: the set
+ *
+ * Context: remap_set.lock held, or the set is suspended.
+ */
+bool remap_has_slept(const struct remap_set *set)
+{
+	return test_bit(REMAP_LOADED, &set->flags) &&
+	       (set->slept || remap_is_drowsy(set) || set->wakes != READ_ONCE(nr_wakes));
+}
+
+/**
  * remap_wake_anew() - a set is about to be loaded, which is a comparison of its own
  * @set: the set, not active
  *
+ * What it knew is kept in remap_set.slept until a load succeeds.
  * Context: preresume, remap_set.lock held; before the media are read.
- * Return: whether the machine slept since this instance knew what is on them.
  */
-bool remap_wake_anew(struct remap_set *set)
+void remap_wake_anew(struct remap_set *set)
 {
-	bool slept = test_bit(REMAP_LOADED, &set->flags) && remap_is_drowsy(set);
-
+	if (!set->slept && remap_has_slept(set)) {
+		set->slept = true;
+		set->known = remap_known(set);
+	}
 	/* As in remap_wake(). */
 	smp_store_release(&set->wakes, READ_ONCE(nr_wakes));
 	clear_bit(REMAP_ASLEEP, &set->flags);
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
-	return slept;
 }
 
-/* Not while its worker, a timer or a message is at it: then the next look finds it. */
+/**
+ * struct falling - a look at the sets while the machine falls asleep
+ * @busy: name of the first one that is not asleep, or has I/O on its way; NULL: none
+ * @has_new: it was put to sleep just now
+ */
+struct falling {
+	const char *busy;
+	bool has_new;
+};
+
+/*
+ * The first set that is not asleep and quiet; one after the other, for a set may lie on another
+ * one, that was there before it and is behind it in the list: what it has sent must arrive.
+ * Not while a worker, a timer or a message is at it: then the next look finds it.
+ */
 static int fall_asleep(struct remap_set *set, void *data)
 {
-	const char **busy = data;
+	struct falling *falling = data;
 
-	if (!mutex_trylock(&set->lock)) {
-		*busy = remap_name(set);
+	if (test_bit(REMAP_ASLEEP, &set->flags) && remap_is_quiet(set))
 		return 0;
+	falling->busy = remap_name(set);
+	if (!test_bit(REMAP_ASLEEP, &set->flags) && mutex_trylock(&set->lock)) {
+		set_bit(REMAP_ASLEEP, &set->flags);
+		mutex_unlock(&set->lock);
+		falling->has_new = true;
 	}
-	set_bit(REMAP_ASLEEP, &set->flags);
-	mutex_unlock(&set->lock);
-	return 0;
+	return 1;
 }
 
 static int rouse(struct remap_set *set, void *data)
@@ -175,46 +203,28 @@ static void awaken(void)
 	remap_walk_active(rouse, NULL, &generation);
 }
 
-static int find_busy(struct remap_set *set, void *data)
-{
-	const char **busy = data;
-
-	if (!remap_is_quiet(set))
-		*busy = remap_name(set);
-	return 0;
-}
-
-/* Until @f finds no set that is busy, but not for ever: then its name is returned. */
-static const char *wait_for_all(remap_set_fn f, unsigned int *waited_ms)
-{
-	unsigned int generation;
-	const char *busy;
-
-	for (; ; *waited_ms += ROUND_POLL_MS) {
-		busy = NULL;
-		remap_walk_active(f, &busy, &generation);
-		if (!busy || *waited_ms >= ROUND_MS)
-			return busy;
-		msleep(ROUND_POLL_MS);
-	}
-}
-
 static int prepare(struct device *dev)
 {
-	unsigned int waited_ms = 0;
-	const char *busy;
+	unsigned int generation, waited_ms = 0;
+	struct falling falling;
 
 	WRITE_ONCE(sleep_state, REMAP_FALLING_ASLEEP);
-	busy = wait_for_all(fall_asleep, &waited_ms);
-	if (!busy) {
-		/* Whoever is in map, and has not seen it: map does not sleep. */
-		synchronize_rcu_tasks();
-		/* What was sent before ends before: nothing of it is left for the time after. */
-		busy = wait_for_all(find_busy, &waited_ms);
+	for (;;) {
+		falling = (struct falling){ };
+		remap_walk_active(fall_asleep, &falling, &generation);
+		if (!falling.busy)
+			return 0;
+		if (falling.has_new) {
+			/* Whoever is in map, and has not seen it: map does not sleep. */
+			synchronize_rcu_tasks();
+		} else if (waited_ms < ROUND_MS) {
+			msleep(ROUND_POLL_MS);
+			waited_ms += ROUND_POLL_MS;
+		} else {
+			break;
+		}
 	}
-	if (!busy)
-		return 0;
-	DMWARN("%s is busy, and the machine stays awake", busy);
+	DMWARN("%s is busy, and the machine stays awake", falling.busy);
 	awaken();
 	return -EBUSY;
 }
