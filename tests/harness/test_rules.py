@@ -22,7 +22,7 @@ FUNCTION = re.compile(r"^(?:[a-z_].*[ *])?(\w+)\([^;]*$")
 # an event, and the directory in sysfs.
 MAY_ALLOCATE = {
     "allocate": {"kvcalloc", "vmalloc", "kmalloc", "kcalloc", "alloc_percpu",
-                 "alloc_ordered_workqueue", "bioset_init"},
+                 "alloc_ordered_workqueue", "alloc_workqueue", "bioset_init"},
     "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"}, "remap_add_instance": {"kzalloc"},
     "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}

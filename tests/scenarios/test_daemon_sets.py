@@ -12,7 +12,7 @@ import pytest
 from tests.scenarios.lib import Rig, drop_page_cache, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import running
-from tests.scenarios.sets import create, ext4_on_main, hardware, output, sets
+from tests.scenarios.sets import create, ext4_on_main, hardware, output, replugged, sets
 
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
 LATER = 7.0    # seconds after which a try that is planned was made
@@ -45,6 +45,7 @@ def a_set(rig: Rig) -> None:
     ext4_on_main(rig)
     create(rig)
     output("deactivate", "data")
+    replugged()
 
 
 def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
@@ -67,6 +68,7 @@ def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
         time.sleep(LATER)
         assert state() == "ready"
     (tmp_path / "run" / "started").unlink()
+    replugged()
     with running(tmp_path) as daemon:    # for the first time since boot
         daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
 

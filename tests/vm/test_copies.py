@@ -179,6 +179,7 @@ def test_a_set_of_no_host(vm: Machine, serve: StartServer) -> None:
     vm.run(f"modprobe dm-remap && dmsetup create raw --table '{table}' && udevadm settle && "
            "dmsetup remove raw && udevadm settle")
     unplug(vm, "main", "spare")
+    vm.run("systemctl reload dm-remapd && sleep 2")    # it has seen that they are gone
     plug(vm, server, "main", "spare")
     assert "names no host" in assert_not_active(vm, DM_REMAP_EVENT="not-activated")
     found, = packages.sets(vm)
