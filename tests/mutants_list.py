@@ -691,6 +691,11 @@ MUTANTS = {
           "\tu64 committed = meta->committed;\n\tu64 loaded;\n\tint r;\n\n"
           "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
         ["harness test_rules.py::test_memory"]),
+    "ordered-events": Mutant(
+        "P9", "what waits for a hung spare holds events up",
+        [(CONSTRUCT, 'alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);',
+          'alloc_ordered_workqueue("dm-remap-soft", WQ_MEM_RECLAIM);')],
+        ["test_netlink.py::test_a_spare_that_hangs_holds_no_event_up"]),
     "offer-crypto": Mutant(
         "D15", "inline encryption is passed through",
         [(TARGET, ".features = DM_TARGET_NOWAIT,",
