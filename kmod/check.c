@@ -166,6 +166,7 @@ static int compare_mark(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
 	u64 marked = meta->marked, ours = max(marked, meta->committed);
+	u32 unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
 	int r;
 
 	/* It could not be read before, or says more than the newest copies that are left (C5). */
@@ -174,7 +175,9 @@ static int compare_mark(struct remap_set *set)
 	r = remap_check_mark(set, false);
 	if (r == -ENODEV || meta->marked > ours)
 		return refuse(set, 0, "is not what main's mark is of");
-	if (!r && meta->marked)
+	/* Its place went bad, and main is there: what it said is as old as everything else. */
+	if (!r && (meta->marked || !remap_rw(set, set->main, 0, set->probe_buffer, unit,
+					     REQ_OP_READ)))
 		return 0;
 	meta->marked = marked;
 	return -EIO;

@@ -238,6 +238,7 @@ struct remap_change {
  * @nr_blocks: length of @block
  * @generation: highest sequence number ever given out (C2)
  * @committed: highest sequence number that is complete on both replicas
+ * @loaded: highest one that the last load has found in the superblock and the table
  * @marked: the number that main's mark carries (O6)
  * @image: one block, for building what is to be written
  * @buffer: load_blocks blocks for each of the four copies
@@ -263,6 +264,7 @@ struct remap_meta {
 	u32 nr_blocks;
 	u64 generation;
 	u64 committed;
+	u64 loaded;
 	u64 marked;
 	void *image;
 	void *buffer;
@@ -728,7 +730,7 @@ static inline u64 remap_known(const struct remap_set *set)
 	const struct remap_meta *meta = &set->meta;
 
 	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_frozen ?
-	       meta->generation : meta->committed;
+	       meta->generation : max(meta->committed, meta->loaded);
 }
 
 /* format.c */

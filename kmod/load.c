@@ -764,6 +764,7 @@ int remap_load(struct remap_set *set)
 	remap_count_frozen(set);
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, committed);
+	meta->loaded = loaded;
 	set_bit(REMAP_LOADED, &set->flags);
 	set->slept = false;
 	return 0;

@@ -92,8 +92,8 @@ static void compare(struct remap_set *set)
 	if (r == -ESTALE)
 		remap_refuse_altered(set);
 	else if (r && !was_uncompared)
-		remap_warn(set, "%s cannot be read after the sleep: nothing new is remapped until it can",
-			   set->spare->name);
+		remap_warn(set, "%s or %s cannot be read after the sleep: nothing new is remapped until they can",
+			   set->spare->name, set->main->name);
 	else if (!r && was_uncompared)
 		remap_info(set, "%s is as it was before the sleep", set->spare->name);
 	if (was_uncompared != test_bit(REMAP_UNCOMPARED, &set->flags))
@@ -113,7 +113,7 @@ bool remap_wake(struct remap_set *set)
 	enum remap_sleep now = READ_ONCE(sleep_state);
 	u32 wakes = READ_ONCE(nr_wakes);
 
-	if (likely(!remap_is_drowsy(set)))
+	if (likely(!remap_is_drowsy(set) && set->wakes == wakes))
 		return true;
 	if (now != REMAP_AWAKE && test_bit(REMAP_ASLEEP, &set->flags))
 		return now == REMAP_IMAGE;
@@ -177,16 +177,19 @@ struct falling {
 static int fall_asleep(struct remap_set *set, void *data)
 {
 	struct falling *falling = data;
+	bool was_asleep;
 
-	if (test_bit(REMAP_ASLEEP, &set->flags) && remap_is_quiet(set))
-		return 0;
 	falling->busy = remap_name(set);
-	if (!test_bit(REMAP_ASLEEP, &set->flags) && mutex_trylock(&set->lock)) {
-		set_bit(REMAP_ASLEEP, &set->flags);
-		mutex_unlock(&set->lock);
-		falling->has_new = true;
-	}
-	return 1;
+	/* A comparison after the last sleep ends with the flag cleared: it has the lock. */
+	if (!mutex_trylock(&set->lock))
+		return 1;
+	was_asleep = test_and_set_bit(REMAP_ASLEEP, &set->flags);
+	mutex_unlock(&set->lock);
+	falling->has_new = !was_asleep;
+	if (!was_asleep || !remap_is_quiet(set))
+		return 1;
+	falling->busy = NULL;
+	return 0;
 }
 
 static int rouse(struct remap_set *set, void *data)

@@ -360,7 +360,7 @@ void remap_worker(struct work_struct *work)
 		mutex_lock(&set->lock);
 		give_back = dm_noflush_suspending(set->ti);
 		/* What waits is in the lists; the work is queued when the machine wakes. */
-		if (unlikely(remap_is_drowsy(set)) && !give_back && !remap_wake(set)) {
+		if (!give_back && unlikely(!remap_wake(set))) {
 			mutex_unlock(&set->lock);
 			return;
 		}

@@ -163,8 +163,6 @@ static int look_at_spares(const struct machine *machine, const struct assembly *
 		else
 			snprintf(move->old_path, sizeof(move->old_path), "%s", member->path);
 	}
-	if (!move->has_moved && !*move->old_path)
-		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
 	return 0;
 }
 
@@ -190,54 +188,89 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
 	return look_at_spares(&machine, set, new_spare, move, error);
 }
 
-/* The new one counts already, and the old one is not taken any more: what was left to be done. */
-static int finish_move(const struct move *move, struct resizing *a, struct error *error)
+/*
+ * The new one counts, and the old one is not taken any more: what was left to be done.  Without
+ * the old one nothing tells whether it was a resize that made it the spare.
+ */
+static int finish_move(const struct move *move, struct resizing *a,
+		       const struct invocation *invocation, struct error *error)
 {
 	_cleanup_(adopt_close) struct adopted now = ADOPTED_NONE;
 	_cleanup_(adopt_close) struct adopted old = ADOPTED_NONE;
-	int r = 0;
+	int r;
 
-	if (*move->old_path) {
-		r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
-		if (r == 0)
-			return error_set(error, EEXIST,
-					 "%s: %s is its spare, and %s is a copy of it: wipe that "
-					 "first",
-					 move->name, move->old_path, a->path);
-		if (r != -ESTALE)
-			return r;
-		close_p(&old.main_fd);
-		old.main_fd = -1;
-	}
-	r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
-	if (r < 0)
-		return r;
 	if (!*move->old_path && move->is_settled)
 		return error_set(error, EINVAL,
 				 "%s is the set's spare already: the slots are copied to another "
 				 "device",
 				 a->path);
-	return resize_finish(a, &now, *move->old_path ? &old.region : NULL, error);
+	if (!*move->old_path)
+		return error_set(error, EPERM,
+				 "%s: %s has the set, but main names other hardware: dmremap "
+				 "replace-spare %s %s tells it",
+				 move->name, a->path, move->name, a->path);
+	r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
+	if (r == 0)
+		return error_set(error, EEXIST,
+				 "%s: %s is its spare, and %s is a copy of it: wipe that first",
+				 move->name, move->old_path, a->path);
+	if (r != -ESTALE)
+		return r;
+	close_p(&old.main_fd);
+	old.main_fd = -1;
+	r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
+	if (r < 0)
+		return r;
+	printf("%s: %s is its spare. %s is older than main says, and is made blank.\n", move->name,
+	       a->path, move->old_path);
+	r = confirm(invocation, "Do it?", error);
+	return r ? r : resize_finish(a, &now, &old.region, error);
+}
+
+static int finish_alone(const struct move *move, struct resizing *a, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted now = ADOPTED_NONE;
+	int r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
+
+	return r ? r : resize_finish(a, &now, NULL, error);
+}
+
+/* The new one lacks its superblocks, and the old one is not taken any more. */
+static int complete_move(struct move *move, struct resizing *a, bool *done, struct error *error)
+{
+	struct remap_super super;
+	uint8_t uuid[16];
+	int r, main_fd;
+
+	uuid_from_string(move->uuid, uuid);
+	main_fd = open_exclusive(move->main_path, error);
+	a->fd = main_fd < 0 ? main_fd : open_exclusive(a->path, error);
+	if (a->fd >= 0 && resize_is_half_done(main_fd, a->fd, uuid, &super)) {
+		r = resize_complete(a, &super, error);
+		move->has_moved = !r;
+	} else {
+		r = a->fd < 0 ? a->fd : 0;
+	}
+	close_p(&main_fd);
+	close_p(&a->fd);
+	a->fd = -1;
+	*done = !r && move->has_moved && !*move->old_path;
+	return *done ? finish_alone(move, a, error) : r;
 }
 
 static int begin_move(const struct move *move, struct resizing *a,
 		      const struct invocation *invocation, struct error *error)
 {
-	int r = adopt_open(move->main_path, move->old_path, O_RDWR, a->adopted, error);
+	int r;
 
-	if (r < 0 && r != -ESTALE)
+	if (!*move->old_path)
+		return error_set(error, EAGAIN, "%s: its spare device is not there", move->name);
+	r = adopt_open(move->main_path, move->old_path, O_RDWR, a->adopted, error);
+	if (r < 0)
 		return r;
 	a->fd = open_exclusive(a->path, error);
 	if (a->fd < 0)
 		return a->fd;
-	if (r == -ESTALE) {
-		a->half_done = resize_has_begun(a->adopted, a->fd, &a->number);
-		if (!a->half_done)
-			return error_set(error, ESTALE,
-					 "%s is an older copy of the spare: it does not know all "
-					 "remaps of %s",
-					 move->old_path, move->main_path);
-	}
 	r = resize_look(a, error);
 	if (r < 0)
 		return r;
@@ -267,6 +300,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	};
 	_cleanup_close_ int lock = -1;
 	dev_t new_spare = device_number(a.path);
+	bool done = false;
 	struct move move;
 	int r;
 
@@ -275,10 +309,13 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	if (!new_spare)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
 	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
+	if (!r && !move.has_moved)
+		r = complete_move(&move, &a, &done, error);
 	if (r < 0)
 		return r;
 	if (move.has_moved) {
-		r = finish_move(&move, &a, error);
+		if (!done)
+			r = finish_move(&move, &a, invocation, error);
 	} else {
 		r = begin_move(&move, &a, invocation, error);
 		/* Nobody can activate it now; and copying may take long. */

@@ -128,11 +128,11 @@ struct region_plan {
 };
 
 /*
- * Whether there is such a note of that set: nothing else on the device counts.  *@seq (may be
- * NULL): the number that the set was to get there.
+ * Whether there is such a note of that set: no superblock on the device counts.  *@super (may be
+ * NULL): the one that is to take its place.
  */
 bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
-		     uint64_t *seq);
+		     struct remap_super *super);
 /*
  * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
  * last: the kernel writes the mark at the first activation.  Wipes every place of
@@ -143,7 +143,7 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 /* The same in two steps: all but the superblocks, and these. */
 int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
 		   struct error *error);
-int region_complete(int fd, uint64_t start_sector, const struct region_plan *plan,
+int region_complete(int fd, uint64_t start_sector, const struct remap_super *super,
 		    struct error *error);
 /*
  * A restored block, with a number above all others, into both replicas, but not into a dead

@@ -193,13 +193,15 @@ static int wipe_edges(const struct region *region, uint64_t kept, const void *ze
 
 #define NOTE_MAGIC "dmRemapR"
 
+/* A superblock in all but its magic. */
 static int write_note(int fd, uint64_t start_sector, const struct remap_super *super)
 {
 	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
 	int r = block ? 0 : -ENOMEM;
 
 	if (!r) {
-		remap_block_init(block, NOTE_MAGIC, super->uuid, 0, super->seq);
+		remap_super_encode(super, block);
+		memcpy(block, NOTE_MAGIC, REMAP_MAGIC_BYTES);
 		remap_block_seal(block);
 		r = write_block(fd, start_sector, 0, block);
 	}
@@ -207,17 +209,22 @@ static int write_note(int fd, uint64_t start_sector, const struct remap_super *s
 }
 
 bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
-		     uint64_t *seq)
+		     struct remap_super *super)
 {
 	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
+	struct remap_super to_come;
 
 	if (!block ||
 	    read_all_at(fd, block, REMAP_BLOCK_BYTES, (off_t)(start_sector * REMAP_SECTOR_BYTES)) <
 		    0 ||
 	    remap_block_check(block, NOTE_MAGIC, uuid, 0) != REMAP_OK)
 		return false;
-	if (seq)
-		*seq = remap_block_seq(block);
+	memcpy(block, REMAP_MAGIC_SUPER, REMAP_MAGIC_BYTES);
+	remap_block_seal(block);
+	if (remap_super_decode(block, &to_come) != REMAP_OK)
+		return false;
+	if (super)
+		*super = to_come;
 	return true;
 }
 
@@ -270,10 +277,10 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 	return r < 0 ? error_set(error, -r, "cannot write the spare region: %s", strerror(-r)) : 0;
 }
 
-int region_complete(int fd, uint64_t start_sector, const struct region_plan *plan,
+int region_complete(int fd, uint64_t start_sector, const struct remap_super *super,
 		    struct error *error)
 {
-	int r = write_supers(fd, start_sector, &plan->super);
+	int r = write_supers(fd, start_sector, super);
 
 	return r < 0 ? error_set(error, -r, "cannot write the superblocks: %s", strerror(-r)) : 0;
 }
@@ -283,7 +290,7 @@ int region_format(int fd, uint64_t start_sector, uint64_t nr_sectors, struct reg
 {
 	int r = region_prepare(fd, start_sector, nr_sectors, plan, error);
 
-	return r ? r : region_complete(fd, start_sector, plan, error);
+	return r ? r : region_complete(fd, start_sector, &plan->super, error);
 }
 
 int region_replace_block(const struct region *region, uint32_t block, void *data,

@@ -6,7 +6,8 @@
  *			all of it is done again
  *   after the mark	main's mark has the number that only the new one has: the old one is
  *			refused as older (O6), by the kernel as well, and the new one has no
- *			superblock yet.  The same command knows the number by the note, and goes on
+ *			superblock yet.  But it is whole, and its note holds the superblock: the
+ *			same command writes it, the old one is not needed
  *   after a superblock	the new one counts, alone: the kernel completes the other replica
  *   before the header	main's header, if there is a guard, names the old one's hardware, which is
  *			refused; the same command goes on
@@ -16,6 +17,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/random.h>
 
 #include "backup.h"
 #include "create.h"
@@ -23,7 +25,10 @@
 #include "record.h"
 #include "resize.h"
 
-/* Above all numbers that a commit may have burnt, also on copies that cannot be read (C2). */
+/*
+ * Above all numbers that a commit may have burnt, also on copies that cannot be read (C2); and
+ * two tries have different ones, or the rest of the first would pass for that of the second.
+ */
 #define LEAP (1ULL << 20)
 
 void resize_done(struct resizing *a)
@@ -180,8 +185,10 @@ static int choose_number(struct resizing *a, struct error *error)
 	uint64_t mark = 0;
 	int r;
 
-	if (a->number)
-		return 0; /* main has it already */
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return error_set(error, EIO, "there are no random numbers");
 	r = region_read_table(&a->adopted->region, &table, see_number, &a->number, error);
 	if (r < 0)
 		return r;
@@ -189,7 +196,7 @@ static int choose_number(struct resizing *a, struct error *error)
 	r = mark_read(a->adopted->main_fd, super->probe_chunk, super->uuid, &mark);
 	if (r < 0)
 		return error_set(error, -r, "%s: its mark cannot be read", a->adopted->main_path);
-	a->number = (a->number > mark ? a->number : mark) + LEAP;
+	a->number = (a->number > mark ? a->number : mark) + LEAP + random % LEAP;
 	return 0;
 }
 
@@ -214,14 +221,29 @@ int resize_look(struct resizing *a, struct error *error)
 	return r ? r : read_all(a, error);
 }
 
-bool resize_has_begun(const struct adopted *adopted, int fd, uint64_t *number)
+bool resize_is_half_done(int main_fd, int fd, const uint8_t uuid[REMAP_UUID_BYTES],
+			 struct remap_super *super)
 {
-	const struct remap_super *super = &adopted->region.super;
 	uint64_t mark;
 
-	return region_has_note(fd, 0, super->uuid, number) &&
-	       mark_read(adopted->main_fd, super->probe_chunk, super->uuid, &mark) == 0 &&
-	       mark == *number;
+	return region_has_note(fd, 0, uuid, super) &&
+	       mark_read(main_fd, super->probe_chunk, uuid, &mark) == 0 && mark == super->seq;
+}
+
+int resize_complete(struct resizing *a, const struct remap_super *super, struct error *error)
+{
+	struct region region = { .fd = a->fd,
+				 .nr_sectors = super->geometry.region_sectors,
+				 .super = *super };
+	struct region_table table;
+	int r = region_read_table(&region, &table, NULL, NULL, error);
+
+	if (r < 0)
+		return r;
+	if (table.nr_unloadable || table.nr_contradictions || table.nr_damaged)
+		r = error_set(error, EIO, "%s does not give back what was written to it", a->path);
+	region_table_done(&table);
+	return r ? r : region_complete(a->fd, 0, super, error);
 }
 
 /* What could be read before and cannot now is no reason to lose it. */
@@ -310,7 +332,7 @@ static int write_mark(struct resizing *a, struct error *error)
 	written = write_all_at(set->main_fd, chunk, REMAP_CHUNK_BYTES, at) == 0 &&
 		  fsync(set->main_fd) == 0;
 	now = mark_read(set->main_fd, super->probe_chunk, super->uuid, &mark) == 0 ? mark : 0;
-	a->half_done |= now == a->number;
+	a->half_done = now >= a->number || !now; /* not known counts as done */
 	return written && now == a->number ?
 		       0 :
 		       error_set(error, EIO, "%s does not take the mark of the new spare",
@@ -376,13 +398,13 @@ int resize_carry_out(struct resizing *a, struct error *error)
 	if (!r)
 		r = write_mark(a, &why);
 	if (!r)
-		r = region_complete(a->fd, 0, &plan, &why);
+		r = region_complete(a->fd, 0, &plan.super, &why);
 	if (!r)
 		r = region_open(a->fd, 0, a->device_sectors, &now.region, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %.350s; %s", a->path, why.text,
-				 a->half_done ? "the set is on neither spare until the command is "
-						"repeated" :
+				 a->half_done ? "repeat the command, until then the set may be on "
+						"neither spare" :
 						"the set is on the old spare as before");
 	return resize_finish(a, &now, &a->adopted->region, error);
 }

@@ -16,8 +16,6 @@
  * @fd: opened for direct I/O, exclusively
  * @region_bytes: length of the new region; 0: the whole device
  * @wipe_spare: also onto a device with something else on it
- * @half_done: main has the number of the new spare already, see resize_has_begun()
- * @number: with @half_done: that; else it is chosen: what all blocks of the new spare get
  *
  * @device_sectors: length of the new device
  * @region_sectors: length of the region on it
@@ -27,6 +25,8 @@
  * @nr_used: how many
  * @nr_slots: of the new region
  * @nr_unreadable: sectors that the old spare does not give back: they become lost
+ * @number: what all blocks of the new spare get
+ * @half_done: main has, or may have, that number already
  * @old_fails: it gives back less than when it was looked at
  * @not_wiped: why the old spare is not blank; empty: it is
  * @no_backup: why there is no new backup; empty: there is
@@ -37,8 +37,6 @@ struct resizing {
 	int fd;
 	uint64_t region_bytes;
 	bool wipe_spare;
-	bool half_done;
-	uint64_t number;
 
 	uint64_t device_sectors;
 	uint64_t region_sectors;
@@ -48,6 +46,8 @@ struct resizing {
 	uint32_t nr_used;
 	uint32_t nr_slots;
 	uint32_t nr_unreadable;
+	uint64_t number;
+	bool half_done;
 	bool old_fails;
 	struct error not_wiped;
 	struct error no_backup;
@@ -59,9 +59,13 @@ int resize_look(struct resizing *resizing, struct error *error);
 int resize_carry_out(struct resizing *resizing, struct error *error);
 /*
  * Whether an earlier resize to the device @fd had come so far that the old spare is older than
- * main says: then it is opened all the same, to be copied again.
+ * main says, and not further.  *@super: the superblock that the new one lacks.
  */
-bool resize_has_begun(const struct adopted *adopted, int fd, uint64_t *number);
+bool resize_is_half_done(int main_fd, int fd, const uint8_t uuid[REMAP_UUID_BYTES],
+			 struct remap_super *super);
+/* Then: all but that is there; it is looked at, and counts. */
+int resize_complete(struct resizing *resizing, const struct remap_super *super,
+		    struct error *error);
 /*
  * The end of it, when the new spare counts: @now is the set with that.  @old is made blank;
  * NULL: it is not here.
