@@ -169,6 +169,7 @@ static void on_activated(void *userdata, const struct job *job)
 	look_within(m, 0);
 }
 
+/* As udev's one-shot: nobody asked for it, so no set of no host (O7), and none that was let go. */
 void upkeep_activate(struct manager *m, struct waiting *waiting)
 {
 	const char *arguments[] = { waiting->uuid, "--auto", "--exit-code", NULL };

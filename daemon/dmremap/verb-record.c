@@ -134,6 +134,7 @@ static void print_resized(const struct invocation *invocation, const struct resi
  * @main_path: of its main device
  * @old_path: of the only other spare of it that is here; empty: none
  * @has_moved: the new one is a spare of the set already
+ * @was_completed: since a moment ago, so that it was a resize that made it one
  * @is_settled: and there is no doubt
  */
 struct move {
@@ -142,6 +143,7 @@ struct move {
 	char main_path[256];
 	char old_path[256];
 	bool has_moved;
+	bool was_completed;
 	bool is_settled;
 };
 
@@ -199,44 +201,41 @@ static int finish_move(const struct move *move, struct resizing *a,
 	_cleanup_(adopt_close) struct adopted old = ADOPTED_NONE;
 	int r;
 
-	if (!*move->old_path && move->is_settled)
+	if (!*move->old_path && !move->was_completed && move->is_settled)
 		return error_set(error, EINVAL,
 				 "%s is the set's spare already: the slots are copied to another "
 				 "device",
 				 a->path);
-	if (!*move->old_path)
+	if (!*move->old_path && !move->was_completed)
 		return error_set(error, EPERM,
 				 "%s: %s has the set, but main names other hardware: dmremap "
 				 "replace-spare %s %s tells it",
 				 move->name, a->path, move->name, a->path);
-	r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
-	if (r == 0)
-		return error_set(error, EEXIST,
-				 "%s: %s is its spare, and %s is a copy of it: wipe that first",
-				 move->name, move->old_path, a->path);
-	if (r != -ESTALE)
-		return r;
-	close_p(&old.main_fd);
-	old.main_fd = -1;
+	if (*move->old_path) {
+		r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		if (r == 0)
+			return error_set(error, EEXIST,
+					 "%s: %s is its spare, and %s is a copy of it: wipe that "
+					 "first",
+					 move->name, move->old_path, a->path);
+		if (r != -ESTALE)
+			return r;
+		close_p(&old.main_fd);
+		old.main_fd = -1;
+	}
 	r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
-	if (r < 0)
-		return r;
-	printf("%s: %s is its spare. %s is older than main says, and is made blank.\n", move->name,
-	       a->path, move->old_path);
-	r = confirm(invocation, "Do it?", error);
-	return r ? r : resize_finish(a, &now, &old.region, error);
-}
-
-static int finish_alone(const struct move *move, struct resizing *a, struct error *error)
-{
-	_cleanup_(adopt_close) struct adopted now = ADOPTED_NONE;
-	int r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
-
-	return r ? r : resize_finish(a, &now, NULL, error);
+	if (!r && *move->old_path) {
+		if (!invocation->quiet || !invocation->yes)
+			printf("%s: %s is its spare. %s is older than main says, and is made "
+			       "blank.\n",
+			       move->name, a->path, move->old_path);
+		r = confirm(invocation, "Do it?", error);
+	}
+	return r ? r : resize_finish(a, &now, *move->old_path ? &old.region : NULL, error);
 }
 
 /* The new one lacks its superblocks, and the old one is not taken any more. */
-static int complete_move(struct move *move, struct resizing *a, bool *done, struct error *error)
+static int complete_move(struct move *move, struct resizing *a, struct error *error)
 {
 	struct remap_super super;
 	uint8_t uuid[16];
@@ -247,6 +246,7 @@ static int complete_move(struct move *move, struct resizing *a, bool *done, stru
 	a->fd = main_fd < 0 ? main_fd : open_exclusive(a->path, error);
 	if (a->fd >= 0 && resize_is_half_done(main_fd, a->fd, uuid, &super)) {
 		r = resize_complete(a, &super, error);
+		move->was_completed = !r;
 		move->has_moved = !r;
 	} else {
 		r = a->fd < 0 ? a->fd : 0;
@@ -254,8 +254,7 @@ static int complete_move(struct move *move, struct resizing *a, bool *done, stru
 	close_p(&main_fd);
 	close_p(&a->fd);
 	a->fd = -1;
-	*done = !r && move->has_moved && !*move->old_path;
-	return *done ? finish_alone(move, a, error) : r;
+	return r;
 }
 
 static int begin_move(const struct move *move, struct resizing *a,
@@ -300,7 +299,6 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	};
 	_cleanup_close_ int lock = -1;
 	dev_t new_spare = device_number(a.path);
-	bool done = false;
 	struct move move;
 	int r;
 
@@ -310,12 +308,11 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
 	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
 	if (!r && !move.has_moved)
-		r = complete_move(&move, &a, &done, error);
+		r = complete_move(&move, &a, error);
 	if (r < 0)
 		return r;
 	if (move.has_moved) {
-		if (!done)
-			r = finish_move(&move, &a, invocation, error);
+		r = finish_move(&move, &a, invocation, error);
 	} else {
 		r = begin_move(&move, &a, invocation, error);
 		/* Nobody can activate it now; and copying may take long. */

@@ -121,30 +121,14 @@ static int take_header(int main_fd, struct backup *backup, struct error *error)
 	return 0;
 }
 
-/* Saved counters take numbers, too, so the set's generation is the highest of all blocks. */
-static int see_number(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
-		      enum remap_verdict verdict, uint64_t seq, bool chosen)
-{
-	uint64_t *highest = userdata;
-
-	(void)block;
-	(void)replica;
-	(void)place;
-	(void)chosen;
-	if (verdict == REMAP_OK && seq > *highest)
-		*highest = seq;
-	return 0;
-}
-
 static int make_once(struct region *region, int main_fd, struct backup *backup, bool *changed,
 		     struct error *error)
 {
 	struct region_table table, again;
 	int r = region_open(region->fd, region->start, region->nr_sectors, region, error);
 
-	backup->generation = 0;
 	if (!r)
-		r = region_read_table(region, &table, see_number, &backup->generation, error);
+		r = region_read_table(region, &table, NULL, NULL, error);
 	if (r < 0)
 		return r;
 	if (table.nr_unloadable || table.nr_contradictions)
@@ -153,8 +137,8 @@ static int make_once(struct region *region, int main_fd, struct backup *backup, 
 			      "be, too");
 	backup->super = region->super;
 	backup->super.flags &= ~(REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
-	if (table.generation > backup->generation)
-		backup->generation = table.generation;
+	/* saved counters take numbers, too: the set's generation is the highest of all blocks */
+	backup->generation = table.newest > table.generation ? table.newest : table.generation;
 	if (!r)
 		r = take_entries(region, &table, backup, error);
 	if (!r)

@@ -148,19 +148,20 @@ static int check_devices(struct adoption *a, struct error *error)
 	return 0;
 }
 
-static int check_region(struct adoption *a, struct error *error)
+int spare_region(const char *path, uint64_t device_sectors, uint64_t region_bytes,
+		 uint64_t *region_sectors, uint32_t *slots, struct error *error)
 {
 	struct remap_geometry geometry;
 
-	a->region_sectors =
-		a->region_bytes ? a->region_bytes / REMAP_SECTOR_BYTES : a->spare_sectors;
-	if (a->region_sectors > a->spare_sectors)
-		return error_set(error, ENOSPC, "%s has only %" PRIu64 " sectors", a->spare_path,
-				 a->spare_sectors);
-	if (remap_geometry_compute(a->region_sectors, &geometry) < 0)
+	*region_sectors = region_bytes ? region_bytes / REMAP_CHUNK_BYTES * REMAP_CHUNK_SECTORS :
+					 device_sectors;
+	if (*region_sectors > device_sectors)
+		return error_set(error, ENOSPC, "%s has only %" PRIu64 " sectors", path,
+				 device_sectors);
+	if (remap_geometry_compute(*region_sectors, &geometry) < 0)
 		return error_set(error, ENOSPC, "%s: the spare is too small: 320 KiB at least",
-				 a->spare_path);
-	a->slots = geometry.slots;
+				 path);
+	*slots = geometry.slots;
 	return 0;
 }
 
@@ -436,7 +437,8 @@ static int look(struct adoption *a, struct error *error)
 	int r = check_devices(a, error);
 
 	if (!r)
-		r = check_region(a, error);
+		r = spare_region(a->spare_path, a->spare_sectors, a->region_bytes,
+				 &a->region_sectors, &a->slots, error);
 	if (!r)
 		r = check_members(a, error);
 	if (!r)

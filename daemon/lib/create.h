@@ -86,6 +86,9 @@ void adoption_done(struct adoption *adoption);
 /* Whether a device can be the spare of a main: writable, not zoned, no larger blocks. */
 int spare_check(const char *main_path, int main_fd, const char *spare_path, int spare_fd,
 		struct error *error);
+/* The region on a spare, and what it has room for; @region_bytes: 0: the whole device. */
+int spare_region(const char *path, uint64_t device_sectors, uint64_t region_bytes,
+		 uint64_t *region_sectors, uint32_t *slots, struct error *error);
 /*
  * What would be lost if a device became a spare; @text: empty: it is blank.  -EPERM: it is a
  * member of an array, a volume group or a file system of several devices (O4).

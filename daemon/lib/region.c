@@ -283,7 +283,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		} else {
 			r = read_block(region, block, buffer, verdict, &choice);
 		}
-		for (unsigned int c = 0; f && c < REMAP_COPIES; c++) {
+		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
 			uint64_t seq = 0;
 			int stop;
@@ -291,8 +291,11 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			if (verdict[c] == REMAP_OK)
 				seq = block ? remap_block_seq(buffer + c * REMAP_BLOCK_BYTES) :
 					      region->super.seq;
-			stop = f(userdata, block, c / REMAP_PLACES, c % REMAP_PLACES, verdict[c],
-				 seq, chosen);
+			if (seq > table->newest)
+				table->newest = seq;
+			stop = f ? f(userdata, block, c / REMAP_PLACES, c % REMAP_PLACES,
+				     verdict[c], seq, chosen) :
+				   0;
 			if (stop < 0) {
 				region_table_done(table);
 				return stop;

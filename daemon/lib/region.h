@@ -36,6 +36,7 @@ struct region {
  * @nr_slots: length of @entry
  * @unloadable: per block of a place, index 0 the superblock: it counts in @nr_unloadable
  * @generation: highest committed number that was seen
+ * @newest: highest number of any copy that is whole, those of saved counters included
  * @nr_damaged: copies that are not what they should be
  * @nr_unloadable: blocks without any valid copy, with a conflict, or of which only older
  *                 content is left
@@ -46,6 +47,7 @@ struct region_table {
 	uint32_t nr_slots;
 	bool *unloadable;
 	uint64_t generation;
+	uint64_t newest;
 	uint32_t nr_damaged;
 	uint32_t nr_unloadable;
 	uint32_t nr_contradictions;

@@ -82,22 +82,14 @@ static int check_set(const struct resizing *a, struct error *error)
 
 static int check_room(struct resizing *a, struct error *error)
 {
-	struct remap_geometry geometry;
+	int r = spare_region(a->path, a->device_sectors, a->region_bytes, &a->region_sectors,
+			     &a->nr_slots, error);
 
-	a->region_sectors =
-		a->region_bytes ? a->region_bytes / REMAP_SECTOR_BYTES : a->device_sectors;
-	if (a->region_sectors > a->device_sectors)
-		return error_set(error, ENOSPC, "%s has only %" PRIu64 " sectors", a->path,
-				 a->device_sectors);
-	if (remap_geometry_compute(a->region_sectors, &geometry) < 0)
-		return error_set(error, ENOSPC, "%s is too small for a spare: 320 KiB at least",
-				 a->path);
-	a->nr_slots = geometry.slots;
-	if (a->nr_used >= geometry.slots)
-		return error_set(error, ENOSPC,
-				 "%s has room for %u slots, and %u are in use: it must be larger",
-				 a->path, geometry.slots, a->nr_used);
-	return 0;
+	if (!r && a->nr_used >= a->nr_slots)
+		r = error_set(error, ENOSPC,
+			      "%s has room for %u slots, and %u are in use: it must be larger",
+			      a->path, a->nr_slots, a->nr_used);
+	return r;
 }
 
 static void take(struct resizing *a, uint32_t slot)
@@ -163,40 +155,20 @@ static int read_all(struct resizing *a, struct error *error)
 	return 0;
 }
 
-static int see_number(void *userdata, uint32_t block, unsigned int replica, unsigned int place,
-		      enum remap_verdict verdict, uint64_t seq, bool chosen)
-{
-	uint64_t *highest = userdata;
-
-	(void)block;
-	(void)replica;
-	(void)place;
-	(void)chosen;
-	if (verdict == REMAP_OK && seq > *highest)
-		*highest = seq;
-	return 0;
-}
-
 /* One that is above all of the old spare, counters and mark included. */
 static int choose_number(struct resizing *a, struct error *error)
 {
 	const struct remap_super *super = &a->adopted->region.super;
-	struct region_table table;
-	uint64_t mark = 0;
-	int r;
-
+	uint64_t newest = a->adopted->table.newest, mark = 0;
 	uint32_t random = 0;
+	int r;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return error_set(error, EIO, "there are no random numbers");
-	r = region_read_table(&a->adopted->region, &table, see_number, &a->number, error);
-	if (r < 0)
-		return r;
-	region_table_done(&table);
 	r = mark_read(a->adopted->main_fd, super->probe_chunk, super->uuid, &mark);
 	if (r < 0)
 		return error_set(error, -r, "%s: its mark cannot be read", a->adopted->main_path);
-	a->number = (a->number > mark ? a->number : mark) + LEAP + random % LEAP;
+	a->number = (newest > mark ? newest : mark) + LEAP + random % LEAP;
 	return 0;
 }
 

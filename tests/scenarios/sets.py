@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.harness.blockd import LANDED, Record
+from tests.harness.blockd import FUA, LANDED, Record
 from tests.scenarios import inprocess
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
 
@@ -152,6 +152,14 @@ class Media:
             self._apply(images, record, range(record.sectors))
         return {index: bytes(image) for index, image in images.items()}
 
+    def held_back(self) -> dict[int, bytes]:
+        """Nothing of what was neither flushed nor written with FUA landed."""
+        images = {index: bytearray(image) for index, image in self.stable.items()}
+        for record in self.pending:
+            if record.flags & FUA:
+                self._apply(images, record, range(record.sectors))
+        return {index: bytes(image) for index, image in images.items()}
+
     def states(self, rng: random.Random) -> Iterator[dict[int, bytes]]:
         """All of what was not flushed landed; then a random part of it, torn at sectors."""
         for chance in (1.0, 0.5):
@@ -169,7 +177,8 @@ def crash_states(records: list[Record], images: dict[int, bytes],
                  seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
     """After each write of a log that began with IMAGES: what a power cut can leave.
 
-    A flush adds nothing to what was possible before it.
+    A flush adds nothing to what was possible before it, but where another disk holds back all
+    that it was not told to flush.
     """
     rng = random.Random(seed)
     print(f"seed {seed}")
@@ -181,6 +190,8 @@ def crash_states(records: list[Record], images: dict[int, bytes],
         if record.kind in ("write", "trim"):
             for state in media.states(rng):
                 yield number, state
+        elif record.kind == "flush" and media.pending:
+            yield number, media.held_back()
 
 
 def state_after(records: list[Record], images: dict[int, bytes]) -> dict[int, bytes]:

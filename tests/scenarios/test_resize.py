@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content, content_at,
                                   crash_states, create, dmremap, ext4_on_main, forget_hardware,
@@ -265,13 +265,41 @@ def test_a_frozen_set_stays_so(rig: Rig) -> None:
 
 
 def test_a_new_spare_that_takes_nothing(rig: Rig) -> None:
-    """Nothing counts that was not read again; the set is as it was."""
+    """An error is an error, and the set is as it was."""
     before = used(rig)
     larger, = paths(rig, "larger")
     rig.server.disk("larger").bad(64, kind="write")
     told = refused(FAILED, "resize", "data", larger, "--yes")
     assert "as before" in told
     rig.server.disk("larger").clear()
+    output("activate", "data")
+    (found,) = sets()
+    assert found["spare"] != larger and whole(rig) == before
+    output("deactivate", "data")
+
+
+@pytest.mark.disks(main="2M", spare="512K", larger="4M")    # one wipe touches the slots
+@pytest.mark.parametrize("what", ["slot", "table"])
+def test_a_new_spare_that_lies(rig: Rig, what: str) -> None:
+    """Nothing counts that was not read again: what it acknowledged is something else by then."""
+    before = used(rig)
+    larger, = paths(rig, "larger")
+    disk = rig.server.disk("larger")
+    layout = Spare(rig.media("larger"), disk.size_bytes // SECTOR)
+    disk.delay("write", 50)    # so that nothing is missed between two holds
+    disk.hold("write", layout.slot_sector(1), 8)
+    job = rig.background(dmremap, "resize", "data", larger, "--yes")
+    wait_for(lambda: disk.held() == 1, "the first wipe")
+    disk.release()
+    disk.hold("write", layout.slot_sector(1), 8)    # the tables and the first slot are written
+    wait_for(lambda: disk.held() == 1, "the write of a slot")
+    sector = layout.slot_sector(0) if what == "slot" else layout.sector(0, 0, 1)
+    rig.media("larger").write(sector, pattern(7, 8))
+    disk.delay("write", 0)
+    disk.release()
+    told = job.result()
+    assert told.returncode == FAILED and "does not give back" in told.stderr
+    assert "as before" in told.stderr
     output("activate", "data")
     (found,) = sets()
     assert found["spare"] != larger and whole(rig) == before
