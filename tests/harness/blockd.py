@@ -82,10 +82,16 @@ class Disk:
         self.media_path = server.directory / f"{name}.img"
         self.socket_path = server.directory / f"{name}.sock"
         self.kernel_path = Path(f"/dev/nbd{index}")
+        self.late_errors = False    # where writes are to fail, they fail late
 
     def bad(self, first: int, count: int = 1, kind: str = "write", action: str = "error",
             times: int | None = None, delay_ms: int | None = None,
             then: str | None = None) -> None:
+        if self.late_errors and action == "error" and kind != "read":
+            if kind == "both":
+                self.bad(first, count, "read", "unread", times, delay_ms)
+            self.late(first, count, "error" if kind == "both" else None, times, delay_ms)
+            return
         extra = [f"times={times}"] if times is not None else []
         extra += [f"delay_ms={delay_ms}"] if delay_ms is not None else []
         extra += [f"then={then}"] if then is not None else []
