@@ -74,11 +74,13 @@ def read_log(path: Path) -> Iterator[Record]:
 class Disk:
     """One disk of a server."""
 
-    def __init__(self, server: "BlockServer", name: str, index: int, size_bytes: int) -> None:
+    def __init__(self, server: "BlockServer", name: str, index: int, size_bytes: int,
+                 options: str = "") -> None:
         self.server = server
         self.name = name
         self.index = index
         self.size_bytes = size_bytes
+        self.fua = "fua=off" not in options.split(",")
         self.media_path = server.directory / f"{name}.img"
         self.socket_path = server.directory / f"{name}.sock"
         self.kernel_path = Path(f"/dev/nbd{index}")
@@ -164,7 +166,7 @@ class BlockServer:
         for index, (name, size) in enumerate(disks.items()):
             size_bytes, options = size if isinstance(size, tuple) else (size, "")
             arguments += ["--disk", f"{name}:{size_bytes}" + (f":{options}" if options else "")]
-            self._disks[name] = Disk(self, name, index, size_bytes)
+            self._disks[name] = Disk(self, name, index, size_bytes, options)
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
