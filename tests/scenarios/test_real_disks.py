@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disks as people have them: a volatile cache without FUA, errors that come late and once,
+one command at a time, physical sectors of 4 KiB (P1, P2, P3; rules D17 to D21, E8).
+
+What a disk acknowledged is in its RAM. When the sector fails later, the disk says so to the
+flush that comes next, whoever sent it, and the data is gone; the flush after that succeeds.
+So a flush or a FUA write of our own can eat an error that is owed to a user. On the same
+disk without us the user is told: the control is dm-linear, and no worse may become of it.
+"""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
+from tests.scenarios.region import Region, mapped_sectors, slot_of
+
+NO_FUA = "64M:fua=off"
+A, B, OLD = pattern(1), pattern(2), pattern(3)
+MODES = ["through", "keep", "auto"]      # of main's cache; the first is the default
+BACK = ["keep", "auto"]                  # those in which an error can come late
+
+
+def set_of(rig: Rig, mode: str) -> Device:
+    """A set with OLD everywhere that the scenarios write, durably."""
+    device = rig.create(more="" if mode == "through" else f"2 write_cache {mode}")
+    for sector in (400, 800):
+        device.pwrite(sector, OLD)
+    device.fsync()
+    return device
+
+
+def told(*steps: Callable[[], object]) -> list[bool]:
+    """Does each of STEPS; which of them said that something went wrong."""
+    outcome = []
+    for step in steps:
+        try:
+            step()
+        except OSError:
+            outcome.append(True)
+        else:
+            outcome.append(False)
+    return outcome
+
+
+def durable(rig: Rig, sector: int, more: str = "") -> bytes | None:
+    """What a sector gives after a power cut; None: an error."""
+    rig.powercut()
+    try:
+        return rig.create(more=more).pread(sector)
+    except OSError:
+        return None
+
+
+def only_bad_ones_are_mapped(rig: Rig, *bad: int) -> None:
+    """A good sector is never remapped because of another one's late error (D19)."""
+    for sector in bad:
+        first = sector - sector % 8
+        assert set(mapped_sectors(rig, first, 8)) <= set(bad)
+    assert rig.status()["used"] <= 1 + len({sector // 8 for sector in bad})
+
+
+def slot_sector(rig: Rig, slot: int | None) -> int:
+    assert slot is not None
+    return Region(rig).slot(slot)
+
+
+# 1: somebody's FUA write, which is a write and a flush on such a disk
+
+@pytest.mark.disks(main=NO_FUA)
+def test_control_a_plain_disk_tells(rig: Rig) -> None:
+    linear = rig.create("l0", "0 131072 linear /dev/nbd0 0")
+    linear.pwrite(800, OLD)
+    linear.fsync()
+    rig.main.late(800)
+    assert told(lambda: linear.pwrite(800, A), lambda: linear.pwrite(400, B, fua=True),
+                linear.fsync) == [False, True, False]
+    assert linear.pread(800) == OLD
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+def test_error_of_another_write_at_a_fua_write(rig: Rig, mode: str) -> None:
+    """Number 1: a write that is told to be durable does not swallow what was lost."""
+    device = set_of(rig, mode)
+    rig.main.late(800)
+    outcome = told(lambda: device.pwrite(800, A), lambda: device.pwrite(400, B, fua=True),
+                   device.fsync)
+    assert outcome[0] is False
+    only_bad_ones_are_mapped(rig, 800)
+    if mode == "through":
+        assert outcome == [False, False, False]
+    if not any(outcome):
+        assert durable(rig, 800) == A and rig.device().pread(400) == B
+    else:
+        device.fsync()    # told once
+
+
+# 2: a relocation, whose probe flushes
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+def test_error_of_another_write_at_a_relocation(rig: Rig, mode: str) -> None:
+    """Number 2: the probe's flush, the confirming write's, or the commit's has the error."""
+    device = set_of(rig, mode)
+    rig.main.bad(400)
+    rig.main.late(800)
+    a, b, fsync = told(lambda: device.pwrite(800, A), lambda: device.pwrite(400, B),
+                       device.fsync)
+    assert not a
+    only_bad_ones_are_mapped(rig, 400, 800)
+    if mode == "through":
+        assert not b and not fsync
+    kept = device.pread(800) == A
+    assert fsync or kept, "lost, and nobody was told"
+    device.fsync()        # told once
+    assert fsync or durable(rig, 800) == A
+    if not b and not fsync:
+        assert rig.device().pread(400) == B
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fua", [False, True])
+def test_late_error_is_not_a_neighbours(rig: Rig, mode: str, fua: bool) -> None:
+    """D19: a passing error of a good sector, confirmed while another one's error is due."""
+    device = set_of(rig, mode)
+    rig.main.late(800)
+    device.pwrite(800, A)
+    rig.main.bad(400, times=1)
+    told(lambda: device.pwrite(400, B, fua=fua), device.fsync, device.fsync)
+    only_bad_ones_are_mapped(rig, 800)
+
+
+# 3: flushes of the target's own
+
+OWN_FLUSHES: dict[str, Callable[[Rig], object]] = {
+    "save": lambda rig: rig.message("r0", "save"),
+    "sync": lambda rig: rig.message("r0", "sync"),
+    "remap": lambda rig: rig.message("r0", "remap 2000 8"),
+    "unremap": lambda rig: rig.message("r0", "unremap 400"),
+    "suspend": lambda rig: (rig.suspend(), rig.resume()),
+    "suspend without flush": lambda rig: (rig.suspend(flush=False), rig.resume()),
+    "reload": lambda rig: rig.reload(),
+}
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("own", sorted(OWN_FLUSHES))
+def test_error_of_a_users_write_at_a_flush_of_ours(rig: Rig, own: str, mode: str) -> None:
+    """Number 3: whatever we flush for, the error is the user's."""
+    device = set_of(rig, mode)
+    rig.main.bad(400)
+    device.pwrite(400, B)
+    device.fsync()
+    rig.main.clear()
+    rig.main.late(800)
+    device.pwrite(800, A)
+    told(lambda: OWN_FLUSHES[own](rig))
+    outcome = told(device.fsync, device.fsync)
+    assert outcome[0] or device.pread(800) == A, "lost, and nobody was told"
+    assert outcome == [mode != "through" and outcome[0], False]
+    only_bad_ones_are_mapped(rig, 400, 800)
+    if not outcome[0]:
+        assert durable(rig, 800) == A
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", BACK)
+def test_error_of_a_flush_that_nobody_waits_for_is_kept(rig: Rig, mode: str) -> None:
+    """D17: also over several flushes of ours that succeed, and a later write."""
+    device = set_of(rig, mode)
+    rig.main.late(800)
+    device.pwrite(800, A)
+    for _ in range(3):
+        told(lambda: rig.message("r0", "save"))
+    rig.main.clear()
+    device.pwrite(1200, B)
+    assert told(device.fsync, device.fsync)[0] or device.pread(800) == A
+
+
+@pytest.mark.disks(spare="8M:fua=off")
+@pytest.mark.parametrize("own", ["save", "sync", "suspend", "relocation"])
+def test_error_of_a_users_write_on_the_spare(rig: Rig, own: str) -> None:
+    """D17: a slot that fails late, on a spare whose flushes the commits need."""
+    device = set_of(rig, "through")
+    rig.main.bad(400)
+    device.pwrite(400, OLD)
+    device.fsync()
+    slot = slot_of(rig, 400)
+    spare = slot_sector(rig, slot)
+    rig.spare.late(spare)
+    wrote, = told(lambda: device.pwrite(400, B))
+    rig.main.bad(1200)
+    told(lambda: device.pwrite(1200, A) if own == "relocation" else OWN_FLUSHES[own](rig))
+    first, second = told(device.fsync, device.fsync)
+    kept = device.pread(400) == B
+    assert wrote or first or kept, "lost, and nobody was told"
+    assert not second
+    assert rig.status()["bad_slots"] <= 1
+    if not wrote and not first:
+        assert durable(rig, 400) == B
+
+
+# all that was in the cache is gone at once
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("own", ["none", "save", "relocation"])
+def test_a_flush_that_loses_the_cache(rig: Rig, own: str, mode: str) -> None:
+    device = set_of(rig, mode)
+    device.pwrite(800, A)
+    rig.main.bad(400)
+    rig.main.lose_flushes(1)
+    if own == "save":
+        told(lambda: rig.message("r0", "save"))
+    elif own == "relocation":
+        told(lambda: device.pwrite(400, B))
+    first, second = told(device.fsync, device.fsync)
+    assert first or device.pread(800) == A, "lost, and nobody was told"
+    assert not second
+    only_bad_ones_are_mapped(rig, 400)
+    if not first:
+        assert durable(rig, 800) == A
+
+
+# 4: the first promise of the README
+
+@pytest.mark.parametrize("action", ["late", "late then=error"])
+@pytest.mark.parametrize("kind", [pytest.param("fua", marks=pytest.mark.disks(main="64M")),
+                                  pytest.param("no fua", marks=pytest.mark.disks(main=NO_FUA))])
+def test_write_behind_a_cache_is_relocated(rig: Rig, kind: str, action: str) -> None:
+    """Number 4: with the defaults the first failing write succeeds, on every disk."""
+    device = set_of(rig, "through")
+    rig.main.late(800, then="error" if "error" in action else None)
+    device.pwrite(800, A)
+    device.fsync()
+    assert mapped_sectors(rig, 800, 8) == [800] and rig.status()["used"] == 2
+    assert durable(rig, 800) == A
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", BACK)
+def test_second_try_behind_a_cache_succeeds(rig: Rig, mode: str) -> None:
+    """Number 4, written back: what was lost is told, cannot be read as if nothing had been,
+    and the application's next try ends on the spare."""
+    device = set_of(rig, mode)
+    rig.main.late(800, then="error")
+    outcomes = []
+    for _ in range(3):
+        outcomes.append(told(lambda: device.pwrite(800, A), device.fsync))
+        if not any(outcomes[-1]):
+            break
+        # what the target does about it is done in the background
+        wait_for(lambda: told(lambda: device.pread(800)) == [True] or device.pread(800) == A,
+                 "no old data")
+        time.sleep(0.2)
+    assert outcomes[-1] == [False, False], outcomes
+    only_bad_ones_are_mapped(rig, 800)
+    assert durable(rig, 800) == A
+
+
+@pytest.mark.disks(main=NO_FUA)
+def test_large_write_with_late_sectors(rig: Rig) -> None:
+    """D19: of a large write exactly the chunks that fail are remapped."""
+    device = set_of(rig, "through")
+    for sector in (1003, 1044, 1045, 1100):
+        rig.main.late(sector)
+    device.pwrite(1000, pattern(5, 128))
+    device.fsync()
+    assert rig.status()["used"] <= 1 + 3
+    assert durable(rig, 1000) == pattern(5, 128)[:SECTOR]
+    assert rig.device().pread(1000, 128) == pattern(5, 128)
+
+
+# 5: physical sectors of 4 KiB
+
+def test_one_whole_write_heals_a_physical_sector(rig: Rig) -> None:
+    """Number 5, D21: the way back writes whole physical sectors."""
+    device = set_of(rig, "through")
+    device.pwrite(96, pattern(4, 8))
+    rig.message("r0", "remap 96 8")
+    rig.main.heal4k(96, 8)
+    device.pwrite(98, B)
+    device.fsync()
+    assert "unremapped" in rig.message("r0", "unremap 96 8")
+    expected = pattern(4, 8)[:2 * SECTOR] + B + pattern(4, 8)[3 * SECTOR:]
+    assert device.pread(96, 8) == expected
+    assert rig.media("main").read(96, 8) == expected
+    assert rig.status()["used"] == 1
+    rig.powercut()
+    assert rig.create().pread(96, 8) == expected
+
+
+def test_what_cannot_be_read_stays_an_error(rig: Rig) -> None:
+    """Number 5, P2: seven sectors were lost before anybody wrote them: no zeros."""
+    device = set_of(rig, "through")
+    rig.main.heal4k(96, 8)
+    rig.message("r0", "remap 96 8")
+    device.pwrite(98, B)
+    device.fsync()
+    told(lambda: rig.message("r0", "unremap 96 8"))
+    for sector in range(96, 104):
+        assert told(lambda: device.pread(sector)) == [sector != 98], sector
+    device.pwrite(96, pattern(6, 8))
+    assert "unremapped" in rig.message("r0", "unremap 96 8")
+    assert rig.media("main").read(96, 8) == pattern(6, 8)
+
+
+def test_write_of_a_part_of_a_bad_physical_sector(rig: Rig) -> None:
+    """P1: it cannot be written on main, so it is on the spare; its neighbours stay bad."""
+    device = set_of(rig, "through")
+    rig.main.heal4k(96, 8)
+    device.pwrite(98, B)
+    assert durable(rig, 98) == B
+    for sector in (97, 99):
+        assert told(lambda: rig.device().pread(sector)) == [True]
+    rig.device().pwrite(96, pattern(6, 8))
+    assert durable(rig, 98) == pattern(6, 8)[2 * SECTOR:3 * SECTOR]
+
+
+# 6: time
+
+SLOW_MS, DEADLINE_S, CHUNKS = 300, 1, 16
+
+
+@pytest.mark.parametrize("options", ["serial=on", "serial=on,fua=off", "fua=off"])
+def test_slow_and_one_at_a_time(request: pytest.FixtureRequest, options: str) -> None:
+    """Number 6, E8: within the deadline and one command more, and ahead with each try."""
+    request.node.add_marker(pytest.mark.disks(main=f"64M:{options}"))
+    rig: Rig = request.getfixturevalue("rig")
+    device = rig.create(more=f"2 deadline {DEADLINE_S}")
+    data = pattern(7, CHUNKS * 8)
+    rig.main.bad(800, CHUNKS * 8, delay_ms=SLOW_MS)
+    used = [rig.status()["used"]]
+    for _ in range(CHUNKS + 1):
+        began = time.monotonic()
+        failed, = told(lambda: device.pwrite(800, data))
+        took = time.monotonic() - began
+        # from the failure on: the deadline and one command
+        assert took < DEADLINE_S + 2 * SLOW_MS / 1000 + 0.7, f"{took:.1f} s"
+        used.append(rig.status()["used"])
+        if not failed:
+            break
+        assert used[-1] > used[-2], f"no progress: {used}"
+    assert not failed, used
+    assert used[-1] == 1 + CHUNKS
+    assert durable(rig, 800, f"2 deadline {DEADLINE_S}") == data[:SECTOR]
+    assert rig.device().pread(800, CHUNKS * 8) == data
+
+
+@pytest.mark.disks(main="64M:serial=on")
+def test_others_go_on_beside_a_slow_relocation(rig: Rig) -> None:
+    """D20: a write to another chunk waits for the disk at most, not for the relocation, and
+    nobody who only asks waits at all."""
+    device = set_of(rig, "through")
+    rig.main.bad(800, 4 * 8, delay_ms=SLOW_MS)
+    writing = rig.background(device.pwrite, 800, pattern(7, 4 * 8))
+    time.sleep(SLOW_MS / 2000)
+    began = time.monotonic()
+    rig.status()
+    rig.message("r0", "verify 100")
+    assert time.monotonic() - began < SLOW_MS / 1000
+    device.pwrite(1200, A)
+    assert device.pread(1200) == A
+    writing.result(timeout=60)
+    assert device.pread(800, 4 * 8) == pattern(7, 4 * 8)
