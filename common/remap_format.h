@@ -121,6 +121,9 @@ struct remap_block_header {
 #define REMAP_SUPER_RELEASING	0x4U
 #define REMAP_SUPER_PROBE_FAILED 0x8U /* main did not take the last probe: look at next load */
 #define REMAP_SUPER_FROZEN	0x10U /* no new remaps until an administrator says so (E7) */
+/* What becomes of writes behind main's volatile cache; neither: written through (D18). */
+#define REMAP_SUPER_WRITE_KEEP	0x20U /* left to the cache */
+#define REMAP_SUPER_WRITE_AUTO	0x40U /* so until the first error */
 
 /* Places of table blocks that take no write and no read any more (C8). */
 #define REMAP_DEAD_MAX		9

@@ -23,88 +23,15 @@
 
 #define LOST_POLL	(HZ / 5)
 
-/**
- * remap_main_writes() - writes that main has completed, and may have in its cache
- * @set: the set
- *
- * Too low for a moment, never too high: what ends while it is summed up may be missing.
- * Context: any.
- */
-u64 remap_main_writes(const struct remap_set *set)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		const struct remap_percpu *own = per_cpu_ptr(set->percpu, cpu);
-
-		sum += READ_ONCE(own->ended[0]) + READ_ONCE(own->ended[1]);
-	}
-	smp_rmb(); /* what was taken off before it ended is seen to be */
-	for_each_possible_cpu(cpu)
-		sum -= READ_ONCE(per_cpu_ptr(set->percpu, cpu)->not_cached);
-	return sum;
-}
-
-/**
- * remap_note_main_flushed() - a flush of main succeeded
- * @set: the set
- * @sum: remap_main_writes() from before it was sent
- *
- * Context: any.
- */
-void remap_note_main_flushed(struct remap_set *set, u64 sum)
-{
-	s64 old = atomic64_read(&set->main_flushed);
-
-	while (old < (s64)sum && !atomic64_try_cmpxchg(&set->main_flushed, &old, sum))
-		;
-}
-
-/**
- * remap_is_unflushed() - whether a member completed writes that no flush covers
- * @set: the set; nothing is in flight
- * @spare: the spare, not main
- */
-bool remap_is_unflushed(const struct remap_set *set, bool spare)
-{
-	if (spare)
-		return remap_spare_writes(set) > (u64)atomic64_read(&set->flushed);
-	return remap_main_writes(set) > (u64)atomic64_read(&set->main_flushed);
-}
-
-/**
- * remap_settle_cache() - flush what the members have in their caches
- * @set: the set
- *
- * So that a table which is replaced in peace, with a flush, leaves nothing behind.
- *
- * Context: postsuspend, remap_set.lock held, may sleep.
- */
-void remap_settle_cache(struct remap_set *set)
-{
-	u64 sum = remap_main_writes(set);
-	struct bio *bio = &set->rw_bio;
-
-	if (remap_is_unflushed(set, true))
-		remap_flush_spare(set);
-	if (!remap_is_unflushed(set, false))
-		return;
-	bio_init(bio, set->main->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
-	if (!submit_bio_wait(bio))
-		remap_note_main_flushed(set, sum);
-	bio_uninit(bio);
-}
-
 static bool is_open(const struct remap_set *set)
 {
 	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
 }
 
 static bool was_replaced(const struct remap_set *set, const struct remap_member_id *id,
-			 const struct dm_dev *dev, bool spare)
+			 const struct dm_dev *dev, enum remap_member member)
 {
-	return id->disk_seq && remap_is_unflushed(set, spare) && !remap_is_member(id, dev);
+	return id->disk_seq && remap_is_unflushed(set, member) && !remap_is_member(id, dev);
 }
 
 static void take_settings(struct remap_set *set, const struct remap_forebear *known)
@@ -129,14 +56,14 @@ void remap_take_over(struct remap_set *set)
 	const struct remap_forebear *known = &set->forebear;
 	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
 	/* Also without a new table: another medium in the same drive. */
-	bool lost_main = was_replaced(set, &set->main_id, set->main, false);
-	bool lost_spare = was_replaced(set, &set->spare_id, set->spare, true);
+	bool lost_main = was_replaced(set, &set->main_id, set->main, REMAP_MAIN);
+	bool lost_spare = was_replaced(set, &set->spare_id, set->spare, REMAP_SPARE);
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
 	 * a spare which is lost before anybody flushes loses nothing that was theirs (D10).
 	 */
-	this_cpu_inc(set->percpu->spare_writes);
+	this_cpu_inc(set->flow.percpu->spare_writes);
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		remap_flush_spare(set);
 	if (set->meta.super.flags & REMAP_SUPER_FROZEN)
@@ -146,10 +73,11 @@ void remap_take_over(struct remap_set *set)
 	lost_main |= known->unflushed_main && !remap_is_member(&known->main, set->main);
 	lost_spare |= known->unflushed_spare && !remap_is_member(&known->spare, set->spare);
 	/* Its cache goes on being as full as it was (D10). */
-	if (known->unflushed_main && !lost_main) {
-		this_cpu_inc(set->percpu->started[0]);
-		this_cpu_inc(set->percpu->ended[0]);
-	}
+	if (known->unflushed_main && !lost_main)
+		remap_uncount(remap_count(&set->flow, REMAP_BUCKET_ALL));
+	/* An error that a flush of ours consumed is told all the same (D17). */
+	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
+	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
 	if (known->known && !set->forebear_stale)
 		take_settings(set, known);
 	if (test_bit(REMAP_ALTERED, &set->flags)) {

@@ -477,8 +477,12 @@ static s64 reuse_retired(struct remap_set *set)
 		if (table->prov[slot] >= meta->block[block].seq && remap_commit_block(set, block))
 			continue;
 		if (table->prov[slot] >= meta->drained) {
+			struct remap_drain drain = { };
+
 			meta->drained = meta->generation + 1;
-			remap_drain(set);
+			/* I/O to the slots only: writes to main know nothing of them (D20). */
+			bitmap_set(drain.bucket, REMAP_BUCKET_SLOT, REMAP_BUCKETS_SLOT);
+			remap_drain(set, &drain);
 		}
 		table->prov[slot] = 0;
 		remap_table_set(table, slot, REMAP_WORD_RESERVED);

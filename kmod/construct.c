@@ -21,6 +21,9 @@
 
 static void free_set(struct remap_set *set)
 {
+	/* Before the worker's queue: suspects go there. */
+	if (set->flow.wq)
+		flush_workqueue(set->flow.wq);
 	if (set->wq)
 		destroy_workqueue(set->wq);
 	if (set->soft_wq)
@@ -36,7 +39,7 @@ static void free_set(struct remap_set *set)
 	kfree(set->rw_vecs);
 	kvfree(set->piece);
 	kvfree(set->change);
-	free_percpu(set->percpu);
+	remap_flow_exit(set);
 	if (set->spare)
 		dm_put_device(set->ti, set->spare);
 	if (set->main)
@@ -60,6 +63,7 @@ void remap_dtr(struct dm_target *ti)
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
+	cancel_work_sync(&set->settle_work);
 	remap_disown(set);
 	remap_remove_instance(set);
 	free_set(set);
@@ -83,23 +87,22 @@ static int allocate(struct remap_set *set)
 	/* Behind the changes of a round: slots that turned out to be bad. */
 	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
 	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
-	set->percpu = alloc_percpu(struct remap_percpu);
-	set->side = &set->percpu->started[0];
 	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	/* Not ordered: a timer that waits for a hung spare holds no event up (P9). */
 	set->soft_wq = alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
 	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
-	    !set->percpu ||
 	    !set->wq || !set->soft_wq)
 		return -ENOMEM;
-	return bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
+	set->flow.is_one_disk = set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
+	return remap_flow_init(set) ?:
+	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);
 }
 
 static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 {
-	static const struct dm_arg group = { 0, 3, "Invalid number of feature arguments" };
+	static const struct dm_arg group = { 0, 5, "Invalid number of feature arguments" };
 	static const struct dm_arg deadline = {
 		1, 3600, "deadline must be 1 to 3600 seconds"
 	};
@@ -132,6 +135,16 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 			r = dm_read_arg(&deadline, as, &set->deadline_seconds, &ti->error);
 			if (r)
 				return r;
+			continue;
+		}
+		if (!strcmp(name, "write_cache")) {
+			r = as->argc ? remap_parse_write_cache(dm_shift_arg(as)) : -EINVAL;
+			if (r < 0) {
+				ti->error = "write_cache must be through, keep or auto";
+				return r;
+			}
+			set->write_cache = r;
+			set->has_write_cache = true;
 			continue;
 		}
 		ti->error = "Unknown feature argument";
@@ -234,6 +247,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	INIT_WORK(&set->note_work, remap_send_notes);
 	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
 	INIT_DELAYED_WORK(&set->lost_work, remap_lost_work);
+	INIT_WORK(&set->settle_work, remap_settle_work);
 	init_completion(&set->subs_done);
 	INIT_LIST_HEAD(&set->owners);
 	INIT_LIST_HEAD(&set->instances);
@@ -289,7 +303,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		goto bad;
 	}
 	ti->private = set;
-	ti->num_flush_bios = REMAP_NR_FLUSH_BIOS;
+	ti->num_flush_bios = REMAP_NR_MEMBERS;
 	ti->flush_supported = true;
 	ti->num_discard_bios = bdev_max_discard_sectors(set->main->bdev) ? 1 : 0;
 	ti->discards_supported = ti->num_discard_bios;

@@ -25,6 +25,9 @@
  *   netlink.c   events, and dumps for the daemon
  *   trace.h     tracepoints of the slow path
  *   io.c        synchronous I/O with preallocated memory
+ *   flow.c      I/O in flight, and what is in the members' volatile caches
+ *   through.c   whether main is written through its cache (D18)
+ *   confirm.c   which sectors of failed writes are bad (E1-E6)
  *
  * Locking: remap_set.lock is held by whoever changes the table or the metadata
  * ("the one writer"): the worker, messages, soft saves, load.  Readers of the
@@ -42,6 +45,7 @@
 #include <linux/percpu.h>
 #include <linux/workqueue.h>
 
+#include "flow.h"
 #include "remap_format.h"
 
 #define DM_MSG_PREFIX "remap"
@@ -57,6 +61,10 @@
 #define REMAP_DEADLINE_SECONDS	60
 /* Writes that are confirmed at once: the deadline is looked at between groups. */
 #define REMAP_CONFIRM_GROUP	8
+/* A command that takes longer than this (jiffies) makes a disk a slow one. */
+#define REMAP_SLOW_COMMAND	(HZ / 4)
+/* A round stops confirming after so many jiffies, and relocates what it has (E8). */
+#define REMAP_CONFIRM_TIME	(HZ / 2)
 /* Fresh slots tried for one chunk before its write fails. */
 #define REMAP_SLOT_TRIES	16
 /* Chunks from main's end that are tried for the probe. */
@@ -285,30 +293,6 @@ struct remap_meta {
 	int out;
 };
 
-/**
- * struct remap_percpu - counted without sharing a cache line; sums over all CPUs count
- * @started: I/O sent to a lower device, per side (see remap_drain())
- * @ended: that has ended, per side; behind @started, see remap_uncount()
- * @not_cached: of @ended, what left nothing in main's cache (D10): it went to the spare,
- *              failed, or had FUA
- * @spare_writes: writes without FUA completed on the spare, bumped before they are
- *                reported (D9)
- */
-struct remap_percpu {
-	u64 started[2];
-	u64 ended[2];
-	u64 not_cached;
-	u64 spare_writes;
-};
-
-static_assert(offsetof(struct remap_percpu, ended) == 2 * sizeof(u64));
-
-/* @side: &remap_percpu.started[...]; what was counted there has ended. */
-static inline void remap_uncount(u64 __percpu *side)
-{
-	this_cpu_inc(side[2]);
-}
-
 /* remap_set.flags */
 enum remap_flag {
 	REMAP_ACTIVE,		/* between preresume and postsuspend: owns the media */
@@ -324,6 +308,14 @@ enum remap_flag {
 	REMAP_ASLEEP,		/* the machine sleeps: nothing of the set is written (O19) */
 	REMAP_UNCOMPARED,	/* nor since it woke: the spare cannot be read (O19) */
 	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (O19) */
+	REMAP_HELD,		/* writes wait for the worker: see remap_hold_main() */
+};
+
+/* What becomes of writes to a main with a volatile cache (D18). */
+enum remap_write_cache {
+	REMAP_WRITE_THROUGH,	/* each is acknowledged when it is durable */
+	REMAP_WRITE_KEEP,	/* when the cache has it, as without us */
+	REMAP_WRITE_AUTO,	/* so until the first error of main, durable from then on */
 };
 
 /**
@@ -414,6 +406,7 @@ struct remap_member_id {
  * @spare: the same of the spare
  * @unflushed_main: that had writes not flushed
  * @unflushed_spare: the same of the spare
+ * @owed: remap_gate.owed of each member
  */
 struct remap_forebear {
 	bool known;
@@ -433,6 +426,7 @@ struct remap_forebear {
 	struct remap_member_id spare;
 	bool unflushed_main;
 	bool unflushed_spare;
+	unsigned long owed[REMAP_NR_MEMBERS];
 };
 
 /**
@@ -445,13 +439,13 @@ struct remap_forebear {
  * @deadline_seconds: feature argument, see REMAP_DEADLINE_SECONDS
  * @force_rw: feature argument: go on with one replica when the other cannot be repaired
  * @flags: enum remap_flag
- * @percpu: struct remap_percpu
- * @side: &remap_percpu.started[...] that new I/O is counted on
+ * @has_write_cache: feature argument: @write_cache is not that of the superblock
+ * @write_cache: enum remap_write_cache
+ * @flow: I/O in flight, and what is in the caches
  * @table: the lookup
- * @flushed: spare_writes that a successful flush has covered (D9)
- * @main_flushed: the same of remap_main_writes() (D10)
  * @forebear: what the instance before this one knew, while this one is resumed
  * @forebear_stale: somebody else has written the set since
+ * @settle_work: after a change of @write_cache
  * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
  * @counters: soft state
  * @lock: held by the one writer
@@ -473,6 +467,8 @@ struct remap_forebear {
  * @piece: pieces of the present round
  * @nr_pieces: how many
  * @change: changes of the present commit
+ * @group: number of the present group of piece bios
+ * @is_slow: a command that failed took its time: what is confirmed goes one by one (E8)
  * @subs_pending: piece bios not completed yet, plus one for the submitter
  * @subs_done: completed when that drops to zero
  * @rw_bio: for synchronous I/O, with @rw_vecs; under @lock
@@ -513,13 +509,13 @@ struct remap_set {
 	unsigned int deadline_seconds;
 	bool force_rw;
 	unsigned long flags;
-	struct remap_percpu __percpu *percpu;
-	u64 __percpu *side;
+	bool has_write_cache;
+	u8 write_cache;
+	struct remap_flow flow;
 	struct remap_table table;
-	atomic64_t flushed;
-	atomic64_t main_flushed;
 	struct remap_forebear forebear;
 	bool forebear_stale;
+	struct work_struct settle_work;
 	struct delayed_work lost_work;
 	struct remap_counters counters;
 
@@ -543,6 +539,8 @@ struct remap_set {
 	struct remap_piece *piece;
 	u32 nr_pieces;
 	struct remap_change *change;
+	u32 group;
+	bool is_slow;
 	atomic_t subs_pending;
 	struct completion subs_done;
 
@@ -581,15 +579,16 @@ struct remap_set {
  * @iter: as mapped, bi_sector counting from the start of the mapped device
  * @error: why it came to the worker, when @failed
  * @status: first error that the worker met
- * @start: jiffies when it was mapped: its time is limited (E4)
+ * @start: jiffies when it was mapped; when it failed, if @failed: its time is limited (E4)
  * @nr_taken: sectors of it that the worker has already dealt with
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
- * @flush_sum: for a flush: the writes it covers, as counted when it was sent (D9, D10)
+ * @flush_sum: remap_gate.nr_failed when it was mapped, if REMAP_BIO_GATED
  * @bi_flags: as mapped: bio_endio() is called a second time (by us)
  * @kind: enum remap_place_kind it was sent to
  * @flags: REMAP_BIO_*; zero: at its end there is nothing to do, unless it failed
- * @side: where it is counted, if REMAP_BIO_COUNTED
- * @failed: it came to the worker because its lower I/O failed
+ * @counted: where it is counted, if REMAP_BIO_COUNTED
+ * @failed: it is in the worker because its lower I/O failed
+ * @has_left: some of it goes on in the next round
  */
 struct remap_bio {
 	struct bvec_iter iter;
@@ -599,24 +598,30 @@ struct remap_bio {
 	u32 nr_taken;
 	u32 slot;
 	u64 flush_sum;
-	u64 __percpu *side;
+	u64 __percpu *counted;
 	unsigned short bi_flags;
 	u8 kind;
 	u8 flags;
 	bool failed;
+	bool has_left;
 };
 
 /* The fast path looks at all of them at once. */
 #define REMAP_BIO_COUNTED	BIT(0)	/* until its lower I/O ends, see remap_drain() */
 #define REMAP_BIO_ENDED		BIT(1)	/* by the worker, or in map: end_io has nothing to do */
 #define REMAP_BIO_SPARE_WRITE	BIT(2)	/* sectors are written to the spare (D9) */
-#define REMAP_BIO_SPARE_FLUSH	BIT(3)	/* an empty flush of the spare */
-#define REMAP_BIO_MAIN_FLUSH	BIT(4)	/* an empty flush of main */
+#define REMAP_BIO_SPARE		BIT(3)	/* it goes to the spare */
+#define REMAP_BIO_GATED		BIT(4)	/* it is acknowledged after a flush of ours (D17) */
 #define REMAP_BIO_NOT_CACHED	BIT(5)	/* its end leaves nothing in main's cache (D10) */
 
 static inline struct remap_bio *remap_bio(struct bio *bio)
 {
 	return dm_per_bio_data(bio, sizeof(struct remap_bio));
+}
+
+static inline enum remap_write_cache remap_write_cache(const struct remap_set *set)
+{
+	return READ_ONCE(set->write_cache);
 }
 
 static inline const char *remap_name(const struct remap_set *set)
@@ -642,7 +647,6 @@ static inline sector_t remap_slot_start(const struct remap_set *set, u32 slot)
 #define remap_info(set, fmt, ...) DMINFO("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 
 /* construct.c */
-enum { REMAP_FLUSH_MAIN, REMAP_FLUSH_SPARE, REMAP_NR_FLUSH_BIOS };
 int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv);
 void remap_dtr(struct dm_target *ti);
 
@@ -664,12 +668,9 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 	     u32 nr_sectors, blk_opf_t opf);
 int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
 		   unsigned int unit, blk_opf_t opf, u8 *failed);
-int remap_flush_spare(struct remap_set *set);
-u64 remap_spare_writes(const struct remap_set *set);
-void remap_note_flushed(struct remap_set *set, u64 sum);
-void remap_drain(struct remap_set *set);
-void remap_drain_all(struct remap_set *set);
-bool remap_is_quiet(const struct remap_set *set);
+
+/* target.c */
+void remap_suspect(struct remap_set *set, struct bio *bio);
 
 /* commit.c */
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes);
@@ -750,17 +751,21 @@ void remap_note_probe(struct remap_set *set);
 /* slow.c */
 size_t remap_sub_front_pad(void);
 void remap_queue(struct remap_set *set, struct bio *bio);
+void remap_end_bio(struct bio *bio, blk_status_t status);
+void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error);
 void remap_worker(struct work_struct *work);
 void remap_subs_begin(struct remap_set *set);
 void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct dm_dev *dev,
 		      sector_t sector, blk_opf_t add);
 void remap_subs_wait(struct remap_set *set);
+void remap_subs_wait_durable(struct remap_set *set);
 
 enum remap_piece_class {
 	REMAP_PIECE_DONE,	/* nothing left to do, see status */
 	REMAP_PIECE_SERVE,	/* send it to @dev, @sector */
 	REMAP_PIECE_MAIN_WRITE,	/* a write to main, relocated when it fails */
 	REMAP_PIECE_CONFIRM,	/* its write to main failed */
+	REMAP_PIECE_BAD,	/* so did another write: a probe must tell that main is alive */
 	REMAP_PIECE_RELOCATE,	/* confirmed, or the sectors are lost ones */
 	REMAP_PIECE_MOVE,	/* its slot does not take it */
 };
@@ -772,8 +777,11 @@ enum remap_piece_class {
  * @offset: sectors from the start of the bio
  * @nr_sectors: 1 to 8
  * @sector: first sector on the mapped device
- * @dev: for REMAP_PIECE_SERVE: the device, else NULL
- * @dev_sector: for REMAP_PIECE_SERVE: the sector on @dev
+ * @dev: where it goes, or was sent last; else NULL
+ * @dev_sector: the sector on @dev
+ * @group: the group of piece bios in which it was sent last
+ * @on_spare: @dev is the spare
+ * @is_fua: it was sent with FUA
  * @status: the outcome
  * @change: index into remap_set.change while being relocated
  */
@@ -785,9 +793,19 @@ struct remap_piece {
 	u64 sector;
 	struct dm_dev *dev;
 	sector_t dev_sector;
+	u32 group;
+	bool on_spare;
+	bool is_fua;
 	blk_status_t status;
 	u32 change;
 };
+
+/* near.c */
+u32 remap_near_window(const struct remap_set *set);
+bool remap_near_alive(struct remap_set *set, u64 sector);
+
+/* confirm.c */
+void remap_confirm(struct remap_set *set);
 
 /* relocate.c */
 bool remap_status_confirmable(blk_status_t status);
@@ -796,7 +814,6 @@ void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sector
 void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason);
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
 u8 remap_status_class(blk_status_t status);
-void remap_confirm(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
 
 /* move.c */
@@ -816,14 +833,18 @@ void remap_soft_start(struct remap_set *set);
 void remap_autosave(struct work_struct *work);
 
 /* cache.c */
-u64 remap_main_writes(const struct remap_set *set);
-void remap_note_main_flushed(struct remap_set *set, u64 sum);
-bool remap_is_unflushed(const struct remap_set *set, bool spare);
-void remap_settle_cache(struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
 void remap_watch_lost(struct remap_set *set);
 void remap_lost_work(struct work_struct *work);
+
+/* through.c */
+void remap_error_seen(struct remap_set *set);
+void remap_settle_work(struct work_struct *work);
+void remap_load_write_cache(struct remap_set *set);
+void remap_set_write_cache(struct remap_set *set, enum remap_write_cache write_cache);
+int remap_parse_write_cache(const char *word);
+const char *remap_write_cache_name(enum remap_write_cache write_cache);
 
 /* owner.c */
 int remap_add_instance(struct remap_set *set);

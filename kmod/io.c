@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Synchronous I/O for the one writer, with memory allocated in the
- * constructor (P6, D13), and the counts that flushes and copies rely on.
+ * constructor (P6, D13).
  *
  * Rules kept here:
  *   P6  nothing is allocated, here or in the error path
- *   D3  remap_drain(): who did not see the busy mark has ended when it returns
- *   D4  counted until the lower I/O ends; one drain at a time
+ *   D17 a write with FUA that needs a flush gets it through the gate
  */
-#include <linux/delay.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
@@ -19,21 +18,8 @@ static struct page *buffer_page(void *buffer)
 	return is_vmalloc_addr(buffer) ? vmalloc_to_page(buffer) : virt_to_page(buffer);
 }
 
-/**
- * remap_rw() - read or write sectors, and wait
- * @set: the set
- * @dev: its main or spare device
- * @sector: first sector on @dev
- * @buffer: aligned to sectors, from kmalloc or vmalloc
- * @nr_sectors: length; larger requests than BIO_MAX_VECS pages go out one after the other
- * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
- *
- * Context: remap_set.lock held (one request at a time), may sleep.
- * Return: 0, or the negative errno of the first error: nothing is known then
- * about what a write left on the media.
- */
-int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
-	     u32 nr_sectors, blk_opf_t opf)
+static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+		    u32 nr_sectors, blk_opf_t opf)
 {
 	struct bio *bio = &set->rw_bio;
 
@@ -55,13 +41,52 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 		r = submit_bio_wait(bio);
 		bio_uninit(bio);
 		if (op_is_write(opf) && !(opf & REQ_FUA) && !r && dev == set->spare)
-			this_cpu_inc(set->percpu->spare_writes);
+			WRITE_ONCE(set->flow.is_own_unflushed, true);
 		if (r)
 			return r;
 		sector += nr;
 		nr_sectors -= nr;
 	}
 	return 0;
+}
+
+/**
+ * remap_rw() - read or write sectors, and wait
+ * @set: the set
+ * @dev: its main or spare device
+ * @sector: first sector on @dev
+ * @buffer: aligned to sectors, from kmalloc or vmalloc
+ * @nr_sectors: length; larger requests than BIO_MAX_VECS pages go out one after the other
+ * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
+ *
+ * Where @dev has no FUA of its own, a flush through its gate makes the write durable (D17);
+ * then an error may be that of another write.
+ *
+ * Context: remap_set.lock held (one request at a time), may sleep.
+ * Return: 0, or the negative errno of the first error: nothing is known then
+ * about what a write left on the media.
+ */
+int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+	     u32 nr_sectors, blk_opf_t opf)
+{
+	enum remap_member member = dev == set->main ? REMAP_MAIN : REMAP_SPARE;
+	size_t nr_bytes = (size_t)nr_sectors << SECTOR_SHIFT;
+	struct remap_gate *gate = remap_gate(set, member);
+	int r;
+
+	if (is_vmalloc_addr(buffer) && op_is_write(opf))
+		flush_kernel_vmap_range(buffer, nr_bytes);
+	if (opf & REQ_FUA && !remap_has_fua(set, member)) {
+		mutex_lock(&gate->mutex);
+		r = transfer(set, dev, sector, buffer, nr_sectors, opf & ~REQ_FUA) ?:
+		    remap_gate_flush_locked(gate);
+		mutex_unlock(&gate->mutex);
+	} else {
+		r = transfer(set, dev, sector, buffer, nr_sectors, opf);
+	}
+	if (is_vmalloc_addr(buffer) && !op_is_write(opf))
+		invalidate_kernel_vmap_range(buffer, nr_bytes);
+	return r;
 }
 
 /**
@@ -96,129 +121,4 @@ int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8
 			other = r;
 	}
 	return other;
-}
-
-/**
- * remap_spare_writes() - writes that completed on the spare so far
- * @set: the set
- *
- * A write is counted before it is reported, so every write whose completion
- * the caller can know of is in the sum (D9); but those with FUA, which leave nothing in a
- * cache.  Context: any.
- */
-u64 remap_spare_writes(const struct remap_set *set)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(set->percpu, cpu)->spare_writes);
-	return sum;
-}
-
-/**
- * remap_note_flushed() - a flush of the spare succeeded
- * @set: the set
- * @sum: remap_spare_writes() from before it was sent
- *
- * Context: any.  Two flushes may end in either order: the larger sum stays.
- */
-void remap_note_flushed(struct remap_set *set, u64 sum)
-{
-	s64 old = atomic64_read(&set->flushed);
-
-	while (old < (s64)sum && !atomic64_try_cmpxchg(&set->flushed, &old, sum))
-		;
-}
-
-/**
- * remap_flush_spare() - an empty flush whose result is checked (C10)
- * @set: the set
- *
- * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
- */
-int remap_flush_spare(struct remap_set *set)
-{
-	struct bio *bio = &set->rw_bio;
-	u64 sum = remap_spare_writes(set);
-	int r;
-
-	bio_init(bio, set->spare->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
-	r = submit_bio_wait(bio);
-	bio_uninit(bio);
-	if (!r)
-		remap_note_flushed(set, sum);
-	else
-		atomic64_inc(&set->counters.flush_errors);
-	return r;
-}
-
-static u64 sum_of(const struct remap_set *set, const u64 __percpu *counter)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(*per_cpu_ptr(counter, cpu));
-	return sum;
-}
-
-/**
- * remap_is_quiet() - whether nothing that is counted is in flight
- * @set: the set
- *
- * Final only where nothing new is mapped.  Context: any.
- */
-bool remap_is_quiet(const struct remap_set *set)
-{
-	u64 ended = sum_of(set, &set->percpu->ended[0]) + sum_of(set, &set->percpu->ended[1]);
-
-	/* What has ended is seen to have started. */
-	smp_rmb();
-	return sum_of(set, &set->percpu->started[0]) +
-	       sum_of(set, &set->percpu->started[1]) == ended;
-}
-
-/* Nobody starts on this side any more: that all of it has ended is final. */
-static void wait_side(struct remap_set *set, unsigned int side)
-{
-	u64 started = sum_of(set, &set->percpu->started[side]);
-
-	while (sum_of(set, &set->percpu->ended[side]) != started)
-		usleep_range(200, 1000);
-}
-
-/**
- * remap_drain() - wait until all I/O that did not see a change of the table ended
- * @set: the set
- *
- * Call it after the change (a busy mark, D3).  Counted are writes and whatever
- * was sent to the spare, until the *lower* I/O ends (D4), so nothing that is
- * waited for can wait for the caller.
- *
- * Context: remap_set.lock held, which makes it one drain at a time; may sleep.
- * Not from the queue that completes bios, not from end_io.
- */
-void remap_drain(struct remap_set *set)
-{
-	unsigned int side = set->side == &set->percpu->started[1];
-
-	/* Whoever did not see the mark is counted after this, on either side. */
-	synchronize_rcu();
-	WRITE_ONCE(set->side, &set->percpu->started[!side]);
-	/* From here on nobody counts on the old side. */
-	synchronize_rcu();
-	wait_side(set, side);
-}
-
-/**
- * remap_drain_all() - wait until nothing that is counted is in flight
- * @set: the set; nothing new may be mapped
- *
- * Context: suspended or being removed, may sleep.
- */
-void remap_drain_all(struct remap_set *set)
-{
-	wait_side(set, 0);
-	wait_side(set, 1);
 }

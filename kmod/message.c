@@ -364,6 +364,22 @@ static int run_accept_loss(struct remap_set *set, unsigned int argc, char **argv
 	return 1;
 }
 
+static int run_write_cache(struct remap_set *set, unsigned int argc, char **argv, char *result,
+			   unsigned int maxlen)
+{
+	int write_cache = argc ? remap_parse_write_cache(argv[0]) : remap_write_cache(set);
+	unsigned int sz = 0;
+
+	if (write_cache < 0) {
+		remap_err(set, "write_cache must be through, keep or auto");
+		return write_cache;
+	}
+	if (argc)
+		remap_set_write_cache(set, write_cache);
+	DMEMIT("write_cache %s", remap_write_cache_name(write_cache));
+	return 1;
+}
+
 static int run_stats_clear(struct remap_set *set, unsigned int argc, char **argv, char *result,
 			   unsigned int maxlen)
 {
@@ -392,6 +408,7 @@ static const struct verb verbs[] = {
 	{ "thaw",		"",		0, 0, true, run_thaw },
 	{ "accept_loss",	"",		0, 0, true, run_accept_loss },
 	{ "stats_clear",	"",		0, 0, true, run_stats_clear },
+	{ "write_cache",	"[through|keep|auto]",	0, 1, true, run_write_cache },
 };
 
 static unsigned int list_verbs(char *result, unsigned int maxlen)

@@ -46,7 +46,7 @@ static blk_status_t write_pieces(struct remap_set *set, u64 chunk, u32 slot)
 		remap_sub_submit(set, piece, set->spare, remap_slot_start(set, slot) +
 				 (piece->sector & (REMAP_CHUNK_SECTORS - 1)), REQ_FUA);
 	}
-	remap_subs_wait(set);
+	remap_subs_wait_durable(set);
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];
 
@@ -237,6 +237,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 {
 	struct remap_table *table = &set->table;
 	struct remap_change change = { };
+	struct remap_drain drain = { };
 	s64 old_slot = remap_table_find(table, chunk);
 	u32 old_block;
 	u8 mask = pieces_mask(set, chunk);
@@ -265,7 +266,9 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		return -EIO;
 
 	remap_table_set(table, old_slot, old | REMAP_WORD_BUSY);
-	remap_drain(set);
+	remap_drain_slot(&drain, old_slot);
+	remap_drain_chunk(&drain, chunk);
+	remap_drain(set, &drain);
 	keep = redirected & ~lost & ~mask;
 	slot = read_old_slot(set, old_slot, keep, &unread);
 	if (!slot)

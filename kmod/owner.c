@@ -92,8 +92,10 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->main = old->main_id;
 	known->spare = old->spare_id;
 	known->generation = old->meta.generation;
-	known->unflushed_main = remap_is_unflushed(old, false);
-	known->unflushed_spare = remap_is_unflushed(old, true);
+	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
+	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
+	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;
+	known->owed[REMAP_SPARE] = old->flow.gate[REMAP_SPARE].owed;
 }
 
 /**
@@ -165,6 +167,8 @@ void remap_remove_instance(struct remap_set *set)
 			    old->known.generation < will->known.generation)
 				continue;
 			old->known.lost_cache |= will->known.lost_cache;
+			old->known.owed[REMAP_MAIN] |= will->known.owed[REMAP_MAIN];
+			old->known.owed[REMAP_SPARE] |= will->known.owed[REMAP_SPARE];
 			old->known.altered |= will->known.altered;
 			if (will->known.slept && !old->known.slept)
 				old->known.numbers = will->known.numbers;

@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Failed writes: which of their sectors are really bad, and new places for
- * those.  Called by the worker for the pieces of its round, under
- * remap_set.lock.
+ * New places for sectors that confirm.c found to be bad.  Called by the worker
+ * for the pieces of its round, under remap_set.lock.
  *
- *   probe good -> confirm every piece by a FUA write to main -> probe good
- *   -> data to the slots -> one commit -> acknowledge          (E1, E2, E6)
+ *   data to the slots -> flush -> one commit -> acknowledge
  *
  * A crash before the commit leaves main as the failed writes left it, which
  * the user was not told to be otherwise; the data in the slots is unreachable.
  * A crash after it: see commit.c.
  *
  * Rules kept here:
- *   P5  a dead disk maps nothing: classes, confirmation between two probes, storm limit
  *   D1  only the sectors of the failing bio move, never a whole chunk by read-modify-write
  *   D6  a lost sector gets content: data, flush, commit without the bit, acknowledge
  *   D7  errors of the spare are classed, confirmed and probed like those of main
  *   D16 a write that covers a chunk moves as a whole, so it stays as atomic as it was
- *   E1  one write per chunk narrows and confirms; nothing is halved
- *   E2  confirming writes have FUA
  *   E3  only errors that may be of the medium are confirmed, all others passed up
- *   E4  what is not confirmed within the deadline fails, and is not mapped
- *   E6  probe, confirm all, probe, relocate all, one commit
  *   E7  the storm limit: a bucket of chunks; empty, the set is frozen
  */
 #include <linux/jiffies.h>
@@ -123,123 +116,6 @@ void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece)
 {
 	return time_after(jiffies, remap_bio(piece->bio)->start + set->deadline_seconds * HZ);
-}
-
-static u32 give_up_late(struct remap_set *set, enum remap_piece_class class)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < set->nr_pieces; i++) {
-		struct remap_piece *piece = &set->piece[i];
-
-		if (piece->class != class)
-			continue;
-		/* Confirmed to be good, if late. */
-		if (class == REMAP_PIECE_CONFIRM && !piece->status) {
-			piece->class = REMAP_PIECE_DONE;
-			continue;
-		}
-		if (remap_is_late(set, piece)) {
-			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
-					       set->main->name, piece->sector);
-			remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
-		} else {
-			nr++;
-		}
-	}
-	return nr;
-}
-
-/* Main must answer a probe, else nothing of what failed says anything (P5). */
-static bool sandwich(struct remap_set *set)
-{
-	u32 i;
-
-	if (remap_main_alive(set))
-		return true;
-	remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
-			       set->main->name);
-	for (i = 0; i < set->nr_pieces; i++) {
-		if (set->piece[i].class == REMAP_PIECE_CONFIRM)
-			remap_give_up(set, &set->piece[i], DM_REMAP_REASON_PROBE);
-	}
-	return false;
-}
-
-/* A few at a time: a disk may take half a minute for each (E4). False: no more. */
-static bool confirm_group(struct remap_set *set, u32 *next)
-{
-	u32 nr = 0;
-
-	remap_subs_begin(set);
-	for (; *next < set->nr_pieces && nr < REMAP_CONFIRM_GROUP; ++*next) {
-		struct remap_piece *piece = &set->piece[*next];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		/* FUA: a plain retry would land in the disk's RAM and die there (E2). */
-		remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
-		nr++;
-	}
-	remap_subs_wait(set);
-	return *next < set->nr_pieces;
-}
-
-/**
- * remap_confirm() - write the failed pieces to main once more
- * @set: the set
- *
- * Pieces that succeed are done; pieces that fail again between two good
- * probes go on to be relocated.  Context: remap_set.lock held, may sleep.
- */
-void remap_confirm(struct remap_set *set)
-{
-	u32 i, next = 0, nr_left = 0;
-
-	if (!give_up_late(set, REMAP_PIECE_CONFIRM))
-		return;
-	/* Nor is a probe sent (O19). */
-	if (unlikely(!remap_may_write(set))) {
-		for (i = 0; i < set->nr_pieces; i++) {
-			if (set->piece[i].class == REMAP_PIECE_CONFIRM)
-				remap_give_up(set, &set->piece[i], DM_REMAP_REASON_READ_ONLY);
-		}
-		return;
-	}
-	if (!sandwich(set))
-		return;
-
-	while (confirm_group(set, &next)) {
-		if (!give_up_late(set, REMAP_PIECE_CONFIRM))
-			return;
-	}
-
-	for (i = 0; i < set->nr_pieces; i++) {
-		struct remap_piece *piece = &set->piece[i];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		if (!piece->status)
-			piece->class = REMAP_PIECE_DONE;
-		else if (!remap_status_confirmable(piece->status))
-			remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
-		else
-			nr_left++;
-	}
-	if (!nr_left || !give_up_late(set, REMAP_PIECE_CONFIRM) || !sandwich(set))
-		return;
-	for (i = 0; i < set->nr_pieces; i++) {
-		struct remap_piece *piece = &set->piece[i];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		if (test_bit(REMAP_AUTO_OFF, &set->flags))
-			remap_give_up(set, piece, DM_REMAP_REASON_DISABLED);
-		else if (test_bit(REMAP_FROZEN, &set->flags))
-			remap_give_up(set, piece, DM_REMAP_REASON_FROZEN);
-		else
-			piece->class = REMAP_PIECE_RELOCATE;
-	}
 }
 
 /* The storm limit, in chunks (E7). */
@@ -383,7 +259,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 					 (piece->sector & (REMAP_CHUNK_SECTORS - 1)),
 					 try > 1 ? REQ_FUA : 0);
 		}
-		remap_subs_wait(set);
+		remap_subs_wait_durable(set);
 
 		for (i = 0; i < set->nr_pieces; i++) {
 			struct remap_piece *piece = &set->piece[i];

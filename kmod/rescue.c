@@ -153,6 +153,7 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
 	struct remap_table *table = &set->table;
 	struct remap_change change = { };
+	struct remap_drain drain = { };
 	s64 slot = remap_table_find(table, chunk);
 	unsigned int unit = max(bdev_logical_block_size(set->main->bdev),
 				bdev_logical_block_size(set->spare->bdev)) >> SECTOR_SHIFT;
@@ -192,7 +193,9 @@ static int rescue_chunk(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	}
 	change.slot = slot;
 	change.add = mask;
-	remap_drain(set);
+	remap_drain_chunk(&drain, chunk);
+	remap_drain_slot(&drain, slot);
+	remap_drain(set, &drain);
 
 	r = copy_in(set, chunk, mask, &lost);
 	if (!r) {
@@ -257,6 +260,7 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 {
 	struct remap_table *table = &set->table;
 	struct remap_change change = { };
+	struct remap_drain drain = { };
 	s64 slot = remap_table_find(table, chunk);
 	unsigned int unit = max(bdev_logical_block_size(set->main->bdev),
 				bdev_logical_block_size(set->spare->bdev)) >> SECTOR_SHIFT;
@@ -294,7 +298,9 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 	}
 
 	remap_table_set(table, slot, old | REMAP_WORD_BUSY);
-	remap_drain(set);
+	remap_drain_chunk(&drain, chunk);
+	remap_drain_slot(&drain, slot);
+	remap_drain(set, &drain);
 	r = copy_back(set, chunk, slot, mask, unit);
 	change.slot = slot;
 	change.word = (old & ~REMAP_WORD_LINKED) & ~((u64)mask << 40);

@@ -58,7 +58,31 @@ void remap_queue(struct remap_set *set, struct bio *bio)
 	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
 }
 
-static void end_bio(struct bio *bio, blk_status_t status)
+/**
+ * remap_bio_failed() - note that a write to a member failed, and when
+ * @set: the set
+ * @pb: of a bio that goes to the worker, or is there
+ * @error: how it failed
+ *
+ * Its time counts from now on (E4).  Context: any.
+ */
+void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error)
+{
+	if (time_after(jiffies, pb->start + REMAP_SLOW_COMMAND))
+		WRITE_ONCE(set->is_slow, true);
+	pb->failed = true;
+	pb->error = error;
+	pb->start = jiffies;
+}
+
+/**
+ * remap_end_bio() - end a bio that map or end_io kept
+ * @bio: a clone of device-mapper's
+ * @status: how
+ *
+ * Context: any.
+ */
+void remap_end_bio(struct bio *bio, blk_status_t status)
 {
 	struct remap_bio *pb = remap_bio(bio);
 
@@ -81,6 +105,7 @@ static void end_bio(struct bio *bio, blk_status_t status)
 void remap_subs_begin(struct remap_set *set)
 {
 	atomic_set(&set->subs_pending, 1);
+	set->group++;
 	reinit_completion(&set->subs_done);
 }
 
@@ -96,12 +121,9 @@ static void sub_end(struct bio *bio)
 	struct remap_set *set = sub->set;
 
 	sub->piece->status = bio->bi_status;
-	/*
-	 * Counted before it is reported (D9).  All of our writes to main have FUA: they leave
-	 * nothing in its cache (D10).
-	 */
-	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
-		this_cpu_inc(set->percpu->spare_writes);
+	/* Ours are not acknowledged before they are flushed: not counted (D9, D10). */
+	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA) && sub->piece->on_spare)
+		WRITE_ONCE(set->flow.is_own_unflushed, true);
 	bio_put(bio);
 	sub_put(set);
 }
@@ -115,7 +137,9 @@ static void sub_end(struct bio *bio)
  * @add: flags to add, such as REQ_FUA (E2)
  *
  * The piece keeps the bio's flags but for those that are for its first way
- * only (D8).  Context: remap_set.lock held, may sleep for a bio of the pool.
+ * only (D8), and FUA: the caller says so, and remap_subs_wait_durable() flushes where
+ * the device has none of its own (D17).
+ * Context: remap_set.lock held, may sleep for a bio of the pool.
  */
 void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct dm_dev *dev,
 		      sector_t sector, blk_opf_t add)
@@ -123,6 +147,10 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 	struct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);
 	struct remap_sub *sub = container_of(bio, struct remap_sub, bio);
 
+	piece->on_spare = dev == set->spare;
+	piece->group = set->group;
+	piece->dev = dev;
+	piece->dev_sector = sector;
 	sub->set = set;
 	sub->piece = piece;
 	bio->bi_iter = remap_bio(piece->bio)->iter;
@@ -131,8 +159,11 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 	bio->bi_iter.bi_sector = sector;
 	/* The bio may have passed on "made relative to the whole disk already". */
 	bio_set_dev(bio, dev->bdev);
-	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_RAHEAD | REQ_FAILFAST_MASK);
+	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_RAHEAD | REQ_FAILFAST_MASK | REQ_FUA);
+	if (!remap_has_fua(set, piece->on_spare ? REMAP_SPARE : REMAP_MAIN))
+		add &= ~REQ_FUA;
 	bio->bi_opf |= add;
+	piece->is_fua = bio->bi_opf & REQ_FUA;
 	bio->bi_end_io = sub_end;
 	atomic_inc(&set->subs_pending);
 	submit_bio_noacct(bio);
@@ -146,6 +177,63 @@ void remap_subs_wait(struct remap_set *set)
 {
 	sub_put(set);
 	wait_for_completion(&set->subs_done);
+}
+
+static bool is_written_in(const struct remap_piece *piece, u32 group, enum remap_member member)
+{
+	return piece->dev && piece->group == group && !piece->status &&
+	       op_is_write(bio_op(piece->bio)) && piece->on_spare == (member == REMAP_SPARE);
+}
+
+/* The flush behind a group failed: of which piece?  Each by itself, with its own flush. */
+static void write_again(struct remap_set *set, u32 group, enum remap_member member)
+{
+	struct remap_gate *gate = remap_gate(set, member);
+	u32 i;
+
+	for (i = 0; i < set->nr_pieces; i++) {
+		struct remap_piece *piece = &set->piece[i];
+		u32 old = piece->group;
+
+		if (!is_written_in(piece, group, member))
+			continue;
+		mutex_lock(&gate->mutex);
+		remap_subs_begin(set);
+		remap_sub_submit(set, piece, piece->dev, piece->dev_sector, REQ_FUA);
+		remap_subs_wait(set);
+		piece->group = old;
+		if (!piece->status && !remap_has_fua(set, member) &&
+		    remap_gate_flush_locked(gate))
+			piece->status = BLK_STS_IOERR;
+		mutex_unlock(&gate->mutex);
+	}
+}
+
+/**
+ * remap_subs_wait_durable() - wait for the group, and make its writes durable
+ * @set: the set
+ *
+ * Nothing is in the caches afterwards of the pieces that have no status.  Where one flush for all
+ * of them fails they are written again one by one: the error may be another's (D17, D19).
+ * Context: remap_set.lock held, may sleep.
+ */
+void remap_subs_wait_durable(struct remap_set *set)
+{
+	u32 group = set->group, i;
+	enum remap_member member;
+
+	remap_subs_wait(set);
+	for (member = REMAP_MAIN; member < REMAP_NR_MEMBERS; member++) {
+		bool any = false;
+
+		if (!remap_is_cached(set, member))
+			continue;
+		for (i = 0; i < set->nr_pieces && !any; i++)
+			any = is_written_in(&set->piece[i], group, member) &&
+			      !set->piece[i].is_fua;
+		if (any && remap_gate_flush(remap_gate(set, member)))
+			write_again(set, group, member);
+	}
 }
 
 /* The sectors of a chunk in doubt fail; the others are served as the table says (C4). */
@@ -193,6 +281,7 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->class = REMAP_PIECE_DONE;
 	piece->status = BLK_STS_OK;
 	piece->change = 0;
+	piece->dev = NULL;
 	piece->offset = pb->nr_taken;
 	piece->sector = pb->iter.bi_sector + pb->nr_taken;
 	piece->nr_sectors = min_t(u64, (pb->iter.bi_size >> SECTOR_SHIFT) - pb->nr_taken,
@@ -246,6 +335,8 @@ static void collect(struct remap_set *set)
 	bio_list_for_each(bio, &set->round) {
 		struct remap_bio *pb = remap_bio(bio);
 
+		pb->has_left = false;
+
 		while (pb->nr_taken < pb->iter.bi_size >> SECTOR_SHIFT) {
 			if (set->nr_pieces == REMAP_ROUND_PIECES)
 				return;
@@ -287,7 +378,7 @@ static void serve(struct remap_set *set)
 		remap_sub_submit(set, piece, piece->dev, piece->dev_sector,
 				 op_is_write(bio_op(piece->bio)) ? REQ_FUA : 0);
 	}
-	remap_subs_wait(set);
+	remap_subs_wait_durable(set);
 	for (i = 0; i < set->nr_pieces; i++) {
 		struct remap_piece *piece = &set->piece[i];
 
@@ -295,6 +386,9 @@ static void serve(struct remap_set *set)
 			piece->class = REMAP_PIECE_DONE;
 			if (piece->status) {
 				atomic64_inc(&set->counters.write_errors_main);
+				remap_error_seen(set);
+				if (!remap_bio(piece->bio)->failed)
+					remap_bio_failed(set, remap_bio(piece->bio), piece->status);
 				if (remap_status_confirmable(piece->status))
 					piece->class = REMAP_PIECE_CONFIRM;
 				else
@@ -311,27 +405,38 @@ static void serve(struct remap_set *set)
 	}
 }
 
+/*
+ * Bios of which a piece is left to be confirmed go on in the next round, from that piece on,
+ * behind those that came meanwhile: a slow disk holds nobody else up for long (E8).
+ */
 static void finish(struct remap_set *set)
 {
-	struct bio_list rest = BIO_EMPTY_LIST;
+	struct bio_list rest = BIO_EMPTY_LIST, left = BIO_EMPTY_LIST;
 	struct bio *bio;
 	u32 i;
 
 	for (i = 0; i < set->nr_pieces; i++) {
-		struct remap_bio *pb = remap_bio(set->piece[i].bio);
+		const struct remap_piece *piece = &set->piece[i];
+		struct remap_bio *pb = remap_bio(piece->bio);
 
-		if (!pb->status)
-			pb->status = set->piece[i].status;
+		if (piece->class != REMAP_PIECE_CONFIRM) {
+			if (!pb->status)
+				pb->status = piece->status;
+		} else if (!pb->has_left) {
+			pb->has_left = true;
+			pb->nr_taken = piece->offset;
+		}
 	}
 	while ((bio = bio_list_pop(&set->round))) {
 		struct remap_bio *pb = remap_bio(bio);
 
-		if (pb->nr_taken == pb->iter.bi_size >> SECTOR_SHIFT)
-			end_bio(bio, pb->status);
+		if (pb->status || pb->nr_taken == pb->iter.bi_size >> SECTOR_SHIFT)
+			remap_end_bio(bio, pb->status);
 		else
-			bio_list_add(&rest, bio);
+			bio_list_add(pb->has_left ? &left : &rest, bio);
 	}
 	set->round = rest;
+	bio_list_merge(&set->round, &left);
 }
 
 static void end_all(struct remap_set *set, blk_status_t status)
@@ -339,7 +444,7 @@ static void end_all(struct remap_set *set, blk_status_t status)
 	struct bio *bio;
 
 	while ((bio = bio_list_pop(&set->round)))
-		end_bio(bio, status);
+		remap_end_bio(bio, status);
 }
 
 /**

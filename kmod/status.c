@@ -113,18 +113,21 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 			DMEMIT(" replica_out=%d", READ_ONCE(set->meta.out));
 		DMEMIT(" frozen_blocks=%u reserved_slots=%u", READ_ONCE(set->meta.nr_frozen),
 		       READ_ONCE(table->nr_reserved));
+		DMEMIT(" write_cache=%s", remap_write_cache_name(remap_write_cache(set)));
 		break;
 
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %s %llu %llu", set->main->name, set->spare->name,
 		       (u64)set->spare_start, (u64)set->spare_sectors);
 		has_deadline = set->deadline_seconds != REMAP_DEADLINE_SECONDS;
-		if (has_deadline || set->force_rw)
-			DMEMIT(" %u", 2 * has_deadline + set->force_rw);
+		if (has_deadline || set->force_rw || set->has_write_cache)
+			DMEMIT(" %u", 2 * has_deadline + set->force_rw + 2 * set->has_write_cache);
 		if (has_deadline)
 			DMEMIT(" deadline %u", set->deadline_seconds);
 		if (set->force_rw)
 			DMEMIT(" force_rw");
+		if (set->has_write_cache)
+			DMEMIT(" write_cache %s", remap_write_cache_name(remap_write_cache(set)));
 		break;
 
 	case STATUSTYPE_IMA:
@@ -132,9 +135,11 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		DMEMIT(",main_device=%s,spare_device=%s,spare_start=%llu,spare_len=%llu",
 		       set->main->name, set->spare->name, (u64)set->spare_start,
 		       (u64)set->spare_sectors);
-		DMEMIT(",uuid=%pU,read_only=%c,force_rw=%c,deadline=%u;", set->meta.super.uuid,
+		DMEMIT(",uuid=%pU,read_only=%c,force_rw=%c,deadline=%u,write_cache=%s;",
+		       set->meta.super.uuid,
 		       test_bit(REMAP_READ_ONLY, &set->flags) ? 'y' : 'n',
-		       set->force_rw ? 'y' : 'n', set->deadline_seconds);
+		       set->force_rw ? 'y' : 'n', set->deadline_seconds,
+		       remap_write_cache_name(remap_write_cache(set)));
 		break;
 	}
 }

@@ -27,13 +27,10 @@
 #include "trace.h"
 
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
-static void count(struct remap_set *set, struct remap_bio *pb)
+static void count(struct remap_set *set, struct remap_bio *pb, unsigned int bucket)
 {
-	u64 __percpu *side = READ_ONCE(set->side);
-
-	pb->side = side;
+	pb->counted = remap_count(&set->flow, bucket);
 	pb->flags = REMAP_BIO_COUNTED;
-	this_cpu_inc(*side);
 }
 
 static int end_in_map(struct bio *bio, blk_status_t status)
@@ -53,27 +50,26 @@ static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 
 static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
+	enum remap_member member = dm_bio_get_target_bio_nr(bio);
+	struct remap_gate *gate = remap_gate(set, member);
+
 	pb->iter.bi_size = 0;
-	if (dm_bio_get_target_bio_nr(bio) == REMAP_FLUSH_MAIN) {
+	if (member == REMAP_MAIN) {
 		pb->kind = REMAP_PLACE_MAIN;
 		/* It would succeed, and what it is to make durable is gone (D10). */
 		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
 			atomic64_inc(&set->counters.flush_errors);
 			return end_in_map(bio, BLK_STS_IOERR);
 		}
-		pb->flush_sum = remap_main_writes(set);
-		pb->flags = REMAP_BIO_MAIN_FLUSH;
-		bio_set_dev(bio, set->main->bdev);
-		return DM_MAPIO_REMAPPED;
+	} else {
+		pb->kind = REMAP_PLACE_SPARE;
+		/* Nothing was written since a flush that succeeded (D9), and nothing is owed. */
+		if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))
+			return end_in_map(bio, BLK_STS_OK);
 	}
-	pb->kind = REMAP_PLACE_SPARE;
-	/* Nothing was written since a flush that succeeded: none is owed (D9). */
-	pb->flush_sum = remap_spare_writes(set);
-	if ((u64)atomic64_read(&set->flushed) >= pb->flush_sum)
-		return end_in_map(bio, BLK_STS_OK);
-	pb->flags = REMAP_BIO_SPARE_FLUSH;
-	bio_set_dev(bio, set->spare->bdev);
-	return DM_MAPIO_REMAPPED;
+	/* Not sent from here: see the top of flow.c (D17). */
+	remap_gate_add(gate, bio, true);
+	return DM_MAPIO_SUBMITTED;
 }
 
 static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
@@ -95,11 +91,39 @@ static int map_main(struct remap_set *set, struct bio *bio)
 	return DM_MAPIO_REMAPPED;
 }
 
+/* A write that is acknowledged when it is durable, to a member with a volatile cache. */
+static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+			 enum remap_member member)
+{
+	if (remap_has_fua(set, member)) {
+		bio->bi_opf |= REQ_FUA;
+		return;
+	}
+	bio->bi_opf &= ~(REQ_FUA | REQ_POLLED);
+	pb->flags |= REMAP_BIO_GATED;
+	/* Before it is sent: a flush that fails from now on makes it suspect. */
+	pb->flush_sum = READ_ONCE(remap_gate(set, member)->nr_failed);
+}
+
+/* Counted already.  Whether it is written through is asked after that: see remap_settle_main(). */
+static int map_main_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	if (remap_is_cached(set, REMAP_MAIN) && bio_op(bio) == REQ_OP_WRITE &&
+	    (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)) {
+		make_durable(set, bio, pb, REMAP_MAIN);
+		pb->flags |= REMAP_BIO_NOT_CACHED;
+	}
+	bio_set_dev(bio, set->main->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
 static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
 {
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
-	pb->flags |= REMAP_BIO_NOT_CACHED;
+	pb->flags |= REMAP_BIO_SPARE;
+	if (bio->bi_opf & REQ_FUA && remap_is_cached(set, REMAP_SPARE))
+		make_durable(set, bio, pb, REMAP_SPARE);
 	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		pb->flags |= REMAP_BIO_SPARE_WRITE;
 	bio->bi_opf &= ~REQ_POLLED;
@@ -124,8 +148,10 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
 			   slow_flags(write), &place);
-	if (place.kind == REMAP_PLACE_SPARE || (write && place.kind == REMAP_PLACE_MAIN))
-		count(set, pb);
+	if (place.kind == REMAP_PLACE_SPARE)
+		count(set, pb, remap_slot_bucket(place.slot));
+	else if (write && place.kind == REMAP_PLACE_MAIN)
+		count(set, pb, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
 	rcu_read_unlock_sched();
 
 	if (place.nr_sectors < bio_sectors(bio)) {
@@ -134,14 +160,12 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	}
 	pb->kind = place.kind;
 	if (place.kind == REMAP_PLACE_MAIN)
-		return map_main(set, bio);
+		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
 
-	/* What a discarded sector holds is nobody's business (D14). */
+	/* What a discarded sector holds does not matter (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
-		if (pb->flags & REMAP_BIO_COUNTED) {
-			this_cpu_inc(set->percpu->not_cached);
-			remap_uncount(pb->side);
-		}
+		if (pb->flags & REMAP_BIO_COUNTED)
+			remap_uncount(pb->counted);
 		return end_in_map(bio, BLK_STS_OK);
 	}
 	if (place.kind == REMAP_PLACE_SPARE)
@@ -166,19 +190,21 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 		return map_mixed(set, bio, pb);
 	rcu_read_lock_sched();
 	slot = remap_table_slot(&set->table, sector, nr_sectors, slow_flags(write));
-	if (slot >= 0 || (write && slot == -ENOENT))
-		count(set, pb);
+	if (slot >= 0)
+		count(set, pb, remap_slot_bucket(slot));
+	else if (write && slot == -ENOENT)
+		count(set, pb, remap_main_bucket(sector, nr_sectors));
 	rcu_read_unlock_sched();
 	if (slot >= 0)
 		return map_spare(set, bio, pb, slot);
 	if (slot == -ENOENT)
-		return map_main(set, bio);
+		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
 	return map_mixed(set, bio, pb);
 }
 
 /* What a write has to look at twice. */
 #define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP) | \
-			 BIT(REMAP_UNCOMPARED))
+			 BIT(REMAP_UNCOMPARED) | BIT(REMAP_HELD))
 
 /* DM_MAPIO_REMAPPED: nothing is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
@@ -188,7 +214,7 @@ static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct 
 
 	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	if (must_wait)
+	if (must_wait || test_bit(REMAP_HELD, &set->flags))
 		return map_slow(set, bio, pb);
 	/* Our slots may be others' by now; main is served as before. */
 	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
@@ -221,9 +247,9 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 	rcu_read_lock_sched();
 	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
 	if (likely(clean))
-		count(set, pb);
+		count(set, pb, remap_main_bucket(sector, bio_sectors(bio)));
 	rcu_read_unlock_sched();
-	return likely(clean) ? map_main(set, bio) : map_remapped(set, bio, pb);
+	return likely(clean) ? map_main_write(set, bio, pb) : map_remapped(set, bio, pb);
 }
 
 /*
@@ -234,16 +260,12 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 static noinline int map_special(struct dm_target *ti, struct remap_set *set, struct bio *bio,
 				struct remap_bio *pb)
 {
-	int r;
-
 	if (bio->bi_opf & REQ_PREFLUSH)
 		return map_flush(set, bio, pb);
-	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))
+	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||
+	    unlikely(remap_take_owed(set, REMAP_OWED_WRITE)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	r = map_data(ti, set, bio, pb);
-	if (r == DM_MAPIO_REMAPPED && pb->flags & REMAP_BIO_COUNTED)
-		pb->flags |= REMAP_BIO_NOT_CACHED;
-	return r;
+	return map_data(ti, set, bio, pb);
 }
 
 static int remap_map(struct dm_target *ti, struct bio *bio)
@@ -288,11 +310,10 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	/* Not errors of the medium, and nothing to count (D8). */
 	if (error == BLK_STS_AGAIN || error == BLK_STS_DM_REQUEUE || bio->bi_opf & REQ_RAHEAD)
 		return DM_ENDIO_DONE;
-	if (!pb->iter.bi_size) {
-		atomic64_inc(&set->counters.flush_errors);
-		note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, pb, error);
+	if (!pb->iter.bi_size)
 		return DM_ENDIO_DONE;
-	}
+	if (!on_spare)
+		remap_error_seen(set);
 	if (bio_op(bio) == REQ_OP_READ) {
 		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
 					&set->counters.read_errors_main);
@@ -308,8 +329,7 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 			note_error(set, DM_REMAP_EVENT_REFUSED, pb, error);
 			return DM_ENDIO_DONE;
 		}
-		pb->failed = true;
-		pb->error = error;
+		remap_bio_failed(set, pb, error);
 	} else {
 		return DM_ENDIO_DONE;
 	}
@@ -317,10 +337,34 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	return DM_ENDIO_INCOMPLETE;
 }
 
+/**
+ * remap_suspect() - a flush failed, and perhaps because of this write
+ * @set: the set
+ * @bio: a write that is not acknowledged yet; its data may be gone from the cache
+ *
+ * Every write to a main that is written through waits for its own flush: the worker finds
+ * out which sectors are bad.  Elsewhere the same error may be that of another write, and a
+ * second try that succeeds would hide it (D17).
+ *
+ * Context: any.
+ */
+void remap_suspect(struct remap_set *set, struct bio *bio)
+{
+	struct remap_bio *pb = remap_bio(bio);
+
+	if (pb->kind != REMAP_PLACE_MAIN || remap_write_cache(set) != REMAP_WRITE_THROUGH) {
+		remap_end_bio(bio, BLK_STS_IOERR);
+		return;
+	}
+	atomic64_inc(&set->counters.write_errors_main);
+	remap_bio_failed(set, pb, BLK_STS_IOERR);
+	queue(set, bio, pb);
+}
+
 static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
 {
 	struct remap_bio *pb = remap_bio(bio);
-	u64 __percpu *side = pb->side;
+	u64 __percpu *counted = pb->counted;
 	u8 flags = pb->flags;
 	int r;
 
@@ -328,36 +372,39 @@ static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_st
 		return DM_ENDIO_DONE;
 	/* Some of it may have landed. */
 	if (flags & REMAP_BIO_SPARE_WRITE)
-		this_cpu_inc(set->percpu->spare_writes);
+		this_cpu_inc(set->flow.percpu->spare_writes);
 	r = io_failed(set, bio, pb, error);
-	/* Last: a drain that sees zero may let the set go; the bio may be gone already. */
 	if (flags & REMAP_BIO_COUNTED) {
-		/* Not acknowledged, so nobody misses it (D10). */
-		this_cpu_inc(set->percpu->not_cached);
-		remap_uncount(side);
+		/* Not acknowledged, so it is not missed (D10). */
+		if (!(flags & REMAP_BIO_SPARE))
+			this_cpu_inc(set->flow.percpu->not_cached);
+		/* Last; the bio may be gone already. */
+		remap_uncount_release(counted);
 	}
 	return r;
 }
 
-/* A flush, an I/O on the spare, a write with FUA. */
-static noinline void end_special(struct remap_set *set, struct remap_bio *pb, u8 flags)
+/* I/O on the spare, a write with FUA, or one that waits for a flush. */
+static noinline int end_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+				u8 flags)
 {
-	if (!(flags & REMAP_BIO_COUNTED)) {
-		if (flags & REMAP_BIO_SPARE_FLUSH)
-			remap_note_flushed(set, pb->flush_sum);
-		else if (flags & REMAP_BIO_MAIN_FLUSH)
-			remap_note_main_flushed(set, pb->flush_sum);
-		return;
-	}
+	u64 __percpu *counted = pb->counted;
+
 	if (flags & REMAP_BIO_ENDED)
-		return;
+		return DM_ENDIO_DONE;
 	/* Before it is reported, and before the drain can see it (D9). */
 	if (flags & REMAP_BIO_SPARE_WRITE)
-		this_cpu_inc(set->percpu->spare_writes);
+		this_cpu_inc(set->flow.percpu->spare_writes);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
-	this_cpu_inc(set->percpu->not_cached);
-	/* Last: a drain that sees them equal may let the set go. */
-	remap_uncount(pb->side);
+	if (flags & REMAP_BIO_NOT_CACHED)
+		this_cpu_inc(set->flow.percpu->not_cached);
+	if (flags & REMAP_BIO_GATED)
+		remap_gate_add(remap_gate(set, pb->kind == REMAP_PLACE_SPARE ? REMAP_SPARE :
+									       REMAP_MAIN),
+			       bio, false);
+	/* Last; a gated bio may be gone already. */
+	remap_uncount_release(counted);
+	return flags & REMAP_BIO_GATED ? DM_ENDIO_INCOMPLETE : DM_ENDIO_DONE;
 }
 
 static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
@@ -372,11 +419,10 @@ static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 	flags = pb->flags;
 	if (!flags)
 		return DM_ENDIO_DONE;
+	if (flags != REMAP_BIO_COUNTED)
+		return end_special(set, bio, pb, flags);
 	/* Last: a drain that sees them equal may let the set go. */
-	if (flags == REMAP_BIO_COUNTED)
-		remap_uncount(pb->side);
-	else
-		end_special(set, pb, flags);
+	remap_uncount(pb->counted);
 	return DM_ENDIO_DONE;
 }
 
@@ -425,6 +471,8 @@ static void remap_postsuspend(struct dm_target *ti)
 	remap_sysfs_remove(set);
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
+	cancel_work_sync(&set->settle_work);
+	flush_workqueue(set->flow.wq);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
@@ -478,6 +526,7 @@ static int remap_preresume(struct dm_target *ti)
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
 		remap_take_over(set);
+		remap_load_write_cache(set);
 		note_loaded(set);
 	}
 	mutex_unlock(&set->lock);

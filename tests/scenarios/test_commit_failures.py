@@ -380,9 +380,10 @@ def test_flush_of_the_spare_fails(commits: Commits) -> None:
     """C10: without a flush that succeeded nothing is committed, and no slot is lost."""
     rig = commits.rig
     number = commits.spare.newest(1).seq
-    rig.spare.fail_flushes(1)
+    rig.spare.fail_flushes(1000)
     commits.fails(100, 3)
     assert commits.spare.newest(1).seq == number
+    rig.spare.fail_flushes(0)
     commits.check()
     commits.write(100, 4)
     assert rig.status()["mode"] == "rw"

@@ -117,7 +117,7 @@ def test_big_slow_failure_ends_by_its_deadline(rig: Rig) -> None:
     with pytest.raises(OSError):
         r0.pwrite(1024, pattern(1, 1024))
     assert time.monotonic() - start < 6
-    assert rig.status()["used"] < 40
+    assert 1 < rig.status()["used"] < 1 + 1024 // 8    # what was confirmed in time is kept
 
 
 @pytest.mark.disks(main="64M:logical=4096", spare="8M:logical=4096", other="64M:logical=4096")

@@ -17,6 +17,9 @@ from tests.harness.blockd import FUA, Disk
 from tests.scenarios import dm
 from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern, wait_for
 
+# what is written through leaves nothing in a cache that could be lost; the superblock keeps it
+KEEP = "2 write_cache keep"
+
 pytestmark = pytest.mark.disks(main="1M", spare="640K", back="1M", other="640K")
 
 
@@ -42,7 +45,7 @@ def flush_fails(device: Device) -> bool:
 
 def test_flushes_fail_until_the_loss_is_accepted(rig: Rig) -> None:
     """D10: the next flush would succeed, and an acknowledged write is gone."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(100, pattern(1, 8))
     device.fsync()
     device.pwrite(200, pattern(2, 8))
@@ -86,7 +89,7 @@ def failed_write(device: Device) -> None:
 @pytest.mark.parametrize("before", [nothing, flushed, only_read])
 def test_nothing_is_lost_that_was_flushed(rig: Rig, before: Callable[[Device], None]) -> None:
     """D10: no false alarm where every completed write is covered by a flush."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     before(device)
     content = device.pread(0, 2000)
     back = rig.server.disk("back")
@@ -98,7 +101,7 @@ def test_nothing_is_lost_that_was_flushed(rig: Rig, before: Callable[[Device], N
 
 def test_what_is_on_the_spare_counts_for_the_spare(rig: Rig) -> None:
     """D10: writes to slots leave nothing in main's cache, but in the spare's."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     rig.message("r0", "remap 96 8")
     device.fsync()
     device.pwrite(96, pattern(1, 8))
@@ -114,7 +117,7 @@ def test_what_is_on_the_spare_counts_for_the_spare(rig: Rig) -> None:
 
 def test_writes_with_fua_are_in_no_cache(rig: Rig) -> None:
     """D10: neither a user's nor the worker's: those of a copy, and those that waited for it."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     rig.message("r0", "remap 96 8")
     device.fsync()
     rig.main.hold("write", 96, 8)
@@ -138,7 +141,7 @@ def test_writes_with_fua_are_in_no_cache(rig: Rig) -> None:
 
 def test_a_table_replaced_in_peace_loses_nothing(rig: Rig) -> None:
     """A suspend with a flush empties the caches: a copy made then is whole."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     rig.media("back").write(0, rig.main.media_path.read_bytes())    # with the mark
     dm.load("r0", rig.table(main=str(rig.server.disk("back").kernel_path)))
@@ -151,7 +154,7 @@ def test_a_table_replaced_in_peace_loses_nothing(rig: Rig) -> None:
 
 def test_the_same_device_loses_nothing(rig: Rig) -> None:
     """It never went away: a plain disk's flush would succeed, too."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     rig.reload(flush=False)
     assert rig.status()["mode"] == "rw" and not flush_fails(device)
@@ -159,7 +162,7 @@ def test_the_same_device_loses_nothing(rig: Rig) -> None:
 
 def test_over_when_all_have_closed(rig: Rig) -> None:
     """O18: who opens it afterwards relies on no earlier write."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     back = rig.server.disk("back")
     come_back(rig, rig.main, back)
@@ -176,7 +179,7 @@ def test_over_when_all_have_closed(rig: Rig) -> None:
 
 
 def test_nobody_had_it_open(rig: Rig) -> None:
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     rig.close()
     back = rig.server.disk("back")
@@ -206,7 +209,7 @@ def assert_refused(rig: Rig, device: Device, older: Disk) -> None:
 
 def test_an_older_spare_does_not_come_back(rig: Rig) -> None:
     """D10: never below what RAM has acknowledged, also where main's mark cannot tell."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     other = older_spare(rig, device)
     assert_refused(rig, device, other)
 
@@ -218,7 +221,7 @@ def test_freeze_and_settings_outlive_a_table(rig: Rig) -> None:
     rig.reload()
     assert rig.status()["mode"] == "frozen"
     rig.powercut()
-    device = rig.create()
+    device = rig.create(more=KEEP)
     assert rig.status()["mode"] == "frozen"
     rig.main.bad(800, 8, kind="write")
     with pytest.raises(OSError):
@@ -233,7 +236,7 @@ def test_freeze_and_settings_outlive_a_table(rig: Rig) -> None:
 
 
 def test_counters_start_anew(rig: Rig) -> None:
-    device = rig.create()
+    device = rig.create(more=KEEP)
     rig.main.bad(800, 8, kind="write")
     device.pwrite(800, pattern(1, 8))
     rig.message("r0", "save")
@@ -250,7 +253,7 @@ def test_counters_start_anew(rig: Rig) -> None:
 @pytest.mark.disks(main="8M", spare="640K", back="8M")
 def test_journals_cannot_commit_either(rig: Rig) -> None:
     """D10: device-mapper forgets the error of a preflush, so their FUA writes must fail."""
-    rig.create()
+    rig.create(more=KEEP)
     subprocess.run(["mkfs.ext4", "-q", rig.device().path], check=True)
     place = rig.mount(rig.device(), "ext4", "commit=900")    # no flush by itself
     with open(place / "direct", "wb", buffering=0) as file:
@@ -274,7 +277,7 @@ def test_journals_cannot_commit_either(rig: Rig) -> None:
 
 def test_over_after_a_suspend_without_a_new_table(rig: Rig) -> None:
     """O18: the wait for the last opener goes on after any resume."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     back = rig.server.disk("back")
     come_back(rig, rig.main, back)
@@ -288,7 +291,7 @@ def test_over_after_a_suspend_without_a_new_table(rig: Rig) -> None:
 
 def test_a_table_in_between_forgets_nothing(rig: Rig) -> None:
     """D10: what the first instance left unflushed in main is still so for the third."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     image = rig.main.media_path.read_bytes()
     rig.main.fail()
@@ -305,7 +308,7 @@ def test_a_table_in_between_forgets_nothing(rig: Rig) -> None:
 def test_a_spare_whose_writes_were_durable_loses_nothing(rig: Rig, peace: bool) -> None:
     """D10: relocations flush what they wrote and commit with FUA: another spare with the same
     media is no loss; nor is one that was activated and only read."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     rig.main.bad(800, 8, kind="write")
     device.pwrite(800, pattern(1, 8))
     other = rig.server.disk("other")
@@ -329,7 +332,7 @@ def test_a_spare_whose_writes_were_durable_loses_nothing(rig: Rig, peace: bool) 
 @pytest.mark.parametrize("hung", ["main", "spare"])
 def test_suspend_without_flush_asks_nothing_of_a_hung_member(rig: Rig, hung: str) -> None:
     """D11: soft state, mark and flushes would hang with it; nothing acknowledged needs them."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     rig.main.bad(800, 8, kind="write")
     device.pwrite(800, pattern(1, 8))
     device.pwrite(200, pattern(2, 8))
@@ -361,7 +364,7 @@ def fail_to_resume(rig: Rig, **members: Disk) -> None:
 def test_a_table_that_failed_forgets_nothing(rig: Rig, another: bool) -> None:
     """D10: nobody inherited what the first instance knew; the next table does, or the same
     one at its second try."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     back = rig.server.disk("back")
     come_back(rig, rig.main, back)
@@ -375,7 +378,7 @@ def test_a_table_that_failed_forgets_nothing(rig: Rig, another: bool) -> None:
 
 def test_a_table_that_failed_forgets_no_commit(rig: Rig) -> None:
     """D10: an older spare is refused after it as well as before."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     other = older_spare(rig, device)
     fail_to_resume(rig)
     assert_refused(rig, device, other)
@@ -383,7 +386,7 @@ def test_a_table_that_failed_forgets_no_commit(rig: Rig) -> None:
 
 def test_a_device_that_was_removed_leaves_nothing(rig: Rig) -> None:
     """Who creates it again starts anew: nobody has it open."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     back = rig.server.disk("back")
     come_back(rig, rig.main, back)
@@ -396,7 +399,7 @@ def test_a_device_that_was_removed_leaves_nothing(rig: Rig) -> None:
 
 def test_a_read_only_table_forgets_no_commit(rig: Rig) -> None:
     """D10: an older spare is refused after it, too."""
-    device = rig.create()
+    device = rig.create(more=KEEP)
     other = older_spare(rig, device)
     dm.load("r0", rig.table(), read_only=True)
     dm.suspend("r0", flush=False)

@@ -193,9 +193,10 @@ def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
     slot = spare_sector(rig, 96)
     rig.main.bad(100, kind="write")
     rig.spare.bad(slot + 4, kind="write", times=1)
-    rig.spare.fail_flushes(1)
+    rig.spare.fail_flushes(1000)
     with pytest.raises(OSError):
         device.pwrite(100, pattern(3))
+    rig.spare.fail_flushes(0)
     status = rig.status()
     assert (status["mode"], status["bad_slots"], status["used"]) == ("meta_fail", 0, 2)
     assert spare_sector(rig, 96) == slot

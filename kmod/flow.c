@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is on its way to the members, and what is in their volatile caches.  Below
+ * everything that does I/O: it knows bios and devices, not the table.
+ *
+ * A disk with a volatile cache acknowledges a write that it has in RAM.  When the
+ * sector fails later, it says so once, to whichever flush comes first, without
+ * saying which write it was; the data is gone, and the next flush succeeds.  So:
+ *
+ *   - All flushes of a member, users' and our own, pass its gate one after the other.
+ *     One that fails is remembered: the next flush, and the next write with FUA,
+ *     of a user get the error (D17), unless nothing acknowledged can have been lost.
+ *   - A write that must be durable before it is acknowledged (FUA, or every write to a
+ *     main that is written through, D18) is sent with FUA where the device has that
+ *     itself.  Elsewhere the kernel would send a write and a flush of its own, that
+ *     could swallow the error of another write: it is sent without FUA, waits in the
+ *     gate, and is acknowledged after a flush.  If a flush failed since it was mapped, it
+ *     is suspect: it goes to the worker, which finds out (main), or it fails (spare).
+ *
+ * A device that is no request queue (device-mapper, md) says that it has FUA whatever lies
+ * below; so it is taken to have none.
+ *
+ * Rules kept here:
+ *   D3  remap_drain(): who did not see the busy mark has ended when it returns
+ *   D4  counted until the lower I/O ends
+ *   D9  counts of the writes on the spare, and of those a flush has covered
+ *   D17 an error that a flush of ours consumed is owed to users
+ *   D20 a drain waits for the I/O of its chunks and slots
+ */
+#include <linux/delay.h>
+#include <linux/device-mapper.h>
+
+#include "dm-remap.h"
+#include "dm_remap.h"
+
+/* Flushes of ours in a row until one succeeds: each failure tells of one more loss. */
+#define CLEAN_TRIES	4
+
+/**
+ * remap_is_cached() - whether a member has a volatile write cache now
+ * @set: the set
+ * @member: which one
+ *
+ * Asked each time: an administrator switches it, a power cycle switches it back.
+ * Context: any.
+ */
+bool remap_is_cached(const struct remap_set *set, enum remap_member member)
+{
+	return bdev_write_cache((member == REMAP_MAIN ? set->main : set->spare)->bdev);
+}
+
+/**
+ * remap_has_fua() - whether a write with FUA to a member is durable by itself
+ * @set: the set
+ * @member: which one
+ *
+ * False: the kernel, or a device in between, would send a flush behind it.
+ * Also true without a volatile cache.  Context: any.
+ */
+bool remap_has_fua(const struct remap_set *set, enum remap_member member)
+{
+	struct block_device *bdev = (member == REMAP_MAIN ? set->main : set->spare)->bdev;
+
+	return !bdev_write_cache(bdev) ||
+	       (bdev_fua(bdev) && queue_is_mq(bdev_get_queue(bdev)));
+}
+
+/**
+ * remap_gate() - the gate of a member
+ * @set: the set
+ * @member: which one
+ *
+ * Context: any.
+ */
+struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member)
+{
+	return &set->flow.gate[set->flow.is_one_disk ? REMAP_MAIN : member];
+}
+
+static u64 sum_of(const struct remap_flow *flow, size_t offset)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*(u64 *)((char *)per_cpu_ptr(flow->percpu, cpu) + offset));
+	return sum;
+}
+
+static u64 sum_started(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
+{
+	return sum_of(flow, offsetof(struct remap_percpu, started[side][bucket]));
+}
+
+static u64 sum_ended(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
+{
+	return sum_of(flow, offsetof(struct remap_percpu, ended[side][bucket]));
+}
+
+/**
+ * remap_spare_writes() - users' writes that completed on the spare so far
+ * @set: the set
+ *
+ * A write is counted before it is reported, so every write whose completion
+ * the caller can know of is in the sum (D9); but those with FUA, which leave nothing in a
+ * cache.  Context: any.
+ */
+u64 remap_spare_writes(const struct remap_set *set)
+{
+	return sum_of(&set->flow, offsetof(struct remap_percpu, spare_writes));
+}
+
+/**
+ * remap_main_writes() - writes that main has completed, and may have in its cache
+ * @set: the set
+ *
+ * Too low for a moment, never too high: what ends while it is summed up may be missing.
+ * Context: any.
+ */
+u64 remap_main_writes(const struct remap_set *set)
+{
+	const struct remap_flow *flow = &set->flow;
+	unsigned int bucket;
+	u64 sum = 0;
+
+	for (bucket = 0; bucket < REMAP_BUCKET_SLOT; bucket++)
+		sum += sum_ended(flow, 0, bucket) + sum_ended(flow, 1, bucket);
+	/* What was taken off before it ended is seen to be: pairs with remap_uncount_release(). */
+	smp_rmb();
+	return sum - sum_of(flow, offsetof(struct remap_percpu, not_cached));
+}
+
+static atomic64_t *flushed_of(struct remap_set *set, enum remap_member member)
+{
+	return member == REMAP_SPARE ? &set->flow.spare_flushed : &set->flow.main_flushed;
+}
+
+static u64 writes_of(const struct remap_set *set, enum remap_member member)
+{
+	return member == REMAP_SPARE ? remap_spare_writes(set) : remap_main_writes(set);
+}
+
+/**
+ * remap_note_flushed() - a flush of a member succeeded
+ * @set: the set
+ * @member: which one
+ * @sum: remap_spare_writes() or remap_main_writes() from before it was sent
+ *
+ * Context: any.  Two flushes may end in either order: the larger sum stays.
+ */
+void remap_note_flushed(struct remap_set *set, enum remap_member member, u64 sum)
+{
+	atomic64_t *flushed = flushed_of(set, member);
+	s64 old = atomic64_read(flushed);
+
+	while (old < (s64)sum && !atomic64_try_cmpxchg(flushed, &old, sum))
+		;
+}
+
+/**
+ * remap_is_unflushed() - whether a member completed writes that no flush covers
+ * @set: the set; exact for main only when nothing is in flight
+ * @member: which one
+ *
+ * Context: any.
+ */
+bool remap_is_unflushed(const struct remap_set *set, enum remap_member member)
+{
+	return (s64)writes_of(set, member) >
+	       atomic64_read(flushed_of((struct remap_set *)set, member));
+}
+
+/**
+ * remap_is_quiet() - whether nothing that is counted is in flight
+ * @set: the set
+ *
+ * Final only where nothing new is mapped.  Context: any.
+ */
+bool remap_is_quiet(const struct remap_set *set)
+{
+	u64 started = 0, ended = 0;
+	unsigned int bucket;
+
+	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++)
+		ended += sum_ended(&set->flow, 0, bucket) + sum_ended(&set->flow, 1, bucket);
+	/* What has ended is seen to have started. */
+	smp_rmb();
+	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++)
+		started += sum_started(&set->flow, 0, bucket) + sum_started(&set->flow, 1, bucket);
+	return started == ended;
+}
+
+/* Nothing starts there any more: that all of it has ended is final. */
+static void wait_bucket(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
+{
+	u64 started = sum_started(flow, side, bucket);
+
+	while (sum_ended(flow, side, bucket) != started)
+		usleep_range(200, 1000);
+	/* Pairs with remap_uncount_release(): what it did to the set before is done. */
+	smp_mb();
+}
+
+/**
+ * remap_drain_chunk() - wait for writes to a chunk of main, too
+ * @drain: zeroed first
+ * @chunk: chunk of the mapped device
+ */
+void remap_drain_chunk(struct remap_drain *drain, u64 chunk)
+{
+	u64 region = chunk >> (8 - 3);
+
+	__set_bit(remap_main_bucket(chunk * REMAP_CHUNK_SECTORS, 1), drain->bucket);
+	__set_bit(REMAP_BUCKET_2M + (region >> 4) % REMAP_BUCKETS_2M, drain->bucket);
+	__set_bit(REMAP_BUCKET_32M + (region >> 8) % REMAP_BUCKETS_32M, drain->bucket);
+	__set_bit(REMAP_BUCKET_ALL, drain->bucket);
+}
+
+/**
+ * remap_drain_slot() - wait for I/O to a slot, too
+ * @drain: zeroed first
+ * @slot: the slot
+ */
+void remap_drain_slot(struct remap_drain *drain, u32 slot)
+{
+	__set_bit(remap_slot_bucket(slot), drain->bucket);
+}
+
+/**
+ * remap_drain() - wait until I/O that did not see a change of the table ended
+ * @set: the set
+ * @drain: which I/O
+ *
+ * Call it after the change (a busy mark, D3).  Counted are writes and whatever
+ * was sent to the spare, until the *lower* I/O ends (D4), so nothing that is
+ * waited for can wait for the caller.
+ *
+ * Two drains of one bucket take turns, for each needs a side that nothing is
+ * counted on any more; others run side by side (D20).
+ *
+ * Context: may sleep.  Not from the queue that completes bios, not from end_io.
+ */
+void remap_drain(struct remap_set *set, const struct remap_drain *drain)
+{
+	struct remap_flow *flow = &set->flow;
+	unsigned int bucket;
+
+	mutex_lock(&flow->drain_mutex);
+	while (bitmap_intersects(flow->draining, drain->bucket, REMAP_NR_BUCKETS)) {
+		DEFINE_WAIT(wait);
+
+		prepare_to_wait(&flow->drained, &wait, TASK_UNINTERRUPTIBLE);
+		mutex_unlock(&flow->drain_mutex);
+		schedule();
+		finish_wait(&flow->drained, &wait);
+		mutex_lock(&flow->drain_mutex);
+	}
+	bitmap_or(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
+	/* Whoever did not see the mark is counted after this, on either side. */
+	synchronize_rcu();
+	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
+		WRITE_ONCE(flow->side[bucket], !flow->side[bucket]);
+	/* From here on nothing is counted on the old side. */
+	synchronize_rcu();
+	mutex_unlock(&flow->drain_mutex);
+
+	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
+		wait_bucket(flow, !flow->side[bucket], bucket);
+
+	mutex_lock(&flow->drain_mutex);
+	bitmap_andnot(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
+	mutex_unlock(&flow->drain_mutex);
+	wake_up_all(&flow->drained);
+}
+
+/**
+ * remap_drain_main() - wait for all writes to main that did not see a change
+ * @set: the set
+ *
+ * Context: as for remap_drain().
+ */
+void remap_drain_main(struct remap_set *set)
+{
+	struct remap_drain drain = { };
+
+	bitmap_set(drain.bucket, 0, REMAP_BUCKET_SLOT);
+	remap_drain(set, &drain);
+}
+
+/**
+ * remap_drain_all() - wait until nothing is in flight, nor in a gate
+ * @set: the set; nothing new may be mapped
+ *
+ * Context: suspended or being removed, may sleep.
+ */
+void remap_drain_all(struct remap_set *set)
+{
+	unsigned int bucket;
+
+	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++) {
+		wait_bucket(&set->flow, 0, bucket);
+		wait_bucket(&set->flow, 1, bucket);
+	}
+	/* What ended in a cache waits in a gate; suspects go on to the worker. */
+	flush_workqueue(set->flow.wq);
+	flush_workqueue(set->wq);
+}
+
+/**
+ * remap_hold_main() - keep all writes from main until remap_unhold_main()
+ * @set: the set
+ *
+ * New ones go to the worker, those on their way are waited for.  While main is
+ * held, the error of a flush belongs to what the caller wrote (D19).
+ *
+ * Context: the worker, remap_set.lock held.
+ */
+void remap_hold_main(struct remap_set *set)
+{
+	set_bit(REMAP_HELD, &set->flags);
+	remap_drain_main(set);
+}
+
+/**
+ * remap_unhold_main() - writes may go to main again
+ * @set: the set
+ *
+ * What was held is in the worker's queue.  Context: the worker, remap_set.lock held.
+ */
+void remap_unhold_main(struct remap_set *set)
+{
+	clear_bit(REMAP_HELD, &set->flags);
+}
+
+static bool has_member(const struct remap_gate *gate, enum remap_member member)
+{
+	return gate->member == member || gate->set->flow.is_one_disk;
+}
+
+/* Whether an error of a flush can be of a write that was acknowledged. */
+static bool is_acknowledged_at_risk(struct remap_gate *gate)
+{
+	if (gate->is_own)
+		return false;
+	if (has_member(gate, REMAP_SPARE) && remap_is_unflushed(gate->set, REMAP_SPARE))
+		return true;
+	return has_member(gate, REMAP_MAIN) &&
+	       (remap_write_cache(gate->set) != REMAP_WRITE_THROUGH || gate->backed);
+}
+
+/**
+ * remap_gate_flush_locked() - send one flush, and remember it if it fails
+ * @gate: the member's; its mutex is held
+ *
+ * Context: may sleep.  Return: 0 or a negative errno.
+ */
+int remap_gate_flush_locked(struct remap_gate *gate)
+{
+	struct remap_set *set = gate->set;
+	struct dm_dev *dev = gate->member == REMAP_MAIN ? set->main : set->spare;
+	u64 sum[REMAP_NR_MEMBERS] = { remap_main_writes(set), remap_spare_writes(set) };
+	unsigned int i;
+	int r;
+
+	bio_init(&gate->bio, dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	r = submit_bio_wait(&gate->bio);
+	bio_uninit(&gate->bio);
+	for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {
+		if (has_member(gate, i))
+			remap_note_flushed(set, i, sum[i]);
+	}
+	if (!r)
+		return 0;
+	/* Before anything else can be acknowledged: see remap_gate_work(). */
+	WRITE_ONCE(gate->nr_failed, gate->nr_failed + 1);
+	if (is_acknowledged_at_risk(gate)) {
+		set_bit(REMAP_OWED_FLUSH, &gate->owed);
+		set_bit(REMAP_OWED_WRITE, &gate->owed);
+	}
+	atomic64_inc(&set->counters.flush_errors);
+	remap_note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, gate->member == REMAP_SPARE,
+			 errno_to_blk_status(r));
+	remap_error_seen(set);
+	return r;
+}
+
+/**
+ * remap_gate_flush() - flush a member for ourselves, the result checked (C10)
+ * @gate: the member's
+ *
+ * Context: may sleep; not with the gate's mutex.  Return: 0 or a negative errno.
+ */
+int remap_gate_flush(struct remap_gate *gate)
+{
+	int r;
+
+	mutex_lock(&gate->mutex);
+	r = remap_gate_flush_locked(gate);
+	mutex_unlock(&gate->mutex);
+	return r;
+}
+
+/**
+ * remap_gate_clean() - flush until nothing more is told
+ * @gate: the member's; its mutex is held
+ *
+ * Context: may sleep.  Return: 0: the last flush succeeded; or a negative errno.
+ */
+int remap_gate_clean(struct remap_gate *gate)
+{
+	unsigned int try;
+	int r = -EIO;
+
+	for (try = 0; r && try < CLEAN_TRIES; try++)
+		r = remap_gate_flush_locked(gate);
+	return r;
+}
+
+/**
+ * remap_take_owed() - whether an error has to be told now; then it is told
+ * @set: the set
+ * @owed: to whom: a write with FUA is told of both members, for it may be the commit of a journal
+ *        over data on both
+ *
+ * Context: any.
+ */
+bool remap_take_owed(struct remap_set *set, enum remap_owed owed)
+{
+	bool told = test_and_clear_bit(owed, &set->flow.gate[REMAP_MAIN].owed);
+
+	return test_and_clear_bit(owed, &set->flow.gate[REMAP_SPARE].owed) || told;
+}
+
+/**
+ * remap_gate_add() - a flush of a user, or a write that is in the cache, waits for a flush
+ * @gate: the member's
+ * @bio: ended when its turn has come
+ * @flush: it is a flush
+ *
+ * Context: any, also end_io.
+ */
+void remap_gate_add(struct remap_gate *gate, struct bio *bio, bool flush)
+{
+	unsigned long irq_flags;
+
+	spin_lock_irqsave(&gate->lock, irq_flags);
+	bio_list_add(flush ? &gate->flushes : &gate->writes, bio);
+	/* Inside: once the lock is free a running work may end the bio, and the set. */
+	queue_work(gate->set->flow.wq, &gate->work);
+	spin_unlock_irqrestore(&gate->lock, irq_flags);
+}
+
+/*
+ * One flush for all of them.  Where every write is acknowledged after a flush, one that fails
+ * is of a write that waits here or is on its way, and all these are suspects: the user's flush
+ * has nothing to do with it, if another one succeeds.
+ */
+static int flush_for_users(struct remap_gate *gate, bool has_flushes, u64 *nr_failed,
+			   bool *owed)
+{
+	int r;
+
+	mutex_lock(&gate->mutex);
+	r = remap_gate_flush_locked(gate);
+	if (r && has_flushes && !remap_has_fua(gate->set, gate->member) &&
+	    !is_acknowledged_at_risk(gate))
+		r = remap_gate_clean(gate);
+	*nr_failed = gate->nr_failed;
+	*owed = has_flushes && test_and_clear_bit(REMAP_OWED_FLUSH, &gate->owed);
+	mutex_unlock(&gate->mutex);
+	/* device-mapper drops the error of a preflush, but not of the FUA write behind it. */
+	if (r && has_flushes)
+		set_bit(REMAP_OWED_WRITE, &gate->owed);
+	return r;
+}
+
+static void remap_gate_work(struct work_struct *work)
+{
+	struct remap_gate *gate = container_of(work, struct remap_gate, work);
+	struct bio_list flushes, writes;
+	blk_status_t status;
+	struct bio *bio;
+	u64 nr_failed;
+	bool owed;
+	int r;
+
+	for (;;) {
+		spin_lock_irq(&gate->lock);
+		flushes = gate->flushes;
+		writes = gate->writes;
+		bio_list_init(&gate->flushes);
+		bio_list_init(&gate->writes);
+		spin_unlock_irq(&gate->lock);
+		if (bio_list_empty(&flushes) && bio_list_empty(&writes))
+			return;
+
+		r = flush_for_users(gate, !bio_list_empty(&flushes), &nr_failed, &owed);
+		status = r ? errno_to_blk_status(r) : owed ? BLK_STS_IOERR : BLK_STS_OK;
+		while ((bio = bio_list_pop(&writes))) {
+			/* Another flush may have told of it, and this one has nothing to tell. */
+			if (!r && remap_bio(bio)->flush_sum == nr_failed)
+				remap_end_bio(bio, BLK_STS_OK);
+			else
+				remap_suspect(gate->set, bio);
+		}
+		while ((bio = bio_list_pop(&flushes)))
+			remap_end_bio(bio, status);
+	}
+}
+
+/**
+ * remap_flush_spare() - flush the spare if it was written since its last flush (C10, D9)
+ * @set: the set
+ *
+ * Context: may sleep.  Return: 0 or a negative errno.
+ */
+int remap_flush_spare(struct remap_set *set)
+{
+	int r;
+
+	if (!remap_is_unflushed(set, REMAP_SPARE) && !READ_ONCE(set->flow.is_own_unflushed))
+		return 0;
+	/* First: one that ends now may not be covered. */
+	WRITE_ONCE(set->flow.is_own_unflushed, false);
+	r = remap_gate_flush(remap_gate(set, REMAP_SPARE));
+	if (r)
+		WRITE_ONCE(set->flow.is_own_unflushed, true);
+	return r;
+}
+
+/**
+ * remap_settle_cache() - flush what the members have in their caches
+ * @set: the set
+ *
+ * So that a table which is replaced in peace, with a flush, leaves nothing behind.
+ *
+ * Context: postsuspend, may sleep.
+ */
+void remap_settle_cache(struct remap_set *set)
+{
+	remap_flush_spare(set);
+	if (remap_is_unflushed(set, REMAP_MAIN))
+		remap_gate_flush(remap_gate(set, REMAP_MAIN));
+}
+
+/**
+ * remap_settle_main() - make sure that main's cache has nothing that was acknowledged
+ * @set: the set; its main is written through from now on
+ *
+ * Writes that were mapped before are waited for, then main is flushed.  Until that
+ * succeeds, an error of a flush is owed to users.
+ *
+ * Context: may sleep; not from the queue that completes bios.
+ */
+void remap_settle_main(struct remap_set *set)
+{
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+
+	remap_drain_main(set);
+	mutex_lock(&gate->mutex);
+	if (!remap_gate_clean(gate))
+		gate->backed = remap_write_cache(set) != REMAP_WRITE_THROUGH;
+	mutex_unlock(&gate->mutex);
+}
+
+/**
+ * remap_flow_init() - allocate
+ * @set: the set; zeroed
+ *
+ * Context: constructor.  Return: 0 or -ENOMEM; remap_flow_exit() frees what was allocated.
+ */
+int remap_flow_init(struct remap_set *set)
+{
+	struct remap_flow *flow = &set->flow;
+	unsigned int i;
+
+	mutex_init(&flow->drain_mutex);
+	init_waitqueue_head(&flow->drained);
+	for (i = 0; i < REMAP_NR_MEMBERS; i++) {
+		struct remap_gate *gate = &flow->gate[i];
+
+		gate->set = set;
+		gate->member = i;
+		gate->backed = true;
+		mutex_init(&gate->mutex);
+		spin_lock_init(&gate->lock);
+		bio_list_init(&gate->flushes);
+		bio_list_init(&gate->writes);
+		INIT_WORK(&gate->work, remap_gate_work);
+	}
+	flow->percpu = alloc_percpu(struct remap_percpu);
+	/* Two at once: a spare that hangs must not hold main's flushes up. */
+	flow->wq = alloc_workqueue("dm-remap-flush", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
+	return flow->percpu && flow->wq ? 0 : -ENOMEM;
+}
+
+/**
+ * remap_flow_exit() - free
+ * @set: the set; nothing is in flight
+ */
+void remap_flow_exit(struct remap_set *set)
+{
+	struct remap_flow *flow = &set->flow;
+
+	if (flow->wq)
+		destroy_workqueue(flow->wq);
+	free_percpu(flow->percpu);
+}
