@@ -40,6 +40,7 @@ static void free_set(struct remap_set *set)
 	kvfree(set->piece);
 	kvfree(set->change);
 	remap_flow_exit(set);
+	remap_scan_exit(set);
 	if (set->spare)
 		dm_put_device(set->ti, set->spare);
 	if (set->main)
@@ -64,6 +65,7 @@ void remap_dtr(struct dm_target *ti)
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
 	cancel_work_sync(&set->settle_work);
+	remap_scan_stop(set);
 	remap_disown(set);
 	remap_remove_instance(set);
 	free_set(set);
@@ -95,7 +97,7 @@ static int allocate(struct remap_set *set)
 	    !set->wq || !set->soft_wq)
 		return -ENOMEM;
 	set->flow.is_one_disk = set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
-	return remap_flow_init(set) ?:
+	return remap_flow_init(set) ?: remap_scan_init(set) ?:
 	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);
 }

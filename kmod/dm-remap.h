@@ -27,6 +27,7 @@
  *   io.c        synchronous I/O with preallocated memory
  *   flow.c      I/O in flight, and what is in the members' volatile caches
  *   through.c   whether main is written through its cache (D18)
+ *   scan.c      what a failed flush may have lost
  *   confirm.c   which sectors of failed writes are bad (E1-E6)
  *
  * Locking: remap_set.lock is held by whoever changes the table or the metadata
@@ -337,6 +338,7 @@ struct remap_counters {
 };
 
 struct remap_piece;
+struct remap_scan;
 
 /* Events that wait to be sent; more at once are dropped, visibly. */
 #define REMAP_NOTES	256
@@ -442,6 +444,7 @@ struct remap_forebear {
  * @has_write_cache: feature argument: @write_cache is not that of the superblock
  * @write_cache: enum remap_write_cache
  * @flow: I/O in flight, and what is in the caches
+ * @scan: what a failed flush may have lost, see scan.c
  * @table: the lookup
  * @forebear: what the instance before this one knew, while this one is resumed
  * @forebear_stale: somebody else has written the set since
@@ -512,6 +515,7 @@ struct remap_set {
 	bool has_write_cache;
 	u8 write_cache;
 	struct remap_flow flow;
+	struct remap_scan *scan;
 	struct remap_table table;
 	struct remap_forebear forebear;
 	bool forebear_stale;
@@ -613,6 +617,7 @@ struct remap_bio {
 #define REMAP_BIO_SPARE		BIT(3)	/* it goes to the spare */
 #define REMAP_BIO_GATED		BIT(4)	/* it is acknowledged after a flush of ours (D17) */
 #define REMAP_BIO_NOT_CACHED	BIT(5)	/* its end leaves nothing in main's cache (D10) */
+#define REMAP_BIO_WRITTEN_BACK	BIT(6)	/* its end leaves it in main's cache only, see scan.c */
 
 static inline struct remap_bio *remap_bio(struct bio *bio)
 {
@@ -799,6 +804,15 @@ struct remap_piece {
 	blk_status_t status;
 	u32 change;
 };
+
+/* scan.c */
+int remap_scan_init(struct remap_set *set);
+void remap_scan_exit(struct remap_set *set);
+void remap_scan_written(struct remap_set *set, u64 sector, u32 nr_sectors);
+void remap_scan_begin(struct remap_set *set);
+void remap_scan_end(struct remap_set *set, bool failed);
+void remap_scan_stop(struct remap_set *set);
+void remap_scan_resume(struct remap_set *set);
 
 /* near.c */
 u32 remap_near_window(const struct remap_set *set);

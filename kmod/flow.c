@@ -362,9 +362,13 @@ int remap_gate_flush_locked(struct remap_gate *gate)
 	unsigned int i;
 	int r;
 
+	if (has_member(gate, REMAP_MAIN))
+		remap_scan_begin(set);
 	bio_init(&gate->bio, dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
 	r = submit_bio_wait(&gate->bio);
 	bio_uninit(&gate->bio);
+	if (has_member(gate, REMAP_MAIN))
+		remap_scan_end(set, r);
 	for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {
 		if (has_member(gate, i))
 			remap_note_flushed(set, i, sum[i]);

@@ -231,7 +231,8 @@ void remap_subs_wait_durable(struct remap_set *set)
 		for (i = 0; i < set->nr_pieces && !any; i++)
 			any = is_written_in(&set->piece[i], group, member) &&
 			      !set->piece[i].is_fua;
-		if (any && remap_gate_flush(remap_gate(set, member)))
+		if (any && (member == REMAP_SPARE ? remap_flush_spare(set) :
+						    remap_gate_flush(remap_gate(set, member))))
 			write_again(set, group, member);
 	}
 }

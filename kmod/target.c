@@ -108,10 +108,13 @@ static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bi
 /* Counted already.  Whether it is written through is asked after that: see remap_settle_main(). */
 static int map_main_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	if (remap_is_cached(set, REMAP_MAIN) && bio_op(bio) == REQ_OP_WRITE &&
-	    (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)) {
-		make_durable(set, bio, pb, REMAP_MAIN);
-		pb->flags |= REMAP_BIO_NOT_CACHED;
+	if (remap_is_cached(set, REMAP_MAIN) && bio_op(bio) == REQ_OP_WRITE) {
+		if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {
+			make_durable(set, bio, pb, REMAP_MAIN);
+			pb->flags |= REMAP_BIO_NOT_CACHED;
+		} else {
+			pb->flags |= REMAP_BIO_WRITTEN_BACK;
+		}
 	}
 	bio_set_dev(bio, set->main->bdev);
 	return DM_MAPIO_REMAPPED;
@@ -398,6 +401,9 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, struct r
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
 	if (flags & REMAP_BIO_NOT_CACHED)
 		this_cpu_inc(set->flow.percpu->not_cached);
+	/* Before it is reported: a flush that is sent then covers it. */
+	if (flags & REMAP_BIO_WRITTEN_BACK)
+		remap_scan_written(set, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT);
 	if (flags & REMAP_BIO_GATED)
 		remap_gate_add(remap_gate(set, pb->kind == REMAP_PLACE_SPARE ? REMAP_SPARE :
 									       REMAP_MAIN),
@@ -472,6 +478,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
 	cancel_work_sync(&set->settle_work);
+	remap_scan_stop(set);
 	flush_workqueue(set->flow.wq);
 	flush_workqueue(set->wq);
 	noio = memalloc_noio_save();
@@ -549,6 +556,7 @@ static void remap_resume(struct dm_target *ti)
 	clear_bit(REMAP_NOFLUSH, &set->flags);
 	remap_soft_start(set);
 	remap_watch_lost(set);
+	remap_scan_resume(set);
 }
 
 static int remap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
