@@ -184,6 +184,25 @@ static int compare_mark(struct remap_set *set)
 }
 
 /**
+ * remap_is_spare_gone() - whether not one superblock can be read
+ * @set: the set
+ *
+ * Context: remap_set.lock held, may sleep.
+ */
+bool remap_is_spare_gone(struct remap_set *set)
+{
+	struct look look;
+	unsigned int c;
+
+	read_blocks(set, 0, 1, &look);
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (!test_bit(0, look.unreadable[c]))
+			return false;
+	}
+	return true;
+}
+
+/**
  * remap_compare_media() - compare the media with what is in RAM, after a sleep
  * @set: the set, active
  *

@@ -257,6 +257,7 @@ struct remap_change {
  * @drained: slots freed by commits with lower numbers are known to no I/O (C11)
  * @retry_at: jiffies before which doubt is not tried to be resolved
  * @retry_delay: the back-off in jiffies
+ * @has_table: remap_set.table is what was last known to be committed
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
  * @nr_frozen: blocks that are frozen
  * @nr_stale: blocks of which newer content was committed and is lost
@@ -283,6 +284,7 @@ struct remap_meta {
 	u64 drained;
 	unsigned long retry_at;
 	unsigned long retry_delay;
+	bool has_table;
 	u64 moved_chunk;
 	u32 nr_frozen;
 	u32 nr_stale;
@@ -311,6 +313,9 @@ enum remap_flag {
 	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (O19) */
 	REMAP_HELD,		/* writes wait for the worker: see remap_hold_main() */
 };
+
+/* What the slots hold may have been written by others (O19, D22). */
+#define REMAP_SLOTS_UNKNOWN	(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))
 
 /* What becomes of writes to a main with a volatile cache (D18). */
 enum remap_write_cache {
@@ -711,11 +716,13 @@ enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, cons
 /* check.c */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
 int remap_compare_media(struct remap_set *set);
+bool remap_is_spare_gone(struct remap_set *set);
 
 /* sleep.c */
 bool remap_wake(struct remap_set *set);
 bool remap_has_slept(const struct remap_set *set);
 void remap_wake_anew(struct remap_set *set);
+bool remap_resume_degraded(struct remap_set *set);
 bool remap_must_wait(struct remap_set *set);
 void remap_refuse_altered(struct remap_set *set);
 int remap_sleep_init(void);

@@ -536,6 +536,7 @@ static int load_tables(struct remap_set *set)
 	u32 block, nr, i;
 	int r;
 
+	meta->has_table = false;
 	remap_table_clear(&set->table);
 	meta->nr_in_doubt = 0;
 	meta->drained = 0;
@@ -765,6 +766,7 @@ int remap_load(struct remap_set *set)
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, committed);
 	meta->loaded = loaded;
+	meta->has_table = true;
 	set_bit(REMAP_LOADED, &set->flags);
 	set->slept = false;
 	return 0;

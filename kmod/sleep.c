@@ -95,7 +95,7 @@ static void compare(struct remap_set *set)
 		remap_warn(set, "%s or %s cannot be read after the sleep: nothing new is remapped until they can",
 			   set->spare->name, set->main->name);
 	else if (!r && was_uncompared)
-		remap_info(set, "%s is as it was before the sleep", set->spare->name);
+		remap_info(set, "%s is as it was before", set->spare->name);
 	if (was_uncompared != test_bit(REMAP_UNCOMPARED, &set->flags))
 		remap_mode_changed(set);
 }
@@ -157,6 +157,30 @@ void remap_wake_anew(struct remap_set *set)
 	smp_store_release(&set->wakes, READ_ONCE(nr_wakes));
 	clear_bit(REMAP_ASLEEP, &set->flags);
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
+}
+
+/**
+ * remap_resume_degraded() - resume without the spare, where the table is in RAM (D22)
+ * @set: the set; it was active before, and owns its devices
+ *
+ * Main is served; what is on the spare, and what would need a commit, fails.  The
+ * set is whole again when a comparison says that the spare is back and unchanged.
+ * Nothing is written, so a crash leaves what was there.
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: whether it is so; false: load as usual.
+ */
+bool remap_resume_degraded(struct remap_set *set)
+{
+	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta.has_table ||
+	    !remap_is_spare_gone(set))
+		return false;
+	remap_wake_anew(set);
+	set_bit(REMAP_UNCOMPARED, &set->flags);
+	set->compare_at = jiffies;
+	remap_err(set, "%s cannot be read: sectors on %s are served, those on the spare fail, and nothing is remapped until the spare is back",
+		  set->spare->name, set->main->name);
+	return true;
 }
 
 /**

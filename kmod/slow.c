@@ -297,6 +297,10 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 
 	if (write && !remap_may_write(set) && !is_served_drowsy(set, place.kind))
 		piece->status = BLK_STS_IOERR;
+	/* What the spare holds is not known to be ours (O19, D22). */
+	if (!write && place.kind == REMAP_PLACE_SPARE &&
+	    READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)
+		piece->status = BLK_STS_IOERR;
 	/* A discard is a hint: one that had to wait is dropped (D14). */
 	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)
 		return;

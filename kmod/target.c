@@ -120,8 +120,15 @@ static int map_main_write(struct remap_set *set, struct bio *bio, struct remap_b
 	return DM_MAPIO_REMAPPED;
 }
 
+/* Counted already. */
 static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
 {
+	/* The slot may be another's by now: the worker compares first (O19, D22). */
+	if (unlikely(READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)) {
+		remap_uncount(pb->counted);
+		pb->flags = 0;
+		return map_slow(set, bio, pb);
+	}
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
 	pb->flags |= REMAP_BIO_SPARE;
@@ -512,16 +519,28 @@ static void note_loaded(struct remap_set *set)
 	remap_note_use(set);
 }
 
+/* With what is in RAM, the spare's state included (D22). */
+static void resume_degraded(struct remap_set *set, bool was_read_only)
+{
+	if (was_read_only)
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	set_bit(REMAP_ACTIVE, &set->flags);
+	note_loaded(set);
+	remap_mode_changed(set);
+}
+
 static int remap_preresume(struct dm_target *ti)
 {
 	struct remap_set *set = ti->private;
 	unsigned int noio = memalloc_noio_save();
+	bool was_read_only;
 	int r;
 
 	r = remap_own(set);
 	if (r)
 		goto out;
 	mutex_lock(&set->lock);
+	was_read_only = test_bit(REMAP_READ_ONLY, &set->flags);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
 	clear_bit(REMAP_READ_ONLY, &set->flags);
@@ -529,6 +548,12 @@ static int remap_preresume(struct dm_target *ti)
 	clear_bit(REMAP_FAILED, &set->flags);
 	if (!(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE))
 		set_bit(REMAP_READ_ONLY, &set->flags);
+	if (remap_resume_degraded(set)) {
+		r = remap_claim(set);
+		if (!r)
+			resume_degraded(set, was_read_only);
+		goto loaded;
+	}
 	r = remap_load(set);
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
@@ -536,6 +561,7 @@ static int remap_preresume(struct dm_target *ti)
 		remap_load_write_cache(set);
 		note_loaded(set);
 	}
+loaded:
 	mutex_unlock(&set->lock);
 	if (r) {
 		remap_sysfs_remove(set);

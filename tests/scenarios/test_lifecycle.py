@@ -249,7 +249,7 @@ def test_failed_preresume_can_be_tried_again(rig: Rig) -> None:
     relocate(rig, data, 100, 2)
     rig.suspend()
     before = rig.media("main").whole(), rig.media("spare").whole()
-    first, count = 0, rig.spare.size_bytes // SECTOR
+    first, count = 8, rig.spare.size_bytes // SECTOR - 8    # it is there: one superblock is read
     rig.spare.bad(first, count, kind="read")
     for _ in range(3):
         with pytest.raises(OSError):
@@ -472,3 +472,82 @@ def test_module_stays_while_it_is_used(rig: Rig) -> None:
     dm.load("r1", rig.table())
     assert subprocess.run(["rmmod", "dm_remap"], capture_output=True).returncode
     dm.remove("r1")
+
+
+def wait_for_mode(rig: Rig, mode: str) -> None:
+    wait_for(lambda: rig.status()["mode"] == mode, f"mode {mode}")
+
+
+def test_resume_without_the_spare(rig: Rig) -> None:
+    """D22: a set that was active goes on with what it knows: main is served, the spare's sectors
+    fail, nothing is remapped; with the spare back and unchanged it is whole."""
+    r0 = rig.create()
+    rig.main.bad(100)
+    r0.pwrite(96, pattern(1, 8))
+    r0.fsync()
+    rig.spare.fail()
+    rig.suspend()
+    rig.resume()
+    assert rig.status()["mode"] == "meta_fail"
+    r0.pwrite(400, pattern(2, 8))
+    r0.fsync()    # nothing unflushed is on the spare
+    assert r0.pread(400, 8) == pattern(2, 8) and r0.pread(104, 8) == bytes(8 * 512)
+    with pytest.raises(OSError):
+        r0.pread(100)
+    with pytest.raises(OSError):
+        r0.pwrite(100, pattern(3))
+    used = rig.status()["used"]
+    rig.main.bad(800)
+    with pytest.raises(OSError):
+        r0.pwrite(800, pattern(3))
+    assert rig.status()["used"] == used
+    rig.suspend()    # and once more
+    rig.resume()
+    assert r0.pread(400, 8) == pattern(2, 8)
+    rig.spare.back()
+    wait_for_mode(rig, "rw")
+    assert r0.pread(96, 8) == pattern(1, 8)
+    r0.pwrite(800, pattern(4))
+    rig.powercut()
+    r0 = rig.create()
+    assert r0.pread(96, 8) == pattern(1, 8)
+    assert r0.pread(400, 8) == pattern(2, 8) and r0.pread(800) == pattern(4)
+
+
+def test_another_spare_does_not_end_it(rig: Rig) -> None:
+    """D22: what comes back is older: nothing of it is served, and nothing is written."""
+    r0 = rig.create()
+    old = rig.media("spare").whole()
+    rig.main.bad(100)
+    r0.pwrite(100, pattern(1))
+    r0.fsync()
+    rig.message("r0", "remap 800 8")
+    rig.spare.fail()
+    rig.suspend()
+    rig.resume()
+    rig.media("spare").write(0, old)
+    rig.spare.back()
+    wait_for_mode(rig, "fail")
+    with pytest.raises(OSError):
+        r0.pread(100)
+    with pytest.raises(OSError):
+        r0.pread(800)
+    with pytest.raises(OSError):
+        r0.pwrite(400, pattern(2))
+    assert r0.pread(400) == bytes(512)
+    assert rig.media("spare").whole() == old
+    rig.close()
+    rig.remove()
+
+
+def test_activation_without_the_spare_is_refused(rig: Rig) -> None:
+    """D22: who knows no table serves nothing."""
+    rig.create()
+    rig.spare.fail()
+    with pytest.raises(OSError):
+        dm.load("r0", rig.table())
+    rig.remove()
+    with pytest.raises(OSError):
+        rig.create()
+    rig.spare.back()
+    rig.create()
