@@ -24,8 +24,9 @@
  * @DM_REMAP_CMD_GET_DEVICES: dump; one message per active device with NAME, UUID,
  *	MAJOR, MINOR, MODE, USED_SLOTS, TOTAL_SLOTS, BAD_SLOTS, LOST_SECTORS,
  *	GENERATION, EVENT_SEQ
- * @DM_REMAP_CMD_GET_REMAPS: dump; request carries MAJOR and MINOR; one message per
- *	slot that is used or bad, with SLOT, STATE, CHUNK, REDIRECTED, LOST, CAUSE,
+ * @DM_REMAP_CMD_GET_REMAPS: dump; request carries MAJOR and MINOR, and UUID where only
+ *	one of several sets in a device is asked for; one message per slot that is used
+ *	or bad, with UUID, SLOT, STATE, CHUNK, REDIRECTED, LOST, CAUSE,
  *	STATUS, ERRORS, WHEN
  * @DM_REMAP_CMD_GET_COUNTERS: dump; one message per active device with NAME, UUID,
  *	MAJOR, MINOR and the COUNTER attributes

@@ -30,6 +30,7 @@
 static struct genl_family family;
 
 static const struct nla_policy policy[DM_REMAP_A_MAX + 1] = {
+	[DM_REMAP_A_UUID] = NLA_POLICY_EXACT_LEN(REMAP_UUID_BYTES),
 	[DM_REMAP_A_MAJOR] = { .type = NLA_U32 },
 	[DM_REMAP_A_MINOR] = { .type = NLA_U32 },
 };
@@ -312,18 +313,22 @@ static int dump_counters(struct sk_buff *skb, struct netlink_callback *cb)
 }
 
 /**
- * struct slot_walk - a dump over the slots of one set
+ * struct slot_walk - a dump over the slots of one device, which may have several sets
  * @skb: filled
- * @cb: args[0]: slots that are done
+ * @cb: args[0]: slots of the present set that are done; args[1]: sets that are done
  * @major: of the mapped device
  * @minor: of the mapped device
- * @found: the device is active
+ * @uuid: of the set that is asked for, or NULL: all
+ * @index: of the present set, among those of the device
+ * @found: one is active
  */
 struct slot_walk {
 	struct sk_buff *skb;
 	struct netlink_callback *cb;
 	u32 major;
 	u32 minor;
+	const u8 *uuid;
+	long index;
 	bool found;
 };
 
@@ -349,9 +354,12 @@ static int walk_slots(struct remap_set *set, void *data)
 	const struct remap_table *table = &set->table;
 	u32 slot;
 
-	if (disk->major != walk->major || disk->first_minor != walk->minor)
+	if (disk->major != walk->major || disk->first_minor != walk->minor ||
+	    (walk->uuid && memcmp(walk->uuid, set->meta.super.uuid, REMAP_UUID_BYTES)))
 		return 0;
 	walk->found = true;
+	if (walk->index++ < walk->cb->args[1])
+		return 0;
 	/* An entry may have moved to a slot that is told already: the listener begins anew. */
 	walk->cb->seq += READ_ONCE(table->nr_removed);
 	for (slot = walk->cb->args[0]; slot < remap_geometry(set)->slots; slot++) {
@@ -364,14 +372,16 @@ static int walk_slots(struct remap_set *set, void *data)
 		header = begin_line(walk->skb, walk->cb, DM_REMAP_CMD_GET_REMAPS);
 		if (!header)
 			return -EMSGSIZE;
-		if (put_slot(walk->skb, slot, word, READ_ONCE(table->prov[slot]))) {
+		if (nla_put(walk->skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, set->meta.super.uuid) ||
+		    put_slot(walk->skb, slot, word, READ_ONCE(table->prov[slot]))) {
 			genlmsg_cancel(walk->skb, header);
 			return -EMSGSIZE;
 		}
 		genlmsg_end(walk->skb, header);
 	}
-	walk->cb->args[0] = slot;
-	return -EEXIST;
+	walk->cb->args[0] = 0;
+	walk->cb->args[1] = walk->index;
+	return 0;
 }
 
 static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
@@ -389,6 +399,8 @@ static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
 	}
 	walk.major = nla_get_u32(attrs[DM_REMAP_A_MAJOR]);
 	walk.minor = nla_get_u32(attrs[DM_REMAP_A_MINOR]);
+	if (attrs[DM_REMAP_A_UUID])
+		walk.uuid = nla_data(attrs[DM_REMAP_A_UUID]);
 	remap_walk_active(walk_slots, &walk, &cb->seq);
 	if (!walk.found) {
 		NL_SET_ERR_MSG(cb->extack, "no active remap device has this number");

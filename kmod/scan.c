@@ -20,7 +20,7 @@
 /* An area is 1 MiB, or as much more as keeps their number below this. */
 #define MAX_AREAS	65536
 #define MIN_SHIFT	11
-#define READ_SECTORS	128U
+#define SCAN_SECTORS	128U
 
 /**
  * struct remap_scan - areas of main by what is known of what was written there
@@ -29,7 +29,7 @@
  * @written: since the last flush began; set from end_io
  * @flushing: since the last flush that succeeded; under the gate's mutex
  * @suspect: a flush of them failed; bits are set under the gate's mutex
- * @buffer: READ_SECTORS
+ * @buffer: SCAN_SECTORS
  * @bio: for the reads
  * @vecs: of it
  * @work: reads the suspects
@@ -43,7 +43,7 @@ struct remap_scan {
 	unsigned long *suspect;
 	void *buffer;
 	struct bio bio;
-	struct bio_vec vecs[READ_SECTORS * SECTOR_SIZE / PAGE_SIZE];
+	struct bio_vec vecs[SCAN_SECTORS * SECTOR_SIZE / PAGE_SIZE];
 	struct work_struct work;
 };
 
@@ -153,7 +153,7 @@ static void scan_area(struct remap_scan *scan, u32 area)
 	u32 nr, at;
 
 	for (; sector < end && may_go_on(set); sector += nr) {
-		nr = min_t(u64, READ_SECTORS, end - sector);
+		nr = min_t(u64, SCAN_SECTORS, end - sector);
 		if (can_read(scan, sector, nr))
 			continue;
 		for (at = 0; at < nr; at += REMAP_CHUNK_SECTORS)
@@ -197,7 +197,7 @@ int remap_scan_init(struct remap_set *set)
 	scan->written = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
 	scan->flushing = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
 	scan->suspect = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
-	scan->buffer = kmalloc(READ_SECTORS << SECTOR_SHIFT, GFP_KERNEL);
+	scan->buffer = kmalloc(SCAN_SECTORS << SECTOR_SHIFT, GFP_KERNEL);
 	return scan->written && scan->flushing && scan->suspect && scan->buffer ? 0 : -ENOMEM;
 }
 

@@ -116,8 +116,9 @@ class Genl:
                 if not flags & NLM_F_DUMP:
                     return
 
-    def dump(self, command: str, **attributes: int) -> list[Message]:
-        packed = b"".join(_attribute(NUMBER_OF[name], struct.pack("<I", value))
+    def dump(self, command: str, **attributes: int | bytes) -> list[Message]:
+        packed = b"".join(_attribute(NUMBER_OF[name], value if isinstance(value, bytes) else
+                                     struct.pack("<I", value))
                           for name, value in attributes.items())
         return [_decode(data) for data in
                 self._request(self.family, COMMANDS[command], packed, NLM_F_DUMP)]

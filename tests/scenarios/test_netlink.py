@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.scenarios import dm
 from tests.scenarios.genl import Genl, Message
 from tests.scenarios.lib import Device, Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
@@ -206,6 +207,24 @@ def test_a_dump_of_more_than_one_message(rig: Rig) -> None:
     with pytest.raises(OSError) as caught:
         socket.dump("get_remaps", major=1, minor=1)
     assert caught.value.errno == errno.ENODEV
+    socket.close()
+
+
+@pytest.mark.disks(main="1M", spare="640K", main2="1M", spare2="640K")
+def test_two_targets_in_one_device(rig: Rig) -> None:
+    """The slots of both, each with its set; and of one that is asked for."""
+    main2, spare2 = (rig.server.disk(name).kernel_path for name in ("main2", "spare2"))
+    device = rig.create(table=f"{rig.table()}\n2048 2048 remap {main2} {spare2} 0 1280")
+    dm.message("r0", "remap 0 80", sector=0)
+    dm.message("r0", "remap 0 160", sector=2048)
+    socket = Genl()
+    lines = socket.dump("get_remaps", **number(device))
+    sets = {line["uuid"] for line in lines}
+    count = {uuid: sum(line["uuid"] == uuid for line in lines) for uuid in sets}
+    assert sorted(count.values()) == [11, 21]
+    for uuid in sets:
+        own = socket.dump("get_remaps", **number(device), uuid=uuid)
+        assert {line["uuid"] for line in own} == {uuid} and len(own) == count[uuid]
     socket.close()
 
 
