@@ -4,7 +4,8 @@
 KIND says how a suite is counted:
     cmocka   COMMAND runs cmocka programs; their "[  PASSED  ] N test(s)" are added up
     pytest   COMMAND is a path, and options, for pytest on the host
-    uml      COMMAND is a glob of files, each run in a guest of its own (plain kernel)
+    uml      COMMAND is one or more globs of files, each run in a guest of its own (plain
+             kernel), on DISKS of that kind (see harness/disks.py)
     kasan    some files together on the KASAN + lockdep kernel, without tests marked plain_only
     kasan-rest   those
     tally    COMMAND's last line is "N passed, N failed[, N skipped]"
@@ -29,6 +30,19 @@ class Suite:
     runs: tuple[str, ...]
     slots: int = 1
     timeout_s: float = 900.0
+    disks: str = "plain"
+
+
+def _scenarios(names: str) -> str:
+    return " ".join(f"tests/scenarios/test_{name}.py" for name in names.split())
+
+
+# Scenarios about data and metadata, which must hold on every kind of disk; the first of them
+# are quick and see most.
+DATA = _scenarios("commit_failures data_path errors file_systems flush frozen hazards interleavings "
+                  "lifecycle lost_cache messages move relocation torture unremap")
+MORE_DATA = _scenarios("create_crash discard force_rw format metadata metadata_copies neighbours "
+                       "probe_chunk rows stacking")
 
 
 SUITES = [
@@ -38,6 +52,13 @@ SUITES = [
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
     Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
+    Suite("scenarios, no FUA", DATA, "uml", (CHECK,), disks="no-fua"),
+    Suite("all data scenarios, no FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, disks="no-fua"),
+    Suite("data scenarios, main without FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL,
+          disks="main-no-fua"),
+    Suite("data scenarios, spare without FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL,
+          disks="spare-no-fua"),
+    Suite("data scenarios, late errors", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, disks="late"),
     Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
     Suite("userspace, ASan and valgrind", "tests/sanitize", "pytest", NOT_QUICK),
     Suite("other people's tools", "tests/scenarios/tools/test_*.py", "uml", ONLY_ALL),

@@ -7,7 +7,7 @@ sectors that must fail). It activates each and reads every sector, and cuts the 
 once. What the media then hold of metadata goes to the results directory, for repaired.py
 to look at on the host.
 
-    activate.py SHAPE DIRECTORY
+    activate.py SHAPE DIRECTORY [DISKS [CACHE]]
 
 User Mode Linux pays for every page fault and system call, so whole files are copied
 inside the kernel and read into one buffer.
@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.crash.geometry import MAIN_SECTORS, REGION_START, SHAPES, Shape  # noqa: E402
+from tests.crash.geometry import (DEFAULT, MAIN_SECTORS, REGION_START, SHAPES, Shape,  # noqa: E402
+                                  Variant)
 from tests.crash.stamp import read as read_stamp  # noqa: E402
 from tests.scenarios import lib  # noqa: E402
 
@@ -102,13 +103,11 @@ def check(rig: lib.Rig, shape: Shape, state: Path, buffer: mmap.mmap,
     return wrong
 
 
-def main(shape: Shape, directory: Path) -> int:
+def main(shape: Shape, directory: Path, variant: Variant) -> int:
     results = Path(os.environ["DM_REMAP_RESULTS"])
     scratch = Path(tempfile.mkdtemp(prefix="activate", dir="/tmp"))
-    disks: dict[str, int | tuple[int, str]] = {
-        "main": (MAIN_SECTORS * 512, "vcache=on"), "spare": (shape.spare_sectors * 512, "vcache=on")}
     states, bad = sorted(directory.iterdir()), 0
-    with lib.rig_of(scratch / "disks", disks) as rig, \
+    with lib.rig_of(scratch / "disks", variant.disks(shape)) as rig, \
             mmap.mmap(-1, MAIN_SECTORS * 512) as buffer:
         for state in states:
             if wrong := check(rig, shape, state, buffer, results):
@@ -121,4 +120,5 @@ def main(shape: Shape, directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(SHAPES[sys.argv[1]], Path(sys.argv[2])))
+    sys.exit(main(SHAPES[sys.argv[1]], Path(sys.argv[2]),
+                  Variant(*sys.argv[3:]) if sys.argv[3:] else DEFAULT))

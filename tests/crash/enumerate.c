@@ -47,6 +47,7 @@ struct options {
 	int64_t only_position;
 	uint64_t only_variant;
 	unsigned int show;
+	bool bare;
 };
 
 struct state {
@@ -177,9 +178,9 @@ static void judge(struct enumerator *e, struct state *state)
 	uint64_t sector;
 	int r;
 
-	r = resolve_load(&e->map, &spare, e->options.main_sectors);
+	r = e->options.bare ? -ENOENT : resolve_load(&e->map, &spare, e->options.main_sectors);
 	/* Before the device exists there may be no set: then main is a plain disk. */
-	if (r == -ENOENT && !e->was_active) {
+	if (r == -ENOENT && (e->options.bare || !e->was_active)) {
 		e->map.nr_used = 0;
 	} else if (r && state->fault == FAULT_STALE) {
 		return;
@@ -391,7 +392,7 @@ static struct state choose_state(struct enumerator *e, uint64_t position, uint64
 				   FAULT_STALE;
 	state.fault_copy = next_random(random) % REMAP_COPIES;
 	state.fault_block = next_random(random);
-	if (!e->was_active)
+	if (!e->was_active || e->options.bare)
 		state.fault = FAULT_NONE;
 	return state;
 }
@@ -553,6 +554,7 @@ static const char usage[] =
 	"  --only POS:VARIANT   this state only;  --dump DIR  writes it there\n"
 	"  --sample DIR:EVERY   writes every EVERYth state to a directory in DIR\n"
 	"  --show N             violations to print (default 20)\n"
+	"  --bare               there is no set, only main: what a plain disk does\n"
 	"Main is disk 0 of the log and starts out stamped, spare is disk 1 and starts out zero.\n"
 	"Exit code: 0 all states are allowed, 1 some are not, 2 it could not be told.\n";
 
@@ -569,6 +571,7 @@ static int parse(int argc, char **argv, struct options *options)
 		{ "dump", required_argument, NULL, 'd' },
 		{ "sample", required_argument, NULL, 'a' },
 		{ "show", required_argument, NULL, 'w' },
+		{ "bare", no_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
 	};
 	unsigned long long a, b;
@@ -594,6 +597,9 @@ static int parse(int argc, char **argv, struct options *options)
 			break;
 		case 'd':
 			options->dump = optarg;
+			break;
+		case 'b':
+			options->bare = true;
 			break;
 		case 'w':
 			options->show = strtoul(optarg, NULL, 0);
@@ -654,10 +660,11 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_REALTIME, &end);
 	printf("%" PRIu64 " states of %zu records (seed %" PRIu64 "), %" PRIu64
 	       " with a further fault, %" PRIu64 " to be repaired, %" PRIu64
-	       " chunks mapped at most; %" PRIu64 " writes, %" PRIu64 " failed; %" PRIu64
-	       " states not allowed; %.1f s\n",
+	       " chunks mapped at most; %" PRIu64 " writes, %" PRIu64 " failed; told %" PRIu64
+	       " times of %" PRIu64 " writes; %" PRIu64 " states not allowed; %.1f s\n",
 	       e.nr_states, e.log.nr_records, e.options.seed, e.nr_with_fault, e.nr_repairing,
-	       e.max_used, e.oracle.nr_acked, e.oracle.nr_failed, e.nr_bad_states,
+	       e.max_used, e.oracle.nr_acked, e.oracle.nr_failed, e.oracle.nr_told,
+	       e.oracle.nr_doubted, e.nr_bad_states,
 	       end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9);
 	tear_down(&e);
 	return e.nr_bad_states ? 1 : 0;

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The sets that the crash workload runs on; offsets of a region by FORMAT.md."""
+"""The sets and the disks that the crash workload runs on; offsets of a region by FORMAT.md."""
 
 from dataclasses import dataclass
 
 from tests.crash.model import Layout
+from tests.harness.disks import KINDS, PLAIN, Kind
 
 MAIN_SECTORS = 3072
 REGION_START = 128    # not at the start of the disk, and not all of it
@@ -44,3 +45,34 @@ SHAPES = {
     "tight": Shape(896),     # 48 slots: gets full, and slots are used again
     "across": Shape(4096, 8 * 248),    # the first block gets full, relocations go on in the second
 }
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the shapes are on: DISKS of a kind (harness/disks.py), and what becomes of writes to
+    main's CACHE: through (the default), keep, auto; bare: there is no set, only main."""
+
+    disks_name: str = PLAIN
+    cache: str = "through"
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.disks_name]
+
+    @property
+    def bare(self) -> bool:
+        return self.cache == "bare"
+
+    @property
+    def arguments(self) -> str:
+        """Of the table line."""
+        return "" if self.cache == "through" else f"2 write_cache {self.cache}"
+
+    def disks(self, shape: Shape) -> dict[str, int | tuple[int, str]]:
+        sectors = {"main": MAIN_SECTORS, "spare": shape.spare_sectors}
+        return {name: (number * 512, f"vcache=on,{self.kind.options(name)}".rstrip(","))
+                for name, number in sectors.items()}
+
+
+DEFAULT = Variant()
+CACHES = ["through", "keep", "auto", "bare"]

@@ -24,6 +24,8 @@ SPARE_SECTORS = 4096
 UUID = bytes(range(16))
 ENTRIES = 252
 
+# Those that take disks which lose what they acknowledged and say so once.
+TOLD_ONCE = ("swallow-error", "forget-error")
 RULES = {
     "ack-before-commit": "acknowledges when the data is durable, the table entry not yet (P1)",
     "no-flush": "commits without a flush of the data before (C10)",
@@ -37,6 +39,8 @@ RULES = {
     "drop-lost": "forgets which sectors could not be read (P2)",
     "flush-main-only": "passes flushes to main only (D9)",
     "mark-first": "writes the mark before the superblock (C14)",
+    "swallow-error": "tells nobody that a flush of its own has lost data (D17)",
+    "forget-error": "forgets that when its next flush succeeds (D17)",
     "mark-ahead": "marks main with a number that is not complete on both replicas (O6)",
 }
 
@@ -47,6 +51,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "wb")
         self.content: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
+        self.unflushed: tuple[dict[int, bytes | None], dict[int, bytes | None]] = ({}, {})
 
     def _append(self, kind: int, flags: int, disk: int, length: int, sector: int,
                 data: bytes) -> None:
@@ -58,10 +63,25 @@ class Log:
         self._append(1, fua | 2 * failed, disk, len(data) // 512, sector, data)
         if not failed:
             for i in range(len(data) // 512):
+                if fua:
+                    self.unflushed[disk].pop(sector + i, None)
+                else:
+                    self.unflushed[disk].setdefault(sector + i, self.content[disk].get(sector + i))
                 self.content[disk][sector + i] = data[i * 512:i * 512 + 512]
 
-    def flush(self, disk: int) -> None:
-        self._append(2, 0, disk, 0, 0, b"")
+    def flush(self, disk: int, late: set[int] = set()) -> bool:
+        """Of the LATE sectors what is in the cache gets lost, and then the flush fails."""
+        lost = sorted(late & set(self.unflushed[disk]))
+        for sector in lost:
+            old = self.unflushed[disk][sector]
+            if old is None:
+                del self.content[disk][sector]
+            else:
+                self.content[disk][sector] = old
+            self._append(6, 0, disk, 1, sector, b"")
+        self.unflushed[disk].clear()
+        self._append(2, 2 | 4 if lost else 0, disk, 0, 0, b"")
+        return not lost
 
     def mark(self, text: str) -> None:
         self._append(3, 0, 0, len(text), 0, text.encode())
@@ -109,7 +129,7 @@ def seal(magic: bytes, index: int, number: int, body: bytes, nr_bytes: int = 409
 
 
 class Model:
-    def __init__(self, log: Log, seed: int, broken: str | None) -> None:
+    def __init__(self, log: Log, seed: int, broken: str | None, told_once: bool) -> None:
         self.log = log
         self.random = random.Random(seed)
         self.broken = broken
@@ -124,6 +144,9 @@ class Model:
         self.next_id = 1
         self.next_flush = 1
         self.late: list[set[int]] = []
+        self.told_once = told_once
+        self.loses: set[int] = set()    # sectors of main that fail late
+        self.owed = False               # an error that a flush of ours was told
 
     # metadata
 
@@ -210,7 +233,8 @@ class Model:
         return slot, self.entries[slot]
 
     def _write_main(self, sector: int, data: bytes, fua: bool) -> bool:
-        failed = any(s in self.bad for s in range(sector, sector + len(data) // 512))
+        fails = self.bad | self.loses if fua else self.bad
+        failed = any(s in fails for s in range(sector, sector + len(data) // 512))
         self.log.write(0, sector, data, fua, failed)
         return not failed
 
@@ -318,15 +342,23 @@ class Model:
 
     def flush(self) -> None:
         self.log.mark(f"flush-issue {self.next_flush}")
-        self.log.flush(0)
+        done = self.log.flush(0, self.loses) and not self.owed
+        self.owed = False
         if self.broken != "flush-main-only":
             self.log.flush(1)
-        self.log.mark(f"flush-ack {self.next_flush} 0")
+        self.log.mark(f"flush-ack {self.next_flush} {0 if done else 5}")
         self.next_flush += 1
         for touched in self.late:
             for block in sorted({1 + slot // ENTRIES for slot in touched}):
                 self.commit_block(block)
         self.late.clear()
+
+    def own_flush(self) -> None:
+        """For a probe, say."""
+        if not self.log.flush(0, self.loses):
+            self.owed = self.broken != "swallow-error"
+        elif self.broken == "forget-error":
+            self.owed = False
 
     def rescue(self, chunk: int) -> None:
         """`remap S`: copy what can be read, note what cannot."""
@@ -349,7 +381,13 @@ class Model:
 
     def run(self, operations: int) -> None:
         self.format()
+        if self.told_once:
+            self.log.mark("told-once")
         for _ in range(operations):
+            if self.told_once and self.random.random() < 0.2:
+                self.loses.add(self.random.randrange(MAIN_SECTORS - 8))
+            if self.told_once and self.random.random() < 0.2:
+                self.own_flush()
             choice = self.random.random()
             if choice < 0.12:
                 self.bad.add(self.random.randrange(MAIN_SECTORS - 8))
@@ -364,18 +402,19 @@ class Model:
 
     def _random_write(self) -> tuple[int, int, bool]:
         # half of them near a bad sector
-        near = self.random.choice(sorted(self.bad) or [0]) if self.random.random() < 0.5 else \
+        near = self.random.choice(sorted(self.bad | self.loses) or [0]) if self.random.random() < 0.5 else \
             self.random.randrange(MAIN_SECTORS)
         count = self.random.choice([1, 1, 2, 3, 8, 8, 16, 40])
         sector = min(max(0, near - self.random.randrange(count)), MAIN_SECTORS - count)
         return sector, count, self.random.random() < 0.4
 
 
-def make_log(path: Path, seed: int, operations: int = 120, broken: str | None = None) -> None:
+def make_log(path: Path, seed: int, operations: int = 120, broken: str | None = None,
+             told_once: bool = False) -> None:
     if broken is not None and broken not in RULES:
         raise ValueError(f"there is no rule '{broken}'")
     log = Log(path)
-    Model(log, seed, broken).run(operations)
+    Model(log, seed, broken, told_once or broken in TOLD_ONCE).run(operations)
     log.close()
 
 

@@ -15,15 +15,17 @@ def programs() -> None:
     enumerator.build()
 
 
-def judge(tmp_path: Path, seed: int, broken: str | None = None) -> enumerator.Verdict:
+def judge(tmp_path: Path, seed: int, broken: str | None = None,
+          told_once: bool = False) -> enumerator.Verdict:
     log = tmp_path / f"log-{seed}"
-    model.make_log(log, seed, broken=broken)
+    model.make_log(log, seed, broken=broken, told_once=told_once)
     return enumerator.enumerate_states(log, model.MAIN_SECTORS, model.SPARE_SECTORS, 2000, seed)
 
 
-def test_rules_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told_once", [False, True])
+def test_rules_kept(tmp_path: Path, told_once: bool) -> None:
     for seed in [1, 2, 3, 4, random.randrange(1 << 32)]:
-        verdict = judge(tmp_path, seed)
+        verdict = judge(tmp_path, seed, told_once=told_once)
         assert verdict.allowed, f"seed {seed}:\n{verdict.text}"
         assert verdict.states >= 2000
 

@@ -35,6 +35,7 @@ KINDS = {
     "spare-no-fua": Kind(spare="fua=off"),
     "no-fua": Kind("fua=off,serial=on", "fua=off,serial=on", "fua=off,serial=on"),
     "late": Kind(main="fua=off", late=True),
+    "worst": Kind("fua=off,serial=on", "fua=off,serial=on", "fua=off,serial=on", late=True),
 }
 
 
