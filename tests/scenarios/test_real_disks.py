@@ -10,6 +10,7 @@ disk without us the user is told: the control is dm-linear, and no worse may bec
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 
@@ -367,3 +368,81 @@ def test_others_go_on_beside_a_slow_relocation(rig: Rig) -> None:
     assert device.pread(1200) == A
     writing.result(timeout=60)
     assert device.pread(800, 4 * 8) == pattern(7, 4 * 8)
+
+
+# between a write of the worker's and the flush behind it, another one's flush is told that the
+# write is gone; the worker's then succeeds
+
+def _a_users_flush_is_held(rig: Rig, device: Device) -> Future[None]:
+    """Of the spare: it has a slot that was written."""
+    rig.main.bad(400)
+    device.pwrite(400, OLD)
+    device.fsync()
+    device.pwrite(400, B)
+    rig.spare.hold("flush")
+    flush = rig.background(device.fsync)
+    wait_for(lambda: rig.spare.held() == 1, "the flush")
+    return flush
+
+
+@pytest.mark.parametrize("options", ["", "fua=off"])
+@pytest.mark.parametrize("what", ["relocation", "rescue", "lost sector"])
+def test_a_users_flush_loses_what_the_worker_wrote(request: pytest.FixtureRequest, what: str,
+                                                   options: str) -> None:
+    """C10, D17: what is committed is there, whoever was told that it is not."""
+    request.node.add_marker(pytest.mark.disks(spare=f"8M:{options}" if options else "8M"))
+    rig: Rig = request.getfixturevalue("rig")
+    device = set_of(rig, "through")
+    device.pwrite(1200, OLD)
+    if what == "lost sector":
+        rig.main.bad(1200, kind="read")
+        rig.message("r0", "remap 1200 1")
+        rig.main.clear()
+    flush = _a_users_flush_is_held(rig, device)
+    if what == "relocation":
+        rig.main.bad(1200)
+    writes = rig.spare.stats()["writes"]
+    if what == "rescue":
+        work = rig.background(rig.message, "r0", "remap 1200 1")
+    else:
+        work = rig.background(device.pwrite, 1200, A)
+    wait_for(lambda: rig.spare.stats()["writes"] > writes, "its data on the spare")
+    time.sleep(0.05)
+    rig.spare.lose_flushes(1)
+    rig.spare.release()
+    assert told(lambda: flush.result(timeout=20)) == [True]
+    failed, = told(lambda: work.result(timeout=20))
+    found = durable(rig, 1200)
+    if what == "rescue":
+        assert found == OLD
+    elif not failed:
+        assert found == A
+    else:
+        assert found in (OLD, A, None)
+
+
+@pytest.mark.disks(main=NO_FUA)
+def test_anothers_flush_loses_a_write_that_had_to_wait(rig: Rig) -> None:
+    """D17: a write to main that the worker serves, for its chunk was busy."""
+    device = set_of(rig, "through")
+    region = Region(rig)
+    rig.spare.hold("write", region.slot(0), region.slots * 8)
+    rescue = rig.background(rig.message, "r0", "remap 401 1")
+    wait_for(lambda: rig.spare.held() == 1, "the copy")
+    waits = rig.background(device.pwrite, 403, A)     # for the chunk
+    time.sleep(0.05)
+    rig.main.hold("flush")
+    other = rig.background(device.pwrite, 2000, B)    # for a flush
+    wait_for(lambda: rig.main.held() == 1, "the flush")
+    writes = rig.main.stats()["writes"]
+    rig.spare.release()
+    rescue.result(timeout=20)
+    wait_for(lambda: rig.main.stats()["writes"] > writes, "the write that waited")
+    time.sleep(0.05)
+    rig.main.late(403, times=1)
+    rig.main.release()
+    waits.result(timeout=20)
+    other.result(timeout=20)
+    device.fsync()
+    assert durable(rig, 403) == A
+    assert rig.device().pread(2000) == B
