@@ -513,6 +513,48 @@ static void remap_gate_work(struct work_struct *work)
 }
 
 /**
+ * remap_note_own_write() - a write of ours is about to be sent that a flush will make durable
+ * @set: the set
+ * @member: where to
+ *
+ * A flush that fails from now on may be told that it is gone.
+ * Context: remap_set.lock held.
+ */
+void remap_note_own_write(struct remap_set *set, enum remap_member member)
+{
+	if (member == REMAP_SPARE && READ_ONCE(set->flow.is_own_unflushed))
+		return;
+	set->flow.own_failed[member] = READ_ONCE(remap_gate(set, member)->nr_failed);
+	if (member == REMAP_SPARE)
+		WRITE_ONCE(set->flow.is_own_unflushed, true);
+}
+
+/**
+ * remap_flush_own() - flush what was written since remap_note_own_write()
+ * @set: the set
+ * @member: where to
+ *
+ * An error that the flush of a user, or of another write, was told in between is one: what
+ * we wrote may be gone from the cache, and our flush has nothing to tell (D17).
+ *
+ * Context: remap_set.lock held, may sleep; not with the gate's mutex.
+ * Return: 0: it is durable; or a negative errno: whatever was written has to be written again.
+ */
+int remap_flush_own(struct remap_set *set, enum remap_member member)
+{
+	struct remap_gate *gate = remap_gate(set, member);
+	int r;
+
+	mutex_lock(&gate->mutex);
+	r = remap_gate_flush_locked(gate);
+	if (!r && gate->nr_failed != set->flow.own_failed[member])
+		r = -EIO;
+	set->flow.own_failed[member] = gate->nr_failed;
+	mutex_unlock(&gate->mutex);
+	return r;
+}
+
+/**
  * remap_flush_spare() - flush the spare if it was written since its last flush (C10, D9)
  * @set: the set
  *
@@ -522,11 +564,12 @@ int remap_flush_spare(struct remap_set *set)
 {
 	int r;
 
-	if (!remap_is_unflushed(set, REMAP_SPARE) && !READ_ONCE(set->flow.is_own_unflushed))
-		return 0;
+	if (!READ_ONCE(set->flow.is_own_unflushed))
+		return remap_is_unflushed(set, REMAP_SPARE) ?
+		       remap_gate_flush(remap_gate(set, REMAP_SPARE)) : 0;
 	/* First: one that ends now may not be covered. */
 	WRITE_ONCE(set->flow.is_own_unflushed, false);
-	r = remap_gate_flush(remap_gate(set, REMAP_SPARE));
+	r = remap_flush_own(set, REMAP_SPARE);
 	if (r)
 		WRITE_ONCE(set->flow.is_own_unflushed, true);
 	return r;

@@ -111,6 +111,7 @@ struct remap_gate {
  * @main_flushed: the same of remap_main_writes() (D10)
  * @gate: per member; see remap_gate()
  * @is_own_unflushed: writes of ours to the spare, not acknowledged, that no flush has covered
+ * @own_failed: per member, nr_failed of its gate from before the first of such writes
  * @is_one_disk: both members lie on one disk, and so have one cache and one gate
  * @wq: runs the work of the gates
  */
@@ -124,6 +125,7 @@ struct remap_flow {
 	atomic64_t main_flushed;
 	struct remap_gate gate[REMAP_NR_MEMBERS];
 	bool is_own_unflushed;
+	u64 own_failed[REMAP_NR_MEMBERS];
 	bool is_one_disk;
 	struct workqueue_struct *wq;
 };
@@ -214,6 +216,8 @@ int remap_gate_flush(struct remap_gate *gate);
 int remap_gate_flush_locked(struct remap_gate *gate);
 int remap_gate_clean(struct remap_gate *gate);
 bool remap_take_owed(struct remap_set *set, enum remap_owed owed);
+void remap_note_own_write(struct remap_set *set, enum remap_member member);
+int remap_flush_own(struct remap_set *set, enum remap_member member);
 int remap_flush_spare(struct remap_set *set);
 void remap_settle_cache(struct remap_set *set);
 void remap_settle_main(struct remap_set *set);

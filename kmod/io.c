@@ -40,8 +40,6 @@ static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, 
 		}
 		r = submit_bio_wait(bio);
 		bio_uninit(bio);
-		if (op_is_write(opf) && !(opf & REQ_FUA) && !r && dev == set->spare)
-			WRITE_ONCE(set->flow.is_own_unflushed, true);
 		if (r)
 			return r;
 		sector += nr;
@@ -82,6 +80,8 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 		    remap_gate_flush_locked(gate);
 		mutex_unlock(&gate->mutex);
 	} else {
+		if (op_is_write(opf) && !(opf & REQ_FUA) && member == REMAP_SPARE)
+			remap_note_own_write(set, REMAP_SPARE);
 		r = transfer(set, dev, sector, buffer, nr_sectors, opf);
 	}
 	if (is_vmalloc_addr(buffer) && !op_is_write(opf))

@@ -106,6 +106,7 @@ void remap_subs_begin(struct remap_set *set)
 {
 	atomic_set(&set->subs_pending, 1);
 	set->group++;
+	remap_note_own_write(set, REMAP_MAIN);
 	reinit_completion(&set->subs_done);
 }
 
@@ -121,9 +122,6 @@ static void sub_end(struct bio *bio)
 	struct remap_set *set = sub->set;
 
 	sub->piece->status = bio->bi_status;
-	/* Ours are not acknowledged before they are flushed: not counted (D9, D10). */
-	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA) && sub->piece->on_spare)
-		WRITE_ONCE(set->flow.is_own_unflushed, true);
 	bio_put(bio);
 	sub_put(set);
 }
@@ -164,6 +162,9 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 		add &= ~REQ_FUA;
 	bio->bi_opf |= add;
 	piece->is_fua = bio->bi_opf & REQ_FUA;
+	/* Ours are not acknowledged before they are flushed: not counted (D9, D10). */
+	if (op_is_write(bio_op(bio)) && !piece->is_fua && piece->on_spare)
+		remap_note_own_write(set, REMAP_SPARE);
 	bio->bi_end_io = sub_end;
 	atomic_inc(&set->subs_pending);
 	submit_bio_noacct(bio);
@@ -232,7 +233,7 @@ void remap_subs_wait_durable(struct remap_set *set)
 			any = is_written_in(&set->piece[i], group, member) &&
 			      !set->piece[i].is_fua;
 		if (any && (member == REMAP_SPARE ? remap_flush_spare(set) :
-						    remap_gate_flush(remap_gate(set, member))))
+						    remap_flush_own(set, member)))
 			write_again(set, group, member);
 	}
 }
