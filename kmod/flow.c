@@ -29,6 +29,7 @@
  */
 #include <linux/delay.h>
 #include <linux/device-mapper.h>
+#include <linux/slab.h>
 
 #include "dm-remap.h"
 #include "dm_remap.h"
@@ -364,9 +365,9 @@ int remap_gate_flush_locked(struct remap_gate *gate)
 
 	if (has_member(gate, REMAP_MAIN))
 		remap_scan_begin(set);
-	bio_init(&gate->bio, dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
-	r = submit_bio_wait(&gate->bio);
-	bio_uninit(&gate->bio);
+	bio_init(gate->bio, dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	r = submit_bio_wait(gate->bio);
+	bio_uninit(gate->bio);
 	if (has_member(gate, REMAP_MAIN))
 		remap_scan_end(set, r);
 	for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {
@@ -634,6 +635,9 @@ int remap_flow_init(struct remap_set *set)
 		bio_list_init(&gate->flushes);
 		bio_list_init(&gate->writes);
 		INIT_WORK(&gate->work, remap_gate_work);
+		gate->bio = kzalloc(sizeof(*gate->bio), GFP_KERNEL);
+		if (!gate->bio)
+			return -ENOMEM;
 	}
 	flow->percpu = alloc_percpu(struct remap_percpu);
 	/* Two at once: a spare that hangs must not hold main's flushes up. */
@@ -648,8 +652,11 @@ int remap_flow_init(struct remap_set *set)
 void remap_flow_exit(struct remap_set *set)
 {
 	struct remap_flow *flow = &set->flow;
+	unsigned int i;
 
 	if (flow->wq)
 		destroy_workqueue(flow->wq);
 	free_percpu(flow->percpu);
+	for (i = 0; i < REMAP_NR_MEMBERS; i++)
+		kfree(flow->gate[i].bio);
 }

@@ -88,13 +88,13 @@ enum remap_owed {
 struct remap_gate {
 	struct remap_set *set;
 	enum remap_member member;
-	struct mutex mutex;
-	struct bio bio;
+	struct mutex mutex; /* one flush at a time */
+	struct bio *bio;
 	u64 nr_failed;
 	bool backed;
 	bool is_own;
 	unsigned long owed;
-	spinlock_t lock;
+	spinlock_t lock; /* protects flushes, writes */
 	struct bio_list flushes;
 	struct bio_list writes;
 	struct work_struct work;
@@ -118,7 +118,7 @@ struct remap_gate {
 struct remap_flow {
 	struct remap_percpu __percpu *percpu;
 	u8 side[REMAP_NR_BUCKETS];
-	struct mutex drain_mutex;
+	struct mutex drain_mutex; /* protects side, draining */
 	DECLARE_BITMAP(draining, REMAP_NR_BUCKETS);
 	wait_queue_head_t drained;
 	atomic64_t spare_flushed;
@@ -184,7 +184,7 @@ static inline void remap_uncount(u64 __percpu *started)
  */
 static inline void remap_uncount_release(u64 __percpu *started)
 {
-	smp_mb();
+	smp_mb(); /* all else before it counts as ended */
 	remap_uncount(started);
 }
 

@@ -24,12 +24,13 @@
 
 /**
  * struct remap_scan - areas of main by what is known of what was written there
+ * @set: the set
  * @shift: log2 of the sectors of an area
  * @nr_areas: bits in each of the following
  * @written: since the last flush began; set from end_io
  * @flushing: since the last flush that succeeded; under the gate's mutex
  * @suspect: a flush of them failed; bits are set under the gate's mutex
- * @buffer: SCAN_SECTORS
+ * @buffer: SCAN_SECTORS long
  * @bio: for the reads
  * @vecs: of it
  * @work: reads the suspects
