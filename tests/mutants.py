@@ -57,13 +57,15 @@ def restore(tree: Path, base: Path) -> None:
 
 
 def command_of(catcher: str) -> list[str]:
-    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit" or "crash SHAPE SEED"."""
+    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit" or
+    "crash SHAPE SEED [DISKS CACHE]"."""
     if catcher == "unit":
         return ["make", "-s", "-C", "tests/unit", "check"]
     python = ["/usr/bin/python3", "-B", "-m"]
     if catcher.startswith("crash "):
-        _, shape, seed = catcher.split()
-        return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH]
+        _, shape, seed, *on = catcher.split()
+        more = ["--disks", on[0], "--cache", on[1]] if on else []
+        return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH, *more]
     file, _, words = catcher.removeprefix("harness ").partition("::")
     if catcher.startswith("harness "):
         return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]

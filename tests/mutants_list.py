@@ -3,7 +3,8 @@
 
 WHAT says what is broken. EDITS are (file, text that occurs once, what replaces it).
 CATCHERS are FILE[::WORDS] in tests/scenarios (WORDS select tests, as pytest -k does),
-"harness FILE::WORDS", "unit", or "crash SHAPE SEED"; the cheapest first.
+"harness FILE::WORDS", "unit", or "crash SHAPE SEED [DISKS CACHE]"; the cheapest
+first.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
 RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
 MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
+FLOW, CONFIRM = "kmod/flow.c", "kmod/confirm.c"
 
 MUTANTS = {
     # commits
@@ -761,6 +763,32 @@ MUTANTS = {
         [(CACHE, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
           "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze"]),
+
+    # what caches lose
+    "told-to-us-only": Mutant(
+        "D17", "an error that a flush of ours was told is not owed to a user",
+        [(FLOW, "\t\tset_bit(REMAP_OWED_FLUSH, &gate->owed);\n\t\tset_bit(REMAP_OWED_WRITE, "
+          "&gate->owed);\n\t}\n\tatomic64_inc", "\t}\n\tatomic64_inc")],
+        ["test_real_disks.py::flush_of_ours", "crash wide 5 late keep"]),
+    "anothers-flush-is-not-ours": Mutant(
+        "D17", "the worker overlooks that another one's flush was told of a loss",
+        [(FLOW, "if (!r && gate->nr_failed != set->flow.own_failed[member])", "if (0)")],
+        ["test_real_disks.py::worker_wrote or anothers_flush"]),
+    "late-error-is-a-neighbours": Mutant(
+        "D19", "a sector is confirmed in one go with what else is in the cache",
+        [(CONFIRM, "\tif (hold)\n\t\tremap_hold_main(set);\n", ""),
+         (CONFIRM, "\tif (remap_gate_clean(gate)) {", "\tif (0) {")],
+        ["test_real_disks.py::not_a_neighbours", "crash wide 5 late keep"]),
+    "gated-write-asks-its-own-flush": Mutant(
+        "D17", "a write that waits for a flush overlooks that an earlier one failed",
+        [(FLOW, "if (!r && remap_bio(bio)->flush_sum == nr_failed)", "if (!r)")],
+        ["test_real_disks.py::anothers_flush or behind_a_cache or at_a_fua",
+         "crash wide 5 late through"]),
+    "cached-is-written": Mutant(
+        "D18", "writes to main stay in its cache",
+        [(TARGET, "if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {",
+          "if (bio->bi_opf & REQ_FUA) {")],
+        ["test_real_disks.py::behind_a_cache_is_relocated"]),
 }
 
 UNTESTABLE = [

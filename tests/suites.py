@@ -39,10 +39,10 @@ def _scenarios(names: str) -> str:
 
 # Scenarios about data and metadata, which must hold on every kind of disk; the first of them
 # are quick and see most.
-DATA = _scenarios("commit_failures data_path errors file_systems flush frozen hazards interleavings "
-                  "lifecycle lost_cache messages move relocation torture unremap")
-MORE_DATA = _scenarios("create_crash discard force_rw format metadata metadata_copies neighbours "
-                       "probe_chunk rows stacking")
+DATA = _scenarios("data_path errors flush frozen hazards interleavings lifecycle lost_cache "
+                  "messages move relocation rig torture unremap")
+MORE_DATA = _scenarios("commit_failures create_crash discard file_systems force_rw format "
+                       "metadata metadata_copies neighbours probe_chunk rows stacking")
 
 
 SUITES = [

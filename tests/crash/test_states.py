@@ -30,8 +30,8 @@ def test_what_is_lost_is_told(shape: str, disks: str, cache: str) -> None:
     remapped."""
     seed = random.randrange(1 << 32)
     print(f"repeat with: python3 -m tests.crash.run --shape {shape} --disks {disks} "
-          f"--cache {cache} --seed {seed} --operations 800")
-    wrong = run.run(shape, seed, operations=800, states=5000, activate=10,
+          f"--cache {cache} --seed {seed} --operations 600")
+    wrong = run.run(shape, seed, operations=600, states=5000, activate=10,
                     variant=Variant(disks, cache))
     assert not wrong, "\n".join(wrong[:20])
 

@@ -7,6 +7,7 @@ and inside User Mode Linux (disks as /dev/nbdN).
 """
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -80,7 +81,8 @@ class Disk:
         self.name = name
         self.index = index
         self.size_bytes = size_bytes
-        self.fua = "fua=off" not in options.split(",")
+        # of one option that is there twice, the last one counts
+        self.fua = (re.findall(r"\bfua=(\w+)", options) or ["on"])[-1] == "on"
         self.media_path = server.directory / f"{name}.img"
         self.socket_path = server.directory / f"{name}.sock"
         self.kernel_path = Path(f"/dev/nbd{index}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import runner
-from tests.suites import CHECK, Suite
+from tests.harness import disks, runner
+from tests.suites import CHECK, SUITES, Suite
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +100,20 @@ def test_told_to_stop(tmp_path: Path) -> None:
     assert not second.exists()
     words = Path("/proc", sleeper.read_text().strip(), "cmdline")
     assert not words.exists() or not words.read_bytes()    # at most a zombie
+
+
+def test_a_suite_of_several_globs() -> None:
+    suite = Suite("some", "tests/scenarios/test_[rf]*_table.py tests/scenarios/test_rig.py "
+                          "tests/scenarios/test_flush.py tests/scenarios/test_no_such.py", "uml",
+                  (CHECK,), disks="late")
+    files = [job.files[0].name for job in runner.jobs_of([suite]) if job.files]
+    assert files == ["test_[rf]*_table.py", "test_rig.py", "test_flush.py", "test_no_such.py"]
+
+
+@pytest.mark.parametrize("suite", [s for s in SUITES if s.kind in runner.GUESTS],
+                         ids=lambda suite: suite.name)
+def test_suites_have_their_files(suite: Suite) -> None:
+    """A file that was renamed must not drop out of the table in silence."""
+    jobs = list(runner.jobs_of([suite]))
+    assert jobs and suite.disks in disks.KINDS
+    assert all(file.is_file() for job in jobs for file in job.files or [])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.disks import kind_of_guest
 from tests.scenarios import dm
 from tests.scenarios.lib import Rig, pattern, wait_for
 
@@ -21,6 +22,7 @@ def test_data_arrive(rig: Rig) -> None:
     assert rig.media("main").read(8, 2) == pattern(1, 20)[512:1536]
 
 
+@pytest.mark.not_on("late", "worst", reason="there the write succeeds, and the flush fails")
 def test_bad_sector(rig: Rig) -> None:
     linear = rig.create("l0", LINEAR)
     rig.main.bad(5, kind="both")
@@ -50,6 +52,7 @@ def test_power_cut_loses_unflushed_writes_only(rig: Rig) -> None:
     assert linear.pread(16) == bytes(512)
 
 
+@pytest.mark.not_on("main-no-fua", "no-fua", "late", "worst", reason="main has no FUA")
 def test_fua_reaches_the_disk(rig: Rig) -> None:
     linear = rig.create("l0", LINEAR)
     linear.pwrite(8, pattern(3), fua=True)
@@ -124,3 +127,27 @@ def test_log_of_both_disks(rig: Rig) -> None:
 def test_host_is_read_only() -> None:
     with pytest.raises(OSError):
         Path("/etc/dm-remap-was-here").write_text("x")
+
+
+def test_disks_are_of_the_runs_kind(rig: Rig) -> None:
+    """harness/disks.py: what the kernel sees of them, and how an error of main comes."""
+    kind = kind_of_guest()
+    for disk in (rig.main, rig.spare):
+        assert disk.fua == ("fua=off" not in kind.options(disk.name))
+        assert rig.raw(disk.name).queue("fua") == str(int(disk.fua))
+        assert rig.raw(disk.name).queue("write_cache") == "write back"
+    main = rig.raw("main")
+    rig.main.bad(7)
+    try:
+        main.pwrite(7, pattern(1))
+        came_late = True
+        with pytest.raises(OSError):
+            main.fsync()
+    except OSError:
+        came_late = False
+    assert came_late == kind.late
+
+
+@pytest.mark.disks(main="16M:fua=on")
+def test_what_a_test_says_of_its_disks_goes_first(rig: Rig) -> None:
+    assert rig.main.fua and rig.raw("main").queue("fua") == "1"
