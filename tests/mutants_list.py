@@ -186,7 +186,7 @@ MUTANTS = {
         ["test_unremap.py::test_freed_slot_waits", "crash tight 6"]),
     "reuse-undrained": Mutant(
         "C11", "a freed slot is used again while reads of it are on their way",
-        [(COMMIT, "\t\t\tremap_drain(set);\n", "")],
+        [(COMMIT, "\t\t\tremap_drain(set, &drain);\n", "")],
         ["test_unremap.py::test_slot_in_use_by_a_read"]),
     "places-interleaved": Mutant(
         "C12", "places A and B of a block lie side by side",
@@ -309,7 +309,7 @@ MUTANTS = {
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "no-drain-move": Mutant(
         "D3", "moving an entry does not drain",
-        [(MOVE, "\tremap_drain(set);\n\tkeep = red", "\tkeep = red")],
+        [(MOVE, "\tremap_drain(set, &drain);\n\tkeep = red", "\tkeep = red")],
         ["test_move.py::test_move_waits_for_a_write"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
@@ -318,7 +318,7 @@ MUTANTS = {
           "\t\t/* Not acknowledged"),
          (SLOW, "\tpb->flags |= REMAP_BIO_ENDED;",
           "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
-          "\t\tremap_uncount(pb->side);\n\tpb->flags |= REMAP_BIO_ENDED;")],
+          "\t\tremap_uncount(pb->counted);\n\tpb->flags |= REMAP_BIO_ENDED;")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
@@ -390,23 +390,23 @@ MUTANTS = {
         ["test_stacking.py::test_again_from_below"]),
     "elide-flush": Mutant(
         "D9", "the spare's flush is always left out",
-        [(TARGET, "if ((u64)atomic64_read(&set->flushed) >= pb->flush_sum)", "if (1)")],
+        [(TARGET, "if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))",
+          "if (1)")],
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(TARGET, "remap_note_flushed(set, pb->flush_sum);",
-          "remap_note_flushed(set, remap_spare_writes(set));")],
+        [(FLOW, "remap_note_flushed(set, i, sum[i]);",
+          "remap_note_flushed(set, i, writes_of(set, i));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
-        [(TARGET, "\tpb->flags = REMAP_BIO_SPARE_FLUSH;\n",
-          "\tpb->flags = REMAP_BIO_SPARE_FLUSH;\n\tremap_note_flushed(set, pb->flush_sum);\n")],
+        [(TARGET, "\tremap_gate_add(gate, bio, true);\n",
+          "\tremap_note_flushed(set, member, remap_spare_writes(set));\n"
+          "\tremap_gate_add(gate, bio, true);\n")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(TARGET, "\tr = io_failed(set, bio, pb, error);\n",
-          "\tif (flags & REMAP_BIO_SPARE_FLUSH)\n\t\tremap_note_flushed(set, pb->flush_sum);\n"
-          "\tr = io_failed(set, bio, pb, error);\n")],
+        [(FLOW, "for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {", "for (i = 0; i < REMAP_NR_MEMBERS; i++) {")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
@@ -415,9 +415,9 @@ MUTANTS = {
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
-        [(CACHE, "\tthis_cpu_inc(set->percpu->spare_writes);\n", ""),
+        [(CACHE, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
          (CACHE, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
-         (CACHE, "\t\tremap_flush_spare(set);\n\tif (!remap_is", "\t\t;\n\tif (!remap_is")],
+         (FLOW, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
         "C5", "a replica that cannot be repaired is left out without an administrator's word",
@@ -439,12 +439,12 @@ MUTANTS = {
         ["test_lost_cache.py::test_flushes_fail_until"]),
     "spare-reads-count-for-main": Mutant(
         "D10", "I/O on the spare counts as writes in main's cache",
-        [(TARGET, "\tpb->flags |= REMAP_BIO_NOT_CACHED;\n\tif (op_is_write",
-          "\tif (op_is_write")],
+        [(FLOW, "for (bucket = 0; bucket < REMAP_BUCKET_SLOT; bucket++)",
+          "for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++)")],
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(TARGET, "\t\t\tremap_note_main_flushed(set, pb->flush_sum);\n", "\t\t\t;\n")],
+        [(FLOW, "\t\tif (has_member(gate, i))\n", "\t\tif (i == REMAP_SPARE && has_member(gate, i))\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",
@@ -496,11 +496,11 @@ MUTANTS = {
     # relocation
     "no-confirm": Mutant(
         "E1", "failed writes are not tried again on main",
-        [(RELOCATE, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "")],
+        [(CONFIRM, "\t\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "\t\t\t;\n")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-in-cache": Mutant(
         "E2", "confirming writes without FUA",
-        [(RELOCATE, "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",
+        [(CONFIRM, "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",
           "remap_sub_submit(set, piece, set->main, piece->sector, 0);")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-all-errors": Mutant(
@@ -515,7 +515,7 @@ MUTANTS = {
         ["test_errors.py::test_deadline"]),
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
-        [(RELOCATE, "failed and took too long to confirm: not remapped\",\n"
+        [(CONFIRM, "failed and took too long to confirm: not remapped\",\n"
           "\t\t\t\t\t       set->main->name, piece->sector);\n"
           "\t\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);",
           "failed and took too long to confirm: not remapped\",\n"
@@ -542,22 +542,50 @@ MUTANTS = {
         ["test_errors.py::test_main_that_is_gone"]),
     "no-probe": Mutant(
         "P5, E6", "no probe before or after the confirmation",
-        [(RELOCATE, "\tif (remap_main_alive(set))\n\t\treturn true;",
-          "\tif (1)\n\t\treturn true;")],
+        [(CONFIRM, "alive = one_disk && remap_main_alive(set);", "alive = true;")],
         ["test_errors.py::test_main_that_is_gone"]),
     "no-first-probe": Mutant(
         "E6", "no probe before the confirmation",
-        [(RELOCATE, "\tif (!sandwich(set))\n\t\treturn;\n\n", "\n")],
+        [(CONFIRM, "\tprobe_main(set, REMAP_PIECE_CONFIRM);\n", "")],
         ["test_errors.py::test_main_that"]),
     "no-second-probe": Mutant(
         "E6", "no probe after the confirmation",
-        [(RELOCATE, " || !sandwich(set))", ")")],
+        [(CONFIRM, "\tprobe_main(set, REMAP_PIECE_BAD);\n", "")],
         ["test_errors.py::test_main_that_goes_after"]),
     "lose-by-hiccup": Mutant(
         "E6, P5", "remap gives up what failed to be read once",
         [(RESCUE, "\tr = remap_rw_chunk(set, set->main, start, failed, unit, REQ_OP_READ, lost);\n",
           "\t*lost = failed;\n")],
         ["test_hazards.py::test_rescue_during_a_hiccup"]),
+    "probe-elsewhere": Mutant(
+        "E9", "a main of several disks is probed where the set's own probe chunk lies",
+        [(CONFIRM, "!one_disk && is_alive_near(set, piece->sector, &window, &alive)",
+          "!one_disk && remap_main_alive(set)")],
+        ["test_several_disks.py::pulled"]),
+    "probe-beside-writes": Mutant(
+        "E9, D19", "main is not held while it is probed and confirmed",
+        [(FLOW, "\tset_bit(REMAP_HELD, &set->flags);\n", "")],
+        ["test_several_disks.py::neighbours"]),
+    "late-is-lost": Mutant(
+        "E8", "what was confirmed too late is not relocated",
+        [(CONFIRM, "\t\telse if (test_bit(REMAP_FROZEN, &set->flags))",
+          "\t\telse if (remap_is_late(set, piece))\n"
+          "\t\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);\n"
+          "\t\telse if (test_bit(REMAP_FROZEN, &set->flags))")],
+        ["test_errors.py::test_one_command"]),
+    "deadline-from-arrival": Mutant(
+        "E4", "the time counts from the arrival of the write",
+        [(SLOW, "\tpb->error = error;\n\tpb->start = jiffies;\n", "\tpb->error = error;\n")],
+        ["test_errors.py::test_one_command"]),
+    "drain-everything": Mutant(
+        "D20", "a drain waits for all writes to main",
+        [(FLOW, "\tu64 region = chunk >> (8 - 3);\n",
+          "\tu64 region = chunk >> (8 - 3);\n\n\tbitmap_fill(drain->bucket, REMAP_NR_BUCKETS);\n")],
+        ["test_interleavings.py::test_a_drain_waits_for_its_own"]),
+    "degraded-from-nothing": Mutant(
+        "D22", "what is on a spare that others may have written is served",
+        [("kmod/dm-remap.h", "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
+        ["test_lifecycle.py::test_another_spare"]),
     "no-storm-limit": Mutant(
         "E7", "there is no storm limit",
         [(RELOCATE, "\tif (set->tokens) {\n\t\tset->tokens--;", "\tif (1) {\n\t\tset->tokens--;")],
@@ -665,8 +693,7 @@ MUTANTS = {
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
         "D10", "writes with FUA succeed although a cache was lost",
-        [(TARGET, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))\n"
-          "\t\treturn end_in_map(bio, BLK_STS_IOERR);\n\tr = map_data", "\tr = map_data")],
+        [(TARGET, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||\n", "\tif (")],
         ["test_lost_cache.py::test_journals"]),
     "die-intestate": Mutant(
         "D10", "a table whose successor cannot be resumed leaves nothing to the next one",
@@ -675,7 +702,7 @@ MUTANTS = {
         ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
-        [(CACHE, "\tif (known->unflushed_main && !lost_main) {", "\tif (0) {")],
+        [(CACHE, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
         ["test_lost_cache.py::test_a_table_in_between"]),
     "ask-the-hung": Mutant(
         "D11", "a suspend without flush asks members for counters and flushes",

@@ -21,8 +21,10 @@ FUNCTION = re.compile(r"^(?:[a-z_].*[ *])?(\w+)\([^;]*$")
 # The constructor's; a bio from the set's own pool; and two that may fail without harm:
 # an event, and the directory in sysfs.
 MAY_ALLOCATE = {
-    "allocate": {"kvcalloc", "vmalloc", "kmalloc", "kcalloc", "alloc_percpu",
+    "allocate": {"kvcalloc", "vmalloc", "kmalloc", "kcalloc",
                  "alloc_ordered_workqueue", "alloc_workqueue", "bioset_init"},
+    "remap_flow_init": {"kzalloc", "alloc_percpu", "alloc_workqueue"},
+    "remap_scan_init": {"kzalloc", "kmalloc"},
     "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"}, "remap_add_instance": {"kzalloc"},
     "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}

@@ -154,6 +154,22 @@ def test_remap_waits_for_a_write_on_its_way(rig: Rig) -> None:
     assert rig.create().pread(START, CHUNK) == expected
 
 
+@pytest.mark.parametrize("sectors", [1, 8, 300, 2048])
+@pytest.mark.parametrize("far", [1000, 9000, 70000])
+def test_a_drain_waits_for_its_own(rig: Rig, far: int, sectors: int) -> None:
+    """D20: a write elsewhere that takes its time, of any size, holds no copy up."""
+    r0 = _device(rig)
+    rig.main.hold("write", far)
+    slow = rig.background(r0.pwrite, far, pattern(2, sectors))
+    wait_for(lambda: rig.main.held() >= 1, "the write")
+    rig.background(rig.message, "r0", f"remap {START} {CHUNK}").result(timeout=60)
+    rig.background(rig.message, "r0", f"unremap {START} {CHUNK}").result(timeout=60)
+    assert not slow.done()
+    rig.main.release()
+    slow.result(timeout=60)
+    assert r0.pread(START, CHUNK) == OLD and r0.pread(far, sectors) == pattern(2, sectors)
+
+
 @pytest.mark.parametrize("stage", ["slot", "flush", "replica 0", "replica 1"])
 def test_writes_during_the_copy_arrive(rig: Rig, stage: str) -> None:
     """D3: writes to a chunk that `remap` is copying wait, over its borders too, and arrive;
