@@ -90,6 +90,7 @@ struct disk {
 	unsigned int nr_late; /* how many of them are ACT_LATE */
 	struct hold *holds;
 	uint64_t delay_ms[OP_COUNT];
+	uint64_t fua_delay_ms; /* of a write with FUA, on top */
 	uint64_t flush_errors, flush_losses;
 	struct stats stats;
 

@@ -145,7 +145,10 @@ static int do_delay(struct command *c)
 		if (!strcmp(c->words[0], names[op]) &&
 		    parse_u64(c->words[1], &c->disk->delay_ms[op]))
 			return 0;
-	return say(c, "usage: delay NAME read|write|flush|trim MS");
+	if (c->nr_words == 2 && !strcmp(c->words[0], "fua") &&
+	    parse_u64(c->words[1], &c->disk->fua_delay_ms))
+		return 0;
+	return say(c, "usage: delay NAME read|write|flush|trim|fua MS");
 }
 
 static int do_flusherror(struct command *c)

@@ -289,6 +289,9 @@ uint64_t fault_delay_ms(const struct disk *disk, const struct request *request)
 {
 	uint64_t delay = disk->delay_ms[request->op];
 
+	if (request->op == OP_WRITE && request->fua)
+		delay += disk->fua_delay_ms;
+
 	for (const struct fault *fault = disk->faults; fault; fault = fault->next)
 		if (strikes(disk, fault, request))
 			delay += fault->delay_ms;
