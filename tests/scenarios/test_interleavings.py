@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.harness.disks import MAIN_NO_FUA
+from tests.harness.disks import LATE, MAIN_NO_FUA
 from tests.scenarios.aio import Aio
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.model import CHUNK
@@ -87,6 +87,7 @@ def test_neighbours_written_during_a_relocation(rig: Rig, stage: str) -> None:
     assert rig.create().pread(START, CHUNK) == expected
 
 
+@pytest.mark.not_on(*LATE, reason="one flush fails for both: the healthy chunk waits for the worker")
 @pytest.mark.parametrize("stage", STAGES)
 def test_failing_neighbours_during_a_relocation(rig: Rig, stage: str) -> None:
     """D2, C9: a second sector of the chunk fails while the first is being relocated; both
