@@ -38,6 +38,10 @@ KINDS = {
     "worst": Kind("fua=off,serial=on", "fua=off,serial=on", "fua=off,serial=on", late=True),
 }
 
+# Those on which main has a cache and no FUA, and those on which its errors come late.
+MAIN_NO_FUA = tuple(name for name, kind in KINDS.items() if "fua=off" in kind.main)
+LATE = tuple(name for name, kind in KINDS.items() if kind.late)
+
 
 def kind_of_guest() -> Kind:
     """What the guest that we are runs on."""

@@ -10,10 +10,9 @@ import time
 
 import pytest
 
+from tests.harness.disks import MAIN_NO_FUA
 from tests.scenarios.lib import Device, Rig, pattern, wait_for
 from tests.scenarios.region import Region, words
-
-NO_FUA = ("main-no-fua", "no-fua", "late", "worst")    # kinds of disks on which main has none
 
 
 def _flushes(rig: Rig) -> tuple[int, int]:
@@ -28,7 +27,7 @@ def _remapped(rig: Rig, more: int = 1) -> Device:
     return r0
 
 
-@pytest.mark.not_on(*NO_FUA, reason="each write to main has a flush of its own")
+@pytest.mark.not_on(*MAIN_NO_FUA, reason="each write to main has a flush of its own")
 def test_untouched_spare_is_not_flushed(rig: Rig) -> None:
     """D9: fsyncs of what is on main flush main only."""
     r0 = rig.create()
@@ -41,7 +40,7 @@ def test_untouched_spare_is_not_flushed(rig: Rig) -> None:
     assert _flushes(rig) == (main + 10, spare)
 
 
-@pytest.mark.not_on(*NO_FUA, reason="each write to main has a flush of its own")
+@pytest.mark.not_on(*MAIN_NO_FUA, reason="each write to main has a flush of its own")
 def test_written_spare_is_flushed_once(rig: Rig) -> None:
     """D9: one flush of the spare for each fsync that follows writes to it; none without."""
     r0 = _remapped(rig)
@@ -89,7 +88,7 @@ def test_flush_after_a_change_of_owner(rig: Rig, how: str) -> None:
 
 
 @pytest.mark.parametrize("disk", ["spare", pytest.param("main", marks=pytest.mark.not_on(
-    *NO_FUA, reason="nothing acknowledged is in its cache: the next flush makes it good"))])
+    *MAIN_NO_FUA, reason="nothing acknowledged is in its cache: the next flush makes it good"))])
 def test_flush_error_is_passed_up(rig: Rig, disk: str) -> None:
     """C10, D7, D9: whichever disk fails to flush, the fsync fails and nothing is remapped; the
     next fsync asks both again, and its success is true."""

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tests.harness.disks import LATE, MAIN_NO_FUA
 from tests.scenarios.aio import Aio
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.model import CHUNK
@@ -47,7 +48,11 @@ def _hold(rig: Rig, region: Region, stage: str) -> None:
         region.hold_replica(int(stage[-1]))
 
 
-STAGES = ["first probe", "probe's reading back", "slot", "flush", "replica 0", "replica 1"]
+CONFIRMING = pytest.mark.not_on(*MAIN_NO_FUA, reason="while a sector is confirmed all other "
+                                                     "writes are kept from main (D19)")
+STAGES = [pytest.param("first probe", marks=CONFIRMING),
+          pytest.param("probe's reading back", marks=CONFIRMING),
+          "slot", "flush", "replica 0", "replica 1"]
 
 
 def _held(rig: Rig) -> int:
@@ -82,6 +87,7 @@ def test_neighbours_written_during_a_relocation(rig: Rig, stage: str) -> None:
     assert rig.create().pread(START, CHUNK) == expected
 
 
+@pytest.mark.not_on(*LATE, reason="one flush fails for both: the healthy chunk waits for the worker")
 @pytest.mark.parametrize("stage", STAGES)
 def test_failing_neighbours_during_a_relocation(rig: Rig, stage: str) -> None:
     """D2, C9: a second sector of the chunk fails while the first is being relocated; both

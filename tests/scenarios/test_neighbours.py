@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.disks import LATE
 from tests.scenarios.lib import Device, Rig
 from tests.scenarios.model import noise
 
-pytestmark = pytest.mark.disks(main="8M", spare="2M", other="8M", more="2M")
+pytestmark = [pytest.mark.disks(main="8M", spare="2M", other="8M", more="2M"),
+              pytest.mark.not_on(*LATE, reason="where md or dm-crypt lie between, they are told, "
+                                               "and md throws the disk out")]
 SECTORS = 8 * 2048
 
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from tests.harness.disks import MAIN_NO_FUA
 from tests.scenarios.aio import Aio
 from tests.scenarios.lib import SECTOR, Rig, pattern, wait_for
 from tests.scenarios.model import CHUNK, LARGEST, THOROUGH, Model, noise
@@ -105,6 +106,8 @@ def test_power_cut_that_keeps_a_part(rig: Rig, seed: int) -> None:
         assert r0.pread(sector) == data
 
 
+@pytest.mark.not_on(*MAIN_NO_FUA, reason="there a sector is confirmed between flushes of main; "
+                                         "test_commit_failures looks at the order of commits")
 def test_order_of_one_relocation(rig: Rig) -> None:
     """P1, C1, C10: data to the slot, flush, replica 0, replica 1, then the acknowledgement."""
     r0 = rig.create()
@@ -123,6 +126,8 @@ def test_order_of_one_relocation(rig: Rig) -> None:
     assert all(event.done for event in events if event.what != "data")
 
 
+@pytest.mark.not_on(*MAIN_NO_FUA, reason="there a sector is confirmed between flushes of main; "
+                                         "test_commit_failures looks at the order of commits")
 @pytest.mark.parametrize("stage", ["slot", "flush", "replica 0", "replica 1"])
 def test_no_acknowledgement_before_the_commit(rig: Rig, stage: str) -> None:
     """P1, C1: while any step of the commit is under way the write is not complete, and a
