@@ -7,8 +7,9 @@
  *
  * A sector is bad when its own write failed (D19).  Where main has FUA, that is a
  * write with FUA.  Where it has none, the error of a flush may be that of any write
- * in its cache: all others are kept from main meanwhile, and each piece is written,
- * flushed and read back by itself, between two flushes that tell of nothing.
+ * in its cache: all others are kept from main meanwhile.  A few pieces are written and
+ * flushed together; if that fails each is written, flushed and read back by itself, between two
+ * flushes that tell of nothing.
  *
  * A main of several disks (device-mapper, md) says nothing by a probe of another
  * disk (E9): there a good chunk beside the failed one is the probe, see near.c.
@@ -31,6 +32,9 @@
 
 #include "dm-remap.h"
 #include "dm_remap.h"
+
+/* Suspects that are written again together. */
+#define CONFIRM_TOGETHER	32
 
 static void give_up_class(struct remap_set *set, enum remap_piece_class class, u8 reason)
 {
@@ -137,7 +141,7 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece)
 
 	copy_piece(piece, set->chunk_buffer);
 	mutex_lock(&gate->mutex);
-	if (remap_gate_clean(gate)) {
+	if (remap_gate_clean(set, REMAP_MAIN)) {
 		mutex_unlock(&gate->mutex);
 		remap_give_up(set, piece, DM_REMAP_REASON_PROBE);
 		return;
@@ -146,17 +150,49 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece)
 	r = remap_rw(set, set->main, piece->sector, set->chunk_buffer, piece->nr_sectors,
 		     REQ_OP_WRITE);
 	if (!r)
-		r = remap_gate_flush_locked(gate);
+		r = remap_gate_flush_locked(set, REMAP_MAIN);
 	if (!r)
 		r = remap_rw(set, set->main, piece->sector, set->probe_buffer, piece->nr_sectors,
 			     REQ_OP_READ);
 	if (!r && memcmp(set->chunk_buffer, set->probe_buffer, nr_bytes))
 		r = -EIO;
-	if (r)
-		remap_gate_clean(gate);
 	gate->is_own = false;
 	mutex_unlock(&gate->mutex);
 	piece->status = errno_to_blk_status(r);
+}
+
+/*
+ * Without FUA, main held: most suspects are innocent, so a few are written again and flushed
+ * together.  Only if that fails, each by itself.  Returns how many were written.
+ */
+static u32 confirm_together(struct remap_set *set, u32 first, u32 *end)
+{
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+	u32 i, nr = 0;
+	int r;
+
+	mutex_lock(&gate->mutex);
+	r = remap_gate_clean(set, REMAP_MAIN);
+	gate->is_own = true;
+	remap_subs_begin(set);
+	for (*end = first; !r && *end < set->nr_pieces && nr < CONFIRM_TOGETHER; ++*end) {
+		struct remap_piece *piece = &set->piece[*end];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		remap_sub_submit(set, piece, set->main, piece->sector, 0);
+		nr++;
+	}
+	remap_subs_wait(set);
+	if (nr)
+		r = remap_gate_flush_locked(set, REMAP_MAIN);
+	gate->is_own = false;
+	mutex_unlock(&gate->mutex);
+	for (i = first; !r && i < *end; i++) {
+		if (set->piece[i].class == REMAP_PIECE_CONFIRM && !set->piece[i].status)
+			set->piece[i].class = REMAP_PIECE_DONE;
+	}
+	return nr;
 }
 
 /* What a write of a piece says about it. */
@@ -172,32 +208,61 @@ static void judge_piece(struct remap_set *set, struct remap_piece *piece)
 		piece->class = REMAP_PIECE_BAD;
 }
 
+static void note_pace(struct remap_set *set, unsigned long began)
+{
+	WRITE_ONCE(set->is_slow, time_after(jiffies, began + REMAP_SLOW_COMMAND));
+}
+
 /* The next few, as many as the disk is good for.  False: there are no more. */
 static bool confirm_group(struct remap_set *set, u32 *next)
 {
 	u32 first = *next, nr = 0, most = READ_ONCE(set->is_slow) ? 1 : REMAP_CONFIRM_GROUP;
-	bool has_fua = remap_has_fua(set, REMAP_MAIN);
 	unsigned long began = jiffies;
 	u32 i;
 
 	remap_subs_begin(set);
-	for (; *next < set->nr_pieces && nr < (has_fua ? most : 1); ++*next) {
+	for (; *next < set->nr_pieces && nr < most; ++*next) {
 		struct remap_piece *piece = &set->piece[*next];
 
 		if (piece->class != REMAP_PIECE_CONFIRM)
 			continue;
-		if (has_fua)
-			remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
-		else
-			confirm_alone(set, piece);
+		remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
 		nr++;
 	}
-	remap_subs_wait(set);
+	/* Also where the cache was switched on a moment ago. */
+	remap_subs_wait_durable(set);
 	for (i = first; i < *next; i++)
 		judge_piece(set, &set->piece[i]);
 	if (nr)
-		WRITE_ONCE(set->is_slow, time_after(jiffies, began + REMAP_SLOW_COMMAND));
+		note_pace(set, began);
 	return nr;
+}
+
+/*
+ * The same without FUA.  What fails together is tried alone, and at least one piece is: that is
+ * this round's progress (E8).
+ */
+static bool confirm_held_group(struct remap_set *set, u32 *next, unsigned long end_time)
+{
+	u32 first = *next, i;
+
+	if (!confirm_together(set, first, next))
+		return false;
+	for (i = first; i < *next; i++) {
+		struct remap_piece *piece = &set->piece[i];
+		unsigned long began = jiffies;
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		if (time_after(jiffies, end_time) && has_class(set, REMAP_PIECE_BAD))
+			return false;
+		confirm_alone(set, piece);
+		judge_piece(set, piece);
+		note_pace(set, began);
+		if (time_after(jiffies, end_time))
+			return false;
+	}
+	return true;
 }
 
 static void allow_relocation(struct remap_set *set)
@@ -218,16 +283,31 @@ static void allow_relocation(struct remap_set *set)
 	}
 }
 
-static void confirm_some(struct remap_set *set)
+static void confirm_some(struct remap_set *set, bool has_fua)
 {
-	unsigned long end = jiffies + REMAP_CONFIRM_TIME;
+	unsigned long end_time = jiffies + REMAP_CONFIRM_TIME;
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
 	u32 next = 0;
 
+	/* The error of another write is no answer to a probe. */
+	if (!has_fua) {
+		mutex_lock(&gate->mutex);
+		remap_gate_clean(set, REMAP_MAIN);
+		mutex_unlock(&gate->mutex);
+	}
 	probe_main(set, REMAP_PIECE_CONFIRM);
-	while (time_before(jiffies, end) && confirm_group(set, &next))
+	while (has_fua ? confirm_group(set, &next) : confirm_held_group(set, &next, end_time)) {
+		if (time_after(jiffies, end_time))
+			break;
 		cond_resched();
+	}
 	if (!has_class(set, REMAP_PIECE_BAD))
 		return;
+	if (!has_fua) {
+		mutex_lock(&gate->mutex);
+		remap_gate_clean(set, REMAP_MAIN);
+		mutex_unlock(&gate->mutex);
+	}
 	probe_main(set, REMAP_PIECE_BAD);
 	allow_relocation(set);
 }
@@ -242,7 +322,9 @@ static void confirm_some(struct remap_set *set)
  */
 void remap_confirm(struct remap_set *set)
 {
-	bool hold = !is_one_disk(set) || !remap_has_fua(set, REMAP_MAIN);
+	/* Once, for the cache may be switched meanwhile. */
+	bool has_fua = remap_has_fua(set, REMAP_MAIN);
+	bool hold = !is_one_disk(set) || !has_fua;
 
 	if (!has_class(set, REMAP_PIECE_CONFIRM) || !give_up_late(set))
 		return;
@@ -253,7 +335,7 @@ void remap_confirm(struct remap_set *set)
 	}
 	if (hold)
 		remap_hold_main(set);
-	confirm_some(set);
+	confirm_some(set, has_fua);
 	if (hold)
 		remap_unhold_main(set);
 }

@@ -96,7 +96,9 @@ static int allocate(struct remap_set *set)
 	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
 	    !set->wq || !set->soft_wq)
 		return -ENOMEM;
-	set->flow.is_one_disk = set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
+	set->flow.is_shared = !queue_is_mq(bdev_get_queue(set->main->bdev)) ||
+			      !queue_is_mq(bdev_get_queue(set->spare->bdev)) ||
+			      set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
 	return remap_flow_init(set) ?: remap_scan_init(set) ?:
 	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);

@@ -759,6 +759,7 @@ void remap_update_mark(struct remap_set *set);
 int remap_find_probe_chunk(struct remap_set *set, u64 *chunk);
 void remap_mend_probe(struct remap_set *set);
 void remap_note_probe(struct remap_set *set);
+int remap_save_chunk(struct remap_set *set, u64 chunk, u8 cause);
 
 /* slow.c */
 size_t remap_sub_front_pad(void);

@@ -71,11 +71,12 @@ bool remap_has_fua(const struct remap_set *set, enum remap_member member)
  * @set: the set
  * @member: which one
  *
- * Context: any.
+ * Both have one where they may lie on one disk: partitions of it, or a mapped device or an array,
+ * of which it is not known what lies below.  Context: any.
  */
 struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member)
 {
-	return &set->flow.gate[set->flow.is_one_disk ? REMAP_MAIN : member];
+	return &set->flow.gate[set->flow.is_shared ? REMAP_MAIN : member];
 }
 
 static u64 sum_of(const struct remap_flow *flow, size_t offset)
@@ -311,15 +312,19 @@ void remap_drain_all(struct remap_set *set)
  * remap_hold_main() - keep all writes from main until remap_unhold_main()
  * @set: the set
  *
- * New ones go to the worker, those on their way are waited for.  While main is
- * held, the error of a flush belongs to what the caller wrote (D19).
+ * New ones go to the worker, those on their way are waited for; where the spare may lie on the same
+ * disk, writes to it as well.  While main is held, the error of a flush belongs to what the caller wrote (D19).
  *
  * Context: the worker, remap_set.lock held.
  */
 void remap_hold_main(struct remap_set *set)
 {
+	struct remap_drain drain = { };
+
 	set_bit(REMAP_HELD, &set->flags);
-	remap_drain_main(set);
+	bitmap_set(drain.bucket, 0,
+		   set->flow.is_shared ? REMAP_NR_BUCKETS : REMAP_BUCKET_SLOT);
+	remap_drain(set, &drain);
 }
 
 /**
@@ -333,91 +338,115 @@ void remap_unhold_main(struct remap_set *set)
 	clear_bit(REMAP_HELD, &set->flags);
 }
 
-static bool has_member(const struct remap_gate *gate, enum remap_member member)
+static bool is_in_flight(const struct remap_set *set, unsigned int bucket, unsigned int end)
 {
-	return gate->member == member || gate->set->flow.is_one_disk;
+	for (; bucket < end; bucket++) {
+		if (sum_ended(&set->flow, 0, bucket) != sum_started(&set->flow, 0, bucket) ||
+		    sum_ended(&set->flow, 1, bucket) != sum_started(&set->flow, 1, bucket))
+			return true;
+	}
+	return false;
 }
 
-/* Whether an error of a flush can be of a write that was acknowledged. */
-static bool is_acknowledged_at_risk(struct remap_gate *gate)
+/*
+ * Whether an error of a flush can be of a write that was, or is about to be, acknowledged.  A
+ * write to a slot counts from the moment at which it is sent, for the disk may have it already.
+ */
+static bool is_acknowledged_at_risk(const struct remap_gate *gate, enum remap_member member)
 {
+	const struct remap_set *set = gate->set;
+
 	if (gate->is_own)
 		return false;
-	if (has_member(gate, REMAP_SPARE) && remap_is_unflushed(gate->set, REMAP_SPARE))
+	if ((member == REMAP_SPARE || set->flow.is_shared) &&
+	    (is_in_flight(set, REMAP_BUCKET_SLOT, REMAP_NR_BUCKETS) ||
+	     remap_is_unflushed(set, REMAP_SPARE)))
 		return true;
-	return has_member(gate, REMAP_MAIN) &&
-	       (remap_write_cache(gate->set) != REMAP_WRITE_THROUGH || gate->backed);
+	return (member == REMAP_MAIN || set->flow.is_shared) &&
+	       (remap_write_cache(set) != REMAP_WRITE_THROUGH ||
+		set->flow.gate[REMAP_MAIN].backed);
+}
+
+static void owe(struct remap_gate *gate, enum remap_owed owed)
+{
+	gate->nr_good = 0;
+	set_bit(owed, &gate->owed);
 }
 
 /**
  * remap_gate_flush_locked() - send one flush, and remember it if it fails
- * @gate: the member's; its mutex is held
+ * @set: the set
+ * @member: what to flush; the mutex of its gate is held
  *
  * Context: may sleep.  Return: 0 or a negative errno.
  */
-int remap_gate_flush_locked(struct remap_gate *gate)
+int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 {
-	struct remap_set *set = gate->set;
-	struct dm_dev *dev = gate->member == REMAP_MAIN ? set->main : set->spare;
-	u64 sum[REMAP_NR_MEMBERS] = { remap_main_writes(set), remap_spare_writes(set) };
-	unsigned int i;
+	struct block_device *bdev = (member == REMAP_MAIN ? set->main : set->spare)->bdev;
+	struct remap_gate *gate = remap_gate(set, member);
+	u64 sum = writes_of(set, member);
 	int r;
 
-	if (has_member(gate, REMAP_MAIN))
+	if (member == REMAP_MAIN)
 		remap_scan_begin(set);
-	bio_init(gate->bio, dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	bio_init(gate->bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
 	r = submit_bio_wait(gate->bio);
 	bio_uninit(gate->bio);
-	if (has_member(gate, REMAP_MAIN))
+	if (member == REMAP_MAIN)
 		remap_scan_end(set, r);
-	for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {
-		if (has_member(gate, i))
-			remap_note_flushed(set, i, sum[i]);
-	}
-	if (!r)
+	if (!r) {
+		remap_note_flushed(set, member, sum);
 		return 0;
+	}
 	/* Before anything else can be acknowledged: see remap_gate_work(). */
 	WRITE_ONCE(gate->nr_failed, gate->nr_failed + 1);
-	if (is_acknowledged_at_risk(gate)) {
-		set_bit(REMAP_OWED_FLUSH, &gate->owed);
-		set_bit(REMAP_OWED_WRITE, &gate->owed);
+	if (is_acknowledged_at_risk(gate, member)) {
+		owe(gate, REMAP_OWED_FLUSH);
+		owe(gate, REMAP_OWED_WRITE);
 	}
 	atomic64_inc(&set->counters.flush_errors);
-	remap_note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, gate->member == REMAP_SPARE,
+	remap_note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, member == REMAP_SPARE,
 			 errno_to_blk_status(r));
-	remap_error_seen(set);
+	if (member == REMAP_MAIN)
+		remap_error_seen(set);
 	return r;
 }
 
 /**
  * remap_gate_flush() - flush a member for ourselves, the result checked (C10)
- * @gate: the member's
+ * @set: the set
+ * @member: which one
  *
  * Context: may sleep; not with the gate's mutex.  Return: 0 or a negative errno.
  */
-int remap_gate_flush(struct remap_gate *gate)
+int remap_gate_flush(struct remap_set *set, enum remap_member member)
 {
+	struct remap_gate *gate = remap_gate(set, member);
 	int r;
 
 	mutex_lock(&gate->mutex);
-	r = remap_gate_flush_locked(gate);
+	r = remap_gate_flush_locked(set, member);
 	mutex_unlock(&gate->mutex);
 	return r;
 }
 
 /**
  * remap_gate_clean() - flush until nothing more is told
- * @gate: the member's; its mutex is held
+ * @set: the set
+ * @member: which one; the mutex of its gate is held
  *
  * Context: may sleep.  Return: 0: the last flush succeeded; or a negative errno.
  */
-int remap_gate_clean(struct remap_gate *gate)
+int remap_gate_clean(struct remap_set *set, enum remap_member member)
 {
+	unsigned long began = jiffies;
 	unsigned int try;
 	int r = -EIO;
 
-	for (try = 0; r && try < CLEAN_TRIES; try++)
-		r = remap_gate_flush_locked(gate);
+	/* A disk that takes its time gets two: the first may have told of another's loss. */
+	for (try = 0; r && try < (time_after(jiffies, began + REMAP_SLOW_COMMAND) ? 2 : CLEAN_TRIES);
+	     try++)
+		r = remap_gate_flush_locked(set, member);
 	return r;
 }
 
@@ -455,61 +484,104 @@ void remap_gate_add(struct remap_gate *gate, struct bio *bio, bool flush)
 	spin_unlock_irqrestore(&gate->lock, irq_flags);
 }
 
-/*
- * One flush for all of them.  Where every write is acknowledged after a flush, one that fails
- * is of a write that waits here or is on its way, and all these are suspects: the user's flush
- * has nothing to do with it, if another one succeeds.
- */
-static int flush_for_users(struct remap_gate *gate, bool has_flushes, u64 *nr_failed,
-			   bool *owed)
+static enum remap_member member_of(struct bio *bio)
 {
-	int r;
+	return remap_bio(bio)->kind == REMAP_PLACE_SPARE ? REMAP_SPARE : REMAP_MAIN;
+}
+
+static bool has_bio_of(const struct bio_list *list, enum remap_member member)
+{
+	struct bio *bio;
+
+	bio_list_for_each(bio, list) {
+		if (member_of(bio) == member)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * struct turn - what waits in a gate, and is flushed together
+ * @flushes: of users
+ * @writes: that are in a cache
+ * @r: per member: whether it was flushed
+ * @owed: an error has to be told
+ * @nr_failed: remap_gate.nr_failed afterwards
+ */
+struct turn {
+	struct bio_list flushes;
+	struct bio_list writes;
+	int r[REMAP_NR_MEMBERS];
+	bool owed;
+	u64 nr_failed;
+};
+
+/*
+ * One flush for all that waits for a member.  Where every write is acknowledged after a flush, one
+ * that fails is of a write that waits here or is on its way, and all these are suspects: the
+ * user's flush has nothing to do with it, if another one succeeds.
+ */
+static void flush_turn(struct remap_gate *gate, struct turn *turn)
+{
+	struct remap_set *set = gate->set;
+	enum remap_member member;
+	bool any_failed = false;
 
 	mutex_lock(&gate->mutex);
-	r = remap_gate_flush_locked(gate);
-	if (r && has_flushes && !remap_has_fua(gate->set, gate->member) &&
-	    !is_acknowledged_at_risk(gate))
-		r = remap_gate_clean(gate);
-	*nr_failed = gate->nr_failed;
-	*owed = has_flushes && test_and_clear_bit(REMAP_OWED_FLUSH, &gate->owed);
+	for (member = REMAP_MAIN; member < REMAP_NR_MEMBERS; member++) {
+		bool has_flush = has_bio_of(&turn->flushes, member);
+
+		turn->r[member] = 0;
+		if (!has_flush && !has_bio_of(&turn->writes, member))
+			continue;
+		turn->r[member] = remap_gate_flush_locked(set, member);
+		if (turn->r[member] && has_flush && !remap_has_fua(set, member) &&
+		    !is_acknowledged_at_risk(gate, member))
+			turn->r[member] = remap_gate_clean(set, member);
+		/* device-mapper drops the error of a preflush, but not of the FUA write behind it. */
+		if (turn->r[member] && has_flush)
+			owe(gate, REMAP_OWED_WRITE);
+		any_failed |= turn->r[member];
+	}
+	turn->nr_failed = gate->nr_failed;
+	turn->owed = !bio_list_empty(&turn->flushes) &&
+		     test_and_clear_bit(REMAP_OWED_FLUSH, &gate->owed);
+	/* The write behind a preflush is sent at once: later flushes were told, and it is not owed. */
+	if (!any_failed && !turn->owed && !bio_list_empty(&turn->flushes) && ++gate->nr_good >= 2)
+		clear_bit(REMAP_OWED_WRITE, &gate->owed);
 	mutex_unlock(&gate->mutex);
-	/* device-mapper drops the error of a preflush, but not of the FUA write behind it. */
-	if (r && has_flushes)
-		set_bit(REMAP_OWED_WRITE, &gate->owed);
-	return r;
 }
 
 static void remap_gate_work(struct work_struct *work)
 {
 	struct remap_gate *gate = container_of(work, struct remap_gate, work);
-	struct bio_list flushes, writes;
-	blk_status_t status;
+	struct turn turn;
 	struct bio *bio;
-	u64 nr_failed;
-	bool owed;
-	int r;
 
 	for (;;) {
 		spin_lock_irq(&gate->lock);
-		flushes = gate->flushes;
-		writes = gate->writes;
+		turn.flushes = gate->flushes;
+		turn.writes = gate->writes;
 		bio_list_init(&gate->flushes);
 		bio_list_init(&gate->writes);
 		spin_unlock_irq(&gate->lock);
-		if (bio_list_empty(&flushes) && bio_list_empty(&writes))
+		if (bio_list_empty(&turn.flushes) && bio_list_empty(&turn.writes))
 			return;
 
-		r = flush_for_users(gate, !bio_list_empty(&flushes), &nr_failed, &owed);
-		status = r ? errno_to_blk_status(r) : owed ? BLK_STS_IOERR : BLK_STS_OK;
-		while ((bio = bio_list_pop(&writes))) {
+		flush_turn(gate, &turn);
+		while ((bio = bio_list_pop(&turn.writes))) {
 			/* Another flush may have told of it, and this one has nothing to tell. */
-			if (!r && remap_bio(bio)->flush_sum == nr_failed)
+			if (!turn.r[member_of(bio)] && remap_bio(bio)->flush_sum == turn.nr_failed)
 				remap_end_bio(bio, BLK_STS_OK);
 			else
 				remap_suspect(gate->set, bio);
 		}
-		while ((bio = bio_list_pop(&flushes)))
-			remap_end_bio(bio, status);
+		while ((bio = bio_list_pop(&turn.flushes))) {
+			int r = turn.r[member_of(bio)];
+
+			remap_end_bio(bio, r ? errno_to_blk_status(r) :
+				      turn.owed ? BLK_STS_IOERR : BLK_STS_OK);
+		}
 	}
 }
 
@@ -547,7 +619,7 @@ int remap_flush_own(struct remap_set *set, enum remap_member member)
 	int r;
 
 	mutex_lock(&gate->mutex);
-	r = remap_gate_flush_locked(gate);
+	r = remap_gate_flush_locked(set, member);
 	if (!r && gate->nr_failed != set->flow.own_failed[member])
 		r = -EIO;
 	set->flow.own_failed[member] = gate->nr_failed;
@@ -567,7 +639,7 @@ int remap_flush_spare(struct remap_set *set)
 
 	if (!READ_ONCE(set->flow.is_own_unflushed))
 		return remap_is_unflushed(set, REMAP_SPARE) ?
-		       remap_gate_flush(remap_gate(set, REMAP_SPARE)) : 0;
+		       remap_gate_flush(set, REMAP_SPARE) : 0;
 	/* First: one that ends now may not be covered. */
 	WRITE_ONCE(set->flow.is_own_unflushed, false);
 	r = remap_flush_own(set, REMAP_SPARE);
@@ -588,7 +660,7 @@ void remap_settle_cache(struct remap_set *set)
 {
 	remap_flush_spare(set);
 	if (remap_is_unflushed(set, REMAP_MAIN))
-		remap_gate_flush(remap_gate(set, REMAP_MAIN));
+		remap_gate_flush(set, REMAP_MAIN);
 }
 
 /**
@@ -606,7 +678,7 @@ void remap_settle_main(struct remap_set *set)
 
 	remap_drain_main(set);
 	mutex_lock(&gate->mutex);
-	if (!remap_gate_clean(gate))
+	if (!remap_gate_clean(set, REMAP_MAIN))
 		gate->backed = remap_write_cache(set) != REMAP_WRITE_THROUGH;
 	mutex_unlock(&gate->mutex);
 }
@@ -628,7 +700,6 @@ int remap_flow_init(struct remap_set *set)
 		struct remap_gate *gate = &flow->gate[i];
 
 		gate->set = set;
-		gate->member = i;
 		gate->backed = true;
 		mutex_init(&gate->mutex);
 		spin_lock_init(&gate->lock);
@@ -640,6 +711,9 @@ int remap_flow_init(struct remap_set *set)
 			return -ENOMEM;
 	}
 	flow->percpu = alloc_percpu(struct remap_percpu);
+	/* What earlier owners of the spare left unflushed is unknown (D9). */
+	if (flow->percpu)
+		this_cpu_inc(flow->percpu->spare_writes);
 	/* Two at once: a spare that hangs must not hold main's flushes up. */
 	flow->wq = alloc_workqueue("dm-remap-flush", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	return flow->percpu && flow->wq ? 0 : -ENOMEM;

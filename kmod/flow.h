@@ -72,7 +72,6 @@ enum remap_owed {
  * everyone concerned.
  *
  * @set: whose member it is
- * @member: which one; main, where both are on one disk
  * @mutex: held while a flush is on its way, and from a write of our own to its flush
  * @bio: the flush; under @mutex
  * @nr_failed: flushes that failed; changes under @mutex
@@ -80,6 +79,7 @@ enum remap_owed {
  *          new ones are written through; changes under @mutex
  * @is_own: only what the holder of @mutex wrote can be in the cache
  * @owed: enum remap_owed, bits
+ * @nr_good: flushes of users that succeeded since an error was owed to a write
  * @lock: protects @flushes and @writes; taken from end_io
  * @flushes: flushes of users that wait for their turn
  * @writes: writes that are in the cache, and are acknowledged after a flush
@@ -87,13 +87,13 @@ enum remap_owed {
  */
 struct remap_gate {
 	struct remap_set *set;
-	enum remap_member member;
 	struct mutex mutex; /* one flush at a time */
 	struct bio *bio;
 	u64 nr_failed;
 	bool backed;
 	bool is_own;
 	unsigned long owed;
+	u32 nr_good;
 	spinlock_t lock; /* protects flushes, writes */
 	struct bio_list flushes;
 	struct bio_list writes;
@@ -112,7 +112,7 @@ struct remap_gate {
  * @gate: per member; see remap_gate()
  * @is_own_unflushed: writes of ours to the spare, not acknowledged, that no flush has covered
  * @own_failed: per member, nr_failed of its gate from before the first of such writes
- * @is_one_disk: both members lie on one disk, and so have one cache and one gate
+ * @is_shared: both members may lie on one disk, whose cache then has one gate
  * @wq: runs the work of the gates
  */
 struct remap_flow {
@@ -126,7 +126,7 @@ struct remap_flow {
 	struct remap_gate gate[REMAP_NR_MEMBERS];
 	bool is_own_unflushed;
 	u64 own_failed[REMAP_NR_MEMBERS];
-	bool is_one_disk;
+	bool is_shared;
 	struct workqueue_struct *wq;
 };
 
@@ -212,9 +212,9 @@ void remap_note_flushed(struct remap_set *set, enum remap_member member, u64 sum
 /* Gates */
 struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member);
 void remap_gate_add(struct remap_gate *gate, struct bio *bio, bool flush);
-int remap_gate_flush(struct remap_gate *gate);
-int remap_gate_flush_locked(struct remap_gate *gate);
-int remap_gate_clean(struct remap_gate *gate);
+int remap_gate_flush(struct remap_set *set, enum remap_member member);
+int remap_gate_flush_locked(struct remap_set *set, enum remap_member member);
+int remap_gate_clean(struct remap_set *set, enum remap_member member);
 bool remap_take_owed(struct remap_set *set, enum remap_owed owed);
 void remap_note_own_write(struct remap_set *set, enum remap_member member);
 int remap_flush_own(struct remap_set *set, enum remap_member member);

@@ -77,7 +77,7 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 	if (opf & REQ_FUA && !remap_has_fua(set, member)) {
 		mutex_lock(&gate->mutex);
 		r = transfer(set, dev, sector, buffer, nr_sectors, opf & ~REQ_FUA) ?:
-		    remap_gate_flush_locked(gate);
+		    remap_gate_flush_locked(set, member);
 		mutex_unlock(&gate->mutex);
 	} else {
 		if (op_is_write(opf) && !(opf & REQ_FUA) && member == REMAP_SPARE)

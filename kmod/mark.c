@@ -136,8 +136,15 @@ int remap_find_probe_chunk(struct remap_set *set, u64 *chunk)
 	return r;
 }
 
-/* Step 1 for the chunk whose content is in chunk_buffer. */
-static int copy_probe_content(struct remap_set *set, u64 chunk)
+/**
+ * remap_save_chunk() - give a chunk of main a slot, with what is in chunk_buffer
+ * @set: the set; no write to the chunk is on its way
+ * @chunk: not remapped
+ * @cause: enum remap_cause to record
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_save_chunk(struct remap_set *set, u64 chunk, u8 cause)
 {
 	struct remap_change change = { .fresh = true, .add = 0xff };
 	s64 slot = remap_slot_alloc(set);
@@ -146,7 +153,7 @@ static int copy_probe_content(struct remap_set *set, u64 chunk)
 		return slot;
 	change.slot = slot;
 	change.word = remap_word(chunk, 0xff, 0, 0, 0);
-	change.prov = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_PROBE, 0, 0, 0);
+	change.prov = remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0);
 	if (remap_rw(set, set->spare, remap_slot_start(set, slot), set->chunk_buffer,
 		     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA))
 		change.status = BLK_STS_IOERR;
@@ -158,7 +165,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 	struct remap_super *super = &set->meta.super;
 	u64 old = super->probe_chunk, chunk;
 	u32 old_flags = super->flags;
-	int r = remap_find_probe_chunk(set, &chunk) ?: copy_probe_content(set, chunk);
+	int r = remap_find_probe_chunk(set, &chunk) ?: remap_save_chunk(set, chunk, REMAP_CAUSE_PROBE);
 
 	if (r)
 		return r;

@@ -5,7 +5,8 @@
  * The set's own probe chunk lies on one of them, and says nothing about the others (E9).
  * So a chunk beside the failed one, that was not remapped, is read, written back as it
  * was, and read again.  No write of a user can come in between: main is held.
- * A crash leaves the chunk as it was: it was written over with itself.
+ * A crash leaves the chunk as it was: it was written over with itself.  If it does not take
+ * that, its content goes to the spare.
  *
  * Beside means: in the same aligned window, which is one stripe of a striped main, and
  * 1 MiB elsewhere, for there disks meet at the border of an extent.
@@ -16,7 +17,7 @@
 #include "dm-remap.h"
 
 /* Chunks tried; each may take a slow disk its time. */
-#define NEAR_TRIES	8
+#define NEAR_TRIES	16U
 #define WINDOW_SECTORS	2048
 
 /**
@@ -47,18 +48,86 @@ static bool has_failed(const struct remap_set *set, u64 chunk)
 	return false;
 }
 
-static bool is_alive_at(struct remap_set *set, u64 chunk)
+/* -EAGAIN: it was read, and does not take it back: it may be gone by that. */
+static int probe_chunk(struct remap_set *set, u64 chunk)
 {
 	sector_t sector = chunk * REMAP_CHUNK_SECTORS;
 	void *back = set->probe_buffer + REMAP_CHUNK_BYTES;
 
 	memset(back, 0, REMAP_CHUNK_BYTES);
-	return !remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
-			 REQ_OP_READ) &&
-	       !remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
-			 REQ_OP_WRITE | REQ_FUA) &&
-	       !remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) &&
-	       !memcmp(set->probe_buffer, back, REMAP_CHUNK_BYTES);
+	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS, REQ_OP_READ))
+		return -EIO;
+	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
+		     REQ_OP_WRITE | REQ_FUA) ||
+	    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) ||
+	    memcmp(set->probe_buffer, back, REMAP_CHUNK_BYTES))
+		return -EAGAIN;
+	return 0;
+}
+
+static bool is_alive_at(struct remap_set *set, u64 chunk)
+{
+	int r = probe_chunk(set, chunk);
+
+	if (r == -EAGAIN)
+		r = remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->probe_buffer,
+			     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA);
+	/* What was read is saved, whatever is wrong with main: it was written over by us. */
+	if (r && r != -EIO) {
+		memcpy(set->chunk_buffer, set->probe_buffer, REMAP_CHUNK_BYTES);
+		remap_save_chunk(set, chunk, REMAP_CAUSE_WRITE_ERROR);
+	}
+	return !r;
+}
+
+/**
+ * struct search - for a good chunk beside one that failed
+ * @set: the set
+ * @nr_tries: that may still be made
+ */
+struct search {
+	struct remap_set *set;
+	u32 nr_tries;
+};
+
+static bool try_chunk(struct search *search, u64 chunk, u64 first, u64 end)
+{
+	struct remap_set *set = search->set;
+	unsigned long began = jiffies;
+	bool alive;
+
+	if (chunk < first || chunk >= end || !search->nr_tries || has_failed(set, chunk) ||
+	    remap_table_find(&set->table, chunk) >= 0)
+		return false;
+	alive = is_alive_at(set, chunk);
+	search->nr_tries--;
+	/* Each may take that long, and others wait (E8). */
+	if (time_after(jiffies, began + REMAP_SLOW_COMMAND))
+		search->nr_tries = min(search->nr_tries, 1U);
+	return alive;
+}
+
+/* Near first, then further and further away. */
+static bool search_around(struct search *search, u64 chunk, u64 first, u64 end)
+{
+	u64 distance;
+
+	for (distance = 1; distance < end - first && search->nr_tries; distance *= 2) {
+		if (try_chunk(search, chunk + distance, first, end) ||
+		    (distance <= chunk && try_chunk(search, chunk - distance, first, end)))
+			return true;
+	}
+	return false;
+}
+
+static bool search_window(struct search *search, u64 number)
+{
+	u32 window = remap_near_window(search->set);
+	u64 first = DIV_ROUND_UP_ULL(number * window, REMAP_CHUNK_SECTORS);
+	u64 end = min_t(u64, (number + 1) * window, search->set->ti->len) / REMAP_CHUNK_SECTORS;
+
+	search->nr_tries = NEAR_TRIES / 2;
+	return end > first && search_around(search, (first + end) / 2, first, end);
 }
 
 /**
@@ -66,30 +135,21 @@ static bool is_alive_at(struct remap_set *set, u64 chunk)
  * @set: the set; its main is held, see remap_hold_main()
  * @sector: that failed
  *
+ * Where a whole window is bad, and main is not striped, both windows beside it must answer: one of
+ * them lies on the same disk.
  * Context: the worker, remap_set.lock held, may sleep.
  */
 bool remap_near_alive(struct remap_set *set, u64 sector)
 {
-	u64 window = remap_near_window(set), chunk = sector / REMAP_CHUNK_SECTORS;
-	u64 start = sector - sector % window;
-	u64 first = DIV_ROUND_UP_ULL(start, REMAP_CHUNK_SECTORS);
-	u64 end = min_t(u64, start + window, set->ti->len) /
-		  REMAP_CHUNK_SECTORS;
-	unsigned int try = 0;
-	u64 distance;
-	int side;
+	u32 window = remap_near_window(set);
+	u64 number = div_u64(sector, window), chunk = sector / REMAP_CHUNK_SECTORS;
+	u64 first = DIV_ROUND_UP_ULL(number * window, REMAP_CHUNK_SECTORS);
+	u64 end = min_t(u64, (number + 1) * window, set->ti->len) / REMAP_CHUNK_SECTORS;
+	struct search search = { .set = set, .nr_tries = NEAR_TRIES };
 
-	for (distance = 1; distance < end - first && try < NEAR_TRIES; distance++) {
-		for (side = -1; side <= 1; side += 2) {
-			u64 beside = chunk + side * distance;
-
-			if ((side < 0 && distance > chunk) || beside < first || beside >= end ||
-			    has_failed(set, beside) || remap_table_find(&set->table, beside) >= 0)
-				continue;
-			if (is_alive_at(set, beside))
-				return true;
-			try++;
-		}
-	}
-	return false;
+	if (search_around(&search, chunk, first, end))
+		return true;
+	if (window != WINDOW_SECTORS)
+		return false;
+	return number && search_window(&search, number - 1) && search_window(&search, number + 1);
 }

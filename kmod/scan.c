@@ -101,6 +101,9 @@ void remap_scan_end(struct remap_set *set, bool failed)
 	if (failed) {
 		for_each_set_bit(area, scan->flushing, scan->nr_areas)
 			set_bit(area, scan->suspect);
+		/* It may have been told of what came after it was sent, too. */
+		for_each_set_bit(area, scan->written, scan->nr_areas)
+			set_bit(area, scan->suspect);
 		queue_work(set->soft_wq, &scan->work);
 	}
 	bitmap_zero(scan->flushing, scan->nr_areas);
@@ -128,6 +131,16 @@ static bool may_go_on(const struct remap_set *set)
 	       !test_bit(REMAP_SUSPENDING, &set->flags) && remap_may_write(set);
 }
 
+static bool is_alive(struct remap_set *set)
+{
+	bool alive;
+
+	mutex_lock(&set->lock);
+	alive = may_go_on(set) && remap_main_alive(set);
+	mutex_unlock(&set->lock);
+	return alive;
+}
+
 /* A disk fails by physical blocks: those of a chunk that cannot be read, one by one. */
 static void scan_chunk(struct remap_scan *scan, u64 sector, u32 nr_sectors)
 {
@@ -140,8 +153,9 @@ static void scan_chunk(struct remap_scan *scan, u64 sector, u32 nr_sectors)
 		return;
 	for (at = 0; at < nr_sectors && may_go_on(set); at += nr) {
 		nr = min(unit, nr_sectors - at);
-		/* It reads again, between two probes, and calls lost what fails twice. */
-		if (!can_read(scan, sector + at, nr))
+		/* Main may have been away for a moment; what fails again is lost. */
+		if (!can_read(scan, sector + at, nr) && is_alive(set) &&
+		    !can_read(scan, sector + at, nr))
 			remap_rescue(set, sector + at, nr, REMAP_CAUSE_RESCUE);
 	}
 }
@@ -173,6 +187,8 @@ static void scan_work(struct work_struct *work)
 			return;
 		clear_bit(area, scan->suspect);
 		scan_area(scan, area);
+		if (!may_go_on(scan->set))
+			set_bit(area, scan->suspect);
 	}
 }
 

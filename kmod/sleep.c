@@ -89,6 +89,10 @@ static void compare(struct remap_set *set)
 	assign_bit(REMAP_UNCOMPARED, &set->flags, r == -EIO);
 	/* Others want the lock, too, when a disk takes its time to fail. */
 	set->compare_at = jiffies + max_t(unsigned long, RETRY, 4 * (jiffies - began));
+	if (!r) {
+		set->slept = false;
+		remap_scan_resume(set);
+	}
 	if (r == -ESTALE)
 		remap_refuse_altered(set);
 	else if (r && !was_uncompared)

@@ -204,8 +204,10 @@ static void write_again(struct remap_set *set, u32 group, enum remap_member memb
 		remap_subs_wait(set);
 		piece->group = old;
 		if (!piece->status && !remap_has_fua(set, member) &&
-		    remap_gate_flush_locked(gate))
+		    remap_gate_flush_locked(set, member))
 			piece->status = BLK_STS_IOERR;
+		/* What these were told of is known: each was written after the last. */
+		set->flow.own_failed[member] = gate->nr_failed;
 		mutex_unlock(&gate->mutex);
 	}
 }

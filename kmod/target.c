@@ -33,6 +33,12 @@ static void count(struct remap_set *set, struct remap_bio *pb, unsigned int buck
 	pb->flags = REMAP_BIO_COUNTED;
 }
 
+/* Asked in the RCU section that counts, or remap_hold_main() would not wait for it. */
+static bool is_held(const struct remap_set *set, bool write)
+{
+	return unlikely(test_bit(REMAP_HELD, &set->flags)) && write;
+}
+
 static int end_in_map(struct bio *bio, blk_status_t status)
 {
 	remap_bio(bio)->flags |= REMAP_BIO_ENDED;
@@ -45,6 +51,7 @@ static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	pb->status = BLK_STS_OK;
 	pb->nr_taken = 0;
+	pb->has_left = false;
 	remap_queue(set, bio);
 }
 
@@ -158,6 +165,8 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
 			   slow_flags(write), &place);
+	if (is_held(set, write))
+		place.kind = REMAP_PLACE_SLOW;
 	if (place.kind == REMAP_PLACE_SPARE)
 		count(set, pb, remap_slot_bucket(place.slot));
 	else if (write && place.kind == REMAP_PLACE_MAIN)
@@ -200,6 +209,8 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 		return map_mixed(set, bio, pb);
 	rcu_read_lock_sched();
 	slot = remap_table_slot(&set->table, sector, nr_sectors, slow_flags(write));
+	if (is_held(set, write))
+		slot = -EAGAIN;
 	if (slot >= 0)
 		count(set, pb, remap_slot_bucket(slot));
 	else if (write && slot == -ENOENT)
@@ -214,7 +225,7 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 
 /* What a write has to look at twice. */
 #define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP) | \
-			 BIT(REMAP_UNCOMPARED) | BIT(REMAP_HELD))
+			 BIT(REMAP_UNCOMPARED))
 
 /* DM_MAPIO_REMAPPED: nothing is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
@@ -224,7 +235,7 @@ static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct 
 
 	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	if (must_wait || test_bit(REMAP_HELD, &set->flags))
+	if (must_wait)
 		return map_slow(set, bio, pb);
 	/* Our slots may be others' by now; main is served as before. */
 	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
@@ -255,7 +266,7 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
 			return r;
 	}
 	rcu_read_lock_sched();
-	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio));
+	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio)) && !is_held(set, true);
 	if (likely(clean))
 		count(set, pb, remap_main_bucket(sector, bio_sectors(bio)));
 	rcu_read_unlock_sched();
@@ -493,6 +504,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
 		leave_in_order(set);
 	mutex_unlock(&set->lock);
+	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
 	flush_work(&set->event_work);	/* so that UNLOADED is the last event */
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
@@ -520,10 +532,9 @@ static void note_loaded(struct remap_set *set)
 }
 
 /* With what is in RAM, the spare's state included (D22). */
-static void resume_degraded(struct remap_set *set, bool was_read_only)
+static void resume_degraded(struct remap_set *set, unsigned long was)
 {
-	if (was_read_only)
-		set_bit(REMAP_READ_ONLY, &set->flags);
+	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED));
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
 	remap_mode_changed(set);
@@ -533,14 +544,14 @@ static int remap_preresume(struct dm_target *ti)
 {
 	struct remap_set *set = ti->private;
 	unsigned int noio = memalloc_noio_save();
-	bool was_read_only;
+	unsigned long was;
 	int r;
 
 	r = remap_own(set);
 	if (r)
 		goto out;
 	mutex_lock(&set->lock);
-	was_read_only = test_bit(REMAP_READ_ONLY, &set->flags);
+	was = READ_ONCE(set->flags);
 	/* Set when another target of the table failed its preresume after ours. */
 	clear_bit(REMAP_ACTIVE, &set->flags);
 	clear_bit(REMAP_READ_ONLY, &set->flags);
@@ -551,7 +562,7 @@ static int remap_preresume(struct dm_target *ti)
 	if (remap_resume_degraded(set)) {
 		r = remap_claim(set);
 		if (!r)
-			resume_degraded(set, was_read_only);
+			resume_degraded(set, was);
 		goto loaded;
 	}
 	r = remap_load(set);
