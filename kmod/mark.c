@@ -43,6 +43,23 @@ static bool probe(struct remap_set *set)
 	return true;
 }
 
+/*
+ * Without FUA the flush behind the probe may have been told of another write that main's cache
+ * lost: that says nothing about main (D19).  So once more, when no flush tells of anything.
+ */
+static bool probe_again(struct remap_set *set)
+{
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+	int r;
+
+	if (remap_has_fua(set, REMAP_MAIN))
+		return false;
+	mutex_lock(&gate->mutex);
+	r = remap_gate_clean(gate);
+	mutex_unlock(&gate->mutex);
+	return !r && probe(set);
+}
+
 /**
  * remap_main_alive() - probe main by a write to a place of our own (E5)
  * @set: the set; the mark is on main
@@ -57,7 +74,7 @@ bool remap_main_alive(struct remap_set *set)
 {
 	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
 		return false;
-	set->meta.probe_failed = !probe(set);
+	set->meta.probe_failed = !probe(set) && !probe_again(set);
 	trace_dm_remap_probe(set, !set->meta.probe_failed);
 	return !set->meta.probe_failed;
 }

@@ -446,3 +446,17 @@ def test_anothers_flush_loses_a_write_that_had_to_wait(rig: Rig) -> None:
     device.fsync()
     assert durable(rig, 403) == A
     assert rig.device().pread(2000) == B
+
+
+@pytest.mark.disks(main=NO_FUA)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_error_of_another_write_at_the_probe(rig: Rig, mode: str) -> None:
+    """E6, D19: it says nothing about whether main is alive: the failed write is relocated."""
+    device = set_of(rig, mode)
+    rig.main.bad(400)
+    rig.main.fail_flushes(1)    # as if another write were lost
+    device.pwrite(400, B)
+    assert mapped_sectors(rig, 400, 8) == [400]
+    told(device.fsync)
+    device.fsync()
+    assert durable(rig, 400) == B
