@@ -55,7 +55,7 @@ static bool probe_again(struct remap_set *set)
 	if (remap_has_fua(set, REMAP_MAIN))
 		return false;
 	mutex_lock(&gate->mutex);
-	r = remap_gate_clean(gate);
+	r = remap_gate_clean(set, REMAP_MAIN);
 	mutex_unlock(&gate->mutex);
 	return !r && probe(set);
 }
