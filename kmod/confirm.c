@@ -33,8 +33,9 @@
 #include "dm-remap.h"
 #include "dm_remap.h"
 
-/* Suspects that are written again together. */
-#define CONFIRM_TOGETHER	32
+/* Suspects that are written again together, and into how many parts they are split. */
+#define CONFIRM_TOGETHER	128
+#define CONFIRM_SPLIT		8
 
 static void give_up_class(struct remap_set *set, enum remap_piece_class class, u8 reason)
 {
@@ -129,11 +130,32 @@ static void copy_piece(const struct remap_piece *piece, void *buffer)
 	}
 }
 
-/*
- * Without FUA, main held.  From a copy, for the user may change the data meanwhile.  The gate is
- * ours from the first flush to the last: what they tell is of this piece.
+/**
+ * struct held_round - a round of confirmations without FUA, main held
+ * @end_time: jiffies when it stops, if there was progress
+ * @is_clean: the last flush told of nothing, and all that was written since is in a group
+ * @has_progress: a piece was judged
  */
-static void confirm_alone(struct remap_set *set, struct remap_piece *piece)
+struct held_round {
+	unsigned long end_time;
+	bool is_clean;
+	bool has_progress;
+};
+
+/* The mutex of main's gate is held.  False: main does not come clean. */
+static bool make_clean(struct remap_set *set, struct held_round *round)
+{
+	if (!round->is_clean)
+		round->is_clean = !remap_gate_clean(set, REMAP_MAIN);
+	return round->is_clean;
+}
+
+/*
+ * From a copy, for the user may change the data meanwhile.  The gate is ours from the first flush
+ * to the last: what they tell is of this piece.
+ */
+static void confirm_alone(struct remap_set *set, struct remap_piece *piece,
+			  struct held_round *round)
 {
 	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
 	size_t nr_bytes = piece->nr_sectors << SECTOR_SHIFT;
@@ -141,7 +163,7 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece)
 
 	copy_piece(piece, set->chunk_buffer);
 	mutex_lock(&gate->mutex);
-	if (remap_gate_clean(set, REMAP_MAIN)) {
+	if (!make_clean(set, round)) {
 		mutex_unlock(&gate->mutex);
 		remap_give_up(set, piece, DM_REMAP_REASON_PROBE);
 		return;
@@ -158,41 +180,51 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece)
 		r = -EIO;
 	gate->is_own = false;
 	mutex_unlock(&gate->mutex);
+	round->is_clean = !r;
 	piece->status = errno_to_blk_status(r);
 }
 
 /*
- * Without FUA, main held: most suspects are innocent, so a few are written again and flushed
- * together.  Only if that fails, each by itself.  Returns how many were written.
+ * Pieces from *@next on, at most @most and before @end, are written and flushed together.
+ * Return: whether that is so; then they are done.
  */
-static u32 confirm_together(struct remap_set *set, u32 first, u32 *end)
+static bool confirm_together(struct remap_set *set, u32 *next, u32 end, u32 most,
+			     struct held_round *round)
 {
 	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
-	u32 i, nr = 0;
-	int r;
+	u32 first = *next, i, nr = 0;
+	int r = 0;
 
 	mutex_lock(&gate->mutex);
-	r = remap_gate_clean(set, REMAP_MAIN);
+	if (!make_clean(set, round))
+		r = -EIO;
 	gate->is_own = true;
 	remap_subs_begin(set);
-	for (*end = first; !r && *end < set->nr_pieces && nr < CONFIRM_TOGETHER; ++*end) {
-		struct remap_piece *piece = &set->piece[*end];
+	for (; *next < end && nr < most; ++*next) {
+		struct remap_piece *piece = &set->piece[*next];
 
 		if (piece->class != REMAP_PIECE_CONFIRM)
 			continue;
-		remap_sub_submit(set, piece, set->main, piece->sector, 0);
 		nr++;
+		if (!r)
+			remap_sub_submit(set, piece, set->main, piece->sector, 0);
 	}
 	remap_subs_wait(set);
-	if (nr)
+	if (!r && nr)
 		r = remap_gate_flush_locked(set, REMAP_MAIN);
 	gate->is_own = false;
 	mutex_unlock(&gate->mutex);
-	for (i = first; !r && i < *end; i++) {
-		if (set->piece[i].class == REMAP_PIECE_CONFIRM && !set->piece[i].status)
+	round->is_clean = !r;
+	for (i = first; i < *next; i++) {
+		if (set->piece[i].class != REMAP_PIECE_CONFIRM)
+			continue;
+		if (!r && !set->piece[i].status)
 			set->piece[i].class = REMAP_PIECE_DONE;
+		else
+			r = -EIO;
 	}
-	return nr;
+	round->has_progress |= !r && nr;
+	return !r;
 }
 
 /* What a write of a piece says about it. */
@@ -239,28 +271,35 @@ static bool confirm_group(struct remap_set *set, u32 *next)
 }
 
 /*
- * The same without FUA.  What fails together is tried alone, and at least one piece is: that is
- * this round's progress (E8).
+ * The same without FUA.  Most suspects are innocent: many are written together, of those that fail
+ * a few, and each of these alone.  False: the time is over, and there was progress (E8).
  */
-static bool confirm_held_group(struct remap_set *set, u32 *next, unsigned long end_time)
+static bool confirm_held(struct remap_set *set, u32 first, u32 end, u32 most,
+			 struct held_round *round)
 {
-	u32 first = *next, i;
+	u32 next = first;
 
-	if (!confirm_together(set, first, next))
-		return false;
-	for (i = first; i < *next; i++) {
-		struct remap_piece *piece = &set->piece[i];
+	while (first < end) {
+		struct remap_piece *piece = &set->piece[first];
 		unsigned long began = jiffies;
 
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		if (time_after(jiffies, end_time) && has_class(set, REMAP_PIECE_BAD))
+		if (round->has_progress && time_after(jiffies, round->end_time))
 			return false;
-		confirm_alone(set, piece);
-		judge_piece(set, piece);
-		note_pace(set, began);
-		if (time_after(jiffies, end_time))
-			return false;
+		if (most > 1) {
+			if (!confirm_together(set, &next, end, most, round) &&
+			    !confirm_held(set, first, next, most / CONFIRM_SPLIT, round))
+				return false;
+		} else if (piece->class == REMAP_PIECE_CONFIRM) {
+			confirm_alone(set, piece, round);
+			judge_piece(set, piece);
+			note_pace(set, began);
+			round->has_progress = true;
+			next = first + 1;
+		} else {
+			next = first + 1;
+		}
+		first = next;
+		cond_resched();
 	}
 	return true;
 }
@@ -283,31 +322,32 @@ static void allow_relocation(struct remap_set *set)
 	}
 }
 
+/* The error of another write is no answer to a probe. */
+static void settle_main(struct remap_set *set)
+{
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+
+	mutex_lock(&gate->mutex);
+	remap_gate_clean(set, REMAP_MAIN);
+	mutex_unlock(&gate->mutex);
+}
+
 static void confirm_some(struct remap_set *set, bool has_fua)
 {
-	unsigned long end_time = jiffies + REMAP_CONFIRM_TIME;
-	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+	struct held_round round = { .end_time = jiffies + REMAP_CONFIRM_TIME };
 	u32 next = 0;
 
-	/* The error of another write is no answer to a probe. */
-	if (!has_fua) {
-		mutex_lock(&gate->mutex);
-		remap_gate_clean(set, REMAP_MAIN);
-		mutex_unlock(&gate->mutex);
-	}
+	if (!has_fua)
+		settle_main(set);
 	probe_main(set, REMAP_PIECE_CONFIRM);
-	while (has_fua ? confirm_group(set, &next) : confirm_held_group(set, &next, end_time)) {
-		if (time_after(jiffies, end_time))
-			break;
+	if (!has_fua)
+		confirm_held(set, 0, set->nr_pieces, CONFIRM_TOGETHER, &round);
+	while (has_fua && confirm_group(set, &next) && time_before(jiffies, round.end_time))
 		cond_resched();
-	}
 	if (!has_class(set, REMAP_PIECE_BAD))
 		return;
-	if (!has_fua) {
-		mutex_lock(&gate->mutex);
-		remap_gate_clean(set, REMAP_MAIN);
-		mutex_unlock(&gate->mutex);
-	}
+	if (!has_fua)
+		settle_main(set);
 	probe_main(set, REMAP_PIECE_BAD);
 	allow_relocation(set);
 }

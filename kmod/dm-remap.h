@@ -385,6 +385,18 @@ struct remap_note {
 };
 
 /**
+ * struct remap_near - good chunks that told that a main of several disks lives, see near.c
+ * @number: of the window for which they told it
+ * @chunk: one in that window, or one on either side of it
+ * @nr: how many
+ */
+struct remap_near {
+	u64 number;
+	u64 chunk[2];
+	u32 nr;
+};
+
+/**
  * struct remap_member_id - a block device, as long as it does not go away
  * @disk_seq: of the disk; a disk that comes back gets another one
  * @start: first sector of the partition
@@ -476,6 +488,7 @@ struct remap_forebear {
  * @nr_pieces: how many
  * @change: changes of the present commit
  * @group: number of the present group of piece bios
+ * @near: what was asked last
  * @is_slow: a command that failed took its time: what is confirmed goes one by one (E8)
  * @subs_pending: piece bios not completed yet, plus one for the submitter
  * @subs_done: completed when that drops to zero
@@ -548,6 +561,7 @@ struct remap_set {
 	struct remap_piece *piece;
 	u32 nr_pieces;
 	struct remap_change *change;
+	struct remap_near near;
 	u32 group;
 	bool is_slow;
 	atomic_t subs_pending;

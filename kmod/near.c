@@ -18,6 +18,7 @@
 
 /* Chunks tried; each may take a slow disk its time. */
 #define NEAR_TRIES	16U
+#define SLOW_TRIES	1U
 #define WINDOW_SECTORS	2048
 
 /**
@@ -84,11 +85,19 @@ static bool is_alive_at(struct remap_set *set, u64 chunk)
  * struct search - for a good chunk beside one that failed
  * @set: the set
  * @nr_tries: that may still be made
+ * @is_slow: one of them took its time
  */
 struct search {
 	struct remap_set *set;
 	u32 nr_tries;
+	bool is_slow;
 };
+
+static void remember(struct remap_near *near, u64 chunk)
+{
+	if (near->nr < ARRAY_SIZE(near->chunk))
+		near->chunk[near->nr++] = chunk;
+}
 
 static bool try_chunk(struct search *search, u64 chunk, u64 first, u64 end)
 {
@@ -100,10 +109,14 @@ static bool try_chunk(struct search *search, u64 chunk, u64 first, u64 end)
 	    remap_table_find(&set->table, chunk) >= 0)
 		return false;
 	alive = is_alive_at(set, chunk);
+	if (alive)
+		remember(&set->near, chunk);
 	search->nr_tries--;
 	/* Each may take that long, and others wait (E8). */
-	if (time_after(jiffies, began + REMAP_SLOW_COMMAND))
-		search->nr_tries = min(search->nr_tries, 1U);
+	if (time_after(jiffies, began + REMAP_SLOW_COMMAND) && !search->is_slow) {
+		search->is_slow = true;
+		search->nr_tries = min(search->nr_tries, SLOW_TRIES);
+	}
 	return alive;
 }
 
@@ -112,7 +125,8 @@ static bool search_around(struct search *search, u64 chunk, u64 first, u64 end)
 {
 	u64 distance;
 
-	for (distance = 1; distance < end - first && search->nr_tries; distance *= 2) {
+	for (distance = 1; distance < end - first && search->nr_tries;
+	     distance *= search->is_slow ? 16 : 2) {
 		if (try_chunk(search, chunk + distance, first, end) ||
 		    (distance <= chunk && try_chunk(search, chunk - distance, first, end)))
 			return true;
@@ -126,8 +140,23 @@ static bool search_window(struct search *search, u64 number)
 	u64 first = DIV_ROUND_UP_ULL(number * window, REMAP_CHUNK_SECTORS);
 	u64 end = min_t(u64, (number + 1) * window, search->set->ti->len) / REMAP_CHUNK_SECTORS;
 
-	search->nr_tries = NEAR_TRIES / 2;
+	search->nr_tries = search->is_slow ? 1 : NEAR_TRIES / 2;
 	return end > first && search_around(search, (first + end) / 2, first, end);
+}
+
+/* What answered before, for the same window, is asked first: true if it still does. */
+static bool ask_again(struct remap_set *set, u64 number)
+{
+	const struct remap_near *near = &set->near;
+	u32 i;
+
+	for (i = 0; i < near->nr && near->number == number; i++) {
+		if (has_failed(set, near->chunk[i]) ||
+		    remap_table_find(&set->table, near->chunk[i]) >= 0 ||
+		    !is_alive_at(set, near->chunk[i]))
+			return false;
+	}
+	return near->nr && near->number == number;
 }
 
 /**
@@ -147,9 +176,13 @@ bool remap_near_alive(struct remap_set *set, u64 sector)
 	u64 end = min_t(u64, (number + 1) * window, set->ti->len) / REMAP_CHUNK_SECTORS;
 	struct search search = { .set = set, .nr_tries = NEAR_TRIES };
 
-	if (search_around(&search, chunk, first, end))
+	if (ask_again(set, number))
 		return true;
-	if (window != WINDOW_SECTORS)
-		return false;
-	return number && search_window(&search, number - 1) && search_window(&search, number + 1);
+	set->near = (struct remap_near){ .number = number };
+	if (search_around(&search, chunk, first, end) ||
+	    (window == WINDOW_SECTORS && number && search_window(&search, number - 1) &&
+	     search_window(&search, number + 1)))
+		return true;
+	set->near.nr = 0;
+	return false;
 }
