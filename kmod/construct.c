@@ -14,10 +14,22 @@
 #include <linux/vmalloc.h>
 
 #include "compat.h"
-#include "dm-remap.h"
+#include "manual.h"
 
 #define LOAD_BLOCKS_MIN	8U
 #define CLONE_POOL	64
+
+static void free_manual(struct remap_manual *manual)
+{
+	if (!manual)
+		return;
+	vfree(manual->buffer);
+	kfree(manual->io.vecs);
+	kvfree(manual->copy);
+	kvfree(manual->change);
+	mutex_destroy(&manual->lock);
+	kfree(manual);
+}
 
 static void free_set(struct remap_set *set)
 {
@@ -36,11 +48,13 @@ static void free_set(struct remap_set *set)
 	kfree(set->rw_vecs);
 	kvfree(set->piece);
 	kvfree(set->change);
+	free_manual(set->manual);
 	free_percpu(set->percpu);
 	if (set->spare)
 		dm_put_device(set->ti, set->spare);
 	if (set->main)
 		dm_put_device(set->ti, set->main);
+	mutex_destroy(&set->drain_lock);
 	mutex_destroy(&set->lock);
 	kfree(set);
 }
@@ -63,6 +77,23 @@ void remap_dtr(struct dm_target *ti)
 	remap_disown(set);
 	remap_remove_instance(set);
 	free_set(set);
+}
+
+static int allocate_manual(struct remap_set *set)
+{
+	struct remap_manual *manual = kzalloc(sizeof(*manual), GFP_KERNEL);
+
+	if (!manual)
+		return -ENOMEM;
+	set->manual = manual;
+	mutex_init(&manual->lock);
+	manual->span = REMAP_MANUAL_CHUNKS;
+	manual->buffer = vmalloc(array_size(REMAP_MANUAL_CHUNKS, REMAP_CHUNK_BYTES));
+	manual->io.bio = &manual->bio;
+	manual->io.vecs = kcalloc(BIO_MAX_VECS, sizeof(*manual->io.vecs), GFP_KERNEL);
+	manual->copy = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->copy), GFP_KERNEL);
+	manual->change = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->change), GFP_KERNEL);
+	return manual->buffer && manual->io.vecs && manual->copy && manual->change ? 0 : -ENOMEM;
 }
 
 /* All that the data path and the error path will ever need (D13, P6). */
@@ -93,7 +124,8 @@ static int allocate(struct remap_set *set)
 	    !set->percpu ||
 	    !set->wq || !set->soft_wq)
 		return -ENOMEM;
-	return bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
+	return allocate_manual(set) ?:
+	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);
 }
 
@@ -225,10 +257,12 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	set->ti = ti;
 	mutex_init(&set->lock);
+	mutex_init(&set->drain_lock);
 	spin_lock_init(&set->queue_lock);
 	spin_lock_init(&set->note_lock);
 	bio_list_init(&set->queue);
 	bio_list_init(&set->round);
+	bio_list_init(&set->parked);
 	INIT_WORK(&set->work, remap_worker);
 	INIT_WORK(&set->event_work, remap_event_work);
 	INIT_WORK(&set->note_work, remap_send_notes);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Synchronous I/O for the one writer, with memory allocated in the
- * constructor (P6, D13), and the counts that flushes and copies rely on.
+ * Synchronous I/O with memory allocated in the constructor (P6, D13), and the counts that
+ * flushes and copies rely on.  Each user has a struct remap_io of its own: the one writer
+ * that of the set, the messages that copy (copy.c) another one.
  *
  * Rules kept here:
  *   P6  nothing is allocated, here or in the error path
@@ -9,6 +10,7 @@
  *   D4  counted until the lower I/O ends; one drain at a time
  */
 #include <linux/delay.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
@@ -20,28 +22,30 @@ static struct page *buffer_page(void *buffer)
 }
 
 /**
- * remap_rw() - read or write sectors, and wait
+ * remap_io_rw() - read or write sectors, and wait
  * @set: the set
+ * @io: memory for the request, in use by nobody else
  * @dev: its main or spare device
  * @sector: first sector on @dev
  * @buffer: aligned to sectors, from kmalloc or vmalloc
  * @nr_sectors: length; larger requests than BIO_MAX_VECS pages go out one after the other
  * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
  *
- * Context: remap_set.lock held (one request at a time), may sleep.
+ * Context: may sleep.
  * Return: 0, or the negative errno of the first error: nothing is known then
  * about what a write left on the media.
  */
-int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
-	     u32 nr_sectors, blk_opf_t opf)
+int remap_io_rw(struct remap_set *set, const struct remap_io *io, struct dm_dev *dev,
+		sector_t sector, void *buffer, u32 nr_sectors, blk_opf_t opf)
 {
-	struct bio *bio = &set->rw_bio;
+	struct bio *bio = io->bio;
 
 	while (nr_sectors) {
+		void *start = buffer;
 		u32 nr = 0;
 		int r;
 
-		bio_init(bio, dev->bdev, set->rw_vecs, BIO_MAX_VECS, opf | REQ_SYNC);
+		bio_init(bio, dev->bdev, io->vecs, BIO_MAX_VECS, opf | REQ_SYNC);
 		bio->bi_iter.bi_sector = sector;
 		while (nr < nr_sectors && bio->bi_vcnt < BIO_MAX_VECS) {
 			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT,
@@ -52,8 +56,13 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 			nr += bytes >> SECTOR_SHIFT;
 			buffer += bytes;
 		}
+		/* The device writes to or reads from another mapping of these pages. */
+		if (is_vmalloc_addr(start))
+			flush_kernel_vmap_range(start, buffer - start);
 		r = submit_bio_wait(bio);
 		bio_uninit(bio);
+		if (is_vmalloc_addr(start) && !op_is_write(opf))
+			invalidate_kernel_vmap_range(start, buffer - start);
 		if (op_is_write(opf) && !(opf & REQ_FUA) && !r && dev == set->spare)
 			this_cpu_inc(set->percpu->spare_writes);
 		if (r)
@@ -62,6 +71,26 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 		nr_sectors -= nr;
 	}
 	return 0;
+}
+
+/**
+ * remap_rw() - remap_io_rw() with the memory of the one writer
+ * @set: the set
+ * @dev: its main or spare device
+ * @sector: first sector on @dev
+ * @buffer: as for remap_io_rw()
+ * @nr_sectors: length
+ * @opf: as for remap_io_rw()
+ *
+ * Context: remap_set.lock held (one request at a time), may sleep.
+ * Return: as remap_io_rw().
+ */
+int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+	     u32 nr_sectors, blk_opf_t opf)
+{
+	const struct remap_io io = { .bio = &set->rw_bio, .vecs = set->rw_vecs };
+
+	return remap_io_rw(set, &io, dev, sector, buffer, nr_sectors, opf);
 }
 
 /**
@@ -179,13 +208,41 @@ bool remap_is_quiet(const struct remap_set *set)
 	       sum_of(set, &set->percpu->started[1]) == ended;
 }
 
-/* Nobody starts on this side any more: that all of it has ended is final. */
-static void wait_side(struct remap_set *set, unsigned int side)
+/*
+ * Nothing starts on this side any more: that all of it has ended is final.
+ * False: the set is being suspended, and the caller would rather stop.
+ */
+static bool wait_side(struct remap_set *set, unsigned int side, bool may_stop)
 {
 	u64 started = sum_of(set, &set->percpu->started[side]);
 
-	while (sum_of(set, &set->percpu->ended[side]) != started)
+	while (sum_of(set, &set->percpu->ended[side]) != started) {
+		if (may_stop && test_bit(REMAP_SUSPENDING, &set->flags))
+			return false;
 		usleep_range(200, 1000);
+	}
+	return true;
+}
+
+static bool drain(struct remap_set *set, bool may_stop)
+{
+	unsigned int side;
+	bool drained;
+
+	mutex_lock(&set->drain_lock);
+	side = set->side == &set->percpu->started[1];
+	/* What an earlier drain did not wait for: no side may have old I/O and new. */
+	drained = wait_side(set, !side, may_stop);
+	if (drained) {
+		/* Whatever did not see the mark is counted after this, on either side. */
+		synchronize_rcu();
+		WRITE_ONCE(set->side, &set->percpu->started[!side]);
+		/* From here on nothing is counted on the old side. */
+		synchronize_rcu();
+		drained = wait_side(set, side, may_stop);
+	}
+	mutex_unlock(&set->drain_lock);
+	return drained;
 }
 
 /**
@@ -196,19 +253,24 @@ static void wait_side(struct remap_set *set, unsigned int side)
  * was sent to the spare, until the *lower* I/O ends (D4), so nothing that is
  * waited for can wait for the caller.
  *
- * Context: remap_set.lock held, which makes it one drain at a time; may sleep.
- * Not from the queue that completes bios, not from end_io.
+ * Context: may sleep; with or without remap_set.lock.  Not from the queue that completes
+ * bios, not from end_io.
  */
 void remap_drain(struct remap_set *set)
 {
-	unsigned int side = set->side == &set->percpu->started[1];
+	drain(set, false);
+}
 
-	/* Whoever did not see the mark is counted after this, on either side. */
-	synchronize_rcu();
-	WRITE_ONCE(set->side, &set->percpu->started[!side]);
-	/* From here on nobody counts on the old side. */
-	synchronize_rcu();
-	wait_side(set, side);
+/**
+ * remap_try_drain() - remap_drain(), unless the set is to be suspended
+ * @set: the set
+ *
+ * Context: may sleep; remap_set.lock not held.
+ * Return: 0, or -EBUSY: there may still be I/O that did not see the change.
+ */
+int remap_try_drain(struct remap_set *set)
+{
+	return drain(set, true) ? 0 : -EBUSY;
 }
 
 /**
@@ -219,6 +281,6 @@ void remap_drain(struct remap_set *set)
  */
 void remap_drain_all(struct remap_set *set)
 {
-	wait_side(set, 0);
-	wait_side(set, 1);
+	wait_side(set, 0, false);
+	wait_side(set, 1, false);
 }

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moving sectors by hand: the messages `remap`, `remap_list`, `unremap` and `clear`.
+ *
+ * A request is done in batches of up to REMAP_MANUAL_CHUNKS chunks:
+ *
+ *   1. under remap_set.lock: each chunk is marked busy, with a slot if it has none
+ *   2. without it: one drain, for a write that was *already sent* would land behind the copy
+ *      and be lost (D3); then the copying, see copy.c
+ *   3. under it: one commit of all that was copied, which publishes and ends the busy marks;
+ *      of the rest they are taken back
+ *
+ * `remap` copies from main to the slot what can be read, and makes lost what cannot; until
+ * the commit main serves.  `unremap` copies from the slot to main, with FUA, and reads that
+ * back; until the commit the slot serves.  Lost sectors stay: what main holds for them is not
+ * what was last written (P2).
+ *
+ * Crash states: before the commit of a table block nothing has changed, and after it both
+ * places hold the same, since nobody wrote in between.  Blocks are committed one after the
+ * other, so each chunk is wholly old or new, whatever the others are.
+ *
+ * Beside a batch, with the busy marks set and the lock free:
+ *   map     reads go where they went; writes to a busy chunk go to the worker
+ *   worker  a write whose chunk is busy is parked (slow.c), so nothing of a busy chunk is
+ *           confirmed, relocated or moved: its word has no other writer than step 3. The
+ *           worker holds the lock for a whole round: no mark appears in the middle of one
+ *   commits of other entries write a busy one as it was before: a slot that is new as free
+ *           (C9); they may leave its block in doubt or frozen, which step 3 finds
+ *   suspend sets REMAP_SUSPENDING, then waits for the message: which stops at the next
+ *           command, and takes back. Removal does not wait for messages, so postsuspend does,
+ *           by remap_manual.lock: no copy is under way when the media are given up (D12)
+ *   sleep   processes are frozen first; a set with a batch under way counts as busy
+ *   message one batch at a time, by remap_manual.lock; other verbs go in between
+ *
+ * Rules kept here:
+ *   P2  what cannot be read is lost and reads as an error; nothing is invented
+ *   D3  busy, drain of what was sent before, copy, commit, publish
+ *   D12 long operations stop when a suspend is pending
+ *   D16 by hand whole physical blocks move
+ *   D20 nothing that is not asked for waits for the disk: marks are short, and the lock is free
+ */
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
+
+#include "dm_remap.h"
+#include "manual.h"
+#include "trace.h"
+
+/* Events that are put into the ring before it is given time to empty. */
+#define NOTES_AT_ONCE	64
+
+/* Which way the present batch copies. */
+static bool is_back(const struct remap_request *request)
+{
+	return request->back && !request->rest;
+}
+
+static void start_copy(struct remap_set *set, u64 chunk, u32 slot, u8 mask, u64 word, u64 prov,
+		       bool fresh)
+{
+	struct remap_manual *manual = set->manual;
+
+	manual->copy[manual->nr] = (struct remap_copy){
+		.chunk = chunk, .slot = slot, .mask = mask,
+	};
+	manual->change[manual->nr] = (struct remap_change){
+		.slot = slot, .word = word, .prov = prov, .add = mask, .fresh = fresh,
+	};
+	manual->nr++;
+}
+
+static int say_frozen(const struct remap_set *set, u64 chunk)
+{
+	remap_err(set, "%s: the metadata block that has the chunk at sector %llu cannot be written: the chunk stays as it is",
+		  set->spare->name, chunk * REMAP_CHUNK_SECTORS);
+	return -EROFS;
+}
+
+/*
+ * Step 1 of `remap` for one chunk.  0: it is in the batch, or there is nothing to do; 1: the
+ * batch ends before it, because it is in the batch already, with other sectors.
+ */
+static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
+{
+	struct remap_table *table = &set->table;
+	s64 slot = remap_table_find(table, chunk);
+	u64 old, word;
+
+	mask = remap_whole_blocks(set, chunk, mask);
+	if (slot >= 0 && table->word[slot] & REMAP_WORD_BUSY)
+		return 1;
+	if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT) {
+		remap_resolve_doubt(set, true);
+		slot = remap_table_find(table, chunk);
+		if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT)
+			return -EIO;
+	}
+	if (slot >= 0) {
+		old = table->word[slot];
+		mask &= ~REMAP_WORD_REDIRECTED(old);
+		if (!mask)
+			return 0;
+		if (remap_is_frozen(set, slot))
+			return say_frozen(set, chunk);
+		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
+		start_copy(set, chunk, slot, mask, old & ~REMAP_WORD_LINKED, table->prov[slot],
+			   false);
+		return 0;
+	}
+	slot = remap_slot_alloc(set);
+	if (slot < 0) {
+		remap_err(set, "%s: spare is full", set->spare->name);
+		remap_mode_changed(set);
+		return slot;
+	}
+	word = remap_word(chunk, 0, 0, 0, 0);
+	remap_table_insert(table, slot, word | REMAP_WORD_BUSY);
+	start_copy(set, chunk, slot, mask, word,
+		   remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
+	return 0;
+}
+
+/* A predecessor that may still be on the media would rise again (C13). */
+static int end_doubt(struct remap_set *set)
+{
+	if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)
+		remap_resolve_doubt(set, true);
+	return set->meta.nr_in_doubt || set->meta.block[0].in_doubt ? -EIO : 0;
+}
+
+/*
+ * The same for `unremap`.  A chunk that has only a part of a physical block on the spare
+ * makes a batch of its own, which copies the rest there: a disk would have to read, change
+ * and write such a block, which fails; and we would write over what main serves (D21).
+ */
+static int mark_back(struct remap_set *set, struct remap_request *request, u64 chunk, u8 mask)
+{
+	struct remap_table *table = &set->table;
+	s64 slot = remap_table_find(table, chunk);
+	u8 rest, lost;
+	u64 old;
+	int r;
+
+	if (slot < 0)
+		return 0;
+	if (table->word[slot] & REMAP_WORD_BUSY)
+		return 1;
+	r = end_doubt(set);
+	if (r)
+		return r;
+	slot = remap_table_find(table, chunk);
+	if (slot < 0)
+		return 0;
+	old = table->word[slot];
+	mask = remap_whole_blocks(set, chunk, mask) & REMAP_WORD_REDIRECTED(old);
+	if (!mask)
+		return 0;
+	if (remap_is_frozen(set, slot) || remap_is_pinned(set, chunk))
+		return say_frozen(set, chunk);
+	if (chunk == set->meta.super.probe_chunk) {
+		remap_err(set, "sector %llu belongs to the set's own probe chunk and stays remapped",
+			  chunk * REMAP_CHUNK_SECTORS);
+		return -EPERM;
+	}
+	lost = mask & REMAP_WORD_LOST(old);
+	if (lost) {
+		remap_err(set, "sector %llu is lost: write it before it can be unremapped",
+			  chunk * REMAP_CHUNK_SECTORS + __ffs(lost));
+		return -ENODATA;
+	}
+	rest = remap_whole_blocks(set, chunk, mask) & ~mask;
+	if (rest && !set->manual->nr) {
+		request->rest = true;
+		return mark_in(set, chunk, rest, 0) ?: 1;
+	}
+	if (rest)
+		return 1;
+	remap_table_set(table, slot, old | REMAP_WORD_BUSY);
+	start_copy(set, chunk, slot, mask, (old & ~REMAP_WORD_LINKED) & ~((u64)mask << 40),
+		   table->prov[slot], false);
+	return 0;
+}
+
+/* Told as one: what lies next to each other on main and on the spare. */
+static bool is_next(const struct remap_set *set, u32 i)
+{
+	const struct remap_copy *a = &set->manual->copy[i - 1], *b = a + 1;
+
+	return a->state == REMAP_COPYING && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
+	       a->mask >> 7 && b->mask & 1 &&
+	       (set->manual->change[i - 1].prov ^ set->manual->change[i].prov) >> 32 == 0;
+}
+
+static void note_moved(struct remap_set *set, u32 kind)
+{
+	const struct remap_manual *manual = set->manual;
+	struct remap_note note = { .kind = kind, .has_slot = true };
+	u32 i, nr_notes = 0;
+
+	for (i = 0; i < manual->nr; i++) {
+		const struct remap_copy *copy = &manual->copy[i];
+		u64 start = copy->chunk * REMAP_CHUNK_SECTORS;
+
+		if (copy->state != REMAP_COPYING)
+			continue;
+		if (!i || !note.nr_sectors || !is_next(set, i)) {
+			if (note.nr_sectors)
+				remap_notify(set, &note);
+			note.sector = start + __ffs(copy->mask);
+			note.slot = copy->slot;
+			note.cause = kind == DM_REMAP_EVENT_REMAPPED ?
+				     (u8)(manual->change[i].prov >> 32) : 0;
+			note.number = 0;
+			if (++nr_notes % NOTES_AT_ONCE == 0)
+				flush_work(&set->note_work);
+		}
+		note.nr_sectors = start + fls(copy->mask) - note.sector;
+		note.number += hweight8(copy->lost);
+	}
+	if (note.nr_sectors)
+		remap_notify(set, &note);
+}
+
+/* A slot that was to be given to a chunk is bad.  Readers may know it, but nothing of it. */
+static void retire_bad(struct remap_set *set, u32 slot)
+{
+	remap_table_set(&set->table, slot, REMAP_WORD_BAD);
+	set->table.prov[slot] = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,
+					   REMAP_STATUS_IOERR, 1, 0);
+	remap_commit_block(set, remap_table_block_of(slot));
+}
+
+static void say_lost(const struct remap_set *set, const struct remap_copy *copy)
+{
+	remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
+			       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
+			       hweight8(copy->lost));
+}
+
+/*
+ * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.state
+ * says what became of each afterwards.
+ */
+static void finish(struct remap_set *set, struct remap_request *request, int r)
+{
+	struct remap_manual *manual = set->manual;
+	u32 i;
+
+	if (!r && is_back(request))
+		r = end_doubt(set);
+	for (i = 0; i < manual->nr; i++) {
+		struct remap_copy *copy = &manual->copy[i];
+		struct remap_change *change = &manual->change[i];
+
+		if (r && copy->state == REMAP_COPYING) {
+			copy->state = REMAP_COPY_FAILED;
+			copy->error = r;
+		}
+		/* With a status nothing is written: the busy mark is taken back. */
+		if (copy->state != REMAP_COPYING)
+			change->status = BLK_STS_IOERR;
+		else if (!is_back(request))
+			change->word |= (u64)copy->mask << 40 | (u64)copy->lost << 48;
+	}
+	r = remap_commit(set, manual->change, manual->nr);
+	for (i = 0; i < manual->nr; i++) {
+		struct remap_copy *copy = &manual->copy[i];
+		const struct remap_change *change = &manual->change[i];
+
+		if (copy->state == REMAP_COPYING && change->result != REMAP_COMMITTED) {
+			copy->state = REMAP_COPY_FAILED;
+			copy->error = r ?: -EIO;
+		}
+		if (copy->slot_bad && change->fresh && change->result == REMAP_NOT_WRITTEN) {
+			retire_bad(set, copy->slot);
+			copy->error = -EAGAIN;
+		}
+	}
+	remap_note_use(set);
+	remap_unpark(set);
+}
+
+static void tell(struct remap_set *set, struct remap_request *request)
+{
+	struct remap_manual *manual = set->manual;
+	u32 i;
+
+	note_moved(set, is_back(request) ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
+	for (i = 0; i < manual->nr; i++) {
+		const struct remap_copy *copy = &manual->copy[i];
+		int r = copy->state == REMAP_COPYING ? 0 :
+			copy->state == REMAP_COPY_LEFT ? -EAGAIN : copy->error;
+
+		if (is_back(request))
+			trace_dm_remap_unremap(set, copy->chunk, copy->mask, r);
+		else
+			trace_dm_remap_remap(set, copy->chunk, copy->mask, r);
+		if (!r && copy->lost) {
+			request->nr_lost += hweight8(copy->lost);
+			say_lost(set, copy);
+		}
+	}
+}
+
+/* The next chunk of a list of ranges, and which of its sectors; false: there is none. */
+static bool next_in_ranges(struct remap_request *request, u64 *chunk, u8 *mask)
+{
+	struct remap_cursor *at = &request->at;
+	u64 sector, nr, bit, end = 0;
+
+	*mask = 0;
+	for (; at->index < request->nr_ranges; at->index++, at->done = 0) {
+		request->range(request, at->index, &sector, &nr);
+		if (at->done >= nr)
+			continue;
+		sector += at->done;
+		nr -= at->done;
+		/* The rest of a chunk may be in the next range. */
+		if (*mask && sector != end)
+			break;
+		bit = sector & (REMAP_CHUNK_SECTORS - 1);
+		nr = min_t(u64, nr, REMAP_CHUNK_SECTORS - bit);
+		if (*mask && !bit)
+			break;
+		*chunk = sector / REMAP_CHUNK_SECTORS;
+		*mask |= (u8)(GENMASK(nr - 1, 0) << bit);
+		at->done += nr;
+		end = sector + nr;
+		if (bit + nr == REMAP_CHUNK_SECTORS)
+			break;
+	}
+	return *mask;
+}
+
+/* Whether `clear` moves the chunk of a slot: not what hides main's signatures. */
+static bool is_clearable(const struct remap_set *set, u32 slot)
+{
+	u64 word = set->table.word[slot];
+
+	return REMAP_WORD_REDIRECTED(word) &&
+	       (word & REMAP_WORD_CHUNK) != set->meta.super.probe_chunk &&
+	       (u8)(set->table.prov[slot] >> 32) != REMAP_CAUSE_GUARD;
+}
+
+/* The same for all that can be cleared. */
+static bool next_in_table(struct remap_set *set, struct remap_request *request, u64 *chunk,
+			  u8 *mask)
+{
+	u32 slot;
+
+	while (request->at.index < remap_geometry(set)->slots) {
+		slot = request->at.index++;
+		if (!is_clearable(set, slot))
+			continue;
+		*chunk = set->table.word[slot] & REMAP_WORD_CHUNK;
+		*mask = 0xff;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Step 1 for as many as may be.  Returns an error that ends the request when the batch, of
+ * those before it, is done.
+ */
+static int mark(struct remap_set *set, struct remap_request *request)
+{
+	struct remap_manual *manual = set->manual;
+	u32 limit = min_t(u32, manual->span,
+			  request->back ? REMAP_MANUAL_BACK : REMAP_MANUAL_CHUNKS);
+
+	manual->nr = 0;
+	request->rest = false;
+	while (manual->nr < limit) {
+		struct remap_cursor at = request->at;
+		u32 nr = manual->nr;
+		u64 chunk;
+		u8 mask;
+		int r;
+
+		request->is_done = !(request->all ?
+				     next_in_table(set, request, &chunk, &mask) :
+				     next_in_ranges(request, &chunk, &mask));
+		if (request->is_done)
+			return 0;
+		r = request->back ? mark_back(set, request, chunk, mask) :
+				    mark_in(set, chunk, mask, request->cause);
+		if (manual->nr > nr)
+			manual->copy[nr].at = at;
+		if (r == 1) {
+			request->behind = request->at;
+			request->at = at;
+			return 0;
+		}
+		/* What cannot be cleared stays; it is counted in the end. */
+		if (r && !request->all)
+			return r;
+	}
+	return 0;
+}
+
+static int may_begin(const struct remap_set *set)
+{
+	if (!test_bit(REMAP_ACTIVE, &set->flags) || test_bit(REMAP_SUSPENDING, &set->flags))
+		return -EBUSY;
+	if (!remap_may_write(set))
+		return -EROFS;
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+/* Lost, the rest of a physical block would be neither here nor there. */
+static int check_rest(const struct remap_set *set)
+{
+	const struct remap_copy *copy = &set->manual->copy[0];
+
+	if (copy->state != REMAP_COPYING || !copy->lost)
+		return 0;
+	remap_err(set, "%s: sector %llu cannot be read, and its physical block can only be written as a whole: that stays remapped",
+		  set->main->name, copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->lost));
+	return -EIO;
+}
+
+/*
+ * What became of the batch: where the request goes on, and the first error.  @r is the error
+ * at which marking stopped, behind the batch.
+ */
+static int settle(struct remap_set *set, struct remap_request *request, int r)
+{
+	struct remap_manual *manual = set->manual;
+	const struct remap_cursor *left = NULL;
+	bool has_left = false, has_done = false;
+	int error = 0;
+	u32 i;
+
+	for (i = 0; i < manual->nr; i++) {
+		const struct remap_copy *copy = &manual->copy[i];
+
+		has_done |= copy->state == REMAP_COPYING;
+		has_left |= copy->state == REMAP_COPY_LEFT;
+		if (copy->state == REMAP_COPY_LEFT || copy->error == -EAGAIN)
+			left = left ?: &copy->at;
+		else if (copy->state == REMAP_COPY_FAILED &&
+			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
+			error = error ?: copy->error;
+	}
+	/* One slow chunk may be followed by others; where all are quick, it is many again (E8). */
+	manual->span = has_left ? 1 : min_t(u32, 2 * manual->span, REMAP_MANUAL_CHUNKS);
+	if (request->rest && !has_done && !left)
+		request->at = request->behind;
+	if (error || !left)
+		return error ?: r;
+	/* A bad slot: there may be a better one. */
+	request->nr_tries = has_done || has_left ? 0 : request->nr_tries + 1;
+	if (request->nr_tries == REMAP_SLOT_TRIES)
+		return -EIO;
+	request->at = *left;
+	request->is_done = false;
+	return 0;
+}
+
+static int do_batch(struct remap_set *set, struct remap_request *request)
+{
+	int r, marked;
+
+	mutex_lock(&set->lock);
+	r = may_begin(set);
+	marked = r ?: mark(set, request);
+	mutex_unlock(&set->lock);
+	if (r || !set->manual->nr)
+		return marked;
+
+	r = remap_try_drain(set);
+	if (!r)
+		r = is_back(request) ? remap_copy_back(set) : remap_copy_in(set);
+	if (!r && request->rest)
+		r = check_rest(set);
+	mutex_lock(&set->lock);
+	finish(set, request, r);
+	mutex_unlock(&set->lock);
+	tell(set, request);
+	return settle(set, request, marked);
+}
+
+/**
+ * remap_do_request() - move sectors by hand
+ * @set: the set
+ * @request: what, which way; afterwards also how many sectors turned out to be lost
+ *
+ * What is where it is wanted already stays there, so a request that was stopped can be
+ * repeated.  The lock is let go between batches, so that others get in, and a suspend or a
+ * signal ends it there or at the next command (D12).
+ *
+ * Context: takes remap_manual.lock and remap_set.lock, may sleep, for as long as a disk takes;
+ * not from remap_set.wq.
+ * Return: 0: all of it is done; -EBUSY when not active or being suspended; -EINTR, -EROFS,
+ * -ENOSPC; -EIO.  Each chunk is then wholly as it was, or done.
+ */
+int remap_do_request(struct remap_set *set, struct remap_request *request)
+{
+	int r = 0;
+
+	while (!r && !request->is_done) {
+		if (mutex_lock_killable(&set->manual->lock))
+			return -EINTR;
+		r = do_batch(set, request);
+		mutex_unlock(&set->manual->lock);
+		cond_resched();
+	}
+	return r;
+}
+
+/**
+ * remap_clear() - move everything back to main that main takes
+ * @set: the set
+ * @nr_kept: set to the number of chunks that stay
+ * @nr_guard: set to the number of chunks that hide main's signatures: they stay
+ *            until `unremap` names them
+ *
+ * Context: as remap_do_request().
+ * Return: 0, or -EBUSY, -EINTR or -EROFS when it could not go on.
+ */
+int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
+{
+	struct remap_request request = { .back = true, .all = true };
+	int r = remap_do_request(set, &request);
+	u32 slot;
+
+	*nr_kept = 0;
+	*nr_guard = 0;
+	mutex_lock(&set->lock);
+	for (slot = 0; slot < remap_geometry(set)->slots; slot++) {
+		*nr_kept += is_clearable(set, slot);
+		*nr_guard += REMAP_WORD_REDIRECTED(set->table.word[slot]) &&
+			     (u8)(set->table.prov[slot] >> 32) == REMAP_CAUSE_GUARD;
+	}
+	mutex_unlock(&set->lock);
+	return r;
+}
+
+/**
+ * remap_wait_for_manual() - wait until no copy by hand is under way, and none begins
+ * @set: the set; REMAP_SUSPENDING is set
+ *
+ * Context: postsuspend; takes remap_manual.lock.
+ */
+void remap_wait_for_manual(struct remap_set *set)
+{
+	mutex_lock(&set->manual->lock);
+	mutex_unlock(&set->manual->lock);
+}
