@@ -56,21 +56,61 @@ static void park(struct server *s, struct request *request)
 	*end = request;
 }
 
+/* The disk turns to the request: what it delays ends after that. */
+static void begin(struct server *s, struct request *request)
+{
+	uint64_t delay_ms = request->delayed ? 0 : fault_delay_ms(request->disk, request);
+
+	if (!delay_ms) {
+		finish(request, -1);
+		return;
+	}
+	request->delayed = true;
+	request->due_ns = now_ns() + delay_ms * 1000000u;
+	park(s, request);
+}
+
+/*
+ * The link of the request that a serial disk turns to next, or NULL: there is none, or
+ * the disk is at work.  One that is held has not come to the disk yet.
+ */
+static struct request **next_in_queue(struct server *s, const struct disk *disk)
+{
+	struct request **first = NULL;
+
+	for (struct request **link = &s->parked; *link; link = &(*link)->next) {
+		if ((*link)->disk != disk || (*link)->held)
+			continue;
+		if (!(*link)->queued)
+			return NULL;
+		if (!first)
+			first = link;
+	}
+	return first;
+}
+
+static void run_queue(struct server *s, const struct disk *disk)
+{
+	struct request **link;
+
+	while (disk->serial && (link = next_in_queue(s, disk))) {
+		struct request *request = *link;
+
+		*link = request->next;
+		request->queued = false;
+		begin(s, request);
+	}
+}
+
 void server_submit(struct server *s, struct request *request)
 {
-	uint64_t delay_ms = 0;
-
 	request->held = is_held(request);
-	if (!request->held && !request->delayed)
-		delay_ms = fault_delay_ms(request->disk, request);
-	if (delay_ms) {
-		request->delayed = true;
-		request->due_ns = now_ns() + delay_ms * 1000000u;
-	}
-	if (request->held || delay_ms)
+	request->queued = !request->held && request->disk->serial;
+	if (request->held || request->queued)
 		park(s, request);
 	else
-		finish(request, -1);
+		begin(s, request);
+	run_queue(s, request->disk);
 }
 
 void server_release(struct server *s, struct disk *disk)
@@ -111,18 +151,31 @@ unsigned int server_count_held(const struct server *s, const struct disk *disk)
 /* Does what is due; returns how long poll() may sleep. */
 static int run_due(struct server *s)
 {
-	struct request **link = &s->parked;
 	uint64_t now = now_ns(), next = UINT64_MAX;
+	struct request **link;
 
+	/* Where the connection of the request at work has gone, too. */
+	for (unsigned int i = 0; i < s->nr_disks; i++)
+		run_queue(s, &s->disks[i]);
+	link = &s->parked;
 	while (*link) {
 		struct request *request = *link;
 
-		if (!request->held && request->due_ns <= now) {
-			*link = request->next;
-			finish(request, -1);
+		if (request->held || request->queued) {
+			link = &request->next;
 			continue;
 		}
-		if (!request->held && request->due_ns < next)
+		if (request->due_ns <= now) {
+			const struct disk *disk = request->disk;
+
+			*link = request->next;
+			finish(request, -1);
+			run_queue(s, disk);
+			link = &s->parked; /* the list may be another one */
+			next = UINT64_MAX;
+			continue;
+		}
+		if (request->due_ns < next)
 			next = request->due_ns;
 		link = &request->next;
 	}
@@ -287,6 +340,10 @@ static int parse_disk_option(struct disk *disk, char *option)
 		return parse_bool(value, &disk->vcache);
 	if (!strcmp(option, "trim"))
 		return parse_bool(value, &disk->trim);
+	if (!strcmp(option, "fua"))
+		return parse_bool(value, &disk->fua);
+	if (!strcmp(option, "serial"))
+		return parse_bool(value, &disk->serial);
 	if (strcmp(value, "512") && strcmp(value, "4096"))
 		return -EINVAL;
 	if (!strcmp(option, "phys"))
@@ -314,6 +371,7 @@ static int parse_disk(struct server *s, char *text)
 		.index = s->nr_disks,
 		.sectors = bytes / SECTOR_BYTES,
 		.trim = true,
+		.fua = true,
 		.physical_bytes = 4096,
 		.logical_bytes = SECTOR_BYTES,
 		.media_fd = -1,
@@ -357,7 +415,7 @@ static int usage(void)
 {
 	fputs("usage: remap-blockd --dir DIR [--log FILE] (--unix | --kernel)\n"
 	      "                    --disk NAME:BYTES[:vcache=on|off,phys=512|4096,"
-	      "logical=512|4096,trim=on|off,ro] ...\n",
+	      "logical=512|4096,trim=on|off,fua=on|off,serial=on|off,ro] ...\n",
 	      stderr);
 	return 2;
 }

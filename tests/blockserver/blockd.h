@@ -46,6 +46,9 @@ enum action {
 	ACT_TORN,      /* the first half of the write is done, error */
 	ACT_PARTIAL,   /* what lies before the bad sector is done, error */
 	ACT_SLOW,      /* only the delay */
+	ACT_LATE,      /* into the cache it succeeds, and the flush fails; past it as ACT_ERROR */
+	ACT_UNREAD,    /* the media cannot be read until it is written; the cache can */
+	ACT_HEAL_4K,   /* physical blocks cannot be read, nor written but whole: that heals */
 };
 
 struct fault {
@@ -53,7 +56,8 @@ struct fault {
 	uint64_t first, count;
 	bool on_read, on_write;
 	enum action action;
-	int64_t times; /* how often it still strikes, -1: for ever */
+	int64_t times;	  /* how often it still strikes, -1: for ever */
+	bool then_unread; /* of ACT_LATE: what lost its content cannot be read */
 	uint64_t delay_ms;
 };
 
@@ -66,14 +70,14 @@ struct hold {
 enum device_state { DEVICE_OK, DEVICE_FAILED, DEVICE_READ_ONLY };
 
 struct stats {
-	uint64_t reads, writes, flushes, fua, trims, errors;
+	uint64_t reads, writes, flushes, fua, trims, errors, lost;
 };
 
 struct disk {
 	char name[64];
 	uint32_t index;
 	uint64_t sectors;
-	bool vcache, read_only_option, trim;
+	bool vcache, read_only_option, trim, fua, serial;
 	uint32_t physical_bytes, logical_bytes;
 
 	int media_fd;
@@ -83,9 +87,10 @@ struct disk {
 
 	enum device_state state;
 	struct fault *faults;
+	unsigned int nr_late; /* how many of them are ACT_LATE */
 	struct hold *holds;
 	uint64_t delay_ms[OP_COUNT];
-	uint64_t flush_errors;
+	uint64_t flush_errors, flush_losses;
 	struct stats stats;
 
 	int listen_fd; /* --unix */
@@ -111,6 +116,7 @@ struct request {
 	uint64_t first, count; /* sectors */
 	uint8_t *data;	       /* of a write, or room for a read */
 	bool held, delayed;
+	bool queued; /* of a serial disk: behind another one */
 	uint64_t due_ns;
 };
 
@@ -138,6 +144,8 @@ int disk_read(struct disk *disk, uint64_t first, uint64_t count, uint8_t *data);
 int disk_write(struct disk *disk, uint64_t first, uint64_t count, const uint8_t *data, bool fua);
 int disk_trim(struct disk *disk, uint64_t first, uint64_t count);
 int disk_destage(struct disk *disk);
+void disk_lose(struct disk *disk, uint64_t first, uint64_t count);
+bool disk_next_dirty(const struct disk *disk, uint64_t *first, uint64_t end, uint64_t *count);
 int disk_lose_cache(struct disk *disk, bool keep_random, uint64_t *random_state);
 int disk_execute(struct disk *disk, struct request *request);
 
@@ -150,10 +158,13 @@ int fault_add(struct disk *disk, const struct fault *fault);
 void fault_clear(struct disk *disk, uint64_t first, uint64_t count);
 struct verdict fault_judge(struct disk *disk, const struct request *request);
 uint64_t fault_delay_ms(const struct disk *disk, const struct request *request);
+bool fault_lose_late(struct disk *disk);
+bool fault_is_late(const struct disk *disk, uint64_t sector);
+void fault_media_written(struct disk *disk, uint64_t first, uint64_t count);
 unsigned int fault_count(const struct disk *disk);
 
 /* log.c */
-enum log_kind { LOG_WRITE = 1, LOG_FLUSH, LOG_MARK, LOG_TRIM, LOG_POWERCUT };
+enum log_kind { LOG_WRITE = 1, LOG_FLUSH, LOG_MARK, LOG_TRIM, LOG_POWERCUT, LOG_LOST };
 enum log_flag { LOG_FUA = 1, LOG_FAILED = 2, LOG_LANDED = 4 };
 int log_open(const char *path);
 void log_append(enum log_kind kind, unsigned int flags, uint32_t disk, uint64_t sector,

@@ -53,9 +53,10 @@ static const char *option_value(const char *word, const char *name)
 static int parse_action(const char *text, enum action *action)
 {
 	static const char *const names[] = {
-		[ACT_ERROR] = "error",	 [ACT_HEAL] = "heal", [ACT_FAIL_HEAL] = "badwrite-heal",
-		[ACT_LANDED] = "landed", [ACT_TORN] = "torn", [ACT_PARTIAL] = "partial",
-		[ACT_SLOW] = "slow",
+		[ACT_ERROR] = "error",	  [ACT_HEAL] = "heal", [ACT_FAIL_HEAL] = "badwrite-heal",
+		[ACT_LANDED] = "landed",  [ACT_TORN] = "torn", [ACT_PARTIAL] = "partial",
+		[ACT_SLOW] = "slow",	  [ACT_LATE] = "late", [ACT_UNREAD] = "unread",
+		[ACT_HEAL_4K] = "heal4k",
 	};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -80,13 +81,20 @@ static int fault_add_command(struct command *c)
 		return say(c, "'%s' is not read, write or both", kind);
 	if (parse_action(c->words[4], &fault.action) < 0)
 		return say(c, "unknown action '%s'", c->words[4]);
+	if (fault.action == ACT_LATE && fault.on_read)
+		return say(c, "late is of writes; see unread for what cannot be read");
+	if (fault.action == ACT_UNREAD && fault.on_write)
+		return say(c, "unread is of reads");
 	for (unsigned int i = 5; i < c->nr_words; i++) {
 		const char *times = option_value(c->words[i], "times");
 		const char *delay = option_value(c->words[i], "delay_ms");
+		const char *then = option_value(c->words[i], "then");
 		uint64_t n;
 
 		if (times && parse_u64(times, &n) && n && n <= INT32_MAX)
 			fault.times = (int64_t)n;
+		else if (then && fault.action == ACT_LATE && !strcmp(then, "error"))
+			fault.then_unread = true;
 		else if (!delay || !parse_u64(delay, &fault.delay_ms))
 			return say(c, "cannot use '%s'", c->words[i]);
 	}
@@ -108,8 +116,10 @@ static int do_fault(struct command *c)
 		fault_clear(c->disk, first, count);
 		return 0;
 	}
-	return say(c, "usage: fault NAME add FIRST COUNT KIND ACTION [times=N] [delay_ms=N] | "
-		      "fault NAME clear [FIRST COUNT]");
+	return say(
+		c,
+		"usage: fault NAME add FIRST COUNT KIND ACTION [times=N] [delay_ms=N] [then=error] | "
+		"fault NAME clear [FIRST COUNT]");
 }
 
 static int do_device(struct command *c)
@@ -145,15 +155,23 @@ static int do_flusherror(struct command *c)
 	return say(c, "usage: flusherror NAME N");
 }
 
+static int do_flushloss(struct command *c)
+{
+	if (c->nr_words == 1 && parse_u64(c->words[0], &c->disk->flush_losses))
+		return 0;
+	return say(c, "usage: flushloss NAME N");
+}
+
 static int do_stats(struct command *c)
 {
 	const struct stats *s = &c->disk->stats;
 
 	snprintf(c->answer, sizeof(c->answer),
 		 "reads=%" PRIu64 " writes=%" PRIu64 " flushes=%" PRIu64 " fua=%" PRIu64
-		 " trims=%" PRIu64 " errors=%" PRIu64 " dirty=%" PRIu64 " faults=%u",
-		 s->reads, s->writes, s->flushes, s->fua, s->trims, s->errors, c->disk->nr_dirty,
-		 fault_count(c->disk));
+		 " trims=%" PRIu64 " errors=%" PRIu64 " lost=%" PRIu64 " dirty=%" PRIu64
+		 " faults=%u",
+		 s->reads, s->writes, s->flushes, s->fua, s->trims, s->errors, s->lost,
+		 c->disk->nr_dirty, fault_count(c->disk));
 	return 0;
 }
 
@@ -256,12 +274,12 @@ static const struct verb {
 	bool on_disk;
 	int (*run)(struct command *c);
 } verbs[] = {
-	{ "fault", true, do_fault },	 { "device", true, do_device },
-	{ "delay", true, do_delay },	 { "flusherror", true, do_flusherror },
-	{ "stats", true, do_stats },	 { "hold", true, do_hold },
-	{ "release", true, do_release }, { "held", true, do_held },
-	{ "destage", true, do_destage }, { "powercut", false, do_powercut },
-	{ "quit", false, do_quit },
+	{ "fault", true, do_fault },	     { "device", true, do_device },
+	{ "delay", true, do_delay },	     { "flusherror", true, do_flusherror },
+	{ "flushloss", true, do_flushloss }, { "stats", true, do_stats },
+	{ "hold", true, do_hold },	     { "release", true, do_release },
+	{ "held", true, do_held },	     { "destage", true, do_destage },
+	{ "powercut", false, do_powercut },  { "quit", false, do_quit },
 };
 
 static struct disk *find_disk(struct server *s, const char *name)

@@ -4,8 +4,9 @@
  * bitmap of the sectors that are newer there), and what a request does to both.
  *
  * The cache holds the newest content of each unflushed sector; a flush copies all of
- * it to the media, a FUA write goes to the media at once. Data live in files and not
- * in memory, because page faults are what is slow in User Mode Linux.
+ * it to the media, a FUA write goes to the media at once; faults decide what of that
+ * fails (fault.c), and a flush can lose what was in the cache. Data live in files and
+ * not in memory, because page faults are what is slow in User Mode Linux.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -123,7 +124,34 @@ int disk_write(struct disk *disk, uint64_t first, uint64_t count, const uint8_t 
 	r = transfer(cached ? disk->cache_fd : disk->media_fd, first, count, (uint8_t *)data, true);
 	if (!r && disk->vcache)
 		set_dirty(disk, first, count, cached);
+	if (!r && !cached)
+		fault_media_written(disk, first, count);
 	return r;
+}
+
+/* The next run of dirty sectors at or after *FIRST and before END. */
+bool disk_next_dirty(const struct disk *disk, uint64_t *first, uint64_t end, uint64_t *count)
+{
+	while (disk->nr_dirty && *first < end) {
+		if (*first % 64 == 0 && !disk->dirty[*first / 64]) {
+			*first += 64;
+			continue;
+		}
+		if (is_dirty(disk, *first)) {
+			*count = run_end(disk, *first, end) - *first;
+			return true;
+		}
+		++*first;
+	}
+	return false;
+}
+
+/* The cache forgets dirty sectors: they hold what the media holds. */
+void disk_lose(struct disk *disk, uint64_t first, uint64_t count)
+{
+	set_dirty(disk, first, count, false);
+	disk->stats.lost += count;
+	log_append(LOG_LOST, 0, disk->index, first, (uint32_t)count, NULL, 0);
 }
 
 int disk_trim(struct disk *disk, uint64_t first, uint64_t count)
@@ -151,6 +179,7 @@ static int destage(struct disk *disk, uint64_t first, uint64_t count)
 			r = transfer(disk->media_fd, first, n, buffer, true);
 		if (r)
 			return r;
+		fault_media_written(disk, first, n);
 		first += n;
 		count -= n;
 	}
@@ -166,7 +195,10 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* Copies dirty sectors to the media (all, or each with probability 1/2) and forgets the rest. */
+/*
+ * Copies dirty sectors to the media: all, or each with probability 1/2, and forgets the
+ * rest.  Late sectors cannot be written: they stay dirty, or are forgotten.
+ */
 static int empty_cache(struct disk *disk, bool keep_random, uint64_t *random_state)
 {
 	uint64_t words = disk->sectors / 64 + 1;
@@ -187,6 +219,15 @@ static int empty_cache(struct disk *disk, bool keep_random, uint64_t *random_sta
 		while (sector < end) {
 			uint64_t next = run_end(disk, sector, end);
 
+			if (is_dirty(disk, sector) && disk->nr_late) {
+				next = sector + 1;
+				if (fault_is_late(disk, sector)) {
+					if (keep_random)
+						set_dirty(disk, sector, 1, false);
+					sector = next;
+					continue;
+				}
+			}
 			if (is_dirty(disk, sector)) {
 				r = destage(disk, sector, next - sector);
 				if (r)
@@ -234,16 +275,32 @@ static int execute_write(struct disk *disk, struct request *request)
 	return verdict.fails ? EIO : r;
 }
 
+/*
+ * Late sectors are gone, all else is on the media, and the flush fails: in the log failed,
+ * and landed.
+ */
 static int execute_flush(struct disk *disk)
 {
+	bool lost = false;
 	int r = EIO;
 
-	if (disk->flush_errors)
+	if (disk->flush_losses) {
+		disk->flush_losses--;
+		for (uint64_t first = 0, n; disk_next_dirty(disk, &first, disk->sectors, &n);
+		     first += n)
+			disk_lose(disk, first, n);
+	} else if (disk->flush_errors) {
 		disk->flush_errors--;
-	else
+	} else {
+		lost = fault_lose_late(disk);
 		r = disk_destage(disk);
-	log_append(LOG_FLUSH, r ? LOG_FAILED : 0, disk->index, 0, 0, NULL, 0);
-	return r;
+	}
+	log_append(LOG_FLUSH,
+		   r	? LOG_FAILED :
+		   lost ? LOG_FAILED | LOG_LANDED :
+			  0,
+		   disk->index, 0, 0, NULL, 0);
+	return lost ? EIO : r;
 }
 
 /* The whole device refuses: dead, or read-only and this would change it. */

@@ -65,7 +65,8 @@ static int send_all(int fd, const void *buffer, size_t bytes, int flags)
 
 uint16_t nbd_transmission_flags(const struct disk *disk)
 {
-	return (uint16_t)(FLAG_HAS_FLAGS | FLAG_FLUSH | FLAG_FUA | (disk->trim ? FLAG_TRIM : 0) |
+	return (uint16_t)(FLAG_HAS_FLAGS | FLAG_FLUSH | (disk->fua ? FLAG_FUA : 0) |
+			  (disk->trim ? FLAG_TRIM : 0) |
 			  (disk->read_only_option ? FLAG_READ_ONLY : 0));
 }
 
@@ -253,6 +254,8 @@ int nbd_receive(struct server *s, struct connection *connection)
 	error = wire.command == CMD_FLUSH ?
 			0 :
 			check_request(connection->disk, be64toh(wire.offset), bytes);
+	if (request->fua && !connection->disk->fua)
+		error = EINVAL; /* it was not offered */
 	if (error)
 		return nbd_reply(request, error);
 	server_submit(s, request);

@@ -6,10 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_kind { LOG_WRITE = 1, LOG_FLUSH, LOG_MARK, LOG_TRIM, LOG_POWERCUT };
+enum log_kind { LOG_WRITE = 1, LOG_FLUSH, LOG_MARK, LOG_TRIM, LOG_POWERCUT, LOG_LOST };
 
 #define LOG_FUA 1
 #define LOG_FAILED 2 /* not done */
+#define LOG_LANDED 4 /* done, but an error was reported */
 
 struct log_header {
 	uint32_t magic;

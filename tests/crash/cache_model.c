@@ -123,6 +123,17 @@ void cache_flush(struct cache_model *disk)
 	disk->nr_dirty = 0;
 }
 
+/* The disk has dropped what was not flushed: the sectors are what was durable. */
+void cache_lose(struct cache_model *disk, uint64_t sector, uint64_t nr)
+{
+	uint64_t i;
+
+	for (i = sector; i < sector + nr; i++) {
+		drop_versions(disk->unflushed[i]);
+		disk->unflushed[i] = NULL;
+	}
+}
+
 uint64_t next_random(uint64_t *state)
 {
 	uint64_t x = *state += 0x9e3779b97f4a7c15ULL;

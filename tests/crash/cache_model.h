@@ -34,6 +34,7 @@ void cache_set_initial(struct cache_model *disk, uint64_t sector, const char *da
 void cache_write(struct cache_model *disk, uint64_t sector, uint64_t nr, const char *data,
 		 bool durable);
 void cache_flush(struct cache_model *disk);
+void cache_lose(struct cache_model *disk, uint64_t sector, uint64_t nr);
 
 /*
  * A crash state: of each sector's unflushed versions the newest, none, or a

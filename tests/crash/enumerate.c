@@ -279,7 +279,12 @@ static void set_torn(struct enumerator *e, const struct log_record *record, uint
 
 static bool changes_disk(const struct log_record *record)
 {
-	return record->header.kind != LOG_MARK && !(record->header.flags & LOG_FAILED);
+	const struct log_header *header = &record->header;
+
+	/* A flush that lost something failed, and has brought all the rest to the media. */
+	if (header->kind == LOG_FLUSH && header->flags & LOG_LANDED)
+		return true;
+	return header->kind != LOG_MARK && !(header->flags & LOG_FAILED);
 }
 
 static int write_file(const char *directory, const char *name, const char *const *view,
@@ -446,7 +451,7 @@ static int apply(struct enumerator *e, uint64_t position)
 		e->was_active = e->oracle.active;
 		return r;
 	}
-	if (header->flags & LOG_FAILED)
+	if (!changes_disk(record))
 		return 0;
 	if (header->disk >= DISKS ||
 	    header->sector + (header->kind == LOG_FLUSH ? 0 : header->length) >
@@ -463,6 +468,9 @@ static int apply(struct enumerator *e, uint64_t position)
 		return 0;
 	case LOG_FLUSH:
 		cache_flush(&e->disk[header->disk]);
+		return 0;
+	case LOG_LOST:
+		cache_lose(&e->disk[header->disk], header->sector, header->length);
 		return 0;
 	}
 	fprintf(stderr, "record %" PRIu64 ": trims and power cuts are not modelled\n", position);

@@ -22,7 +22,7 @@ PROGRAM = PROJECT / "build" / "blockserver" / "remap-blockd"
 
 LOG_HEADER = struct.Struct("<IHHIIQQ")
 LOG_MAGIC = 0x4C424D52
-KINDS = {1: "write", 2: "flush", 3: "mark", 4: "trim", 5: "powercut"}
+KINDS = {1: "write", 2: "flush", 3: "mark", 4: "trim", 5: "powercut", 6: "lost"}
 FUA, FAILED, LANDED = 1, 2, 4
 
 
@@ -74,20 +74,40 @@ def read_log(path: Path) -> Iterator[Record]:
 class Disk:
     """One disk of a server."""
 
-    def __init__(self, server: "BlockServer", name: str, index: int, size_bytes: int) -> None:
+    def __init__(self, server: "BlockServer", name: str, index: int, size_bytes: int,
+                 options: str = "") -> None:
         self.server = server
         self.name = name
         self.index = index
         self.size_bytes = size_bytes
+        self.fua = "fua=off" not in options.split(",")
         self.media_path = server.directory / f"{name}.img"
         self.socket_path = server.directory / f"{name}.sock"
         self.kernel_path = Path(f"/dev/nbd{index}")
+        self.late_errors = False    # where writes are to fail, they fail late
 
     def bad(self, first: int, count: int = 1, kind: str = "write", action: str = "error",
-            times: int | None = None, delay_ms: int | None = None) -> None:
+            times: int | None = None, delay_ms: int | None = None,
+            then: str | None = None) -> None:
+        if self.late_errors and action == "error" and kind != "read":
+            if kind == "both":
+                self.bad(first, count, "read", "unread", times, delay_ms)
+            self.late(first, count, "error" if kind == "both" else None, times, delay_ms)
+            return
         extra = [f"times={times}"] if times is not None else []
         extra += [f"delay_ms={delay_ms}"] if delay_ms is not None else []
+        extra += [f"then={then}"] if then is not None else []
         self.server.command("fault", self.name, "add", first, count, kind, action, *extra)
+
+    def late(self, first: int, count: int = 1, then: str | None = None,
+             times: int | None = None, delay_ms: int | None = None) -> None:
+        """Writes succeed into the volatile cache; the flush that is to bring them to the
+        media fails and they are gone. THEN "error": what is there cannot be read after it."""
+        self.bad(first, count, "write", "late", times, delay_ms, then)
+
+    def heal4k(self, first: int, count: int = 1) -> None:
+        """Physical blocks that cannot be read, and are healed by a write of all of each."""
+        self.bad(first, count, "both", "heal4k")
 
     def clear(self, first: int | None = None, count: int = 1) -> None:
         where = [] if first is None else [first, count]
@@ -107,6 +127,10 @@ class Disk:
 
     def fail_flushes(self, count: int) -> None:
         self.server.command("flusherror", self.name, count)
+
+    def lose_flushes(self, count: int) -> None:
+        """The next flushes fail, and what is in the cache then is gone."""
+        self.server.command("flushloss", self.name, count)
 
     def hold(self, kind: str, first: int | None = None, count: int = 1) -> None:
         """Park requests of KIND that touch the range (a flush has none)."""
@@ -142,7 +166,7 @@ class BlockServer:
         for index, (name, size) in enumerate(disks.items()):
             size_bytes, options = size if isinstance(size, tuple) else (size, "")
             arguments += ["--disk", f"{name}:{size_bytes}" + (f":{options}" if options else "")]
-            self._disks[name] = Disk(self, name, index, size_bytes)
+            self._disks[name] = Disk(self, name, index, size_bytes, options)
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None

@@ -5,9 +5,11 @@ The guest's root is this machine's own file system, read-only; see uml_guest.py 
 what happens in there. Needs no privileges. Any number can run side by side.
 Callers: tests/run, the crash enumerator, developers:
 
-    python3 -m tests.harness.uml [--kasan] [--no-module] FILE [-k EXPRESSION] [ARGUMENT...]
+    python3 -m tests.harness.uml [--kasan] [--no-module] [--disks KIND] FILE [-k EXPRESSION]
+                                 [ARGUMENT...]
 
-FILE named test_*.py is run by pytest, other .py by Python, all else by bash. Results
+FILE named test_*.py is run by pytest, other .py by Python, all else by bash. KIND of
+disks: see disks.py. Results
 (output, junit.xml, console, dmesg) stay in build/uml-results/KERNEL/NAME/. The run
 fails when the kernel complains (KASAN, lockdep, WARNING...), whatever the command says.
 """
@@ -23,7 +25,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import blockd, cache, children, kernel_log, kernels
+from tests.harness import blockd, cache, children, disks, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
@@ -53,11 +55,11 @@ def _command_for(files: list[Path], results: Path, arguments: list[str]) -> list
     return [interpreter, str(file), *arguments]
 
 
-def _write_init(results: Path, module: str, command: list[str]) -> Path:
+def _write_init(results: Path, module: str, command: list[str], kind: str) -> Path:
     guest = PROJECT / "tests" / "harness" / "uml_guest.py"
     words = ["/usr/bin/python3", "-B", str(guest), str(PROJECT), str(results), module, *command]
     init = results / "init"
-    init.write_text("#!/bin/sh\nexec </dev/null >/dev/tty1 2>&1\nexec "
+    init.write_text(f"#!/bin/sh\nexec </dev/null >/dev/tty1 2>&1\nexport {disks.VARIABLE}={kind}\nexec "
                     + " ".join(map(shlex.quote, words)) + "\n")
     init.chmod(0o755)
     return init
@@ -117,11 +119,13 @@ def _judge(results: Path, no_end: str | None) -> str | None:
 
 def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str = "uml",
         with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
-        echo: bool = False) -> Outcome:
-    """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it."""
+        echo: bool = False, kind: str = disks.PLAIN) -> Outcome:
+    """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it,
+    KIND is that of its disks (see disks.py)."""
     files = [file.resolve() for file in (what if isinstance(what, list) else [what])]
     blockd.build()
-    results = PROJECT / "build" / "uml-results" / kernel / (name or files[0].stem)
+    name = (name or files[0].stem) + (f"-{kind}" if kind != disks.PLAIN else "")
+    results = PROJECT / "build" / "uml-results" / kernel / name
     with cache.locked(results.with_name(f".{results.name}.lock")):
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
@@ -129,7 +133,7 @@ def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str
         if any(file.is_file() and "dm-inject.ko" in file.read_text() for file in files):
             kernels.build_inject(kernel, results)
         command = _command_for(files, results, arguments or [])
-        init = _write_init(results, module, command)
+        init = _write_init(results, module, command, kind)
         no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
         failure = _judge(results, no_end)
         output = (results / "output").read_text(errors="replace").replace("\r", "")
@@ -141,12 +145,14 @@ def main() -> int:
     parser.add_argument("--kasan", action="store_true", help="the KASAN + lockdep kernel")
     parser.add_argument("--no-module", action="store_true", help="do not load dm-remap.ko")
     parser.add_argument("--timeout", type=float, help="seconds")
+    parser.add_argument("--disks", choices=disks.KINDS, default=disks.PLAIN, help="their kind")
     parser.add_argument("file", type=Path)
     options, arguments = parser.parse_known_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # not without its guest
     try:
         outcome = run(options.file, arguments, "uml-kasan" if options.kasan else "uml",
-                      not options.no_module, timeout_s=options.timeout, echo=True)
+                      not options.no_module, timeout_s=options.timeout, echo=True,
+                      kind=options.disks)
     except (kernels.BuildError, blockd.BlockServerError) as error:
         print(error, file=sys.stderr)
         return 1

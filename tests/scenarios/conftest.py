@@ -3,6 +3,7 @@
 
 @pytest.mark.disks(main="64M", spare="8M:vcache=off,logical=4096", other="8M") sets the
 disks (size and options of remap-blockd; the volatile cache is on unless said otherwise).
+The kind of disks that the whole run is on (harness/disks.py) adds options to these.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import disks as kinds
 from tests.harness import kernel_log
 from tests.scenarios import accounting, lib
 
@@ -26,14 +28,31 @@ if not IN_GUEST:    # on the host these tests would talk to the wrong kernel
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "disks(NAME=SIZE[:OPTIONS]...): the rig's disks")
+    config.addinivalue_line("markers", "not_on(KIND..., reason=...): kinds of disks (see "
+                                       "harness/disks.py) on which it does not hold, and why")
     config.addinivalue_line("markers", "plain_only: too slow for the debugging kernel, and "
                                        "shorter tests walk the same code there")
 
 
-def _parse(text: str) -> tuple[int, str]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = os.environ.get(kinds.VARIABLE, kinds.PLAIN)
+    elsewhere = []
+    for item in items:
+        for marker in item.iter_markers("not_on"):
+            assert marker.kwargs["reason"] and set(marker.args) <= set(kinds.KINDS), item.name
+            if here in marker.args and item not in elsewhere:
+                elsewhere.append(item)
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
+
+
+def _parse(name: str, text: str) -> tuple[int, str]:
     size, _, options = text.partition(":")
     number = int(size[:-1]) * UNITS[size[-1]] if size[-1] in UNITS else int(size)
-    return number, options if "vcache=" in options else f"vcache=on,{options}".rstrip(",")
+    more = "" if "vcache=" in options else "vcache=on"
+    more += "," + kinds.kind_of_guest().options(name)    # what the test says goes last
+    return number, ",".join(word for word in f"{more},{options}".split(",") if word)
 
 
 @pytest.fixture
@@ -42,7 +61,8 @@ def rig(request: pytest.FixtureRequest) -> Iterator[lib.Rig]:
     disks = DISKS | (marker.kwargs if marker else {})
     directory = Path(tempfile.mkdtemp(prefix="rig", dir="/tmp"))
     try:
-        with lib.rig_of(directory, {name: _parse(text) for name, text in disks.items()}) as rig_:
+        with lib.rig_of(directory, {name: _parse(name, text) for name, text in disks.items()}) as rig_:
+            rig_.main.late_errors = kinds.kind_of_guest().late
             yield rig_
             accounting.check(rig_)
     finally:

@@ -10,10 +10,10 @@ Callers: the scenarios about metadata, the crash workload (for its log only).
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.crash.model import Layout
-from tests.harness.blockd import FUA, LANDED, Record
+from tests.harness.blockd import FAILED, FUA, LANDED, Record
 from tests.scenarios.lib import SECTOR, Media, Rig
 
 BLOCK = 4096
@@ -160,11 +160,11 @@ SESSION = "session"    # the mark of a scenario before it activates again withou
 
 def check_log(rig: Rig, spare: Spare, disk: int = 1) -> int:
     """check_records() over the log of RIG so far."""
-    return check_records(rig.server.log(), spare, disk)
+    return check_records(rig.server.log(), spare, disk, fua=rig.server.disks()[disk].fua)
 
 
 def check_records(records: Iterable[Record], spare: Spare, disk: int = 1,
-                  alone: bool = True) -> int:
+                  alone: bool = True, fua: bool = True) -> int:
     """Fails where the log shows a metadata write that a rule forbids; the number of commits.
 
     C1: replica 1 only after replica 0 has succeeded. C2: a number has one content, and new
@@ -172,20 +172,22 @@ def check_records(records: Iterable[Record], spare: Spare, disk: int = 1,
     the next session). C3: never into the place that holds the last content that both replicas
     took. C9, C10: with FUA, and after a flush of the data that its new entries name (unless
     others write meanwhile: not ALONE).
-    Repairs at activation (old bytes under their own number) are let through.
+    Repairs at activation (old bytes under their own number) are let through. Without FUA
+    a write is one that a flush follows, and has ended when that has.
     """
-    return _Log(records, spare, disk, alone).check()
+    return _Log(records, spare, disk, alone, fua).check()
 
 
 class _Log:
     def __init__(self, records: Iterable[Record], spare: Spare, disk: int,
-                 alone: bool) -> None:
-        self.records = (r for r in records if r.disk == disk or r.kind in ("mark", "powercut"))
+                 alone: bool, fua: bool) -> None:
+        own = (r for r in records if r.disk == disk or r.kind in ("mark", "powercut"))
         self.alone = alone
         self.spare = spare
         self.where = {spare.sector(r, p, b): (r, p, b) for r in (0, 1) for p in (0, 1)
                       for b in (0, *spare.table_blocks, spare.soft_block)}
         self.sectors = {copy: sector for sector, copy in self.where.items()}
+        self.records = own if fua else self._with_fua(own)
         self.media: dict[int, bytes] = {}                # sector of a copy -> what it holds
         self.content: dict[tuple[int, int], bytes] = {}  # (block, number) -> bytes
         self.reached: set[tuple[int, int]] = set()       # of these, what is on the media
@@ -195,6 +197,29 @@ class _Log:
         self.unflushed: set[int] = set()
         self.highest = 1
         self.commits = 0
+
+    def _with_fua(self, records: Iterable[Record]) -> Iterator[Record]:
+        """RECORDS as if metadata had been written with FUA: at the flush behind them, with its
+        result. What no flush covered before the power went is taken not to be there."""
+        waiting: list[Record] = []
+        for record in records:
+            if record.kind == "write" and record.done and record.sector in self.where \
+                    and record.sectors == BLOCK // SECTOR:
+                waiting.append(record)
+                continue
+            if record.kind in ("flush", "powercut"):
+                flags = FUA if record.kind == "flush" and record.done else FUA | FAILED
+                if record.kind == "flush" and record.flags & LANDED:
+                    flags = FUA | LANDED
+                yield from (replace(r, flags=r.flags | flags) for r in waiting)
+                waiting.clear()
+            elif record.kind == "lost":    # not the flush that comes next, but for nothing
+                lost = range(record.sector, record.sector + record.sectors)
+                yield from (replace(r, flags=FUA | FAILED) for r in waiting if r.sector in lost)
+                waiting = [r for r in waiting if r.sector not in lost]
+            elif record.kind == "write" and record.sector in self.where:
+                record = replace(record, flags=record.flags | FUA)
+            yield record
 
     def check(self) -> int:
         power = True

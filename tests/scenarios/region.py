@@ -7,9 +7,9 @@ Callers: scenarios that check *where* or *in which order* something was written.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tests.harness.blockd import FUA, Record
+from tests.harness.blockd import FAILED, FUA, Record
 from tests.scenarios.lib import SECTOR, Rig
 
 BLOCK_SECTORS = 8
@@ -30,6 +30,7 @@ class Event:
 
     @property
     def fua(self) -> bool:
+        """Durable when complete; of a disk without FUA: a flush came behind it."""
         return bool(self.record.flags & FUA)
 
     @property
@@ -96,9 +97,32 @@ class Region:
     def events(self, mark: str | None = None) -> list[Event]:
         """The log since MARK (default: all of it)."""
         found = [self._event(record) for record in self._rig.server.log()]
+        for disk in self._rig.server.disks():
+            if not disk.fua:
+                found = list(_with_fua(found, disk.name))
         if mark is None:
             return found
         return found[[event.what for event in found].index(mark) + 1:]
+
+
+def _with_fua(events: list[Event], disk: str) -> Iterator[Event]:
+    """EVENTS as if DISK had FUA: the flush behind a write, and before any mark, stands for it;
+    behind a probe or metadata there is nothing else it could be for."""
+    for at, event in enumerate(events):
+        if event.disk != disk or event.record.kind in ("mark", "powercut"):
+            yield event
+            continue
+        if event.what == "flush":
+            before = next((e for e in reversed(events[:at]) if e.disk == disk), None)
+            if not before or before.what not in ("table", "other", "probe"):
+                yield event
+            continue
+        behind = next((e for e in events[at + 1:] if e.what == "flush" and e.disk == disk
+                       or e.record.kind == "mark"), None)
+        if behind and behind.what == "flush":
+            flags = FUA if behind.done else FUA | FAILED
+            event = replace(event, record=replace(event.record, flags=event.record.flags | flags))
+        yield event
 
 
 def words(events: list[Event]) -> Iterator[str]:
