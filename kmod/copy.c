@@ -32,6 +32,8 @@
 
 /* Seconds after which a pass starts no command for another chunk. */
 #define PASS_SECONDS	2
+/* Jiffies that make a command slow: the pass is over, and the next batches are small (E8). */
+#define SLOW_COMMAND	HZ
 
 static unsigned int physical_unit(const struct remap_set *set)
 {
@@ -181,6 +183,21 @@ static int may_go_on(const struct remap_set *set)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
+static int run_command(struct remap_set *set, const struct pass *pass, u32 position, u32 nr)
+{
+	void *buffer = pass->buffer + position * REMAP_SECTOR_BYTES;
+	sector_t sector = place(set, pass, position);
+	unsigned long begun = jiffies;
+	int r = pass->write ? write_run(set, pass->dev, sector, buffer, nr, pass->durable) :
+			      read_run(set, pass->dev, sector, buffer, nr);
+
+	if (time_after(jiffies, begun + SLOW_COMMAND)) {
+		set->manual->slow = true;
+		set->manual->until = begun;
+	}
+	return r;
+}
+
 static void mark_failed(struct remap_set *set, u32 position, u32 nr, u32 unit)
 {
 	u32 at;
@@ -206,8 +223,6 @@ static int go_through(struct remap_set *set, const struct pass *pass, u32 unit)
 	for (i = 0; i < set->manual->nr; i++)
 		set->manual->copy[i].failed = 0;
 	while ((nr = next_run(set, pass, &position))) {
-		void *buffer = pass->buffer + position * REMAP_SECTOR_BYTES;
-
 		r = may_go_on(set);
 		if (r)
 			return r;
@@ -215,9 +230,7 @@ static int go_through(struct remap_set *set, const struct pass *pass, u32 unit)
 			leave_from(set, position, end);
 			return 0;
 		}
-		r = pass->write ? write_run(set, pass->dev, place(set, pass, position), buffer,
-					    nr, pass->durable) :
-				  read_run(set, pass->dev, place(set, pass, position), buffer, nr);
+		r = run_command(set, pass, position, nr);
 		if (r && r != -EIO && r != -ENODATA)
 			return r;
 		if (r) {

@@ -370,6 +370,7 @@ static int mark(struct remap_set *set, struct remap_request *request)
 			  request->back ? REMAP_MANUAL_BACK : REMAP_MANUAL_CHUNKS);
 
 	manual->nr = 0;
+	manual->slow = false;
 	request->rest = false;
 	while (manual->nr < limit) {
 		struct remap_cursor at = request->at;
@@ -421,6 +422,25 @@ static int check_rest(const struct remap_set *set)
 }
 
 /*
+ * How many the next batch may have.  When a slow command says only that one of many chunks is
+ * slow, they go one by one until it is found, and as long as each is; then they may soon be
+ * many again (E8).
+ */
+static void adapt(struct remap_manual *manual, u32 nr_left, u32 nr_done)
+{
+	if (manual->slow) {
+		manual->span = 1;
+		manual->careful = nr_left;
+	} else if (manual->careful) {
+		manual->careful -= min(manual->careful, nr_done);
+	} else if (nr_left) {
+		manual->span = max(nr_done, 1U);
+	} else {
+		manual->span = min_t(u32, 2 * manual->span, REMAP_MANUAL_CHUNKS);
+	}
+}
+
+/*
  * What became of the batch: where the request goes on, and the first error.  @r is the error
  * at which marking stopped, behind the batch.
  */
@@ -428,29 +448,27 @@ static int settle(struct remap_set *set, struct remap_request *request, int r)
 {
 	struct remap_manual *manual = set->manual;
 	const struct remap_cursor *left = NULL;
-	bool has_left = false, has_done = false;
+	u32 i, nr_left = 0, nr_done = 0;
 	int error = 0;
-	u32 i;
 
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
 
-		has_done |= copy->state == REMAP_COPYING;
-		has_left |= copy->state == REMAP_COPY_LEFT;
+		nr_done += copy->state == REMAP_COPYING;
+		nr_left += copy->state == REMAP_COPY_LEFT;
 		if (copy->state == REMAP_COPY_LEFT || copy->error == -EAGAIN)
 			left = left ?: &copy->at;
 		else if (copy->state == REMAP_COPY_FAILED &&
 			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
 			error = error ?: copy->error;
 	}
-	/* One slow chunk may be followed by others; where all are quick, it is many again (E8). */
-	manual->span = has_left ? 1 : min_t(u32, 2 * manual->span, REMAP_MANUAL_CHUNKS);
-	if (request->rest && !has_done && !left)
+	adapt(manual, nr_left, nr_done);
+	if (request->rest && !nr_done && !left)
 		request->at = request->behind;
 	if (error || !left)
 		return error ?: r;
 	/* A bad slot: there may be a better one. */
-	request->nr_tries = has_done || has_left ? 0 : request->nr_tries + 1;
+	request->nr_tries = nr_done || nr_left ? 0 : request->nr_tries + 1;
 	if (request->nr_tries == REMAP_SLOT_TRIES)
 		return -EIO;
 	request->at = *left;

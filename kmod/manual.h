@@ -59,6 +59,8 @@ struct remap_copy {
  * @change: the same for the commit
  * @nr: how many
  * @span: how many the next batch may have: few, while commands are slow (E8)
+ * @careful: of how many of the next chunks one is slow: they go one by one
+ * @slow: a command of the batch was
  * @until: jiffies when the present pass begins nothing for further chunks
  */
 struct remap_manual {
@@ -70,6 +72,8 @@ struct remap_manual {
 	struct remap_change *change;
 	u32 nr;
 	u32 span;
+	u32 careful;
+	bool slow;
 	unsigned long until;
 };
 
