@@ -348,6 +348,21 @@ static void want_masks(struct remap_set *set)
 		set->manual->copy[i].want = set->manual->copy[i].mask;
 }
 
+/*
+ * A slot that nobody uses is written whole: scattered chunks, next to each other on the
+ * spare, go out as one bio.
+ */
+static void fill_slot(struct remap_copy *copy, void *buffer)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit++) {
+		if (!(copy->want & BIT(bit)))
+			memset(buffer + bit * REMAP_SECTOR_BYTES, 0, REMAP_SECTOR_BYTES);
+	}
+	copy->want = 0xff;
+}
+
 /**
  * remap_copy_in() - copy the batch from main to its slots
  * @set: the set; the chunks are busy and drained
@@ -373,6 +388,8 @@ int remap_copy_in(struct remap_set *set)
 	for (i = 0; i < manual->nr; i++) {
 		manual->copy[i].lost = manual->copy[i].failed & manual->copy[i].mask;
 		manual->copy[i].want = manual->copy[i].mask & ~manual->copy[i].lost;
+		if (manual->change[i].fresh)
+			fill_slot(&manual->copy[i], manual->buffer + i * REMAP_CHUNK_BYTES);
 	}
 	r = pass_through(set, &out, REMAP_CHUNK_SECTORS);
 	if (r)

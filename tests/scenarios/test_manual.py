@@ -224,16 +224,22 @@ def test_slow_read_holds_up_nothing_else(rig: Rig) -> None:
     remap = rig.background(rig.message, "r0", "remap 96 8")
     wait_for(lambda: rig.main.held() == 1, "the read")
     early = rig.background(r0.pwrite, 97, pattern(2))
-    r0.pwrite(4000, pattern(3))
-    assert r0.pread(4000) == pattern(3)
-    assert mapped_sectors(rig, 4000, 8) == [4000]
-    assert "not remapped" in rig.message("r0", "verify 96")
-    assert rig.message("r0", "metadata_status").startswith("rw ")
-    assert rig.message("r0", "save").startswith("saved")
-    assert rig.status()["used"] == 2
-    time.sleep(SHORT_S)
-    assert not remap.done() and not early.done()
-    rig.main.release()
+
+    def others() -> None:
+        r0.pwrite(4000, pattern(3))
+        assert r0.pread(4000) == pattern(3)
+        assert mapped_sectors(rig, 4000, 8) == [4000]
+        assert "not remapped" in rig.message("r0", "verify 96")
+        assert rig.message("r0", "metadata_status").startswith("rw ")
+        assert rig.message("r0", "save").startswith("saved")
+        assert rig.status()["used"] == 2
+
+    try:
+        rig.background(others).result(timeout=20)
+        time.sleep(SHORT_S)
+        assert not remap.done() and not early.done()
+    finally:
+        rig.main.release()
     assert "lost_sectors=1 " in remap.result(timeout=20)
     early.result(timeout=20)
     assert r0.pread(96, 4) == pattern(1, CHUNK)[:SECTOR] + pattern(2) + \
@@ -251,16 +257,21 @@ def test_slow_relocation_keeps_nobody_from_asking(rig: Rig) -> None:
     rig.main.hold("write", Region(rig).probe_chunk * CHUNK, CHUNK)
     failing = rig.background(r0.pwrite, 4000, pattern(1))
     wait_for(lambda: rig.main.held() == 1, "the probe")
-    begun = time.monotonic()
-    assert rig.message("r0", "verify 96").startswith("96 remapped")
-    assert "not remapped" in rig.message("r0", "verify 4000")
-    assert "uuid=" in rig.message("r0", "metadata_status")
-    assert rig.message("r0", "help") and rig.message("r0", "ping") == "pong"
-    assert rig.status()["used"] == 2
-    place = Path(f"/sys/block/{Path(r0.path).name}/remap")
-    assert (place / "mode").read_text() == "rw\n"
-    assert time.monotonic() - begun < 5 and not failing.done()
-    rig.main.release()
+
+    def ask() -> None:
+        assert rig.message("r0", "verify 96").startswith("96 remapped")
+        assert "not remapped" in rig.message("r0", "verify 4000")
+        assert "uuid=" in rig.message("r0", "metadata_status")
+        assert rig.message("r0", "help") and rig.message("r0", "ping") == "pong"
+        assert rig.status()["used"] == 2
+        place = Path(f"/sys/block/{Path(r0.path).name}/remap")
+        assert (place / "mode").read_text() == "rw\n"
+
+    try:
+        rig.background(ask).result(timeout=20)
+        assert not failing.done()
+    finally:
+        rig.main.release()
     failing.result(timeout=20)
 
 
