@@ -122,15 +122,21 @@ class Workload:
         if self.unreadable and dice.random() < 0.6:
             sector = dice.choice(self.unreadable) & ~7
         self.counts["rescues"] += 1
+        text = f"remap {sector} {dice.choice([1, 4, 8])}"
+        if dice.random() < 0.4:     # many chunks in one batch, side by side or apart
+            count = min(dice.choice([24, 64]), USABLE - sector)
+            places = [self._where(dice, 3) for _ in range(dice.choice([3, 10]))]
+            text = dice.choice([f"remap {sector} {count}", "remap_list manual " + " ".join(
+                f"{place}:{dice.choice([1, 3])}" for place in places)])
         try:
-            self.rig.message("r0", f"remap {sector} {dice.choice([1, 4, 8])}")
+            self.rig.message("r0", text)
         except OSError:
             pass    # what matters is that nothing is wrong afterwards
 
     def unremap(self, dice: random.Random) -> None:
         """Main is replaced under the sectors, as it were: they are good again."""
         sector = dice.choice([self._where(dice, 512), dice.randrange(512, 832)]) & ~7
-        count = dice.choice([1, 8, 64, 64])
+        count = dice.choice([1, 8, 64, 64, 400])
         with self.lock:
             self.rig.main.clear(sector, count)
         self.counts["unremaps"] += 1
