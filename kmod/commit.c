@@ -390,7 +390,8 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	if (any && !remap_may_write(set))
 		first_error = -EROFS;
 	else if (any)
-		first_error = media_error = remap_settle_super(set) ?: remap_flush_spare(set);
+		media_error = remap_settle_super(set) ?: remap_flush_spare(set);
+	first_error = first_error ?: media_error;
 	tried = media_error;
 
 	for (i = 0; i < nr_changes; i++) {

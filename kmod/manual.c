@@ -20,7 +20,7 @@
  * other, so each chunk is wholly old or new, whatever the others are.
  *
  * Beside a batch, with the busy marks set and the lock free:
- *   map     reads go where they went; writes to a busy chunk go to the worker
+ *   map     reads go where they went; writes to a busy chunk are queued
  *   worker  a write whose chunk is busy is parked (slow.c), so nothing of a busy chunk is
  *           confirmed, relocated or moved: its word has no other writer than step 3. The
  *           worker holds the lock for a whole round: no mark appears in the middle of one

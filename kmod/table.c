@@ -254,9 +254,10 @@ s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 
 
 		do {
 			*word = READ_ONCE(table->word[slot]);
-			/* The one writer changes either at any time. */
+			/* The one writer changes either at any time: between two equal words. */
 			smp_rmb();
 			*prov = READ_ONCE(table->prov[slot]);
+			/* As above. */
 			smp_rmb();
 		} while (*word != READ_ONCE(table->word[slot]));
 		if (*word & REMAP_WORD_LINKED && (*word & REMAP_WORD_CHUNK) == chunk)

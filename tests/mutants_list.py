@@ -310,7 +310,7 @@ MUTANTS = {
         "D4, D20", "the worker handles a write to a chunk that is being copied",
         [(SLOW, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
           "0)\n\t\treturn false;")],
-        ["test_manual.py::test_failing_write_to_a_busy_chunk"]),
+        ["test_manual.py::test_slow_read_holds_up", "test_manual.py::test_failing_write_to_a_busy"]),
     "copy-through-suspend": Mutant(
         "D12", "a message goes on copying while a suspend waits",
         [(COPY, "\tif (test_bit(REMAP_SUSPENDING, &set->flags))\n\t\treturn -EBUSY;\n", "")],

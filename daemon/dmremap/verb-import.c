@@ -75,8 +75,8 @@ static int remap_listed(const struct dm_device *device, const struct bad_range *
 			uint64_t part = part_of(&ranges[i], done, nr_taken);
 
 			length += (size_t)snprintf(message + length, sizeof(message) - length,
-						   " %" PRIu64 ":%" PRIu64,
-						   ranges[i].sector + done, part);
+						   " %" PRIu64 ":%" PRIu64, ranges[i].sector + done,
+						   part);
 			nr_taken += part;
 			done += part;
 			if (done == ranges[i].nr_sectors) {

@@ -586,7 +586,8 @@ int dm_message(const char *name, const char *message, char **reply, struct error
 		kernel_log_reason(log, name, why, sizeof(why));
 		return error_set(error, number ? number : EIO, "%s: \"%.*s%s\" failed: %s%s", name,
 				 SHOWN_OF_MESSAGE, message,
-				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "", *why ? why : strerror(number ? number : EIO),
+				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "",
+				 *why ? why : strerror(number ? number : EIO),
 				 *why ? "" : "; the kernel log says why (dmesg)");
 	}
 	if (!reply)
