@@ -10,7 +10,8 @@
  *   relocate.c  failed writes: confirm, probe, relocate (E1-E7)
  *   move.c      entries whose spare chunk went bad (C13)
  *   manual.c    `remap`, `unremap`, `clear`: busy, drain, copy, commit, publish (D3, D4)
- *   copy.c      the copying of those, without the lock
+ *   request.c   what was asked for: the next chunk, the size of a batch, events
+ *   copy.c      the copying of those, without the lock; pass.c: its reading and writing
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)

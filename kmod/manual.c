@@ -46,15 +46,6 @@
 #include "manual.h"
 #include "trace.h"
 
-/* Events that are put into the ring before it is given time to empty. */
-#define NOTES_AT_ONCE	64
-
-/* Which way the present batch copies. */
-static bool is_back(const struct remap_request *request)
-{
-	return request->back && !request->rest;
-}
-
 static void start_copy(struct remap_set *set, u64 chunk, u32 slot, u8 mask, u64 word, u64 prov,
 		       bool fresh)
 {
@@ -181,46 +172,6 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 	return 0;
 }
 
-/* Told as one: what lies next to each other on main and on the spare. */
-static bool is_next(const struct remap_set *set, u32 i)
-{
-	const struct remap_copy *a = &set->manual->copy[i - 1], *b = a + 1;
-
-	return a->state == REMAP_COPYING && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
-	       a->mask >> 7 && b->mask & 1 &&
-	       (set->manual->change[i - 1].prov ^ set->manual->change[i].prov) >> 32 == 0;
-}
-
-static void note_moved(struct remap_set *set, u32 kind)
-{
-	const struct remap_manual *manual = set->manual;
-	struct remap_note note = { .kind = kind, .has_slot = true };
-	u32 i, nr_notes = 0;
-
-	for (i = 0; i < manual->nr; i++) {
-		const struct remap_copy *copy = &manual->copy[i];
-		u64 start = copy->chunk * REMAP_CHUNK_SECTORS;
-
-		if (copy->state != REMAP_COPYING)
-			continue;
-		if (!i || !note.nr_sectors || !is_next(set, i)) {
-			if (note.nr_sectors)
-				remap_notify(set, &note);
-			note.sector = start + __ffs(copy->mask);
-			note.slot = copy->slot;
-			note.cause = kind == DM_REMAP_EVENT_REMAPPED ?
-				     (u8)(manual->change[i].prov >> 32) : 0;
-			note.number = 0;
-			if (++nr_notes % NOTES_AT_ONCE == 0)
-				flush_work(&set->note_work);
-		}
-		note.nr_sectors = start + fls(copy->mask) - note.sector;
-		note.number += hweight8(copy->lost);
-	}
-	if (note.nr_sectors)
-		remap_notify(set, &note);
-}
-
 /* A slot that was to be given to a chunk is bad.  Readers may know it, but nothing of it. */
 static void retire_bad(struct remap_set *set, u32 slot)
 {
@@ -228,13 +179,6 @@ static void retire_bad(struct remap_set *set, u32 slot)
 	set->table.prov[slot] = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,
 					   REMAP_STATUS_IOERR, 1, 0);
 	remap_commit_block(set, remap_table_block_of(slot));
-}
-
-static void say_lost(const struct remap_set *set, const struct remap_copy *copy)
-{
-	remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
-			       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
-			       hweight8(copy->lost));
 }
 
 /*
@@ -246,7 +190,7 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 	struct remap_manual *manual = set->manual;
 	u32 i;
 
-	if (!r && is_back(request))
+	if (!r && remap_is_back(request))
 		r = end_doubt(set);
 	for (i = 0; i < manual->nr; i++) {
 		struct remap_copy *copy = &manual->copy[i];
@@ -259,7 +203,7 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 		/* With a status nothing is written: the busy mark is taken back. */
 		if (copy->state != REMAP_COPYING)
 			change->status = BLK_STS_IOERR;
-		else if (!is_back(request))
+		else if (!remap_is_back(request))
 			change->word |= (u64)copy->mask << 40 | (u64)copy->lost << 48;
 	}
 	r = remap_commit(set, manual->change, manual->nr);
@@ -278,85 +222,6 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 	}
 	remap_note_use(set);
 	remap_unpark(set);
-}
-
-static void tell(struct remap_set *set, struct remap_request *request)
-{
-	struct remap_manual *manual = set->manual;
-	u32 i;
-
-	note_moved(set, is_back(request) ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
-	for (i = 0; i < manual->nr; i++) {
-		const struct remap_copy *copy = &manual->copy[i];
-		int r = copy->state == REMAP_COPYING ? 0 :
-			copy->state == REMAP_COPY_LEFT ? -EAGAIN : copy->error;
-
-		if (is_back(request))
-			trace_dm_remap_unremap(set, copy->chunk, copy->mask, r);
-		else
-			trace_dm_remap_remap(set, copy->chunk, copy->mask, r);
-		if (!r && copy->lost) {
-			request->nr_lost += hweight8(copy->lost);
-			say_lost(set, copy);
-		}
-	}
-}
-
-/* The next chunk of a list of ranges, and which of its sectors; false: there is none. */
-static bool next_in_ranges(struct remap_request *request, u64 *chunk, u8 *mask)
-{
-	struct remap_cursor *at = &request->at;
-	u64 sector, nr, bit, end = 0;
-
-	*mask = 0;
-	for (; at->index < request->nr_ranges; at->index++, at->done = 0) {
-		request->range(request, at->index, &sector, &nr);
-		if (at->done >= nr)
-			continue;
-		sector += at->done;
-		nr -= at->done;
-		/* The rest of a chunk may be in the next range. */
-		if (*mask && sector != end)
-			break;
-		bit = sector & (REMAP_CHUNK_SECTORS - 1);
-		nr = min_t(u64, nr, REMAP_CHUNK_SECTORS - bit);
-		if (*mask && !bit)
-			break;
-		*chunk = sector / REMAP_CHUNK_SECTORS;
-		*mask |= (u8)(GENMASK(nr - 1, 0) << bit);
-		at->done += nr;
-		end = sector + nr;
-		if (bit + nr == REMAP_CHUNK_SECTORS)
-			break;
-	}
-	return *mask;
-}
-
-/* Whether `clear` moves the chunk of a slot: not what hides main's signatures. */
-static bool is_clearable(const struct remap_set *set, u32 slot)
-{
-	u64 word = set->table.word[slot];
-
-	return REMAP_WORD_REDIRECTED(word) &&
-	       (word & REMAP_WORD_CHUNK) != set->meta.super.probe_chunk &&
-	       (u8)(set->table.prov[slot] >> 32) != REMAP_CAUSE_GUARD;
-}
-
-/* The same for all that can be cleared. */
-static bool next_in_table(struct remap_set *set, struct remap_request *request, u64 *chunk,
-			  u8 *mask)
-{
-	u32 slot;
-
-	while (request->at.index < remap_geometry(set)->slots) {
-		slot = request->at.index++;
-		if (!is_clearable(set, slot))
-			continue;
-		*chunk = set->table.word[slot] & REMAP_WORD_CHUNK;
-		*mask = 0xff;
-		return true;
-	}
-	return false;
 }
 
 /*
@@ -379,9 +244,7 @@ static int mark(struct remap_set *set, struct remap_request *request)
 		u8 mask;
 		int r;
 
-		request->is_done = !(request->all ?
-				     next_in_table(set, request, &chunk, &mask) :
-				     next_in_ranges(request, &chunk, &mask));
+		request->is_done = !remap_request_next(set, request, &chunk, &mask);
 		if (request->is_done)
 			return 0;
 		r = request->back ? mark_back(set, request, chunk, mask) :
@@ -421,61 +284,6 @@ static int check_rest(const struct remap_set *set)
 	return -EIO;
 }
 
-/*
- * How many the next batch may have.  When a slow command says only that one of many chunks is
- * slow, they go one by one until it is found, and as long as each is; then they may soon be
- * many again (E8).
- */
-static void adapt(struct remap_manual *manual, u32 nr_left, u32 nr_done)
-{
-	if (manual->slow) {
-		manual->span = 1;
-		manual->careful = nr_left;
-	} else if (manual->careful) {
-		manual->careful -= min(manual->careful, nr_done);
-	} else if (nr_left) {
-		manual->span = max(nr_done, 1U);
-	} else {
-		manual->span = min_t(u32, 2 * manual->span, REMAP_MANUAL_CHUNKS);
-	}
-}
-
-/*
- * What became of the batch: where the request goes on, and the first error.  @r is the error
- * at which marking stopped, behind the batch.
- */
-static int settle(struct remap_set *set, struct remap_request *request, int r)
-{
-	struct remap_manual *manual = set->manual;
-	const struct remap_cursor *left = NULL;
-	u32 i, nr_left = 0, nr_done = 0;
-	int error = 0;
-
-	for (i = 0; i < manual->nr; i++) {
-		const struct remap_copy *copy = &manual->copy[i];
-
-		nr_done += copy->state == REMAP_COPYING;
-		nr_left += copy->state == REMAP_COPY_LEFT;
-		if (copy->state == REMAP_COPY_LEFT || copy->error == -EAGAIN)
-			left = left ?: &copy->at;
-		else if (copy->state == REMAP_COPY_FAILED &&
-			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
-			error = error ?: copy->error;
-	}
-	adapt(manual, nr_left, nr_done);
-	if (request->rest && !nr_done && !left)
-		request->at = request->behind;
-	if (error || !left)
-		return error ?: r;
-	/* A bad slot: there may be a better one. */
-	request->nr_tries = nr_done || nr_left ? 0 : request->nr_tries + 1;
-	if (request->nr_tries == REMAP_SLOT_TRIES)
-		return -EIO;
-	request->at = *left;
-	request->is_done = false;
-	return 0;
-}
-
 static int do_batch(struct remap_set *set, struct remap_request *request)
 {
 	int r, marked;
@@ -489,14 +297,14 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
 
 	r = remap_try_drain(set);
 	if (!r)
-		r = is_back(request) ? remap_copy_back(set) : remap_copy_in(set);
+		r = remap_is_back(request) ? remap_copy_back(set) : remap_copy_in(set);
 	if (!r && request->rest)
 		r = check_rest(set);
 	mutex_lock(&set->lock);
 	finish(set, request, r);
 	mutex_unlock(&set->lock);
-	tell(set, request);
-	return settle(set, request, marked);
+	remap_request_tell(set, request);
+	return remap_request_settle(set, request, marked);
 }
 
 /**
@@ -547,7 +355,7 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 	*nr_guard = 0;
 	mutex_lock(&set->lock);
 	for (slot = 0; slot < remap_geometry(set)->slots; slot++) {
-		*nr_kept += is_clearable(set, slot);
+		*nr_kept += remap_is_clearable(set, slot);
 		*nr_guard += REMAP_WORD_REDIRECTED(set->table.word[slot]) &&
 			     (u8)(set->table.prov[slot] >> 32) == REMAP_CAUSE_GUARD;
 	}

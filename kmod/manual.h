@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What manual.c and copy.c share: the chunks that the messages `remap`, `remap_list`,
+ * What manual.c, request.c and copy.c share: the chunks that the messages `remap`, `remap_list`,
  * `unremap` and `clear` are copying.  Besides them construct.c includes it, which allocates,
  * and sleep.c, which takes the lock.
  */
@@ -76,6 +76,40 @@ struct remap_manual {
 	bool slow;
 	unsigned long until;
 };
+
+/* Which way the present batch copies. */
+static inline bool remap_is_back(const struct remap_request *request)
+{
+	return request->back && !request->rest;
+}
+
+/* request.c */
+bool remap_request_next(struct remap_set *set, struct remap_request *request, u64 *chunk,
+			u8 *mask);
+void remap_request_tell(struct remap_set *set, struct remap_request *request);
+int remap_request_settle(struct remap_set *set, struct remap_request *request, int r);
+bool remap_is_clearable(const struct remap_set *set, u32 slot);
+
+/**
+ * struct remap_pass - one way of going through the batch
+ * @dev: main or the spare
+ * @buffer: the first chunk's place
+ * @write: else read
+ * @durable: with FUA
+ * @limit: no bio crosses a multiple of it, in sectors
+ */
+struct remap_pass {
+	struct dm_dev *dev;
+	void *buffer;
+	bool write;
+	bool durable;
+	u32 limit;
+};
+
+#define REMAP_NO_LIMIT	(REMAP_MANUAL_CHUNKS * REMAP_CHUNK_SECTORS)
+
+/* pass.c */
+int remap_pass_through(struct remap_set *set, const struct remap_pass *pass, u32 unit);
 
 /* copy.c */
 u8 remap_chunk_mask(const struct remap_set *set, u64 chunk);

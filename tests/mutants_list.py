@@ -20,7 +20,8 @@ class Mutant:
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
 CONSTRUCT, CHECK = "kmod/construct.c", "kmod/check.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
-MANUAL, COPY = "kmod/manual.c", "kmod/copy.c"
+MANUAL, REQUEST = "kmod/manual.c", "kmod/request.c"
+COPY, PASS = "kmod/copy.c", "kmod/pass.c"
 MOVE, TABLE, IO = "kmod/move.c", "kmod/table.c", "kmod/io.c"
 MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
@@ -300,11 +301,11 @@ MUTANTS = {
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-drain": Mutant(
         "D3", "remap does not drain",
-        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = is_back(request) ? remap_try_drain(set) : 0;")],
+        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? remap_try_drain(set) : 0;")],
         ["test_interleavings.py::test_remap_waits_for_a_write"]),
     "no-drain-back": Mutant(
         "D3", "unremap does not drain",
-        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = is_back(request) ? 0 : remap_try_drain(set);")],
+        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? 0 : remap_try_drain(set);")],
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "worker-ignores-busy": Mutant(
         "D4, D20", "the worker handles a write to a chunk that is being copied",
@@ -313,11 +314,11 @@ MUTANTS = {
         ["test_manual.py::test_slow_read_holds_up", "test_manual.py::test_failing_write_to_a_busy"]),
     "copy-through-suspend": Mutant(
         "D12", "a message goes on copying while a suspend waits",
-        [(COPY, "\tif (test_bit(REMAP_SUSPENDING, &set->flags))\n\t\treturn -EBUSY;\n", "")],
+        [(PASS, "\tif (test_bit(REMAP_SUSPENDING, &set->flags))\n\t\treturn -EBUSY;\n", "")],
         ["test_manual.py::test_suspend_during_a_batch"]),
     "copy-all-busy": Mutant(
         "E8", "slow commands do not end a batch",
-        [(COPY, "return time_after(jiffies, set->manual->until) &&", "return 0 &&")],
+        [(PASS, "return time_after(jiffies, set->manual->until) &&", "return 0 &&")],
         ["test_manual.py::test_slow_sectors"]),
     "cut-blocks-back": Mutant(
         "D21", "unremap writes a part of a physical block",
@@ -585,7 +586,7 @@ MUTANTS = {
         ["test_errors.py::test_main_that_goes_after"]),
     "lose-by-hiccup": Mutant(
         "E6, P5", "remap gives up what failed to be read once",
-        [(COPY, "\tr = go_through(set, &again, unit);\n", "\tr = 0;\n")],
+        [(PASS, "\tr = go_through(set, &again, unit);\n", "\tr = 0;\n")],
         ["test_hazards.py::test_rescue_during_a_hiccup"]),
     "no-storm-limit": Mutant(
         "E7", "there is no storm limit",
@@ -644,7 +645,7 @@ MUTANTS = {
         ["test_hazards.py::test_unknown_newer"]),
     "clear-shows-signatures": Mutant(
         "O1", "clear gives back what hides main's signatures",
-        [(MANUAL, "!= REMAP_CAUSE_GUARD;", "!= 0xff;")],
+        [(REQUEST, "!= REMAP_CAUSE_GUARD;", "!= 0xff;")],
         ["test_messages.py::test_clear_leaves_what_hides_signatures"]),
     "cause-forgotten": Mutant(
         "provenance", "the cause that a message names is not recorded",
