@@ -99,9 +99,13 @@ static void fill_slot(struct remap_copy *copy, void *buffer)
 int remap_copy_in(struct remap_set *set)
 {
 	struct remap_manual *manual = set->manual;
-	struct remap_pass in = { .dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT };
-	struct remap_pass out = { .dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-			    .write = true };
+	struct remap_pass in = {
+		.dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
+	};
+	struct remap_pass out = {
+		.dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
+		.write = true,
+	};
 	u32 i;
 	int r;
 
@@ -168,10 +172,16 @@ int remap_copy_back(struct remap_set *set)
 {
 	struct remap_manual *manual = set->manual;
 	void *half = manual->buffer + REMAP_MANUAL_BACK * REMAP_CHUNK_BYTES;
-	struct remap_pass slots = { .dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT };
-	struct remap_pass out = { .dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-			    .write = true, .durable = true };
-	struct remap_pass back = { .dev = set->main, .buffer = half, .limit = REMAP_NO_LIMIT };
+	struct remap_pass slots = {
+		.dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
+	};
+	struct remap_pass out = {
+		.dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
+		.write = true, .durable = true,
+	};
+	struct remap_pass back = {
+		.dev = set->main, .buffer = half, .limit = REMAP_NO_LIMIT,
+	};
 	u32 i;
 	int r;
 

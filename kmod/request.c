@@ -150,15 +150,16 @@ static void say_lost(const struct remap_set *set, const struct remap_copy *copy)
 void remap_request_tell(struct remap_set *set, struct remap_request *request)
 {
 	struct remap_manual *manual = set->manual;
+	bool back = remap_is_back(request);
 	u32 i;
 
-	note_moved(set, remap_is_back(request) ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
+	note_moved(set, back ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
 		int r = copy->state == REMAP_COPYING ? 0 :
 			copy->state == REMAP_COPY_LEFT ? -EAGAIN : copy->error;
 
-		if (remap_is_back(request))
+		if (back)
 			trace_dm_remap_unremap(set, copy->chunk, copy->mask, r);
 		else
 			trace_dm_remap_remap(set, copy->chunk, copy->mask, r);

@@ -608,7 +608,7 @@ MUTANTS = {
         ["test_errors.py::test_storm"]),
     "back-in-cache": Mutant(
         "P2", "unremap: main's copy is not durable before the commit",
-        [(COPY, ".write = true, .durable = true };", ".write = true };")],
+        [(COPY, ".write = true, .durable = true,", ".write = true,")],
         ["test_unremap.py::test_unremap_brings", "crash tight 6"]),
 
     # identity
