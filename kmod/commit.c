@@ -381,11 +381,18 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
 	const char *mode = remap_mode(set);
-	int media_error = !remap_may_write(set) ? 0 :
-			  remap_settle_super(set) ?: remap_flush_spare(set);
-	int first_error = !remap_may_write(set) ? -EROFS : media_error;
-	bool tried = media_error;
+	int media_error = 0, first_error = 0;
+	bool tried, any = false;
 	u32 i, j;
+
+	for (i = 0; i < nr_changes; i++)
+		any |= !change[i].status;
+	if (any && !remap_may_write(set))
+		first_error = -EROFS;
+	else if (any)
+		media_error = remap_settle_super(set) ?: remap_flush_spare(set);
+	first_error = first_error ?: media_error;
+	tried = media_error;
 
 	for (i = 0; i < nr_changes; i++) {
 		change[i].result = REMAP_NOT_WRITTEN;

@@ -79,11 +79,6 @@ static bool has_class(const struct remap_set *set, enum remap_piece_class class)
 	return false;
 }
 
-static bool is_one_disk(const struct remap_set *set)
-{
-	return queue_is_mq(bdev_get_queue(set->main->bdev));
-}
-
 static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *alive)
 {
 	u64 own = div_u64(sector, remap_near_window(set));
@@ -97,7 +92,7 @@ static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *
 /* Main must answer a probe, else nothing of what failed says anything (P5, E9). */
 static void probe_main(struct remap_set *set, enum remap_piece_class class)
 {
-	bool one_disk = is_one_disk(set), alive = one_disk && remap_main_alive(set);
+	bool one_disk = remap_is_one_disk(set), alive = one_disk && remap_main_alive(set);
 	u64 window = U64_MAX;
 	bool told = false;
 	u32 i;
@@ -364,7 +359,7 @@ void remap_confirm(struct remap_set *set)
 {
 	/* Once, for the cache may be switched meanwhile. */
 	bool has_fua = remap_has_fua(set, REMAP_MAIN);
-	bool hold = !is_one_disk(set) || !has_fua;
+	bool hold = !remap_is_one_disk(set) || !has_fua;
 
 	if (!has_class(set, REMAP_PIECE_CONFIRM) || !give_up_late(set))
 		return;

@@ -14,10 +14,22 @@
 #include <linux/vmalloc.h>
 
 #include "compat.h"
-#include "dm-remap.h"
+#include "manual.h"
 
 #define LOAD_BLOCKS_MIN	8U
 #define CLONE_POOL	64
+
+static void free_manual(struct remap_manual *manual)
+{
+	if (!manual)
+		return;
+	vfree(manual->buffer);
+	kfree(manual->io.vecs);
+	kvfree(manual->copy);
+	kvfree(manual->change);
+	mutex_destroy(&manual->lock);
+	kfree(manual);
+}
 
 static void free_set(struct remap_set *set)
 {
@@ -41,6 +53,7 @@ static void free_set(struct remap_set *set)
 	kvfree(set->change);
 	remap_flow_exit(set);
 	remap_scan_exit(set);
+	free_manual(set->manual);
 	if (set->spare)
 		dm_put_device(set->ti, set->spare);
 	if (set->main)
@@ -71,6 +84,23 @@ void remap_dtr(struct dm_target *ti)
 	free_set(set);
 }
 
+static int allocate_manual(struct remap_set *set)
+{
+	struct remap_manual *manual = kzalloc(sizeof(*manual), GFP_KERNEL);
+
+	if (!manual)
+		return -ENOMEM;
+	set->manual = manual;
+	mutex_init(&manual->lock);
+	manual->span = REMAP_MANUAL_CHUNKS;
+	manual->buffer = vmalloc(array_size(REMAP_MANUAL_CHUNKS, REMAP_CHUNK_BYTES));
+	manual->io.bio = &manual->bio;
+	manual->io.vecs = kcalloc(BIO_MAX_VECS, sizeof(*manual->io.vecs), GFP_KERNEL);
+	manual->copy = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->copy), GFP_KERNEL);
+	manual->change = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->change), GFP_KERNEL);
+	return manual->buffer && manual->io.vecs && manual->copy && manual->change ? 0 : -ENOMEM;
+}
+
 /* All that the data path and the error path will ever need (D13, P6). */
 static int allocate(struct remap_set *set)
 {
@@ -99,7 +129,7 @@ static int allocate(struct remap_set *set)
 	set->flow.is_shared = !queue_is_mq(bdev_get_queue(set->main->bdev)) ||
 			      !queue_is_mq(bdev_get_queue(set->spare->bdev)) ||
 			      set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
-	return remap_flow_init(set) ?: remap_scan_init(set) ?:
+	return allocate_manual(set) ?: remap_flow_init(set) ?: remap_scan_init(set) ?:
 	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);
 }
@@ -246,6 +276,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	spin_lock_init(&set->note_lock);
 	bio_list_init(&set->queue);
 	bio_list_init(&set->round);
+	bio_list_init(&set->parked);
 	INIT_WORK(&set->work, remap_worker);
 	INIT_WORK(&set->event_work, remap_event_work);
 	INIT_WORK(&set->note_work, remap_send_notes);

@@ -9,7 +9,9 @@
  *   slow.c      the worker: bios that failed, found a lost sector, or had to wait
  *   relocate.c  failed writes: confirm, probe, relocate (E1-E7)
  *   move.c      entries whose spare chunk went bad (C13)
- *   rescue.c    `remap` and `unremap`: busy, drain, copy, commit, publish (D3, D4)
+ *   manual.c    `remap`, `unremap`, `clear`: busy, drain, copy, commit, publish (D3, D4)
+ *   request.c   what was asked for: the next chunk, the size of a batch, events
+ *   copy.c      the copying of those, without the lock; pass.c: its reading and writing
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
@@ -33,7 +35,8 @@
  * Locking: remap_set.lock is held by whoever changes the table or the metadata
  * ("the one writer"): the worker, messages, soft saves, load.  Readers of the
  * table are in RCU sections.  The queue of the worker has a spinlock of its
- * own, taken from end_io.
+ * own, taken from end_io.  Sectors that are moved by hand are copied without
+ * remap_set.lock, under remap_manual.lock, which is taken before it.
  */
 #ifndef DM_REMAP_H
 #define DM_REMAP_H
@@ -344,6 +347,17 @@ struct remap_counters {
 
 struct remap_piece;
 struct remap_scan;
+struct remap_manual;
+
+/**
+ * struct remap_io - memory for one synchronous request at a time
+ * @bio: not in use between requests
+ * @vecs: BIO_MAX_VECS vectors
+ */
+struct remap_io {
+	struct bio *bio;
+	struct bio_vec *vecs;
+};
 
 /* Events that wait to be sent; more at once are dropped, visibly. */
 #define REMAP_NOTES	256
@@ -492,6 +506,8 @@ struct remap_forebear {
  * @is_slow: a command that failed took its time: what is confirmed goes one by one (E8)
  * @subs_pending: piece bios not completed yet, plus one for the submitter
  * @subs_done: completed when that drops to zero
+ * @parked: bios whose chunk is busy, until it is not; under @lock
+ * @manual: moving sectors by hand, see manual.h
  * @rw_bio: for synchronous I/O, with @rw_vecs; under @lock
  * @rw_vecs: BIO_MAX_VECS vectors
  * @chunk_buffer: one chunk, for copies; under @lock
@@ -567,6 +583,9 @@ struct remap_set {
 	atomic_t subs_pending;
 	struct completion subs_done;
 
+	struct bio_list parked;
+	struct remap_manual *manual;
+
 	struct bio rw_bio;
 	struct bio_vec *rw_vecs;
 	void *chunk_buffer;
@@ -612,6 +631,7 @@ struct remap_set {
  * @counted: where it is counted, if REMAP_BIO_COUNTED
  * @failed: it is in the worker because its lower I/O failed
  * @has_left: some of it goes on in the next round
+ * @parked: its next sector is in a busy chunk
  */
 struct remap_bio {
 	struct bvec_iter iter;
@@ -627,6 +647,7 @@ struct remap_bio {
 	u8 flags;
 	bool failed;
 	bool has_left;
+	bool parked;
 };
 
 /* The fast path looks at all of them at once. */
@@ -683,11 +704,14 @@ void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sect
 s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors,
 		     u64 slow_flags);
 s64 remap_table_find(const struct remap_table *table, u64 chunk);
+s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 *prov);
 void remap_table_set(struct remap_table *table, u32 slot, u64 word);
 void remap_table_insert(struct remap_table *table, u32 slot, u64 word);
 void remap_table_remove(struct remap_table *table, u32 slot, u64 word);
 
 /* io.c */
+int remap_io_rw(struct remap_set *set, const struct remap_io *io, struct dm_dev *dev,
+		sector_t sector, void *buffer, u32 nr_sectors, blk_opf_t opf);
 int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
 	     u32 nr_sectors, blk_opf_t opf);
 int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
@@ -780,6 +804,7 @@ size_t remap_sub_front_pad(void);
 void remap_queue(struct remap_set *set, struct bio *bio);
 void remap_end_bio(struct bio *bio, blk_status_t status);
 void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error);
+void remap_unpark(struct remap_set *set);
 void remap_worker(struct work_struct *work);
 void remap_subs_begin(struct remap_set *set);
 void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct dm_dev *dev,
@@ -837,6 +862,7 @@ void remap_scan_stop(struct remap_set *set);
 void remap_scan_resume(struct remap_set *set);
 
 /* near.c */
+bool remap_is_one_disk(const struct remap_set *set);
 u32 remap_near_window(const struct remap_set *set);
 bool remap_near_alive(struct remap_set *set, u64 sector);
 
@@ -855,10 +881,51 @@ void remap_relocate(struct remap_set *set);
 /* move.c */
 void remap_move(struct remap_set *set);
 
-/* rescue.c */
-int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause);
-int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors);
+/**
+ * struct remap_cursor - where a request stands
+ * @index: range, or slot
+ * @done: sectors of the range
+ */
+struct remap_cursor {
+	u32 index;
+	u64 done;
+};
+
+/**
+ * struct remap_request - sectors to move by hand
+ * @back: from the spare to main
+ * @all: whatever can be; else:
+ * @nr_ranges: how many ranges
+ * @range: the range number @index, inside the mapped device, at least one sector
+ * @data: for @range
+ * @cause: to be recorded: enum remap_cause
+ * @nr_lost: out: sectors that could not be read
+ * @at: the next chunk
+ * @behind: where to go on when the chunk at @at cannot be done
+ * @is_done: nothing is left
+ * @rest: the present batch copies the rest of physical blocks to the spare
+ * @nr_tries: slots in a row that turned out to be bad
+ */
+struct remap_request {
+	bool back;
+	bool all;
+	u32 nr_ranges;
+	void (*range)(const struct remap_request *request, u32 index, u64 *sector,
+		      u64 *nr_sectors);
+	const void *data;
+	u8 cause;
+	u64 nr_lost;
+	struct remap_cursor at;
+	struct remap_cursor behind;
+	bool is_done;
+	bool rest;
+	u32 nr_tries;
+};
+
+/* manual.c */
+int remap_do_request(struct remap_set *set, struct remap_request *request);
 int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard);
+void remap_wait_for_manual(struct remap_set *set);
 
 /* soft.c */
 int remap_soft_load(struct remap_set *set);

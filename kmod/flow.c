@@ -192,15 +192,35 @@ bool remap_is_quiet(const struct remap_set *set)
 	return started == ended;
 }
 
-/* Nothing starts there any more: that all of it has ended is final. */
-static void wait_bucket(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
+/*
+ * Nothing starts there any more: that all of it has ended is final.
+ * False: the set is being suspended, and the caller would rather stop.
+ */
+static bool wait_bucket(const struct remap_set *set, unsigned int side, unsigned int bucket,
+			bool may_stop)
 {
-	u64 started = sum_started(flow, side, bucket);
+	u64 started = sum_started(&set->flow, side, bucket);
 
-	while (sum_ended(flow, side, bucket) != started)
+	while (sum_ended(&set->flow, side, bucket) != started) {
+		if (may_stop && test_bit(REMAP_SUSPENDING, &set->flags))
+			return false;
 		usleep_range(200, 1000);
+	}
 	/* Pairs with remap_uncount_release(): what it did to the set before is done. */
 	smp_mb();
+	return true;
+}
+
+static bool wait_buckets(const struct remap_set *set, const struct remap_drain *drain,
+			 bool other, bool may_stop)
+{
+	unsigned int bucket;
+
+	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS) {
+		if (!wait_bucket(set, set->flow.side[bucket] ^ other, bucket, may_stop))
+			return false;
+	}
+	return true;
 }
 
 /**
@@ -228,6 +248,53 @@ void remap_drain_slot(struct remap_drain *drain, u32 slot)
 	__set_bit(remap_slot_bucket(slot), drain->bucket);
 }
 
+/* These buckets are the caller's until end_drain(). */
+static void begin_drain(struct remap_flow *flow, const struct remap_drain *drain)
+{
+	mutex_lock(&flow->drain_mutex);
+	while (bitmap_intersects(flow->draining, drain->bucket, REMAP_NR_BUCKETS)) {
+		DEFINE_WAIT(wait);
+
+		prepare_to_wait(&flow->drained, &wait, TASK_UNINTERRUPTIBLE);
+		mutex_unlock(&flow->drain_mutex);
+		schedule();
+		finish_wait(&flow->drained, &wait);
+		mutex_lock(&flow->drain_mutex);
+	}
+	bitmap_or(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
+	mutex_unlock(&flow->drain_mutex);
+}
+
+static void end_drain(struct remap_flow *flow, const struct remap_drain *drain)
+{
+	mutex_lock(&flow->drain_mutex);
+	bitmap_andnot(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
+	mutex_unlock(&flow->drain_mutex);
+	wake_up_all(&flow->drained);
+}
+
+static bool do_drain(struct remap_set *set, const struct remap_drain *drain, bool may_stop)
+{
+	struct remap_flow *flow = &set->flow;
+	unsigned int bucket;
+	bool drained;
+
+	begin_drain(flow, drain);
+	/* What an earlier drain did not wait for: no side may have old I/O and new. */
+	drained = wait_buckets(set, drain, true, may_stop);
+	if (drained) {
+		/* Whatever did not see the mark is counted after this, on either side. */
+		synchronize_rcu();
+		for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
+			WRITE_ONCE(flow->side[bucket], !flow->side[bucket]);
+		/* From here on nothing is counted on the old side. */
+		synchronize_rcu();
+		drained = wait_buckets(set, drain, true, may_stop);
+	}
+	end_drain(flow, drain);
+	return drained;
+}
+
 /**
  * remap_drain() - wait until I/O that did not see a change of the table ended
  * @set: the set
@@ -240,39 +307,25 @@ void remap_drain_slot(struct remap_drain *drain, u32 slot)
  * Two drains of one bucket take turns, for each needs a side that nothing is
  * counted on any more; others run side by side (D20).
  *
- * Context: may sleep.  Not from the queue that completes bios, not from end_io.
+ * Context: may sleep; with or without remap_set.lock.  Not from the queue that completes
+ * bios, not from end_io.
  */
 void remap_drain(struct remap_set *set, const struct remap_drain *drain)
 {
-	struct remap_flow *flow = &set->flow;
-	unsigned int bucket;
+	do_drain(set, drain, false);
+}
 
-	mutex_lock(&flow->drain_mutex);
-	while (bitmap_intersects(flow->draining, drain->bucket, REMAP_NR_BUCKETS)) {
-		DEFINE_WAIT(wait);
-
-		prepare_to_wait(&flow->drained, &wait, TASK_UNINTERRUPTIBLE);
-		mutex_unlock(&flow->drain_mutex);
-		schedule();
-		finish_wait(&flow->drained, &wait);
-		mutex_lock(&flow->drain_mutex);
-	}
-	bitmap_or(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
-	/* Whoever did not see the mark is counted after this, on either side. */
-	synchronize_rcu();
-	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
-		WRITE_ONCE(flow->side[bucket], !flow->side[bucket]);
-	/* From here on nothing is counted on the old side. */
-	synchronize_rcu();
-	mutex_unlock(&flow->drain_mutex);
-
-	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
-		wait_bucket(flow, !flow->side[bucket], bucket);
-
-	mutex_lock(&flow->drain_mutex);
-	bitmap_andnot(flow->draining, flow->draining, drain->bucket, REMAP_NR_BUCKETS);
-	mutex_unlock(&flow->drain_mutex);
-	wake_up_all(&flow->drained);
+/**
+ * remap_try_drain() - remap_drain(), unless the set is to be suspended
+ * @set: the set
+ * @drain: which I/O
+ *
+ * Context: may sleep; remap_set.lock not held.
+ * Return: 0, or -EBUSY: there may still be I/O that did not see the change.
+ */
+int remap_try_drain(struct remap_set *set, const struct remap_drain *drain)
+{
+	return do_drain(set, drain, true) ? 0 : -EBUSY;
 }
 
 /**
@@ -300,8 +353,8 @@ void remap_drain_all(struct remap_set *set)
 	unsigned int bucket;
 
 	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++) {
-		wait_bucket(&set->flow, 0, bucket);
-		wait_bucket(&set->flow, 1, bucket);
+		wait_bucket(set, 0, bucket, false);
+		wait_bucket(set, 1, bucket, false);
 	}
 	/* What ended in a cache waits in a gate; suspects go on to the worker. */
 	flush_workqueue(set->flow.wq);
@@ -315,7 +368,7 @@ void remap_drain_all(struct remap_set *set)
  * New ones go to the worker, those on their way are waited for; where the spare may lie on the same
  * disk, writes to it as well.  While main is held, the error of a flush belongs to what the caller wrote (D19).
  *
- * Context: the worker, remap_set.lock held.
+ * Context: remap_set.lock held.
  */
 void remap_hold_main(struct remap_set *set)
 {
@@ -325,16 +378,18 @@ void remap_hold_main(struct remap_set *set)
 	bitmap_set(drain.bucket, 0,
 		   set->flow.is_shared ? REMAP_NR_BUCKETS : REMAP_BUCKET_SLOT);
 	remap_drain(set, &drain);
+	down_write(&set->flow.copying);
 }
 
 /**
  * remap_unhold_main() - writes may go to main again
  * @set: the set
  *
- * What was held is in the worker's queue.  Context: the worker, remap_set.lock held.
+ * What was held is in the worker's queue.  Context: remap_set.lock held.
  */
 void remap_unhold_main(struct remap_set *set)
 {
+	up_write(&set->flow.copying);
 	clear_bit(REMAP_HELD, &set->flags);
 }
 
@@ -696,6 +751,7 @@ int remap_flow_init(struct remap_set *set)
 
 	mutex_init(&flow->drain_mutex);
 	init_waitqueue_head(&flow->drained);
+	init_rwsem(&flow->copying);
 	for (i = 0; i < REMAP_NR_MEMBERS; i++) {
 		struct remap_gate *gate = &flow->gate[i];
 

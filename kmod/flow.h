@@ -10,6 +10,7 @@
 #include <linux/bitmap.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -104,8 +105,8 @@ struct remap_gate {
  * struct remap_flow - I/O in flight, and what is in the caches
  * @percpu: the counts
  * @side: per bucket, the side that new I/O is counted on
- * @drain_mutex: one change of @side and @draining at a time
- * @draining: buckets whose other side is waited for; under @drain_mutex
+ * @drain_mutex: held for a moment only
+ * @draining: buckets whose sides a drain has to itself; under @drain_mutex
  * @drained: a bucket has left @draining
  * @spare_flushed: spare_writes that a successful flush has covered (D9)
  * @main_flushed: the same of remap_main_writes() (D10)
@@ -113,12 +114,14 @@ struct remap_gate {
  * @is_own_unflushed: writes of ours to the spare, not acknowledged, that no flush has covered
  * @own_failed: per member, nr_failed of its gate from before the first of such writes
  * @is_shared: both members may lie on one disk, whose cache then has one gate
+ * @copying: held for reading by who copies without remap_set.lock, while a write is on its way or in
+ *           a cache; for writing while main is held
  * @wq: runs the work of the gates
  */
 struct remap_flow {
 	struct remap_percpu __percpu *percpu;
 	u8 side[REMAP_NR_BUCKETS];
-	struct mutex drain_mutex; /* protects side, draining */
+	struct mutex drain_mutex; /* protects draining */
 	DECLARE_BITMAP(draining, REMAP_NR_BUCKETS);
 	wait_queue_head_t drained;
 	atomic64_t spare_flushed;
@@ -127,6 +130,7 @@ struct remap_flow {
 	bool is_own_unflushed;
 	u64 own_failed[REMAP_NR_MEMBERS];
 	bool is_shared;
+	struct rw_semaphore copying;
 	struct workqueue_struct *wq;
 };
 
@@ -195,6 +199,7 @@ void remap_flow_exit(struct remap_set *set);
 void remap_drain_chunk(struct remap_drain *drain, u64 chunk);
 void remap_drain_slot(struct remap_drain *drain, u32 slot);
 void remap_drain(struct remap_set *set, const struct remap_drain *drain);
+int remap_try_drain(struct remap_set *set, const struct remap_drain *drain);
 void remap_drain_main(struct remap_set *set);
 void remap_drain_all(struct remap_set *set);
 bool remap_is_quiet(const struct remap_set *set);

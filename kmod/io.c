@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Synchronous I/O for the one writer, with memory allocated in the
- * constructor (P6, D13).
+ * Synchronous I/O with memory allocated in the constructor (P6, D13).  Each user has a
+ * struct remap_io of its own: the one writer that of the set, the messages that copy
+ * (copy.c) another one.
  *
  * Rules kept here:
  *   P6  nothing is allocated, here or in the error path
@@ -18,16 +19,17 @@ static struct page *buffer_page(void *buffer)
 	return is_vmalloc_addr(buffer) ? vmalloc_to_page(buffer) : virt_to_page(buffer);
 }
 
-static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+static int transfer(const struct remap_io *io, struct dm_dev *dev, sector_t sector, void *buffer,
 		    u32 nr_sectors, blk_opf_t opf)
 {
-	struct bio *bio = &set->rw_bio;
+	struct bio *bio = io->bio;
 
 	while (nr_sectors) {
+		void *start = buffer;
 		u32 nr = 0;
 		int r;
 
-		bio_init(bio, dev->bdev, set->rw_vecs, BIO_MAX_VECS, opf | REQ_SYNC);
+		bio_init(bio, dev->bdev, io->vecs, BIO_MAX_VECS, opf | REQ_SYNC);
 		bio->bi_iter.bi_sector = sector;
 		while (nr < nr_sectors && bio->bi_vcnt < BIO_MAX_VECS) {
 			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT,
@@ -38,8 +40,13 @@ static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, 
 			nr += bytes >> SECTOR_SHIFT;
 			buffer += bytes;
 		}
+		/* The device writes to or reads from another mapping of these pages. */
+		if (is_vmalloc_addr(start))
+			flush_kernel_vmap_range(start, buffer - start);
 		r = submit_bio_wait(bio);
 		bio_uninit(bio);
+		if (is_vmalloc_addr(start) && !op_is_write(opf))
+			invalidate_kernel_vmap_range(start, buffer - start);
 		if (r)
 			return r;
 		sector += nr;
@@ -49,8 +56,9 @@ static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, 
 }
 
 /**
- * remap_rw() - read or write sectors, and wait
+ * remap_io_rw() - read or write sectors, and wait
  * @set: the set
+ * @io: memory for the request, in use by nothing else
  * @dev: its main or spare device
  * @sector: first sector on @dev
  * @buffer: aligned to sectors, from kmalloc or vmalloc
@@ -58,35 +66,56 @@ static int transfer(struct remap_set *set, struct dm_dev *dev, sector_t sector, 
  * @opf: REQ_OP_READ or REQ_OP_WRITE, with REQ_FUA where it must be durable (C10)
  *
  * Where @dev has no FUA of its own, a flush through its gate makes the write durable (D17);
- * then an error may be that of another write.
+ * then an error may be that of another write.  A write without FUA is durable after a flush of
+ * the caller's.
  *
- * Context: remap_set.lock held (one request at a time), may sleep.
+ * Context: may sleep.
  * Return: 0, or the negative errno of the first error: nothing is known then
  * about what a write left on the media.
+ */
+int remap_io_rw(struct remap_set *set, const struct remap_io *io, struct dm_dev *dev,
+		sector_t sector, void *buffer, u32 nr_sectors, blk_opf_t opf)
+{
+	enum remap_member member = dev == set->main ? REMAP_MAIN : REMAP_SPARE;
+	struct remap_gate *gate = remap_gate(set, member);
+	u64 nr_failed = READ_ONCE(gate->nr_failed);
+	int r;
+
+	if (!(opf & REQ_FUA) || remap_has_fua(set, member))
+		return transfer(io, dev, sector, buffer, nr_sectors, opf);
+	/* Without the mutex while it is sent: a disk may take its time, and others flush (D20). */
+	r = transfer(io, dev, sector, buffer, nr_sectors, opf & ~REQ_FUA);
+	if (r)
+		return r;
+	mutex_lock(&gate->mutex);
+	r = remap_gate_flush_locked(set, member);
+	/* A flush in between may have been told that it is gone. */
+	if (!r && gate->nr_failed != nr_failed)
+		r = -EIO;
+	mutex_unlock(&gate->mutex);
+	return r;
+}
+
+/**
+ * remap_rw() - remap_io_rw() with the memory of the one writer
+ * @set: the set
+ * @dev: its main or spare device
+ * @sector: first sector on @dev
+ * @buffer: as for remap_io_rw()
+ * @nr_sectors: length
+ * @opf: as for remap_io_rw()
+ *
+ * Context: remap_set.lock held (one request at a time), may sleep.
+ * Return: as remap_io_rw().
  */
 int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
 	     u32 nr_sectors, blk_opf_t opf)
 {
-	enum remap_member member = dev == set->main ? REMAP_MAIN : REMAP_SPARE;
-	size_t nr_bytes = (size_t)nr_sectors << SECTOR_SHIFT;
-	struct remap_gate *gate = remap_gate(set, member);
-	int r;
+	const struct remap_io io = { .bio = &set->rw_bio, .vecs = set->rw_vecs };
 
-	if (is_vmalloc_addr(buffer) && op_is_write(opf))
-		flush_kernel_vmap_range(buffer, nr_bytes);
-	if (opf & REQ_FUA && !remap_has_fua(set, member)) {
-		mutex_lock(&gate->mutex);
-		r = transfer(set, dev, sector, buffer, nr_sectors, opf & ~REQ_FUA) ?:
-		    remap_gate_flush_locked(set, member);
-		mutex_unlock(&gate->mutex);
-	} else {
-		if (op_is_write(opf) && !(opf & REQ_FUA) && member == REMAP_SPARE)
-			remap_note_own_write(set, REMAP_SPARE);
-		r = transfer(set, dev, sector, buffer, nr_sectors, opf);
-	}
-	if (is_vmalloc_addr(buffer) && !op_is_write(opf))
-		invalidate_kernel_vmap_range(buffer, nr_bytes);
-	return r;
+	if (op_is_write(opf) && !(opf & REQ_FUA) && dev == set->spare)
+		remap_note_own_write(set, REMAP_SPARE);
+	return remap_io_rw(set, &io, dev, sector, buffer, nr_sectors, opf);
 }
 
 /**

@@ -9,8 +9,9 @@
 
 #include "dm-remap.h"
 
-/* Larger ranges go in several messages, so that a suspend need not wait long. */
+/* Larger ranges go in several messages; so do longer lists. */
 #define RANGE_MAX_SECTORS	((u64)SZ_1G >> SECTOR_SHIFT)
+#define LIST_MAX_RANGES		1024
 
 /**
  * struct verb - one message
@@ -19,6 +20,7 @@
  * @min_args: arguments it needs
  * @max_args: arguments it takes
  * @active: whether the set must own its media
+ * @looks: it only looks, so it waits for no disk: it takes no lock, and wakes nothing (D20)
  * @run: does it; arguments without the verb; returns 1 with a reply, or a negative errno
  */
 struct verb {
@@ -27,6 +29,7 @@ struct verb {
 	unsigned int min_args;
 	unsigned int max_args;
 	bool active;
+	bool looks;
 	int (*run)(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		   unsigned int maxlen);
 };
@@ -86,29 +89,114 @@ static int parse_cause(struct remap_set *set, const char *word, u8 *cause)
 	return -EINVAL;
 }
 
+static void one_range(const struct remap_request *request, u32 index, u64 *sector,
+		      u64 *nr_sectors)
+{
+	const u64 *range = request->data;
+
+	*sector = range[0];
+	*nr_sectors = range[1];
+}
+
 static int run_remap(struct remap_set *set, unsigned int argc, char **argv, char *result,
 		     unsigned int maxlen)
 {
-	unsigned int sz = 0, nr_lost;
-	u8 cause = REMAP_CAUSE_MANUAL;
-	u64 sector, nr_sectors;
+	unsigned int sz = 0;
+	u64 range[2];
+	struct remap_request request = {
+		.nr_ranges = 1, .range = one_range, .data = range, .cause = REMAP_CAUSE_MANUAL,
+	};
 	int r;
 
-	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	r = parse_range(set, argc, argv, &range[0], &range[1]);
 	if (!r && argc > 2)
-		r = parse_cause(set, argv[2], &cause);
+		r = parse_cause(set, argv[2], &request.cause);
 	if (r)
 		return r;
-	nr_lost = READ_ONCE(set->table.nr_lost);
-	r = remap_rescue(set, sector, nr_sectors, cause);
+	r = remap_do_request(set, &request);
 	if (r) {
-		remap_err(set, "remap of sectors %llu+%llu failed: %d", sector, nr_sectors, r);
+		remap_err(set, "remap of sectors %llu+%llu failed: %d", range[0], range[1], r);
 		return r;
 	}
-	DMEMIT("remapped %llu+%llu lost_sectors=%u", sector, nr_sectors,
-	       READ_ONCE(set->table.nr_lost));
-	if (READ_ONCE(set->table.nr_lost) > nr_lost)
-		DMEMIT(" (some could not be read: they read as errors until written)");
+	DMEMIT("remapped %llu+%llu lost_sectors=%llu", range[0], range[1], request.nr_lost);
+	if (request.nr_lost)
+		DMEMIT(" (they could not be read: they read as errors until written)");
+	return 1;
+}
+
+/* A word of a list: S or S:N. */
+static int parse_word(const char *word, u64 *sector, u64 *nr_sectors)
+{
+	char text[48];
+	char *count;
+
+	if (strscpy(text, word, sizeof(text)) < 0)
+		return -EINVAL;
+	count = strchr(text, ':');
+	*nr_sectors = 1;
+	if (count)
+		*count++ = '\0';
+	return kstrtoull(text, 10, sector) || (count && kstrtoull(count, 10, nr_sectors)) ?
+	       -EINVAL : 0;
+}
+
+/* Parsed again: there is no memory to keep a thousand of them in. */
+static void list_range(const struct remap_request *request, u32 index, u64 *sector,
+		       u64 *nr_sectors)
+{
+	char *const *words = request->data;
+
+	parse_word(words[index], sector, nr_sectors);
+}
+
+/* Nothing is done when one of them is wrong. */
+static int check_list(struct remap_set *set, unsigned int nr, char **words, u64 *total)
+{
+	u64 sector, nr_sectors;
+	unsigned int i;
+
+	*total = 0;
+	for (i = 0; i < nr; i++) {
+		if (parse_word(words[i], &sector, &nr_sectors) || !nr_sectors) {
+			remap_err(set, "'%s' is not SECTOR or SECTOR:COUNT in decimal numbers",
+				  words[i]);
+			return -EINVAL;
+		}
+		if (sector >= set->ti->len || nr_sectors > set->ti->len - sector) {
+			remap_err(set, "sectors %llu+%llu do not lie in the device, which has %llu",
+				  sector, nr_sectors, (u64)set->ti->len);
+			return -ERANGE;
+		}
+		*total += nr_sectors;
+		if (*total > RANGE_MAX_SECTORS) {
+			remap_err(set, "at most %llu sectors go in one message", RANGE_MAX_SECTORS);
+			return -E2BIG;
+		}
+	}
+	return 0;
+}
+
+static int run_remap_list(struct remap_set *set, unsigned int argc, char **argv, char *result,
+			  unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	u64 total;
+	struct remap_request request = {
+		.nr_ranges = argc - 1, .range = list_range, .data = argv + 1,
+	};
+	int r;
+
+	r = parse_cause(set, argv[0], &request.cause) ?:
+	    check_list(set, argc - 1, argv + 1, &total);
+	if (r)
+		return r;
+	r = remap_do_request(set, &request);
+	if (r) {
+		remap_err(set, "remap of a list of %u ranges failed: %d", argc - 1, r);
+		return r;
+	}
+	DMEMIT("remapped ranges=%u sectors=%llu lost_sectors=%llu", request.nr_ranges, total,
+	       request.nr_lost);
 	return 1;
 }
 
@@ -116,18 +204,21 @@ static int run_unremap(struct remap_set *set, unsigned int argc, char **argv, ch
 		       unsigned int maxlen)
 {
 	unsigned int sz = 0;
-	u64 sector, nr_sectors;
+	u64 range[2];
+	struct remap_request request = {
+		.back = true, .nr_ranges = 1, .range = one_range, .data = range,
+	};
 	int r;
 
-	r = parse_range(set, argc, argv, &sector, &nr_sectors);
+	r = parse_range(set, argc, argv, &range[0], &range[1]);
 	if (r)
 		return r;
-	r = remap_unremap(set, sector, nr_sectors);
+	r = remap_do_request(set, &request);
 	if (r) {
-		remap_err(set, "unremap of sectors %llu+%llu failed: %d", sector, nr_sectors, r);
+		remap_err(set, "unremap of sectors %llu+%llu failed: %d", range[0], range[1], r);
 		return r;
 	}
-	DMEMIT("unremapped %llu+%llu", sector, nr_sectors);
+	DMEMIT("unremapped %llu+%llu", range[0], range[1]);
 	return 1;
 }
 
@@ -155,19 +246,18 @@ static int run_verify(struct remap_set *set, unsigned int argc, char **argv, cha
 	unsigned int sz = 0, bit;
 	u64 sector, nr_sectors;
 	bool redirected, lost, in_doubt;
+	u64 word, prov;
 	s64 slot;
 	int r;
 
 	r = parse_range(set, argc, argv, &sector, &nr_sectors);
 	if (r)
 		return r;
-	mutex_lock(&set->lock);
 	bit = sector & (REMAP_CHUNK_SECTORS - 1);
-	slot = remap_table_find(&set->table, sector / REMAP_CHUNK_SECTORS);
-	redirected = slot >= 0 && REMAP_WORD_REDIRECTED(set->table.word[slot]) & BIT(bit);
-	lost = redirected && REMAP_WORD_LOST(set->table.word[slot]) & BIT(bit);
-	in_doubt = slot >= 0 && set->table.word[slot] & REMAP_WORD_DOUBT &&
-		   REMAP_PROV_DOUBT(set->table.prov[slot]) & BIT(bit);
+	slot = remap_table_peek(&set->table, sector / REMAP_CHUNK_SECTORS, &word, &prov);
+	redirected = slot >= 0 && REMAP_WORD_REDIRECTED(word) & BIT(bit);
+	lost = redirected && REMAP_WORD_LOST(word) & BIT(bit);
+	in_doubt = slot >= 0 && word & REMAP_WORD_DOUBT && REMAP_PROV_DOUBT(prov) & BIT(bit);
 	if (in_doubt)
 		DMEMIT("%llu in doubt: its last commit failed", sector);
 	else if (lost)
@@ -177,7 +267,6 @@ static int run_verify(struct remap_set *set, unsigned int argc, char **argv, cha
 		       (u64)remap_slot_start(set, slot) + bit);
 	else
 		DMEMIT("%llu not remapped", sector);
-	mutex_unlock(&set->lock);
 	return 1;
 }
 
@@ -303,9 +392,7 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 static int run_metadata_status(struct remap_set *set, unsigned int argc, char **argv,
 			       char *result, unsigned int maxlen)
 {
-	mutex_lock(&set->lock);
 	remap_metadata_status(set, result, maxlen);
-	mutex_unlock(&set->lock);
 	return 1;
 }
 
@@ -325,7 +412,8 @@ static int run_freeze(struct remap_set *set, unsigned int argc, char **argv, cha
 	remap_mode_changed(set);
 	if (r == -EBUSY)
 		return r;
-	DMEMIT("frozen: bad sectors are not remapped%s", r ? ", until a restart" : "");
+	DMEMIT("frozen: no automatic remaps%s; 'remap' by hand still works",
+	       r ? ", until a restart" : "");
 	return 1;
 }
 
@@ -394,21 +482,23 @@ static int run_help(struct remap_set *set, unsigned int argc, char **argv, char 
 		    unsigned int maxlen);
 
 static const struct verb verbs[] = {
-	{ "ping",		"",		0, 0, false, run_ping },
-	{ "help",		"",		0, 0, false, run_help },
-	{ "remap",		"S [COUNT [CAUSE]]",	1, 3, true, run_remap },
-	{ "unremap",		"S [COUNT]",	1, 2, true, run_unremap },
-	{ "clear",		"",		0, 0, true, run_clear },
-	{ "verify",		"S",		1, 1, true, run_verify },
-	{ "save",		"",		0, 0, true, run_save },
-	{ "sync",		"",		0, 0, true, run_sync },
-	{ "restore",		"",		0, 0, true, run_restore },
-	{ "metadata_status",	"",		0, 0, true, run_metadata_status },
-	{ "freeze",		"",		0, 0, true, run_freeze },
-	{ "thaw",		"",		0, 0, true, run_thaw },
-	{ "accept_loss",	"",		0, 0, true, run_accept_loss },
-	{ "stats_clear",	"",		0, 0, true, run_stats_clear },
-	{ "write_cache",	"[through|keep|auto]",	0, 1, true, run_write_cache },
+	{ "ping",		"",		0, 0, false, true, run_ping },
+	{ "help",		"",		0, 0, false, true, run_help },
+	{ "remap",		"S [COUNT [CAUSE]]",	1, 3, true, false, run_remap },
+	{ "remap_list",		"CAUSE S[:COUNT]...",	2, 1 + LIST_MAX_RANGES, true, false,
+	  run_remap_list },
+	{ "unremap",		"S [COUNT]",	1, 2, true, false, run_unremap },
+	{ "clear",		"",		0, 0, true, false, run_clear },
+	{ "verify",		"S",		1, 1, true, true, run_verify },
+	{ "save",		"",		0, 0, true, false, run_save },
+	{ "sync",		"",		0, 0, true, false, run_sync },
+	{ "restore",		"",		0, 0, true, false, run_restore },
+	{ "metadata_status",	"",		0, 0, true, true, run_metadata_status },
+	{ "freeze",		"",		0, 0, true, false, run_freeze },
+	{ "thaw",		"",		0, 0, true, false, run_thaw },
+	{ "accept_loss",	"",		0, 0, true, false, run_accept_loss },
+	{ "stats_clear",	"",		0, 0, true, true, run_stats_clear },
+	{ "write_cache",	"[through|keep|auto]",	0, 1, true, false, run_write_cache },
 };
 
 static unsigned int list_verbs(char *result, unsigned int maxlen)
@@ -469,7 +559,7 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 	}
 	/* The worker waits for the lock that a message holds (P6, D13). */
 	noio = memalloc_noio_save();
-	if (unlikely(remap_is_drowsy(set))) {
+	if (unlikely(remap_is_drowsy(set)) && !verb->looks) {
 		mutex_lock(&set->lock);
 		remap_wake(set);
 		mutex_unlock(&set->lock);

@@ -22,6 +22,17 @@
 #define WINDOW_SECTORS	2048
 
 /**
+ * remap_is_one_disk() - whether a probe anywhere speaks for all of main
+ * @set: the set
+ *
+ * A device that is no request queue (device-mapper, md) may have several disks.  Context: any.
+ */
+bool remap_is_one_disk(const struct remap_set *set)
+{
+	return queue_is_mq(bdev_get_queue(set->main->bdev));
+}
+
+/**
  * remap_near_window() - the sectors that share a verdict of remap_near_alive()
  * @set: the set
  *
@@ -166,7 +177,7 @@ static bool ask_again(struct remap_set *set, u64 number)
  *
  * Where a whole window is bad, and main is not striped, both windows beside it must answer: one of
  * them lies on the same disk.
- * Context: the worker, remap_set.lock held, may sleep.
+ * Context: remap_set.lock held, may sleep.
  */
 bool remap_near_alive(struct remap_set *set, u64 sector)
 {

@@ -131,6 +131,26 @@ static bool may_go_on(const struct remap_set *set)
 	       !test_bit(REMAP_SUSPENDING, &set->flags) && remap_may_write(set);
 }
 
+static void one_range(const struct remap_request *request, u32 index, u64 *sector,
+		      u64 *nr_sectors)
+{
+	const u64 *range = request->data;
+
+	*sector = range[0];
+	*nr_sectors = range[1];
+}
+
+/* Between two probes, which is where main's several disks are told apart, too (E9). */
+static void make_lost(struct remap_set *set, u64 sector, u64 nr_sectors)
+{
+	u64 range[] = { sector, nr_sectors };
+	struct remap_request request = {
+		.nr_ranges = 1, .range = one_range, .data = range, .cause = REMAP_CAUSE_RESCUE,
+	};
+
+	remap_do_request(set, &request);
+}
+
 static bool is_alive(struct remap_set *set)
 {
 	bool alive;
@@ -156,7 +176,7 @@ static void scan_chunk(struct remap_scan *scan, u64 sector, u32 nr_sectors)
 		/* Main may have been away for a moment; what fails again is lost. */
 		if (!can_read(scan, sector + at, nr) && is_alive(set) &&
 		    !can_read(scan, sector + at, nr))
-			remap_rescue(set, sector + at, nr, REMAP_CAUSE_RESCUE);
+			make_lost(set, sector + at, nr);
 	}
 }
 

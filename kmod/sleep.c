@@ -31,7 +31,7 @@
 #include <linux/rcupdate.h>
 #include <linux/suspend.h>
 
-#include "dm-remap.h"
+#include "manual.h"
 
 /* A round that takes longer keeps the machine awake. */
 #define ROUND_MS	20000
@@ -208,11 +208,17 @@ static int fall_asleep(struct remap_set *set, void *data)
 	bool was_asleep;
 
 	falling->busy = remap_name(set);
-	/* A comparison after the last sleep ends with the flag cleared: it has the lock. */
-	if (!mutex_trylock(&set->lock))
+	/* A message copies without the other lock. */
+	if (!mutex_trylock(&set->manual->lock))
 		return 1;
+	/* A comparison after the last sleep ends with the flag cleared: it has the lock. */
+	if (!mutex_trylock(&set->lock)) {
+		mutex_unlock(&set->manual->lock);
+		return 1;
+	}
 	was_asleep = test_and_set_bit(REMAP_ASLEEP, &set->flags);
 	mutex_unlock(&set->lock);
+	mutex_unlock(&set->manual->lock);
 	falling->has_new = !was_asleep;
 	if (!was_asleep || !remap_is_quiet(set))
 		return 1;

@@ -14,7 +14,7 @@
  *
  * Rules kept here:
  *   O19 before the first round after a sleep, the media are compared with RAM
- *   D4  a bio that finds its chunk busy is uncounted before it waits, and looked up again
+ *   D4  a bio that finds its chunk busy is uncounted before it is parked, and looked up again
  *   D8  sent again: FUA stays, NOWAIT, POLLED and RAHEAD go
  */
 #include "dm-remap.h"
@@ -51,11 +51,37 @@ void remap_queue(struct remap_set *set, struct bio *bio)
 {
 	unsigned long irq_flags;
 
+	remap_bio(bio)->parked = false;
 	spin_lock_irqsave(&set->queue_lock, irq_flags);
 	bio_list_add(&set->queue, bio);
 	/* Inside: once the lock is free a running worker may end the bio, and the set. */
 	queue_work(set->wq, &set->work);
 	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
+}
+
+/**
+ * remap_unpark() - chunks are not busy any more: their bios go on
+ * @set: the set
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_unpark(struct remap_set *set)
+{
+	struct bio *bio;
+
+	if (bio_list_empty(&set->parked))
+		return;
+	bio_list_for_each(bio, &set->parked) {
+		remap_bio(bio)->parked = false;
+		/* What the message took is no time that main took (E4). */
+		remap_bio(bio)->start = jiffies;
+	}
+	spin_lock_irq(&set->queue_lock);
+	/* They were there first. */
+	bio_list_merge_head(&set->queue, &set->parked);
+	bio_list_init(&set->parked);
+	queue_work(set->wq, &set->work);
+	spin_unlock_irq(&set->queue_lock);
 }
 
 /**
@@ -274,8 +300,11 @@ static bool is_served_drowsy(const struct remap_set *set, enum remap_place_kind 
 	       (kind == REMAP_PLACE_SPARE && !(flags & BIT(REMAP_UNCOMPARED)));
 }
 
-/* Cut the next piece off a bio, and say what is to be done with it. */
-static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piece *piece)
+/*
+ * Cut the next piece off a bio, and say what is to be done with it.  False: its chunk is
+ * busy.
+ */
+static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piece *piece)
 {
 	struct remap_bio *pb = remap_bio(bio);
 	bool write = op_is_write(bio_op(bio));
@@ -291,8 +320,12 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->nr_sectors = min_t(u64, (pb->iter.bi_size >> SECTOR_SHIFT) - pb->nr_taken,
 				  REMAP_CHUNK_SECTORS -
 				  (piece->sector & (REMAP_CHUNK_SECTORS - 1)));
-	remap_table_lookup(&set->table, piece->sector, piece->nr_sectors, REMAP_WORD_DOUBT,
-			   &place);
+	/* As in map: a read may pass a chunk that is being copied. */
+	remap_table_lookup(&set->table, piece->sector, piece->nr_sectors,
+			   write ? REMAP_WORD_DOUBT | REMAP_WORD_BUSY : REMAP_WORD_DOUBT, &place);
+	if (place.kind == REMAP_PLACE_SLOW && bio_op(bio) != REQ_OP_DISCARD &&
+	    set->table.word[place.slot] & REMAP_WORD_BUSY)
+		return false;
 	if (place.kind == REMAP_PLACE_SLOW)
 		lookup_in_doubt(set, piece, &place);
 	piece->nr_sectors = place.nr_sectors;
@@ -306,7 +339,7 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 		piece->status = BLK_STS_IOERR;
 	/* A discard is a hint: one that had to wait is dropped (D14). */
 	if (piece->status || bio_op(bio) == REQ_OP_DISCARD)
-		return;
+		return true;
 	switch (place.kind) {
 	case REMAP_PLACE_LOST:
 		if (write) {
@@ -315,13 +348,13 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 			piece->status = BLK_STS_MEDIUM;
 			atomic64_inc(&set->counters.lost_reads);
 		}
-		return;
+		return true;
 	case REMAP_PLACE_SPARE:
 		piece->class = REMAP_PIECE_SERVE;
 		piece->dev = set->spare;
 		piece->dev_sector = remap_slot_start(set, place.slot) +
 				    (piece->sector & (REMAP_CHUNK_SECTORS - 1));
-		return;
+		return true;
 	default:
 		piece->class = REMAP_PIECE_SERVE;
 		piece->dev = set->main;
@@ -332,6 +365,7 @@ static void take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 		} else if (write) {
 			piece->class = REMAP_PIECE_MAIN_WRITE;
 		}
+		return true;
 	}
 }
 
@@ -344,11 +378,11 @@ static void collect(struct remap_set *set)
 		struct remap_bio *pb = remap_bio(bio);
 
 		pb->has_left = false;
-
-		while (pb->nr_taken < pb->iter.bi_size >> SECTOR_SHIFT) {
+		while (pb->nr_taken < pb->iter.bi_size >> SECTOR_SHIFT && !pb->parked) {
 			if (set->nr_pieces == REMAP_ROUND_PIECES)
 				return;
-			take_piece(set, bio, &set->piece[set->nr_pieces++]);
+			pb->parked = !take_piece(set, bio, &set->piece[set->nr_pieces]);
+			set->nr_pieces += !pb->parked;
 		}
 	}
 }
@@ -433,6 +467,7 @@ static void finish(struct remap_set *set)
 		} else if (!pb->has_left) {
 			pb->has_left = true;
 			pb->nr_taken = piece->offset;
+			pb->parked = false;	/* looked up again */
 		}
 	}
 	while ((bio = bio_list_pop(&set->round))) {
@@ -441,7 +476,7 @@ static void finish(struct remap_set *set)
 		if (pb->status || pb->nr_taken == pb->iter.bi_size >> SECTOR_SHIFT)
 			remap_end_bio(bio, pb->status);
 		else
-			bio_list_add(pb->has_left ? &left : &rest, bio);
+			bio_list_add(pb->has_left ? &left : pb->parked ? &set->parked : &rest, bio);
 	}
 	set->round = rest;
 	bio_list_merge(&set->round, &left);
@@ -476,6 +511,11 @@ void remap_worker(struct work_struct *work)
 		if (!give_back && unlikely(!remap_wake(set))) {
 			mutex_unlock(&set->lock);
 			return;
+		}
+		/* Nothing of it is to be done: it need not wait for that. */
+		if (give_back || !test_bit(REMAP_ACTIVE, &set->flags)) {
+			bio_list_merge(&set->round, &set->parked);
+			bio_list_init(&set->parked);
 		}
 		spin_lock_irq(&set->queue_lock);
 		bio_list_merge(&set->round, &set->queue);

@@ -150,8 +150,10 @@ static bool is_incomplete(const struct remap_set *set, unsigned int replica)
 	u32 block;
 
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
-		if (set->meta.block[block].repair[replica] ||
-		    (set->meta.block[block].unreadable >> (REMAP_PLACES * replica)) & 3)
+		const struct remap_block_state *state = &set->meta.block[block];
+
+		if (READ_ONCE(state->repair[replica]) ||
+		    (READ_ONCE(state->unreadable) >> (REMAP_PLACES * replica)) & 3)
 			return true;
 	}
 	return false;
@@ -163,24 +165,28 @@ static bool is_incomplete(const struct remap_set *set, unsigned int replica)
  * @result: the text
  * @maxlen: its room in bytes
  *
- * Context: remap_set.lock held.
+ * Without the lock: a disk that is slow keeps nobody from asking (D20).  Each number is a
+ * fact of its own, and may be a moment old.  Context: any.
  */
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen)
 {
 	const struct remap_meta *meta = &set->meta;
+	time64_t last_save = READ_ONCE(set->last_save);
+	u32 nr_in_doubt = READ_ONCE(meta->nr_in_doubt);
+	int out = READ_ONCE(meta->out);
 	unsigned int sz = 0, replica;
 
 	DMEMIT("%s uuid=%pU generation=%llu committed=%llu", remap_mode(set), meta->super.uuid,
-	       meta->generation, meta->committed);
+	       READ_ONCE(meta->generation), READ_ONCE(meta->committed));
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
 		DMEMIT(" replica%u=%s replica%u_errors=%llu", replica,
-		       meta->out == replica ? "out" :
-		       meta->nr_in_doubt || is_incomplete(set, replica) ? "unsure" : "ok",
-		       replica, meta->replica_errors[replica]);
-	DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu", meta->nr_in_doubt,
-	       meta->nr_failures, meta->nr_repaired);
-	if (set->last_save)
-		DMEMIT(" last_save=%lld", set->last_save);
+		       out == replica ? "out" :
+		       nr_in_doubt || is_incomplete(set, replica) ? "unsure" : "ok",
+		       replica, READ_ONCE(meta->replica_errors[replica]));
+	DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu", nr_in_doubt,
+	       READ_ONCE(meta->nr_failures), READ_ONCE(meta->nr_repaired));
+	if (last_save)
+		DMEMIT(" last_save=%lld", last_save);
 	else
 		DMEMIT(" last_save=never");
 	DMEMIT(" saves_ok=%lld saves_failed=%lld",

@@ -233,6 +233,41 @@ s64 remap_table_find(const struct remap_table *table, u64 chunk)
 }
 
 /**
+ * remap_table_peek() - the slot of a main chunk, for who only wants to know
+ * @table: the table
+ * @chunk: chunk of the mapped device
+ * @word: set to its word
+ * @prov: set to its provenance, as of the same moment
+ *
+ * Context: any; not in an RCU section.  Return: the slot, or -1.
+ */
+s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 *prov)
+{
+	s64 found = -1;
+	u32 link;
+
+	rcu_read_lock();
+	/* As in chain_first(). */
+	link = smp_load_acquire(chain_head(table, chunk));
+	for (; link && found < 0; link = READ_ONCE(table->next[link - 1])) {
+		u32 slot = link - 1;
+
+		do {
+			*word = READ_ONCE(table->word[slot]);
+			/* The one writer changes either at any time: between two equal words. */
+			smp_rmb();
+			*prov = READ_ONCE(table->prov[slot]);
+			/* As above. */
+			smp_rmb();
+		} while (*word != READ_ONCE(table->word[slot]));
+		if (*word & REMAP_WORD_LINKED && (*word & REMAP_WORD_CHUNK) == chunk)
+			found = slot;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/**
  * remap_table_set() - change the word of a slot
  * @table: the table
  * @slot: the slot

@@ -493,6 +493,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	unsigned int noio;
 
 	remap_sysfs_remove(set);
+	remap_wait_for_manual(set);
 	cancel_delayed_work_sync(&set->autosave);
 	cancel_delayed_work_sync(&set->lost_work);
 	cancel_work_sync(&set->settle_work);

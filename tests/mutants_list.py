@@ -21,7 +21,9 @@ class Mutant:
 COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
 CONSTRUCT, CHECK = "kmod/construct.c", "kmod/check.c"
 TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
-RESCUE, MOVE, TABLE, IO = "kmod/rescue.c", "kmod/move.c", "kmod/table.c", "kmod/io.c"
+MANUAL, REQUEST = "kmod/manual.c", "kmod/request.c"
+COPY, PASS = "kmod/copy.c", "kmod/pass.c"
+MOVE, TABLE, IO = "kmod/move.c", "kmod/table.c", "kmod/io.c"
 MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
 FLOW, CONFIRM = "kmod/flow.c", "kmod/confirm.c"
@@ -296,21 +298,52 @@ MUTANTS = {
         ["test_interleavings.py::test_sector_becomes_lost_at_once"]),
     "no-busy-mark": Mutant(
         "D3", "remap does not mark the chunk busy",
-        [(RESCUE, "remap_table_insert(table, slot, change.word | REMAP_WORD_BUSY);",
-          "remap_table_insert(table, slot, change.word);")],
+        [(MANUAL, "remap_table_insert(table, slot, word | REMAP_WORD_BUSY);",
+          "remap_table_insert(table, slot, word);")],
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-drain": Mutant(
         "D3", "remap does not drain",
-        [(RESCUE, "\tremap_drain(set);\n\n\tr = copy_in(", "\n\tr = copy_in(")],
+        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? remap_try_drain(set) : 0;")],
         ["test_interleavings.py::test_remap_waits_for_a_write"]),
     "no-drain-back": Mutant(
         "D3", "unremap does not drain",
-        [(RESCUE, "\tremap_drain(set);\n\tr = copy_back(", "\tr = copy_back(")],
+        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? 0 : remap_try_drain(set);")],
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
+    "worker-ignores-busy": Mutant(
+        "D4, D20", "the worker handles a write to a chunk that is being copied",
+        [(SLOW, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
+          "0)\n\t\treturn false;")],
+        ["test_manual.py::test_slow_read_holds_up", "test_manual.py::test_failing_write_to_a_busy"]),
+    "copy-through-suspend": Mutant(
+        "D12", "a message goes on copying while a suspend waits",
+        [(PASS, "\tif (test_bit(REMAP_SUSPENDING, &set->flags))\n\t\treturn -EBUSY;\n", "")],
+        ["test_manual.py::test_suspend_during_a_batch"]),
+    "copy-all-busy": Mutant(
+        "E8", "slow commands do not end a batch",
+        [(PASS, "return time_after(jiffies, set->manual->until) &&", "return 0 &&")],
+        ["test_manual.py::test_slow_sectors"]),
+    "cut-blocks-back": Mutant(
+        "D21", "unremap writes a part of a physical block",
+        [(MANUAL, "\trest = remap_whole_blocks(set, chunk, mask) & ~mask;", "\trest = 0;")],
+        ["test_manual.py::test_512e_blocks_go_back"]),
+    "rest-gets-lost": Mutant(
+        "P2", "unremap makes lost what it cannot read of a physical block",
+        [(MANUAL, "\tif (!r && request->rest)", "\tif (0)")],
+        ["test_manual.py::test_512e_block_whose_rest"]),
+    "believe-main": Mutant(
+        "P2", "unremap does not compare what it reads back",
+        [(COPY, "\t\tif (copy->state == REMAP_COPYING)\n\t\t\tcompare(", "\t\tif (0)\n\t\t\tcompare(")],
+        ["test_manual.py::test_main_that_gives_back"]),
     "no-drain-move": Mutant(
         "D3", "moving an entry does not drain",
         [(MOVE, "\tremap_drain(set, &drain);\n\tkeep = red", "\tkeep = red")],
         ["test_move.py::test_move_waits_for_a_write"]),
+    "ask-behind-the-disk": Mutant(
+        "D20", "verify waits for the worker",
+        [(MESSAGE, "\tslot = remap_table_peek(&set->table,",
+          "\tmutex_lock(&set->lock);\n\tmutex_unlock(&set->lock);\n"
+          "\tslot = remap_table_peek(&set->table,")],
+        ["test_manual.py::test_slow_relocation"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
         [(TARGET, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
@@ -356,7 +389,7 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_is_an_error_until_written"]),
     "drop-lost": Mutant(
         "P2", "sectors that cannot be read are not marked lost",
-        [(RESCUE, "(u64)mask << 40 | (u64)lost << 48;", "(u64)mask << 40;")],
+        [(MANUAL, "(u64)copy->mask << 40 | (u64)copy->lost << 48;", "(u64)copy->mask << 40;")],
         ["test_relocation.py::test_rescue"]),
     "spare-unconfirmed": Mutant(
         "D7", "a slot is called bad at its first error",
@@ -488,8 +521,8 @@ MUTANTS = {
         ["test_table_line.py::test_every_bad_line"]),
     "cut-physical-blocks": Mutant(
         "D16", "remap cuts physical blocks",
-        [(RESCUE, "\treturn mask & chunk_mask(set, chunk);", "\treturn mask;"),
-         (RESCUE, "\t\tif (mask & unit_mask)\n\t\t\tmask |= unit_mask;", "\t\tif (0)\n"
+        [(COPY, "\treturn mask & remap_chunk_mask(set, chunk);", "\treturn mask;"),
+         (COPY, "\t\tif (mask & unit_mask)\n\t\t\tmask |= unit_mask;", "\t\tif (0)\n"
           "\t\t\tmask |= unit_mask;")],
         ["test_hazards.py::test_physical_blocks"]),
 
@@ -554,8 +587,7 @@ MUTANTS = {
         ["test_errors.py::test_main_that_goes_after"]),
     "lose-by-hiccup": Mutant(
         "E6, P5", "remap gives up what failed to be read once",
-        [(RESCUE, "\tr = remap_rw_chunk(set, set->main, start, failed, unit, REQ_OP_READ, lost);\n",
-          "\t*lost = failed;\n")],
+        [(PASS, "\tr = go_through(set, &again, unit);\n", "\tr = 0;\n")],
         ["test_hazards.py::test_rescue_during_a_hiccup"]),
     "probe-elsewhere": Mutant(
         "E9", "a main of several disks is probed where the set's own probe chunk lies",
@@ -601,15 +633,12 @@ MUTANTS = {
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
         "E7", "remap by hand is refused while frozen",
-        [(RESCUE, "\t\telse if (fatal_signal_pending(current))",
-          "\t\telse if (test_bit(REMAP_FROZEN, &set->flags))\n\t\t\tr = -EBUSY;\n"
-          "\t\telse if (fatal_signal_pending(current))")],
+        [(MANUAL, "\treturn fatal_signal_pending(current) ? -EINTR : 0;",
+          "\treturn test_bit(REMAP_FROZEN, &set->flags) ? -EBUSY : 0;")],
         ["test_errors.py::test_storm"]),
     "back-in-cache": Mutant(
         "P2", "unremap: main's copy is not durable before the commit",
-        [(RESCUE, "remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE | REQ_FUA, "
-          "&failed);",
-          "remap_rw_chunk(set, set->main, start, mask, unit, REQ_OP_WRITE, &failed);")],
+        [(COPY, ".write = true, .durable = true,", ".write = true,")],
         ["test_unremap.py::test_unremap_brings", "crash tight 6"]),
 
     # identity
@@ -646,7 +675,7 @@ MUTANTS = {
         ["test_hazards.py::test_unknown_newer"]),
     "clear-shows-signatures": Mutant(
         "O1", "clear gives back what hides main's signatures",
-        [(RESCUE, "== REMAP_CAUSE_GUARD) {", "== 0xff) {")],
+        [(REQUEST, "!= REMAP_CAUSE_GUARD;", "!= 0xff;")],
         ["test_messages.py::test_clear_leaves_what_hides_signatures"]),
     "cause-forgotten": Mutant(
         "provenance", "the cause that a message names is not recorded",

@@ -124,7 +124,7 @@ static const struct verb verbs[] = {
 	  1, NULL, verb_message },
 	{ "metadata-status", NULL, "NAME", "the state of the metadata in one line", 1, 1, NULL,
 	  verb_message },
-	{ "freeze", NULL, "NAME", "no new remaps", 1, 1, NULL, verb_message },
+	{ "freeze", NULL, "NAME", "no automatic remaps", 1, 1, NULL, verb_message },
 	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
 	{ "accept-loss", NULL, "NAME", "flushes may succeed again after a member lost its cache", 1,
 	  1, NULL, verb_accept_loss },

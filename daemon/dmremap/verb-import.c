@@ -10,8 +10,12 @@
 #include "verbs.h"
 
 #define DEFAULT_BLOCK_BYTES 1024
-/* A message stops for a suspend between two chunks; a long one would be asked for again. */
-#define SECTORS_AT_ONCE 2048
+/*
+ * Of one message: what it has done when it fails, for a suspend say, it has done, but a long one
+ * keeps a terminal waiting; and the kernel takes 1024 ranges of at most 1 GiB together.
+ */
+#define SECTORS_AT_ONCE 65536
+#define RANGES_AT_ONCE 512
 
 static int read_list(struct invocation *invocation, struct bad_range **ranges, size_t *nr,
 		     struct error *error)
@@ -46,20 +50,75 @@ static int read_list(struct invocation *invocation, struct bad_range **ranges, s
 	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
 }
 
-static int remap_range(const struct dm_device *device, const struct bad_range *range,
-		       struct error *error)
+/* The next part of a range, from @done on, that still fits beside @nr_taken sectors. */
+static uint64_t part_of(const struct bad_range *range, uint64_t done, uint64_t nr_taken)
 {
+	uint64_t room = SECTORS_AT_ONCE - nr_taken, nr = range->nr_sectors - done;
+
+	return nr < room ? nr : room;
+}
+
+/* One message for as many places as it takes: they share the kernel's commits. */
+static int remap_listed(const struct dm_device *device, const struct bad_range *ranges, size_t nr,
+			struct error *error)
+{
+	uint64_t done = 0;
+	size_t i = 0;
 	int r = 0;
 
-	for (uint64_t done = 0; !r && done < range->nr_sectors; done += SECTORS_AT_ONCE) {
-		uint64_t nr = range->nr_sectors - done;
-		char message[96];
+	while (!r && i < nr) {
+		char message[32 + 44 * RANGES_AT_ONCE];
+		size_t length = (size_t)snprintf(message, sizeof(message), "remap_list import");
+		uint64_t nr_taken = 0;
 
-		snprintf(message, sizeof(message), "remap %" PRIu64 " %" PRIu64 " import",
-			 range->sector + done, nr < SECTORS_AT_ONCE ? nr : SECTORS_AT_ONCE);
+		for (int n = 0; n < RANGES_AT_ONCE && i < nr && nr_taken < SECTORS_AT_ONCE; n++) {
+			uint64_t part = part_of(&ranges[i], done, nr_taken);
+
+			length += (size_t)snprintf(message + length, sizeof(message) - length,
+						   " %" PRIu64 ":%" PRIu64, ranges[i].sector + done,
+						   part);
+			nr_taken += part;
+			done += part;
+			if (done == ranges[i].nr_sectors) {
+				done = 0;
+				i++;
+			}
+		}
 		r = dm_message(device->name, message, NULL, error);
 	}
 	return r;
+}
+
+/* A module that is older than this command. */
+static int remap_one_by_one(const struct dm_device *device, const struct bad_range *ranges,
+			    size_t nr, struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < nr; i++) {
+		for (uint64_t done = 0; !r && done < ranges[i].nr_sectors;) {
+			uint64_t part = part_of(&ranges[i], done, 0);
+			char message[96];
+
+			snprintf(message, sizeof(message), "remap %" PRIu64 " %" PRIu64 " import",
+				 ranges[i].sector + done, part);
+			r = dm_message(device->name, message, NULL, error);
+			done += part;
+		}
+	}
+	return r;
+}
+
+static int remap_ranges(const struct dm_device *device, const struct bad_range *ranges, size_t nr,
+			struct error *error)
+{
+	_cleanup_free_ char *verbs = NULL;
+	int r = dm_message(device->name, "help", &verbs, error);
+
+	if (r < 0)
+		return r;
+	return strstr(verbs, "remap_list") ? remap_listed(device, ranges, nr, error) :
+					     remap_one_by_one(device, ranges, nr, error);
 }
 
 static const struct column range_columns[] = { { "sector", true, false },
@@ -107,7 +166,7 @@ int verb_import(struct invocation *invocation, struct error *error)
 	if (!invocation->quiet && !invocation->json)
 		printf("%s: %" PRIu64 " bad sectors in %zu places\n", invocation->argv[1], total,
 		       nr);
-	for (size_t i = 0; !r && i < nr && !option_value(invocation, "dry-run"); i++)
-		r = remap_range(&device, &ranges[i], error);
+	if (nr && !option_value(invocation, "dry-run"))
+		r = remap_ranges(&device, ranges, nr, error);
 	return !r && invocation->json ? print_ranges(ranges, nr) : r;
 }

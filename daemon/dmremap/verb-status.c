@@ -144,7 +144,7 @@ static const char *advice(const struct dm_device *device)
 		const char *mode;
 		const char *text;
 	} advices[] = {
-		{ "frozen", "no new remaps are made; look at the disk, then: dmremap thaw" },
+		{ "frozen", "no automatic remaps are made; look at the disk, then: dmremap thaw" },
 		{ "full", "the spare is full: replace the disk, or move to a bigger spare" },
 		{ "lost-cache",
 		  "a member came back without what was in its cache: unmount, check the file "

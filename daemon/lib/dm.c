@@ -8,6 +8,8 @@
 #include "dm.h"
 
 #define TARGET "remap"
+/* Of a message that failed: a list of places may be long. */
+#define SHOWN_OF_MESSAGE 60
 
 static void dm_task_p(struct dm_task **task)
 {
@@ -582,8 +584,10 @@ int dm_message(const char *name, const char *message, char **reply, struct error
 		if (number == ENXIO)
 			return error_set(error, ENODEV, "%s: there is no such mapped device", name);
 		kernel_log_reason(log, name, why, sizeof(why));
-		return error_set(error, number ? number : EIO, "%s: \"%s\" failed: %s%s", name,
-				 message, *why ? why : strerror(number ? number : EIO),
+		return error_set(error, number ? number : EIO, "%s: \"%.*s%s\" failed: %s%s", name,
+				 SHOWN_OF_MESSAGE, message,
+				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "",
+				 *why ? why : strerror(number ? number : EIO),
 				 *why ? "" : "; the kernel log says why (dmesg)");
 	}
 	if (!reply)

@@ -71,11 +71,16 @@ class Workload:
         self.mark("active")
         # Entries beyond the first sector of a table block, so that it can be torn; and a
         # small spare is nearly full.
-        self.remap(512, self.shape.mapped_sectors)
+        self.remap((512, self.shape.mapped_sectors))
 
-    def remap(self, sector: int, count: int) -> None:
-        self.mappable.update(range(sector // 8, (sector + count + 7) // 8))
-        self.rig.message("r0", f"remap {sector} {count}")
+    def remap(self, *places: tuple[int, int]) -> None:
+        for sector, count in places:
+            self.mappable.update(range(sector // 8, (sector + count + 7) // 8))
+        if len(places) == 1:
+            self.rig.message("r0", "remap %d %d" % places[0])
+        else:
+            self.rig.message("r0", "remap_list manual " +
+                             " ".join(f"{sector}:{count}" for sector, count in places))
 
     def bad(self, sector: int, count: int, *how: Any, **more: Any) -> None:
         """Sectors of main fail: from now on their chunks may be found on the spare."""
@@ -149,15 +154,21 @@ class Workload:
         if self.unreadable and dice.random() < 0.6:
             sector = dice.choice(self.unreadable) & ~7
         self.counts["rescues"] += 1
+        places = [(sector, dice.choice([1, 4, 8]))]
+        if dice.random() < 0.4:     # many chunks in one batch, side by side or apart
+            places = [(sector, min(dice.choice([24, 64]), USABLE - sector))]
+            if dice.random() < 0.5:
+                places = [(self._where(dice, 3), dice.choice([1, 3]))
+                          for _ in range(dice.choice([3, 10]))]
         try:
-            self.remap(sector, dice.choice([1, 4, 8]))
+            self.remap(*places)
         except OSError:
             pass    # what matters is that nothing is wrong afterwards
 
     def unremap(self, dice: random.Random) -> None:
         """Main is replaced under the sectors, as it were: they are good again."""
         sector = dice.choice([self._where(dice, 512), dice.randrange(512, 832)]) & ~7
-        count = dice.choice([1, 8, 64, 64])
+        count = dice.choice([1, 8, 64, 64, 400])
         with self.lock:
             self.rig.main.clear(sector, count)
         self.counts["unremaps"] += 1

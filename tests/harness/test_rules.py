@@ -12,7 +12,7 @@ from tests.mutants_list import MUTANTS
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(PROJECT.glob("kmod/*.c")) + [PROJECT / "common" / "remap_format.c"]
 RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 14), ("D", 16), ("E", 7))
-         for number in range(1, last + 1)]
+         for number in range(1, last + 1)] + ["D20", "D21", "E8"]
 
 ALLOCATION = re.compile(r"\b(k\w*alloc\w*|kv\w*alloc\w*|v[mz]alloc(?!_to_page)\w*|__?get_free_\w+|alloc_\w+"
                         r"|bioset_init|bio_alloc\w*|bio_kmalloc|mempool_\w+|genlmsg_new|nlmsg_new"
@@ -25,6 +25,7 @@ MAY_ALLOCATE = {
                  "alloc_ordered_workqueue", "alloc_workqueue", "bioset_init"},
     "remap_flow_init": {"kzalloc", "alloc_percpu", "alloc_workqueue"},
     "remap_scan_init": {"kzalloc", "kmalloc"},
+    "allocate_manual": {"kzalloc", "vmalloc", "kcalloc", "kvcalloc"},
     "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"}, "remap_add_instance": {"kzalloc"},
     "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}

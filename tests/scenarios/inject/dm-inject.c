@@ -3,7 +3,9 @@
  * The target `inject`: a lower device that fails with any error, and when it
  * is told to.  For tests; the block server knows one error only.
  *
- * START LEN inject DEV
+ * START LEN inject DEV [PHYSICAL]
+ *
+ * PHYSICAL: bytes of the physical block that it claims to have.
  *
  * Messages:
  *   on OP FIRST COUNT ERRNO [hold]   bios of OP (read, write, flush, discard)
@@ -34,6 +36,7 @@ struct inject {
 	struct rule rule[MOST_RULES];
 	unsigned int nr_rules;
 	unsigned int nr_hits;
+	unsigned int physical_bytes;
 	struct bio_list waiting;
 };
 
@@ -43,11 +46,12 @@ struct inject_bio {
 
 static int inject_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
+	unsigned int physical_bytes = 0;
 	struct inject *inject;
 	int r;
 
-	if (argc != 1) {
-		ti->error = "Usage: DEV";
+	if (argc < 1 || argc > 2 || (argc == 2 && kstrtouint(argv[1], 10, &physical_bytes))) {
+		ti->error = "Usage: DEV [PHYSICAL]";
 		return -EINVAL;
 	}
 	inject = kzalloc(sizeof(*inject), GFP_KERNEL);
@@ -59,6 +63,7 @@ static int inject_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		kfree(inject);
 		return r;
 	}
+	inject->physical_bytes = physical_bytes;
 	spin_lock_init(&inject->lock);
 	bio_list_init(&inject->waiting);
 	ti->private = inject;
@@ -198,6 +203,14 @@ static int inject_iterate_devices(struct dm_target *ti, iterate_devices_callout_
 	return fn(ti, inject->dev, 0, ti->len, data);
 }
 
+static void inject_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	struct inject *inject = ti->private;
+
+	if (inject->physical_bytes)
+		limits->physical_block_size = inject->physical_bytes;
+}
+
 static struct target_type inject_target = {
 	.name = "inject",
 	.version = { 1, 0, 0 },
@@ -208,6 +221,7 @@ static struct target_type inject_target = {
 	.map = inject_map,
 	.message = inject_message,
 	.iterate_devices = inject_iterate_devices,
+	.io_hints = inject_io_hints,
 };
 
 static int __init inject_init(void)
