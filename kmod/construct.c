@@ -271,6 +271,8 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = allocate(set);
 	if (r) {
+		remap_err(set, "%llu MiB of memory for the remap table are not there (1 MiB for each TiB of main device, 24 bytes for each slot)",
+			  (remap_table_bytes(set->meta.super.geometry.slots, ti->len) >> 20) + 1);
 		ti->error = "Cannot allocate memory for the remap table";
 		goto bad;
 	}

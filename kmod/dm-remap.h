@@ -106,6 +106,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
  * @word: per slot: REMAP_WORD_*
  * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
+ * @hash_key: odd and random, so that nobody can make an image whose chunks share a chain
  * @regions: one bit per 128 KiB of main, set when a chunk in it was ever mapped
  * @nr_regions: bits in @regions
  * @nr_removed: entries taken out of it so far: a dump that sees this change is no snapshot
@@ -120,6 +121,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
 struct remap_table {
 	u32 nr_slots;
 	u32 head_bits;
+	u64 hash_key;
 	u32 *heads;
 	u32 *next;
 	u64 *word;
@@ -648,6 +650,7 @@ void remap_dtr(struct dm_target *ti);
 
 /* table.c */
 int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors);
+u64 remap_table_bytes(u32 nr_slots, u64 main_sectors);
 void remap_table_exit(struct remap_table *table);
 void remap_table_clear(struct remap_table *table);
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
