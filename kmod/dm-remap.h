@@ -252,7 +252,8 @@ struct remap_change {
  * @retry_delay: the back-off in jiffies
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
  * @nr_frozen: blocks that are frozen
- * @nr_stale: blocks of which newer content was committed and is lost
+ * @nr_stale: blocks of which newer content was committed and is lost, or may have been; plus
+ *            one for a table that is older than main's mark says
  * @probe_failed: main did not take the last probe
  * @mark_damaged: load found sectors of the mark unreadable or overwritten
  * @nr_failures: commits that failed since activation
@@ -684,6 +685,7 @@ void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_super_commit(struct remap_set *set);
 int remap_settle_super(struct remap_set *set);
 int remap_note_frozen(struct remap_set *set);
+u64 remap_next_seq(struct remap_set *set);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
 void remap_clear_doubt(struct remap_set *set, u32 block);
@@ -703,7 +705,10 @@ int remap_load(struct remap_set *set);
 void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i);
 void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
 		     unsigned long *unreadable);
-enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, const void *data);
+enum remap_verdict remap_check_super_copy(const struct remap_set *set, const void *data,
+					  struct remap_super *super);
+enum remap_verdict remap_check_table_copy(const struct remap_set *set, u32 block,
+					  const void *data);
 
 /* check.c */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
@@ -742,7 +747,8 @@ bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void
 int remap_format(struct remap_set *set);
 
 /* mark.c */
-int remap_check_mark(struct remap_set *set, bool with_age);
+void remap_age_of(const struct remap_set *set, struct remap_age *age);
+int remap_check_mark(struct remap_set *set, const struct remap_age *age);
 int remap_write_mark(struct remap_set *set);
 bool remap_main_alive(struct remap_set *set);
 void remap_update_mark(struct remap_set *set);

@@ -11,7 +11,7 @@ from tests.mutants_list import MUTANTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(PROJECT.glob("kmod/*.c")) + [PROJECT / "common" / "remap_format.c"]
-RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 14), ("D", 16), ("E", 7))
+RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 16), ("D", 16), ("E", 7))
          for number in range(1, last + 1)]
 
 ALLOCATION = re.compile(r"\b(k\w*alloc\w*|kv\w*alloc\w*|(?:__)?v[mz]alloc(?!_to_page)\w*|__?get_free_\w+|alloc_\w+"
