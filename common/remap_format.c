@@ -9,6 +9,8 @@
  * Rules kept here:
  *   C12 all places A, then all places B, aligned and far apart
  *   C6  remap_choose(): the highest valid copy, and whether two disagree
+ *   C15 what cannot be read may have been the newest; the mark tells what is missing
+ *   C16 what is read is checked whole; numbers from 2^63 on are damage
  */
 #include "remap_format.h"
 
@@ -82,6 +84,8 @@ const char *remap_verdict_name(enum remap_verdict verdict)
 		return "of a format version or feature that is not known here";
 	case REMAP_UNREADABLE:
 		return "unreadable";
+	case REMAP_DEAD:
+		return "dead (given up)";
 	}
 	return "unknown";
 }
@@ -172,8 +176,10 @@ int remap_geometry_compute(u64 region_sectors, struct remap_geometry *geometry)
  * remap_geometry_valid - whether a layout read from disk can be used
  * @geometry: the layout
  *
- * It need not be what remap_geometry_compute() would choose, only consistent:
- * all parts inside the region, none over another, every slot with an entry.
+ * It need not be what remap_geometry_compute() would choose, only consistent: all parts
+ * inside the region, none over another, every slot with an entry; and with no more slots and
+ * table blocks than that would give the region.  So whoever allocates by the length of the
+ * region has room for all of it.  A table block may be there without a slot.
  *
  * Return: true if so.
  */
@@ -181,12 +187,15 @@ bool remap_geometry_valid(const struct remap_geometry *geometry)
 {
 	const u64 align = REMAP_PLACE_ALIGN_BLOCKS * REMAP_BLOCK_SECTORS;
 	u64 replica, slots, end = geometry->region_sectors;
+	struct remap_geometry most;
 	int i;
 
-	if (geometry->slots < REMAP_MIN_SLOTS || geometry->slots > REMAP_MAX_SLOTS)
+	if (remap_geometry_compute(end, &most))
+		return false;
+	if (geometry->slots < REMAP_MIN_SLOTS || geometry->slots > most.slots)
 		return false;
 	if (geometry->table_blocks < table_blocks_for(geometry->slots) ||
-	    geometry->table_blocks > table_blocks_for(REMAP_MAX_SLOTS))
+	    geometry->table_blocks > most.table_blocks)
 		return false;
 	if (geometry->soft_blocks < REMAP_SOFT_BLOCKS ||
 	    geometry->soft_blocks > REMAP_MAX_SOFT_BLOCKS)
@@ -303,7 +312,8 @@ static enum remap_verdict header_check(const struct remap_block_header *header,
 		return REMAP_OTHER_SET;
 	if (le32_to_cpu(header->index) != index)
 		return REMAP_OTHER_SET;
-	return REMAP_OK;
+	/* Of every kind of block: a counter that goes on from there would wrap (C16). */
+	return le64_to_cpu(header->seq) > REMAP_MAX_SEQ ? REMAP_BAD_FIELD : REMAP_OK;
 }
 
 /**
@@ -336,7 +346,8 @@ void remap_block_seal(void *block)
  * @uuid: the set that is expected, or NULL for any
  * @index: the number that is expected
  *
- * Looks at the header and the checksum only, not at what the block contains.
+ * Looks at the header and the checksum only, not at what the block contains.  The number is
+ * part of the header: above REMAP_MAX_SEQ it is damage.
  *
  * Return: the verdict, REMAP_OK when it may be used.
  */
@@ -357,6 +368,28 @@ u64 remap_block_seq(const void *block)
 	const struct remap_block_header *header = block;
 
 	return le64_to_cpu(header->seq);
+}
+
+/**
+ * remap_soft_check - whether a block of soft state can be used
+ * @block: REMAP_BLOCK_BYTES long
+ * @uuid: the set that is expected
+ * @index: the number that is expected
+ * @newest: the highest number of superblock and table
+ *
+ * What is losable must not decide how the set goes on counting: a number that is far above
+ * all others is damage (C16).
+ *
+ * Return: the verdict, REMAP_OK when it may be used.
+ */
+enum remap_verdict remap_soft_check(const void *block, const u8 *uuid, u32 index, u64 newest)
+{
+	enum remap_verdict verdict = remap_block_check(block, REMAP_MAGIC_SOFT, uuid, index);
+
+	if (verdict == REMAP_OK && remap_block_seq(block) > newest &&
+	    remap_block_seq(block) - newest > REMAP_SOFT_AHEAD)
+		return REMAP_BAD_FIELD;
+	return verdict;
 }
 
 /* The place of a replica that the chosen content is to be written into. */
@@ -384,6 +417,8 @@ static u64 damaged_newer_seq(const struct remap_block_header *copy, enum remap_v
 	if (memcmp(copy->magic, best->magic, REMAP_MAGIC_BYTES) ||
 	    memcmp(copy->uuid, best->uuid, REMAP_UUID_BYTES) || copy->index != best->index)
 		return 0;
+	if (le64_to_cpu(copy->seq) > REMAP_MAX_SEQ)
+		return 0;
 	return le64_to_cpu(copy->seq) > le64_to_cpu(best->seq) ? le64_to_cpu(copy->seq) : 0;
 }
 
@@ -408,6 +443,68 @@ static bool newer_is_lost(const void *const copy[REMAP_COPIES],
 		}
 	}
 	return false;
+}
+
+/*
+ * Whether a copy is what a write leaves that a crash cut short: sectors of the new content
+ * over what the place held before, which was of the same set and block, or zeros.
+ */
+static bool may_be_torn(const struct remap_block_header *copy, enum remap_verdict verdict,
+			const struct remap_block_header *best)
+{
+	if (!copy || (verdict != REMAP_BAD_CRC && verdict != REMAP_BAD_MAGIC))
+		return false;
+	if (verdict == REMAP_BAD_MAGIC)
+		return remap_is_zero(copy, REMAP_SECTOR_BYTES);
+	return !memcmp(copy->uuid, best->uuid, REMAP_UUID_BYTES) && copy->index == best->index &&
+	       le64_to_cpu(copy->seq) <= REMAP_MAX_SEQ;
+}
+
+/*
+ * What one replica shows of a block.
+ * SHOWN_ALL: both places, or the one that is not dead: nothing newer was committed
+ * SHOWN_TORN: a valid copy, and one that a crash may have cut short
+ * SHOWN_PART: not all: a place is unreadable, gone or overwritten, and may have been the newest
+ */
+enum shown {
+	SHOWN_ALL,
+	SHOWN_TORN,
+	SHOWN_PART,
+};
+
+static enum shown replica_shows(const void *const copy[REMAP_PLACES],
+				const enum remap_verdict verdict[REMAP_PLACES], const void *best)
+{
+	bool any_valid = false;
+	enum shown shown = SHOWN_ALL;
+	int i;
+
+	for (i = 0; i < REMAP_PLACES; i++) {
+		if (verdict[i] == REMAP_OK)
+			any_valid = true;
+		else if (may_be_torn(copy[i], verdict[i], best))
+			shown = SHOWN_TORN;
+		/* The second place of a new block was never written. */
+		else if (verdict[i] != REMAP_ZERO && verdict[i] != REMAP_DEAD)
+			return SHOWN_PART;
+	}
+	return any_valid ? shown : SHOWN_PART;
+}
+
+/*
+ * Both replicas have what was acknowledged (C1), so one that shows all it has tells of the
+ * other.  Two commits that a crash cut short, of different numbers, are two tries of one
+ * (C3): the first one failed on replica 1, the second one was torn on replica 0.
+ */
+static bool newer_is_hidden(const void *const copy[REMAP_COPIES],
+			    const enum remap_verdict verdict[REMAP_COPIES], const void *best)
+{
+	enum shown first = replica_shows(copy, verdict, best);
+	enum shown second = replica_shows(copy + REMAP_PLACES, verdict + REMAP_PLACES, best);
+
+	if (first == SHOWN_ALL || second == SHOWN_ALL)
+		return false;
+	return first == SHOWN_PART || second == SHOWN_PART;
 }
 
 /**
@@ -452,6 +549,7 @@ int remap_choose(const void *const copy[REMAP_COPIES],
 		has_best[i] = true;
 	}
 	choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);
+	choice->newer_hidden = newer_is_hidden(copy, verdict, copy[choice->best]);
 
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 		int a = replica * REMAP_PLACES;
@@ -636,6 +734,47 @@ enum remap_verdict remap_super_decode(const void *block, struct remap_super *sup
 	return dead_valid(super) ? REMAP_OK : REMAP_BAD_FIELD;
 }
 
+/**
+ * remap_super_same_layout - whether two superblocks are of one set with one layout
+ * @super: one that was read where the layout of @other says
+ * @other: the other one
+ *
+ * Return: true if so; else one of the two is forged, for a layout that leads to a superblock
+ * with another layout is none that anybody wrote.
+ */
+bool remap_super_same_layout(const struct remap_super *super, const struct remap_super *other)
+{
+	const struct remap_geometry *a = &super->geometry, *b = &other->geometry;
+
+	return !memcmp(super->uuid, other->uuid, REMAP_UUID_BYTES) &&
+	       a->region_sectors == b->region_sectors && a->slots == b->slots &&
+	       a->table_blocks == b->table_blocks && a->soft_blocks == b->soft_blocks &&
+	       a->place_blocks == b->place_blocks && a->slots_sector == b->slots_sector &&
+	       a->replica_sector[0] == b->replica_sector[0] &&
+	       a->replica_sector[1] == b->replica_sector[1];
+}
+
+/**
+ * remap_super_fit - whether a superblock is one to work with here
+ * @super: passed remap_super_decode()
+ * @main_sectors: length of the mapped device, 0: not known
+ * @region_sectors: length of the region, 0: not known
+ *
+ * Return: REMAP_FITS, or the first thing that is in the way.
+ */
+enum remap_fit remap_super_fit(const struct remap_super *super, u64 main_sectors,
+			       u64 region_sectors)
+{
+	if (main_sectors && super->main_sectors != main_sectors)
+		return REMAP_OTHER_MAIN;
+	if (region_sectors && super->geometry.region_sectors != region_sectors)
+		return REMAP_OTHER_REGION;
+	/* What main shows is neither the disk's own content nor the set's. */
+	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
+		return REMAP_UNFINISHED;
+	return REMAP_FITS;
+}
+
 #define WHERE_CHUNK_BITS	48
 #define WHERE_REDIRECTED_SHIFT	48
 #define WHERE_LOST_SHIFT	56
@@ -785,10 +924,9 @@ static u64 scramble(u64 x)
  * remap_probe_encode - make the mark for the probe chunk's raw place on main
  * @chunk: REMAP_CHUNK_BYTES long, is overwritten: eight sectors, each sealed
  * @uuid: of the set
- * @seq: the set's generation
- * @nr_probe: number of this probe write
+ * @mark: what it is to say
  */
-void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe)
+void remap_probe_encode(void *chunk, const u8 *uuid, const struct remap_mark *mark)
 {
 	struct remap_probe_disk *sector = chunk;
 	unsigned int index, i;
@@ -796,10 +934,11 @@ void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe)
 
 	memset(chunk, 0, REMAP_CHUNK_BYTES);
 	for (index = 0; index < REMAP_CHUNK_SECTORS; index++, sector++) {
-		header_init(&sector->header, REMAP_MAGIC_PROBE, uuid, index, seq);
-		sector->nr_probe = cpu_to_le64(nr_probe);
+		header_init(&sector->header, REMAP_MAGIC_PROBE, uuid, index, mark->seq);
+		sector->header.reserved = cpu_to_le64(mark->digest);
+		sector->nr_probe = cpu_to_le64(mark->nr_probe);
 		for (i = 0; i < sizeof(sector->pattern); i += sizeof(word)) {
-			word = cpu_to_le64(scramble(scramble(nr_probe) + index * 512 + i));
+			word = cpu_to_le64(scramble(scramble(mark->nr_probe) + index * 512 + i));
 			memcpy(sector->pattern + i, &word, sizeof(word));
 		}
 		header_seal(&sector->header, REMAP_SECTOR_BYTES);
@@ -811,26 +950,87 @@ void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe)
  * @sector: REMAP_SECTOR_BYTES long
  * @index: its number in the probe chunk, 0 to 7
  * @uuid: the set that is expected, or NULL for any
- * @seq: is set to the set's generation when it was written; may be NULL
- * @nr_probe: is set to the number of the probe write; may be NULL
+ * @mark: is filled with REMAP_OK only; may be NULL
  *
- * Return: the verdict; @seq and @nr_probe are set with REMAP_OK only.
+ * Return: the verdict.
  */
 enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int index,
-					    const u8 *uuid, u64 *seq, u64 *nr_probe)
+					    const u8 *uuid, struct remap_mark *mark)
 {
 	const struct remap_probe_disk *disk = sector;
 	enum remap_verdict verdict;
 
 	verdict = header_check(&disk->header, REMAP_SECTOR_BYTES, REMAP_MAGIC_PROBE,
 			       uuid, index);
-	if (verdict != REMAP_OK)
-		return verdict;
-	if (seq)
-		*seq = le64_to_cpu(disk->header.seq);
-	if (nr_probe)
-		*nr_probe = le64_to_cpu(disk->nr_probe);
-	return REMAP_OK;
+	if (verdict == REMAP_OK && mark) {
+		mark->seq = le64_to_cpu(disk->header.seq);
+		mark->nr_probe = le64_to_cpu(disk->nr_probe);
+		mark->digest = le64_to_cpu(disk->header.reserved);
+	}
+	return verdict;
+}
+
+/**
+ * remap_mark_succeeds - which of two sectors of a mark was written later
+ * @mark: of one sector
+ * @other: of another one; all zero: none
+ *
+ * A crash may leave some sectors of the mark before it.
+ *
+ * Return: true if @mark was.
+ */
+bool remap_mark_succeeds(const struct remap_mark *mark, const struct remap_mark *other)
+{
+	if (mark->seq != other->seq)
+		return mark->seq > other->seq;
+	return mark->nr_probe > other->nr_probe;
+}
+
+/**
+ * remap_age_add - count the number of a block into the age of a set (C15)
+ * @age: zeroed before the first one
+ * @block: its number in its place: the superblock's, or a table block's
+ * @seq: number of its chosen copy
+ * @frozen: it is frozen (C8)
+ *
+ * The digest is a sum, so that the order does not matter; each block has its share once.
+ */
+void remap_age_add(struct remap_age *age, u32 block, u64 seq, bool frozen)
+{
+	if (seq > age->newest)
+		age->newest = seq;
+	if (!block)
+		age->super = seq;
+	if (block && frozen)
+		age->nr_frozen++;
+	if (!block || frozen)
+		return;
+	if (seq > age->newest_table)
+		age->newest_table = seq;
+	age->digest += scramble(scramble(block) ^ seq);
+}
+
+/**
+ * remap_is_older - whether a spare is older than main's mark says (O6, C15)
+ * @age: of all blocks that were chosen
+ * @mark: all zero: there is none
+ *
+ * The mark has the highest number that was committed when it was written.  As long as no
+ * table block was committed, and none was frozen, after it, the digest tells of each block
+ * whether it is the one that there was then; later the number alone can tell.
+ *
+ * Return: true if something that was committed is missing.
+ */
+bool remap_is_older(const struct remap_age *age, const struct remap_mark *mark)
+{
+	if (age->newest < mark->seq)
+		return true;
+	if (!mark->digest || age->newest_table > mark->seq)
+		return false;
+	/* The superblock that froze a block may have come later. */
+	if (age->nr_frozen && age->super > mark->seq)
+		return false;
+	return age->digest != mark->digest;
 }
 
 /**

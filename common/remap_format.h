@@ -59,6 +59,11 @@ typedef __u64 u64;
 #define REMAP_PLACES			2	/* in each replica */
 #define REMAP_COPIES			(REMAP_REPLICAS * REMAP_PLACES)
 
+/* A higher number is damage: no set comes near it, and a counter behind it would wrap. */
+#define REMAP_MAX_SEQ			(~0ULL >> 1)
+/* Losable counters with a number so far above those of the table are damage, too. */
+#define REMAP_SOFT_AHEAD		0x10000000000ULL
+
 /* One slot is taken by the probe chunk; a spare with one slot has no use. */
 #define REMAP_MIN_SLOTS			2
 /* 64 GiB of spare chunks; more of the region is left unused. */
@@ -95,8 +100,8 @@ typedef __u64 u64;
  *         then soft state)
  * @uuid: of the set; a stale block of an earlier life has another
  * @seq: the set's generation when this content was made; a number belongs to
- *       one content of a block (C2), the highest valid one wins
- * @reserved: zero
+ *       one content of a block (C2), the highest valid one wins; at most REMAP_MAX_SEQ
+ * @reserved: zero; in the mark the digest of the table, see struct remap_age
  */
 struct remap_block_header {
 	__u8 magic[REMAP_MAGIC_BYTES];	/*  0 */
@@ -243,7 +248,8 @@ struct remap_pending_disk {
  * struct remap_probe_disk - the mark: content of *each* sector of the probe
  * chunk's raw place on main
  * @header: magic, CRC of the rest of the 512 bytes, index = sector in the
- *          chunk (0-7), UUID, seq = the set's generation when it was written
+ *          chunk (0-7), UUID, seq = the highest committed number when it was written,
+ *          reserved = the digest of the table then, 0: not known (C15)
  * @nr_probe: number of the probe write, never repeated for one generation
  * @pattern: bytes derived from nr_probe, so that a cache or a constant cannot answer
  *
@@ -476,6 +482,8 @@ struct remap_entry {
  * @REMAP_BAD_FIELD: the CRC is right but a field makes no sense
  * @REMAP_BAD_VERSION: a version or an incompat bit this code does not know
  * @REMAP_UNREADABLE: the device returned an error (set by the reader)
+ * @REMAP_DEAD: the superblock calls it dead, so whatever it holds does not count (set by
+ *              the reader, C8)
  */
 enum remap_verdict {
 	REMAP_OK = 0,
@@ -486,6 +494,54 @@ enum remap_verdict {
 	REMAP_BAD_FIELD,
 	REMAP_BAD_VERSION,
 	REMAP_UNREADABLE,
+	REMAP_DEAD,
+};
+
+/**
+ * enum remap_fit - whether a superblock that is in order by itself is one to work with
+ * @REMAP_FITS: it is
+ * @REMAP_OTHER_MAIN: the set's main device has another length
+ * @REMAP_OTHER_REGION: the set's region has another length
+ * @REMAP_OTHER_LAYOUT: it lies where another layout or set says, so one of the two is forged
+ * @REMAP_UNFINISHED: creation or release of the set was interrupted
+ */
+enum remap_fit {
+	REMAP_FITS = 0,
+	REMAP_OTHER_MAIN,
+	REMAP_OTHER_REGION,
+	REMAP_OTHER_LAYOUT,
+	REMAP_UNFINISHED,
+};
+
+/**
+ * struct remap_mark - what a sector of the mark says
+ * @seq: the highest committed number when it was written
+ * @nr_probe: number of the probe write
+ * @digest: of the table then, see struct remap_age; 0: not known
+ */
+struct remap_mark {
+	u64 seq;
+	u64 nr_probe;
+	u64 digest;
+};
+
+/**
+ * struct remap_age - the numbers of a set's chosen blocks, to compare with the mark (C15)
+ * @newest: the highest one of superblock and table
+ * @newest_table: the highest one of table blocks
+ * @digest: of the numbers of all table blocks
+ * @super: the superblock's number
+ * @nr_frozen: table blocks that are frozen: left out of @newest_table and @digest, because
+ *             their replicas have different numbers (C8)
+ *
+ * Soft state is losable and does not count.
+ */
+struct remap_age {
+	u64 newest;
+	u64 newest_table;
+	u64 digest;
+	u64 super;
+	u32 nr_frozen;
 };
 
 /**
@@ -494,6 +550,8 @@ enum remap_verdict {
  * @conflict: two valid copies share the highest number but differ: load neither
  * @newer_lost: on both replicas a newer copy is damaged: @best is older than what was
  *              committed, so it may be looked at, but not written upon
+ * @newer_hidden: on each replica a copy is unreadable, gone or overwritten, so that newer
+ *                content may have been committed: to be treated alike (C15)
  * @good_place: per replica, the place that holds (or, after the repair, will
  *              hold) the chosen content (C3)
  * @repair: per replica, whether @good_place must be written before serving
@@ -503,6 +561,7 @@ struct remap_choice {
 	int best;
 	bool conflict;
 	bool newer_lost;
+	bool newer_hidden;
 	u8 good_place[REMAP_REPLICAS];
 	bool repair[REMAP_REPLICAS];
 	u64 seq;
@@ -540,6 +599,7 @@ void remap_block_seal(void *block);
 enum remap_verdict remap_block_check(const void *block, const char *magic,
 				     const u8 *uuid, u32 index);
 u64 remap_block_seq(const void *block);
+enum remap_verdict remap_soft_check(const void *block, const u8 *uuid, u32 index, u64 newest);
 int remap_choose(const void *const copy[REMAP_COPIES],
 		 const enum remap_verdict verdict[REMAP_COPIES],
 		 struct remap_choice *choice);
@@ -549,6 +609,9 @@ u32 remap_dead_code(u32 block, unsigned int copy);
 bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy);
 void remap_super_encode(const struct remap_super *super, void *block);
 enum remap_verdict remap_super_decode(const void *block, struct remap_super *super);
+enum remap_fit remap_super_fit(const struct remap_super *super, u64 main_sectors,
+			       u64 region_sectors);
+bool remap_super_same_layout(const struct remap_super *super, const struct remap_super *other);
 
 /* Table entries */
 void remap_entry_encode(const struct remap_entry *entry, struct remap_entry_disk *disk);
@@ -559,9 +622,14 @@ enum remap_verdict remap_table_check(const void *block, const struct remap_geome
 int remap_generation_compare(u8 a, u8 b);	/* 1: a succeeds b, -1: b succeeds a, 0: tie */
 
 /* The mark on main's probe chunk */
-void remap_probe_encode(void *chunk, const u8 *uuid, u64 seq, u64 nr_probe);
+void remap_probe_encode(void *chunk, const u8 *uuid, const struct remap_mark *mark);
 enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int index,
-					    const u8 *uuid, u64 *seq, u64 *nr_probe);
+					    const u8 *uuid, struct remap_mark *mark);
+bool remap_mark_succeeds(const struct remap_mark *mark, const struct remap_mark *other);
+
+/* What main's mark says about the age of the spare */
+void remap_age_add(struct remap_age *age, u32 block, u64 seq, bool frozen);
+bool remap_is_older(const struct remap_age *age, const struct remap_mark *mark);
 
 /* Sector 0 of a guarded main */
 void remap_guard_encode(void *sector, const u8 *uuid, u64 main_sectors);

@@ -53,13 +53,10 @@ static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 
 			continue;
 		}
 		if (block) {
-			verdict[c] = remap_check_copy(set, block, copy[c]);
+			verdict[c] = remap_check_table_copy(set, block, copy[c]);
 			continue;
 		}
-		verdict[c] = remap_super_decode(copy[c], &super);
-		if (verdict[c] == REMAP_OK &&
-		    memcmp(super.uuid, set->meta.super.uuid, sizeof(super.uuid)))
-			verdict[c] = REMAP_OTHER_SET;
+		verdict[c] = remap_check_super_copy(set, copy[c], &super);
 		if (verdict[c] == REMAP_BAD_VERSION)
 			*unknown_seq = max(*unknown_seq, remap_block_seq(copy[c]));
 		*strange |= verdict[c] == REMAP_BAD_VERSION || verdict[c] == REMAP_OTHER_SET;
@@ -172,7 +169,7 @@ static int compare_mark(struct remap_set *set)
 	/* It could not be read before, or says more than the newest copies that are left (C5). */
 	if (!marked || meta->nr_stale)
 		return 0;
-	r = remap_check_mark(set, false);
+	r = remap_check_mark(set, NULL);
 	if (r == -ENODEV || meta->marked > ours)
 		return refuse(set, 0, "is not what main's mark is of");
 	/* Its place went bad, and main is there: what it said is as old as everything else. */

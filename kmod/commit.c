@@ -67,16 +67,24 @@ static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
 	remap_entry_encode(&entry, disk);
 }
 
-/* First slot of a table block, and how many it has. */
+/* First slot of a table block; remap_table_entries() says how many it has, if any. */
 static u32 block_first_slot(u32 block)
 {
 	return (block - 1) * REMAP_ENTRIES_PER_BLOCK;
 }
 
-static u32 block_nr_slots(const struct remap_set *set, u32 block)
+/**
+ * remap_next_seq() - the number for new content of a block
+ * @set: the set, may write
+ *
+ * It is burnt by this call, whatever becomes of the content (C2).  Load leaves so many numbers
+ * that they do not end while the set is active.
+ *
+ * Context: remap_set.lock held.
+ */
+u64 remap_next_seq(struct remap_set *set)
 {
-	return min_t(u32, REMAP_ENTRIES_PER_BLOCK,
-		     remap_geometry(set)->slots - block_first_slot(block));
+	return ++set->meta.generation;
 }
 
 /**
@@ -163,7 +171,7 @@ void remap_clear_doubt(struct remap_set *set, u32 block)
 	struct remap_table *table = &set->table;
 	struct remap_block_state *state = &set->meta.block[block];
 	u32 slot = block_first_slot(block);
-	u32 end = slot + block_nr_slots(set, block);
+	u32 end = slot + remap_table_entries(remap_geometry(set), block);
 
 	if (!state->in_doubt)
 		return;
@@ -201,11 +209,10 @@ void remap_image_table_block(struct remap_set *set, u32 block,
 	struct remap_meta *meta = &set->meta;
 	struct remap_table_disk *image = meta->image;
 	u32 first = block_first_slot(block);
-	u32 nr = block_nr_slots(set, block);
+	u32 nr = remap_table_entries(remap_geometry(set), block);
 	u32 i;
 
-	/* Burnt from here on, whatever the writes return (C2). */
-	remap_block_init(image, REMAP_MAGIC_TABLE, meta->super.uuid, block, ++meta->generation);
+	remap_block_init(image, REMAP_MAGIC_TABLE, meta->super.uuid, block, remap_next_seq(set));
 	image->nr_entries = cpu_to_le32(nr);
 	for (i = 0; i < nr; i++)
 		encode_slot(set->table.word[first + i], set->table.prov[first + i],
@@ -478,6 +485,9 @@ static s64 reuse_retired(struct remap_set *set)
 	for (slot = 0; slot < remap_geometry(set)->slots && table->nr_retired; slot++) {
 		u32 block = remap_table_block_of(slot);
 
+		/* There may be 2^24 of them. */
+		if (!(slot & 0xffff))
+			cond_resched();
 		if (!(table->word[slot] & REMAP_WORD_RETIRED) || meta->block[block].in_doubt ||
 		    meta->block[block].frozen)
 			continue;
@@ -513,6 +523,8 @@ s64 remap_slot_alloc(struct remap_set *set)
 	u32 slot;
 
 	for (slot = table->free_hint; slot < remap_geometry(set)->slots; slot++) {
+		if (!(slot & 0xffff))
+			cond_resched();
 		if (table->word[slot])
 			continue;
 		if (set->meta.block[remap_table_block_of(slot)].in_doubt ||
@@ -578,7 +590,7 @@ int remap_super_commit(struct remap_set *set)
 
 	if (!remap_may_write(set))
 		return -EROFS;
-	meta->super.seq = ++meta->generation;
+	meta->super.seq = remap_next_seq(set);
 	remap_super_encode(&meta->super, meta->image);
 	r = remap_write_block(set, 0);
 	/* The media may hold it all the same: `restore` must not wonder (C4). */

@@ -107,8 +107,10 @@ static int allocate(struct remap_set *set)
 	struct remap_meta *meta = &set->meta;
 	const struct remap_geometry *geometry = &meta->super.geometry;
 
-	meta->nr_blocks = 1 + geometry->table_blocks + geometry->soft_blocks;
-	meta->load_blocks = clamp_t(u32, meta->nr_blocks, LOAD_BLOCKS_MIN, BIO_MAX_VECS);
+	/* Room for every layout that a region of this length may have: remap_geometry_valid(). */
+	meta->nr_blocks = 1 + geometry->table_blocks + REMAP_MAX_SOFT_BLOCKS;
+	meta->load_blocks = clamp_t(u32, 1 + geometry->table_blocks + geometry->soft_blocks,
+				    LOAD_BLOCKS_MIN, BIO_MAX_VECS);
 	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
 	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
 	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
@@ -320,6 +322,8 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = allocate(set);
 	if (r) {
+		remap_err(set, "%llu MiB of memory for the remap table are not there (1 MiB for each TiB of main device, 24 bytes for each slot)",
+			  (remap_table_bytes(set->meta.super.geometry.slots, ti->len) >> 20) + 1);
 		ti->error = "Cannot allocate memory for the remap table";
 		goto bad;
 	}

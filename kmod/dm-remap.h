@@ -118,6 +118,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
  * @word: per slot: REMAP_WORD_*
  * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
+ * @hash_key: odd and random, so that nobody can make an image whose chunks share a chain
  * @regions: one bit per 128 KiB of main, set when a chunk in it was ever mapped
  * @nr_regions: bits in @regions
  * @nr_removed: entries taken out of it so far: a dump that sees this change is no snapshot
@@ -132,6 +133,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
 struct remap_table {
 	u32 nr_slots;
 	u32 head_bits;
+	u64 hash_key;
 	u32 *heads;
 	u32 *next;
 	u64 *word;
@@ -263,7 +265,8 @@ struct remap_change {
  * @has_table: remap_set.table is what was last known to be committed
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
  * @nr_frozen: blocks that are frozen
- * @nr_stale: blocks of which newer content was committed and is lost
+ * @nr_stale: blocks of which newer content was committed and is lost, or may have been; plus
+ *            one for a table that is older than main's mark says
  * @probe_failed: main did not take the last probe
  * @mark_damaged: load found sectors of the mark unreadable or overwritten
  * @nr_failures: commits that failed since activation
@@ -697,6 +700,7 @@ void remap_dtr(struct dm_target *ti);
 
 /* table.c */
 int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors);
+u64 remap_table_bytes(u32 nr_slots, u64 main_sectors);
 void remap_table_exit(struct remap_table *table);
 void remap_table_clear(struct remap_table *table);
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
@@ -730,6 +734,7 @@ void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_super_commit(struct remap_set *set);
 int remap_settle_super(struct remap_set *set);
 int remap_note_frozen(struct remap_set *set);
+u64 remap_next_seq(struct remap_set *set);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
 void remap_clear_doubt(struct remap_set *set, u32 block);
@@ -749,7 +754,10 @@ int remap_load(struct remap_set *set);
 void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i);
 void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
 		     unsigned long *unreadable);
-enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, const void *data);
+enum remap_verdict remap_check_super_copy(const struct remap_set *set, const void *data,
+					  struct remap_super *super);
+enum remap_verdict remap_check_table_copy(const struct remap_set *set, u32 block,
+					  const void *data);
 
 /* check.c */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
@@ -790,7 +798,8 @@ bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void
 int remap_format(struct remap_set *set);
 
 /* mark.c */
-int remap_check_mark(struct remap_set *set, bool with_age);
+void remap_age_of(const struct remap_set *set, struct remap_age *age);
+int remap_check_mark(struct remap_set *set, const struct remap_age *age);
 int remap_write_mark(struct remap_set *set);
 bool remap_main_alive(struct remap_set *set);
 void remap_update_mark(struct remap_set *set);

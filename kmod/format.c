@@ -138,7 +138,7 @@ static int check_unmarked(struct remap_set *set)
 			     REMAP_CHUNK_SECTORS, REQ_OP_READ))
 			continue;
 		for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-			if (remap_probe_check_sector(&mark[i], i, NULL, NULL, NULL) != REMAP_OK)
+			if (remap_probe_check_sector(&mark[i], i, NULL, NULL) != REMAP_OK)
 				continue;
 			remap_err(set, "%s carries the mark of set %pU at sector %llu, and %s is blank: not formatted. Use the spare of that set",
 				  set->main->name, mark[i].header.uuid,

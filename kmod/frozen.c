@@ -148,6 +148,7 @@ void remap_count_frozen(struct remap_set *set)
 
 		if (!meta->block[block].frozen)
 			continue;
+		cond_resched();
 		nr_blocks++;
 		for (slot = first; slot < end; slot++) {
 			u64 word = set->table.word[slot];

@@ -14,11 +14,16 @@
  *   C5  the highest valid copy; repaired durably before anything is served, else read-only
  *   C6  equal numbers with different bytes: neither, refused
  *   C7  of a replica that was out both places of every block are rewritten
+ *   C15 what cannot be read may have been the newest; main's mark tells what is missing
+ *   C16 every superblock is checked whole, wherever it was found
  *   D10 never back behind what this device has committed before
+ *   D12 what is refused was not written
  */
 #include "dm-remap.h"
 
 #define LOAD_JUMP	256
+/* Numbers that must be left to a set that is to be written (C16). */
+#define SEQ_RESERVE	0x100000000ULL
 
 /**
  * remap_copy_buffer() - where a block that was read lies in memory
@@ -66,19 +71,43 @@ void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr
 }
 
 /**
- * remap_check_copy() - whether a table or soft block is what it should be
- * @set: the set
+ * remap_check_table_copy() - whether a table block is what it should be
+ * @set: the set; its superblock is loaded
  * @block: its number
  * @data: its content
  */
-enum remap_verdict remap_check_copy(const struct remap_set *set, u32 block, const void *data)
+enum remap_verdict remap_check_table_copy(const struct remap_set *set, u32 block,
+					  const void *data)
 {
 	const struct remap_super *super = &set->meta.super;
 
-	if (block <= super->geometry.table_blocks)
-		return remap_table_check(data, &super->geometry, super->uuid, block,
-					 super->main_sectors);
-	return remap_block_check(data, REMAP_MAGIC_SOFT, super->uuid, block);
+	return remap_table_check(data, &super->geometry, super->uuid, block,
+				 super->main_sectors);
+}
+
+/**
+ * remap_check_super_copy() - whether a superblock is one of the set that is loaded
+ * @set: the set; its superblock is loaded
+ * @data: its content
+ * @super: is filled
+ *
+ * As strict as load: one with another layout is of another set (C16).
+ */
+enum remap_verdict remap_check_super_copy(const struct remap_set *set, const void *data,
+					  struct remap_super *super)
+{
+	enum remap_verdict verdict = remap_super_decode(data, super);
+
+	if (verdict == REMAP_OK && (!remap_super_same_layout(super, &set->meta.super) ||
+				    super->main_sectors != set->meta.super.main_sectors))
+		return REMAP_OTHER_SET;
+	return verdict;
+}
+
+/* Whether there is, or may be, newer content than what was chosen. */
+static bool is_stale(const struct remap_choice *choice)
+{
+	return choice->newer_lost || choice->newer_hidden;
 }
 
 static void note_choice(struct remap_block_state *state, const struct remap_choice *choice,
@@ -94,7 +123,8 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 	for (c = 0; c < REMAP_COPIES; c++) {
 		/* What was newer and is damaged must not be found again by the next load. */
 		if (verdict[c] == REMAP_UNREADABLE ||
-		    (choice->newer_lost && verdict[c] != REMAP_OK && verdict[c] != REMAP_ZERO))
+		    (is_stale(choice) && verdict[c] != REMAP_OK && verdict[c] != REMAP_ZERO &&
+		     verdict[c] != REMAP_DEAD))
 			state->unreadable |= BIT(c);
 	}
 	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
@@ -115,7 +145,6 @@ static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
 	unsigned int replica = dead / REMAP_PLACES, live = dead ^ 1;
 
 	state->frozen = true;
-	state->unreadable &= ~BIT(dead);
 	state->good_place[replica] = live % REMAP_PLACES;
 	state->repair[replica] = verdict[live] != REMAP_OK ||
 				 memcmp(copy[live] + sizeof(struct remap_block_header),
@@ -136,18 +165,28 @@ static int dead_copy(const struct remap_set *set, u32 block)
 }
 
 /*
- * Newer content of a block was committed and is damaged on both replicas.  What is older is
- * shown, but nothing is written upon it unless an administrator says so (C5).
+ * Newer content of a block was committed and is damaged on both replicas, or may have been and
+ * cannot be seen on either.  What is older is shown, but nothing is written upon it, and no
+ * copy over what may be newer, unless an administrator says so (C5, C15).
  */
-static void note_stale(struct remap_set *set, u32 block, u64 seq)
+static void note_stale(struct remap_set *set, u32 block, const struct remap_choice *choice,
+		       const enum remap_verdict verdict[REMAP_COPIES])
 {
+	const char *outcome = set->force_rw ? "taken all the same (force_rw)" :
+			      "served read-only. Put a backup back, or force_rw takes what is left";
+
 	set->meta.nr_stale++;
-	remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
-		  set->spare->name, block, seq,
-		  set->force_rw ? "taken all the same (force_rw)" : "served read-only");
+	if (choice->newer_lost)
+		remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
+			  set->spare->name, block, choice->seq, outcome);
+	else
+		remap_err(set, "%s: metadata block %u: number %llu is possibly stale, copies of both replicas are missing (replica 0: %s, %s; replica 1: %s, %s): %s",
+			  set->spare->name, block, choice->seq, remap_verdict_name(verdict[0]),
+			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
+			  remap_verdict_name(verdict[3]), outcome);
 }
 
-/* Choose among the four copies of a block in the buffer; table and soft blocks. */
+/* Choose among the four copies of a table block in the buffer. */
 static int choose(struct remap_set *set, u32 block, u32 i,
 		  unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)],
 		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
@@ -158,8 +197,12 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 
 	for (c = 0; c < REMAP_COPIES; c++) {
 		copy[c] = remap_copy_buffer(set, c, i);
-		verdict[c] = c == dead || test_bit(i, unreadable[c]) ?
-			     REMAP_UNREADABLE : remap_check_copy(set, block, copy[c]);
+		if (c == dead)
+			verdict[c] = REMAP_DEAD;
+		else if (test_bit(i, unreadable[c]))
+			verdict[c] = REMAP_UNREADABLE;
+		else
+			verdict[c] = remap_check_table_copy(set, block, copy[c]);
 	}
 	remap_choose(copy, verdict, choice);
 	if (choice->conflict) {
@@ -182,8 +225,8 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 		return -ESTALE;
 	}
 	note_choice(&set->meta.block[block], choice, verdict);
-	if (choice->newer_lost)
-		note_stale(set, block, choice->seq);
+	if (is_stale(choice))
+		note_stale(set, block, choice, verdict);
 	if (dead >= 0)
 		note_dead(set, block, dead, copy, verdict);
 	return 0;
@@ -303,9 +346,10 @@ static int set_aside_strangers(struct remap_set *set, const void *copy[REMAP_COP
 	return 0;
 }
 
-/* Read the four superblocks of the present geometry; best of them to *super. */
-static int read_super(struct remap_set *set, struct remap_super *super,
-		      struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
+/* Read the four superblocks where a layout says; best of them to *super. */
+static int read_super(struct remap_set *set, const struct remap_geometry *geometry,
+		      struct remap_super *super, struct remap_choice *choice,
+		      enum remap_verdict verdict[REMAP_COPIES])
 {
 	const void *copy[REMAP_COPIES];
 	u64 unknown_seq = 0;
@@ -313,10 +357,11 @@ static int read_super(struct remap_set *set, struct remap_super *super,
 
 	for (c = 0; c < REMAP_COPIES; c++) {
 		void *data = remap_copy_buffer(set, c, 0);
+		u64 sector = remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, 0);
 
 		copy[c] = data;
-		if (remap_rw(set, set->spare, copy_sector(set, c, 0), data, REMAP_BLOCK_SECTORS,
-			     REQ_OP_READ))
+		if (remap_rw(set, set->spare, set->spare_start + sector, data,
+			     REMAP_BLOCK_SECTORS, REQ_OP_READ))
 			verdict[c] = REMAP_UNREADABLE;
 		else
 			verdict[c] = remap_super_decode(data, super);
@@ -385,35 +430,69 @@ static int explain_no_super(struct remap_set *set, const enum remap_verdict verd
 /* Whether a superblock goes with the table line. */
 static int check_super(struct remap_set *set, const struct remap_super *super, char **error)
 {
-	if (super->main_sectors != set->ti->len) {
+	switch (remap_super_fit(super, set->ti->len, set->spare_sectors)) {
+	case REMAP_FITS:
+		break;
+	case REMAP_OTHER_MAIN:
 		remap_err(set, "%s belongs to a main device of %llu sectors, not %llu",
 			  set->spare->name, super->main_sectors, (u64)set->ti->len);
 		*error = "Spare belongs to a main device of another length";
 		return -EINVAL;
-	}
-	if (super->geometry.region_sectors != set->spare_sectors) {
+	case REMAP_OTHER_REGION:
 		remap_err(set, "%s: the set's region has %llu sectors, not %llu", set->spare->name,
 			  super->geometry.region_sectors, (u64)set->spare_sectors);
 		*error = "SPARE_LEN is not that of the set";
 		return -EINVAL;
-	}
-	if (super->geometry.slots > set->table.nr_slots ||
-	    1 + super->geometry.table_blocks + super->geometry.soft_blocks > set->meta.nr_blocks) {
-		*error = "Spare has more slots than its region";
-		return -EUCLEAN;
-	}
-	/* What main shows is neither the disk's own content nor the set's. */
-	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)) {
+	case REMAP_UNFINISHED:
 		remap_err(set, "%s: %s of this set was interrupted: 'dmremap activate %s' mends it",
 			  set->spare->name,
 			  super->flags & REMAP_SUPER_CREATING ? "the creation" : "the release",
 			  set->spare->name);
 		*error = "Creation or release of the set was interrupted";
 		return -EBUSY;
+	default:
+		*error = "Spare has superblocks that contradict each other";
+		return -EUCLEAN;
 	}
-	if (super->ro_compat & ~REMAP_KNOWN_RO_COMPAT)
-		set_bit(REMAP_READ_ONLY, &set->flags);
+	/* A valid layout of this length never has more than was allocated for. */
+	if (WARN_ON_ONCE(super->geometry.slots > set->table.nr_slots ||
+			 1 + super->geometry.table_blocks + super->geometry.soft_blocks >
+			 set->meta.nr_blocks))
+		return -EUCLEAN;
 	return 0;
+}
+
+/*
+ * Find the superblock: where the formula puts the four copies, and then, if the best of them
+ * has another layout, where that says.  Both are held to the same rules, and the second one
+ * must lie where it says itself (C16).  Nothing of the set is changed.
+ */
+static int find_super(struct remap_set *set, struct remap_super *super,
+		      struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES],
+		      char **error)
+{
+	struct remap_super first;
+	struct remap_geometry formula;
+	int r = remap_geometry_compute(set->spare_sectors, &formula) ?:
+		read_super(set, &formula, &first, choice, verdict);
+
+	*error = "Superblocks on the spare contradict each other";
+	if (r)
+		return r;
+	r = check_super(set, &first, error);
+	if (r)
+		return r;
+	*super = first;
+	if (!memcmp(&first.geometry, &formula, sizeof(formula)))
+		return 0;
+	r = read_super(set, &first.geometry, super, choice, verdict);
+	if (!r)
+		r = check_super(set, super, error);
+	if (!r && remap_super_same_layout(super, &first))
+		return 0;
+	remap_err(set, "%s: a superblock names another layout than the one that leads to it: activation refused",
+		  set->spare->name);
+	return r && r != -ENOENT ? r : -EUCLEAN;
 }
 
 /**
@@ -434,25 +513,42 @@ int remap_probe_spare(struct remap_set *set, char **error)
 	int r;
 
 	mutex_lock(&set->lock);
-	r = read_super(set, &super, &choice, verdict);
-	if (!r) {
-		r = check_super(set, &super, error);
-		if (!r && super.flags & REMAP_SUPER_MARKED) {
-			set->meta.super = super;
-			r = remap_check_mark(set, false);
-			if (r)
-				*error = "Main device is not that of the set";
-		}
+	r = find_super(set, &super, &choice, verdict, error);
+	if (!r && super.flags & REMAP_SUPER_MARKED) {
+		set->meta.super = super;
+		r = remap_check_mark(set, NULL);
+		if (r)
+			*error = "Main device is not that of the set";
 	} else if (r == -ENOENT) {
 		r = explain_no_super(set, verdict, error);
-	} else {
-		*error = "Superblocks on the spare contradict each other";
 	}
 	mutex_unlock(&set->lock);
 	return r;
 }
 
-static int load_super(struct remap_set *set)
+/* No superblock is there: a blank spare gets one. */
+static int make_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
+		      char **error)
+{
+	int r;
+
+	if (test_bit(REMAP_LOADED, &set->flags)) {
+		remap_err(set, "%s: the superblocks are gone", set->spare->name);
+		return -EIO;
+	}
+	/* The constructor may have seen another layout. */
+	r = remap_geometry_compute(set->spare_sectors, &set->meta.super.geometry) ?:
+	    explain_no_super(set, verdict, error) ?: remap_check_blank(set);
+	if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
+		remap_err(set, "%s: blank, and not formatted because the table is read-only",
+			  set->spare->name);
+		r = -EROFS;
+	}
+	return r ?: remap_format(set);
+}
+
+/* *formatted: it is new, and nothing of it was there before. */
+static int load_super(struct remap_set *set, bool *formatted)
 {
 	struct remap_meta *meta = &set->meta;
 	enum remap_verdict verdict[REMAP_COPIES];
@@ -461,31 +557,13 @@ static int load_super(struct remap_set *set)
 	char *error = "";
 	int r;
 
-	r = read_super(set, &super, &choice, verdict);
+	*formatted = false;
+	r = find_super(set, &super, &choice, verdict, &error);
 	if (r == -ENOENT) {
-		if (test_bit(REMAP_LOADED, &set->flags)) {
-			remap_err(set, "%s: the superblocks are gone", set->spare->name);
-			return -EIO;
-		}
-		r = explain_no_super(set, verdict, &error);
+		r = make_super(set, verdict, &error);
+		*formatted = !r;
 		if (!r)
-			r = remap_check_blank(set);
-		if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
-			remap_err(set, "%s: blank, and not formatted because the table is read-only",
-				  set->spare->name);
-			r = -EROFS;
-		}
-		if (!r)
-			r = remap_format(set);
-		if (!r)
-			r = read_super(set, &super, &choice, verdict);
-	}
-	if (!r)
-		r = check_super(set, &super, &error);
-	/* A layout other than the one that SPARE_LEN gives: look where it says. */
-	if (!r && memcmp(&super.geometry, &meta->super.geometry, sizeof(super.geometry))) {
-		meta->super.geometry = super.geometry;
-		r = read_super(set, &super, &choice, verdict);
+			r = find_super(set, &super, &choice, verdict, &error);
 	}
 	if (r) {
 		remap_err(set, "%s: no usable superblock: %d %s", set->spare->name, r, error);
@@ -496,11 +574,18 @@ static int load_super(struct remap_set *set)
 		remap_err(set, "%s: another set than before lies here", set->spare->name);
 		return -ESTALE;
 	}
+	if (test_bit(REMAP_LOADED, &set->flags) && choice.seq < meta->block[0].seq) {
+		remap_err(set, "%s: the superblock went back from number %llu to %llu: refused",
+			  set->spare->name, meta->block[0].seq, choice.seq);
+		return -ESTALE;
+	}
+	if (super.ro_compat & ~REMAP_KNOWN_RO_COMPAT)
+		set_bit(REMAP_READ_ONLY, &set->flags);
 	meta->super = super;
 	meta->nr_stale = 0;
 	note_choice(&meta->block[0], &choice, verdict);
-	if (choice.newer_lost)
-		note_stale(set, 0, choice.seq);
+	if (is_stale(&choice))
+		note_stale(set, 0, &choice, verdict);
 	meta->block[0].in_doubt = false;
 	meta->generation = super.seq;
 	return 0;
@@ -559,8 +644,8 @@ static int load_tables(struct remap_set *set)
 				if (verdict[c] == REMAP_OK)
 					retire_named(set, block + i, remap_copy_buffer(set, c, i));
 			}
+			cond_resched();
 		}
-		cond_resched();
 	}
 	return 0;
 }
@@ -680,6 +765,90 @@ static int check_probe_chunk(const struct remap_set *set)
 	return -EUCLEAN;
 }
 
+/*
+ * Whether there are numbers left to write with (C16).  No set comes near the end of them, so
+ * somebody made this one.
+ */
+static void check_numbers(struct remap_set *set)
+{
+	if (set->meta.generation <= REMAP_MAX_SEQ - SEQ_RESERVE)
+		return;
+	remap_err(set, "%s: its numbers are used up (%llu): served read-only",
+		  set->spare->name, set->meta.generation);
+	set_bit(REMAP_READ_ONLY, &set->flags);
+}
+
+/*
+ * An administrator took a table that is, or may be, older than what was committed.  Its
+ * superblock gets a number above all that main's mark knows of, and the mark that number: so it
+ * counts from now on, and what was lost is the older one should it come back.
+ *
+ * A crash before the superblock is on both replicas leaves a set that must be forced again;
+ * one before the mark is written, a set that counts, with a mark that is behind.
+ */
+static int record_loss(struct remap_set *set)
+{
+	struct remap_meta *meta = &set->meta;
+	int r = remap_super_commit(set);
+
+	if (r)
+		return r;
+	remap_update_mark(set);
+	if (meta->marked == meta->committed)
+		meta->nr_stale = 0;
+	return 0;
+}
+
+/*
+ * The last steps of formatting, for a set that did not get there.  When they fail it is
+ * refused, unless something was written already, by a repair, a commit or the first of these
+ * steps: what is refused was not written (D12).  A set that was just formatted is refused.
+ */
+static int finish_format(struct remap_set *set, bool formatted)
+{
+	struct remap_meta *meta = &set->meta;
+	int r = remap_write_mark(set);
+	bool written = meta->nr_repaired || meta->committed != meta->loaded ||
+		       meta->marked == meta->committed;
+
+	if (!r || formatted || !written)
+		return r;
+	remap_err(set, "%s: served read-only: it has no mark yet on its main device %s",
+		  set->spare->name, set->main->name);
+	set_bit(REMAP_READ_ONLY, &set->flags);
+	return 0;
+}
+
+/* Repaired, and all copies can be written: go on read-write. */
+static int settle(struct remap_set *set, bool formatted)
+{
+	struct remap_meta *meta = &set->meta;
+	int r;
+
+	/* All that was loaded is complete on both replicas now. */
+	meta->committed = max(meta->committed, meta->loaded);
+	if (meta->nr_stale) {
+		r = record_loss(set);
+		if (r) {
+			remap_err(set, "%s: served read-only: cannot write the superblock: %d",
+				  set->spare->name, r);
+			set_bit(REMAP_READ_ONLY, &set->flags);
+			return 0;
+		}
+	}
+	remap_resolve_doubt(set, true);
+	if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
+		r = finish_format(set, formatted);
+		if (r || test_bit(REMAP_READ_ONLY, &set->flags))
+			return r;
+	}
+	remap_mend_probe(set);
+	/* The mark is the third record of a set with one replica (C5). */
+	if (meta->out >= 0 && !remap_super_commit(set))
+		remap_update_mark(set);
+	return 0;
+}
+
 /**
  * remap_load() - load, check and repair the metadata; format a blank spare
  * @set: the set; it owns the media, and no I/O is mapped
@@ -695,12 +864,13 @@ int remap_load(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
 	u64 committed = meta->committed;
-	u64 loaded;
+	struct remap_age age;
+	bool formatted;
 	int r;
 
 	remap_wake_anew(set);
 
-	r = load_super(set);
+	r = load_super(set, &formatted);
 	if (!r)
 		r = remap_claim(set);
 	if (r)
@@ -713,30 +883,34 @@ int remap_load(struct remap_set *set)
 	r = check_probe_chunk(set);
 	if (r)
 		return r;
-	loaded = meta->generation;
+	remap_age_of(set, &age);
+	meta->loaded = age.newest;
 	r = remap_soft_load(set);
 	if (r)
 		return r;
 	/* Of an instance before this one, too: a member may have come back older. */
 	if (set->forebear.known)
 		committed = max(committed, set->forebear.committed);
-	set->forebear_stale = loaded > set->forebear.generation;
+	set->forebear_stale = age.newest > set->forebear.generation;
 	/* Whoever has the device open goes on with what is not there any more (O19). */
-	if ((set->slept && loaded > set->known) || set->forebear.altered ||
-	    (set->forebear.slept && loaded > set->forebear.numbers))
+	if ((set->slept && age.newest > set->known) || set->forebear.altered ||
+	    (set->forebear.slept && age.newest > set->forebear.numbers))
 		set_bit(REMAP_ALTERED, &set->flags);
-	if (meta->generation < committed) {
+	if (age.newest < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
-			  set->spare->name, committed, meta->generation);
+			  set->spare->name, committed, age.newest);
 		set_bit(REMAP_FAILED, &set->flags);
 		return -ESTALE;
 	}
-	r = remap_check_mark(set, true);
+	r = remap_check_mark(set, &age);
 	if (r)
 		return r;
 
 	if (meta->nr_stale && !set->force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
+	/* What is lost had a number that main knows of. */
+	meta->generation = max(meta->generation, meta->marked);
+	check_numbers(set);
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		meta->generation += LOAD_JUMP;
@@ -749,23 +923,13 @@ int remap_load(struct remap_set *set)
 		remap_mode_changed(set);
 	}
 	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
-		/* All that was loaded is complete on both replicas now. */
-		meta->committed = loaded;
-		remap_resolve_doubt(set, true);
-		if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
-			r = remap_write_mark(set);
-			if (r)
-				return r;
-		}
-		remap_mend_probe(set);
-		/* The mark is the third record of a set with one replica (C5). */
-		if (meta->out >= 0 && !remap_super_commit(set))
-			remap_update_mark(set);
+		r = settle(set, formatted);
+		if (r)
+			return r;
 	}
 	remap_count_frozen(set);
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, committed);
-	meta->loaded = loaded;
 	meta->has_table = true;
 	set_bit(REMAP_LOADED, &set->flags);
 	set->slept = false;

@@ -25,14 +25,51 @@
 #include "dm-remap.h"
 #include "trace.h"
 
+/**
+ * remap_age_of() - the numbers of the set's blocks
+ * @set: the set; its superblock and table are loaded
+ * @age: is filled
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_age_of(const struct remap_set *set, struct remap_age *age)
+{
+	const struct remap_meta *meta = &set->meta;
+	u32 block;
+
+	memset(age, 0, sizeof(*age));
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++)
+		remap_age_add(age, block, meta->block[block].seq, meta->block[block].frozen);
+}
+
+/*
+ * What the mark is to say: the highest number that is complete on both replicas, so that load
+ * finds it whatever a crash leaves (C15); never one of soft state, which is losable.  While a
+ * block is in doubt the media may hold more of it than RAM does, and no digest is right.
+ */
+static void make_mark(struct remap_set *set, struct remap_mark *mark)
+{
+	const struct remap_meta *meta = &set->meta;
+	struct remap_age age;
+
+	mark->seq = meta->committed;
+	mark->nr_probe = ++set->nr_probe;
+	mark->digest = 0;
+	if (meta->nr_in_doubt || meta->block[0].in_doubt)
+		return;
+	remap_age_of(set, &age);
+	mark->digest = age.digest;
+}
+
 /* First buffer: what is written; second buffer: what is read back. */
 static bool probe(struct remap_set *set)
 {
 	sector_t sector = set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS;
 	void *back = set->probe_buffer + REMAP_CHUNK_BYTES;
+	struct remap_mark mark;
 
-	remap_probe_encode(set->probe_buffer, set->meta.super.uuid, set->meta.committed,
-			   ++set->nr_probe);
+	make_mark(set, &mark);
+	remap_probe_encode(set->probe_buffer, set->meta.super.uuid, &mark);
 	memset(back, 0, REMAP_CHUNK_BYTES);
 	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
 		     REQ_OP_WRITE | REQ_FUA) ||
@@ -259,10 +296,40 @@ static int read_probe_slot(struct remap_set *set, void *buffer)
 			REMAP_CHUNK_SECTORS, REQ_OP_READ);
 }
 
+/*
+ * The spare is older than main's mark says (O6, C15).  If any block of it, counters included,
+ * is as new as the mark, it was there when that was written, and has lost some: an
+ * administrator may take what is left, as with blocks that are known or presumed to be lost,
+ * which was told before.  Else it is an old copy, or one that another spare has taken the
+ * place of: its slots have old data, and nothing makes it count again.
+ */
+static int note_older(struct remap_set *set, const struct remap_age *age,
+		      const struct remap_mark *mark)
+{
+	struct remap_meta *meta = &set->meta;
+	bool was_there = meta->generation >= mark->seq;
+
+	if (meta->nr_stale && (was_there || !set->force_rw))
+		return 0;
+	if (!was_there) {
+		remap_err(set, "%s is older than main device %s says (number %llu, not %llu): remaps made since are not on it. Use the newest spare",
+			  set->spare->name, set->main->name, age->newest, mark->seq);
+		return -ESTALE;
+	}
+	remap_err(set, "%s: metadata blocks are older than main device %s says (number %llu, %llu there): remaps in them are missing or outdated: %s",
+		  set->spare->name, set->main->name, age->newest, mark->seq,
+		  set->force_rw ? "taken all the same (force_rw)" :
+		  "refused. Put a backup onto another device, or force_rw takes what is left");
+	if (!set->force_rw)
+		return -ESTALE;
+	meta->nr_stale++;
+	return 0;
+}
+
 /**
  * remap_check_mark() - whether main is the recorded one, and the spare not too old
- * @set: the set; its table is loaded, or @with_age is false and the mark was written
- * @with_age: whether remap_meta.generation is known, to compare the mark with
+ * @set: the set; its table is loaded, or @age is NULL and the mark was written
+ * @age: to compare the mark with, or NULL
  *
  * Any one sector of the probe chunk with our mark is proof.  Where the mark was
  * not written yet, main must hold there what slot 0 holds.  Sectors that cannot
@@ -272,15 +339,15 @@ static int read_probe_slot(struct remap_set *set, void *buffer)
  * Return: 0; -ENODEV: another main device (P7); -ESTALE: an older spare (O6);
  * or an I/O error.
  */
-int remap_check_mark(struct remap_set *set, bool with_age)
+int remap_check_mark(struct remap_set *set, const struct remap_age *age)
 {
 	struct remap_meta *meta = &set->meta;
 	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
 	bool marked = meta->super.flags & REMAP_SUPER_MARKED;
 	u32 unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
 	u32 i, nr_proofs = 0, nr_unreadable = 0, nr_other = 0;
+	struct remap_mark mark = { };
 	bool readable = false;
-	u64 mark_seq = 0;
 	int r;
 
 	if (!marked) {
@@ -290,18 +357,19 @@ int remap_check_mark(struct remap_set *set, bool with_age)
 	}
 	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
 		void *data = set->probe_buffer + (i % unit) * REMAP_SECTOR_BYTES;
-		u64 seq, nr_probe;
+		struct remap_mark found;
 
 		if (i % unit == 0)
 			readable = !remap_rw(set, set->main, sector + i, set->probe_buffer, unit,
 					     REQ_OP_READ);
 		if (!readable) {
 			nr_unreadable++;
-		} else if (remap_probe_check_sector(data, i, meta->super.uuid, &seq,
-						    &nr_probe) == REMAP_OK) {
+		} else if (remap_probe_check_sector(data, i, meta->super.uuid,
+						    &found) == REMAP_OK) {
 			nr_proofs++;
-			mark_seq = max(mark_seq, seq);
-			set->nr_probe = max(set->nr_probe, nr_probe);
+			if (remap_mark_succeeds(&found, &mark))
+				mark = found;
+			set->nr_probe = max(set->nr_probe, found.nr_probe);
 		} else if (!marked && !memcmp(data, set->chunk_buffer + i * REMAP_SECTOR_BYTES,
 					      REMAP_SECTOR_BYTES)) {
 			nr_proofs++;
@@ -315,13 +383,12 @@ int remap_check_mark(struct remap_set *set, bool with_age)
 			  (unsigned long long)sector);
 		return -ENODEV;
 	}
-	/* With newer content known to be lost it was told, and the set is read-only (C5). */
-	if (with_age && mark_seq > meta->generation && !meta->nr_stale) {
-		remap_err(set, "%s is older than main device %s says (generation %llu, not %llu): remaps made since are not on it",
-			  set->spare->name, set->main->name, meta->generation, mark_seq);
-		return -ESTALE;
+	if (age && remap_is_older(age, &mark)) {
+		r = note_older(set, age, &mark);
+		if (r)
+			return r;
 	}
-	meta->marked = mark_seq;
+	meta->marked = mark.seq;
 	meta->mark_damaged = marked && nr_proofs < REMAP_CHUNK_SECTORS;
 	if (nr_unreadable)
 		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",

@@ -54,7 +54,8 @@ static u64 activity(const struct remap_set *set)
 {
 	const struct remap_counters *c = &set->counters;
 
-	return atomic64_read(&c->read_errors_main) + atomic64_read(&c->write_errors_main) +
+	/* Unsigned: what was loaded may be anything. */
+	return (u64)atomic64_read(&c->read_errors_main) + atomic64_read(&c->write_errors_main) +
 	       atomic64_read(&c->read_errors_spare) + atomic64_read(&c->write_errors_spare) +
 	       atomic64_read(&c->flush_errors) + atomic64_read(&c->relocations) +
 	       atomic64_read(&c->rejected) + atomic64_read(&c->lost_reads);
@@ -62,7 +63,10 @@ static u64 activity(const struct remap_set *set)
 
 /**
  * remap_soft_load() - load the counters; none of them is needed to serve
- * @set: the set; its superblock is loaded
+ * @set: the set; its superblock and table are loaded
+ *
+ * The next number is above that of the counters, too, or the next save would not be found; but
+ * one that is far above the table's is damage (C16).
  *
  * Context: remap_set.lock held, may sleep.  Return: 0.
  */
@@ -87,8 +91,8 @@ int remap_soft_load(struct remap_set *set)
 			      remap_block_sector(remap_geometry(set), i / REMAP_PLACES,
 						 i % REMAP_PLACES, soft_block(set)),
 			      data, REMAP_BLOCK_SECTORS, REQ_OP_READ))
-			verdict[i] = remap_block_check(data, REMAP_MAGIC_SOFT, meta->super.uuid,
-						       soft_block(set));
+			verdict[i] = remap_soft_check(data, meta->super.uuid, soft_block(set),
+						      meta->loaded);
 	}
 	remap_choose(copy, verdict, &choice);
 	for (i = 0; i < REMAP_REPLICAS; i++)
@@ -135,7 +139,7 @@ int remap_soft_save(struct remap_set *set)
 		return -EROFS;
 
 	remap_block_init(disk, REMAP_MAGIC_SOFT, meta->super.uuid, soft_block(set),
-			 ++meta->generation);
+			 remap_next_seq(set));
 	disk->saved = cpu_to_le64(now);
 	disk->read_errors_main = cpu_to_le64(atomic64_read(&c->read_errors_main));
 	disk->write_errors_main = cpu_to_le64(atomic64_read(&c->write_errors_main));

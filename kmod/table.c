@@ -11,23 +11,49 @@
  * period has passed.
  *
  * The hash key is chunk / 8, so that one walk finds the first mapped sector of
- * 32 KiB.  The region bitmap in front of it has one bit per 128 KiB: a bio in
- * clean regions of main costs a look at that, and nothing else.
+ * 32 KiB.  It is multiplied by a random odd number: the table is read from a disk that
+ * may come from anybody, and readers walk chains with preemption off.
+ *
+ * The region bitmap in front of it has one bit per 128 KiB: a bio in clean regions of main
+ * costs a look at that, and nothing else.
  *
  * Rules kept here:
  *   D2  mask, lost bits, generation and chunk change by one store
  */
 #include <linux/bitmap.h>
-#include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
+#include <linux/sizes.h>
+#include <linux/vmalloc.h>
 
 #include "dm-remap.h"
 
 #define REGION_SHIFT	REMAP_REGION_SHIFT
 #define GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 #define CHUNK_SHIFT	3	/* sectors to chunk */
+
+/*
+ * A bitmap of up to 4 GiB: kvmalloc() does not go beyond INT_MAX.  Where there is no memory for
+ * it the table is refused, and nobody else's is taken.
+ */
+static void *new_bitmap(u64 nr_bytes)
+{
+	const gfp_t flags = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	return nr_bytes > INT_MAX ? __vmalloc(nr_bytes, flags) : kvmalloc(nr_bytes, flags);
+}
+
+/**
+ * remap_table_bytes() - memory that a table needs
+ * @nr_slots: how many slots it must hold
+ * @main_sectors: length of the mapped device in sectors
+ */
+u64 remap_table_bytes(u32 nr_slots, u64 main_sectors)
+{
+	return 24ULL * nr_slots + (main_sectors >> (REGION_SHIFT + 3));
+}
 
 /**
  * remap_table_init() - allocate an empty table
@@ -44,12 +70,13 @@ int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors)
 
 	table->nr_slots = nr_slots;
 	table->head_bits = ilog2(nr_heads);
+	table->hash_key = get_random_u64() | 1;
 	table->nr_regions = DIV_ROUND_UP_ULL(main_sectors, 1ULL << REGION_SHIFT);
 	table->heads = kvcalloc(nr_heads, sizeof(*table->heads), GFP_KERNEL);
 	table->next = kvcalloc(nr_slots, sizeof(*table->next), GFP_KERNEL);
 	table->word = kvcalloc(nr_slots, sizeof(*table->word), GFP_KERNEL);
 	table->prov = kvcalloc(nr_slots, sizeof(*table->prov), GFP_KERNEL);
-	table->regions = kvcalloc(BITS_TO_LONGS(table->nr_regions), sizeof(long), GFP_KERNEL);
+	table->regions = new_bitmap(BITS_TO_LONGS(table->nr_regions) * sizeof(long));
 	if (!table->heads || !table->next || !table->word || !table->prov || !table->regions)
 		return -ENOMEM;
 	return 0;
@@ -68,17 +95,32 @@ void remap_table_exit(struct remap_table *table)
 	kvfree(table->regions);
 }
 
+/* Gigabytes, perhaps. */
+static void clear(void *memory, u64 nr_bytes)
+{
+	while (nr_bytes) {
+		size_t piece = min_t(u64, nr_bytes, SZ_16M);
+
+		memset(memory, 0, piece);
+		memory += piece;
+		nr_bytes -= piece;
+		cond_resched();
+	}
+}
+
 /**
  * remap_table_clear() - forget all entries
  * @table: no reader may run: only while the device is suspended
+ *
+ * Context: may sleep.
  */
 void remap_table_clear(struct remap_table *table)
 {
-	memset(table->heads, 0, sizeof(*table->heads) << table->head_bits);
-	memset(table->next, 0, sizeof(*table->next) * table->nr_slots);
-	memset(table->word, 0, sizeof(*table->word) * table->nr_slots);
-	memset(table->prov, 0, sizeof(*table->prov) * table->nr_slots);
-	memset(table->regions, 0, BITS_TO_LONGS(table->nr_regions) * sizeof(long));
+	clear(table->heads, sizeof(*table->heads) << table->head_bits);
+	clear(table->next, sizeof(*table->next) * table->nr_slots);
+	clear(table->word, sizeof(*table->word) * table->nr_slots);
+	clear(table->prov, sizeof(*table->prov) * table->nr_slots);
+	clear(table->regions, BITS_TO_LONGS(table->nr_regions) * sizeof(long));
 	table->nr_used = 0;
 	table->nr_bad = 0;
 	table->nr_retired = 0;
@@ -89,7 +131,8 @@ void remap_table_clear(struct remap_table *table)
 
 static u32 *chain_head(const struct remap_table *table, u64 chunk)
 {
-	return &table->heads[hash_64(chunk >> (GROUP_SHIFT - CHUNK_SHIFT), table->head_bits)];
+	return &table->heads[(chunk >> (GROUP_SHIFT - CHUNK_SHIFT)) * table->hash_key >>
+			     (64 - table->head_bits)];
 }
 
 /*

@@ -475,9 +475,12 @@ static void leave_in_order(struct remap_set *set)
 	remap_settle_cache(set);
 	if (!remap_may_write(set))
 		return;
-	remap_soft_save(set);
 	remap_update_mark(set);
+	/* May commit the superblock: the mark has the number of the last commit (C15). */
 	remap_note_probe(set);
+	remap_update_mark(set);
+	/* Under a number above the mark's: the spare was there when that was written. */
+	remap_soft_save(set);
 }
 
 /*

@@ -126,8 +126,7 @@ MUTANTS = {
         ["test_metadata.py::test_what_cannot_be_repaired"]),
     "believe-one-replica": Mutant(
         "P4, C5", "load looks at replica 0 alone",
-        [(LOAD, "verdict[c] = c == dead || test_bit(i, unreadable[c]) ?",
-          "verdict[c] = c == dead || test_bit(i, unreadable[c]) || c > 1 ?")],
+        [(LOAD, "else if (test_bit(i, unreadable[c]))", "else if (test_bit(i, unreadable[c]) || c > 1)")],
         ["test_metadata_copies.py::test_a_whole_replica_lost"]),
     "ignore-checksum": Mutant(
         "P4", "checksums are not looked at",
@@ -223,7 +222,7 @@ MUTANTS = {
         ["test_move.py::test_power_cut_during_a_move"]),
     "no-blank-check": Mutant(
         "C14, P7", "what is on the spare is not looked at",
-        [(LOAD, "r = remap_check_blank(set);", "r = 0;")],
+        [(LOAD, "?: remap_check_blank(set);", ";")],
         ["test_format.py::test_one_byte_is_enough"]),
     "end-unchecked": Mutant(
         "C14", "the last MiB is not looked at",
@@ -495,8 +494,8 @@ MUTANTS = {
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
           "\t    choice->seq < set->meta.block[block].seq) {", "if (0) {"),
-         (LOAD, "if (meta->generation < committed) {", "if (0) {"),
-         (MARK, "if (with_age && mark_seq > meta->generation && !meta->nr_stale) {", "if (0) {")],
+         (LOAD, "if (age.newest < committed) {", "if (0) {"),
+         (MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
@@ -652,7 +651,7 @@ MUTANTS = {
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
-        [(MARK, "if (with_age && mark_seq > meta->generation && !meta->nr_stale) {", "if (0) {")],
+        [(MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
@@ -660,10 +659,7 @@ MUTANTS = {
         ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
     "mark-ahead": Mutant(
         "O6", "the mark has a number that is not complete",
-        [(MARK, "remap_probe_encode(set->probe_buffer, set->meta.super.uuid, "
-          "set->meta.committed,",
-          "remap_probe_encode(set->probe_buffer, set->meta.super.uuid, "
-          "set->meta.generation + 1,")],
+        [(MARK, "mark->seq = meta->committed;", "mark->seq = meta->generation + 1;")],
         ["test_relocation.py::test_no_acknowledgement_before", "crash wide 5"]),
     "unknown-features": Mutant(
         "P7", "unknown incompatible features are ignored",
@@ -687,6 +683,63 @@ MUTANTS = {
         [(COMMON, "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]);",
           "choice->newer_lost = newer_is_lost(copy, verdict, copy[choice->best]) && 0;")],
         ["unit"]),
+    "unreadable-is-old": Mutant(
+        "C15", "a copy that cannot be read is taken for an older one",
+        [(COMMON, "choice->newer_hidden = newer_is_hidden(copy, verdict, copy[choice->best]);",
+          "choice->newer_hidden = newer_is_hidden(copy, verdict, copy[choice->best]) && 0;")],
+        ["unit", "crash wide 5"]),
+    "repair-what-may-be-newer": Mutant(
+        "C5, C15", "what is possibly stale is served read-write, and the newer copies repaired",
+        [(LOAD, "if (meta->nr_stale && !set->force_rw)", "if (0)")],
+        ["test_stale.py::test_newest_copies_lost"]),
+    "counters-hide-age": Mutant(
+        "C15", "main's mark is compared with a number in which counters count",
+        [(LOAD, "\tr = remap_check_mark(set, &age);", "\tage.newest = meta->generation;\n"
+          "\tr = remap_check_mark(set, &age);")],
+        ["test_stale.py::test_counters_do_not_count"]),
+    "newest-block-alone": Mutant(
+        "C15", "an older content of a block that is not the newest is not noticed",
+        [(COMMON, "return age->digest != mark->digest;", "return false;")],
+        ["unit", "test_stale.py::test_newest_copies_lost"]),
+    "doubtful-digest": Mutant(
+        "C15", "the mark has a digest although a block is in doubt",
+        [(MARK, "if (meta->nr_in_doubt || meta->block[0].in_doubt)\n\t\treturn;\n\tremap_age_of",
+          "if (0)\n\t\treturn;\n\tremap_age_of")],
+        ["test_stale.py::test_mark_while_a_block_is_in_doubt"]),
+    "mark-before-superblock": Mutant(
+        "C15", "the last commit of an orderly removal is not in the mark",
+        [(TARGET, "\tremap_note_probe(set);\n\tremap_update_mark(set);\n",
+          "\tremap_note_probe(set);\n")],
+        ["test_stale.py::test_mark_has_the_highest"]),
+    "forget-loss": Mutant(
+        "C15", "an accepted loss is not recorded",
+        [(LOAD, "\tif (meta->nr_stale) {\n\t\tr = record_loss(set);", "\tif (0) {\n"
+          "\t\tr = record_loss(set);")],
+        ["test_stale.py::test_newest_copies_lost"]),
+    "second-superblock": Mutant(
+        "C16", "a superblock that another one leads to is not checked",
+        [(LOAD, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
+          "\tif (!r && remap_super_same_layout(super, &first))\n\t\treturn 0;",
+          "\tif (!r)\n\t\treturn 0;")],
+        ["test_forged.py::test_second_superblock"]),
+    "any-number": Mutant(
+        "C16", "a number may be anything",
+        [(COMMON, "return le64_to_cpu(header->seq) > REMAP_MAX_SEQ ? REMAP_BAD_FIELD : REMAP_OK;",
+          "return REMAP_OK;")],
+        ["unit", "test_stale.py::test_numbers_that_cannot_be"]),
+    "counters-decide": Mutant(
+        "C16", "the number of counters decides how the set goes on counting",
+        [(COMMON, "remap_block_seq(block) - newest > REMAP_SOFT_AHEAD)", "0)")],
+        ["unit", "test_stale.py::test_numbers_that_cannot_be"]),
+    "slots-that-are-not": Mutant(
+        "C16", "a table block has slots that the set has not",
+        [(COMMIT, "\tu32 nr = remap_table_entries(remap_geometry(set), block);",
+          "\tu32 nr = REMAP_ENTRIES_PER_BLOCK;")],
+        ["test_forged.py::test_formula_leaves"]),
+    "refuse-after-repair": Mutant(
+        "D12", "a set is refused after it was repaired",
+        [(LOAD, "\tif (!r || formatted || !written)\n\t\treturn r;", "\tif (1)\n\t\treturn r;")],
+        ["test_forged.py::test_unmarked"]),
     "one-place-back": Mutant(
         "C7", "a replica that was away gets one place rewritten by load",
         [(LOAD, "(!state->frozen || copy % REMAP_PLACES == state->good_place[replica])",
@@ -713,7 +766,7 @@ MUTANTS = {
         ["test_frozen.py::test_a_slot_of_a_frozen"]),
     "keep-bad-probe": Mutant(
         "E5", "a bad probe chunk is kept for good",
-        [(LOAD, "\t\tremap_mend_probe(set);\n", "")],
+        [(LOAD, "\tremap_mend_probe(set);\n", "")],
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
@@ -745,8 +798,8 @@ MUTANTS = {
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(LOAD, "\tu64 committed = meta->committed;\n\tu64 loaded;\n\tint r;\n",
-          "\tu64 committed = meta->committed;\n\tu64 loaded;\n\tint r;\n\n"
+        [(LOAD, "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n",
+          "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n\n"
           "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(

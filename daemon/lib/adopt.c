@@ -108,12 +108,12 @@ static int check_age(struct adopted *a, struct error *error)
 {
 	const struct remap_super *super = &a->region.super;
 	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
-	uint64_t seq = 0;
+	struct remap_mark mark;
 	int r;
 
 	if (!(super->flags & REMAP_SUPER_MARKED))
 		return unfinished ? 0 : check_unmarked(a, error);
-	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &seq);
+	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
 	/* a release may have been past it: what is due is decided by adopt_is_due() */
 	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
 		return 0;
@@ -126,7 +126,7 @@ static int check_age(struct adopted *a, struct error *error)
 				 ", which says what set it belongs to, cannot "
 				 "be read",
 				 a->main_path, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS);
-	if (seq > a->table.generation)
+	if (remap_is_older(&a->table.age, &mark))
 		return error_set(
 			error, ESTALE,
 			"%s is an older copy of the spare: it does not know all remaps of %s",

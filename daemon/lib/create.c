@@ -204,7 +204,7 @@ static int check_mark(struct adoption *a, struct error *error)
 	    0)
 		return 0;
 	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, NULL, NULL, NULL) ==
+		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, NULL, NULL) ==
 		    REMAP_OK)
 			return error_set(error, EEXIST,
 					 "%s is the main device of a set without guard: dmremap "

@@ -103,6 +103,30 @@ static int smaller(const struct remap_super *super, uint64_t nr_sectors, struct 
 			 (uint64_t)super->geometry.region_sectors, nr_sectors);
 }
 
+/*
+ * The four superblocks where @geometry says, and then, if the best of them has another layout,
+ * where that says: there it must be found again, or one of the two is forged (C16).  So it is
+ * when @leader (or NULL), whose geometry that is, leads to an end replica with another one.
+ */
+static int read_supers_twice(struct region *region, const struct remap_geometry *geometry,
+			     const struct remap_super *leader)
+{
+	struct remap_super first;
+	int r = read_supers(region, geometry);
+
+	if (!r && leader && region->choice.best >= REMAP_PLACES &&
+	    !remap_super_same_layout(&region->super, leader))
+		return -EUCLEAN;
+	if (r < 0 || !memcmp(&region->super.geometry, geometry, sizeof(*geometry)) ||
+	    region->super.geometry.region_sectors > region->nr_sectors)
+		return r;
+	first = region->super;
+	r = read_supers(region, &first.geometry);
+	if (r == -ENODATA || (!r && !remap_super_same_layout(&region->super, &first)))
+		return -EUCLEAN;
+	return r;
+}
+
 int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
 		struct error *error)
 {
@@ -124,19 +148,13 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 	if (!r && remap_super_decode(first, &at_start) == REMAP_OK) {
 		if (at_start.geometry.region_sectors > nr_sectors)
 			return smaller(&at_start, nr_sectors, error);
-		r = read_supers(region, &at_start.geometry);
-		if (!r &&
-		    memcmp(&region->super.geometry, &at_start.geometry, sizeof(at_start.geometry)))
-			r = read_supers(region, &region->super.geometry);
+		r = read_supers_twice(region, &at_start.geometry, &at_start);
 	} else {
 		r = remap_geometry_compute(nr_sectors, &formula);
 		if (r < 0)
 			return error_set(error, ENODATA,
 					 "no dm-remap spare: the region is too small");
-		r = read_supers(region, &formula);
-		if (!r && memcmp(&region->super.geometry, &formula, sizeof(formula)) &&
-		    region->super.geometry.region_sectors <= nr_sectors)
-			r = read_supers(region, &region->super.geometry);
+		r = read_supers_twice(region, &formula, NULL);
 	}
 	if (!r && region->super.geometry.region_sectors > nr_sectors)
 		return smaller(&region->super, nr_sectors, error);
@@ -161,8 +179,8 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 	return error_set(error, ENODATA, "no dm-remap spare");
 }
 
-/* Reads one block's four copies and chooses. */
-static int read_block(const struct region *region, uint32_t block, uint8_t *buffer,
+/* Reads one block's four copies and chooses; @newest: number of superblock and table so far. */
+static int read_block(const struct region *region, uint32_t block, uint64_t newest, uint8_t *buffer,
 		      enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
 {
 	const struct remap_super *super = &region->super;
@@ -173,17 +191,26 @@ static int read_block(const struct region *region, uint32_t block, uint8_t *buff
 
 		copy[c] = data;
 		/* what a dead place holds was never acknowledged (C8) */
-		if (remap_is_dead(super, block, c) ||
-		    read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
-				copy_offset(region, &super->geometry, c, block)) < 0)
+		if (remap_is_dead(super, block, c))
+			verdict[c] = REMAP_DEAD;
+		else if (read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+				     copy_offset(region, &super->geometry, c, block)) < 0)
 			verdict[c] = REMAP_UNREADABLE;
 		else if (block <= super->geometry.table_blocks)
 			verdict[c] = remap_table_check(data, &super->geometry, super->uuid, block,
 						       super->main_sectors);
 		else
-			verdict[c] = remap_block_check(data, REMAP_MAGIC_SOFT, super->uuid, block);
+			verdict[c] = remap_soft_check(data, super->uuid, block, newest);
 	}
 	return remap_choose(copy, verdict, choice);
+}
+
+static bool is_frozen(const struct region *region, uint32_t block)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++)
+		if (block && remap_is_dead(&region->super, block, c))
+			return true;
+	return false;
 }
 
 static int take_block(const struct region *region, uint32_t block, const void *data,
@@ -281,7 +308,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			choice = region->choice;
 			r = 0;
 		} else {
-			r = read_block(region, block, buffer, verdict, &choice);
+			r = read_block(region, block, table->age.newest, buffer, verdict, &choice);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
@@ -303,7 +330,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		}
 		if (soft)
 			continue;
-		table->unloadable[block] = r < 0 || choice.newer_lost;
+		table->unloadable[block] = r < 0 || choice.newer_lost || choice.newer_hidden;
 		table->nr_unloadable += table->unloadable[block];
 		if (r < 0)
 			continue;
@@ -311,8 +338,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			table->nr_damaged += choice.repair[c / REMAP_PLACES] &&
 					     !remap_is_dead(&region->super, block, c) &&
 					     !remap_is_dead(&region->super, block, c + 1);
-		if (choice.seq > table->generation)
-			table->generation = choice.seq;
+		remap_age_add(&table->age, block, choice.seq, is_frozen(region, block));
+		table->generation = table->age.newest;
 		if (block)
 			take_block(region, block, buffer + choice.best * REMAP_BLOCK_BYTES, table);
 	}
@@ -340,8 +367,8 @@ int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 
 	if (!buffer)
 		return -ENOMEM;
-	if (read_block(region, 1 + region->super.geometry.table_blocks, buffer, verdict, &choice) <
-	    0)
+	if (read_block(region, 1 + region->super.geometry.table_blocks, region->super.seq, buffer,
+		       verdict, &choice) < 0)
 		return -ENODATA;
 	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
 	return 0;

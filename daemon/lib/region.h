@@ -36,10 +36,11 @@ struct region {
  * @nr_slots: length of @entry
  * @unloadable: per block of a place, index 0 the superblock: it counts in @nr_unloadable
  * @generation: highest committed number that was seen
+ * @age: the numbers of all blocks, to compare with main's mark
  * @newest: highest number of any copy that is whole, those of saved counters included
  * @nr_damaged: copies that are not what they should be
  * @nr_unloadable: blocks without any valid copy, with a conflict, or of which only older
- *                 content is left
+ *                 content is left, or may be: newer content would be where nothing can be read
  * @nr_contradictions: chunks that more than one slot claims and no generation decides
  */
 struct region_table {
@@ -47,6 +48,7 @@ struct region_table {
 	uint32_t nr_slots;
 	bool *unloadable;
 	uint64_t generation;
+	struct remap_age age;
 	uint64_t newest;
 	uint32_t nr_damaged;
 	uint32_t nr_unloadable;

@@ -365,11 +365,15 @@ static unsigned int put_back(struct region *region, void *block, uint64_t seq)
 int region_write_super(struct region *region, struct remap_super *super, struct error *error)
 {
 	_cleanup_free_ uint8_t *block = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
+	struct remap_super back;
 	int r = 0;
 
 	if (!block)
 		return error_set(error, ENOMEM, "out of memory");
 	remap_super_encode(super, block);
+	/* its number included: behind the last one there is none */
+	if (super->seq >= REMAP_MAX_SEQ || remap_super_decode(block, &back) != REMAP_OK)
+		return error_set(error, EINVAL, "the superblock of this set would not be valid");
 	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
 		r = commit_super(region, replica, block);
 	if (!r) {

@@ -246,8 +246,8 @@ static int copy_chunk0(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 static int is_marked(const struct adopted *a)
 {
 	const struct remap_super *super = &a->region.super;
-	uint64_t seq;
-	int r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &seq);
+	struct remap_mark mark;
+	int r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
 
 	return r == 0 ? 1 : r == -ENODATA ? 0 : r;
 }
@@ -328,7 +328,7 @@ static int copy_marked(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 		if (read_all_at(a->main_fd, buffer, unit * REMAP_SECTOR_BYTES,
 				chunk_offset(entry->main_chunk) + from) < 0 ||
 		    remap_probe_check_sector(buffer + i % unit * REMAP_SECTOR_BYTES, i,
-					     a->region.super.uuid, NULL, NULL) == REMAP_OK)
+					     a->region.super.uuid, NULL) == REMAP_OK)
 			mask |= (uint8_t)(1U << i);
 	}
 	mask &= entry->redirected;
@@ -430,6 +430,8 @@ static int substitute(struct adopted *a, uint32_t slot, uint8_t *data, struct er
 	const struct remap_super *super = &a->region.super;
 	const struct remap_entry *entry = &a->table.entry[slot];
 	uint64_t begin = (uint64_t)chunk_offset(entry->main_chunk);
+	/* the superblock alone has changed, or is about to: the table is as it was */
+	const struct remap_mark mark = { .seq = a->table.generation, .nr_probe = 1 };
 	int r;
 
 	memset(data, 0, REMAP_CHUNK_BYTES);
@@ -440,7 +442,7 @@ static int substitute(struct adopted *a, uint32_t slot, uint8_t *data, struct er
 		return 0;
 	}
 	if (entry->cause == REMAP_CAUSE_PROBE && super->flags & REMAP_SUPER_MARKED) {
-		remap_probe_encode(data, super->uuid, a->table.generation, 1);
+		remap_probe_encode(data, super->uuid, &mark);
 		return 0;
 	}
 	if (entry->cause == REMAP_CAUSE_GUARD &&

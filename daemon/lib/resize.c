@@ -159,7 +159,8 @@ static int read_all(struct resizing *a, struct error *error)
 static int choose_number(struct resizing *a, struct error *error)
 {
 	const struct remap_super *super = &a->adopted->region.super;
-	uint64_t newest = a->adopted->table.newest, mark = 0;
+	uint64_t newest = a->adopted->table.newest;
+	struct remap_mark mark;
 	uint32_t random = 0;
 	int r;
 
@@ -168,7 +169,7 @@ static int choose_number(struct resizing *a, struct error *error)
 	r = mark_read(a->adopted->main_fd, super->probe_chunk, super->uuid, &mark);
 	if (r < 0)
 		return error_set(error, -r, "%s: its mark cannot be read", a->adopted->main_path);
-	a->number = (newest > mark ? newest : mark) + LEAP + random % LEAP;
+	a->number = (newest > mark.seq ? newest : mark.seq) + LEAP + random % LEAP;
 	return 0;
 }
 
@@ -196,10 +197,10 @@ int resize_look(struct resizing *a, struct error *error)
 bool resize_is_half_done(int main_fd, int fd, const uint8_t uuid[REMAP_UUID_BYTES],
 			 struct remap_super *super)
 {
-	uint64_t mark;
+	struct remap_mark mark;
 
 	return region_has_note(fd, 0, uuid, super) &&
-	       mark_read(main_fd, super->probe_chunk, uuid, &mark) == 0 && mark == super->seq;
+	       mark_read(main_fd, super->probe_chunk, uuid, &mark) == 0 && mark.seq == super->seq;
 }
 
 int resize_complete(struct resizing *a, const struct remap_super *super, struct error *error)
@@ -286,24 +287,24 @@ static int write_mark(struct resizing *a, struct error *error)
 	const struct remap_super *super = &set->region.super;
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	off_t at = (off_t)(super->probe_chunk * REMAP_CHUNK_BYTES);
-	uint64_t mark = 0, nr_probe = 0, now;
+	struct remap_mark mark = { .seq = a->number }, found;
+	uint64_t now;
 	bool written;
 
 	if (!chunk)
 		return no_memory(error);
 	if (read_all_at(set->main_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
 		for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-			u64 seq, nr;
-
 			if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, super->uuid,
-						     &seq, &nr) == REMAP_OK &&
-			    nr > nr_probe)
-				nr_probe = nr;
+						     &found) == REMAP_OK &&
+			    found.nr_probe > mark.nr_probe)
+				mark.nr_probe = found.nr_probe;
 		}
-	remap_probe_encode(chunk, super->uuid, a->number, nr_probe + 1);
+	mark.nr_probe++;
+	remap_probe_encode(chunk, super->uuid, &mark);
 	written = write_all_at(set->main_fd, chunk, REMAP_CHUNK_BYTES, at) == 0 &&
 		  fsync(set->main_fd) == 0;
-	now = mark_read(set->main_fd, super->probe_chunk, super->uuid, &mark) == 0 ? mark : 0;
+	now = mark_read(set->main_fd, super->probe_chunk, super->uuid, &found) == 0 ? found.seq : 0;
 	a->half_done = now >= a->number || !now; /* not known counts as done */
 	return written && now == a->number ?
 		       0 :

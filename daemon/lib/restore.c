@@ -73,7 +73,7 @@ static int open_region(struct restoring *a, struct error *error)
 		return error_set(error, ENOTSUP,
 				 "%s has another layout than when the backup was made",
 				 a->spare_path);
-	a->has_super = !r && !a->region.choice.newer_lost;
+	a->has_super = !r && !a->region.choice.newer_lost && !a->region.choice.newer_hidden;
 	if (!r)
 		return 0;
 	if (super->geometry.region_sectors > a->spare_sectors)
@@ -101,7 +101,8 @@ static void see_damaged(struct restoring *a, uint32_t block)
 
 		if (read_all_at(a->spare_fd, data, REMAP_BLOCK_BYTES,
 				(off_t)(sector * REMAP_SECTOR_BYTES)) < 0 ||
-		    memcmp(header->uuid, a->backup->super.uuid, REMAP_UUID_BYTES))
+		    memcmp(header->uuid, a->backup->super.uuid, REMAP_UUID_BYTES) ||
+		    remap_block_seq(data) > REMAP_MAX_SEQ)
 			continue;
 		if (remap_block_seq(data) > a->newest)
 			a->newest = remap_block_seq(data);
@@ -214,14 +215,13 @@ static int check_main(struct restoring *a, struct error *error)
 static int check_age(struct restoring *a, struct error *error)
 {
 	const struct backup *backup = a->backup;
-	uint64_t seq = 0;
 	int r = a->main_fd < 0 ? -ENODEV :
 				 mark_read(a->main_fd, a->region.super.probe_chunk,
-					   backup->super.uuid, &seq);
+					   backup->super.uuid, &a->mark);
 
 	a->marked = r == 0;
-	if (!r && seq > a->newest)
-		a->newest = seq;
+	if (!r && a->mark.seq > a->newest)
+		a->newest = a->mark.seq;
 	/* a set that was never active has no mark: main has nothing to tell */
 	a->current = a->newest <= backup->generation &&
 		     (r == 0 || (r == -ENODATA && !(a->region.super.flags & REMAP_SUPER_MARKED)));
@@ -338,8 +338,9 @@ int restore_look(struct restoring *a, struct error *error)
  */
 static uint64_t number(const struct restoring *a)
 {
+	/* not the mark's number: its digest is of the numbers that the blocks had then */
 	if (a->same_spare && a->current)
-		return a->backup->generation;
+		return a->backup->generation + (a->marked && a->mark.seq == a->backup->generation);
 	if (!a->same_spare)
 		return (a->newest > a->backup->generation ? a->newest : a->backup->generation) +
 		       LEAP;

@@ -35,6 +35,7 @@
  * @newest: highest number seen on the spare and on main
  * @current: nothing newer than the backup was seen, and main was looked at
  * @marked: main carries the set's mark
+ * @mark: what it says
  * @region: on the spare
  * @table: of the same spare: what its blocks say, and the backup where they are damaged
  * @nr_damaged: table blocks of the same spare that cannot be believed: they are replaced
@@ -59,6 +60,7 @@ struct restoring {
 	uint64_t newest;
 	bool current;
 	bool marked;
+	struct remap_mark mark;
 	struct region region;
 	struct region_table table;
 	uint32_t nr_damaged;

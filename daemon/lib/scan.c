@@ -127,11 +127,10 @@ int member_probe(const char *path, struct member *member, struct error *error)
 	return -ENODATA;
 }
 
-int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], uint64_t *seq)
+int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct remap_mark *mark)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	int found = -ENODATA;
-	uint64_t own;
 
 	if (!chunk)
 		return -ENOMEM;
@@ -150,14 +149,13 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], uint64_
 			}
 		}
 	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-		u64 number;
+		struct remap_mark own;
 
-		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, uuid, &number,
-					     NULL) != REMAP_OK)
+		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, uuid, &own) !=
+		    REMAP_OK)
 			continue;
-		own = number;
-		if (found < 0 || own > *seq)
-			*seq = own;
+		if (found < 0 || remap_mark_succeeds(&own, mark))
+			*mark = own;
 		found = 0;
 	}
 	return found;
@@ -333,7 +331,7 @@ static void find_unguarded_main(struct candidates *candidates, const struct memb
 	for (size_t i = 0; i < candidates->nr; i++) {
 		struct member *member = &candidates->at[i];
 		_cleanup_close_ int fd = -1;
-		uint64_t seq = 0;
+		struct remap_mark mark;
 		bool is_main;
 
 		if (member->role != MEMBER_NONE || member->nr_sectors < spare->main_sectors)
@@ -341,7 +339,7 @@ static void find_unguarded_main(struct candidates *candidates, const struct memb
 		fd = open_direct(member->path, O_RDONLY);
 		if (fd < 0)
 			continue;
-		is_main = mark_read(fd, spare->probe_chunk, spare->uuid, &seq) == 0;
+		is_main = mark_read(fd, spare->probe_chunk, spare->uuid, &mark) == 0;
 		if (!is_main && !(spare->flags & REMAP_SUPER_MARKED))
 			is_main = identity_matches(member->identity, spare->recorded) > 0;
 		if (!is_main)

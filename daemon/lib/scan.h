@@ -76,7 +76,7 @@ void device_path(dev_t devno, char *path, size_t nr_bytes);
 dev_t device_number(const char *path);
 /* Opens for direct reading or writing, also images; @flags: O_RDONLY or O_RDWR, O_EXCL. */
 int open_direct(const char *path, int flags);
-/* Whether main has the set's mark in @probe_chunk; *@seq: its generation.  -ENODATA: no. */
-int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], uint64_t *seq);
+/* Whether main has the set's mark in @probe_chunk; *@mark: what it says.  -ENODATA: no. */
+int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct remap_mark *mark);
 
 #endif /* DM_REMAP_SCAN_H */

@@ -61,7 +61,7 @@ static int find_probe(int fd, uint64_t set_sectors, const uint8_t *uuid, uint8_t
 		}
 		for (unsigned int s = 0; uuid && s < REMAP_CHUNK_SECTORS; s++)
 			if (found == UINT64_MAX &&
-			    remap_probe_check_sector(buffer + s * REMAP_SECTOR_BYTES, s, uuid, NULL,
+			    remap_probe_check_sector(buffer + s * REMAP_SECTOR_BYTES, s, uuid,
 						     NULL) == REMAP_OK)
 				found = last - i;
 	}

@@ -2,8 +2,9 @@
 """Activates crash states in the real module: it must agree with the resolver.
 
 Runs inside User Mode Linux (run.py starts it there) over directories that the enumerator
-wrote: main.img, spare.img, content.img (what the mapped device must give) and lost (the
-sectors that must fail). It activates each and reads every sector, and cuts the power at
+wrote: main.img, spare.img, content.img (what the mapped device must give), lost (the
+sectors that must fail) and outcome (rw, ro or refused, and which blocks of the spare cannot
+be read). It activates each and reads every sector, and cuts the power at
 once. What the media then hold of metadata goes to the results directory, for repaired.py
 to look at on the host.
 
@@ -85,21 +86,31 @@ def check(rig: lib.Rig, shape: Shape, state: Path, buffer: mmap.mmap,
     """One state; None, or what is wrong."""
     wanted = (state / "content.img").read_bytes()
     lost = {int(line) for line in (state / "lost").read_text().split()}
+    outcome, *unreadable = (state / "outcome").read_text().split()
     copy(state / "main.img", rig.main.media_path)
     copy(state / "spare.img", rig.spare.media_path)
+    for sector in unreadable:
+        rig.spare.bad(int(sector), 8, kind="both", action="heal")
     try:
         device = rig.create(spare_start=REGION_START, spare_len=shape.region_sectors)
     except OSError as error:
-        return f"it is not activated: {error}: {rig.log()[-2:]}"
+        rig.powercut()
+        rig.spare.clear()
+        return None if outcome == "refused" else \
+            f"it is not activated ({outcome}): {error}: {rig.log()[-2:]}"
     mode = rig.status()["mode"]
     wrong = compare(device, buffer, wanted, lost)
     rig.powercut()
+    rig.spare.clear()
+    if mode not in {"rw": ("rw", "full"), "ro": ("ro",), "refused": ()}[outcome]:
+        return f"its mode is {mode}, not {outcome}: {rig.log()[-2:]}"
+    if mode == "ro":
+        return wrong or (None if rig.spare.media_path.read_bytes() ==
+                         (state / "spare.img").read_bytes() else "read-only, and written")
     (results / state.name).mkdir()
     for disk, sector, count in shape.written_by_activation:
         media = rig.server.disk(disk).media_path
         copy(media, results / state.name / media.name, sector * 512, count * 512)
-    if mode not in ("rw", "full"):
-        return f"its mode is {mode}: {rig.log()[-2:]}"
     return wrong
 
 

@@ -7,9 +7,10 @@
  * torn at 512 bytes), with or without one further fault of the metadata (a
  * replica lost, a copy of a block damaged: P4).  In each it loads the set by
  * the rules of the format (resolve.h) and judges every sector of the mapped
- * device (oracle.h).  Where the newest copy of a block is damaged in *both*
- * replicas, what was acknowledged may be lost or the set refused; but even then
- * no sector gives another one's content (C11).
+ * device (oracle.h).  Where the newest copy of a block is gone in *both*
+ * replicas - damaged, unreadable, zeroed or an older one - the set must be
+ * refused or served read-only if anything acknowledged is missing (C15); and
+ * even then no sector gives another one's content (C11).
  *
  * A state is named POSITION:VARIANT and depends on the log and the seed only.
  */
@@ -31,7 +32,17 @@
 
 enum { DISK_MAIN, DISK_SPARE, DISKS };
 
-enum fault { FAULT_NONE, FAULT_REPLICA_0, FAULT_REPLICA_1, FAULT_COPY, FAULT_STALE };
+enum fault {
+	FAULT_NONE,
+	FAULT_REPLICA_0,
+	FAULT_REPLICA_1,
+	FAULT_COPY,
+	FAULT_STALE,  /* the newest copies of a block are garbage, on both replicas */
+	FAULT_HIDDEN, /* they are unreadable, damaged or gone, each in its own way */
+	FAULT_OLD,    /* their writes were lost: both places hold what was there before */
+};
+
+enum outcome { OUTCOME_RW, OUTCOME_RO, OUTCOME_REFUSED };
 
 struct options {
 	const char *log;
@@ -58,7 +69,16 @@ struct state {
 	uint32_t fault_block;
 	unsigned int keep;
 	bool torn;
+	bool is_marked; /* before the fault, main's mark was of this very table */
+	enum outcome outcome;
 	uint64_t violations;
+};
+
+/* The spare as it is read: some places fail. */
+struct spare_view {
+	struct cache_model *disk;
+	uint64_t unreadable[REMAP_COPIES]; /* first sectors on the disk */
+	unsigned int nr_unreadable;
 };
 
 struct enumerator {
@@ -75,6 +95,8 @@ struct enumerator {
 	uint64_t nr_bad_states;
 	uint64_t nr_repairing;
 	uint64_t nr_with_fault;
+	uint64_t nr_outcome[3];
+	struct spare_view view;
 	uint64_t max_used;
 	uint64_t nr_samples;
 	unsigned int shown;
@@ -93,6 +115,18 @@ static int read_view(void *context, u64 sector, u32 nr, void *buffer)
 	return 0;
 }
 
+static int read_spare(void *context, u64 sector, u32 nr, void *buffer)
+{
+	const struct spare_view *view = context;
+	unsigned int i;
+
+	for (i = 0; i < view->nr_unreadable; i++)
+		if (sector < view->unreadable[i] + REMAP_BLOCK_SECTORS &&
+		    view->unreadable[i] < sector + nr)
+			return -EIO;
+	return read_view(view->disk, sector, nr, buffer);
+}
+
 __attribute__((format(printf, 3, 4))) static void
 violation(struct enumerator *e, struct state *state, const char *format, ...)
 {
@@ -102,6 +136,8 @@ violation(struct enumerator *e, struct state *state, const char *format, ...)
 		", end replica lost",
 		", one copy damaged",
 		", newest copies damaged",
+		", newest copies hidden",
+		", newest writes lost",
 	};
 	va_list arguments;
 
@@ -119,6 +155,17 @@ violation(struct enumerator *e, struct state *state, const char *format, ...)
 	printf("\n");
 }
 
+/*
+ * Whether what was acknowledged may be missing.  What is served read-write must be all of it;
+ * of writes that were lost only the mark can tell, if nothing was committed since.
+ */
+static bool may_be_older(const struct state *state)
+{
+	if (state->fault < FAULT_STALE)
+		return false;
+	return state->outcome != OUTCOME_RW || (state->fault == FAULT_OLD && !state->is_marked);
+}
+
 static void judge_sector(struct enumerator *e, struct state *state, uint64_t sector)
 {
 	struct resolve_place place = { RESOLVE_MAIN, sector };
@@ -128,7 +175,7 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 	if (e->map.nr_used)
 		place = resolve_sector(&e->map, sector);
 	if (place.kind == RESOLVE_LOST) {
-		if (state->fault == FAULT_STALE)
+		if (may_be_older(state))
 			return;
 		why = oracle_judge_error(&e->oracle, sector);
 		if (why)
@@ -154,7 +201,7 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 		e->known[sector] = data;
 		e->known_write[sector] = write;
 	}
-	if (state->fault == FAULT_STALE)
+	if (may_be_older(state))
 		return;
 	why = oracle_judge(&e->oracle, sector, write);
 	if (why)
@@ -162,7 +209,8 @@ static void judge_sector(struct enumerator *e, struct state *state, uint64_t sec
 			  why);
 }
 
-static void judge(struct enumerator *e, struct state *state)
+/* Load the set and ask main's mark: 0 or a negative errno. */
+static int load(struct enumerator *e)
 {
 	struct resolve_disk main_disk = {
 		.read = read_view,
@@ -170,27 +218,36 @@ static void judge(struct enumerator *e, struct state *state)
 		.sectors = e->options.main_sectors,
 	};
 	struct resolve_disk spare = {
-		.read = read_view,
-		.context = &e->disk[DISK_SPARE],
+		.read = read_spare,
+		.context = &e->view,
 		.start = e->options.region_start,
 		.sectors = e->options.region_sectors,
 	};
-	uint64_t sector;
-	int r;
+	int r = e->options.bare ? -ENOENT :
+				  resolve_load(&e->map, &spare, e->options.main_sectors);
 
-	r = e->options.bare ? -ENOENT : resolve_load(&e->map, &spare, e->options.main_sectors);
+	return r ? r : resolve_check_mark(&e->map, &main_disk, &spare);
+}
+
+static void judge(struct enumerator *e, struct state *state)
+{
+	uint64_t sector;
+	int r = load(e);
+
+	state->outcome = r ? OUTCOME_REFUSED : e->map.nr_stale ? OUTCOME_RO : OUTCOME_RW;
 	/* Before the device exists there may be no set: then main is a plain disk. */
 	if (r == -ENOENT && (e->options.bare || !e->was_active)) {
 		e->map.nr_used = 0;
-	} else if (r && state->fault == FAULT_STALE) {
-		return;
 	} else if (r) {
-		violation(e, state, "the set cannot be loaded: %d %s", r, e->map.error);
-		return;
-	} else {
-		r = resolve_check_mark(&e->map, &main_disk, &spare);
-		if (r && state->fault != FAULT_STALE)
-			violation(e, state, "activation is refused: %s", e->map.error);
+		if (state->fault < FAULT_STALE)
+			violation(e, state, "activation is refused: %d %s", r, e->map.error);
+		/* What is older by main's mark alone is a whole table. */
+		if (r != -ESTALE)
+			return;
+	} else if (e->map.nr_stale && state->fault == FAULT_NONE &&
+		   (e->map.nr_hidden || !state->torn)) {
+		/* The one innocent way to the same number damaged twice is in FORMAT.md. */
+		violation(e, state, "it is taken for stale");
 	}
 	e->nr_repairing += e->map.nr_repairs != 0;
 	if (e->map.nr_used > e->max_used)
@@ -215,31 +272,88 @@ static uint64_t copy_seq(struct enumerator *e, uint64_t region_sector, uint32_t 
 
 	read_view(&e->disk[DISK_SPARE], e->options.region_start + region_sector,
 		  REMAP_BLOCK_SECTORS, data);
-	if (remap_block_check(data, REMAP_MAGIC_TABLE, NULL, block) != REMAP_OK)
+	if (remap_block_check(data, block ? REMAP_MAGIC_TABLE : REMAP_MAGIC_SUPER, NULL, block) !=
+	    REMAP_OK)
 		return 0;
 	return remap_block_seq(data);
 }
 
-static void damage_newest(struct enumerator *e, const struct remap_geometry *geometry,
-			  uint32_t block)
+static uint64_t copy_sector(const struct remap_geometry *geometry, unsigned int copy,
+			    uint32_t block)
 {
+	return remap_block_sector(geometry, copy / REMAP_PLACES, copy % REMAP_PLACES, block);
+}
+
+static void zero_block(struct enumerator *e, uint64_t region_sector)
+{
+	int i;
+
+	for (i = 0; i < REMAP_BLOCK_SECTORS; i++)
+		cache_view_sector(&e->disk[DISK_SPARE], e->options.region_start + region_sector + i,
+				  zeros);
+}
+
+/* One of the ways in which a copy is there no more; in the last one its replica goes with it. */
+static void hide_copy(struct enumerator *e, const struct remap_geometry *geometry,
+		      unsigned int copy, uint32_t block, uint64_t dice)
+{
+	uint64_t sector = copy_sector(geometry, copy, block);
+
+	switch (dice % 4) {
+	case 0:
+		e->view.unreadable[e->view.nr_unreadable++] = e->options.region_start + sector;
+		break;
+	case 1:
+		damage_block(e, sector);
+		break;
+	case 2: /* its header is right, and names its number */
+		cache_view_sector(&e->disk[DISK_SPARE], e->options.region_start + sector + 7,
+				  garbage);
+		break;
+	case 3:
+		zero_block(e, sector);
+		zero_block(e, copy_sector(geometry, copy ^ 1, block));
+		break;
+	}
+}
+
+/* Both places of its replica hold what the other one does. */
+static void lose_write(struct enumerator *e, const struct remap_geometry *geometry,
+		       unsigned int copy, uint32_t block)
+{
+	uint64_t to = e->options.region_start + copy_sector(geometry, copy, block);
+	uint64_t from = e->options.region_start + copy_sector(geometry, copy ^ 1, block);
+	int i;
+
+	for (i = 0; i < REMAP_BLOCK_SECTORS; i++)
+		cache_view_sector(&e->disk[DISK_SPARE], to + i, e->disk[DISK_SPARE].view[from + i]);
+}
+
+static void lose_newest(struct enumerator *e, const struct state *state,
+			const struct remap_geometry *geometry, uint64_t *random)
+{
+	uint32_t block = state->fault_block;
 	uint64_t seq[REMAP_COPIES], newest = 0;
-	int c;
+	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
-		seq[c] = copy_seq(
-			e, remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, block),
-			block);
+		seq[c] = copy_seq(e, copy_sector(geometry, c, block), block);
 		if (seq[c] > newest)
 			newest = seq[c];
 	}
-	for (c = 0; c < REMAP_COPIES; c++)
-		if (seq[c] == newest)
-			damage_block(e, remap_block_sector(geometry, c / REMAP_PLACES,
-							   c % REMAP_PLACES, block));
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (seq[c] != newest)
+			continue;
+		if (state->fault == FAULT_STALE)
+			damage_block(e, copy_sector(geometry, c, block));
+		else if (state->fault == FAULT_HIDDEN)
+			hide_copy(e, geometry, c, block, next_random(random));
+		else
+			lose_write(e, geometry, c, block);
+	}
 }
 
-static void set_fault(struct enumerator *e, struct state *state)
+static void set_fault(struct enumerator *e, struct state *state, uint64_t *random)
 {
 	struct remap_geometry geometry;
 	uint32_t block;
@@ -255,9 +369,12 @@ static void set_fault(struct enumerator *e, struct state *state)
 						   state->fault_block));
 		return;
 	}
-	if (state->fault == FAULT_STALE) {
-		state->fault_block = 1 + state->fault_block % geometry.table_blocks;
-		damage_newest(e, &geometry, state->fault_block);
+	if (state->fault >= FAULT_STALE) {
+		/* An older superblock has the same data: only the mark's number can tell. */
+		state->fault_block = state->fault == FAULT_HIDDEN ?
+					     state->fault_block % (1 + geometry.table_blocks) :
+					     1 + state->fault_block % geometry.table_blocks;
+		lose_newest(e, state, &geometry, random);
 		return;
 	}
 	for (place = 0; place < REMAP_PLACES; place++)
@@ -305,6 +422,24 @@ static int write_file(const char *directory, const char *name, const char *const
 }
 
 /* Both disks, and what the mapped device must give; lost sectors are zero there. */
+/* What activation must come to, and the first sectors of blocks that cannot be read. */
+static int dump_outcome(struct enumerator *e, const struct state *state, const char *directory)
+{
+	static const char *const outcomes[] = { "rw", "ro", "refused" };
+	char path[4096];
+	unsigned int i;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/outcome", directory);
+	file = fopen(path, "w");
+	if (!file)
+		return -errno;
+	fprintf(file, "%s\n", outcomes[state->outcome]);
+	for (i = 0; i < e->view.nr_unreadable; i++)
+		fprintf(file, "%" PRIu64 "\n", e->view.unreadable[i]);
+	return fclose(file) ? -errno : 0;
+}
+
 static int dump(struct enumerator *e, const struct state *state, const char *directory)
 {
 	const char **content;
@@ -342,6 +477,8 @@ static int dump(struct enumerator *e, const struct state *state, const char *dir
 	r = write_file(directory, "content.img", content, e->options.main_sectors);
 	free(content);
 	if (!r)
+		r = dump_outcome(e, state, directory);
+	if (!r)
 		r = write_file(directory, "main.img", e->disk[DISK_MAIN].view,
 			       e->options.main_sectors);
 	if (!r)
@@ -359,9 +496,7 @@ static int keep_state(struct enumerator *e, const struct state *state)
 
 	if (e->options.dump)
 		return dump(e, state, e->options.dump);
-	/* What is refused, or may be, is nothing to compare with. */
-	if (!e->options.sample || e->nr_states % e->options.sample_every || !e->was_active ||
-	    state->fault == FAULT_STALE)
+	if (!e->options.sample || e->nr_states % e->options.sample_every || !e->was_active)
 		return 0;
 	snprintf(directory, sizeof(directory), "%s/%" PRIu64 "-%" PRIu64, e->options.sample,
 		 state->position, state->variant);
@@ -384,12 +519,14 @@ static struct state choose_state(struct enumerator *e, uint64_t position, uint64
 	}
 	state.keep = keeps[next_random(random) % 5];
 	state.torn = next_random(random) & 1;
-	choice = next_random(random) % 9;
-	state.fault = choice < 2 ? FAULT_NONE :
-		      choice < 4 ? FAULT_REPLICA_0 :
-		      choice < 6 ? FAULT_REPLICA_1 :
-		      choice < 8 ? FAULT_COPY :
-				   FAULT_STALE;
+	choice = next_random(random) % 11;
+	state.fault = choice < 2  ? FAULT_NONE :
+		      choice < 4  ? FAULT_REPLICA_0 :
+		      choice < 6  ? FAULT_REPLICA_1 :
+		      choice < 8  ? FAULT_COPY :
+		      choice < 9  ? FAULT_STALE :
+		      choice < 10 ? FAULT_HIDDEN :
+				    FAULT_OLD;
 	state.fault_copy = next_random(random) % REMAP_COPIES;
 	state.fault_block = next_random(random);
 	if (!e->was_active || e->options.bare)
@@ -411,9 +548,14 @@ static int one_state(struct enumerator *e, uint64_t position, uint64_t variant)
 		cache_view_random(&e->disk[i], state.keep, &random);
 	if (state.torn)
 		set_torn(e, next, &random);
-	set_fault(e, &state);
+	e->view = (struct spare_view){ .disk = &e->disk[DISK_SPARE] };
+	if (state.fault == FAULT_OLD)
+		state.is_marked = !load(e) && !e->map.nr_stale && e->map.mark.digest &&
+				  e->map.mark.seq == e->map.age.newest;
+	set_fault(e, &state, &random);
 	judge(e, &state);
 	e->nr_states++;
+	e->nr_outcome[state.outcome]++;
 	e->nr_bad_states += state.violations != 0;
 	e->nr_with_fault += state.fault != FAULT_NONE;
 	r = keep_state(e, &state);
@@ -660,11 +802,13 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_REALTIME, &end);
 	printf("%" PRIu64 " states of %zu records (seed %" PRIu64 "), %" PRIu64
 	       " with a further fault, %" PRIu64 " to be repaired, %" PRIu64
-	       " chunks mapped at most; %" PRIu64 " writes, %" PRIu64 " failed; told %" PRIu64
-	       " times of %" PRIu64 " writes; %" PRIu64 " states not allowed; %.1f s\n",
+	       " served read-only, %" PRIu64 " refused, %" PRIu64 " chunks mapped at most; %" PRIu64
+	       " writes, %" PRIu64 " failed; told %" PRIu64 " times of %" PRIu64
+	       " writes; %" PRIu64 " states not allowed; %.1f s\n",
 	       e.nr_states, e.log.nr_records, e.options.seed, e.nr_with_fault, e.nr_repairing,
-	       e.max_used, e.oracle.nr_acked, e.oracle.nr_failed, e.oracle.nr_told,
-	       e.oracle.nr_doubted, e.nr_bad_states,
+	       e.nr_outcome[OUTCOME_RO], e.nr_outcome[OUTCOME_REFUSED], e.max_used,
+	       e.oracle.nr_acked, e.oracle.nr_failed, e.oracle.nr_told, e.oracle.nr_doubted,
+	       e.nr_bad_states,
 	       end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9);
 	tear_down(&e);
 	return e.nr_bad_states ? 1 : 0;

@@ -51,7 +51,11 @@ static void forget(struct resolve_map *map)
 	map->nr_used = 0;
 	map->nr_bad = 0;
 	map->nr_repairs = 0;
-	map->generation = 0;
+	map->age = (struct remap_age){ 0 };
+	map->mark = (struct remap_mark){ 0 };
+	map->newest_soft = 0;
+	map->nr_stale = 0;
+	map->nr_hidden = 0;
 	map->error[0] = 0;
 }
 
@@ -69,7 +73,7 @@ static void read_copies(struct resolve_map *map, const struct resolve_disk *spar
 		copy[c] = &map->copy[c];
 		verdict[c] = REMAP_OK;
 		if (block && remap_is_dead(&map->super, block, c)) {
-			verdict[c] = REMAP_UNREADABLE;
+			verdict[c] = REMAP_DEAD;
 			continue;
 		}
 		if (sector + REMAP_BLOCK_SECTORS > spare->sectors ||
@@ -92,8 +96,8 @@ static int choose(struct resolve_map *map, u32 block, const void *const copy[REM
 			      remap_verdict_name(verdict[0]), remap_verdict_name(verdict[1]),
 			      remap_verdict_name(verdict[2]), remap_verdict_name(verdict[3]));
 	map->nr_repairs += choice->repair[0] + choice->repair[1];
-	if (choice->seq > map->generation)
-		map->generation = choice->seq;
+	map->nr_stale += choice->newer_lost || choice->newer_hidden;
+	map->nr_hidden += choice->newer_hidden;
 	return 0;
 }
 
@@ -107,6 +111,9 @@ static int load_super_at(struct resolve_map *map, const struct resolve_disk *spa
 	unsigned int c;
 	int r;
 
+	map->nr_stale = 0;
+	map->nr_hidden = 0;
+	map->nr_repairs = 0;
 	read_copies(map, spare, geometry, 0, copy, verdict);
 	for (c = 0; c < REMAP_COPIES; c++) {
 		if (verdict[c] == REMAP_OK)
@@ -127,6 +134,7 @@ static int load_super_at(struct resolve_map *map, const struct resolve_disk *spa
 static int load_super(struct resolve_map *map, const struct resolve_disk *spare, u64 main_sectors)
 {
 	struct remap_geometry computed;
+	struct remap_super first;
 	int r;
 
 	if (remap_geometry_compute(spare->sectors, &computed) < 0)
@@ -136,16 +144,21 @@ static int load_super(struct resolve_map *map, const struct resolve_disk *spare,
 	if (r < 0)
 		return r;
 	if (memcmp(&computed, &map->super.geometry, sizeof(computed))) {
-		computed = map->super.geometry;
-		r = load_super_at(map, spare, &computed);
-		if (r < 0)
-			return r;
+		first = map->super;
+		r = load_super_at(map, spare, &first.geometry);
+		if (r < 0 || !remap_super_same_layout(&map->super, &first))
+			return refuse(map, -EUCLEAN, "a superblock leads to another layout");
 	}
-	if (map->super.main_sectors != main_sectors ||
-	    map->super.geometry.region_sectors != spare->sectors)
+	remap_age_add(&map->age, 0, map->super.seq, false);
+	switch (remap_super_fit(&map->super, main_sectors, spare->sectors)) {
+	case REMAP_FITS:
+		return 0;
+	case REMAP_UNFINISHED:
+		return refuse(map, -EBUSY, "creation or release was interrupted");
+	default:
 		return refuse(map, -EINVAL, "the set is of %llu sectors with a region of %llu",
 			      map->super.main_sectors, map->super.geometry.region_sectors);
-	return 0;
+	}
 }
 
 static int take_entry(struct resolve_map *map, u32 slot, const struct remap_entry *entry)
@@ -175,6 +188,33 @@ static int take_entry(struct resolve_map *map, u32 slot, const struct remap_entr
 	return 0;
 }
 
+static bool is_frozen(const struct resolve_map *map, u32 block)
+{
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++)
+		if (remap_is_dead(&map->super, block, c))
+			return true;
+	return false;
+}
+
+/* Losable: only its number is of interest. */
+static void load_soft(struct resolve_map *map, const struct resolve_disk *spare)
+{
+	u32 block = 1 + map->super.geometry.table_blocks;
+	enum remap_verdict verdict[REMAP_COPIES];
+	const void *copy[REMAP_COPIES];
+	unsigned int c;
+
+	read_copies(map, spare, &map->super.geometry, block, copy, verdict);
+	for (c = 0; c < REMAP_COPIES; c++)
+		if (verdict[c] == REMAP_OK &&
+		    remap_soft_check(copy[c], map->super.uuid, block, map->age.newest) ==
+			    REMAP_OK &&
+		    remap_block_seq(copy[c]) > map->newest_soft)
+			map->newest_soft = remap_block_seq(copy[c]);
+}
+
 static int load_table_block(struct resolve_map *map, const struct resolve_disk *spare, u32 block)
 {
 	const struct remap_geometry *geometry = &map->super.geometry;
@@ -194,6 +234,7 @@ static int load_table_block(struct resolve_map *map, const struct resolve_disk *
 	r = choose(map, block, copy, verdict, &choice);
 	if (r < 0)
 		return r;
+	remap_age_add(&map->age, block, choice.seq, is_frozen(map, block));
 	table = copy[choice.best];
 	for (i = 0; i < remap_table_entries(geometry, block); i++) {
 		struct remap_entry entry;
@@ -215,6 +256,8 @@ int resolve_load(struct resolve_map *map, const struct resolve_disk *spare, u64 
 	r = load_super(map, spare, main_sectors);
 	for (block = 1; !r && block <= map->super.geometry.table_blocks; block++)
 		r = load_table_block(map, spare, block);
+	if (!r)
+		load_soft(map, spare);
 	return r;
 }
 
@@ -237,7 +280,7 @@ int resolve_check_mark(struct resolve_map *map, const struct resolve_disk *main_
 {
 	bool marked = map->super.flags & REMAP_SUPER_MARKED;
 	u64 first = map->super.probe_chunk * REMAP_CHUNK_SECTORS;
-	u64 mark_seq = 0, seq;
+	struct remap_mark *mark = &map->mark, found;
 	u32 i, proofs = 0, others = 0;
 
 	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
@@ -247,10 +290,10 @@ int resolve_check_mark(struct resolve_map *map, const struct resolve_disk *main_
 
 		if (main_disk->read(main_disk->context, first + i, 1, raw))
 			continue;
-		if (remap_probe_check_sector(raw, i, map->super.uuid, &seq, NULL) == REMAP_OK) {
+		if (remap_probe_check_sector(raw, i, map->super.uuid, &found) == REMAP_OK) {
 			proofs++;
-			if (seq > mark_seq)
-				mark_seq = seq;
+			if (remap_mark_succeeds(&found, mark))
+				*mark = found;
 		} else if (!marked && place.kind == RESOLVE_SPARE &&
 			   !spare->read(spare->context, spare->start + place.sector, 1, kept) &&
 			   !memcmp(raw, kept, sizeof(raw))) {
@@ -262,8 +305,10 @@ int resolve_check_mark(struct resolve_map *map, const struct resolve_disk *main_
 	if (marked ? !proofs && others : others)
 		return refuse(map, -ENODEV, "main does not carry the set's mark at sector %llu",
 			      first);
-	if (mark_seq > map->generation)
-		return refuse(map, -ESTALE, "main's mark has number %llu, the spare only %llu",
-			      mark_seq, map->generation);
+	if (remap_is_older(&map->age, mark) && !map->nr_stale)
+		return refuse(
+			map, -ESTALE,
+			"main's mark has number %llu and digest %llx, the spare %llu and %llx",
+			mark->seq, mark->digest, map->age.newest, map->age.digest);
 	return 0;
 }

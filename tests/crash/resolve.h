@@ -27,13 +27,17 @@ struct resolve_place {
 
 struct resolve_map {
 	struct remap_super super;
-	u64 generation; /* highest number of a chosen block */
+	struct remap_age age;	/* the numbers of the chosen blocks */
+	struct remap_mark mark; /* what main's mark says; all zero: nothing */
+	u64 newest_soft;	/* highest number of the counters; nothing depends on it (C15) */
+	u32 nr_stale; /* blocks of which newer content is, or may be, lost: read-only (C5) */
 	u64 nr_chunks;
 	u32 *slot_of_chunk; /* slot + 1, 0: none */
 	u8 *redirected;	    /* per chunk */
 	u8 *lost;
 	u8 *entry_generation;
-	u64 *used; /* chunks that have a slot */
+	u64 *used;     /* chunks that have a slot */
+	u32 nr_hidden; /* those of nr_stale where it cannot be seen */
 	u32 nr_used;
 	u32 nr_bad;
 	u32 nr_repairs;	 /* copies a read-write activation would write */
@@ -49,11 +53,15 @@ void resolve_done(struct resolve_map *map);
 /*
  * 0; -ENOENT: no superblock (blank, half-formatted or foreign); -EUCLEAN: two
  * copies contradict each other, or entries do; -EIO: a block has no valid
- * copy; -EINVAL: of another size; -EOPNOTSUPP: another version.
+ * copy; -EINVAL: of another size; -EOPNOTSUPP: another version; -EBUSY: its
+ * creation or release was interrupted.
  */
 int resolve_load(struct resolve_map *map, const struct resolve_disk *spare, u64 main_sectors);
 
-/* 0; -ENODEV: not the recorded main; -ESTALE: the spare is an old copy (O6). */
+/*
+ * 0; -ENODEV: not the recorded main; -ESTALE: the spare is an old copy (O6), and nothing else
+ * says so: with a block that is, or may be, older it is served read-only.
+ */
 int resolve_check_mark(struct resolve_map *map, const struct resolve_disk *main_disk,
 		       const struct resolve_disk *spare);
 

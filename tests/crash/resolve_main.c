@@ -5,7 +5,7 @@
  *   remap-resolve --main FILE --spare FILE [--region START:LEN]
  *                 [--lose-replica 0|1] [--content FILE] [--lost FILE]
  *
- * Prints the set and its remaps; --content writes what the mapped device gives,
+ * Prints the set and its remaps, and whether it is possibly stale; --content writes what the mapped device gives,
  * with zeros in lost sectors, whose numbers go to --lost.  Writes nothing else.
  * Exit code: 0, or 1 when the set cannot be activated read-write.
  */
@@ -60,10 +60,11 @@ static void print_map(const struct resolve_map *map)
 	printf("set ");
 	for (i = 0; i < REMAP_UUID_BYTES; i++)
 		printf("%02x", super->uuid[i]);
-	printf(" main %llu sectors, %u slots, probe chunk %llu, flags %#x, generation %llu, "
-	       "%u used, %u bad, %u copies to repair\n",
+	printf(" main %llu sectors, %u slots, probe chunk %llu, flags %#x, generation %llu "
+	       "(counters %llu), %u used, %u bad, %u copies to repair%s\n",
 	       super->main_sectors, super->geometry.slots, super->probe_chunk, super->flags,
-	       map->generation, map->nr_used, map->nr_bad, map->nr_repairs);
+	       map->age.newest, map->newest_soft, map->nr_used, map->nr_bad, map->nr_repairs,
+	       map->nr_stale ? ", read-only: possibly stale" : "");
 	for (i = 0; i < map->nr_used; i++) {
 		u64 chunk = map->used[i];
 

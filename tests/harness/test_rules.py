@@ -11,10 +11,10 @@ from tests.mutants_list import MUTANTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(PROJECT.glob("kmod/*.c")) + [PROJECT / "common" / "remap_format.c"]
-RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 14), ("D", 16), ("E", 7))
-         for number in range(1, last + 1)] + ["D20", "D21", "E8"]
+RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 16), ("D", 22), ("E", 9))
+         for number in range(1, last + 1)]
 
-ALLOCATION = re.compile(r"\b(k\w*alloc\w*|kv\w*alloc\w*|v[mz]alloc(?!_to_page)\w*|__?get_free_\w+|alloc_\w+"
+ALLOCATION = re.compile(r"\b(k\w*alloc\w*|kv\w*alloc\w*|(?:__)?v[mz]alloc(?!_to_page)\w*|__?get_free_\w+|alloc_\w+"
                         r"|bioset_init|bio_alloc\w*|bio_kmalloc|mempool_\w+|genlmsg_new|nlmsg_new"
                         r"|kasprintf|kstrdup|kmemdup|kobject_create\w*|kmem_cache_\w+)\(")
 FUNCTION = re.compile(r"^(?:[a-z_].*[ *])?(\w+)\([^;]*$")
@@ -26,7 +26,8 @@ MAY_ALLOCATE = {
     "remap_flow_init": {"kzalloc", "alloc_percpu", "alloc_workqueue"},
     "remap_scan_init": {"kzalloc", "kmalloc"},
     "allocate_manual": {"kzalloc", "vmalloc", "kcalloc", "kvcalloc"},
-    "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"}, "remap_add_instance": {"kzalloc"},
+    "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"},
+    "new_bitmap": {"kvmalloc", "__vmalloc"}, "remap_add_instance": {"kzalloc"},
     "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}
 

@@ -200,7 +200,8 @@ size_t golden_make(const char *name, void *data)
 		return GOLDEN_SPARE_BYTES;
 	}
 	if (!strcmp(name, "mark")) {
-		remap_probe_encode(data, unit_uuid, 2, 3);
+		remap_probe_encode(data, unit_uuid,
+				   &(struct remap_mark){ .seq = 2, .nr_probe = 3 });
 		return REMAP_CHUNK_BYTES;
 	}
 	if (!strcmp(name, "guard")) {

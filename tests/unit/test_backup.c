@@ -80,7 +80,10 @@ static void mark(void)
 
 	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 	super = a.region.super;
-	remap_probe_encode(chunk, super.uuid, a.table.generation, 1);
+	remap_probe_encode(chunk, super.uuid,
+			   &(struct remap_mark){ .seq = a.table.generation,
+						 .nr_probe = 1,
+						 .digest = a.table.age.digest });
 	assert_int_equal(write_all_at(a.main_fd, chunk, 4096, (off_t)super.probe_chunk * 4096), 0);
 	super.flags |= REMAP_SUPER_MARKED;
 	super.seq = a.table.generation + 1;
@@ -402,7 +405,8 @@ static void the_mark_is_newer(void **unused)
 	(void)unused;
 	assert_int_equal(backup_read(file, &backup, &error), 0);
 	super = backup.super;
-	remap_probe_encode(chunk, super.uuid, backup.generation + 3, 1);
+	remap_probe_encode(chunk, super.uuid,
+			   &(struct remap_mark){ .seq = backup.generation + 3, .nr_probe = 1 });
 	assert_int_equal(pwrite(fd, chunk, 4096, (off_t)super.probe_chunk * 4096), 4096);
 	close(fd);
 	zero_copies(2);

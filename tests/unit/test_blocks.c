@@ -111,6 +111,21 @@ static void verdicts(void **unused)
 			 REMAP_OTHER_SET);
 	assert_int_equal(remap_block_check(&block, REMAP_MAGIC_SOFT, unit_uuid, 7),
 			 REMAP_BAD_MAGIC);
+	/* C16: a counter that goes on behind it would wrap */
+	remap_block_init(&block, REMAP_MAGIC_TABLE, unit_uuid, 7, REMAP_MAX_SEQ);
+	remap_block_seal(&block);
+	assert_int_equal(remap_block_check(&block, REMAP_MAGIC_TABLE, unit_uuid, 7), REMAP_OK);
+	remap_block_init(&block, REMAP_MAGIC_TABLE, unit_uuid, 7, REMAP_MAX_SEQ + 1);
+	remap_block_seal(&block);
+	assert_int_equal(remap_block_check(&block, REMAP_MAGIC_TABLE, unit_uuid, 7),
+			 REMAP_BAD_FIELD);
+	/* the losable block may not be far ahead */
+	remap_block_init(&block, REMAP_MAGIC_SOFT, unit_uuid, 7, 5 + REMAP_SOFT_AHEAD);
+	remap_block_seal(&block);
+	assert_int_equal(remap_soft_check(&block, unit_uuid, 7, 5), REMAP_OK);
+	assert_int_equal(remap_soft_check(&block, unit_uuid, 7, 4), REMAP_BAD_FIELD);
+	assert_int_equal(remap_soft_check(&block, unit_uuid, 7, 1ULL << 50), REMAP_OK);
+	assert_int_equal(remap_soft_check(&block, unit_uuid, 8, 5), REMAP_OTHER_SET);
 	memset(&block, 0, sizeof(block));
 	assert_int_equal(remap_block_check(&block, REMAP_MAGIC_TABLE, unit_uuid, 7), REMAP_ZERO);
 	block.bytes[REMAP_BLOCK_BYTES - 1] = 1;

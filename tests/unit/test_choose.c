@@ -6,7 +6,19 @@
 #include "unit.h"
 
 /* What one copy can be: two contents of each number, and three kinds of invalid. */
-enum kind { SEQ_5, SEQ_5_OTHER, SEQ_6, SEQ_6_OTHER, SEQ_7, DAMAGED, ZERO, UNREADABLE, KINDS };
+enum kind {
+	SEQ_5,
+	SEQ_5_OTHER,
+	SEQ_6,
+	SEQ_6_OTHER,
+	SEQ_7,
+	DAMAGED,
+	ZERO,
+	UNREADABLE,
+	DEAD,
+	TORN, /* our header, number 5, and a wrong checksum */
+	KINDS
+};
 
 static struct block block_of[KINDS];
 
@@ -29,6 +41,8 @@ static void make_kinds(void)
 		block_of[kind].bytes[REMAP_BLOCK_BYTES - 1] = kind;
 		remap_block_seal(&block_of[kind]);
 	}
+	block_of[TORN] = block_of[SEQ_5];
+	block_of[TORN].bytes[2000] ^= 1;
 }
 
 /* C6: highest number; two contents of it: neither. Returns the kind, -1 or -2. */
@@ -63,6 +77,29 @@ static void check_replica(int a, int b, int best, u8 good_place, bool repair)
 		assert_true((good_place ? b : a) != UNREADABLE);
 }
 
+/* C15: what a replica shows: 0 all it ever had, 1 beside it a torn copy, 2 not all. */
+static int oracle_shown(int a, int b)
+{
+	int kind[2] = { a, b }, i, shown = 0;
+
+	if (!valid(a) && !valid(b))
+		return 2;
+	for (i = 0; i < 2; i++) {
+		if (kind[i] == DAMAGED || kind[i] == UNREADABLE)
+			return 2;
+		if (kind[i] == TORN)
+			shown = 1;
+	}
+	return shown;
+}
+
+static bool oracle_hidden(const int kind[REMAP_COPIES])
+{
+	int first = oracle_shown(kind[0], kind[1]), second = oracle_shown(kind[2], kind[3]);
+
+	return first && second && (first == 2 || second == 2);
+}
+
 static void all_combinations(void **unused)
 {
 	enum remap_verdict verdict[REMAP_COPIES];
@@ -79,8 +116,10 @@ static void all_combinations(void **unused)
 			verdict[i] = kind[i] == DAMAGED	   ? REMAP_BAD_CRC :
 				     kind[i] == ZERO	   ? REMAP_ZERO :
 				     kind[i] == UNREADABLE ? REMAP_UNREADABLE :
+				     kind[i] == DEAD	   ? REMAP_DEAD :
+				     kind[i] == TORN	   ? REMAP_BAD_CRC :
 							     REMAP_OK;
-			copy[i] = valid(kind[i]) ? &block_of[kind[i]] : NULL;
+			copy[i] = valid(kind[i]) || kind[i] == TORN ? &block_of[kind[i]] : NULL;
 		}
 		memset(&choice, 0xee, sizeof(choice));
 		r = remap_choose(copy, verdict, &choice);
@@ -97,7 +136,8 @@ static void all_combinations(void **unused)
 		assert_in_range(choice.best, 0, REMAP_COPIES - 1);
 		assert_int_equal(kind[choice.best], best);
 		assert_int_equal(choice.seq, seq_of(best));
-		assert_false(choice.newer_lost); /* what is damaged here has no header */
+		assert_false(choice.newer_lost); /* what is damaged here has no newer number */
+		assert_int_equal(choice.newer_hidden, oracle_hidden(kind));
 		for (i = 0; i < REMAP_REPLICAS; i++)
 			check_replica(kind[2 * i], kind[2 * i + 1], best, choice.good_place[i],
 				      choice.repair[i]);
@@ -131,10 +171,10 @@ static void crash_in_commit(void **unused)
 					kind[old_place0] = SEQ_6;
 					kind[2 + old_place1] = SEQ_6;
 					kind[!old_place0] = first == 2 ? SEQ_7 :
-							    first == 1 ? DAMAGED :
+							    first == 1 ? TORN :
 									 SEQ_5;
 					kind[2 + !old_place1] = second == 2 ? SEQ_7 :
-								second == 1 ? DAMAGED :
+								second == 1 ? TORN :
 									      SEQ_5;
 					for (i = 0; i < REMAP_COPIES; i++) {
 						verdict[i] =
@@ -144,6 +184,7 @@ static void crash_in_commit(void **unused)
 					assert_int_equal(remap_choose(copy, verdict, &choice), 0);
 					assert_int_equal(choice.seq, first == 2 ? 7 : 6);
 					assert_false(choice.newer_lost);
+					assert_false(choice.newer_hidden);
 					assert_false(choice.repair[0]);
 					/* The copy that another crash falls back to is never the one repaired. */
 					assert_int_equal(choice.repair[1],

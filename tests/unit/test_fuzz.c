@@ -165,8 +165,7 @@ static void fuzz_noise(void **unused)
 		if (nr_bytes >= 512) {
 			if (unit_random_below(2))
 				memcpy(noise, REMAP_MAGIC_PROBE, 8);
-			assert_true(remap_probe_check_sector(noise, 0, NULL, NULL, NULL) !=
-				    REMAP_OK);
+			assert_true(remap_probe_check_sector(noise, 0, NULL, NULL) != REMAP_OK);
 		}
 		free(noise);
 	}

@@ -133,7 +133,8 @@ static void refused(void **unused)
 	REFUSED(slots = good.slots + 1); /* over the end replica */
 	REFUSED(table_blocks = 0);
 	REFUSED(table_blocks = good.table_blocks - 1);
-	REFUSED(table_blocks = 78); /* more than the place holds */
+	REFUSED(table_blocks = good.table_blocks + 1); /* more than the formula has */
+	REFUSED(table_blocks = 78);		       /* more than the place holds */
 	REFUSED(table_blocks = ~0U);
 	REFUSED(soft_blocks = 1);
 	REFUSED(soft_blocks = ~0U);
@@ -157,7 +158,7 @@ static void refused(void **unused)
 	/* Layouts that resize may leave. */
 	ACCEPTED(slots = good.slots - 100);
 	ACCEPTED(region_sectors = good.region_sectors + 1000);
-	ACCEPTED(table_blocks = good.table_blocks + 5);
+	ACCEPTED(slots = 2); /* table blocks without slots */
 	ACCEPTED(soft_blocks = 3);
 }
 

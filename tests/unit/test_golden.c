@@ -125,17 +125,17 @@ static void spare_soft(void **unused)
 
 static void mark(void **unused)
 {
-	u64 seq, nr_probe;
+	struct remap_mark found;
 	unsigned int i;
 
 	(void)unused;
 	golden_load("mark", wanted, REMAP_CHUNK_BYTES);
 	for (i = 0; i < 8; i++) {
-		assert_int_equal(
-			remap_probe_check_sector(wanted + i * 512, i, unit_uuid, &seq, &nr_probe),
-			REMAP_OK);
-		assert_int_equal(seq, 2);
-		assert_int_equal(nr_probe, 3);
+		assert_int_equal(remap_probe_check_sector(wanted + i * 512, i, unit_uuid, &found),
+				 REMAP_OK);
+		assert_int_equal(found.seq, 2);
+		assert_int_equal(found.nr_probe, 3);
+		assert_int_equal(found.digest, 0);
 	}
 }
 

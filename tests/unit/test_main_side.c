@@ -10,34 +10,105 @@ static void mark_round_trips(void **unused)
 	(void)unused;
 	unit_seed(__func__);
 	for (round = 0; round < 500; round++) {
-		u64 seq = unit_random(), nr_probe = unit_random(), seq_back, nr_back;
+		struct remap_mark mark = { .seq = unit_random() >> 1,
+					   .nr_probe = unit_random(),
+					   .digest = unit_random() };
+		struct remap_mark back;
 
-		remap_probe_encode(&chunk, unit_uuid, seq, nr_probe);
+		remap_probe_encode(&chunk, unit_uuid, &mark);
 		for (i = 0; i < 8; i++) {
 			u8 *sector = chunk.bytes + i * 512;
 
-			seq_back = nr_back = 0;
-			assert_int_equal(
-				remap_probe_check_sector(sector, i, unit_uuid, &seq_back, &nr_back),
-				REMAP_OK);
-			assert_true(seq_back == seq && nr_back == nr_probe);
-			assert_int_equal(remap_probe_check_sector(sector, i, NULL, NULL, NULL),
+			memset(&back, 0, sizeof(back));
+			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid, &back),
 					 REMAP_OK);
-			assert_int_equal(remap_probe_check_sector(sector, (i + 1) % 8, unit_uuid,
-								  NULL, NULL),
-					 REMAP_OTHER_SET);
+			assert_memory_equal(&back, &mark, sizeof(mark));
+			assert_int_equal(remap_probe_check_sector(sector, i, NULL, NULL), REMAP_OK);
 			assert_int_equal(
-				remap_probe_check_sector(sector, i, unit_other_uuid, NULL, NULL),
+				remap_probe_check_sector(sector, (i + 1) % 8, unit_uuid, NULL),
 				REMAP_OTHER_SET);
+			assert_int_equal(remap_probe_check_sector(sector, i, unit_other_uuid, NULL),
+					 REMAP_OTHER_SET);
 			sector[unit_random_below(504) + 8] ^= 1 << unit_random_below(8);
-			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid, NULL, NULL),
+			assert_int_equal(remap_probe_check_sector(sector, i, unit_uuid, NULL),
 					 REMAP_BAD_CRC);
 		}
 	}
 	memset(&chunk, 0, sizeof(chunk));
-	assert_int_equal(remap_probe_check_sector(&chunk, 0, NULL, NULL, NULL), REMAP_ZERO);
+	assert_int_equal(remap_probe_check_sector(&chunk, 0, NULL, NULL), REMAP_ZERO);
 	memset(&chunk, 1, sizeof(chunk));
-	assert_int_equal(remap_probe_check_sector(&chunk, 0, NULL, NULL, NULL), REMAP_BAD_MAGIC);
+	assert_int_equal(remap_probe_check_sector(&chunk, 0, NULL, NULL), REMAP_BAD_MAGIC);
+}
+
+/* C15: the mark's number, and while no table block is newer than that, its digest. */
+static void mark_tells_the_age(void **unused)
+{
+	struct remap_age age = { 0 }, other;
+	struct remap_mark mark, later;
+	static const u64 seq[] = { 40, 7, 30, 20 }; /* superblock, three table blocks */
+	unsigned int i, lost;
+
+	(void)unused;
+	for (i = 0; i < 4; i++)
+		remap_age_add(&age, i, seq[i], false);
+	assert_int_equal(age.newest, 40);
+	assert_int_equal(age.newest_table, 30);
+	assert_true(age.digest);
+	mark = (struct remap_mark){ .seq = 40, .nr_probe = 3, .digest = age.digest };
+	assert_false(remap_is_older(&age, &mark));
+	assert_false(remap_is_older(&age, &(struct remap_mark){ 0 }));
+	mark.seq = 41;
+	assert_true(remap_is_older(&age, &mark));
+	mark.seq = 40;
+	/* any one block that is older, or all in another order */
+	for (lost = 1; lost < 4; lost++) {
+		memset(&other, 0, sizeof(other));
+		for (i = 4; i--;)
+			remap_age_add(&other, i, seq[i] - (i == lost), false);
+		assert_true(remap_is_older(&other, &mark));
+		mark.digest = 0; /* not known */
+		assert_false(remap_is_older(&other, &mark));
+		mark.digest = age.digest;
+	}
+	memset(&other, 0, sizeof(other));
+	for (i = 4; i--;)
+		remap_age_add(&other, i, seq[i], false);
+	assert_memory_equal(&other, &age, sizeof(age));
+	/* two blocks that exchanged their numbers are not the same */
+	memset(&other, 0, sizeof(other));
+	for (i = 0; i < 4; i++)
+		remap_age_add(&other, i, seq[i == 1 ? 2 : i == 2 ? 1 : i], false);
+	assert_true(remap_is_older(&other, &mark));
+	/* what was committed since is not known to the mark: the superblock alone, a table block */
+	memset(&other, 0, sizeof(other));
+	for (i = 0; i < 4; i++)
+		remap_age_add(&other, i, i ? seq[i] : 50, false);
+	assert_false(remap_is_older(&other, &mark));
+	remap_age_add(&other, 4, 51, false);
+	assert_false(remap_is_older(&other, &mark));
+	/* a frozen block has two numbers (C8) */
+	memset(&other, 0, sizeof(other));
+	for (i = 0; i < 4; i++)
+		remap_age_add(&other, i, seq[i], false);
+	remap_age_add(&other, 5, 39, true);
+	assert_false(remap_is_older(&other, &mark));
+	/* one that was frozen after the mark was written is in its digest */
+	memset(&other, 0, sizeof(other));
+	for (i = 0; i < 4; i++)
+		remap_age_add(&other, i, i ? seq[i] : 41, i == 2);
+	assert_false(remap_is_older(&other, &mark));
+	/* and before it is not */
+	memset(&other, 0, sizeof(other));
+	for (i = 0; i < 4; i++)
+		remap_age_add(&other, i, seq[i], i == 2);
+	assert_true(remap_is_older(&other, &mark));
+
+	later = mark;
+	assert_false(remap_mark_succeeds(&later, &mark));
+	later.nr_probe++;
+	assert_true(remap_mark_succeeds(&later, &mark));
+	later.seq--;
+	assert_false(remap_mark_succeeds(&later, &mark));
 }
 
 /* E5: neither the last probe nor a neighbour answers for this one. */
@@ -49,8 +120,10 @@ static void mark_never_repeats(void **unused)
 
 	(void)unused;
 	for (n = 0; n < 100; n++) {
-		remap_probe_encode(&one, unit_uuid, 5, n);
-		remap_probe_encode(&other, unit_uuid, 5, n + 1);
+		remap_probe_encode(&one, unit_uuid,
+				   &(struct remap_mark){ .seq = 5, .nr_probe = n });
+		remap_probe_encode(&other, unit_uuid,
+				   &(struct remap_mark){ .seq = 5, .nr_probe = n + 1 });
 		for (i = 0; i < 8; i++) {
 			for (j = 0; j < 8; j++) {
 				assert_memory_not_equal(one.bytes + i * 512 + 56,
@@ -228,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mark_round_trips),
 		cmocka_unit_test(mark_never_repeats),
+		cmocka_unit_test(mark_tells_the_age),
 		cmocka_unit_test(member_refused),
 		cmocka_unit_test(guard_sector),
 		cmocka_unit_test(member_generation_is_one_sector),

@@ -392,6 +392,103 @@ static void segments_cover_main(void **unused)
 	region_table_done(&table);
 }
 
+/* Superblocks of both places of one replica; @at: its first sector in the region. */
+static void put_supers(uint64_t at, const struct remap_super *from)
+{
+	struct block block;
+
+	remap_super_encode(from, &block);
+	for (unsigned int i = 0; i < REMAP_PLACES; i++)
+		assert_int_equal(write_all_at(fd, &block, sizeof(block),
+					      (off_t)(START + at + i * 128) * 512),
+				 0);
+}
+
+/* C16: a superblock in order leads to another one, which is as strange as the first. */
+static void a_superblock_that_leads_to_another(void **unused)
+{
+	struct remap_super first, second;
+	struct region region;
+	uint64_t end;
+
+	(void)unused;
+	for (unsigned int i = 0; i < 7; i++) {
+		make();
+		first = super;
+		first.seq = 100;
+		end = first.geometry.replica_sector[1] -= 256;
+		first.geometry.slots -= 32;
+		put_supers(0, &first);
+		second = first;
+		second.seq = 110;
+		switch (i) {
+		case 0:
+			second.geometry.slots = 40;
+			break;
+		case 1:
+			second.geometry.soft_blocks = 9;
+			break;
+		case 2:
+			second.uuid[3] ^= 1;
+			break;
+		case 3: /* longer than the device */
+			second.geometry.region_sectors *= 1000;
+			break;
+		case 4: /* a layout of its own in a longer region that is there */
+			second.geometry.region_sectors -= 8;
+			break;
+		case 5:
+			second.version = 2;
+			break;
+		case 6:
+			second.incompat = 1;
+			break;
+		}
+		put_supers(end, &second);
+		assert_true(region_open(fd, START, SECTORS, &region, NULL) < 0);
+	}
+	/* and with what they say in common it is one */
+	make();
+	first = super;
+	first.seq = 100;
+	first.geometry.replica_sector[1] -= 256;
+	first.geometry.slots -= 32;
+	put_supers(0, &first);
+	put_supers(first.geometry.replica_sector[1], &first);
+	assert_int_equal(region_open(fd, START, SECTORS, &region, NULL), 0);
+	assert_int_equal(region.super.geometry.slots, first.geometry.slots);
+}
+
+/* C15: what cannot be read in either replica may have been newer: it is no map. */
+static void what_may_be_newer(void **unused)
+{
+	struct remap_entry change = entry[1];
+	struct region region;
+	struct region_table table;
+	struct block noise;
+
+	(void)unused;
+	make();
+	change.main_chunk = 77;
+	put_table(1, 9, 1, &change);
+	put_table(3, 9, 1, &change);
+	unit_random_bytes(&noise, sizeof(noise));
+	put(1, 1, &noise);
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_unloadable, 0); /* the other replica shows it */
+	region_table_done(&table);
+	put(3, 1, &noise);
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.nr_unloadable, 1);
+	region_table_done(&table);
+	/* the numbers of all blocks, and counters that do not count */
+	make();
+	assert_int_equal(load(&region, &table), 0);
+	assert_int_equal(table.age.newest, table.generation);
+	assert_true(table.age.digest);
+	region_table_done(&table);
+}
+
 static void what_is_no_set(void **unused)
 {
 	struct region region;
@@ -432,6 +529,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(dead_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(moves_cut_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(segments_cover_main, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_superblock_that_leads_to_another, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_may_be_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_set, setup, teardown),
 	};
 

@@ -72,7 +72,8 @@ static void use_set(void)
 	while (a.table.entry[free_slot].state)
 		free_slot++;
 	/* the mark */
-	remap_probe_encode(chunk, a.region.super.uuid, a.table.generation, 7);
+	remap_probe_encode(chunk, a.region.super.uuid,
+			   &(struct remap_mark){ .seq = a.table.generation, .nr_probe = 7 });
 	assert_int_equal(write_all_at(a.main_fd, chunk, REMAP_CHUNK_BYTES,
 				      (off_t)a.region.super.probe_chunk * REMAP_CHUNK_BYTES),
 			 0);

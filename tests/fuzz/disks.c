@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The disks in memory, and the rest of the module and of the kernel; see fuzz.h. */
+#include "fuzz.h"
+
+struct disk disk[DISKS];
+bool verbose;
+unsigned long jiffies = 1000000;
+
+static u64 state;
+
+void dice_seed(u64 seed, u64 number)
+{
+	state = seed ^ number * 0xd6e8feb86659fd93ULL;
+	dice();
+	dice();
+}
+
+u64 dice(void)
+{
+	u64 x = state += 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+u64 dice_below(u64 end)
+{
+	return dice() % end;
+}
+
+bool dice_one_in(u64 n)
+{
+	return !dice_below(n);
+}
+
+void fuzz_log(const char *format, ...)
+{
+	va_list arguments;
+
+	if (!verbose)
+		return;
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n");
+}
+
+/* io.c */
+
+int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
+	     u32 nr_sectors, blk_opf_t opf)
+{
+	struct disk *d = &disk[dev == set->spare ? DISK_SPARE : DISK_MAIN];
+	bool write = (opf & REQ_OP_MASK) == REQ_OP_WRITE;
+	u32 i;
+
+	/* Whole, whether it fails or not: the sanitizer looks at the buffer. */
+	if (!write)
+		memset(buffer, 0xe5, (size_t)nr_sectors * REMAP_SECTOR_BYTES);
+	else
+		crc32_le(0, buffer, (size_t)nr_sectors * REMAP_SECTOR_BYTES);
+	if (sector > d->nr_sectors || nr_sectors > d->nr_sectors - sector)
+		return -EIO;
+	for (i = 0; i < nr_sectors; i++) {
+		u8 fault = d->fault[sector + i];
+
+		if (fault == SECTOR_BAD || fault == (write ? SECTOR_READ_ONLY : SECTOR_UNREADABLE))
+			return -EIO;
+	}
+	if (!write) {
+		memcpy(buffer, d->data + sector * REMAP_SECTOR_BYTES,
+		       (size_t)nr_sectors * REMAP_SECTOR_BYTES);
+		return 0;
+	}
+	memcpy(d->data + sector * REMAP_SECTOR_BYTES, buffer,
+	       (size_t)nr_sectors * REMAP_SECTOR_BYTES);
+	for (i = 0; i < nr_sectors; i++)
+		d->fault[sector + i] = SECTOR_GOOD;
+	d->nr_writes++;
+	return 0;
+}
+
+int remap_flush_spare(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_drain(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_drain_all(struct remap_set *set)
+{
+	(void)set;
+}
+
+/* owner.c, sleep.c */
+
+static struct block_device bdev[DISKS];
+static struct gendisk gendisk[DISKS];
+static struct dm_dev dev[DISKS] = { { &bdev[0], "main" }, { &bdev[1], "spare" } };
+
+int dm_get_device(struct dm_target *ti, const char *path, fmode_t mode, struct dm_dev **found)
+{
+	int which = strcmp(path, "main") != 0;
+
+	(void)ti;
+	(void)mode;
+	bdev[which].nr_sectors = disk[which].nr_sectors;
+	bdev[which].bd_disk = &gendisk[which];
+	*found = &dev[which];
+	return 0;
+}
+
+bool remap_owned_by_other(const struct remap_set *set)
+{
+	(void)set;
+	return false;
+}
+
+int remap_add_instance(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_remove_instance(struct remap_set *set)
+{
+	(void)set;
+}
+
+int remap_claim(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_disown(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_find_forebear(struct remap_set *set)
+{
+	memset(&set->forebear, 0, sizeof(set->forebear));
+}
+
+void remap_wake_anew(struct remap_set *set)
+{
+	(void)set;
+}
+
+/* status.c, netlink.c, sysfs.c */
+
+const char *remap_mode(const struct remap_set *set)
+{
+	(void)set;
+	return "rw";
+}
+
+void remap_mode_changed(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_notify(struct remap_set *set, struct remap_note *note)
+{
+	(void)set;
+	(void)note;
+}
+
+bool remap_listened(void)
+{
+	return true;
+}
+
+void remap_sysfs_remove(struct remap_set *set)
+{
+	(void)set;
+}
+
+/* The workers: nothing is queued. */
+
+size_t remap_sub_front_pad(void)
+{
+	return 0;
+}
+
+void remap_worker(struct work_struct *work)
+{
+	(void)work;
+}
+
+void remap_event_work(struct work_struct *work)
+{
+	(void)work;
+}
+
+void remap_send_notes(struct work_struct *work)
+{
+	(void)work;
+}
+
+void remap_lost_work(struct work_struct *work)
+{
+	(void)work;
+}
+
+/* the kernel */
+
+u64 get_random_u64(void)
+{
+	return dice();
+}
+
+void generate_random_uuid(u8 *uuid)
+{
+	u64 half[2] = { dice(), dice() };
+
+	memcpy(uuid, half, sizeof(half));
+}
+
+int kstrtoull(const char *text, unsigned int base, unsigned long long *value)
+{
+	*value = strtoull(text, NULL, base);
+	return 0;
+}
+
+int kstrtouint(const char *text, unsigned int base, unsigned int *value)
+{
+	*value = strtoul(text, NULL, base);
+	return 0;
+}
+
+int dm_read_arg(const struct dm_arg *arg, struct dm_arg_set *as, unsigned int *value, char **error)
+{
+	const char *text = dm_shift_arg(as);
+
+	if (!text || kstrtouint(text, 10, value) || *value < arg->min || *value > arg->max) {
+		*error = arg->error;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int dm_read_arg_group(const struct dm_arg *arg, struct dm_arg_set *as, unsigned int *value,
+		      char **error)
+{
+	return dm_read_arg(arg, as, value, error);
+}
