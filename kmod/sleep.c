@@ -24,6 +24,7 @@
  *
  * Rules kept here:
  *   O19 after a sleep nothing is written to a set that somebody else has written meanwhile
+ *   D22 a set that was active goes on without its spare
  */
 #include <linux/delay.h>
 #include <linux/platform_device.h>

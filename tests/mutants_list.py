@@ -302,11 +302,13 @@ MUTANTS = {
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-drain": Mutant(
         "D3", "remap does not drain",
-        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? remap_try_drain(set) : 0;")],
+        [(MANUAL, "\tr = remap_try_drain(set, &drain);",
+          "\tr = remap_is_back(request) ? remap_try_drain(set, &drain) : 0;")],
         ["test_interleavings.py::test_remap_waits_for_a_write"]),
     "no-drain-back": Mutant(
         "D3", "unremap does not drain",
-        [(MANUAL, "\tr = remap_try_drain(set);", "\tr = remap_is_back(request) ? 0 : remap_try_drain(set);")],
+        [(MANUAL, "\tr = remap_try_drain(set, &drain);",
+          "\tr = remap_is_back(request) ? 0 : remap_try_drain(set, &drain);")],
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "worker-ignores-busy": Mutant(
         "D4, D20", "the worker handles a write to a chunk that is being copied",
@@ -427,8 +429,8 @@ MUTANTS = {
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(FLOW, "remap_note_flushed(set, i, sum[i]);",
-          "remap_note_flushed(set, i, writes_of(set, i));")],
+        [(FLOW, "remap_note_flushed(set, member, sum);",
+          "remap_note_flushed(set, member, writes_of(set, member));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
@@ -438,7 +440,8 @@ MUTANTS = {
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(FLOW, "for (i = 0; !r && i < REMAP_NR_MEMBERS; i++) {", "for (i = 0; i < REMAP_NR_MEMBERS; i++) {")],
+        [(FLOW, "\tif (!r) {\n\t\tremap_note_flushed(set, member, sum);\n",
+          "\tremap_note_flushed(set, member, sum);\n\tif (!r) {\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
@@ -476,7 +479,8 @@ MUTANTS = {
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(FLOW, "\t\tif (has_member(gate, i))\n", "\t\tif (i == REMAP_SPARE && has_member(gate, i))\n")],
+        [(FLOW, "\t\tremap_note_flushed(set, member, sum);\n",
+          "\t\tif (member == REMAP_SPARE)\n\t\t\tremap_note_flushed(set, member, sum);\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",
@@ -528,7 +532,7 @@ MUTANTS = {
     # relocation
     "no-confirm": Mutant(
         "E1", "failed writes are not tried again on main",
-        [(CONFIRM, "\t\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "\t\t\t;\n")],
+        [(CONFIRM, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-in-cache": Mutant(
         "E2", "confirming writes without FUA",
@@ -637,7 +641,10 @@ MUTANTS = {
         ["test_errors.py::test_storm"]),
     "back-in-cache": Mutant(
         "P2", "unremap: main's copy is not durable before the commit",
-        [(COPY, ".write = true, .durable = true,", ".write = true,")],
+        [(COPY, ".dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,\n"
+          "\t\t.write = true, .durable = true,",
+          ".dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,\n"
+          "\t\t.write = true,")],
         ["test_unremap.py::test_unremap_brings", "crash tight 6"]),
 
     # identity
@@ -770,7 +777,7 @@ MUTANTS = {
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
-        [(MARK, "remap_find_probe_chunk(set, &chunk) ?: copy_probe_content(set, chunk);",
+        [(MARK, "remap_find_probe_chunk(set, &chunk) ?: remap_save_chunk(set, chunk, REMAP_CAUSE_PROBE);",
           "remap_find_probe_chunk(set, &chunk);")],
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
@@ -876,8 +883,7 @@ MUTANTS = {
     # what caches lose
     "told-to-us-only": Mutant(
         "D17", "an error that a flush of ours was told is not owed to a user",
-        [(FLOW, "\t\tset_bit(REMAP_OWED_FLUSH, &gate->owed);\n\t\tset_bit(REMAP_OWED_WRITE, "
-          "&gate->owed);\n\t}\n\tatomic64_inc", "\t}\n\tatomic64_inc")],
+        [(FLOW, "\t\towe(gate, REMAP_OWED_FLUSH);\n\t\towe(gate, REMAP_OWED_WRITE);\n", "\t\t;\n")],
         ["test_real_disks.py::flush_of_ours", "crash wide 5 late keep"]),
     "anothers-flush-is-not-ours": Mutant(
         "D17", "the worker overlooks that another one's flush was told of a loss",
@@ -885,12 +891,14 @@ MUTANTS = {
         ["test_real_disks.py::worker_wrote or anothers_flush"]),
     "late-error-is-a-neighbours": Mutant(
         "D19", "a sector is confirmed in one go with what else is in the cache",
-        [(CONFIRM, "\tif (hold)\n\t\tremap_hold_main(set);\n", ""),
-         (CONFIRM, "\tif (remap_gate_clean(gate)) {", "\tif (0) {")],
+        [(FLOW, "\tset_bit(REMAP_HELD, &set->flags);\n", ""),
+         (CONFIRM, "\t\tround->is_clean = !remap_gate_clean(set, REMAP_MAIN);\n",
+          "\t\tround->is_clean = true;\n")],
         ["test_real_disks.py::not_a_neighbours", "crash wide 5 late keep"]),
     "gated-write-asks-its-own-flush": Mutant(
         "D17", "a write that waits for a flush overlooks that an earlier one failed",
-        [(FLOW, "if (!r && remap_bio(bio)->flush_sum == nr_failed)", "if (!r)")],
+        [(FLOW, "if (!turn.r[member_of(bio)] && remap_bio(bio)->flush_sum == turn.nr_failed)",
+          "if (!turn.r[member_of(bio)])")],
         ["test_real_disks.py::anothers_flush or behind_a_cache or at_a_fua",
          "crash wide 5 late through"]),
     "cached-is-written": Mutant(

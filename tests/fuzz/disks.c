@@ -87,9 +87,67 @@ int remap_flush_spare(struct remap_set *set)
 	return 0;
 }
 
-void remap_drain(struct remap_set *set)
+void remap_drain(struct remap_set *set, const struct remap_drain *drain)
 {
 	(void)set;
+	(void)drain;
+}
+
+bool remap_has_fua(const struct remap_set *set, enum remap_member member)
+{
+	(void)set;
+	(void)member;
+	return true;
+}
+
+struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member)
+{
+	return &set->flow.gate[member];
+}
+
+int remap_gate_clean(struct remap_set *set, enum remap_member member)
+{
+	(void)set;
+	(void)member;
+	return 0;
+}
+
+int remap_flow_init(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_flow_exit(struct remap_set *set)
+{
+	(void)set;
+}
+
+int remap_scan_init(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_scan_exit(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_scan_stop(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_settle_work(struct work_struct *work)
+{
+	(void)work;
+}
+
+int remap_parse_write_cache(const char *word)
+{
+	(void)word;
+	return -EINVAL;
 }
 
 void remap_drain_all(struct remap_set *set)

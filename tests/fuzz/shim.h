@@ -146,6 +146,8 @@ static inline bool test_and_clear_bit(u64 n, unsigned long *bits)
 	return was;
 }
 #define __set_bit set_bit
+#define DECLARE_BITMAP(name, nr) unsigned long name[BITS_TO_LONGS(nr)]
+#define bitmap_set(bits, start, nr) ((void)(bits))
 static inline void bitmap_zero(unsigned long *bits, unsigned int nr)
 {
 	memset(bits, 0, BITS_TO_LONGS(nr) * 8);
@@ -194,6 +196,7 @@ int kstrtouint(const char *text, unsigned int base, unsigned int *value);
 #define kvmalloc(size, flags) ((flags)&__GFP_ZERO ? calloc(1, size) : malloc(size))
 #define __vmalloc kvmalloc
 #define vmalloc(size) malloc(size)
+#define array_size(a, b) ((size_t)(a) * (b))
 #define array3_size(a, b, c) ((size_t)(a) * (b) * (c))
 #define kfree free
 #define kvfree free
@@ -235,6 +238,18 @@ typedef struct {
 	int unused;
 } spinlock_t;
 #define spin_lock_init(lock) ((void)(lock))
+typedef struct {
+	int unused;
+} wait_queue_head_t;
+struct rw_semaphore {
+	int unused;
+};
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define smp_rmb() smp_mb()
+#define rcu_read_lock() ((void)0)
+#define rcu_read_unlock() ((void)0)
+#define queue_is_mq(queue) true
+#define bdev_get_queue(bdev) (bdev)
 struct completion {
 	int unused;
 };
@@ -253,6 +268,8 @@ struct workqueue_struct {
 #define alloc_ordered_workqueue(name, flags) calloc(1, sizeof(struct workqueue_struct))
 #define alloc_workqueue(name, flags, nr) calloc(1, sizeof(struct workqueue_struct))
 #define destroy_workqueue free
+#define flush_workqueue(queue) ((void)(queue))
+#define cancel_work_sync(work) ((void)(work))
 #define INIT_WORK(work, function) ((void)(function))
 #define INIT_DELAYED_WORK(work, function) ((void)(function))
 #define cancel_delayed_work_sync(work) ((void)(work))
