@@ -440,12 +440,16 @@ static int refuse(const struct assembly *set, int number, const char *reason, st
 }
 
 /* The sentence for the user begins with what was interrupted, whosever set it is. */
-static int mend(const struct machine *machine, const struct assembly *set, struct error *error)
+static int mend(const struct machine *machine, const struct assembly *set,
+		const struct activate_options *options, struct error *error)
 {
 	struct assembly interrupted = *set;
+	int r;
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
-	return adopt_mend(machine, &interrupted, error);
+	r = adopt_mend(machine, &interrupted, error);
+	/* it was completed: a set like any other, as soon as its members are let go */
+	return r > 0 ? create_device(machine, set, options, error) : r;
 }
 
 /* Somebody deactivated it, and its disks are the same: nobody activates it but somebody. */
@@ -503,7 +507,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
 				 set->name, set->state_reason);
-	return mend(machine, set, error);
+	return mend(machine, set, options, error);
 }
 
 int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,

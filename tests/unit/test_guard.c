@@ -129,7 +129,7 @@ static struct guard_plan look(void)
 	int fd = mkstemp(path);
 
 	assert_int_equal(write_all_at(fd, image, IMAGE_BYTES, 0), 0);
-	if (guard_plan_make(path, fd, IMAGE_BYTES / 512, &plan, &error) < 0)
+	if (guard_plan_make(path, fd, IMAGE_BYTES / 512, &plan, NULL, &error) < 0)
 		fail_msg("%s", error.text);
 	close(fd);
 	unlink(path);
