@@ -771,28 +771,32 @@ static int write_and_compare(const struct adoption *a, const uint8_t *data, size
 }
 
 /*
- * Sector 0 first: from then on main is known to be ours to put right.  Of a first chunk that is
- * lost as a whole, all at once: it may be one physical sector, which takes nothing less.
+ * Sector 0 first: from then on main is known to be ours to put right.  A first chunk that is lost
+ * as a whole may be one physical sector, which takes nothing less, and which is not torn.
  */
 static int hide_first(const struct adoption *a, const uint8_t *chunk, uint8_t lost, size_t nr_bytes,
 		      bool *begun, struct error *error)
 {
-	uint32_t unit = lost == 0xff ? REMAP_CHUNK_BYTES : (uint32_t)block_bytes(a->main_fd);
-	uint8_t uuid[REMAP_UUID_BYTES];
 	_cleanup_free_ uint8_t *back = aligned_bytes(REMAP_CHUNK_BYTES);
-	int r = back ? write_and_compare(a, chunk, unit, 0, error) : no_memory(error);
+	uint32_t unit = (uint32_t)block_bytes(a->main_fd), first = unit;
+	uint8_t uuid[REMAP_UUID_BYTES];
+	int r = back ? write_and_compare(a, chunk, first, 0, error) : no_memory(error);
 
+	if (r < 0 && back && lost == 0xff && first < nr_bytes) {
+		first = (uint32_t)nr_bytes;
+		r = write_and_compare(a, chunk, first, 0, error);
+	}
 	/* an error is no proof that nothing was written */
 	*begun = !r || !back ||
-		 (read_all_at(a->main_fd, back, (uint32_t)block_bytes(a->main_fd), 0) == 0 &&
+		 (read_all_at(a->main_fd, back, unit, 0) == 0 &&
 		  remap_guard_check(back, uuid, 0) != REMAP_BAD_MAGIC);
 	if (r < 0 && !*begun)
 		return error_set(error, -r,
 				 "%s: sector 0 cannot be written, where the guard goes: --no-guard "
 				 "does without it",
 				 a->main_path);
-	if (!r && unit < nr_bytes)
-		r = write_and_compare(a, chunk + unit, nr_bytes - unit, unit, error);
+	if (!r && first < nr_bytes)
+		r = write_and_compare(a, chunk + first, nr_bytes - first, first, error);
 	return r;
 }
 
