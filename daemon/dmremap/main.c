@@ -34,6 +34,7 @@ static const struct verb_option options_create[] = {
 	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
 	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
 	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
+	{ "write-cache", "MODE", "of main: through (the default), keep or auto" },
 	{ "accept-unreadable", NULL,
 	  "what cannot be read of main is lost: an error until written" },
 	{ "backup", "FILE", "where the set's first backup goes; else below /var/lib/dm-remap" },
@@ -79,6 +80,11 @@ static const struct verb_option options_resize[] = {
 	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
 	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
 	{ "accept-loss", NULL, "what the old spare does not give back any more is lost" },
+	{ NULL },
+};
+
+static const struct verb_option options_write_cache[] = {
+	{ "auto", NULL, "as udev does, with a disk: off again, where it was turned off" },
 	{ NULL },
 };
 
@@ -134,6 +140,8 @@ static const struct verb verbs[] = {
 	  verb_message },
 	{ "freeze", NULL, "NAME", "no new remaps", 1, 1, NULL, verb_message },
 	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
+	{ "write-cache", NULL, "SET [MODE]", "of main: through, keep or auto; and of its disks", 1,
+	  2, options_write_cache, verb_write_cache },
 	{ "accept-loss", NULL, "NAME", "flushes may succeed again after a member lost its cache", 1,
 	  1, NULL, verb_accept_loss },
 	{ "stats-clear", NULL, "NAME", "start counting errors anew", 1, 1, NULL, verb_message },

@@ -91,6 +91,11 @@ static void print_plan(const struct adoption *a)
 		printf("note     the first 4 KiB of %s do not fit into its header: without the spare "
 		       "they are in\n         %s only\n",
 		       a->main_path, a->backup_path);
+	if (a->write_cache != WRITE_CACHE_THROUGH)
+		printf("note     %s keeps its write cache%s: an error may come when it is too late "
+		       "to remap\n",
+		       a->main_path,
+		       a->write_cache == WRITE_CACHE_AUTO ? " until its first error" : "");
 	if (a->same_disk)
 		printf("note     main and spare are on one disk: when it dies, both do\n");
 	if (a->removable)
@@ -118,7 +123,8 @@ static bool both_are_devices(const struct adoption *a)
 /* From here on the set exists; what fails now is about using it. */
 static int activate_created(struct invocation *invocation, struct adoption *a, struct error *error)
 {
-	struct activate_options options = { .name = NULL };
+	struct error note = { "" };
+	struct activate_options options = { .note = &note };
 	char uuid[UUID_STRING_BYTES];
 	struct error why;
 	int r;
@@ -136,6 +142,8 @@ static int activate_created(struct invocation *invocation, struct adoption *a, s
 		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
 	if (!invocation->quiet)
 		printf("/dev/mapper/%s is active\n", a->label);
+	if (!invocation->quiet && *note.text)
+		printf("%s\n", note.text);
 	care_for_content(invocation, a->label);
 	return 0;
 }
@@ -164,6 +172,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 		.spare_places = PLACES_NONE,
 	};
 	const char *size = option_value(invocation, "spare-size");
+	const char *write_cache = option_value(invocation, "write-cache");
 	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
 	int r;
@@ -176,6 +185,9 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (size && strcmp(size, "-") && parse_size(size, &a.region_bytes) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a size: 64M, 1G, or - for all of it",
 				 size);
+	if (write_cache && write_cache_parse(write_cache, &a.write_cache) < 0)
+		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
+				 write_cache);
 	r = adoption_prepare(&a, error);
 	if (r < 0)
 		return r;

@@ -424,7 +424,7 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
 	plan->super.main_sectors = a->main_sectors;
 	plan->super.probe_chunk = a->probe_chunk;
-	plan->super.flags = a->guard ? REMAP_SUPER_CREATING : 0;
+	plan->super.flags = write_cache_flags(a->guard ? REMAP_SUPER_CREATING : 0, a->write_cache);
 	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
 	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
 	host_id(plan->super.host_id);

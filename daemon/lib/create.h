@@ -11,6 +11,7 @@
 #include "adopt.h"
 #include "guard.h"
 #include "region.h"
+#include "write-cache.h"
 
 /**
  * struct adoption - a set that is to be made; the first part is the caller's
@@ -21,6 +22,7 @@
  * @guard: hide main's content from everybody but the mapped device
  * @wipe_spare: also when there is something on the spare
  * @accept_unreadable: also when main has sectors that cannot be read: they become lost
+ * @write_cache: what becomes of writes behind main's volatile cache
  * @backup_path: file for the set's first backup, empty: the usual place (backup.h)
  *
  * @main_fd: taken exclusively
@@ -56,6 +58,7 @@ struct adoption {
 	bool guard;
 	bool wipe_spare;
 	bool accept_unreadable;
+	enum write_cache write_cache;
 	char backup_path[PATH_MAX];
 
 	int main_fd;
