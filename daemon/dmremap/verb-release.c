@@ -93,6 +93,11 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		       " were on the spare only: they are zeros now\n",
 		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
 		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (result.chunk0_lost & 1U << i)
+			printf("%s: sector %u could not be read when the set was made: it is zeros "
+			       "now\n",
+			       main_path, i);
 	return 0;
 }
 

@@ -102,8 +102,10 @@ struct stale_options {
 /**
  * struct stale_release - what release without the spare left behind
  * @lost_chunk: main chunk whose content was only on the spare; UINT64_MAX: none was found
+ * @chunk0_lost: sectors of the first chunk that could not be read when the set was made
  */
 struct stale_release {
+	uint8_t chunk0_lost;
 	uint64_t lost_chunk;
 };
 

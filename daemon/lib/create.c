@@ -458,8 +458,9 @@ static int make_header(struct adoption *a, struct region_plan *plan,
 	int r;
 
 	plan->super.seq = 1;
-	r = guard_header_build(&a->plan, &plan->super, a->spare_identity, original_of, &originals,
-			       header, error);
+	/* chunk 0 is the first of those that are hidden */
+	r = guard_header_build(&a->plan, &plan->super, a->spare_identity, plan->entry[1].lost,
+			       original_of, &originals, header, error);
 	a->chunk0_elsewhere = !r && !header->chunk0_len;
 	return r;
 }

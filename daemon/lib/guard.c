@@ -420,8 +420,8 @@ int guard_check_hidden(const char *path, int fd, uint64_t nr_sectors, struct err
 
 /* The ranges outside chunk 0 with their original bytes, then chunk 0, deflated. */
 int guard_header_build(const struct guard_plan *plan, const struct remap_super *super,
-		       const char *spare_identity, guard_read_f read, void *userdata,
-		       struct remap_member_disk *header, struct error *error)
+		       const char *spare_identity, uint8_t chunk0_lost, guard_read_f read,
+		       void *userdata, struct remap_member_disk *header, struct error *error)
 {
 	struct remap_hidden_disk hidden[REMAP_MEMBER_MAX_HIDDEN];
 	uint8_t blob[REMAP_MEMBER_BLOB_BYTES], deflated[REMAP_CHUNK_BYTES * 2];
@@ -474,6 +474,7 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 	header->blob_len = cpu_to_le16((uint16_t)blob_bytes);
 	header->chunk0_offset = cpu_to_le16((uint16_t)(at + blob_bytes));
 	header->chunk0_len = cpu_to_le16((uint16_t)deflated_bytes);
+	header->chunk0_lost = chunk0_lost;
 	memcpy(header->area, hidden, at);
 	memcpy(header->area + at, blob, blob_bytes);
 	memcpy(header->area + at + blob_bytes, deflated, deflated_bytes);

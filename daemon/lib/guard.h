@@ -70,12 +70,13 @@ int guard_check_hidden(const char *path, int fd, uint64_t nr_sectors, struct err
 /*
  * Builds the member header; @read returns chunk @main_chunk of main's original content.
  * -ENOSPC: the signatures do not fit.  Where chunk 0 does not, the header is made without it
- * (chunk0_len is zero): then it must be kept elsewhere.
+ * (chunk0_len is zero): then it must be kept elsewhere.  @chunk0_lost: its sectors that could not
+ * be read, a bit for each.
  */
 typedef const uint8_t *(*guard_read_f)(void *userdata, uint64_t main_chunk);
 int guard_header_build(const struct guard_plan *plan, const struct remap_super *super,
-		       const char *spare_identity, guard_read_f read, void *userdata,
-		       struct remap_member_disk *header, struct error *error);
+		       const char *spare_identity, uint8_t chunk0_lost, guard_read_f read,
+		       void *userdata, struct remap_member_disk *header, struct error *error);
 /* The original chunk 0 that the header keeps. */
 int guard_header_chunk0(const struct remap_member_disk *header, uint8_t chunk[REMAP_CHUNK_BYTES]);
 /* Hidden range @i of the header and its original bytes. */

@@ -113,6 +113,10 @@ static int write_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t m
 {
 	uint32_t unit = unit_sectors(a);
 
+	/* a bad physical sector of 4 KiB takes nothing less, and is good afterwards */
+	if (mask == 0xff &&
+	    write_all_at(a->main_fd, data, REMAP_CHUNK_BYTES, chunk_offset(main_chunk)) == 0)
+		return 0;
 	for (uint32_t i = 0; i < REMAP_CHUNK_SECTORS; i += unit) {
 		uint8_t wanted = unit_mask(i, unit);
 		uint32_t at = i * REMAP_SECTOR_BYTES;

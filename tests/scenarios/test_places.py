@@ -204,6 +204,22 @@ def test_what_is_still_unreadable_stays_an_error(rig: Rig, guard: bool) -> None:
     assert rig.media("main").whole() == before
 
 
+def test_without_the_spare_it_is_said(rig: Rig) -> None:
+    """O2: the header knows that what it keeps of the first chunk is not whole."""
+    before = bytearray(ext4(rig))
+    spoil(rig, 3, 1, "read")
+    create(rig, "--accept-unreadable")
+    output("deactivate", "data")
+    main, spare = paths(rig, "main", "spare")
+    rig.spare.fail()
+    drop_page_cache(spare)
+    told = output("release", "--without-spare", main, "--yes")
+    assert "sector 3 could not be read when the set was made: it is zeros now" in told
+    settle(rig, "main")
+    before[3 * SECTOR:4 * SECTOR] = bytes(SECTOR)
+    assert rig.media("main").whole()[:-4096] == before[:-4096]
+
+
 def test_one_that_comes_back_on_main_holds_the_release_back(rig: Rig) -> None:
     """Nobody knows whether what main returns all of a sudden is the newest."""
     ext4(rig)
@@ -264,6 +280,25 @@ def test_a_first_sector_that_is_written_and_cannot_be_undone_is_said(rig: Rig) -
         assert "2, which could not be read before" in told
         before[2 * SECTOR:3 * SECTOR] = bytes(SECTOR)
     assert after == before and sets() == []
+
+
+@pytest.mark.parametrize("first", [0, 96, LAST - 7], ids=["chunk-0", "96", "last"])
+def test_a_physical_sector_of_eight(rig: Rig, first: int) -> None:
+    """512e: nothing less than all of it can be written, the guard's sector 0 neither."""
+    before = ext4(rig)
+    main = paths(rig, "main")[0]
+    rig.main.bad(first, 8, action="heal4k")
+    drop_page_cache(main)
+    create(rig, "--accept-unreadable")
+    assert_all_but(rig, before, range(first, first + 8))
+    assert rig.media("main").read(0)[8:16] == b"dmRemapG"
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(first, before[first * SECTOR:(first + 8) * SECTOR])
+    device.close()
+    assert_all_but(rig, before, range(0))
+    output("release", "data", "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before
 
 
 def test_a_dead_disk_is_no_disk_with_bad_places(rig: Rig) -> None:
