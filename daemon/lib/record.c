@@ -18,10 +18,12 @@
 static int read_header(const struct adopted *a, uint8_t *chunk, struct error *error)
 {
 	uint8_t uuid[16];
+	int r = read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0);
 
-	if (!adopt_has_guard(a)) /* main is as it is, readable or not */
+	/* the table, where it was read, says that main is as it is, readable or not */
+	if (r < 0 && a->table.entry && !adopt_has_guard(a))
 		return -ENODATA;
-	if (read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0) < 0)
+	if (r < 0)
 		return error_set(error, EIO, "%s: sectors 0 to 7 cannot be read", a->main_path);
 	if (remap_guard_check(chunk, uuid, 0) == REMAP_BAD_MAGIC ||
 	    memcmp(uuid, a->region.super.uuid, sizeof(uuid)))

@@ -456,7 +456,10 @@ static int record_new_spare(struct restoring *a, struct error *error)
 	snprintf(members.main_path, sizeof(members.main_path), "%s", a->main_path);
 	r = region_open(a->spare_fd, 0, a->spare_sectors, &members.region, &why);
 	if (!r)
+		r = region_read_table(&members.region, &members.table, NULL, NULL, &why);
+	if (!r)
 		r = record_spare(&members, identity, &why);
+	region_table_done(&members.table);
 	return r == 0 || r == -ENODATA ?
 		       0 :
 		       error_set(error, -r,

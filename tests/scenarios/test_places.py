@@ -9,6 +9,7 @@ test_places_crash.py.
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -329,6 +330,29 @@ def test_partitions_are_looked_into(rig: Rig) -> None:
     create(rig, "--accept-unreadable")
     assert content_at("data", 8194) is None and content_at("data", 1) is None
     assert content_at("data", 8195) == before[8195 * SECTOR:8196 * SECTOR]
+
+
+@pytest.mark.disks(main="32M", spare="2M", other="2M")
+@pytest.mark.parametrize("sector,guard", [(0, False), (2, True)], ids=["no-guard", "guard"])
+def test_a_backup_of_such_a_set(rig: Rig, sector: int, guard: bool, tmp_path: Path) -> None:
+    """Onto another spare: what was lost is lost."""
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")
+    before = ext4(rig)
+    spoil(rig, sector, 1, "read")
+    spoil(rig, 100, 1, "read")
+    file = str(tmp_path / "backup")
+    create(rig, "--accept-unreadable", *([] if guard else ["--no-guard"]))
+    output("deactivate", "data")
+    output("backup", "data", file)
+    rig.spare.fail()
+    main, other = paths(rig, "main", "other")
+    drop_page_cache(paths(rig, "spare")[0])
+    output("restore-backup", file, other, "--yes", "--main", main)
+    output("activate", "data")
+    lost = {sector, 100}
+    for s in (0, 1, 2, 3, 7, 99, 100, 101, 5000):
+        wanted = None if s in lost else before[s * SECTOR:(s + 1) * SECTOR]
+        assert content_at("data", s) == wanted, s
 
 
 @pytest.mark.parametrize("sector", [0, 2])
