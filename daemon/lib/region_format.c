@@ -160,11 +160,11 @@ static int write_supers(int fd, uint64_t start_sector, const struct remap_super 
 }
 
 /*
- * Zeros from sector @at to @end of the region, but not over the block at @kept.  Bad sectors that
- * are no superblock's hold nothing that counts without one.
+ * Zeros from sector @at to @end of the region, but not over the block at @kept.  @for_good: the
+ * set ends: bad sectors that are no superblock's hold nothing that counts without one.
  */
 static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uint64_t kept,
-		     const void *zeros)
+		     bool for_good, const void *zeros)
 {
 	struct sector_ranges bad = { 0 };
 	int r = 0;
@@ -182,7 +182,7 @@ static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uin
 			nr = WIPE_BYTES / REMAP_SECTOR_BYTES;
 		r = write_all_at(region->fd, zeros, nr * REMAP_SECTOR_BYTES,
 				 (off_t)((region->start + at) * REMAP_SECTOR_BYTES));
-		if (r < 0 && is_medium_error(r))
+		if (r < 0 && for_good && is_medium_error(r))
 			r = spare_zero(region->fd, region->start + at, region->start + at + nr,
 				       &bad);
 		at += nr;
@@ -192,7 +192,7 @@ static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uin
 }
 
 /* Both replicas, and all that create would take for somebody's data. */
-static int wipe_edges(const struct region *region, uint64_t kept, const void *zeros)
+static int wipe_edges(const struct region *region, uint64_t kept, bool for_good, const void *zeros)
 {
 	const struct remap_geometry *geometry = &region->super.geometry;
 	uint64_t nr_sectors = geometry->region_sectors, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
@@ -203,9 +203,9 @@ static int wipe_edges(const struct region *region, uint64_t kept, const void *ze
 		head = edge;
 	if (tail > nr_sectors - edge || nr_sectors < edge)
 		tail = nr_sectors < edge ? 0 : (nr_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
-	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, zeros);
+	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, for_good, zeros);
 	if (!r)
-		r = wipe_span(region, tail, nr_sectors, kept, zeros);
+		r = wipe_span(region, tail, nr_sectors, kept, for_good, zeros);
 	return r ? r : durable(region->fd);
 }
 
@@ -253,7 +253,7 @@ static int begin_with_note(int fd, uint64_t start_sector, const struct remap_sup
 	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
 	int r = zeros ? write_note(fd, start_sector, super) : -ENOMEM;
 
-	return r ? r : wipe_edges(&region, 0, zeros);
+	return r ? r : wipe_edges(&region, 0, false, zeros);
 }
 
 int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
@@ -450,7 +450,7 @@ int region_wipe(const struct region *region, struct error *error)
 		r = wipe_edges(region,
 			       remap_block_sector(&region->super.geometry, last / REMAP_PLACES,
 						  last % REMAP_PLACES, 0),
-			       zeros);
+			       true, zeros);
 	if (!r)
 		r = wipe_super(region, last, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
@@ -471,7 +471,7 @@ int region_discard(const struct region *region, struct error *error)
 			r = r ? r : own;
 		}
 	if (!r)
-		r = wipe_edges(region, UINT64_MAX, zeros);
+		r = wipe_edges(region, UINT64_MAX, true, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
 }
 

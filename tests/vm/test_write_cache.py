@@ -74,4 +74,6 @@ def test_a_main_that_blkid_cannot_read_comes_up_by_itself(vm: Machine,
     packages.wait(vm, f"test -b /dev/mapper/{NAME}")
     assert vm.run(f"dd if=/dev/mapper/{NAME} of=/dev/null bs=512 skip=128 count=1 iflag=direct",
                   check=False).code
+    vm.run(f"dd if=/dev/zero of=/dev/mapper/{NAME} bs=512 seek=128 count=8 oflag=direct")
+    assert vm.run(f"fsck.ext4 -f -y /dev/mapper/{NAME}", check=False).code in (0, 1)
     vm.run(f"fsck.ext4 -f -n /dev/mapper/{NAME}")
