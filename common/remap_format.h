@@ -322,7 +322,8 @@ struct remap_member_disk {
 	__le16 blob_len;		/* 336 */
 	__le16 chunk0_offset;		/* 338: bytes in area */
 	__le16 chunk0_len;		/* 340: zero: chunk 0 is kept elsewhere */
-	__u8 reserved[106];		/* 342 */
+	__u8 chunk0_lost;		/* 342: bit n: sector n of chunk 0 could not be read */
+	__u8 reserved[105];		/* 343 */
 	__u8 area[REMAP_MEMBER_BLOB_BYTES];	/* 448 */
 };					/* 3584 */
 
@@ -409,6 +410,7 @@ REMAP_ASSERT_OFFSET(remap_member_disk, blob_offset, 334);
 REMAP_ASSERT_OFFSET(remap_member_disk, blob_len, 336);
 REMAP_ASSERT_OFFSET(remap_member_disk, chunk0_offset, 338);
 REMAP_ASSERT_OFFSET(remap_member_disk, chunk0_len, 340);
+REMAP_ASSERT_OFFSET(remap_member_disk, chunk0_lost, 342);
 REMAP_ASSERT_OFFSET(remap_member_disk, area, 448);
 
 /**

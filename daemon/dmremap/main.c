@@ -34,6 +34,9 @@ static const struct verb_option options_create[] = {
 	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
 	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
 	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
+	{ "write-cache", "MODE", "of main: through (the default), keep or auto" },
+	{ "accept-unreadable", NULL,
+	  "what cannot be read of main is lost: an error until written" },
 	{ "backup", "FILE", "where the set's first backup goes; else below /var/lib/dm-remap" },
 	{ "dry-run", NULL, "say what would be done" },
 	{ "print-table", NULL, "print the table line of the new set for dmsetup" },
@@ -55,8 +58,14 @@ static const struct verb_option options_activate[] = {
 static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
+	{ "give-up", "SECTORS", "lost sectors that are not to be found again: 2,100-103" },
 	{ "backup", "FILE", "without the spare: take main's first chunk from that" },
 	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
+	{ NULL },
+};
+
+static const struct verb_option options_adopt_host[] = {
+	{ "name", "NAME", "call the set NAME from now on" },
 	{ NULL },
 };
 
@@ -71,6 +80,11 @@ static const struct verb_option options_resize[] = {
 	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
 	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
 	{ "accept-loss", NULL, "what the old spare does not give back any more is lost" },
+	{ NULL },
+};
+
+static const struct verb_option options_write_cache[] = {
+	{ "auto", NULL, "as udev does, with a disk: off again, where it was turned off" },
 	{ NULL },
 };
 
@@ -97,8 +111,8 @@ static const struct verb verbs[] = {
 	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
 	{ "resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not", 2, 2,
 	  options_resize, verb_resize },
-	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1, NULL,
-	  verb_adopt_host },
+	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1,
+	  options_adopt_host, verb_adopt_host },
 	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2, NULL,
 	  verb_backup },
 	{ "restore-backup", NULL, "FILE SPARE", "put a backup onto the spare, or onto another one",
@@ -126,6 +140,8 @@ static const struct verb verbs[] = {
 	  verb_message },
 	{ "freeze", NULL, "NAME", "no automatic remaps", 1, 1, NULL, verb_message },
 	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
+	{ "write-cache", NULL, "SET [MODE]", "of main: through, keep or auto; and of its disks", 1,
+	  2, options_write_cache, verb_write_cache },
 	{ "accept-loss", NULL, "NAME", "flushes may succeed again after a member lost its cache", 1,
 	  1, NULL, verb_accept_loss },
 	{ "stats-clear", NULL, "NAME", "start counting errors anew", 1, 1, NULL, verb_message },

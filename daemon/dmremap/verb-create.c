@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "identity.h"
 #include "mask.h"
+#include "purpose.h"
 #include "verbs.h"
 
 static void adoption_p(struct adoption *adoption)
@@ -28,11 +29,48 @@ static void print_size(const char *what, const char *path, uint64_t nr_sectors,
 	       *identity ? ", " : "", identity);
 }
 
+/* Every place, with what it is for: who decides must not look it up. */
+static void print_unreadable(const struct adoption *a)
+{
+	_cleanup_free_ struct purpose *purpose = NULL;
+	size_t nr = 0;
+
+	if (purposes_of(&a->places, a->main_fd, &purpose, &nr) < 0)
+		return;
+	if (nr || a->places.elsewhere)
+		printf("%-8s %" PRIu64 " of the sectors looked at cannot be read%s:\n", "LOST",
+		       sector_ranges_count(&a->places.unreadable),
+		       a->accept_unreadable ? "; they read as errors until they are written" :
+					      ", so --accept-unreadable is needed");
+	for (size_t i = 0; i < nr; i++) {
+		const struct sector_range *at = &purpose[i].range;
+
+		printf("         %" PRIu64, at->sector);
+		if (at->nr > 1)
+			printf("-%" PRIu64, at->sector + at->nr - 1);
+		printf(": %s\n", *purpose[i].text ? purpose[i].text : "nothing that is known");
+	}
+	/* repair tools write through the page cache, which reads the rest of a page first */
+	for (size_t i = 0; i < a->places.unreadable.nr && i < 4; i++)
+		printf("%s dd if=/dev/zero of=/dev/mapper/%s bs=512 seek=%" PRIu64 " count=%" PRIu64
+		       " oflag=direct\n",
+		       i ? "        " : "heal    ", a->label, a->places.unreadable.at[i].sector,
+		       a->places.unreadable.at[i].nr);
+	if (nr)
+		printf("         %sends the errors there with zeros; then the file system's own "
+		       "repair\n",
+		       a->places.unreadable.nr > 4 ? "and so on " : "");
+	if (a->places.elsewhere)
+		printf("         and another one, which the kernel log names: it stays on %s\n",
+		       a->main_path);
+}
+
 static void print_plan(const struct adoption *a)
 {
 	print_size("main", a->main_path, a->main_sectors, a->main_identity);
 	printf("         holds %s: it stays, and is reached through /dev/mapper/%s\n",
 	       a->plan.content, a->label);
+	print_unreadable(a);
 	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
 	printf("         %s; %u spare chunks of 4 KiB\n",
 	       *a->spare_content ? a->spare_content : "blank", a->slots);
@@ -53,6 +91,11 @@ static void print_plan(const struct adoption *a)
 		printf("note     the first 4 KiB of %s do not fit into its header: without the spare "
 		       "they are in\n         %s only\n",
 		       a->main_path, a->backup_path);
+	if (a->write_cache != WRITE_CACHE_THROUGH)
+		printf("note     %s keeps its write cache%s: an error may come when it is too late "
+		       "to remap\n",
+		       a->main_path,
+		       a->write_cache == WRITE_CACHE_AUTO ? " until its first error" : "");
 	if (a->same_disk)
 		printf("note     main and spare are on one disk: when it dies, both do\n");
 	if (a->removable)
@@ -80,7 +123,8 @@ static bool both_are_devices(const struct adoption *a)
 /* From here on the set exists; what fails now is about using it. */
 static int activate_created(struct invocation *invocation, struct adoption *a, struct error *error)
 {
-	struct activate_options options = { .name = NULL };
+	struct error note = { "" };
+	struct activate_options options = { .note = &note };
 	char uuid[UUID_STRING_BYTES];
 	struct error why;
 	int r;
@@ -98,6 +142,8 @@ static int activate_created(struct invocation *invocation, struct adoption *a, s
 		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
 	if (!invocation->quiet)
 		printf("/dev/mapper/%s is active\n", a->label);
+	if (!invocation->quiet && *note.text)
+		printf("%s\n", note.text);
 	care_for_content(invocation, a->label);
 	return 0;
 }
@@ -121,8 +167,12 @@ int verb_create(struct invocation *invocation, struct error *error)
 		.spare_fd = -1,
 		.guard = !option_value(invocation, "no-guard"),
 		.wipe_spare = option_value(invocation, "wipe-spare"),
+		.accept_unreadable = option_value(invocation, "accept-unreadable"),
+		.places = PLACES_NONE,
+		.spare_places = PLACES_NONE,
 	};
 	const char *size = option_value(invocation, "spare-size");
+	const char *write_cache = option_value(invocation, "write-cache");
 	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
 	int r;
@@ -135,6 +185,9 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (size && strcmp(size, "-") && parse_size(size, &a.region_bytes) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a size: 64M, 1G, or - for all of it",
 				 size);
+	if (write_cache && write_cache_parse(write_cache, &a.write_cache) < 0)
+		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
+				 write_cache);
 	r = adoption_prepare(&a, error);
 	if (r < 0)
 		return r;
@@ -144,6 +197,9 @@ int verb_create(struct invocation *invocation, struct error *error)
 		print_plan(&a);
 	if (option_value(invocation, "dry-run"))
 		return 0;
+	r = adoption_check_unreadable(&a, error);
+	if (r < 0)
+		return r;
 	if (both_are_devices(&a)) {
 		r = dm_ensure_target(error);
 		if (r < 0)
@@ -164,6 +220,13 @@ int verb_create(struct invocation *invocation, struct error *error)
 		r = adoption_carry_out(&a, error);
 	if (r < 0)
 		return r;
+	if (a.bad_on_spare.nr && !invocation->quiet) {
+		char sectors[160];
+
+		sector_ranges_text(&a.bad_on_spare, sectors, sizeof(sectors));
+		printf("%s: sectors %s take no write: the set does without them\n", a.spare_path,
+		       sectors);
+	}
 	if (*a.no_backup.text)
 		fprintf(stderr, "dmremap: there is no backup of the set yet: %s\n",
 			a.no_backup.text);

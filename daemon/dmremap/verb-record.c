@@ -39,10 +39,16 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
 	_cleanup_close_ int lock = -1;
+	const char *name = option_value(invocation, "name");
 	const struct assembly *set;
 	uint8_t host[16];
 	int r;
 
+	if (name && !device_name_ok(name))
+		return error_set(error, EINVAL,
+				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
+				 "not - or .",
+				 name);
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
 		return error_set(error, EPERM, "this host has no machine id (/etc/machine-id)");
@@ -55,7 +61,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
 		       &adopted, error);
 	if (!r)
-		r = record_host(&adopted, host, error);
+		r = record_host(&adopted, host, name, error);
 	if (!r && !invocation->quiet)
 		printf("%s belongs to this host from now on\n",
 		       *adopted.region.super.label ? adopted.region.super.label : set->name);

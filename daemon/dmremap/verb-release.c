@@ -93,6 +93,11 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		       " were on the spare only: they are zeros now\n",
 		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
 		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (result.chunk0_lost & 1U << i)
+			printf("%s: sector %u could not be read when the set was made: it is zeros "
+			       "now\n",
+			       main_path, i);
 	return 0;
 }
 
@@ -142,11 +147,58 @@ static int release_without_main(struct invocation *invocation, const char *spare
 	return r < 0 ? r : mask_remove(region.super.uuid, error);
 }
 
+static void print_sectors(const struct sector_ranges *sectors, const char *main_path,
+			  const char *what)
+{
+	char text[160];
+
+	sector_ranges_text(sectors, text, sizeof(text));
+	if (sectors->nr)
+		printf("%s: sector%s %s %s\n", main_path,
+		       sector_ranges_count(sectors) == 1 ? "" : "s", text, what);
+}
+
 static int end_set(struct adopted *adopted, struct error *error)
 {
-	return adopted->region.super.flags & REMAP_SUPER_CREATING ?
-		       adopt_undo_create(adopted, false, error) :
-		       adopt_release(adopted, error);
+	int r;
+
+	if (adopted->region.super.flags & REMAP_SUPER_CREATING)
+		return adopt_undo_create(adopted, false, error);
+	r = adopt_release(adopted, error);
+	if (r < 0)
+		return r;
+	print_sectors(&adopted->still_lost, adopted->main_path,
+		      "cannot be read, as before: an error until written");
+	print_sectors(&adopted->zeroed, adopted->main_path,
+		      "had no content that could be found again: zeros now");
+	return 0;
+}
+
+static int parse_give_up(const struct invocation *invocation, struct adopted *adopted,
+			 struct error *error)
+{
+	const char *text = option_value(invocation, "give-up");
+	uint64_t nr_sectors = adopted->region.super.main_sectors;
+
+	sector_ranges_done(&adopted->give_up);
+	if (text && sector_ranges_parse(text, nr_sectors, &adopted->give_up) < 0)
+		return error_set(error, EINVAL,
+				 "\"%s\" does not name sectors of a set of %" PRIu64 ": 2,100-103",
+				 text, nr_sectors);
+	return 0;
+}
+
+/* Opens the set, and finds out what would hold the release back before anything is changed. */
+static int open_set(const struct invocation *invocation, const char *main_path,
+		    const char *spare_path, int flags, struct adopted *adopted, struct error *error)
+{
+	int r = adopt_open(main_path, spare_path, flags, adopted, error);
+
+	if (!r)
+		r = parse_give_up(invocation, adopted, error);
+	if (!r && !(adopted->region.super.flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)))
+		r = adopt_check_lost(adopted, error);
+	return r;
 }
 
 /* An active set is held by device-mapper: after the question it must be the same devices. */
@@ -195,8 +247,14 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	main_path = machine.members[set->main].path;
 	spare_path = machine.members[set->spare].path;
 	active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
-	if (!active)
-		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
+	/* what is active is held by device-mapper: it is looked at only */
+	r = open_set(invocation, main_path, spare_path, active ? O_RDONLY : O_RDWR, &adopted,
+		     error);
+	if (active) {
+		adopt_close(&adopted);
+		/* it may have been committed to between two reads: looked at again below */
+		r = r == -ESTALE ? 0 : r;
+	}
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes)
@@ -208,7 +266,7 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	if (!r && active)
 		r = deactivate_the_same(&machine, set, error);
 	if (!r && active)
-		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
+		r = open_set(invocation, main_path, spare_path, O_RDWR, &adopted, error);
 	snprintf(path, 256, "%s", main_path);
 	return r ? r : end_set(&adopted, error);
 }
@@ -217,7 +275,7 @@ static int release_images(struct invocation *invocation, const char *main, const
 			  struct error *error)
 {
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	int r = adopt_open(main, spare, O_RDWR, &adopted, error);
+	int r = open_set(invocation, main, spare, O_RDWR, &adopted, error);
 
 	if (!r)
 		r = confirm(invocation, "End this set?", error);

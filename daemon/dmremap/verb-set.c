@@ -100,6 +100,7 @@ void care_for_content(const struct invocation *invocation, const char *name)
 /* One set; with --auto what must wait or be decided by somebody is told, and is no failure. */
 static int activate_one(struct invocation *invocation, const char *what, struct error *error)
 {
+	struct error note = { "" };
 	struct activate_options options = {
 		.name = option_value(invocation, "name"),
 		.automatic = option_value(invocation, "auto"),
@@ -108,6 +109,7 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		.any_hardware = option_value(invocation, "any-hardware"),
 		.force_rw = option_value(invocation, "force-rw"),
 		.fallback = option_value(invocation, "fallback"),
+		.note = &note,
 	};
 	struct assembly set = { .verdict = ASSEMBLY_READY };
 	int r;
@@ -140,6 +142,8 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		printf("%s: the member that had gone is back in\n", set.name);
 	else
 		printf("/dev/mapper/%s\n", options.name ? options.name : set.name);
+	if (*note.text)
+		printf("%s\n", note.text);
 	return 0;
 }
 

@@ -43,6 +43,7 @@ static const struct column columns[] = {
 	{ "replica_out", true, false },
 	{ "frozen_blocks", true, false },
 	{ "reserved_slots", true, false },
+	{ "write_cache", false, false },
 	{ NULL },
 };
 
@@ -134,7 +135,8 @@ static int add_json(struct output *output, const struct dm_device *device)
 	else
 		output_number(output, (uint64_t)s->replica_out);
 	add_count(output, device, s->frozen_blocks);
-	return add_count(output, device, s->reserved_slots);
+	add_count(output, device, s->reserved_slots);
+	return output_text(output, *s->write_cache ? s->write_cache : NULL);
 }
 
 /* What the mode means, and what to do about it. */
@@ -161,6 +163,15 @@ static const char *advice(const struct dm_device *device)
 		if (streq(mode_of(device), advices[i].mode))
 			return advices[i].text;
 	return NULL;
+}
+
+static const char *writes_of(const struct remap_status *s)
+{
+	if (streq(s->write_cache, "through"))
+		return "through main's write cache: each is durable when it is acknowledged";
+	return streq(s->write_cache, "auto") ?
+		       "kept in main's write cache until its first error (auto)" :
+		       "kept in main's write cache until a flush (keep)";
 }
 
 static void print_device(const struct dm_device *device)
@@ -193,6 +204,8 @@ static void print_device(const struct dm_device *device)
 	printf("  relocated  %" PRIu64 " chunks after failed writes; %" PRIu64
 	       " writes were not relocated\n",
 	       s->relocations, s->rejected);
+	if (*s->write_cache)
+		printf("  writes     %s\n", writes_of(s));
 	if (!s->probe_ok)
 		printf("  probe      failed: the main device does not take a write to the place kept "
 		       "for that; failed writes are not relocated until it does. If the disk "

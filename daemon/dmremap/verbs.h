@@ -99,6 +99,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error);
 int verb_backup(struct invocation *invocation, struct error *error);
 int verb_restore_backup(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
+int verb_write_cache(struct invocation *invocation, struct error *error);
 int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);
 int verb_dump(struct invocation *invocation, struct error *error);

@@ -11,6 +11,7 @@
 #include "let-go.h"
 #include "partitions.h"
 #include "region.h"
+#include "write-cache.h"
 
 #define RUN_DIR "/run/dm-remap"
 #define LOCK_PATH RUN_DIR "/lock"
@@ -316,6 +317,27 @@ static int create_fallback(const struct machine *machine, const struct assembly 
 	return dm_create_table(name, dm_uuid, table, options->read_only, error);
 }
 
+/*
+ * Where the kernel writes main through, its disks need no volatile cache.  Nothing depends on
+ * it; and a read-only activation changes nothing at all.
+ */
+static void care_for_cache(const struct assembly *set, const struct member *main,
+			   const struct dm_device *device, const struct activate_options *options)
+{
+	char uuid[UUID_STRING_BYTES];
+	struct error told = { "" };
+
+	uuid_to_string(set->uuid, uuid);
+	if (device->read_only || device->fallback || device->failed)
+		return;
+	if (streq(device->status.write_cache, write_cache_name(WRITE_CACHE_THROUGH)))
+		write_cache_off(&this_world, uuid, main->devno, &told);
+	else
+		write_cache_let_go(&this_world, uuid);
+	if (options->note)
+		*options->note = told;
+}
+
 static int create_device(const struct machine *machine, const struct assembly *set,
 			 const struct activate_options *options, struct error *error)
 {
@@ -331,7 +353,10 @@ static int create_device(const struct machine *machine, const struct assembly *s
 		let_go_forget(dm_uuid + strlen(DM_UUID_PREFIX));
 	if (!r)
 		r = dm_get(name, &device, error);
-	return r < 0 ? r : partitions_create(&device, error);
+	if (r < 0)
+		return r;
+	care_for_cache(set, &machine->members[set->main], &device, options);
+	return partitions_create(&device, error);
 }
 
 static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
@@ -396,6 +421,7 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 {
 	const struct dm_device *device = device_of(machine, set);
 	struct remap_line line;
+	struct dm_device now;
 	char params[1024];
 	int r;
 
@@ -420,17 +446,21 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 		      device->read_only, true, error);
 	if (!r && !device->read_only)
 		r = dm_message(set->name, "restore", NULL, error);
+	if (!r && dm_get(set->name, &now, NULL) == 0)
+		care_for_cache(set, &machine->members[set->main], &now, options);
 	return r;
 }
 
 /* Partitions that somebody removed, or that a crash left out. */
 static int complete_active(const struct machine *machine, const struct assembly *set,
-			   struct error *error)
+			   const struct activate_options *options, struct error *error)
 {
 	const struct dm_device *device = device_of(machine, set);
 
 	if (!device || *set->reason || device->suspended)
 		return 0;
+	if (set->main >= 0)
+		care_for_cache(set, &machine->members[set->main], device, options);
 	return partitions_create(device, error);
 }
 
@@ -440,12 +470,16 @@ static int refuse(const struct assembly *set, int number, const char *reason, st
 }
 
 /* The sentence for the user begins with what was interrupted, whosever set it is. */
-static int mend(const struct machine *machine, const struct assembly *set, struct error *error)
+static int mend(const struct machine *machine, const struct assembly *set,
+		const struct activate_options *options, struct error *error)
 {
 	struct assembly interrupted = *set;
+	int r;
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
-	return adopt_mend(machine, &interrupted, error);
+	r = adopt_mend(machine, &interrupted, error);
+	/* it was completed: a set like any other, as soon as its members are let go */
+	return r > 0 ? create_device(machine, set, options, error) : r;
 }
 
 /* Somebody deactivated it, and its disks are the same: nobody activates it but somebody. */
@@ -469,7 +503,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return refuse(set, EPERM, set->reason, error);
 	switch (set->state) {
 	case ASSEMBLY_ACTIVE:
-		return complete_active(machine, set, error);
+		return complete_active(machine, set, options, error);
 	case ASSEMBLY_RETURNED:
 		return put_in_again(machine, set, options, error);
 	case ASSEMBLY_NO_MAIN:
@@ -503,7 +537,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
 				 set->name, set->state_reason);
-	return mend(machine, set, error);
+	return mend(machine, set, options, error);
 }
 
 int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
@@ -601,6 +635,8 @@ int deactivate_locked(const char *name, struct error *error)
 	r = partitions_remove(&device, error);
 	if (!r)
 		r = dm_remove(device.name, false, error);
+	if (!r && !strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		write_cache_let_go(&this_world, device.dm_uuid + strlen(DM_UUID_PREFIX));
 	if (r < 0 && !device.suspended && !device.failed)
 		partitions_create(&device, NULL); /* as before */
 	return r;

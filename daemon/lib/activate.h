@@ -21,6 +21,7 @@
  * @any_hardware: also with a member that is not the recorded hardware (O12)
  * @force_rw: read-write although one replica of the metadata cannot be repaired (C5)
  * @fallback: with linear and error segments, without the module (O9)
+ * @note: may be NULL; a sentence about what was done besides, or empty: main's write cache
  */
 struct activate_options {
 	const char *name;
@@ -30,6 +31,7 @@ struct activate_options {
 	bool any_hardware;
 	bool force_rw;
 	bool fallback;
+	struct error *note;
 };
 
 /**

@@ -3,35 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "adopt.h"
+#include "create.h"
 #include "identity.h"
-
-uint8_t *aligned_bytes(size_t nr_bytes)
-{
-	uint8_t *data = aligned_alloc(REMAP_CHUNK_BYTES, nr_bytes);
-
-	return data ? memset(data, 0, nr_bytes) : NULL;
-}
-
-int no_memory(struct error *error)
-{
-	return error_set(error, ENOMEM, "out of memory");
-}
-
-uint32_t logical_bytes(int fd)
-{
-	int nr_bytes = REMAP_SECTOR_BYTES;
-
-	if (ioctl(fd, BLKSSZGET, &nr_bytes) < 0 || nr_bytes < REMAP_SECTOR_BYTES ||
-	    nr_bytes > REMAP_CHUNK_BYTES)
-		return REMAP_SECTOR_BYTES;
-	return (uint32_t)nr_bytes;
-}
 
 /* "sda1 is held by dm-3" for people: the first holder that sysfs knows. */
 static void holder_of(const char *path, char *text, size_t nr_bytes)
@@ -194,6 +171,9 @@ int adopt_open(const char *main_path, const char *spare_path, int flags, struct 
 void adopt_close(struct adopted *a)
 {
 	region_table_done(&a->table);
+	sector_ranges_done(&a->give_up);
+	sector_ranges_done(&a->still_lost);
+	sector_ranges_done(&a->zeroed);
 	close_p(&a->main_fd);
 	close_p(&a->spare_fd);
 	a->main_fd = -1;
@@ -241,6 +221,13 @@ int adopt_mend(const struct machine *machine, const struct assembly *set, struct
 				 "dmremap release --without-main %s",
 				 set->name, set->reason, spare->path);
 	r = adopt_open(main_path, spare->path, O_RDWR, &adopted, error);
+	if (!r && creating && adopt_first_lost(&adopted)) {
+		r = adopt_is_due(&adopted, error);
+		if (r > 0) {
+			r = adoption_complete(&adopted, error);
+			return r < 0 ? r : 1;
+		}
+	}
 	if (!r)
 		r = creating ? adopt_undo_create(&adopted, false, error) :
 			       adopt_release(&adopted, error);

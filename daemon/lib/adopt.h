@@ -7,6 +7,7 @@
 #define DM_REMAP_ADOPT_H
 
 #include "activate.h"
+#include "places.h"
 #include "region.h"
 
 /**
@@ -17,6 +18,9 @@
  * @spare_fd: the same
  * @region: on @spare_fd
  * @table: its entries
+ * @give_up: lost sectors that need not be found again when the set ends
+ * @still_lost: after adopt_release(): sectors that are errors on main, as they were in the set
+ * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
  */
 struct adopted {
 	char main_path[256];
@@ -25,6 +29,9 @@ struct adopted {
 	int spare_fd;
 	struct region region;
 	struct region_table table;
+	struct sector_ranges give_up;
+	struct sector_ranges still_lost;
+	struct sector_ranges zeroed;
 };
 
 #define ADOPTED_NONE                          \
@@ -40,12 +47,6 @@ struct adopted {
 int adopt_open(const char *main_path, const char *spare_path, int flags, struct adopted *adopted,
 	       struct error *error);
 void adopt_close(struct adopted *adopted);
-
-/* Aligned for direct I/O, and zero. */
-uint8_t *aligned_bytes(size_t nr_bytes);
-int no_memory(struct error *error);
-/* Smallest piece that can be written, at most a chunk. */
-uint32_t logical_bytes(int fd);
 
 /* As open_direct(), exclusively where @path is a block device; says who uses it. */
 int open_exclusive(const char *path, struct error *error);
@@ -71,7 +72,18 @@ int adopt_undo_create(struct adopted *adopted, bool begun, struct error *error);
  * the trial and the end, the release is taken back; the sentence says if that failed, too.
  */
 int adopt_release(struct adopted *adopted, struct error *error);
-/* Undoes or completes what was interrupted; -ECANCELED with a sentence when that is done. */
+/*
+ * Whether a set can end with its lost sectors.  One that main cannot read either stays the error
+ * that it is; another must be in adopted.give_up, for main would return something older, or what
+ * the set itself has put there: -EBUSY with all of them.  -EINVAL: one of give_up is not lost.
+ */
+int adopt_check_lost(struct adopted *adopted, struct error *error);
+/* Sectors of the hidden first chunk that are lost, a bit for each. */
+uint8_t adopt_first_lost(const struct adopted *adopted);
+/*
+ * Undoes or completes what was interrupted; -ECANCELED with a sentence when that is done and there
+ * is no set any more, 1: the set was completed, and counts.
+ */
 int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error);
 
 /**
@@ -90,8 +102,10 @@ struct stale_options {
 /**
  * struct stale_release - what release without the spare left behind
  * @lost_chunk: main chunk whose content was only on the spare; UINT64_MAX: none was found
+ * @chunk0_lost: sectors of the first chunk that could not be read when the set was made
  */
 struct stale_release {
+	uint8_t chunk0_lost;
 	uint64_t lost_chunk;
 };
 

@@ -8,8 +8,10 @@
 
 #include <limits.h>
 
+#include "adopt.h"
 #include "guard.h"
 #include "region.h"
+#include "write-cache.h"
 
 /**
  * struct adoption - a set that is to be made; the first part is the caller's
@@ -19,6 +21,8 @@
  * @region_bytes: length of the spare region; 0: the whole device
  * @guard: hide main's content from everybody but the mapped device
  * @wipe_spare: also when there is something on the spare
+ * @accept_unreadable: also when main has sectors that cannot be read: they become lost
+ * @write_cache: what becomes of writes behind main's volatile cache
  * @backup_path: file for the set's first backup, empty: the usual place (backup.h)
  *
  * @main_fd: taken exclusively
@@ -30,6 +34,11 @@
  * @plan: what is on main and must be hidden
  * @chunk: main chunks that go to the spare from the start, sorted
  * @nr_chunks: how many; 0: without guard
+ * @places: what of main cannot be read, of what is looked at anyway
+ * @bad_chunk: chunks with such sectors that are not among those above, sorted
+ * @nr_bad_chunks: how many
+ * @spare_places: the same of the spare
+ * @bad_on_spare: sectors of the region that take no write, or do not give it back
  * @probe_chunk: main chunk whose raw place is used for probing
  * @spare_content: what is on the spare now; empty: nothing
  * @main_identity: hardware of main
@@ -48,6 +57,8 @@ struct adoption {
 	uint64_t region_bytes;
 	bool guard;
 	bool wipe_spare;
+	bool accept_unreadable;
+	enum write_cache write_cache;
 	char backup_path[PATH_MAX];
 
 	int main_fd;
@@ -59,6 +70,11 @@ struct adoption {
 	struct guard_plan plan;
 	uint64_t *chunk;
 	uint32_t nr_chunks;
+	struct places places;
+	uint64_t *bad_chunk;
+	uint32_t nr_bad_chunks;
+	struct places spare_places;
+	struct sector_ranges bad_on_spare;
 	uint64_t probe_chunk;
 	char spare_content[160];
 	char main_identity[REMAP_IDENTITY_BYTES];
@@ -83,6 +99,16 @@ int adoption_look_again(struct adoption *adoption, struct error *error);
  */
 int adoption_carry_out(struct adoption *adoption, struct error *error);
 void adoption_done(struct adoption *adoption);
+/*
+ * Why main is not taken without being told so: -EPERM with what cannot be read and what that is
+ * for; 0: all of it can be read, or that was accepted.
+ */
+int adoption_check_unreadable(const struct adoption *adoption, struct error *error);
+/*
+ * Goes on with an interrupted create where undoing it would leave something on main in place
+ * of sectors that could not be read: the set counts afterwards.
+ */
+int adoption_complete(struct adopted *adopted, struct error *error);
 /* Whether a device can be the spare of a main: writable, not zoned, no larger blocks. */
 int spare_check(const char *main_path, int main_fd, const char *spare_path, int spare_fd,
 		struct error *error);
@@ -91,9 +117,10 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
 		 uint64_t *region_sectors, uint32_t *slots, struct error *error);
 /*
  * What would be lost if a device became a spare; @text: empty: it is blank.  -EPERM: it is a
- * member of an array, a volume group or a file system of several devices (O4).
+ * member of an array, a volume group or a file system of several devices (O4).  @places: says
+ * what cannot be read, which is part of @text; NULL: that is an error.
  */
-int device_content(const char *path, int fd, uint64_t nr_sectors, char *text, size_t nr_text,
-		   struct error *error);
+int device_content(const char *path, int fd, uint64_t nr_sectors, struct places *places, char *text,
+		   size_t nr_text, struct error *error);
 
 #endif /* DM_REMAP_CREATE_H */

@@ -7,10 +7,8 @@
 
 #include "guard.h"
 
-#define READ_BYTES (64U << 10)
-/* Where libblkid looks, besides a few single places further in. */
-#define EDGE_BYTES (1U << 20)
-static const uint64_t single_places[] = { 2ULL << 20, 4ULL << 20 };
+/* Tables of partitions that lead to each other: more are not followed. */
+#define TABLES_MAX 64
 
 #define BTRFS_SUPER_OFFSET 65536
 #define BTRFS_NR_DEVICES 136
@@ -24,49 +22,6 @@ static void probe_p(blkid_probe *probe)
 }
 
 #define _cleanup_probe_ _cleanup_(probe_p)
-
-static int read_through(int fd, uint64_t from, uint64_t to, void *buffer, struct error *error)
-{
-	while (from < to) {
-		uint64_t nr = to - from < READ_BYTES ? to - from : READ_BYTES;
-		uint64_t sector = from / REMAP_SECTOR_BYTES;
-
-		if (read_all_at(fd, buffer, nr, (off_t)from) == 0) {
-			from += nr;
-			continue;
-		}
-		for (uint64_t at = from; at < from + nr; at += REMAP_SECTOR_BYTES)
-			if (read_all_at(fd, buffer, REMAP_SECTOR_BYTES, (off_t)at) < 0) {
-				sector = at / REMAP_SECTOR_BYTES;
-				break;
-			}
-		return error_set(error, EIO,
-				 "sector %" PRIu64 " cannot be read, so what is on the device "
-				 "cannot be known for sure; nothing was changed",
-				 sector);
-	}
-	return 0;
-}
-
-/* A read error while probing is not "nothing there" (O3): libblkid does not tell them apart. */
-static int check_readable(int fd, uint64_t nr_bytes, struct error *error)
-{
-	_cleanup_free_ uint8_t *buffer = aligned_alloc(REMAP_CHUNK_BYTES, READ_BYTES);
-	uint64_t end = nr_bytes < EDGE_BYTES ? nr_bytes : EDGE_BYTES;
-	uint64_t tail = nr_bytes < EDGE_BYTES ? 0 : (nr_bytes - EDGE_BYTES) & ~4095ULL;
-	int r;
-
-	if (!buffer)
-		return error_set(error, ENOMEM, "out of memory");
-	r = read_through(fd, 0, end & ~511ULL, buffer, error);
-	if (!r)
-		r = read_through(fd, tail, nr_bytes & ~511ULL, buffer, error);
-	for (size_t i = 0; !r && i < sizeof(single_places) / sizeof(single_places[0]); i++)
-		if (single_places[i] + REMAP_CHUNK_BYTES <= nr_bytes)
-			r = read_through(fd, single_places[i], single_places[i] + REMAP_CHUNK_BYTES,
-					 buffer, error);
-	return r;
-}
 
 static int add_range(struct guard_plan *plan, uint64_t offset, uint64_t nr_bytes, const char *type,
 		     struct error *error)
@@ -157,15 +112,26 @@ static int record(int fd, struct guard_plan *plan, blkid_probe probe, struct err
 	return add_range(plan, at, nr_bytes, type, error);
 }
 
-/* A new probe of all that wipefs would find. */
-static blkid_probe open_probe(int fd)
+/* A probe of some of a device, or of the copy of one, which does not know its blocks. */
+static blkid_probe new_probe(int fd, uint64_t begin, uint64_t nr_bytes, uint32_t unit)
 {
 	blkid_probe probe = blkid_new_probe();
 
-	if (!probe || blkid_probe_set_device(probe, fd, 0, 0) < 0) {
+	if (!probe || blkid_probe_set_sectorsize(probe, unit) < 0 ||
+	    blkid_probe_set_device(probe, fd, (blkid_loff_t)begin, (blkid_loff_t)nr_bytes) < 0) {
 		blkid_free_probe(probe);
 		return NULL;
 	}
+	return probe;
+}
+
+/* A new probe of all that wipefs would find. */
+static blkid_probe open_probe(int fd, uint32_t unit)
+{
+	blkid_probe probe = new_probe(fd, 0, 0, unit);
+
+	if (!probe)
+		return NULL;
 	blkid_probe_enable_superblocks(probe, 1);
 	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_TYPE |
 							 BLKID_SUBLKS_LABEL | BLKID_SUBLKS_BADCSUM);
@@ -175,13 +141,13 @@ static blkid_probe open_probe(int fd)
 }
 
 /* What is on a partition: the whole disk shows only that there is one. */
-static void look_into_partition(int fd, uint64_t begin, uint64_t nr_bytes, struct guard_plan *plan)
+static void look_into_partition(int fd, uint32_t unit, uint64_t begin, uint64_t nr_bytes,
+				struct guard_plan *plan)
 {
-	_cleanup_probe_ blkid_probe probe = blkid_new_probe();
+	_cleanup_probe_ blkid_probe probe = new_probe(fd, begin, nr_bytes, unit);
 	const char *type;
 
-	if (!probe ||
-	    blkid_probe_set_device(probe, fd, (blkid_loff_t)begin, (blkid_loff_t)nr_bytes) < 0)
+	if (!probe)
 		return;
 	blkid_probe_enable_superblocks(probe, 1);
 	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_TYPE |
@@ -206,15 +172,15 @@ static bool has_boot_code(const uint8_t *sector, const struct guard_plan *plan)
 }
 
 /* Whole disks that a machine boots from: the firmware reads the raw disk (O5). */
-static int find_danger(int fd, struct guard_plan *plan, struct error *error)
+static int find_danger(int fd, uint32_t unit, struct guard_plan *plan, struct error *error)
 {
-	_cleanup_probe_ blkid_probe probe = blkid_new_probe();
+	_cleanup_probe_ blkid_probe probe = new_probe(fd, 0, 0, unit);
 	_cleanup_free_ uint8_t *sector = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	blkid_partlist list;
 	bool mbr_code;
 	int r;
 
-	if (!probe || !sector || blkid_probe_set_device(probe, fd, 0, 0) < 0)
+	if (!probe || !sector)
 		return error_set(error, ENOMEM, "cannot look for partitions");
 	r = read_all_at(fd, sector, REMAP_CHUNK_BYTES, 0);
 	if (r < 0)
@@ -234,7 +200,7 @@ static int find_danger(int fd, struct guard_plan *plan, struct error *error)
 
 		if (!blkid_partition_is_extended(partition))
 			look_into_partition(
-				fd, (uint64_t)blkid_partition_get_start(partition) * 512,
+				fd, unit, (uint64_t)blkid_partition_get_start(partition) * 512,
 				(uint64_t)blkid_partition_get_size(partition) * 512, plan);
 		if (type && !strcasecmp(type, ESP_TYPE))
 			what = "an EFI system partition";
@@ -285,20 +251,49 @@ static int find_gpt_backup(int fd, uint64_t nr_bytes, struct guard_plan *plan, s
 	return 0;
 }
 
-int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct guard_plan *plan,
-		    struct error *error)
+/* A partition table may name others, which are found when it has been copied. */
+static int look_at_partitions(int fd, struct places *places, struct error *error)
 {
-	_cleanup_probe_ blkid_probe probe = NULL;
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int is_new = 1;
+
+	for (unsigned int round = 0; is_new && round < TABLES_MAX; round++) {
+		_cleanup_probe_ blkid_probe probe = new_probe(places->copy_fd, 0, 0, places->unit);
+		blkid_partlist list;
+
+		is_new = 0;
+		if (!probe)
+			return error_set(error, ENOMEM, "cannot look for partitions");
+		blkid_probe_enable_partitions(probe, 1);
+		blkid_probe_enable_superblocks(probe, 0);
+		list = blkid_probe_get_partitions(probe);
+		for (int i = 0; list && i < blkid_partlist_numof_partitions(list); i++) {
+			blkid_partition partition = blkid_partlist_get_partition(list, i);
+			int r = places_look_into(fd, (uint64_t)blkid_partition_get_start(partition),
+						 (uint64_t)blkid_partition_get_size(partition),
+						 places, error);
+
+			if (r < 0)
+				return r;
+			is_new |= r;
+		}
+	}
+	return 0;
+}
+
+int guard_look(int fd, uint64_t nr_sectors, struct places *places, struct error *error)
+{
+	int r = places_look(fd, nr_sectors, places, error);
+
+	return r < 0 ? r : look_at_partitions(fd, places, error);
+}
+
+/* All that has a name; 1: libblkid met a read error. */
+static int find_all(int fd, uint32_t unit, struct guard_plan *plan, struct error *error)
+{
+	_cleanup_probe_ blkid_probe probe = open_probe(fd, unit);
 	int r;
 
 	memset(plan, 0, sizeof(*plan));
-	if (fd < 0)
-		return error_set(error, errno, "%s: cannot open it: %s", path, strerror(errno));
-	r = check_readable(main_fd, main_sectors * REMAP_SECTOR_BYTES, error);
-	if (r < 0)
-		return r;
-	probe = open_probe(fd);
 	if (!probe)
 		return error_set(error, ENOMEM, "cannot probe the device");
 	while ((r = blkid_do_probe(probe)) == 0) {
@@ -308,14 +303,56 @@ int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct
 		if (r == 0 && blkid_do_wipe(probe, true) < 0)
 			return error_set(error, EIO, "libblkid cannot look behind a signature");
 	}
+	return r < 0 ? 1 : 0;
+}
+
+int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct guard_plan *plan,
+		    struct places *places, struct error *error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_places_ struct places own = PLACES_NONE;
+	int r, from;
+
+	if (!places)
+		places = &own;
+	if (fd < 0)
+		return error_set(error, errno, "%s: cannot open it: %s", path, strerror(errno));
+	r = guard_look(main_fd, main_sectors, places, error);
 	if (r < 0)
+		return r;
+	from = places->unreadable.nr ? places->copy_fd : fd;
+	r = find_all(from, places->unit, plan, error);
+	if (r > 0 && from == fd) {
+		places->elsewhere = true;
+		from = places->copy_fd;
+		r = find_all(from, places->unit, plan, error);
+	}
+	if (r > 0)
 		return error_set(error, EIO, "libblkid cannot probe the device");
-	r = find_gpt_backup(main_fd, main_sectors * REMAP_SECTOR_BYTES, plan, error);
 	if (!r)
-		r = find_danger(fd, plan, error);
+		r = find_gpt_backup(from == fd ? main_fd : from, main_sectors * REMAP_SECTOR_BYTES,
+				    plan, error);
+	if (!r)
+		r = find_danger(from, places->unit, plan, error);
+	if (!r && places == &own && (places->unreadable.nr || places->elsewhere))
+		return error_set(error, EIO,
+				 "sector %" PRIu64 " cannot be read, so what is on the device "
+				 "cannot be known for sure; nothing was changed",
+				 places->unreadable.nr ? places->unreadable.at[0].sector : 0);
 	if (!*plan->content)
 		snprintf(plan->content, sizeof(plan->content), "nothing known");
 	return r;
+}
+
+int guard_plan_of_copy(const struct places *places, struct guard_plan *plan, struct error *error)
+{
+	int r = find_all(places->copy_fd, places->unit, plan, error);
+
+	if (r > 0)
+		return error_set(error, EIO, "libblkid cannot probe the copy");
+	return r ? r :
+		   find_gpt_backup(places->copy_fd, places->nr_sectors * REMAP_SECTOR_BYTES, plan,
+				   error);
 }
 
 static int compare_chunks(const void *a, const void *b)
@@ -347,10 +384,10 @@ int guard_plan_chunks(const struct guard_plan *plan, uint64_t **chunks, uint32_t
 	return 0;
 }
 
-int guard_check_hidden(const char *path, struct error *error)
+/* 1: libblkid met a read error. */
+static int find_visible(const char *path, int fd, uint32_t unit, struct error *error)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_probe_ blkid_probe probe = fd >= 0 ? open_probe(fd) : NULL;
+	_cleanup_probe_ blkid_probe probe = open_probe(fd, unit);
 	const char *type = NULL;
 	int r;
 
@@ -363,13 +400,28 @@ int guard_check_hidden(const char *path, struct error *error)
 		if (strcmp(type, "PMBR"))
 			return error_set(error, EEXIST, "%s: %s cannot be hidden", path, type);
 	}
-	return r < 0 ? error_set(error, EIO, "%s: cannot be probed again", path) : 0;
+	return r < 0 ? 1 : 0;
+}
+
+int guard_check_hidden(const char *path, int fd, uint64_t nr_sectors, struct error *error)
+{
+	_cleanup_places_ struct places places = PLACES_NONE;
+	_cleanup_close_ int buffered = open(path, O_RDONLY | O_CLOEXEC);
+	int r = guard_look(fd, nr_sectors, &places, error);
+
+	if (r < 0)
+		return r;
+	r = places.unreadable.nr || buffered < 0 ? 1 :
+						   find_visible(path, buffered, places.unit, error);
+	if (r > 0)
+		r = find_visible(path, places.copy_fd, places.unit, error);
+	return r > 0 ? error_set(error, EIO, "%s: cannot be probed again", path) : r;
 }
 
 /* The ranges outside chunk 0 with their original bytes, then chunk 0, deflated. */
 int guard_header_build(const struct guard_plan *plan, const struct remap_super *super,
-		       const char *spare_identity, guard_read_f read, void *userdata,
-		       struct remap_member_disk *header, struct error *error)
+		       const char *spare_identity, uint8_t chunk0_lost, guard_read_f read,
+		       void *userdata, struct remap_member_disk *header, struct error *error)
 {
 	struct remap_hidden_disk hidden[REMAP_MEMBER_MAX_HIDDEN];
 	uint8_t blob[REMAP_MEMBER_BLOB_BYTES], deflated[REMAP_CHUNK_BYTES * 2];
@@ -422,6 +474,7 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 	header->blob_len = cpu_to_le16((uint16_t)blob_bytes);
 	header->chunk0_offset = cpu_to_le16((uint16_t)(at + blob_bytes));
 	header->chunk0_len = cpu_to_le16((uint16_t)deflated_bytes);
+	header->chunk0_lost = chunk0_lost;
 	memcpy(header->area, hidden, at);
 	memcpy(header->area + at, blob, blob_bytes);
 	memcpy(header->area + at + blob_bytes, deflated, deflated_bytes);

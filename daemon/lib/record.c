@@ -18,8 +18,12 @@
 static int read_header(const struct adopted *a, uint8_t *chunk, struct error *error)
 {
 	uint8_t uuid[16];
+	int r = read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0);
 
-	if (read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0) < 0)
+	/* the table, where it was read, says that main is as it is, readable or not */
+	if (r < 0 && a->table.entry && !adopt_has_guard(a))
+		return -ENODATA;
+	if (r < 0)
 		return error_set(error, EIO, "%s: sectors 0 to 7 cannot be read", a->main_path);
 	if (remap_guard_check(chunk, uuid, 0) == REMAP_BAD_MAGIC ||
 	    memcmp(uuid, a->region.super.uuid, sizeof(uuid)))
@@ -47,10 +51,11 @@ static int write_header(const struct adopted *a, uint8_t *chunk, struct error *e
 	return 0;
 }
 
-int record_host(struct adopted *a, const uint8_t host[16], struct error *error)
+int record_host(struct adopted *a, const uint8_t host[16], const char *label, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	struct remap_super super = a->region.super;
+	struct remap_member_disk *header;
 	int guarded, r;
 
 	if (!chunk)
@@ -59,12 +64,17 @@ int record_host(struct adopted *a, const uint8_t host[16], struct error *error)
 	if (guarded < 0 && guarded != -ENODATA)
 		return guarded;
 	memcpy(super.host_id, host, sizeof(super.host_id));
+	if (label) {
+		memset(super.label, 0, sizeof(super.label));
+		snprintf((char *)super.label, sizeof(super.label), "%s", label);
+	}
 	super.seq = a->table.generation + 1;
 	r = region_write_super(&a->region, &super, error);
 	if (r < 0 || guarded < 0)
 		return r;
-	memcpy(((struct remap_member_disk *)(chunk + REMAP_MEMBER_OFFSET))->host_id, host,
-	       sizeof(super.host_id));
+	header = (void *)(chunk + REMAP_MEMBER_OFFSET);
+	memcpy(header->host_id, host, sizeof(header->host_id));
+	memcpy(header->label, super.label, sizeof(header->label));
 	return write_header(a, chunk, error);
 }
 

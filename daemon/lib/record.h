@@ -8,8 +8,9 @@
 
 #include "adopt.h"
 
-/* The set is of this host from now on; @host: not all zero. */
-int record_host(struct adopted *adopted, const uint8_t host[16], struct error *error);
+/* The set is of this host from now on; @host: not all zero.  @label: its new name; NULL: as it is. */
+int record_host(struct adopted *adopted, const uint8_t host[16], const char *label,
+		struct error *error);
 /* Whether record_spare() could say it.  -ENODATA: main has no guard; -EUCLEAN, -EIO. */
 int record_check(const struct adopted *adopted, struct error *error);
 /* The spare is this hardware from now on.  -ENODATA: main has no header to say so. */

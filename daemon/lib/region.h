@@ -115,6 +115,8 @@ int region_segments(const struct region *region, const struct region_table *tabl
  * @read: instead of @data: fills in what a slot holds, an aligned chunk; NULL: @data has it
  * @userdata: its argument
  * @nr_data: how many, of the others nothing is written
+ * @laid_out: the caller has wiped all places of metadata, and put into super.dead those that take
+ *            no write; slots that are not used get no data
  * @note: a set is put back from a backup: until its first superblock is written a note in its
  *        place says so, or what is half-written would look like a damaged spare whose slots
  *        hold data
@@ -128,6 +130,7 @@ struct region_plan {
 	int (*read)(void *userdata, uint32_t slot, uint8_t *chunk);
 	void *userdata;
 	uint32_t nr_data;
+	bool laid_out;
 	bool note;
 };
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "region.h"
+#include "spare_layout.h"
 
 /* Of a fresh set. */
 #define FIRST_SEQ 1
@@ -67,7 +68,8 @@ static int check_plan(const struct region_plan *plan, struct error *error)
 	if (remap_super_decode(block, &back) != REMAP_OK)
 		return error_set(error, EINVAL, "the superblock of this set would not be valid");
 	for (uint32_t slot = 0; slot < plan->nr_entries; slot++)
-		if (!remap_entry_valid(&plan->entry[slot], plan->super.main_sectors))
+		if (plan->entry[slot].state != REMAP_ENTRY_FREE &&
+		    !remap_entry_valid(&plan->entry[slot], plan->super.main_sectors))
 			return error_set(error, EINVAL, "the entry of slot %u would not be valid",
 					 slot);
 	return 0;
@@ -108,9 +110,15 @@ static int write_tables(int fd, uint64_t start_sector, const struct region_plan 
 			region_encode_table(&plan->super, block, plan->super.seq, plan->entry,
 					    plan->nr_entries, data);
 		}
-		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
+		for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+			bool dead = remap_is_dead(&plan->super, block, replica * REMAP_PLACES);
+
 			r = write_block(fd, start_sector,
-					remap_block_sector(geometry, replica, 0, block), data);
+					remap_block_sector(geometry, replica, dead, block), data);
+			/* nothing has been put into the last block yet: it may be missing */
+			if (r < 0 && plan->laid_out && block > geometry->table_blocks + 1)
+				r = 0;
+		}
 	}
 	return r;
 }
@@ -121,6 +129,8 @@ static int write_slots(int fd, uint64_t start_sector, const struct region_plan *
 	int r = chunk ? 0 : -ENOMEM;
 
 	for (uint32_t slot = 0; !r && slot < plan->nr_data; slot++) {
+		if (plan->laid_out && plan->entry[slot].state != REMAP_ENTRY_USED)
+			continue;
 		if (plan->read)
 			r = plan->read(plan->userdata, slot, chunk);
 		else
@@ -149,10 +159,14 @@ static int write_supers(int fd, uint64_t start_sector, const struct remap_super 
 	return r;
 }
 
-/* Zeros from sector @at to @end of the region, but not over the block at @kept. */
+/*
+ * Zeros from sector @at to @end of the region, but not over the block at @kept.  @for_good: the
+ * set ends: bad sectors that are no superblock's hold nothing that counts without one.
+ */
 static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uint64_t kept,
-		     const void *zeros)
+		     bool for_good, const void *zeros)
 {
+	struct sector_ranges bad = { 0 };
 	int r = 0;
 
 	while (!r && at < end) {
@@ -168,13 +182,17 @@ static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uin
 			nr = WIPE_BYTES / REMAP_SECTOR_BYTES;
 		r = write_all_at(region->fd, zeros, nr * REMAP_SECTOR_BYTES,
 				 (off_t)((region->start + at) * REMAP_SECTOR_BYTES));
+		if (r < 0 && for_good && is_medium_error(r))
+			r = spare_zero(region->fd, region->start + at, region->start + at + nr,
+				       &bad);
 		at += nr;
 	}
+	sector_ranges_done(&bad);
 	return r;
 }
 
 /* Both replicas, and all that create would take for somebody's data. */
-static int wipe_edges(const struct region *region, uint64_t kept, const void *zeros)
+static int wipe_edges(const struct region *region, uint64_t kept, bool for_good, const void *zeros)
 {
 	const struct remap_geometry *geometry = &region->super.geometry;
 	uint64_t nr_sectors = geometry->region_sectors, edge = WIPE_BYTES / REMAP_SECTOR_BYTES;
@@ -185,9 +203,9 @@ static int wipe_edges(const struct region *region, uint64_t kept, const void *ze
 		head = edge;
 	if (tail > nr_sectors - edge || nr_sectors < edge)
 		tail = nr_sectors < edge ? 0 : (nr_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
-	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, zeros);
+	r = wipe_span(region, 0, head < nr_sectors ? head : nr_sectors, kept, for_good, zeros);
 	if (!r)
-		r = wipe_span(region, tail, nr_sectors, kept, zeros);
+		r = wipe_span(region, tail, nr_sectors, kept, for_good, zeros);
 	return r ? r : durable(region->fd);
 }
 
@@ -235,7 +253,7 @@ static int begin_with_note(int fd, uint64_t start_sector, const struct remap_sup
 	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
 	int r = zeros ? write_note(fd, start_sector, super) : -ENOMEM;
 
-	return r ? r : wipe_edges(&region, 0, zeros);
+	return r ? r : wipe_edges(&region, 0, false, zeros);
 }
 
 int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region_plan *plan,
@@ -253,7 +271,8 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 				 "the spare region has %u slots, and %u are needed from the start",
 				 super->geometry.slots, plan->nr_entries + 1);
 	super->version = REMAP_FORMAT_VERSION;
-	memset(super->dead, 0, sizeof(super->dead));
+	if (!plan->laid_out)
+		memset(super->dead, 0, sizeof(super->dead));
 	super->compat = 0;
 	super->ro_compat = 0;
 	super->incompat = 0;
@@ -264,8 +283,9 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 	r = check_plan(plan, error);
 	if (r < 0)
 		return r;
-	r = plan->note ? begin_with_note(fd, start_sector, super) :
-			 wipe_places(fd, start_sector, &super->geometry);
+	if (!plan->laid_out)
+		r = plan->note ? begin_with_note(fd, start_sector, super) :
+				 wipe_places(fd, start_sector, &super->geometry);
 	if (!r)
 		r = write_tables(fd, start_sector, plan);
 	if (!r)
@@ -434,7 +454,7 @@ int region_wipe(const struct region *region, struct error *error)
 		r = wipe_edges(region,
 			       remap_block_sector(&region->super.geometry, last / REMAP_PLACES,
 						  last % REMAP_PLACES, 0),
-			       zeros);
+			       true, zeros);
 	if (!r)
 		r = wipe_super(region, last, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
@@ -455,7 +475,7 @@ int region_discard(const struct region *region, struct error *error)
 			r = r ? r : own;
 		}
 	if (!r)
-		r = wipe_edges(region, UINT64_MAX, zeros);
+		r = wipe_edges(region, UINT64_MAX, true, zeros);
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
 }
 

@@ -113,6 +113,10 @@ static int write_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t m
 {
 	uint32_t unit = unit_sectors(a);
 
+	/* a bad physical sector of 4 KiB takes nothing less, and is good afterwards */
+	if (mask == 0xff &&
+	    write_all_at(a->main_fd, data, REMAP_CHUNK_BYTES, chunk_offset(main_chunk)) == 0)
+		return 0;
 	for (uint32_t i = 0; i < REMAP_CHUNK_SECTORS; i += unit) {
 		uint8_t wanted = unit_mask(i, unit);
 		uint32_t at = i * REMAP_SECTOR_BYTES;
@@ -178,35 +182,134 @@ static int for_each_used(struct adopted *a, bool hidden, entry_f f, struct error
 	return r;
 }
 
-static int refuse_lost(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+/* Sector 0 to 7 are the guard's, and the probe chunk the mark's: main must get something. */
+static bool is_own_place(const struct remap_entry *entry)
+{
+	return entry->cause == REMAP_CAUSE_PROBE ||
+	       (entry->cause == REMAP_CAUSE_GUARD && !entry->main_chunk);
+}
+
+/* What main gets back of an entry: not what is lost, where something else need not go. */
+static uint8_t mask_back(const struct remap_entry *entry)
+{
+	return is_own_place(entry) ? entry->redirected : entry->redirected & (uint8_t)~entry->lost;
+}
+
+uint8_t adopt_first_lost(const struct adopted *a)
+{
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_GUARD &&
+		    !a->table.entry[slot].main_chunk)
+			return a->table.entry[slot].lost;
+	return 0;
+}
+
+/* Main fails there as well: it returns nothing that is not true. */
+static bool fails_on_main(const struct adopted *a, uint64_t sector)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	uint64_t unit = unit_sectors(a);
+
+	return chunk &&
+	       is_medium_error(read_all_at(a->main_fd, chunk, unit * REMAP_SECTOR_BYTES,
+					   (off_t)(sector / unit * unit * REMAP_SECTOR_BYTES)));
+}
+
+static int sort_lost(struct adopted *a, uint32_t slot, struct sector_ranges *unsettled)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
+	int r = 0;
 
-	(void)buffer;
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (entry->lost & 1U << i)
-			return error_set(error, EBUSY,
-					 "sector %" PRIu64 " is lost: its content is nowhere, and "
-					 "main would return something older; write it through the "
-					 "device first",
-					 (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS + i);
+	for (unsigned int i = 0; !r && i < REMAP_CHUNK_SECTORS; i++) {
+		uint64_t sector = (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS + i;
+
+		if (!(entry->lost & 1U << i))
+			continue;
+		if (!is_own_place(entry) && fails_on_main(a, sector))
+			r = sector_ranges_add(&a->still_lost, sector, 1);
+		else if (!sector_ranges_has(&a->give_up, sector))
+			r = sector_ranges_add(unsettled, sector, 1);
+		else if (is_own_place(entry))
+			r = sector_ranges_add(&a->zeroed, sector, 1);
+	}
+	return r;
+}
+
+static bool is_lost(const struct adopted *a, uint64_t sector)
+{
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) &&
+		    a->table.entry[slot].main_chunk == sector / REMAP_CHUNK_SECTORS)
+			return a->table.entry[slot].lost & 1U << sector % REMAP_CHUNK_SECTORS;
+	return false;
+}
+
+static int check_given_up(const struct adopted *a, struct error *error)
+{
+	for (size_t i = 0; i < a->give_up.nr; i++)
+		for (uint64_t s = 0; s < a->give_up.at[i].nr; s++)
+			if (!is_lost(a, a->give_up.at[i].sector + s))
+				return error_set(error, EINVAL,
+						 "sector %" PRIu64
+						 " is not lost: there is nothing to be given up; "
+						 "nothing was changed",
+						 a->give_up.at[i].sector + s);
 	return 0;
+}
+
+int adopt_check_lost(struct adopted *a, struct error *error)
+{
+	struct sector_ranges unsettled = { 0 };
+	char sectors[160], all[200];
+	bool one;
+	int r = check_given_up(a, error);
+
+	if (r < 0)
+		return r;
+	sector_ranges_done(&a->still_lost);
+	sector_ranges_done(&a->zeroed);
+	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) && a->table.entry[slot].lost)
+			r = sort_lost(a, slot, &unsettled);
+	sector_ranges_text(&unsettled, sectors, sizeof(sectors));
+	one = sector_ranges_count(&unsettled) == 1;
+	snprintf(all, sizeof(all), "sector%s %s %s", one ? "" : "s", sectors, one ? "is" : "are");
+	if (!r && unsettled.nr)
+		r = error_set(error, EBUSY,
+			      "%s lost: the content is nowhere, and main would return something "
+			      "older, or zeros; nothing was changed. Write through the device "
+			      "first, or give up: --give-up SECTORS",
+			      all);
+	sector_ranges_done(&unsettled);
+	return r == -ENOMEM ? no_memory(error) : r;
+}
+
+/* The content for main: of what is lost, in places of our own, that is zeros (said before). */
+static int read_for_main(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+{
+	const struct remap_entry *entry = &a->table.entry[slot];
+	int r = read_slot(a, slot, buffer, error);
+
+	for (unsigned int i = 0; !r && i < REMAP_CHUNK_SECTORS; i++)
+		if (entry->lost & 1U << i)
+			memset(buffer + i * REMAP_SECTOR_BYTES, 0, REMAP_SECTOR_BYTES);
+	return r;
 }
 
 static int copy_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
-	int r = read_slot(a, slot, buffer, error);
+	int r = read_for_main(a, slot, buffer, error);
 
-	return r ? r : write_sectors(a, entry->main_chunk, entry->redirected, buffer, error);
+	return r ? r : write_sectors(a, entry->main_chunk, mask_back(entry), buffer, error);
 }
 
 static int compare_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
-	int r = read_slot(a, slot, buffer, error);
+	int r = read_for_main(a, slot, buffer, error);
 
-	return r ? r : compare_sectors(a, entry->main_chunk, entry->redirected, buffer, error);
+	return r ? r : compare_sectors(a, entry->main_chunk, mask_back(entry), buffer, error);
 }
 
 /* The same without chunk 0. */
@@ -229,18 +332,38 @@ static int copy_and_compare(struct adopted *a, uint8_t mask, uint8_t *data, stru
 	return r ? r : compare_sectors(a, 0, mask, data, error);
 }
 
+/* Zeros, or the error that it was. */
+static int end_lost(struct adopted *a, uint8_t mask, uint8_t *data, struct error *error)
+{
+	uint32_t unit = unit_sectors(a);
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < REMAP_CHUNK_SECTORS; i += unit) {
+		if (!(mask & unit_mask(i, unit)))
+			continue;
+		r = copy_and_compare(a, mask & unit_mask(i, unit), data, error);
+		if (r < 0 && fails_on_main(a, i))
+			r = 0;
+	}
+	return r;
+}
+
 /* Sectors 1 to 7, durably, and only then sector 0. */
 static int copy_chunk0(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
-	uint8_t first = unit_mask(0, unit_sectors(a));
+	uint8_t first = unit_mask(0, unit_sectors(a)), lost = a->table.entry[slot].lost;
 	int r;
 
 	if (a->table.entry[slot].main_chunk)
 		return 0;
-	r = read_slot(a, slot, buffer, error);
+	r = read_for_main(a, slot, buffer, error);
 	if (!r)
-		r = copy_and_compare(a, (uint8_t)~first, buffer, error);
-	return r ? r : copy_and_compare(a, first, buffer, error);
+		r = copy_and_compare(a, (uint8_t) ~(first | lost), buffer, error);
+	if (!r)
+		r = end_lost(a, lost & (uint8_t)~first, buffer, error);
+	if (!r && first & ~lost)
+		r = copy_and_compare(a, first, buffer, error);
+	return r ? r : end_lost(a, lost & first, buffer, error);
 }
 
 static int is_marked(const struct adopted *a)
@@ -292,6 +415,9 @@ int adopt_is_due(const struct adopted *a, struct error *error)
 		return no_memory(error);
 	if (ours == 1)
 		return 1;
+	/* create writes sector 0 first: one that could not be read before, and cannot now, was not */
+	if (ours < 0 && a->region.super.flags & REMAP_SUPER_CREATING && adopt_first_lost(a))
+		return 0;
 	marked = a->region.super.flags & REMAP_SUPER_MARKED ? is_marked(a) : 0;
 	if (marked == 1) {
 		/* the mark goes before sector 0 does */
@@ -332,7 +458,7 @@ static int copy_marked(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 			mask |= (uint8_t)(1U << i);
 	}
 	mask &= entry->redirected;
-	r = read_slot(a, slot, buffer, error);
+	r = read_for_main(a, slot, buffer, error);
 	if (!r)
 		r = write_sectors(a, entry->main_chunk, mask, buffer, error);
 	if (!r)
@@ -476,7 +602,7 @@ static int read_raw(struct adopted *a, uint32_t slot, uint8_t *data, struct erro
 		uint32_t at = i * REMAP_SECTOR_BYTES, nr_bytes = unit * REMAP_SECTOR_BYTES;
 		bool guards = !i && !entry->main_chunk && entry->cause == REMAP_CAUSE_GUARD;
 
-		if (!(entry->redirected & unit_mask(i, unit)))
+		if (!(mask_back(entry) & unit_mask(i, unit)))
 			continue;
 		if (read_all_at(a->main_fd, data + at, nr_bytes,
 				chunk_offset(entry->main_chunk) + at) < 0)
@@ -493,10 +619,10 @@ static int try_raw(struct adopted *a, uint32_t slot, const uint8_t *data, struct
 	_cleanup_free_ uint8_t *wanted = aligned_bytes(REMAP_CHUNK_BYTES);
 	const struct remap_entry *entry = &a->table.entry[slot];
 	uint32_t unit = unit_sectors(a);
-	int r = wanted ? read_slot(a, slot, wanted, error) : no_memory(error);
+	int r = wanted ? read_for_main(a, slot, wanted, error) : no_memory(error);
 
 	for (uint32_t i = 0; !r && i < REMAP_CHUNK_SECTORS; i += unit) {
-		uint8_t mask = entry->redirected & unit_mask(i, unit);
+		uint8_t mask = mask_back(entry) & unit_mask(i, unit);
 		uint32_t at = i * REMAP_SECTOR_BYTES;
 
 		if (!mask || holds(a, entry->main_chunk, i, unit, mask, wanted))
@@ -554,7 +680,7 @@ static bool hide_again(struct adopted *a, const struct raw_places *raw)
 			for (uint32_t s = 0; s < REMAP_CHUNK_SECTORS; s += unit)
 				if ((entry->main_chunk || s) == (later == 1))
 					write_sectors(a, entry->main_chunk,
-						      entry->redirected & unit_mask(s, unit), data,
+						      mask_back(entry) & unit_mask(s, unit), data,
 						      NULL);
 		}
 		if (fsync(a->main_fd) < 0 || (adopt_has_guard(a) && sector0_is_ours(a) != 1))
@@ -604,10 +730,8 @@ static int take_back(struct adopted *a, const struct raw_places *raw, int r, str
 static int release_whole(struct adopted *a, struct error *error)
 {
 	_cleanup_(raw_places_done) struct raw_places raw = { 0 };
-	int r = for_each_used(a, false, refuse_lost, error);
+	int r = adopt_check_lost(a, error);
 
-	if (!r)
-		r = for_each_used(a, true, refuse_lost, error);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);
 	if (!r)

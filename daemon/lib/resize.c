@@ -52,7 +52,8 @@ static int check_device(struct resizing *a, struct error *error)
 	if (member_probe(a->path, &member, NULL) == 0)
 		return error_set(error, EEXIST, "%s is the %s device of a set", a->path,
 				 member_role_name(member.role));
-	r = device_content(a->path, a->fd, a->device_sectors, content, sizeof(content), error);
+	r = device_content(a->path, a->fd, a->device_sectors, NULL, content, sizeof(content),
+			   error);
 	if (r < 0)
 		return r;
 	if (*content && !a->wipe_spare)

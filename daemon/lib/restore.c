@@ -173,8 +173,8 @@ static int check_other_device(struct restoring *a, struct error *error)
 	if (member_probe(a->spare_path, &member, NULL) == 0)
 		return error_set(error, EEXIST, "%s is the %s device of a set", a->spare_path,
 				 member_role_name(member.role));
-	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, content, sizeof(content),
-			   error);
+	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, NULL, content,
+			   sizeof(content), error);
 	if (r < 0)
 		return r;
 	if (*content && !a->wipe_spare && !a->half_restored)
@@ -457,7 +457,10 @@ static int record_new_spare(struct restoring *a, struct error *error)
 	snprintf(members.main_path, sizeof(members.main_path), "%s", a->main_path);
 	r = region_open(a->spare_fd, 0, a->spare_sectors, &members.region, &why);
 	if (!r)
+		r = region_read_table(&members.region, &members.table, NULL, NULL, &why);
+	if (!r)
 		r = record_spare(&members, identity, &why);
+	region_table_done(&members.table);
 	return r == 0 || r == -ENODATA ?
 		       0 :
 		       error_set(error, -r,

@@ -34,6 +34,12 @@ static int parse_pair(char *word, struct remap_status *status)
 		status->probe_ok = streq(value, "ok");
 		return 0;
 	}
+	if (streq(word, "write_cache")) {
+		if (strlen(value) >= sizeof(status->write_cache))
+			return -EBADMSG;
+		strcpy(status->write_cache, value);
+		return 0;
+	}
 	if (streq(word, "replica_out")) {
 		if (streq(value, "none"))
 			return 0;

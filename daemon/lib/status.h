@@ -19,6 +19,7 @@
  * @total_slots: of the spare
  * @probe_ok: main took the last probe write
  * @replica_out: the replica of the metadata that is known to be gone; -1: none
+ * @write_cache: "through", "keep" or "auto"; empty: the module does not say
  */
 struct remap_status {
 	char mode[16];
@@ -45,6 +46,7 @@ struct remap_status {
 	uint64_t reserved_slots;
 	bool probe_ok;
 	int replica_out;
+	char write_cache[16];
 };
 
 int remap_status_parse(const char *text, struct remap_status *status);

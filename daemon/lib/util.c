@@ -12,6 +12,9 @@
 #include "util.h"
 
 #define READ_FILE_MAX (64U << 20)
+/* What direct I/O may need, and the largest block that a device of ours may have. */
+#define BLOCK_BYTES_MAX 4096
+#define SECTOR_BYTES 512
 
 /* Names this application to sd-id128, so that the machine id itself is not told. */
 #define HOST_ID_APPLICATION \
@@ -86,6 +89,28 @@ int device_bytes(int fd, uint64_t *nr_bytes)
 	if (ioctl(fd, BLKGETSIZE64, nr_bytes) < 0)
 		return -errno;
 	return 0;
+}
+
+uint8_t *aligned_bytes(size_t nr_bytes)
+{
+	uint8_t *data = aligned_alloc(BLOCK_BYTES_MAX, nr_bytes);
+
+	return data ? memset(data, 0, nr_bytes) : NULL;
+}
+
+int no_memory(struct error *error)
+{
+	return error_set(error, ENOMEM, "out of memory");
+}
+
+uint32_t logical_bytes(int fd)
+{
+	int nr_bytes = SECTOR_BYTES;
+
+	if (ioctl(fd, BLKSSZGET, &nr_bytes) < 0 || nr_bytes < SECTOR_BYTES ||
+	    nr_bytes > BLOCK_BYTES_MAX)
+		return SECTOR_BYTES;
+	return (uint32_t)nr_bytes;
 }
 
 int parse_u64(const char *text, uint64_t *value)

@@ -81,6 +81,12 @@ int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
 /* Size in bytes of a block device or file. */
 int device_bytes(int fd, uint64_t *nr_bytes);
 
+/* Aligned for direct I/O, and zero. */
+uint8_t *aligned_bytes(size_t nr_bytes);
+int no_memory(struct error *error);
+/* Smallest piece that can be written, at most a chunk. */
+uint32_t logical_bytes(int fd);
+
 int parse_u64(const char *text, uint64_t *value);     /* decimal, nothing behind it */
 int parse_size(const char *text, uint64_t *nr_bytes); /* "64M", "1GiB", plain: bytes */
 void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);

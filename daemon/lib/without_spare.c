@@ -193,6 +193,7 @@ int adopt_release_without_spare(const char *main_path, const struct stale_option
 	if (own < 0)
 		return own;
 	result->lost_chunk = probe_chunk;
+	result->chunk0_lost = header->chunk0_lost;
 	if (options->chunk0 && memcmp(options->uuid, header->header.uuid, REMAP_UUID_BYTES))
 		return error_set(error, EINVAL, "%s belongs to another set than the backup",
 				 main_path);

@@ -229,11 +229,11 @@ def test_a_dry_run_writes_nothing(rig: Rig) -> None:
 
 
 def test_a_sector_that_cannot_be_read_is_not_nothing(rig: Rig) -> None:
-    """O3: what is on the device would not be known for sure."""
+    """O3: what is on the device would not be known for sure; more in test_places.py."""
     before = ext4_on_main(rig)
     rig.main.bad(130, kind="read")
     assert "sector 130 cannot be read" in \
-        refused(FAILED, "create", "data", *paths(rig, "main", "spare"), "--yes")
+        refused(REFUSED, "create", "data", *paths(rig, "main", "spare"), "--yes")
     assert rig.media("main").whole() == before and not any(rig.media("spare").whole())
 
 

@@ -186,3 +186,33 @@ def test_after_the_rules_that_look_and_before_those_that_take() -> None:
     """The number says when: 63-md-raid-arrays looks at arrays, 69-lvm takes."""
     assert "63-md-raid-arrays.rules" < RULES.name < "69-lvm.rules"
     assert "60-persistent-storage-dm.rules" < RULES.name < "80-udisks2.rules"
+
+
+def test_a_main_with_a_sector_that_blkid_cannot_read(rig: Rig) -> None:
+    """blkid says nothing of it at all, and the prober is asked all the same."""
+    ext4_on_main(rig)
+    main = paths(rig, "main")[0]
+    rig.main.bad(2049, 1, kind="read")
+    rig.main.bad(130, 1, kind="read")
+    drop_page_cache(main)
+    create(rig, "--accept-unreadable")
+    output("deactivate", "data")
+    settle(rig)
+    seen = Seen(main)
+    assert seen.properties.get("DM_REMAP_ROLE") == "main", seen.text
+    assert seen.run and activation(main) in seen.run[0]
+
+
+def test_a_disk_whose_write_cache_was_turned_off(rig: Rig) -> None:
+    """A power cycle turns it on again, and the kernel says "change"."""
+    main, other = paths(rig, "main", "spare")
+    number = Path(main).stat().st_rdev
+    note = Path(f"/run/dm-remap/write-cache/{number >> 8}:{number & 255}")
+    note.parent.mkdir(parents=True)
+    note.write_text("")
+    wanted = f"/usr/sbin/dmremap write-cache --auto {main}"
+    assert any(wanted in line for line in Seen(main, "change").run)
+    assert not any("write-cache" in line for line in Seen(main, "add").run)
+    assert not any("write-cache" in line for line in Seen(other, "change").run)
+    note.unlink()
+    note.parent.rmdir()

@@ -67,10 +67,12 @@ static void header_gives_back(void **unused)
 	fill(false);
 	unit_super(&super, 8192);
 	super.main_sectors = 64 * 8;
-	assert_int_equal(
-		guard_header_build(&plan, &super, "wwn:1", read_content, NULL, &header, &error), 0);
+	assert_int_equal(guard_header_build(&plan, &super, "wwn:1", 0x04, read_content, NULL,
+					    &header, &error),
+			 0);
 	assert_int_equal(remap_member_check(&header, unit_uuid), REMAP_OK);
 	assert_string_equal((char *)header.spare_identity, "wwn:1");
+	assert_int_equal(header.chunk0_lost, 0x04);
 	assert_int_equal(guard_header_chunk0(&header, chunk0), 0);
 	assert_memory_equal(chunk0, content[0], sizeof(chunk0));
 	assert_int_equal(le16_to_cpu(header.nr_hidden), 2);
@@ -96,8 +98,8 @@ static void what_does_not_fit(void **unused)
 	unit_super(&super, 8192);
 	super.main_sectors = 64 * 8;
 	fill(true); /* cannot be deflated */
-	assert_int_equal(guard_header_build(&plan, &super, "", read_content, NULL, &header, &error),
-			 0);
+	assert_int_equal(
+		guard_header_build(&plan, &super, "", 0, read_content, NULL, &header, &error), 0);
 	assert_int_equal(le16_to_cpu(header.chunk0_len), 0); /* it is kept elsewhere */
 	assert_int_equal(remap_member_check(&header, unit_uuid), REMAP_OK);
 	assert_int_equal(guard_header_chunk0(&header, chunk0), -EUCLEAN);
@@ -106,11 +108,12 @@ static void what_does_not_fit(void **unused)
 		plan.range[plan.nr_ranges] =
 			(struct hidden_range){ .offset = 4096 + plan.nr_ranges * 16,
 					       .nr_bytes = 8 };
-	assert_int_equal(guard_header_build(&plan, &super, "", read_content, NULL, &header, &error),
-			 -ENOSPC);
+	assert_int_equal(
+		guard_header_build(&plan, &super, "", 0, read_content, NULL, &header, &error),
+		-ENOSPC);
 	plan.nr_ranges = REMAP_MEMBER_MAX_HIDDEN;
-	assert_int_equal(guard_header_build(&plan, &super, "", read_content, NULL, &header, &error),
-			 0);
+	assert_int_equal(
+		guard_header_build(&plan, &super, "", 0, read_content, NULL, &header, &error), 0);
 	/* a header that is damaged gives nothing back, rather than something else */
 	header.area[le16_to_cpu(header.chunk0_offset) + 5] ^= 0x40;
 	assert_int_not_equal(remap_member_check(&header, unit_uuid), REMAP_OK);
@@ -129,7 +132,7 @@ static struct guard_plan look(void)
 	int fd = mkstemp(path);
 
 	assert_int_equal(write_all_at(fd, image, IMAGE_BYTES, 0), 0);
-	if (guard_plan_make(path, fd, IMAGE_BYTES / 512, &plan, &error) < 0)
+	if (guard_plan_make(path, fd, IMAGE_BYTES / 512, &plan, NULL, &error) < 0)
 		fail_msg("%s", error.text);
 	close(fd);
 	unlink(path);

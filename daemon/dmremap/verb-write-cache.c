@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * write-cache: what becomes of writes behind main's volatile cache, and of that cache itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include "activate.h"
+#include "adopt.h"
+#include "output.h"
+#include "verbs.h"
+#include "write-cache.h"
+
+static const struct column columns[] = {
+	{ "set", false, false },   { "mode", false, false }, { "disk", false, false },
+	{ "cache", false, false }, { "was", false, false },  { NULL },
+};
+
+/**
+ * struct meant - the set that is meant
+ * @name: of it
+ * @uuid: of it, as text
+ * @main: its main device
+ * @device: its mapped device; an empty name: it is not active
+ * @write_cache: as the superblock says, or the kernel
+ */
+struct meant {
+	char name[128];
+	char uuid[UUID_STRING_BYTES];
+	dev_t main;
+	struct dm_device device;
+	enum write_cache write_cache;
+};
+
+static int print_disks(const struct invocation *invocation, const struct meant *meant)
+{
+	_cleanup_output_ struct output *output = NULL;
+	_cleanup_free_ struct disk_cache *disks = NULL;
+	size_t nr = 0;
+	int r = disk_caches_of(&this_world, meant->main, &disks, &nr);
+
+	if (!r)
+		r = output_open(&output, "disks", columns, invocation->json);
+	for (size_t i = 0; !r && i < nr; i++) {
+		r = output_line(output);
+		if (r < 0)
+			break;
+		output_text(output, meant->name);
+		output_text(output, write_cache_name(meant->write_cache));
+		output_text(output, disks[i].node);
+		output_text(output, *disks[i].value ? disks[i].value : NULL);
+		r = output_text(output, *disks[i].was ? disks[i].was : NULL);
+	}
+	return r ? r : output_print(output);
+}
+
+/* Of a set that is not active the superblock says it. */
+static int change_inactive(const struct machine *machine, const struct assembly *set,
+			   enum write_cache write_cache, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	struct remap_super super;
+	int r;
+
+	if (set->verdict != ASSEMBLY_READY)
+		return error_set(error, set->main < 0 || set->spare < 0 ? EAGAIN : EPERM, "%s: %s",
+				 set->name, set->reason);
+	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path, O_RDWR,
+		       &adopted, error);
+	if (r < 0)
+		return r;
+	super = adopted.region.super;
+	super.flags = write_cache_flags(super.flags, write_cache);
+	super.seq = adopted.table.generation + 1;
+	return super.flags == adopted.region.super.flags ?
+		       0 :
+		       region_write_super(&adopted.region, &super, error);
+}
+
+static int change_active(const struct meant *meant, enum write_cache write_cache,
+			 struct error *told, struct error *error)
+{
+	char message[64];
+	int r;
+
+	snprintf(message, sizeof(message), "write_cache %s", write_cache_name(write_cache));
+	r = dm_message(meant->device.name, message, NULL, error);
+	if (!r && write_cache == WRITE_CACHE_THROUGH)
+		write_cache_off(&this_world, meant->uuid, meant->main, told);
+	else if (!r)
+		write_cache_let_go(&this_world, meant->uuid);
+	return r;
+}
+
+static int find(const struct machine *machine, const char *what, const struct assembly **set,
+		struct meant *meant, struct error *error)
+{
+	int r = machine_find(machine, what, set, error);
+
+	if (r < 0)
+		return r;
+	snprintf(meant->name, sizeof(meant->name), "%s", (*set)->name);
+	uuid_to_string((*set)->uuid, meant->uuid);
+	if ((*set)->main < 0 || (*set)->spare < 0)
+		return error_set(error, EAGAIN, "%s: %s", (*set)->name,
+				 *(*set)->reason ? (*set)->reason : "a member is missing");
+	meant->main = machine->members[(*set)->main].devno;
+	meant->write_cache = write_cache_of_flags(machine->members[(*set)->spare].flags);
+	if ((*set)->state != ASSEMBLY_ACTIVE)
+		return 0;
+	r = dm_get((*set)->name, &meant->device, error);
+	if (!r && meant->device.fallback)
+		r = error_set(error, EBUSY,
+			      "%s is active without the module (fallback): nothing is written "
+			      "through",
+			      (*set)->name);
+	if (!r && write_cache_parse(meant->device.status.write_cache, &meant->write_cache) < 0)
+		r = error_set(error, ENOTSUP,
+			      "%s: the module that is loaded is too old for that: reload it",
+			      (*set)->name);
+	return r;
+}
+
+static int again(const char *path, struct error *error)
+{
+	_cleanup_close_ int lock = -1;
+	dev_t devno = device_number(path);
+	struct error told;
+	int r = activation_lock(&lock, error);
+
+	if (r < 0)
+		return r;
+	if (!devno)
+		return error_set(error, ENODEV, "%s: there is no such device", path);
+	write_cache_again(&this_world, devno, &told);
+	if (*told.text)
+		printf("%s\n", told.text);
+	return 0;
+}
+
+int verb_write_cache(struct invocation *invocation, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	struct error told = { "" };
+	struct meant meant = { 0 };
+	enum write_cache wanted;
+	int r;
+
+	if (option_value(invocation, "auto"))
+		return again(invocation->argv[0], error);
+	if (invocation->argc > 1 && write_cache_parse(invocation->argv[1], &wanted) < 0)
+		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
+				 invocation->argv[1]);
+	r = invocation->argc > 1 ? activation_lock(&lock, error) : 0;
+	if (!r)
+		r = machine_look(&machine, error);
+	if (!r)
+		r = find(&machine, invocation->argv[0], &set, &meant, error);
+	if (r < 0)
+		return r;
+	if (invocation->argc == 1)
+		return print_disks(invocation, &meant);
+	r = *meant.device.name ? change_active(&meant, wanted, &told, error) :
+				 change_inactive(&machine, set, wanted, error);
+	if (!r && *told.text && !invocation->quiet)
+		printf("%s\n", told.text);
+	return r;
+}
