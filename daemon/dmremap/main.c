@@ -55,7 +55,8 @@ static const struct verb_option options_activate[] = {
 static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
-	{ "backup", "FILE", "without the spare: take main's first chunk from that" },
+	{ "backup", "FILE", "without the spare: the set's backup, if not below /var/lib/dm-remap" },
+	{ "accept-loss", NULL, "without the spare: what no backup has either becomes zeros" },
 	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
 	{ NULL },
 };

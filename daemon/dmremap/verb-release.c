@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 
 #include "activate.h"
 #include "adopt.h"
@@ -14,6 +15,7 @@
 #include "mask.h"
 #include "region.h"
 #include "verbs.h"
+#include "without_spare.h"
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
@@ -54,46 +56,57 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 		       0;
 }
 
+static void print_stale(const struct stale_release *a)
+{
+	uint64_t first = a->probe_chunk * REMAP_CHUNK_SECTORS;
+	char when[32] = "";
+	struct tm tm;
+	time_t created = (time_t)a->backup.created;
+
+	if (a->guarded && !a->has_ended)
+		printf("The signatures of %s are put back as they were when its set was made%s.\n",
+		       a->main_path, a->has_backup ? ", or backed up" : "");
+	if (stale_release_probe(a) && localtime_r(&created, &tm)) {
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+		printf("Its sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only: they become what they were in\n%s, of %s.\n",
+		       first, first + REMAP_CHUNK_SECTORS - 1, a->backup_path, when);
+	} else if (a->probe_chunk != UINT64_MAX) {
+		printf("Its sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only, and in no backup: they become zeros.\n",
+		       first, first + REMAP_CHUNK_SECTORS - 1);
+	}
+	printf("What was written since to these places, and to all remapped sectors, is on the "
+	       "spare only and is\nlost: check the file system afterwards.\n");
+}
+
 static int release_without_spare(struct invocation *invocation, const char *main_path,
 				 struct error *error)
 {
-	struct stale_options options = {
+	_cleanup_(stale_release_done) struct stale_release a = {
+		.main_path = main_path,
 		.keep_header = option_value(invocation, "keep-header"),
+		.accept_loss = option_value(invocation, "accept-loss"),
+		.fd = -1,
 	};
-	const char *backup_path = option_value(invocation, "backup");
-	_cleanup_backup_ struct backup backup = { 0 };
+	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
-	struct stale_release result;
 	int r = refuse_if_spare_is_here(main_path, error);
 
-	if (!r && backup_path)
-		r = backup_read(backup_path, &backup, error);
+	if (backup)
+		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
+	if (!r)
+		r = stale_release_look(&a, error);
 	if (r < 0)
 		return r;
-	if (backup_path) {
-		options.chunk0 = backup_content(&backup, 0);
-		memcpy(options.uuid, backup.super.uuid, sizeof(options.uuid));
-	}
 	if (!invocation->quiet || !invocation->yes)
-		printf("The signatures of %s are put back as they were when its set was made.\n"
-		       "What was written since to these places, and to all remapped sectors, is on "
-		       "the spare only and is\nlost: check the file system afterwards.\n",
-		       main_path);
+		print_stale(&a);
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r)
 		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
-	if (!r)
-		r = adopt_release_without_spare(main_path, &options, &result, error);
-	if (r < 0)
-		return r;
-	if (result.lost_chunk != UINT64_MAX)
-		printf("%s: sectors %" PRIu64 " to %" PRIu64
-		       " were on the spare only: they are zeros now\n",
-		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
-		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
-	return 0;
+	return r ? r : stale_release_carry_out(&a, error);
 }
 
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)

@@ -74,32 +74,4 @@ int adopt_release(struct adopted *adopted, struct error *error);
 /* Undoes or completes what was interrupted; -ECANCELED with a sentence when that is done. */
 int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error);
 
-/**
- * struct stale_options - how to release without the spare
- * @keep_header: file for the safety copy of the member header, where main has no place for it,
- *               and from which an interrupted order goes on; NULL: none
- * @chunk0: main's original chunk 0 from a backup; NULL: what the header keeps
- * @uuid: of the backup's set
- */
-struct stale_options {
-	const char *keep_header;
-	const uint8_t *chunk0;
-	uint8_t uuid[REMAP_UUID_BYTES];
-};
-
-/**
- * struct stale_release - what release without the spare left behind
- * @lost_chunk: main chunk whose content was only on the spare; UINT64_MAX: none was found
- */
-struct stale_release {
-	uint64_t lost_chunk;
-};
-
-/*
- * Makes main readable from main alone (O2), with the hidden content as it was at create.  A
- * power cut leaves the guarded main or one with which the same order goes on.
- */
-int adopt_release_without_spare(const char *main_path, const struct stale_options *options,
-				struct stale_release *result, struct error *error);
-
 #endif /* DM_REMAP_ADOPT_H */
