@@ -15,6 +15,12 @@ static const struct verb_option options_events[] = {
 
 static const struct verb_option options_remap[] = {
 	{ "cause", "CAUSE", "what show is to tell: manual, rescue or import (manual)" },
+	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
+	{ NULL },
+};
+
+static const struct verb_option options_sectors[] = {
+	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
 	{ NULL },
 };
 
@@ -68,6 +74,13 @@ static const struct verb_option options_restore_backup[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_replace_main[] = {
+	{ "map", "FILE", "of ddrescue: what it could not read is lost, not zeros" },
+	{ "areas", "TYPES", "which areas of it were not rescued (all but +: ?*/-)" },
+	{ "disk", NULL, "its numbers are of the whole disk" },
+	{ NULL },
+};
+
 static const struct verb_option options_resize[] = {
 	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
 	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
@@ -76,8 +89,13 @@ static const struct verb_option options_resize[] = {
 };
 
 static const struct verb_option options_import[] = {
-	{ "format", "FORMAT", "badblocks or ddrescue; else it is guessed from the file" },
-	{ "block-size", "BYTES", "of a list of badblocks, as its option -b (1024)" },
+	{ "format", "FORMAT",
+	  "badblocks, ddrescue, ranges, kernel, smartctl, mdadm; else guessed" },
+	{ "block-size", "SIZE", "of a list of badblocks, as its option -b (1024)" },
+	{ "areas", "TYPES", "which areas of a map, of ? * / - (those that are bad: -)" },
+	{ "disk", NULL, "its numbers are of the whole disk" },
+	{ "up-to", "N", "only the first N chunks that are not remapped yet" },
+	{ "lost", NULL, "of a copy of main: what was not rescued is lost (SET inactive)" },
 	{ "dry-run", NULL, "say how many sectors it names" },
 	{ NULL },
 };
@@ -93,7 +111,7 @@ static const struct verb verbs[] = {
 	{ "release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again", 0, 2,
 	  options_release, verb_release },
 	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
-	  2, NULL, verb_replace_main },
+	  2, options_replace_main, verb_replace_main },
 	{ "replace-spare", NULL, "SET DEVICE",
 	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
 	{ "resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not", 2, 2,
@@ -114,9 +132,9 @@ static const struct verb verbs[] = {
 	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,
 	  3, options_remap, verb_remap },
 	{ "unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device", 2, 3,
-	  NULL, verb_unremap },
-	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2, NULL,
-	  verb_verify },
+	  options_sectors, verb_unremap },
+	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2,
+	  options_sectors, verb_verify },
 	{ "clear", NULL, "NAME", "move back to the main device all that it takes", 1, 1, NULL,
 	  verb_message },
 	{ "save", NULL, "NAME", "write the counters to the spare now", 1, 1, NULL, verb_message },

@@ -13,6 +13,7 @@
 #include "create.h"
 #include "guard.h"
 #include "identity.h"
+#include "lost-map.h"
 #include "mask.h"
 #include "verbs.h"
 
@@ -176,6 +177,19 @@ int verb_create(struct invocation *invocation, struct error *error)
 	return activate_created(invocation, &a, error);
 }
 
+static void print_replacing(const char *name, const char *path, const struct lost_map *map)
+{
+	printf("%s: %s takes the place of its main device, and the old one is ignored from then "
+	       "on\n",
+	       name, path);
+	if (map->path)
+		lost_map_print(map);
+	else
+		printf("note     what could not be read from the old one is zeros on a copy, and would "
+		       "be served\n         so: ddrescue's map names it, and --map FILE makes it "
+		       "lost\n");
+}
+
 /*
  * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
  * that this is the hardware from now on, and the old disk counts as a copy.
@@ -185,6 +199,8 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	const char *path = invocation->argv[1];
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
+							 .path = option_value(invocation, "map") };
 	_cleanup_close_ int lock = -1;
 	char identity[REMAP_IDENTITY_BYTES];
 	const struct assembly *set;
@@ -210,6 +226,20 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 				 "old disk. Unplug that one, and no replacement is needed",
 				 path);
 	r = adopt_open(path, machine.members[set->spare].path, O_RDWR, &adopted, error);
+	if (!r && map.path)
+		r = lost_map_look(&map, &adopted, error);
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes)
+		print_replacing(set->name, path, &map);
+	/* both are held now; and udev's activation of other sets waits for the lock */
+	close_p(&lock);
+	lock = -1;
+	r = confirm(invocation, map.path ? "Replace it?" : "Could all of the old one be read?",
+		    error);
+	/* before main is another: until then the order is repeated */
+	if (!r && map.path)
+		r = losing_carry_out(&map.losing, error);
 	if (r < 0)
 		return r;
 	super = adopted.region.super;

@@ -41,7 +41,7 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 	struct error why = { "" };
 	int r;
 
-	if (text && parse_u64(text, &start) < 0)
+	if (text && parse_sectors(text, &start) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a sector number", text);
 	/* O_DIRECT: the kernel may be writing past the page cache */
 	opened->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #include "output.h"
-#include "verbs.h"
+#include "sectors.h"
 
 static const struct column reply_columns[] = {
 	{ "name", false, false },
@@ -39,27 +39,8 @@ static int print_reply(const struct invocation *invocation, const struct dm_devi
 	return r ? r : output_print(output);
 }
 
-static int parse_sectors(const struct invocation *invocation, const struct dm_device *device,
-			 uint64_t *sector, uint64_t *nr_sectors, struct error *error)
-{
-	*nr_sectors = 1;
-	if (parse_u64(invocation->argv[1], sector) < 0)
-		return error_set(error, EINVAL, "\"%s\" is not a sector number",
-				 invocation->argv[1]);
-	if (invocation->argc > 2 &&
-	    (parse_u64(invocation->argv[2], nr_sectors) < 0 || !*nr_sectors))
-		return error_set(error, EINVAL, "\"%s\" is not a number of sectors",
-				 invocation->argv[2]);
-	if (*sector >= device->nr_sectors || *nr_sectors > device->nr_sectors - *sector)
-		return error_set(error, EINVAL,
-				 "%s has sectors 0 to %" PRIu64 "; %" PRIu64 "+%" PRIu64
-				 " is beyond its end",
-				 device->name, device->nr_sectors - 1, *sector, *nr_sectors);
-	return 0;
-}
-
-static int find_live_device(const struct invocation *invocation, struct dm_device *device,
-			    struct error *error)
+int find_live_device(const struct invocation *invocation, struct dm_device *device,
+		     struct error *error)
 {
 	int r = find_device(invocation->argv[0], device, error);
 
@@ -85,7 +66,7 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 {
 	const char *cause = option_value(invocation, "cause");
 	struct dm_device device;
-	uint64_t sector, nr_sectors;
+	struct sectors sectors;
 	char message[96];
 	int r;
 
@@ -94,14 +75,17 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 				 cause);
 	r = find_live_device(invocation, &device, error);
 	if (!r)
-		r = parse_sectors(invocation, &device, &sector, &nr_sectors, error);
+		r = parse_named_sectors(invocation, &device, &sectors, error);
+	/* what is rescued has just failed to be read */
+	if (!r && streq(verb, "remap") && !(cause && streq(cause, "rescue")))
+		r = check_read_first(invocation, &device, &sectors, error);
 	if (r < 0)
 		return r;
 	if (streq(verb, "verify"))
-		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sector);
+		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sectors.sector);
 	else
-		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb, sector,
-			 nr_sectors, cause ? " " : "", cause ? cause : "");
+		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb,
+			 sectors.sector, sectors.nr_sectors, cause ? " " : "", cause ? cause : "");
 	return send_message(invocation, &device, message, error);
 }
 

@@ -72,6 +72,9 @@ const char *option_value(const struct invocation *invocation, const char *name);
 int confirm(const struct invocation *invocation, const char *question, struct error *error);
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
+/* The same, where it takes messages: not without the module (fallback). */
+int find_live_device(const struct invocation *invocation, struct dm_device *device,
+		     struct error *error);
 
 /*
  * LVM with a devices file would not look at a device that holds a physical volume from now on:
@@ -99,6 +102,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error);
 int verb_backup(struct invocation *invocation, struct error *error);
 int verb_restore_backup(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
+int import_lost(struct invocation *invocation, struct error *error);
 int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);
 int verb_dump(struct invocation *invocation, struct error *error);

@@ -203,22 +203,24 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 		return -ENODEV;
 	if (devno && mark_find_on(what, uuid, &chunk) == 0) {
 		uuid_to_string(uuid, text);
-		return error_set(error, EAGAIN,
-				 "%s is the main device, without guard, of set %s, and the spare is "
-				 "not here: attach it; if it is dead: dmremap release "
-				 "--without-spare %s, or dmremap restore-backup onto another one",
-				 what, text, what);
+		return error_set(
+			error, EAGAIN,
+			"%s is the main device, without guard, of set %s, and the spare is "
+			"not here: attach it; if it is dead: dmremap release "
+			"--without-spare %s, or dmremap restore-backup onto another one",
+			what, text, what);
 	}
 	if (devno)
 		return error_set(error, ENODEV, "%s: not a member of a set", what);
 	if (backup_find(what, backup, sizeof(backup)) == 0)
-		return error_set(error, ENODEV,
-				 "%s: no set of that name is here, though there is a backup of one, "
-				 "%s: attach its disks; if its spare is dead: dmremap release "
-				 "--without-spare MAIN, or dmremap restore-backup onto another one",
-				 what, backup);
-	return error_set(error, ENODEV,
-			 "%s: no set of that name is here; dmremap list shows all", what);
+		return error_set(
+			error, ENODEV,
+			"%s: no set of that name is here, though there is a backup of one, "
+			"%s: attach its disks; if its spare is dead: dmremap release "
+			"--without-spare MAIN, or dmremap restore-backup onto another one",
+			what, backup);
+	return error_set(error, ENODEV, "%s: no set of that name is here; dmremap list shows all",
+			 what);
 }
 
 int machine_find(const struct machine *machine, const char *what, const struct assembly **set,

@@ -448,11 +448,12 @@ static int check_backup_path(struct adoption *a, struct error *error)
 		r = error_set(&why, errno, "%s: %s", path, strerror(errno));
 	if (!r && !S_ISDIR(st.st_mode))
 		r = error_set(&why, ENOTDIR, "%s: not a directory", path);
-	return r < 0 ? error_set(error, EPERM,
-				 "without guard the set's backup alone leads home when the spare is "
-				 "dead, and it cannot be written: %.300s. --backup FILE puts it "
-				 "elsewhere; nothing was changed",
-				 why.text) :
+	return r < 0 ? error_set(
+			       error, EPERM,
+			       "without guard the set's backup alone leads home when the spare is "
+			       "dead, and it cannot be written: %.300s. --backup FILE puts it "
+			       "elsewhere; nothing was changed",
+			       why.text) :
 		       0;
 }
 

@@ -161,9 +161,8 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 	return error_set(error, ENODATA, "no dm-remap spare");
 }
 
-/* Reads one block's four copies and chooses. */
-static int read_block(const struct region *region, uint32_t block, uint8_t *buffer,
-		      enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+int region_read_copies(const struct region *region, uint32_t block, uint8_t *buffer,
+		       enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
 {
 	const struct remap_super *super = &region->super;
 	const void *copy[REMAP_COPIES];
@@ -281,7 +280,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			choice = region->choice;
 			r = 0;
 		} else {
-			r = read_block(region, block, buffer, verdict, &choice);
+			r = region_read_copies(region, block, buffer, verdict, &choice);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
@@ -340,8 +339,8 @@ int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 
 	if (!buffer)
 		return -ENOMEM;
-	if (read_block(region, 1 + region->super.geometry.table_blocks, buffer, verdict, &choice) <
-	    0)
+	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, buffer, verdict,
+			       &choice) < 0)
 		return -ENODATA;
 	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
 	return 0;

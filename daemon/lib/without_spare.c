@@ -173,8 +173,8 @@ static int find_set(struct stale_release *a, uint64_t nr_sectors, struct error *
 		copied = -ENODATA;
 	}
 	if (a->is_own)
-		return copied < 0 ? mark_find(a->fd, length, a->uuid, false, &a->probe_chunk), 0 :
-				    0;
+		return copied < 0 ? mark_find(a->fd, length, a->uuid, false, &a->probe_chunk),
+		       0 : 0;
 	if (copied == 1) {
 		memcpy(a->guarded, copy, REMAP_CHUNK_BYTES);
 		return 0;
@@ -207,9 +207,9 @@ static int find_backup(struct stale_release *a, struct error *error)
 {
 	bool is_named = *a->backup_path;
 	struct error why;
-	int r = is_named ? 0 :
-			   backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path),
-					       &why);
+	int r = is_named ?
+			0 :
+			backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path), &why);
 
 	if (!r)
 		r = backup_read(a->backup_path, &a->backup, is_named ? error : &why);

@@ -320,7 +320,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     output("activate", "data", "--any-hardware")
     assert content("data") == before
     output("deactivate", "data")
-    output("replace-main", "data", copy)
+    output("replace-main", "data", copy, "--yes")
     replugged()
     assert output("activate", "--auto", spare) == "/dev/mapper/data\n"
     assert content("data") == before

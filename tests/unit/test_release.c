@@ -605,10 +605,9 @@ static void what_was_agreed_on_is_looked_at_again(void **unused)
 
 static int without_spare(const char *keep, struct error *error)
 {
-	struct stale_release a = { .main_path = disks.path[MAIN],
-				   .keep_header = keep,
-				   .accept_loss = true,
-				   .fd = -1 };
+	struct stale_release a = {
+		.main_path = disks.path[MAIN], .keep_header = keep, .accept_loss = true, .fd = -1
+	};
 	int r = stale_release_look(&a, error);
 
 	if (!r)
