@@ -10,7 +10,7 @@
 
 #include "events.h"
 #include "import-list.h"
-#include "output.h"
+#include "json.h"
 #include "remap_format.h"
 #include "verbs.h"
 
@@ -61,6 +61,7 @@ static int add_mapped(void *userdata, const struct remap_event *line)
 
 	if (line->state != REMAP_ENTRY_USED)
 		return 0;
+	/* room is the next power of two */
 	if (!(a->nr_mapped & (a->nr_mapped - 1))) {
 		uint64_t *bigger = reallocarray(a->mapped, a->nr_mapped ? a->nr_mapped * 2 : 1,
 						sizeof(*bigger));
@@ -276,23 +277,35 @@ static int carry_out(struct importing *a, struct error *error)
 	return 0;
 }
 
-static const struct column range_columns[] = { { "sector", true, false },
-					       { "nr_sectors", true, false },
-					       { NULL } };
-
-static int print_ranges(const struct badlist *list)
+static void print_json(const struct importing *a)
 {
-	_cleanup_output_ struct output *output = NULL;
-	int r = output_open(&output, "ranges", range_columns, true);
+	struct json json = { 0 };
 
-	for (size_t i = 0; !r && i < list->nr_ranges; i++) {
-		r = output_line(output);
-		if (!r)
-			r = output_number(output, list->range[i].sector);
-		if (!r)
-			r = output_number(output, list->range[i].nr_sectors);
+	json_begin(&json, NULL);
+	json_string(&json, "name", a->device.name);
+	json_string(&json, "format", badlist_format_name(a->list.format));
+	json_bool(&json, "dry_run", option_value(a->invocation, "dry-run"));
+	json_number(&json, "sectors", a->list.nr_sectors);
+	json_number(&json, "slots_needed", a->nr_needed);
+	if (option_value(a->invocation, "dry-run"))
+		json_null(&json, "lost_sectors");
+	else
+		json_number(&json, "lost_sectors", a->nr_lost);
+	json_number(&json, "places_elsewhere", a->list.nr_elsewhere);
+	json_begin(&json, "not_taken");
+	json_number(&json, "untried", a->list.untried);
+	json_number(&json, "untrimmed", a->list.untrimmed);
+	json_number(&json, "unscraped", a->list.unscraped);
+	json_end(&json);
+	json_begin_list(&json, "ranges");
+	for (size_t i = 0; i < a->list.nr_ranges; i++) {
+		json_begin(&json, NULL);
+		json_number(&json, "sector", a->list.range[i].sector);
+		json_number(&json, "nr_sectors", a->list.range[i].nr_sectors);
+		json_end(&json);
 	}
-	return r ? r : output_print(output);
+	json_end(&json);
+	json_end(&json);
 }
 
 int verb_import(struct invocation *invocation, struct error *error)
@@ -322,5 +335,7 @@ int verb_import(struct invocation *invocation, struct error *error)
 		r = read_first(&a, error);
 	if (!r && !option_value(invocation, "dry-run"))
 		r = carry_out(&a, error);
-	return !r && invocation->json ? print_ranges(&a.list) : r;
+	if (!r && invocation->json)
+		print_json(&a);
+	return r;
 }

@@ -6,37 +6,54 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "output.h"
+#include "json.h"
 #include "sectors.h"
 
-static const struct column reply_columns[] = {
-	{ "name", false, false },
-	{ "verb", false, false },
-	{ "reply", false, false },
-	{ NULL },
-};
+/* "key=value" words of a reply are its values; what else it says is for people. */
+static void print_values(struct json *json, const char *reply)
+{
+	_cleanup_free_ char *copy = strdup(reply);
+	char *save = NULL, *word;
+
+	json_begin(json, "values");
+	for (word = copy ? strtok_r(copy, " ", &save) : NULL; word;
+	     word = strtok_r(NULL, " ", &save)) {
+		char *value = strchr(word, '=');
+		uint64_t number;
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		if (parse_u64(value, &number) == 0)
+			json_number(json, word, number);
+		else
+			json_string(json, word, value);
+	}
+	json_end(json);
+}
 
 static int print_reply(const struct invocation *invocation, const struct dm_device *device,
 		       const char *reply)
 {
-	_cleanup_output_ struct output *output = NULL;
-	int r;
+	const char *verb = invocation->verb->name;
+	struct json json = { 0 };
 
 	if (!invocation->json) {
 		if (*reply && !invocation->quiet)
 			printf("%s\n", reply);
 		return 0;
 	}
-	r = output_open(&output, "replies", reply_columns, true);
-	if (!r)
-		r = output_line(output);
-	if (!r)
-		r = output_text(output, device->name);
-	if (!r)
-		r = output_text(output, invocation->verb->name);
-	if (!r)
-		r = output_text(output, reply);
-	return r ? r : output_print(output);
+	json_begin(&json, NULL);
+	json_string(&json, "name", device->name);
+	json_string(&json, "verb", verb);
+	json_string(&json, "reply", reply);
+	if (streq(verb, "verify")) {
+		json_bool(&json, "remapped", !strstr(reply, " not remapped"));
+		json_bool(&json, "lost", strstr(reply, " lost ") != NULL);
+	}
+	print_values(&json, reply);
+	json_end(&json);
+	return 0;
 }
 
 int find_live_device(const struct invocation *invocation, struct dm_device *device,
@@ -123,9 +140,15 @@ int verb_message(struct invocation *invocation, struct error *error)
 /* Whoever had the device open may believe that something is durable which is gone (O18). */
 int verb_accept_loss(struct invocation *invocation, struct error *error)
 {
-	int r;
+	struct dm_device device;
+	int r = find_live_device(invocation, &device, error);
 
-	if (!invocation->quiet)
+	if (r < 0)
+		return r;
+	if (!streq(device.status.mode, "lost-cache"))
+		return print_reply(invocation, &device,
+				   "no cache was lost: there is nothing to accept");
+	if (!invocation->quiet && !invocation->json)
 		printf("A member came back and may have lost writes that had been acknowledged.\n"
 		       "Better close the device (unmount it) and check what is on it: then this is "
 		       "not needed.\n");

@@ -33,6 +33,7 @@ struct verb_option {
  * @json: print JSON
  * @yes: do not ask
  * @quiet: print nothing that is not asked for
+ * @exit_code: of a verb that succeeded and has something to say by it (status --check)
  */
 struct invocation {
 	const struct verb *verb;
@@ -42,6 +43,7 @@ struct invocation {
 	bool json;
 	bool yes;
 	bool quiet;
+	int exit_code;
 };
 
 /**

@@ -273,10 +273,11 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 	const struct member *spare = &machine->members[set->spare];
 	struct remap_line line = { .features = "" };
 	char params[1024];
-	int r = dm_ensure_target(error);
+	struct error why;
+	int r = dm_ensure_target(&why);
 
 	if (r < 0)
-		return r;
+		return error_set(error, -r, "%s: %s", set->name, why.text);
 	table_line(machine, set, &line);
 	if (options->force_rw)
 		snprintf(line.features, sizeof(line.features), "1 force_rw");

@@ -307,7 +307,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     drop_page_cache(main)
     was = rig.media("copy").whole(), rig.media("spare").whole()
     found, = sets()
-    assert found["state"] == "duplicate" or found["ignored-copies"] == 1    # the second spare
+    assert found["state"] == "duplicate" or found["ignored_copies"] == 1    # the second spare
     rig.media("other").write(0, bytes(rig.server.disk("other").size_bytes))
     found, = sets()
     assert (found["state"], found["main"]) == ("other-hardware", copy)

@@ -308,7 +308,7 @@ def test_the_right_disk_among_copies(rig: Rig) -> None:
     settle(rig)
     rig.media("copy").write(0, rig.media("main").whole())
     found, = sets()
-    assert (found["main"], found["state"], found["ignored-copies"]) == (main, "ready", 1)
+    assert (found["main"], found["state"], found["ignored_copies"]) == (main, "ready", 1)
     output("activate", "data")
     rig.media("other").write(0, rig.media("spare").whole())
     found, = sets()    # a copy that appears while the set is active changes nothing
