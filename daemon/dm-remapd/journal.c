@@ -328,8 +328,9 @@ void journal_found(const struct dm_device *device)
 	struct entry entry = { .nr_fields = 0 };
 
 	add(&entry,
-	    "MESSAGE=%s: found active, mode %s, %u of %u slots used, %" PRIu64 " lost sectors",
-	    device->name, s->mode, s->used_slots, s->total_slots, s->lost_sectors);
+	    "MESSAGE=%s: found active, mode %s, %u of %u slots used, %" PRIu64 " lost sector%s",
+	    device->name, s->mode, s->used_slots, s->total_slots, s->lost_sectors,
+	    plural(s->lost_sectors));
 	add(&entry, "PRIORITY=%d", LOG_INFO);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_FOUND);
 	add_device(&entry, device, "found");

@@ -217,7 +217,7 @@ unsigned int look(struct manager *m)
 	}
 	if (m->save_at - now < again)
 		again = (unsigned int)(m->save_at - now);
-	sd_notifyf(0, "STATUS=%zu sets, %s", m->watched.nr,
+	sd_notifyf(0, "STATUS=%zu set%s, %s", m->watched.nr, plural(m->watched.nr),
 		   m->events	     ? "listening to events" :
 		   *m->netlink_error ? m->netlink_error :
 				       "the module is not loaded");

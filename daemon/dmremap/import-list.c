@@ -125,25 +125,28 @@ int import_list_read(const struct invocation *invocation, const char *path,
 static void print_untaken(uint64_t nr_sectors, const char *what, const char *type)
 {
 	if (nr_sectors)
-		printf("note     %" PRIu64 " sectors of it %s: --areas \"-%s\" takes them, too\n",
-		       nr_sectors, what, type);
+		printf("note     %" PRIu64 " sector%s of it %s: --areas \"-%s\" takes them, too\n",
+		       nr_sectors, plural(nr_sectors), what, type);
 }
 
 void import_list_print(const char *path, const struct badlist *list)
 {
-	printf("%s (%s): %" PRIu64 " bad sectors in %zu places\n", import_list_name(path),
-	       badlist_format_name(list->format), list->nr_sectors, list->nr_ranges);
-	print_untaken(list->untried, "were not tried (?)", "?");
-	print_untaken(list->untrimmed, "were not trimmed (*)", "*");
-	print_untaken(list->unscraped, "were not scraped (/)", "/");
+	printf("%s (%s): %" PRIu64 " bad sector%s in %zu place%s\n", import_list_name(path),
+	       badlist_format_name(list->format), list->nr_sectors, plural(list->nr_sectors),
+	       list->nr_ranges, plural(list->nr_ranges));
+	print_untaken(list->untried, "not tried (?)", "?");
+	print_untaken(list->untrimmed, "not trimmed (*)", "*");
+	print_untaken(list->unscraped, "not scraped (/)", "/");
 	if (list->nr_merged)
-		printf("note     %zu places overlap others: taken once\n", list->nr_merged);
+		printf("note     %zu overlapping place%s taken once\n", list->nr_merged,
+		       plural(list->nr_merged));
 	if (list->nr_elsewhere)
-		printf("note     %zu places are not on the main device: passed over\n",
-		       list->nr_elsewhere);
+		printf("note     %zu place%s not on the main device, passed over\n",
+		       list->nr_elsewhere, plural(list->nr_elsewhere));
 	if (list->nr_other_disks)
-		printf("note     %u lines are about other disks than %s: passed over\n",
-		       list->nr_other_disks, list->disk ? list->disk : list->found_disk);
+		printf("note     %u line%s about other disks than %s, passed over\n",
+		       list->nr_other_disks, plural(list->nr_other_disks),
+		       list->disk ? list->disk : list->found_disk);
 	if (!list->nr_ranges && list->is_of_disk)
 		printf("note     no line of it names a bad sector of %s\n",
 		       list->disk ? list->disk : "the disk");

@@ -40,9 +40,9 @@ static void print_plan(const struct adoption *a)
 	if (*a->spare_content)
 		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunks of main go to the spare, so that nobody mounts the raw "
+		printf("guard    %u chunk%s of main %s to the spare, so that nobody mounts the raw "
 		       "disk by mistake:\n        ",
-		       a->nr_chunks);
+		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
 		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");

@@ -194,9 +194,9 @@ static int read_first(struct importing *a, struct error *error)
 	if (!nr || any_fails(a, 0, false) != 0)
 		return 0;
 	if (shows) {
-		printf("note     of its first %zu places all can be read: is the list of this "
+		printf("note     of its first %zu place%s all can be read: is the list of this "
 		       "device, and of now?\n",
-		       nr);
+		       nr, plural(nr));
 		print_guesses(a);
 		fflush(stdout);
 	}
@@ -268,7 +268,8 @@ static int carry_out(struct importing *a, struct error *error)
 				 error->text, a->list.range[i].sector, i, a->list.nr_ranges);
 	if (a->invocation->quiet || a->invocation->json)
 		return 0;
-	printf("remapped %" PRIu64 " sectors in %zu places\n", nr_done, a->list.nr_ranges);
+	printf("remapped %" PRIu64 " sector%s in %zu place%s\n", nr_done, plural(nr_done),
+	       a->list.nr_ranges, plural(a->list.nr_ranges));
 	if (a->nr_lost)
 		printf("lost     %" PRIu64
 		       " of them cannot be read: they read as errors until they "

@@ -49,11 +49,12 @@ void lost_map_print(const struct lost_map *map)
 {
 	const struct losing *losing = &map->losing;
 
-	printf("map      %s: %" PRIu64 " sectors in %zu places were not rescued\n",
-	       import_list_name(map->path), map->list.nr_sectors, map->list.nr_ranges);
-	printf("lost     %" PRIu64 " sectors, in %u more slots: they read as errors until they are "
-	       "written\n",
-	       losing->nr_sectors, losing->nr_slots);
+	printf("map      %s: %" PRIu64 " sector%s in %zu place%s not rescued\n",
+	       import_list_name(map->path), map->list.nr_sectors, plural(map->list.nr_sectors),
+	       map->list.nr_ranges, map->list.nr_ranges == 1 ? " was" : "s were");
+	printf("lost     %" PRIu64 " sector%s, in %u more slot%s: an error until written\n",
+	       losing->nr_sectors, plural(losing->nr_sectors), losing->nr_slots,
+	       plural(losing->nr_slots));
 	if (losing->nr_served)
 		printf("note     %" PRIu64 " of the others are served from the spare, and stay\n",
 		       losing->nr_served);

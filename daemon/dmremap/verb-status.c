@@ -180,15 +180,15 @@ static void print_device(const struct dm_device *device)
 	printf("  slots      %u of %u used (%.1f %%), %" PRIu64 " bad\n", s->used_slots,
 	       s->total_slots, s->total_slots ? 100.0 * s->used_slots / s->total_slots : 0.0,
 	       s->bad_slots);
-	printf("  lost       %" PRIu64 " sector%s\n", s->lost_sectors,
-	       s->lost_sectors == 1 ? "" : "s");
+	printf("  lost       %" PRIu64 " sector%s\n", s->lost_sectors, plural(s->lost_sectors));
 	printf("  errors     main: %" PRIu64 " reads, %" PRIu64 " writes; spare: %" PRIu64
 	       " reads, %" PRIu64 " writes; %" PRIu64 " flushes\n",
 	       s->read_errors, s->write_errors, s->spare_read_errors, s->spare_write_errors,
 	       s->flush_errors);
-	printf("  relocated  %" PRIu64 " chunks after failed writes; %" PRIu64
-	       " writes were not relocated\n",
-	       s->relocations, s->rejected);
+	printf("  relocated  %" PRIu64 " chunk%s after failed writes; %" PRIu64
+	       " write%s not relocated\n",
+	       s->relocations, plural(s->relocations), s->rejected,
+	       s->rejected == 1 ? " was" : "s were");
 	if (!s->probe_ok)
 		printf("  probe      failed: the main device does not take a write to the place kept "
 		       "for that; failed writes are not relocated until it does. If the disk "

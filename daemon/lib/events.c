@@ -187,8 +187,8 @@ void event_describe(const struct remap_event *event, char *text, size_t nr_bytes
 			 event->slot, event_cause_name(event->cause), event->lost_sectors);
 		break;
 	case DM_REMAP_EVENT_UNREMAPPED:
-		snprintf(text, nr_bytes, "%s are served by the main device again (slot %u)",
-			 sectors, event->slot);
+		snprintf(text, nr_bytes, "%s %s served by the main device again (slot %u)", sectors,
+			 event->nr_sectors == 1 ? "is" : "are", event->slot);
 		break;
 	case DM_REMAP_EVENT_READ_ERROR:
 		snprintf(text, nr_bytes, "cannot read %s (%s on %s)", sectors,

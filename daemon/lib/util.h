@@ -58,6 +58,12 @@ static inline const char *strna(const char *s)
 	return s ? s : "n/a";
 }
 
+/* "1 sector", "2 sectors". */
+static inline const char *plural(uint64_t number)
+{
+	return number == 1 ? "" : "s";
+}
+
 #define UUID_STRING_BYTES 37 /* with the NUL */
 
 /**

@@ -185,8 +185,8 @@ def test_the_kernels_log_is_of_the_whole_disk(rig: Rig, part: str, tmp_path: Pat
                   f"[ 1.1] I/O error, dev {name}, sector 17 op 0x0:(READ)\n"
                   "[ 1.2] I/O error, dev sdz, sector 5048 op 0x0:(READ)\n")
     told = output("import", "data", log)
-    assert "1 bad sectors in 1 places" in told and "lost     1 of them" in told
-    assert "1 places are not on the main device" in told and "other disks" in told
+    assert "1 bad sector in 1 place\n" in told and "lost     1 of them" in told
+    assert "1 place not on the main device" in told and "other disks" in told
     assert "slot" in output("verify", "data", "3000") and shown() == 1
     test = "# 1  Extended offline    Completed: read failure       90%     1     5064\n"
     output("import", "data", written(tmp_path / "smart", test), "--yes")
@@ -243,7 +243,7 @@ def test_areas_that_were_not_tried_are_named(rig: Rig, tmp_path: Path) -> None:
     told = output("import", "data", file)
     assert "0 bad sectors" in told and '--areas "-*"' in told and '--areas "-/"' in told
     assert shown() == 0
-    assert "4 bad sectors in 1 places" in output("import", "data", file, "--areas", "*/")
+    assert "4 bad sectors in 1 place\n" in output("import", "data", file, "--areas", "*/")
     assert "no areas" in refused(USAGE, "import", "data", file, "--areas", "x")
 
 
