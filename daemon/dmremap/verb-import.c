@@ -6,11 +6,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #include "events.h"
 #include "import-list.h"
 #include "json.h"
+#include "progress-line.h"
 #include "remap_format.h"
 #include "verbs.h"
 
@@ -19,7 +19,6 @@
 /* Places that are read before: none of them fails, and the list is likely of something else. */
 #define READ_PLACES 16
 #define READ_SECTORS 8
-#define PROGRESS_SECONDS 2
 /* What a spare is beside its slots, at most, for a sentence. */
 #define SPARE_OVERHEAD_PERCENT 5
 
@@ -32,8 +31,6 @@
  * @mapped: chunks that are remapped already, sorted
  * @nr_mapped: how many
  * @nr_needed: chunks of @list that are not
- * @started: for the progress
- * @told: seconds after that when it was told last
  * @nr_lost: sectors that could not be read, so far
  */
 struct importing {
@@ -44,8 +41,6 @@ struct importing {
 	uint64_t *mapped;
 	size_t nr_mapped;
 	uint64_t nr_needed;
-	time_t started;
-	time_t told;
 	uint64_t nr_lost;
 };
 
@@ -221,21 +216,6 @@ static int remap_range(struct importing *a, const struct bad_range *range, struc
 	return r;
 }
 
-static void print_progress(struct importing *a, size_t nr_done)
-{
-	time_t now = time(NULL) - a->started;
-	time_t pause = isatty(STDERR_FILENO) ? 1 : 60;
-
-	if (a->invocation->quiet || a->invocation->json || now < PROGRESS_SECONDS ||
-	    now < a->told + pause)
-		return;
-	a->told = now;
-	fprintf(stderr, "%s%zu of %zu places, %ld s left%s",
-		isatty(STDERR_FILENO) ? "\r" : "dmremap: ", nr_done, a->list.nr_ranges,
-		(long)(now * (time_t)(a->list.nr_ranges - nr_done) / (time_t)nr_done),
-		isatty(STDERR_FILENO) ? "   " : "\n");
-}
-
 static uint64_t lost_now(const char *name, uint64_t otherwise)
 {
 	struct dm_device device;
@@ -246,19 +226,19 @@ static uint64_t lost_now(const char *name, uint64_t otherwise)
 static int carry_out(struct importing *a, struct error *error)
 {
 	uint64_t nr_done = 0, before = a->device.status.lost_sectors, after;
+	struct progress_line line;
 	size_t i = 0;
 	int r = 0;
 
-	a->started = time(NULL);
+	progress_begin(&line, a->invocation, "remapping places", a->list.nr_ranges);
 	for (; !r && i < a->list.nr_ranges; i++) {
 		r = remap_range(a, &a->list.range[i], error);
 		if (r < 0)
 			break;
 		nr_done += a->list.range[i].nr_sectors;
-		print_progress(a, i + 1);
+		progress_step(&line.progress);
 	}
-	if (a->told && isatty(STDERR_FILENO))
-		fprintf(stderr, "\n");
+	progress_end(&line);
 	after = lost_now(a->device.name, before);
 	a->nr_lost = after > before ? after - before : 0;
 	if (r < 0)

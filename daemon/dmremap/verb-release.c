@@ -13,6 +13,7 @@
 #include "adopt.h"
 #include "backup.h"
 #include "mask.h"
+#include "progress-line.h"
 #include "region.h"
 #include "verbs.h"
 #include "without_spare.h"
@@ -155,11 +156,20 @@ static int release_without_main(struct invocation *invocation, const char *spare
 	return r < 0 ? r : mask_remove(region.super.uuid, error);
 }
 
-static int end_set(struct adopted *adopted, struct error *error)
+static int end_set(const struct invocation *invocation, struct adopted *adopted,
+		   struct error *error)
 {
-	return adopted->region.super.flags & REMAP_SUPER_CREATING ?
-		       adopt_undo_create(adopted, false, error) :
-		       adopt_release(adopted, error);
+	struct progress_line line;
+	int r;
+
+	if (adopted->region.super.flags & REMAP_SUPER_CREATING)
+		return adopt_undo_create(adopted, false, error);
+	progress_begin(&line, invocation, "copying back", 0);
+	adopted->progress = &line.progress;
+	r = adopt_release(adopted, error);
+	adopted->progress = NULL;
+	progress_end(&line);
+	return r;
 }
 
 /* An active set is held by device-mapper: after the question it must be the same devices. */
@@ -223,7 +233,7 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	if (!r && active)
 		r = adopt_open(main_path, spare_path, O_RDWR, &adopted, error);
 	snprintf(path, 256, "%s", main_path);
-	return r ? r : end_set(&adopted, error);
+	return r ? r : end_set(invocation, &adopted, error);
 }
 
 static int release_images(struct invocation *invocation, const char *main, const char *spare,
@@ -234,7 +244,7 @@ static int release_images(struct invocation *invocation, const char *main, const
 
 	if (!r)
 		r = confirm(invocation, "End this set?", error);
-	return r ? r : end_set(&adopted, error);
+	return r ? r : end_set(invocation, &adopted, error);
 }
 
 int verb_release(struct invocation *invocation, struct error *error)

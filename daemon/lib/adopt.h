@@ -7,6 +7,7 @@
 #define DM_REMAP_ADOPT_H
 
 #include "activate.h"
+#include "progress.h"
 #include "region.h"
 
 /**
@@ -17,6 +18,7 @@
  * @spare_fd: the same
  * @region: on @spare_fd
  * @table: its entries
+ * @progress: of what is done with it; NULL: not shown
  */
 struct adopted {
 	char main_path[256];
@@ -25,6 +27,7 @@ struct adopted {
 	int spare_fd;
 	struct region region;
 	struct region_table table;
+	struct progress *progress;
 };
 
 #define ADOPTED_NONE                          \

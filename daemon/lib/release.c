@@ -167,17 +167,6 @@ bool adopt_has_guard(const struct adopted *a)
 
 typedef int (*entry_f)(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error);
 
-static int for_each_used(struct adopted *a, bool hidden, entry_f f, struct error *error)
-{
-	_cleanup_free_ uint8_t *buffer = aligned_bytes(REMAP_CHUNK_BYTES);
-	int r = buffer ? 0 : no_memory(error);
-
-	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++)
-		if (is_used(a, slot) && is_hidden(&a->table.entry[slot]) == hidden)
-			r = f(a, slot, buffer, error);
-	return r;
-}
-
 static int refuse_lost(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
@@ -191,6 +180,21 @@ static int refuse_lost(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 					 "device first",
 					 (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS + i);
 	return 0;
+}
+
+static int for_each_used(struct adopted *a, bool hidden, entry_f f, struct error *error)
+{
+	_cleanup_free_ uint8_t *buffer = aligned_bytes(REMAP_CHUNK_BYTES);
+	int r = buffer ? 0 : no_memory(error);
+
+	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++) {
+		if (!is_used(a, slot) || is_hidden(&a->table.entry[slot]) != hidden)
+			continue;
+		r = f(a, slot, buffer, error);
+		if (f != refuse_lost)
+			progress_step(a->progress);
+	}
+	return r;
 }
 
 static int copy_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
@@ -606,6 +610,9 @@ static int release_whole(struct adopted *a, struct error *error)
 
 	if (!r)
 		r = for_each_used(a, true, refuse_lost, error);
+	/* once to copy it, and once to compare */
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		progress_expect(a->progress, is_used(a, slot) ? 2 : 0);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);
 	if (!r)

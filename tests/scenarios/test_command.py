@@ -6,6 +6,8 @@ It is the program that `make userspace` has built; the guest sees the host's fil
 
 import json
 import os
+import pty
+import re
 import select
 import shutil
 import subprocess
@@ -300,3 +302,40 @@ def test_exit_codes_are_those_of_the_manual(rig: Rig) -> None:
     """Row 16."""
     rig.create()
     assert "nothing to accept" in output("accept-loss", "r0", "--yes")
+
+
+def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
+    """On a terminal a bar with the time left, after two seconds."""
+    rig.create()
+    output("remap", "r0", "0", "480")
+    rig.remove()
+    rig.spare.delay("read", 40)
+
+    terminal, inside = pty.openpty()
+    result = subprocess.run([str(PROGRAM), "release", str(rig.main.kernel_path),
+                             str(rig.spare.kernel_path), "--yes"], stderr=inside,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert result.returncode == OK
+    os.close(inside)
+    text = b""
+    while select.select([terminal], [], [], 0.1)[0]:
+        try:
+            text += os.read(terminal, 4096)
+        except OSError:    # the other end is closed
+            break
+    os.close(terminal)
+    assert re.search(r"copying back \[#+ *\] +\d+ %, \d+ s left", text.decode())
+
+
+def test_the_manual_has_every_verb_and_option() -> None:
+    """dmremap(8) is compared with what the command takes, both ways."""
+    manual = (PROGRAM.parents[1] / "packaging" / "man" / "dmremap.8").read_text()
+    items = dict.fromkeys(re.findall(r"Fl\s+-([a-z][a-z-]+)", manual))
+    taken = {"json", "yes", "quiet", "help", "version"}
+    for verb in re.findall(r"^  ([a-z][a-z-]*) ", output("--help"), re.MULTILINE):
+        assert re.search(rf"^\.It Cm {verb}\b|, Cm {verb}\b", manual, re.MULTILINE), verb
+        options = set(re.findall(r"^  --([a-z-]+)", output("help", verb), re.MULTILINE))
+        assert options <= set(items), (verb, options - set(items))
+        taken |= options
+    # of other programs
+    assert set(items) - taken <= {"import", "examine-badblocks"}, set(items) - taken
