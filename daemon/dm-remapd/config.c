@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <libeconf.h>
-#include <libeconf_ext.h>
 
 #include "config.h"
+#include "ini.h"
 #include "util.h"
 
 #define NAME "dm-remapd"
@@ -41,6 +40,34 @@ static int parse_range(const char *text, unsigned int low, unsigned int high, un
 	return 0;
 }
 
+/* "90", "90s", "5min", "2h", "1d" */
+static int parse_time(const char *text, unsigned int low, unsigned int high, unsigned int *value)
+{
+	static const struct {
+		const char *suffix;
+		unsigned int seconds;
+	} units[] = { { "", 1 },     { "s", 1 },    { "sec", 1 },  { "m", 60 },
+		      { "min", 60 }, { "h", 3600 }, { "d", 86400 } };
+	size_t nr_digits = strspn(text, "0123456789");
+	const char *suffix = text + nr_digits + strspn(text + nr_digits, " ");
+	char digits[24];
+	uint64_t number;
+
+	if (!nr_digits || nr_digits >= sizeof(digits))
+		return -EINVAL;
+	snprintf(digits, sizeof(digits), "%.*s", (int)nr_digits, text);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!streq(suffix, units[i].suffix))
+			continue;
+		if (parse_u64(digits, &number) < 0 || number > high / units[i].seconds ||
+		    number * units[i].seconds < low)
+			return -EINVAL;
+		*value = (unsigned int)number * units[i].seconds;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int parse_steps(const char *text, struct policy_config *policy)
 {
 	_cleanup_free_ char *copy = strdup(text);
@@ -49,11 +76,18 @@ static int parse_steps(const char *text, struct policy_config *policy)
 
 	if (!copy)
 		return -ENOMEM;
+	if (streq(text, "none")) {
+		policy->nr_steps = 0;
+		return 0;
+	}
 	for (word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
 		if (nr == POLICY_STEPS_MAX || parse_range(word, before + 1, 100, &step[nr]) < 0)
 			return -EINVAL;
 		before = step[nr++];
 	}
+	/* to tell none has a word of its own: an empty value is a mistake */
+	if (!nr)
+		return -EINVAL;
 	memcpy(policy->step, step, sizeof(step[0]) * nr);
 	policy->nr_steps = nr;
 	return 0;
@@ -61,17 +95,17 @@ static int parse_steps(const char *text, struct policy_config *policy)
 
 static int set_save(struct config *c, const char *text)
 {
-	return parse_range(text, 1, 3600, &c->save_seconds);
+	return parse_time(text, 1, 3600, &c->save_seconds);
 }
 
 static int set_poll(struct config *c, const char *text)
 {
-	return parse_range(text, 1, 3600, &c->poll_seconds);
+	return parse_time(text, 1, 3600, &c->poll_seconds);
 }
 
 static int set_patience(struct config *c, const char *text)
 {
-	return parse_range(text, 1, 3600, &c->patience_seconds);
+	return parse_time(text, 1, 3600, &c->patience_seconds);
 }
 
 static int set_rescue(struct config *c, const char *text)
@@ -94,12 +128,17 @@ static int set_error_count(struct config *c, const char *text)
 
 static int set_error_seconds(struct config *c, const char *text)
 {
-	return parse_range(text, 1, 30 * 24 * 3600, &c->policy.error_seconds);
+	return parse_time(text, 1, 30 * 24 * 3600, &c->policy.error_seconds);
 }
 
 static int set_alarm(struct config *c, const char *text)
 {
-	return parse_range(text, 60, 30 * 24 * 3600, &c->policy.alarm_seconds);
+	return parse_time(text, 60, 30 * 24 * 3600, &c->policy.alarm_seconds);
+}
+
+static int set_thaws(struct config *c, const char *text)
+{
+	return parse_range(text, 0, 100, &c->thaws);
 }
 
 static const struct key {
@@ -111,108 +150,79 @@ static const struct key {
 	{ "save", "interval", "1 to 3600 seconds", set_save },
 	{ "watch", "interval", "1 to 3600 seconds", set_poll },
 	{ "watch", "patience", "1 to 3600 seconds", set_patience },
-	{ "spare", "steps", "at most 8 rising percents from 1 to 100, as \"50, 75, 90\"",
+	{ "spare", "steps", "at most 8 rising percents from 1 to 100, as \"50, 75, 90\", or none",
 	  set_steps },
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
+	{ "storm", "thaws", "0 to 100 a day", set_thaws },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_alarm },
 };
 
-static void complain(struct reader *reader, const char *file, uint64_t line, const char *group,
-		     const char *name, const char *what)
+/* What is no printable character of a file is no reason to print it. */
+static void printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+static void complain(struct reader *reader, const struct ini_line *line, const char *what)
 {
 	char sentence[1024];
 
-	snprintf(sentence, sizeof(sentence), "%s:%llu: [%s] %s: %s", strna(file),
-		 (unsigned long long)line, group, name, what);
+	if (*line->key && *line->group)
+		snprintf(sentence, sizeof(sentence), "%.300s:%u: [%.60s] %.60s: %.500s", line->file,
+			 line->number, line->group, line->key, what);
+	else
+		snprintf(sentence, sizeof(sentence), "%.300s:%u: %.500s", line->file, line->number,
+			 what);
+	printable(sentence);
 	reader->complain(reader->userdata, sentence);
 	reader->nr_complaints++;
 }
 
-static void read_key(struct reader *reader, econf_file *file, const char *group, const char *name)
+/* The last one counts, in a file and over all of them. */
+static void read_key(void *userdata, const struct ini_line *line, const char *mistake)
 {
+	struct reader *reader = userdata;
 	const struct key *key = NULL;
-	econf_ext_value *value = NULL;
-	char what[512], text[256];
+	bool is_group = false;
+	char what[512];
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (streq(group, keys[i].group) && streq(name, keys[i].name))
-			key = &keys[i];
-	if (econf_getExtValue(file, group, name, &value) != ECONF_SUCCESS || !value)
+	if (mistake) {
+		snprintf(what, sizeof(what),
+			 "%s; the files are not used, the settings stay as they are", mistake);
+		complain(reader, line, what);
 		return;
-	*text = '\0';
-	for (char **line = value->values; line && *line; line++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", *text ? " " : "",
-			 *line);
-	if (!key) {
-		complain(reader, value->file, value->line_number, group, name,
-			 "there is no such setting; it is ignored");
-	} else if (key->set(reader->config, text) < 0) {
-		snprintf(what, sizeof(what), "\"%s\" is not %s; the default is kept", text,
-			 key->wanted);
-		complain(reader, value->file, value->line_number, group, name, what);
 	}
-	econf_freeExtValue(value);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		is_group |= streq(line->group, keys[i].group);
+		if (streq(line->group, keys[i].group) && streq(line->key, keys[i].name))
+			key = &keys[i];
+	}
+	if (!key) {
+		snprintf(what, sizeof(what), "there is no such %s; it is ignored",
+			 is_group ? "setting" : "group");
+		complain(reader, line, what);
+	} else if (key->set(reader->config, line->value) < 0) {
+		snprintf(what, sizeof(what), "\"%.200s\" is not %s; what was set before is kept",
+			 line->value, key->wanted);
+		complain(reader, line, what);
+	}
 }
-
-static void read_group(struct reader *reader, econf_file *file, const char *group)
-{
-	char **names = NULL;
-	size_t nr = 0;
-
-	if (econf_getKeys(file, group, &nr, &names) != ECONF_SUCCESS)
-		return;
-	for (size_t i = 0; i < nr; i++)
-		read_key(reader, file, group, names[i]);
-	econf_freeArray(names);
-}
-
-/* Deprecated by later releases of libeconf, in favour of what the first ones do not have. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-static econf_err read_dirs(econf_file **file, const char *vendor, const char *admin)
-{
-	return econf_readDirs(file, vendor, admin, NAME, "conf", "=", "#");
-}
-#pragma GCC diagnostic pop
 
 int config_read(const char *vendor, const char *admin, struct config *config, config_complaint_f f,
 		void *userdata)
 {
 	struct config found;
 	struct reader reader = { &found, f, userdata, 0 };
-	econf_file *file = NULL;
-	char **groups = NULL;
-	size_t nr = 0;
-	econf_err r;
+	int r;
 
 	config_defaults(&found);
-	r = read_dirs(&file, vendor, admin);
-	if (r != ECONF_SUCCESS)
-		econf_freeFile(file); /* later releases leave one there */
-	if (r == ECONF_NOFILE) {
-		*config = found;
-		return 0;
-	}
-	if (r != ECONF_SUCCESS) {
-		char *name = NULL, sentence[1024];
-		uint64_t line = 0;
-
-		econf_errLocation(&name, &line);
-		snprintf(sentence, sizeof(sentence),
-			 "%s:%llu: %s; the file is not used, the settings stay as they are",
-			 strna(name), (unsigned long long)line, econf_errString(r));
-		f(userdata, sentence);
-		free(name);
-		return r == ECONF_NOMEM ? -ENOMEM : -EBADMSG;
-	}
-	if (econf_getGroups(file, &nr, &groups) == ECONF_SUCCESS) {
-		for (size_t i = 0; i < nr; i++)
-			read_group(&reader, file, groups[i]);
-		econf_freeArray(groups);
-	}
-	econf_freeFile(file);
+	r = ini_read(vendor, admin, NAME, read_key, &reader);
+	if (r)
+		return r < 0 ? r : -EBADMSG;
 	*config = found;
 	return reader.nr_complaints;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dm-remapd.conf and its drop-ins, through libeconf.  A wrong value is refused with
- * file and line, and the default is used; a file that cannot be parsed changes nothing.
+ * dm-remapd.conf and its drop-ins (ini.h).  A wrong value is refused with file and line, and
+ * what was set before, or the default, is used; a file that cannot be parsed changes nothing.
  */
 #ifndef DM_REMAP_CONFIG_H
 #define DM_REMAP_CONFIG_H
 
 #include "policy.h"
+
+#define CONFIG_VENDOR_DIR "/usr/lib/dm-remap"
+#define CONFIG_ADMIN_DIR "/etc/dm-remap"
 
 /**
  * struct config - all settings
@@ -14,6 +17,7 @@
  * @poll_seconds: how often every device is looked at without an event, 1 to 3600
  * @patience_seconds: how long a command to a set may take before it is told, 1 to 3600
  * @rescue: sectors that main cannot read are remapped, and given up if they stay unreadable
+ * @thaws: how often a day a set that a storm froze is thawed by the daemon, 0 to 100
  * @policy: the judgements
  */
 struct config {
@@ -21,6 +25,7 @@ struct config {
 	unsigned int poll_seconds;
 	unsigned int patience_seconds;
 	bool rescue;
+	unsigned int thaws;
 	struct policy_config policy;
 };
 
@@ -29,10 +34,10 @@ typedef void (*config_complaint_f)(void *userdata, const char *sentence);
 
 void config_defaults(struct config *config);
 /*
- * Reads VENDOR/dm-remapd.conf, ADMIN/dm-remapd.conf and the drop-ins
- * ADMIN/dm-remapd.conf.d (files *.conf).  Returns how many wrong values there were:
- * @config has the defaults for them, and else what the files say.  A negative errno: a file
- * cannot be parsed, and @config is as it was.  @f was told in either case.
+ * Reads what ini_read() finds.  Returns how many wrong values there were: @config has for them
+ * what was set before, and else what the files say, of keys that are there twice the last.  A
+ * negative errno: a file cannot be read or parsed, and @config is as it was.  @f was told of
+ * every mistake in either case.
  */
 int config_read(const char *vendor, const char *admin, struct config *config,
 		config_complaint_f complain, void *userdata);

@@ -134,6 +134,21 @@ void journal_held(const char *name, uint32_t kind, const struct limit *over)
 	send_entry(&entry);
 }
 
+void journal_repeats(const char *name, uint32_t kind, uint64_t nr)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry,
+	    "MESSAGE=%s: %" PRIu64 " more events \"%s\" about sectors that were told already", name,
+	    nr, event_kind_name(kind));
+	add(&entry, "PRIORITY=%d", LOG_NOTICE);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HELD);
+	add(&entry, "DM_REMAP_NAME=%s", name);
+	add(&entry, "DM_REMAP_EVENT=%s", event_kind_name(kind));
+	add(&entry, "DM_REMAP_REPEATS=%" PRIu64, nr);
+	send_entry(&entry);
+}
+
 static void describe_time(uint64_t seconds, char *text, size_t nr_bytes)
 {
 	if (!seconds)
@@ -267,9 +282,14 @@ void journal_waiting(const struct waiting *waiting)
 void journal_not_active(const struct waiting *waiting, const char *said, bool failed)
 {
 	struct entry entry = { .nr_fields = 0 };
+	const char *name = name_of(waiting);
 
-	/* the command's sentence begins with the name it knows the set by */
-	add(&entry, "MESSAGE=%s%s", *waiting->name ? "" : "not activated: ", said);
+	/* as a rule the command's sentence begins with the name it knows the set by */
+	if (!strncmp(said, name, strlen(name)) && said[strlen(name)] == ':')
+		add(&entry, "MESSAGE=%s", said);
+	else
+		add(&entry, "MESSAGE=%s: %s%s", name,
+		    *waiting->name ? "" : "not activated: ", said);
 	add(&entry, "PRIORITY=%d", failed ? LOG_ERR : LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_NOT_ACTIVE);
 	add(&entry, "DM_REMAP_REASON=%s", said);
@@ -308,11 +328,46 @@ void journal_found(const struct dm_device *device)
 	struct entry entry = { .nr_fields = 0 };
 
 	add(&entry,
-	    "MESSAGE=%s: found active, mode %s, %u of %u slots used, %" PRIu64 " lost sectors",
-	    device->name, s->mode, s->used_slots, s->total_slots, s->lost_sectors);
+	    "MESSAGE=%s: found active, mode %s, %u of %u slots used, %" PRIu64 " lost sector%s",
+	    device->name, s->mode, s->used_slots, s->total_slots, s->lost_sectors,
+	    plural(s->lost_sectors));
 	add(&entry, "PRIORITY=%d", LOG_INFO);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_FOUND);
 	add_device(&entry, device, "found");
+	send_entry(&entry);
+}
+
+void journal_gone(const struct dm_device *device, const char *role, const char *in_table,
+		  bool is_gone)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	if (is_gone)
+		add(&entry,
+		    "MESSAGE=%s: its %s device (%s) is gone: what it serves gives errors. Plug it in "
+		    "again: it is put back in by itself",
+		    device->name, role, in_table);
+	else
+		add(&entry, "MESSAGE=%s: its %s device (%s) is there again", device->name, role,
+		    in_table);
+	add(&entry, "PRIORITY=%d", is_gone ? LOG_CRIT : LOG_NOTICE);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_GONE);
+	add(&entry, "DM_REMAP_MEMBER=%s", role);
+	add_device(&entry, device, is_gone ? "gone" : "there-again");
+	send_entry(&entry);
+}
+
+void journal_thawed(const struct dm_device *device, unsigned int nr, unsigned int of)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry,
+	    "MESSAGE=%s: too many sectors had failed at once; main answers its probe, so new remaps "
+	    "are allowed again (%u of %u times in a day: [storm] thaws)",
+	    device->name, nr, of);
+	add(&entry, "PRIORITY=%d", LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_THAWED);
+	add_device(&entry, device, "thawed");
 	send_entry(&entry);
 }
 
@@ -321,7 +376,17 @@ static uint64_t risen(uint64_t before, uint64_t now)
 	return now > before ? now - before : 0;
 }
 
-void journal_caught_up(const struct dm_device *device, const struct remap_status *before)
+/* ", 3 relocations": what did not move is not told. */
+static void add_count(char *text, size_t nr_bytes, uint64_t number, const char *what)
+{
+	size_t length = strlen(text);
+
+	if (number)
+		snprintf(text + length, nr_bytes - length, "%s%" PRIu64 " %s", length ? ", " : "",
+			 number, what);
+}
+
+void journal_caught_up(const struct dm_device *device, const struct remap_status *before, bool gap)
 {
 	const struct remap_status *s = &device->status;
 	uint64_t relocations = risen(before->relocations, s->relocations);
@@ -332,15 +397,22 @@ void journal_caught_up(const struct dm_device *device, const struct remap_status
 	uint64_t rejected = risen(before->rejected, s->rejected);
 	uint64_t flushes = risen(before->flush_errors, s->flush_errors);
 	struct entry entry = { .nr_fields = 0 };
+	char text[256] = "";
 
 	if (!relocations && !reads && !writes && !rejected && !flushes &&
 	    streq(before->mode, s->mode))
 		return;
-	add(&entry,
-	    "MESSAGE=%s: since the look before: %" PRIu64 " relocations, %" PRIu64
-	    " failed writes not relocated, %" PRIu64 " read errors, %" PRIu64
-	    " write errors, %" PRIu64 " flush errors; mode %s, was %s",
-	    device->name, relocations, rejected, reads, writes, flushes, s->mode, before->mode);
+	if (gap)
+		journal_events_lost(device->name, "a gap in their numbers");
+	add_count(text, sizeof(text), relocations, "relocations");
+	add_count(text, sizeof(text), rejected, "failed writes not relocated");
+	add_count(text, sizeof(text), reads, "read errors");
+	add_count(text, sizeof(text), writes, "write errors");
+	add_count(text, sizeof(text), flushes, "flush errors");
+	if (!streq(before->mode, s->mode))
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%smode %s, was %s",
+			 *text ? "; " : "", s->mode, before->mode);
+	add(&entry, "MESSAGE=%s: since the look before: %s", device->name, text);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_CAUGHT_UP);
 	add_device(&entry, device, "caught-up");

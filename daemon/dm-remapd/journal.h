@@ -14,6 +14,9 @@
 #include "waiting.h"
 
 void journal_event(const struct remap_event *event);
+/* Events about places that were told already. */
+void journal_repeats(const char *name, uint32_t kind, uint64_t nr);
+void journal_thawed(const struct dm_device *device, unsigned int nr, unsigned int of);
 void journal_held(const char *name, uint32_t kind, const struct limit *over);
 void journal_notice(const struct dm_device *device, const struct policy_notice *notice);
 void journal_events_lost(const char *name, const char *why);
@@ -22,7 +25,10 @@ void journal_waiting(const struct waiting *waiting);
 /* A set that is active, and whose loading was not heard. */
 void journal_found(const struct dm_device *device);
 /* What counters say happened since @before, while events were lost; nothing: says nothing. */
-void journal_caught_up(const struct dm_device *device, const struct remap_status *before);
+/* A member went from under an active set, or is there again. */
+void journal_gone(const struct dm_device *device, const char *role, const char *in_table,
+		  bool is_gone);
+void journal_caught_up(const struct dm_device *device, const struct remap_status *before, bool gap);
 /* An activation was refused or failed, or a member stays out: @said is why. */
 void journal_not_active(const struct waiting *waiting, const char *said, bool failed);
 void journal_returned(const struct waiting *waiting, const char *said);

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 
+#include "gone.h"
 #include "journal.h"
 #include "let-go.h"
 #include "state.h"
@@ -52,10 +53,14 @@ static void judge(struct manager *m, struct watched *watched, uint64_t now)
 static void tell_held(struct watched *watched, uint64_t now)
 {
 	struct limit over;
+	uint64_t nr;
 
-	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++)
+	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++) {
 		if (limit_over(&watched->limit[kind], now, &over))
 			journal_held(watched->device.name, kind, &over);
+		if (limit_repeats(&watched->limit[kind], now, &nr))
+			journal_repeats(watched->device.name, kind, nr);
+	}
 }
 
 static bool holds_back(const struct watched *watched)
@@ -87,8 +92,9 @@ static struct watched *meet(struct manager *m, const struct dm_device *device)
 	if (watched && streq(watched->device.dm_uuid, device->dm_uuid)) {
 		before = watched->device.status;
 		watched->device = *device;
-		if (m->catch_up && !device->fallback)
-			journal_caught_up(device, &before);
+		if ((m->catch_up || watched->gap) && !device->fallback)
+			journal_caught_up(device, &before, watched->gap);
+		watched->gap = false;
 	} else {
 		watched = watched_of(&m->watched, device);
 		if (!watched)
@@ -103,6 +109,27 @@ static struct watched *meet(struct manager *m, const struct dm_device *device)
 	return watched;
 }
 
+/* A device that went from under its set, by sysfs: told once, and noted for `dmremap status`. */
+static void look_for_gone(struct watched *watched)
+{
+	static const char *const roles[] = { "main", "spare" };
+	const struct dm_device *device = &watched->device;
+	const char *const members[] = { device->line.main, device->line.spare };
+	const char *uuid = device->dm_uuid;
+
+	if (!strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		uuid += strlen(DM_UUID_PREFIX);
+	for (unsigned int i = 0; i < 2 && !device->failed; i++) {
+		bool is_gone = !member_is_here(members[i]);
+
+		if (is_gone != watched->is_gone[i])
+			journal_gone(device, roles[i], members[i], is_gone);
+		if (is_gone || watched->is_gone[i])
+			gone_note(uuid, roles[i], is_gone);
+		watched->is_gone[i] = is_gone;
+	}
+}
+
 /* Returns when to look again, in seconds, at most @again. */
 static unsigned int look_at_set(struct manager *m, const struct dm_device *device, uint64_t now,
 				unsigned int again)
@@ -114,13 +141,17 @@ static unsigned int look_at_set(struct manager *m, const struct dm_device *devic
 	watched->seen = true;
 	if (device->fallback)
 		return again;
+	look_for_gone(watched);
 	judge(m, watched, now);
 	tell_held(watched, now);
 	if (watched->reported)
 		upkeep_restore(m, watched);
 	upkeep_rescue(m, watched, now);
+	upkeep_thaw(m, watched, now);
 	if (watched->rescue.nr && again > RESCUE_SECONDS)
 		again = RESCUE_SECONDS;
+	if (watched->thaw.frozen_at && m->config.thaws && again > POLICY_THAW_SECONDS)
+		again = POLICY_THAW_SECONDS;
 	return holds_back(watched) && again > LIMIT_SECONDS ? LIMIT_SECONDS : again;
 }
 
@@ -186,7 +217,7 @@ unsigned int look(struct manager *m)
 	}
 	if (m->save_at - now < again)
 		again = (unsigned int)(m->save_at - now);
-	sd_notifyf(0, "STATUS=%zu sets, %s", m->watched.nr,
+	sd_notifyf(0, "STATUS=%zu set%s, %s", m->watched.nr, plural(m->watched.nr),
 		   m->events	     ? "listening to events" :
 		   *m->netlink_error ? m->netlink_error :
 				       "the module is not loaded");

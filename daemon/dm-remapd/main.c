@@ -5,20 +5,41 @@
 #include <errno.h>
 #include <systemd/sd-journal.h>
 
+#include "config.h"
 #include "dm.h"
 #include "manager.h"
+
+static void print_mistake(void *userdata, const char *sentence)
+{
+	fprintf(stderr, "%s\n", sentence);
+}
+
+/* What a start or a reload would complain of; exit code 1: something. */
+static int test_config(void)
+{
+	const char *admin = getenv("CONFIGURATION_DIRECTORY");
+	struct config config;
+
+	if (config_read(CONFIG_VENDOR_DIR, admin ? admin : CONFIG_ADMIN_DIR, &config, print_mistake,
+			NULL) != 0)
+		return EXIT_FAILURE;
+	printf("the settings are right\n");
+	return EXIT_SUCCESS;
+}
 
 int main(int argc, char **argv)
 {
 	_cleanup_(manager_free_p) struct manager *manager = NULL;
 	int r;
 
-	if (argc == 2 && streq(argv[1], "--version")) {
+	if (argc == 2 && (streq(argv[1], "--version") || streq(argv[1], "-V"))) {
 		printf("dm-remapd %s\n", DM_REMAP_TOOLS_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (argc == 2 && streq(argv[1], "--test-config"))
+		return test_config();
 	if (argc != 1) {
-		fprintf(stderr, "usage: dm-remapd [--version]\n"
+		fprintf(stderr, "usage: dm-remapd [--test-config | --version]\n"
 				"It takes its settings from dm-remapd.conf; see dm-remapd(8).\n");
 		return 2;
 	}

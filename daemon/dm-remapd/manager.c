@@ -15,8 +15,6 @@
 #include "manager.h"
 #include "state.h"
 
-#define VENDOR_DIR "/usr/lib/dm-remap"
-#define ADMIN_DIR "/etc/dm-remap"
 /* From an event to the look it leads to: a storm leads to one a second. */
 #define LOOK_DELAY_US SECOND_US
 /* How long the last saves may take before we go without their answer. */
@@ -60,8 +58,6 @@ static void save_soon(struct manager *m, const struct remap_event *event)
 
 static void note_event(struct watched *watched, const struct remap_event *event)
 {
-	if (watched->seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != watched->seq + 1)
-		journal_events_lost(event->name, "a gap in their numbers");
 	watched->seq = event->seq;
 	if (event->kind == DM_REMAP_EVENT_STORM)
 		watched->storm = true;
@@ -87,7 +83,9 @@ static int on_event(void *userdata, const struct remap_event *event)
 	}
 	if (watched) {
 		note_event(watched, event);
-		m->catch_up |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
+		/* told when the look finds that something was missed: a reload makes gaps, too */
+		watched->gap |=
+			seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
 	if (watched && event->kind <= DM_REMAP_EVENT_MAX &&
 	    !limit_take(&watched->limit[event->kind], now_seconds(m),
@@ -95,6 +93,13 @@ static int on_event(void *userdata, const struct remap_event *event)
 		return 0;
 	journal_event(event);
 	return 0;
+}
+
+static void detach_netlink(struct manager *m)
+{
+	m->events_source = sd_event_source_disable_unref(m->events_source);
+	event_socket_close(m->events);
+	m->events = NULL;
 }
 
 static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -112,9 +117,7 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 	}
 	if (r < 0) {
 		sd_journal_print(LOG_ERR, "netlink: %s; opening it again", strerror(-r));
-		m->events_source = sd_event_source_disable_unref(m->events_source);
-		event_socket_close(m->events);
-		m->events = NULL;
+		detach_netlink(m);
 		look_within(m, LOOK_DELAY_US);
 	}
 	return 0;
@@ -170,6 +173,11 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 		m->family_source = sd_event_source_disable_unref(m->family_source);
 		return 0;
 	}
+	if (r > 0 && m->events) {
+		/* what came before it went is still heard; afterwards that socket is deaf */
+		event_socket_read(m->events, on_event, m);
+		detach_netlink(m);
+	}
 	if (r > 0) {
 		attach_netlink(m);
 		waiting_retry(&m->waiting, now_seconds(m));
@@ -196,6 +204,9 @@ static int on_look(sd_event_source *source, uint64_t at, void *userdata)
 
 	if (m->stopping)
 		return 0;
+	/* what was told before is heard before: the look then finds nothing new in it */
+	if (m->events)
+		on_netlink(NULL, 0, 0, m);
 	attach_netlink(m);
 	look_within(m, look(m) * SECOND_US);
 	return 0;
@@ -266,7 +277,7 @@ static void complain(void *userdata, const char *sentence)
 
 static void read_config(struct manager *m)
 {
-	config_read(VENDOR_DIR, m->config_dir, &m->config, complain, m);
+	config_read(CONFIG_VENDOR_DIR, m->config_dir, &m->config, complain, m);
 	m->jobs.patience_seconds = m->config.patience_seconds;
 }
 
@@ -335,7 +346,7 @@ static int prepare(struct manager *m)
 
 	if (state && asprintf(&m->state_path, "%s/steps", state) < 0)
 		return -ENOMEM;
-	m->config_dir = config ? config : ADMIN_DIR;
+	m->config_dir = config ? config : CONFIG_ADMIN_DIR;
 	config_defaults(&m->config);
 	note_start(m);
 	r = block_signals();

@@ -170,3 +170,24 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	}
 	return nr;
 }
+
+bool policy_thaw(struct thaw_budget *thaw, bool is_frozen, bool probe_ok, unsigned int budget,
+		 uint64_t now, unsigned int *nr)
+{
+	unsigned int used = 0;
+
+	if (!is_frozen) {
+		thaw->frozen_at = 0;
+		return false;
+	}
+	if (!thaw->frozen_at)
+		thaw->frozen_at = now ? now : 1;
+	for (unsigned int i = 0; i < POLICY_THAWS_MAX && i < thaw->next; i++)
+		used += now - thaw->at[i] < POLICY_THAW_WHILE;
+	if (!probe_ok || used >= budget || now - thaw->frozen_at < POLICY_THAW_SECONDS)
+		return false;
+	thaw->at[thaw->next++ % POLICY_THAWS_MAX] = now;
+	thaw->frozen_at = 0;
+	*nr = used + 1;
+	return true;
+}

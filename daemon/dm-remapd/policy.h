@@ -118,6 +118,31 @@ struct policy_notice {
 	enum health health;
 };
 
+/* From a storm to the thaw, and the while that a budget is for. */
+#define POLICY_THAW_SECONDS 30
+#define POLICY_THAW_WHILE (24 * 3600)
+#define POLICY_THAWS_MAX 100
+
+/**
+ * struct thaw_budget - storms that were ended by the daemon
+ * @frozen_at: when the present one was first seen; 0: there is none
+ * @at: when those of the last day were ended: a ring
+ * @next: next place in the ring
+ */
+struct thaw_budget {
+	uint64_t frozen_at;
+	uint64_t at[POLICY_THAWS_MAX];
+	unsigned int next;
+};
+
+/*
+ * A set that a storm has frozen (@is_frozen), whose main answers its probe (@probe_ok): whether
+ * to thaw it now, @budget times a day.  Then it is taken for done; *@nr: how many that makes.
+ * Each makes room for as many remaps as the kernel's own limit allows at once.
+ */
+bool policy_thaw(struct thaw_budget *thaw, bool is_frozen, bool probe_ok, unsigned int budget,
+		 uint64_t now, unsigned int *nr);
+
 const char *health_name(enum health health);
 /*
  * Looks at new facts at @now (seconds of a clock that does not jump).  Fills in at

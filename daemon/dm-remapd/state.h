@@ -78,6 +78,7 @@ unsigned int look(struct manager *m);
 bool upkeep_save(struct manager *m, bool always);
 void upkeep_restore(struct manager *m, struct watched *watched);
 void upkeep_rescue(struct manager *m, struct watched *watched, uint64_t now);
+void upkeep_thaw(struct manager *m, struct watched *watched, uint64_t now);
 void upkeep_activate(struct manager *m, struct waiting *waiting);
 void upkeep_late(void *userdata, const struct job *job);
 

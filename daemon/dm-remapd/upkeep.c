@@ -146,6 +146,31 @@ void upkeep_rescue(struct manager *m, struct watched *watched, uint64_t now)
 	start(m, watched, "remap", arguments, 0, on_rescued);
 }
 
+static void on_thawed(void *userdata, const struct job *job)
+{
+	struct manager *m = userdata;
+
+	if (job->code != EXIT_OK)
+		journal_job_failed(job);
+	came_back(m, job);
+	look_within(m, 0);
+}
+
+/* A storm that probes contradict: the disk answers, it has many bad places (policy.h). */
+void upkeep_thaw(struct manager *m, struct watched *watched, uint64_t now)
+{
+	const char *arguments[] = { watched->device.name, "--quiet", NULL };
+	const struct remap_status *s = &watched->device.status;
+	unsigned int nr;
+
+	if (jobs_busy(&m->jobs, watched->device.name) || !takes_messages(watched) ||
+	    !policy_thaw(&watched->thaw, watched->storm && streq(s->mode, "frozen"), s->probe_ok,
+			 m->config.thaws, now, &nr))
+		return;
+	journal_thawed(&watched->device, nr, m->config.thaws);
+	start(m, watched, "thaw", arguments, 0, on_thawed);
+}
+
 /* Exit codes 2 to 6 are answers: nothing changes them but a member that comes or goes. */
 static void on_activated(void *userdata, const struct job *job)
 {

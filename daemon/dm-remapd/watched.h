@@ -17,10 +17,13 @@
  * @policy: what was told of it
  * @limit: per kind of event
  * @seq: number of its last event; 0: none was seen since the last look
+ * @gap: numbers of its events were missed since the last look
  * @activity: sum of its counters when they were last saved
  * @save_failed: the last save failed, and that was told
  * @storm: mode frozen: a storm did it, or it was so when the set was first seen
+ * @thaw: storms that the daemon ended by itself
  * @reported: udev reported a member under the number that is in the table
+ * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
  * @rescue: what is to be rescued
  * @seen: in the present look
  */
@@ -30,9 +33,12 @@ struct watched {
 	struct rescue rescue;
 	bool save_failed;
 	bool storm;
+	struct thaw_budget thaw;
 	bool reported;
+	bool is_gone[2];
 	struct limit limit[DM_REMAP_EVENT_MAX + 1];
 	uint64_t seq;
+	bool gap;
 	uint64_t activity;
 	bool seen;
 };

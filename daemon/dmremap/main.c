@@ -6,7 +6,13 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include "scan.h"
 #include "verbs.h"
+
+static const struct verb_option options_status[] = {
+	{ "check", NULL, "one line for a monitor: exit 0 well, 1 warning, 2 critical, 3 unknown" },
+	{ NULL },
+};
 
 static const struct verb_option options_events[] = {
 	{ "follow", NULL, "go on until interrupted" },
@@ -15,6 +21,12 @@ static const struct verb_option options_events[] = {
 
 static const struct verb_option options_remap[] = {
 	{ "cause", "CAUSE", "what show is to tell: manual, rescue or import (manual)" },
+	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
+	{ NULL },
+};
+
+static const struct verb_option options_sectors[] = {
+	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
 	{ NULL },
 };
 
@@ -59,7 +71,8 @@ static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
 	{ "give-up", "SECTORS", "lost sectors that are not to be found again: 2,100-103" },
-	{ "backup", "FILE", "without the spare: take main's first chunk from that" },
+	{ "backup", "FILE", "without the spare: the set's backup, if not below /var/lib/dm-remap" },
+	{ "accept-loss", NULL, "without the spare: what no backup has either becomes zeros" },
 	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
 	{ NULL },
 };
@@ -76,6 +89,13 @@ static const struct verb_option options_restore_backup[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_replace_main[] = {
+	{ "map", "FILE", "of ddrescue: what it could not read is lost, not zeros" },
+	{ "areas", "TYPES", "which areas of it were not rescued (all but +: ?*/-)" },
+	{ "disk", NULL, "its numbers are of the whole disk" },
+	{ NULL },
+};
+
 static const struct verb_option options_resize[] = {
 	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
 	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
@@ -89,8 +109,13 @@ static const struct verb_option options_write_cache[] = {
 };
 
 static const struct verb_option options_import[] = {
-	{ "format", "FORMAT", "badblocks or ddrescue; else it is guessed from the file" },
-	{ "block-size", "BYTES", "of a list of badblocks, as its option -b (1024)" },
+	{ "format", "FORMAT",
+	  "badblocks, ddrescue, ranges, kernel, smartctl, mdadm; else guessed" },
+	{ "block-size", "SIZE", "of a list of badblocks, as its option -b (1024)" },
+	{ "areas", "TYPES", "which areas of a map, of ? * / - (those that are bad: -)" },
+	{ "disk", NULL, "its numbers are of the whole disk" },
+	{ "up-to", "N", "only the first N chunks that are not remapped yet" },
+	{ "lost", NULL, "of a copy of main: what was not rescued is lost (SET inactive)" },
 	{ "dry-run", NULL, "say how many sectors it names" },
 	{ NULL },
 };
@@ -106,7 +131,7 @@ static const struct verb verbs[] = {
 	{ "release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again", 0, 2,
 	  options_release, verb_release },
 	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
-	  2, NULL, verb_replace_main },
+	  2, options_replace_main, verb_replace_main },
 	{ "replace-spare", NULL, "SET DEVICE",
 	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
 	{ "resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not", 2, 2,
@@ -119,7 +144,7 @@ static const struct verb verbs[] = {
 	  2, 2, options_restore_backup, verb_restore_backup },
 	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
 	  options_import, verb_import },
-	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, NULL, verb_status },
+	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, options_status, verb_status },
 	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
 	  verb_show },
 	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,
@@ -127,9 +152,9 @@ static const struct verb verbs[] = {
 	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,
 	  3, options_remap, verb_remap },
 	{ "unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device", 2, 3,
-	  NULL, verb_unremap },
-	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2, NULL,
-	  verb_verify },
+	  options_sectors, verb_unremap },
+	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2,
+	  options_sectors, verb_verify },
 	{ "clear", NULL, "NAME", "move back to the main device all that it takes", 1, 1, NULL,
 	  verb_message },
 	{ "save", NULL, "NAME", "write the counters to the spare now", 1, 1, NULL, verb_message },
@@ -150,6 +175,48 @@ static const struct verb verbs[] = {
 	{ "dump", NULL, "DEVICE|IMAGE", "what is on a spare, without the module", 1, 1,
 	  options_dump, verb_dump },
 };
+
+/**
+ * struct verb_group - verbs as --help shows them
+ * @title: of the group
+ * @verb: their names
+ */
+struct verb_group {
+	const char *title;
+	const char *verb[16];
+};
+
+static const struct verb_group groups[] = {
+	{ "Look", { "list", "status", "show", "events", "verify", "metadata-status" } },
+	{ "Make, use, end",
+	  { "create", "activate", "deactivate", "release", "adopt-host", "backup" } },
+	{ "Bad sectors", { "import", "remap", "unremap", "clear", "freeze", "thaw" } },
+	{ "Other disks, and what goes wrong",
+	  { "replace-main", "replace-spare", "resize", "restore-backup", "restore", "sync",
+	    "accept-loss", "save", "stats-clear" } },
+	{ "Without the module, also of an image", { "check", "dump" } },
+};
+
+/* With --json; of the others there is nothing to print, and it is refused. */
+static const char *const json_verbs[] = {
+	"list",	  "status", "show",    "events", "verify",	"metadata-status",
+	"import", "remap",  "unremap", "clear",	 "freeze",	"thaw",
+	"save",	  "sync",   "restore", "check",	 "accept-loss", "stats-clear",
+	"dump",
+};
+
+/* Files of one's own are read without being root. */
+static const char *const image_verbs[] = { "check", "dump", "backup" };
+
+#define IS_ONE_OF(verb, names) is_one_of((verb)->name, names, sizeof(names) / sizeof((names)[0]))
+
+static bool is_one_of(const char *name, const char *const *names, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (streq(name, names[i]))
+			return true;
+	return false;
+}
 
 const char *option_value(const struct invocation *invocation, const char *name)
 {
@@ -216,20 +283,29 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+static void print_call(FILE *to, const char *name)
+{
+	const struct verb *verb = find_verb(name);
+	char call[64];
+
+	snprintf(call, sizeof(call), "%s %s", verb->name, verb->arguments);
+	fprintf(to, "  %-34s %s\n", call, verb->help);
+}
+
 static void print_help(FILE *to)
 {
-	fprintf(to, "usage: dmremap VERB [ARGUMENTS] [OPTIONS]\n\n");
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		char call[64];
-
-		snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
-		fprintf(to, "  %-34s %s\n", call, verbs[i].help);
+	fprintf(to, "usage: dmremap VERB [ARGUMENTS] [OPTIONS]\n");
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		fprintf(to, "\n%s:\n", groups[i].title);
+		for (size_t v = 0; groups[i].verb[v]; v++)
+			print_call(to, groups[i].verb[v]);
 	}
-	fprintf(to, "\n  --json     print JSON\n"
+	fprintf(to, "\nOptions, before or after the verb:\n"
+		    "  --json     print JSON\n"
 		    "  --yes      do not ask\n"
 		    "  --quiet    print nothing that was not asked for\n"
 		    "  --version  print the version\n"
-		    "  --help     this, or what VERB takes\n\nSee dmremap(8).\n");
+		    "  --help     this, or what VERB takes; as help VERB\n\nSee dmremap(8).\n");
 }
 
 static void print_verb_help(const struct verb *verb)
@@ -305,44 +381,112 @@ static int parse(int argc, char **argv, struct invocation *invocation)
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* Options before the verb; where it is.  -EINVAL: a bad one; 0: help or version was printed. */
+static int parse_before(int argc, char **argv, struct invocation *invocation)
 {
-	struct invocation invocation = { 0 };
+	int i = 1;
+
+	for (; i < argc && *argv[i] == '-' && argv[i][1]; i++) {
+		if (streq(argv[i], "--json")) {
+			invocation->json = true;
+		} else if (streq(argv[i], "--yes") || streq(argv[i], "-y")) {
+			invocation->yes = true;
+		} else if (streq(argv[i], "--quiet") || streq(argv[i], "-q")) {
+			invocation->quiet = true;
+		} else if (streq(argv[i], "--help") || streq(argv[i], "-h")) {
+			print_help(stdout);
+			return 0;
+		} else if (streq(argv[i], "--version") || streq(argv[i], "-V")) {
+			printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
+			return 0;
+		} else {
+			fprintf(stderr, "dmremap: bad option \"%s\"; see dmremap --help\n",
+				argv[i]);
+			return -EINVAL;
+		}
+	}
+	return i;
+}
+
+static const struct verb *find_or_complain(const char *name)
+{
+	const struct verb *verb = find_verb(name);
+
+	if (!verb)
+		fprintf(stderr, "dmremap: there is no verb \"%s\"; dmremap --help lists them\n",
+			name);
+	return verb;
+}
+
+static int help(const char *name)
+{
+	const struct verb *verb = name ? find_or_complain(name) : NULL;
+
+	if (name && !verb)
+		return EXIT_CODE_USAGE;
+	if (verb)
+		print_verb_help(verb);
+	else
+		print_help(stdout);
+	return EXIT_CODE_OK;
+}
+
+/* What can be known without looking at anything. */
+static int check_call(const struct invocation *invocation)
+{
+	const struct verb *verb = invocation->verb;
+
+	if (invocation->json && !IS_ONE_OF(verb, json_verbs)) {
+		fprintf(stderr,
+			"dmremap: %s prints no JSON: --json is for verbs that show something\n",
+			verb->name);
+		return EXIT_CODE_USAGE;
+	}
+	if (geteuid() != 0 &&
+	    !(IS_ONE_OF(verb, image_verbs) && invocation->argc &&
+	      strchr(invocation->argv[0], '/') && !device_number(invocation->argv[0]))) {
+		fprintf(stderr, "dmremap: %s needs root\n", verb->name);
+		return EXIT_CODE_REFUSED;
+	}
+	return EXIT_CODE_OK;
+}
+
+static int run(struct invocation *invocation)
+{
 	struct error error = { "" };
 	int r;
 
-	if (argc < 2) {
-		print_help(stderr);
-		return EXIT_CODE_USAGE;
-	}
-	if (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help")) {
-		print_help(stdout);
-		return EXIT_CODE_OK;
-	}
-	if (streq(argv[1], "--version")) {
-		printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
-		return EXIT_CODE_OK;
-	}
-	invocation.verb = find_verb(argv[1]);
-	if (!invocation.verb) {
-		fprintf(stderr, "dmremap: there is no verb \"%s\"; dmremap --help lists them\n",
-			argv[1]);
-		return EXIT_CODE_USAGE;
-	}
-	r = parse(argc - 1, argv + 1, &invocation);
-	if (r)
-		return r < 0 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
-	if (geteuid() != 0) {
-		fprintf(stderr, "dmremap: %s needs root\n", invocation.verb->name);
-		return EXIT_CODE_REFUSED;
-	}
 	dm_setup();
-	r = invocation.verb->run(&invocation, &error);
-	if (r < 0)
-		fprintf(stderr, "dmremap: %s\n", *error.text ? error.text : strerror(-r));
+	r = invocation->verb->run(invocation, &error);
+	/* in a pipe what was printed before comes before the sentence */
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		fprintf(stderr, "dmremap: cannot write the output: %s\n", strerror(errno));
 		return EXIT_CODE_FAILED;
 	}
-	return exit_code_of(r);
+	if (r < 0)
+		fprintf(stderr, "dmremap: %s\n", *error.text ? error.text : strerror(-r));
+	return r >= 0 && invocation->exit_code ? invocation->exit_code : exit_code_of(r);
+}
+
+int main(int argc, char **argv)
+{
+	struct invocation invocation = { 0 };
+	int at = parse_before(argc, argv, &invocation), r;
+
+	if (at <= 0)
+		return at < 0 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+	if (at >= argc) {
+		print_help(stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (streq(argv[at], "help"))
+		return help(argv[at + 1]);
+	invocation.verb = find_or_complain(argv[at]);
+	if (!invocation.verb)
+		return EXIT_CODE_USAGE;
+	r = parse(argc - at, argv + at, &invocation);
+	if (r)
+		return r < 0 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+	r = check_call(&invocation);
+	return r ? r : run(&invocation);
 }

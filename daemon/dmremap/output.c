@@ -5,20 +5,16 @@
 
 #include "output.h"
 
-#define COLUMNS_MAX 48
-
 /**
  * struct output - a table being filled
  * @table: libsmartcols' table
  * @line: present line
  * @cell: index of the next cell
- * @position: libsmartcols' number of each column, -1: not shown
  */
 struct output {
 	struct libscols_table *table;
 	struct libscols_line *line;
 	unsigned int cell;
-	int position[COLUMNS_MAX];
 };
 
 void output_close_p(struct output **output)
@@ -29,10 +25,9 @@ void output_close_p(struct output **output)
 	free(*output);
 }
 
-int output_open(struct output **result, const char *name, const struct column *columns, bool json)
+int output_open(struct output **result, const struct column *columns)
 {
 	_cleanup_output_ struct output *output = calloc(1, sizeof(*output));
-	int nr = 0;
 
 	if (!output)
 		return -ENOMEM;
@@ -40,22 +35,10 @@ int output_open(struct output **result, const char *name, const struct column *c
 	output->table = scols_new_table();
 	if (!output->table)
 		return -ENOMEM;
-	scols_table_set_name(output->table, name);
-	scols_table_enable_json(output->table, json);
-	for (unsigned int i = 0; columns[i].name && i < COLUMNS_MAX; i++) {
-		struct libscols_column *column;
-
-		output->position[i] = -1;
-		if (columns[i].json_only && !json)
-			continue;
-		column = scols_table_new_column(output->table, columns[i].name, 0,
-						columns[i].number ? SCOLS_FL_RIGHT : 0);
-		if (!column)
+	for (unsigned int i = 0; columns[i].name; i++)
+		if (!scols_table_new_column(output->table, columns[i].name, 0,
+					    columns[i].number ? SCOLS_FL_RIGHT : 0))
 			return -ENOMEM;
-		scols_column_set_json_type(column, columns[i].number ? SCOLS_JSON_NUMBER :
-								       SCOLS_JSON_STRING);
-		output->position[i] = nr++;
-	}
 	*result = output;
 	output = NULL;
 	return 0;
@@ -70,11 +53,9 @@ int output_line(struct output *output)
 
 int output_text(struct output *output, const char *text)
 {
-	int at = output->position[output->cell++];
+	unsigned int at = output->cell++;
 
-	if (at < 0 || !text || !*text)
-		return 0;
-	return scols_line_set_data(output->line, (size_t)at, text);
+	return text && *text ? scols_line_set_data(output->line, at, text) : 0;
 }
 
 int output_number(struct output *output, uint64_t number)
@@ -90,16 +71,7 @@ int output_print(struct output *output)
 	return scols_print_table(output->table);
 }
 
-void output_json_string(const char *text)
+bool output_is_empty(const struct output *output)
 {
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		if ((unsigned char)*text < 0x20)
-			printf("\\u%04x", *text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
+	return scols_table_get_nlines(output->table) == 0;
 }

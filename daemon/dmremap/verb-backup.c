@@ -70,11 +70,12 @@ int verb_backup(struct invocation *invocation, struct error *error)
 		r = backup_write(&backup, path, error);
 	if (!r && backup.nr_unreadable)
 		fprintf(stderr,
-			"dmremap: %u hidden chunks of %s cannot be read, and are not in the backup\n",
-			backup.nr_unreadable, spare);
+			"dmremap: %u hidden chunk%s of %s cannot be read, and not in the backup\n",
+			backup.nr_unreadable, plural(backup.nr_unreadable), spare);
 	if (!r && !invocation->quiet)
-		printf("%s: number %" PRIu64 ", %u slots in use, the content of %u of them\n", path,
-		       backup.generation, backup.nr_entries, backup.nr_contents);
+		printf("%s: number %" PRIu64 ", %u slot%s in use, the content of %u of them\n",
+		       path, backup.generation, backup.nr_entries, plural(backup.nr_entries),
+		       backup.nr_contents);
 	return r;
 }
 

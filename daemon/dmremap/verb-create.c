@@ -13,6 +13,7 @@
 #include "create.h"
 #include "guard.h"
 #include "identity.h"
+#include "lost-map.h"
 #include "mask.h"
 #include "purpose.h"
 #include "verbs.h"
@@ -77,9 +78,9 @@ static void print_plan(const struct adoption *a)
 	if (*a->spare_content)
 		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunks of main go to the spare, so that nobody mounts the raw "
+		printf("guard    %u chunk%s of main %s to the spare, so that nobody mounts the raw "
 		       "disk by mistake:\n        ",
-		       a->nr_chunks);
+		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
 		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");
@@ -239,6 +240,19 @@ int verb_create(struct invocation *invocation, struct error *error)
 	return activate_created(invocation, &a, error);
 }
 
+static void print_replacing(const char *name, const char *path, const struct lost_map *map)
+{
+	printf("%s: %s takes the place of its main device, and the old one is ignored from then "
+	       "on\n",
+	       name, path);
+	if (map->path)
+		lost_map_print(map);
+	else
+		printf("note     what could not be read from the old one is zeros on a copy, and would "
+		       "be served\n         so: ddrescue's map names it, and --map FILE makes it "
+		       "lost\n");
+}
+
 /*
  * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
  * that this is the hardware from now on, and the old disk counts as a copy.
@@ -248,6 +262,8 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	const char *path = invocation->argv[1];
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
+							 .path = option_value(invocation, "map") };
 	_cleanup_close_ int lock = -1;
 	char identity[REMAP_IDENTITY_BYTES];
 	const struct assembly *set;
@@ -273,6 +289,20 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 				 "old disk. Unplug that one, and no replacement is needed",
 				 path);
 	r = adopt_open(path, machine.members[set->spare].path, O_RDWR, &adopted, error);
+	if (!r && map.path)
+		r = lost_map_look(&map, &adopted, error);
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes)
+		print_replacing(set->name, path, &map);
+	/* both are held now; and udev's activation of other sets waits for the lock */
+	close_p(&lock);
+	lock = -1;
+	r = confirm(invocation, map.path ? "Replace it?" : "Could all of the old one be read?",
+		    error);
+	/* before main is another: until then the order is repeated */
+	if (!r && map.path)
+		r = losing_carry_out(&map.losing, error);
 	if (r < 0)
 		return r;
 	super = adopted.region.super;

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 
 #include "events.h"
+#include "json.h"
 #include "output.h"
 #include "region.h"
 #include "verbs.h"
@@ -41,7 +43,7 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 	struct error why = { "" };
 	int r;
 
-	if (text && parse_u64(text, &start) < 0)
+	if (text && parse_sectors(text, &start) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a sector number", text);
 	/* O_DIRECT: the kernel may be writing past the page cache */
 	opened->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -63,20 +65,20 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 }
 
 static const struct column copy_columns[] = {
-	{ "block", true, false },    { "kind", false, false },
-	{ "replica", true, false },  { "place", false, false },
-	{ "verdict", false, false }, { "number", true, false },
-	{ "used", true, false },     { NULL },
+	{ "BLOCK", true },    { "KIND", false },  { "REPLICA", true }, { "PLACE", false },
+	{ "VERDICT", false }, { "NUMBER", true }, { "USED", false },   { NULL },
 };
 
 /**
  * struct checking - the copies that are being looked at
- * @output: table of those worth showing
+ * @output: table of those worth showing; NULL: JSON
+ * @json: the text
  * @all: show all of them
  * @opened: the spare
  */
 struct checking {
 	struct output *output;
+	struct json json;
 	bool all;
 	const struct opened *opened;
 };
@@ -92,20 +94,32 @@ static int check_copy(void *userdata, uint32_t block, unsigned int replica, unsi
 {
 	struct checking *checking = userdata;
 	uint32_t table_blocks = checking->opened->region.super.geometry.table_blocks;
+	const char *kind;
 
 	if (!checking->all && as_it_should_be(verdict, chosen))
 		return 0;
+	kind = !block ? "superblock" : block <= table_blocks ? "table" : "soft state";
+	if (!checking->output) {
+		json_begin(&checking->json, NULL);
+		json_number(&checking->json, "block", block);
+		json_string(&checking->json, "kind", kind);
+		json_number(&checking->json, "replica", replica);
+		json_string(&checking->json, "place", place ? "B" : "A");
+		json_string(&checking->json, "verdict", remap_verdict_name(verdict));
+		json_number(&checking->json, "number", seq);
+		json_bool(&checking->json, "used", chosen);
+		json_end(&checking->json);
+		return 0;
+	}
 	if (output_line(checking->output) < 0)
 		return -ENOMEM;
 	output_number(checking->output, block);
-	output_text(checking->output, !block		    ? "superblock" :
-				      block <= table_blocks ? "table" :
-							      "soft state");
+	output_text(checking->output, kind);
 	output_number(checking->output, replica);
 	output_text(checking->output, place ? "B" : "A");
 	output_text(checking->output, remap_verdict_name(verdict));
 	output_number(checking->output, seq);
-	return output_number(checking->output, chosen);
+	return output_text(checking->output, chosen ? "yes" : "no");
 }
 
 int verb_check(struct invocation *invocation, struct error *error)
@@ -116,14 +130,26 @@ int verb_check(struct invocation *invocation, struct error *error)
 	const struct region_table *table = &opened.table;
 	int r;
 
-	r = output_open(&output, "copies", copy_columns, invocation->json);
-	if (r < 0)
-		return r;
+	if (invocation->json) {
+		json_begin(&checking.json, NULL);
+		json_begin_list(&checking.json, "copies");
+	} else {
+		r = output_open(&output, copy_columns);
+		if (r < 0)
+			return r;
+	}
 	checking.output = output;
 	r = open_spare(invocation, &opened, check_copy, &checking, error);
+	if (invocation->json) {
+		json_end(&checking.json);
+		json_bool(&checking.json, "whole",
+			  r >= 0 && !table->nr_unloadable && !table->nr_contradictions &&
+				  !table->nr_damaged);
+		json_end(&checking.json);
+	}
 	if (r < 0)
 		return r;
-	r = output_print(output);
+	r = invocation->json || output_is_empty(output) ? 0 : output_print(output);
 	if (r < 0)
 		return r;
 	if (table->nr_unloadable || table->nr_contradictions)
@@ -142,28 +168,24 @@ int verb_check(struct invocation *invocation, struct error *error)
 }
 
 static const struct column entry_columns[] = {
-	{ "slot", true, false },
-	{ "state", false, false },
-	{ "sector", true, false },
-	{ "redirected", false, false },
-	{ "lost", false, false },
-	{ "generation", true, false },
-	{ "cause", false, false },
-	{ "error", false, false },
-	{ "errors", true, false },
-	{ "since", true, false },
-	{ NULL },
+	{ "SLOT", true },   { "STATE", false }, { "SECTOR", true }, { "REDIRECTED", false },
+	{ "LOST", false },  { "EPOCH", true },	{ "CAUSE", false }, { "ERROR", false },
+	{ "ERRORS", true }, { "SINCE", false }, { NULL },
 };
 
 static int add_entry(struct output *output, uint32_t slot, const struct remap_entry *entry)
 {
 	bool used = entry->state == REMAP_ENTRY_USED;
-	char mask[8], lost[8];
+	time_t when = (time_t)entry->when;
+	char mask[8], lost[8], since[40] = "";
+	struct tm tm;
 
 	if (output_line(output) < 0)
 		return -ENOMEM;
 	snprintf(mask, sizeof(mask), "0x%02x", entry->redirected);
 	snprintf(lost, sizeof(lost), "0x%02x", entry->lost);
+	if (when && localtime_r(&when, &tm))
+		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%S%z", &tm);
 	output_number(output, slot);
 	output_text(output, used ? "used" : "bad");
 	if (used)
@@ -176,7 +198,58 @@ static int add_entry(struct output *output, uint32_t slot, const struct remap_en
 	output_text(output, event_cause_name(entry->cause));
 	output_text(output, entry->status ? event_status_name(entry->status) : NULL);
 	output_number(output, entry->errors);
-	return output_number(output, entry->when);
+	return output_text(output, since);
+}
+
+static void add_entry_json(struct json *json, uint32_t slot, const struct remap_entry *entry)
+{
+	bool used = entry->state == REMAP_ENTRY_USED;
+
+	json_begin(json, NULL);
+	json_number(json, "slot", slot);
+	json_string(json, "state", used ? "used" : "bad");
+	if (used)
+		json_number(json, "sector", (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS);
+	else
+		json_null(json, "sector");
+	json_sectors(json, "redirected", entry->main_chunk, entry->redirected);
+	json_sectors(json, "lost", entry->main_chunk, entry->lost);
+	json_number(json, "epoch", entry->generation);
+	json_string(json, "cause", event_cause_name(entry->cause));
+	json_string(json, "error", entry->status ? event_status_name(entry->status) : NULL);
+	json_number(json, "errors", entry->errors);
+	json_time(json, "since", entry->when);
+	json_end(json);
+}
+
+static void dump_json(const struct opened *opened)
+{
+	const struct remap_super *super = &opened->region.super;
+	char uuid[UUID_STRING_BYTES];
+	struct json json = { 0 };
+
+	uuid_to_string(super->uuid, uuid);
+	json_begin(&json, NULL);
+	json_string(&json, "uuid", uuid);
+	json_string(&json, "label", super->label);
+	json_begin(&json, "main");
+	json_number(&json, "sectors", super->main_sectors);
+	json_string(&json, "identity", super->identity);
+	json_end(&json);
+	json_begin(&json, "spare");
+	json_number(&json, "sectors", super->geometry.region_sectors);
+	json_number(&json, "slots", super->geometry.slots);
+	json_end(&json);
+	json_number(&json, "generation", opened->table.generation);
+	json_number(&json, "probe_sector", (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS);
+	json_bool(&json, "marked", super->flags & REMAP_SUPER_MARKED);
+	json_number(&json, "blocks_missing", opened->table.nr_unloadable);
+	json_begin_list(&json, "entries");
+	for (uint32_t slot = 0; slot < opened->table.nr_slots; slot++)
+		if (opened->table.entry[slot].state != REMAP_ENTRY_FREE)
+			add_entry_json(&json, slot, &opened->table.entry[slot]);
+	json_end(&json);
+	json_end(&json);
 }
 
 /* The escape hatch (O9): what any kernel with device-mapper can serve. */
@@ -213,6 +286,8 @@ int verb_dump(struct invocation *invocation, struct error *error)
 	r = open_spare(invocation, &opened, NULL, NULL, error);
 	if (r < 0)
 		return r;
+	if (main && invocation->json)
+		return error_set(error, EINVAL, "a table for dmsetup is no JSON");
 	if (main)
 		return print_dm_table(invocation, &opened, main, error);
 	if (!invocation->json) {
@@ -228,11 +303,14 @@ int verb_dump(struct invocation *invocation, struct error *error)
 			printf("DAMAGED      %u table blocks are missing from what follows\n",
 			       opened.table.nr_unloadable);
 	}
-	r = output_open(&output, "entries", entry_columns, invocation->json);
-	for (uint32_t slot = 0; !r && slot < opened.table.nr_slots; slot++)
+	if (invocation->json)
+		dump_json(&opened);
+	else
+		r = output_open(&output, entry_columns);
+	for (uint32_t slot = 0; output && !r && slot < opened.table.nr_slots; slot++)
 		if (opened.table.entry[slot].state != REMAP_ENTRY_FREE)
 			r = add_entry(output, slot, &opened.table.entry[slot]);
-	if (!r)
+	if (!r && output)
 		r = output_print(output);
 	if (!r && (opened.table.nr_unloadable || opened.table.nr_contradictions))
 		return error_set(error, EUCLEAN, "%s: the table is not whole: see dmremap check",

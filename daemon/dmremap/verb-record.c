@@ -7,6 +7,7 @@
 
 #include "identity.h"
 #include "let-go.h"
+#include "progress-line.h"
 #include "record.h"
 #include "resize.h"
 #include "verbs.h"
@@ -266,6 +267,7 @@ static int complete_move(struct move *move, struct resizing *a, struct error *er
 static int begin_move(const struct move *move, struct resizing *a,
 		      const struct invocation *invocation, struct error *error)
 {
+	struct progress_line line;
 	int r;
 
 	if (!*move->old_path)
@@ -276,7 +278,11 @@ static int begin_move(const struct move *move, struct resizing *a,
 	a->fd = open_exclusive(a->path, error);
 	if (a->fd < 0)
 		return a->fd;
+	progress_begin(&line, invocation, "reading the old spare", 0);
+	a->adopted->progress = &line.progress;
 	r = resize_look(a, error);
+	a->adopted->progress = NULL;
+	progress_end(&line);
 	if (r < 0)
 		return r;
 	if (a->nr_unreadable && !option_value(invocation, "accept-loss"))
@@ -285,6 +291,19 @@ static int begin_move(const struct move *move, struct resizing *a,
 				 "lost",
 				 a->nr_unreadable, move->old_path);
 	return 0;
+}
+
+static int carry_out(struct resizing *a, const struct invocation *invocation, struct error *error)
+{
+	struct progress_line line;
+	int r;
+
+	progress_begin(&line, invocation, "copying to the new spare", 0);
+	a->adopted->progress = &line.progress;
+	r = resize_carry_out(a, error);
+	a->adopted->progress = NULL;
+	progress_end(&line);
+	return r;
 }
 
 static void resizing_p(struct resizing *resizing)
@@ -330,7 +349,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 			print_resizing(&a, move.name);
 		r = confirm(invocation, "Copy it?", error);
 		if (!r)
-			r = resize_carry_out(&a, error);
+			r = carry_out(&a, invocation, error);
 	}
 	if (r < 0)
 		return r;

@@ -7,13 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 
 #include "activate.h"
 #include "adopt.h"
 #include "backup.h"
 #include "mask.h"
+#include "progress-line.h"
 #include "region.h"
 #include "verbs.h"
+#include "without_spare.h"
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
@@ -54,51 +57,71 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 		       0;
 }
 
+/* Of the first chunk, which the member header keeps: what create could not read. */
+static void print_never_read(const struct stale_release *a)
+{
+	const struct remap_member_disk *header = (const void *)(a->guarded + REMAP_MEMBER_OFFSET);
+
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (header->chunk0_lost & 1U << i)
+			printf("Its sector %u could not be read when the set was made: it becomes "
+			       "zeros.\n",
+			       i);
+}
+
+static void print_stale(const struct stale_release *a)
+{
+	uint64_t first = a->probe_chunk * REMAP_CHUNK_SECTORS;
+	char when[32] = "";
+	struct tm tm;
+	time_t created = (time_t)a->backup.created;
+
+	if (a->guarded && !a->has_ended)
+		printf("The signatures of %s are put back as they were when its set was made%s.\n",
+		       a->main_path, a->has_backup ? ", or backed up" : "");
+	if (stale_release_probe(a) && localtime_r(&created, &tm)) {
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+		printf("Its sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only: they become what they were in\n%s, of %s.\n",
+		       first, first + REMAP_CHUNK_SECTORS - 1, a->backup_path, when);
+	} else if (a->probe_chunk != UINT64_MAX) {
+		printf("Its sectors %" PRIu64 " to %" PRIu64
+		       " were on the spare only, and in no backup: they become zeros.\n",
+		       first, first + REMAP_CHUNK_SECTORS - 1);
+	}
+	if (a->guarded && !a->has_ended)
+		print_never_read(a);
+	printf("What was written since to these places, and to all remapped sectors, is on the "
+	       "spare only and is\nlost: check the file system afterwards.\n");
+}
+
 static int release_without_spare(struct invocation *invocation, const char *main_path,
 				 struct error *error)
 {
-	struct stale_options options = {
+	_cleanup_(stale_release_done) struct stale_release a = {
+		.main_path = main_path,
 		.keep_header = option_value(invocation, "keep-header"),
+		.accept_loss = option_value(invocation, "accept-loss"),
+		.fd = -1,
 	};
-	const char *backup_path = option_value(invocation, "backup");
-	_cleanup_backup_ struct backup backup = { 0 };
+	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
-	struct stale_release result;
 	int r = refuse_if_spare_is_here(main_path, error);
 
-	if (!r && backup_path)
-		r = backup_read(backup_path, &backup, error);
+	if (backup)
+		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
+	if (!r)
+		r = stale_release_look(&a, error);
 	if (r < 0)
 		return r;
-	if (backup_path) {
-		options.chunk0 = backup_content(&backup, 0);
-		memcpy(options.uuid, backup.super.uuid, sizeof(options.uuid));
-	}
 	if (!invocation->quiet || !invocation->yes)
-		printf("The signatures of %s are put back as they were when its set was made.\n"
-		       "What was written since to these places, and to all remapped sectors, is on "
-		       "the spare only and is\nlost: check the file system afterwards.\n",
-		       main_path);
+		print_stale(&a);
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r)
 		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
-	if (!r)
-		r = adopt_release_without_spare(main_path, &options, &result, error);
-	if (r < 0)
-		return r;
-	if (result.lost_chunk != UINT64_MAX)
-		printf("%s: sectors %" PRIu64 " to %" PRIu64
-		       " were on the spare only: they are zeros now\n",
-		       main_path, result.lost_chunk * REMAP_CHUNK_SECTORS,
-		       result.lost_chunk * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1);
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (result.chunk0_lost & 1U << i)
-			printf("%s: sector %u could not be read when the set was made: it is zeros "
-			       "now\n",
-			       main_path, i);
-	return 0;
+	return r ? r : stale_release_carry_out(&a, error);
 }
 
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)
@@ -158,13 +181,19 @@ static void print_sectors(const struct sector_ranges *sectors, const char *main_
 		       sector_ranges_count(sectors) == 1 ? "" : "s", text, what);
 }
 
-static int end_set(struct adopted *adopted, struct error *error)
+static int end_set(const struct invocation *invocation, struct adopted *adopted,
+		   struct error *error)
 {
+	struct progress_line line;
 	int r;
 
 	if (adopted->region.super.flags & REMAP_SUPER_CREATING)
 		return adopt_undo_create(adopted, false, error);
+	progress_begin(&line, invocation, "copying back", 0);
+	adopted->progress = &line.progress;
 	r = adopt_release(adopted, error);
+	adopted->progress = NULL;
+	progress_end(&line);
 	if (r < 0)
 		return r;
 	print_sectors(&adopted->still_lost, adopted->main_path,
@@ -268,7 +297,7 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	if (!r && active)
 		r = open_set(invocation, main_path, spare_path, O_RDWR, &adopted, error);
 	snprintf(path, 256, "%s", main_path);
-	return r ? r : end_set(&adopted, error);
+	return r ? r : end_set(invocation, &adopted, error);
 }
 
 static int release_images(struct invocation *invocation, const char *main, const char *spare,
@@ -279,7 +308,7 @@ static int release_images(struct invocation *invocation, const char *main, const
 
 	if (!r)
 		r = confirm(invocation, "End this set?", error);
-	return r ? r : end_set(&adopted, error);
+	return r ? r : end_set(invocation, &adopted, error);
 }
 
 int verb_release(struct invocation *invocation, struct error *error)

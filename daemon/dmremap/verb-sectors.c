@@ -6,60 +6,58 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "output.h"
-#include "verbs.h"
+#include "json.h"
+#include "sectors.h"
 
-static const struct column reply_columns[] = {
-	{ "name", false, false },
-	{ "verb", false, false },
-	{ "reply", false, false },
-	{ NULL },
-};
+/* "key=value" words of a reply are its values; what else it says is for people. */
+static void print_values(struct json *json, const char *reply)
+{
+	_cleanup_free_ char *copy = strdup(reply);
+	char *save = NULL, *word;
+
+	json_begin(json, "values");
+	for (word = copy ? strtok_r(copy, " ", &save) : NULL; word;
+	     word = strtok_r(NULL, " ", &save)) {
+		char *value = strchr(word, '=');
+		uint64_t number;
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		if (parse_u64(value, &number) == 0)
+			json_number(json, word, number);
+		else
+			json_string(json, word, value);
+	}
+	json_end(json);
+}
 
 static int print_reply(const struct invocation *invocation, const struct dm_device *device,
 		       const char *reply)
 {
-	_cleanup_output_ struct output *output = NULL;
-	int r;
+	const char *verb = invocation->verb->name;
+	struct json json = { 0 };
 
 	if (!invocation->json) {
 		if (*reply && !invocation->quiet)
 			printf("%s\n", reply);
 		return 0;
 	}
-	r = output_open(&output, "replies", reply_columns, true);
-	if (!r)
-		r = output_line(output);
-	if (!r)
-		r = output_text(output, device->name);
-	if (!r)
-		r = output_text(output, invocation->verb->name);
-	if (!r)
-		r = output_text(output, reply);
-	return r ? r : output_print(output);
-}
-
-static int parse_sectors(const struct invocation *invocation, const struct dm_device *device,
-			 uint64_t *sector, uint64_t *nr_sectors, struct error *error)
-{
-	*nr_sectors = 1;
-	if (parse_u64(invocation->argv[1], sector) < 0)
-		return error_set(error, EINVAL, "\"%s\" is not a sector number",
-				 invocation->argv[1]);
-	if (invocation->argc > 2 &&
-	    (parse_u64(invocation->argv[2], nr_sectors) < 0 || !*nr_sectors))
-		return error_set(error, EINVAL, "\"%s\" is not a number of sectors",
-				 invocation->argv[2]);
-	if (*sector >= device->nr_sectors || *nr_sectors > device->nr_sectors - *sector)
-		return error_set(error, EINVAL,
-				 "%s has sectors 0 to %" PRIu64 "; %" PRIu64 "+%" PRIu64
-				 " is beyond its end",
-				 device->name, device->nr_sectors - 1, *sector, *nr_sectors);
+	json_begin(&json, NULL);
+	json_string(&json, "name", device->name);
+	json_string(&json, "verb", verb);
+	json_string(&json, "reply", reply);
+	if (streq(verb, "verify")) {
+		json_bool(&json, "remapped", !strstr(reply, " not remapped"));
+		json_bool(&json, "lost", strstr(reply, " lost ") != NULL);
+	}
+	print_values(&json, reply);
+	json_end(&json);
 	return 0;
 }
 
-static int find_live_device(const struct invocation *invocation, struct dm_device *device,
-			    struct error *error)
+int find_live_device(const struct invocation *invocation, struct dm_device *device,
+		     struct error *error)
 {
 	int r = find_device(invocation->argv[0], device, error);
 
@@ -85,7 +83,7 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 {
 	const char *cause = option_value(invocation, "cause");
 	struct dm_device device;
-	uint64_t sector, nr_sectors;
+	struct sectors sectors;
 	char message[96];
 	int r;
 
@@ -94,14 +92,17 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 				 cause);
 	r = find_live_device(invocation, &device, error);
 	if (!r)
-		r = parse_sectors(invocation, &device, &sector, &nr_sectors, error);
+		r = parse_named_sectors(invocation, &device, &sectors, error);
+	/* what is rescued has just failed to be read */
+	if (!r && streq(verb, "remap") && !(cause && streq(cause, "rescue")))
+		r = check_read_first(invocation, &device, &sectors, error);
 	if (r < 0)
 		return r;
 	if (streq(verb, "verify"))
-		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sector);
+		snprintf(message, sizeof(message), "%s %" PRIu64, verb, sectors.sector);
 	else
-		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb, sector,
-			 nr_sectors, cause ? " " : "", cause ? cause : "");
+		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb,
+			 sectors.sector, sectors.nr_sectors, cause ? " " : "", cause ? cause : "");
 	return send_message(invocation, &device, message, error);
 }
 
@@ -139,9 +140,15 @@ int verb_message(struct invocation *invocation, struct error *error)
 /* Whoever had the device open may believe that something is durable which is gone (O18). */
 int verb_accept_loss(struct invocation *invocation, struct error *error)
 {
-	int r;
+	struct dm_device device;
+	int r = find_live_device(invocation, &device, error);
 
-	if (!invocation->quiet)
+	if (r < 0)
+		return r;
+	if (!streq(device.status.mode, "lost-cache"))
+		return print_reply(invocation, &device,
+				   "no cache was lost: there is nothing to accept");
+	if (!invocation->quiet && !invocation->json)
 		printf("A member came back and may have lost writes that had been acknowledged.\n"
 		       "Better close the device (unmount it) and check what is on it: then this is "
 		       "not needed.\n");

@@ -6,54 +6,177 @@
 #include <inttypes.h>
 
 #include "activate.h"
+#include "exit-code.h"
+#include "health.h"
+#include "json.h"
 #include "lvm-devices.h"
 #include "output.h"
 #include "verbs.h"
 
 static const struct column list_columns[] = {
-	{ "name", false, false },   { "state", false, false },
-	{ "main", false, false },   { "spare", false, false },
-	{ "guarded", true, true },  { "sectors", true, true },
-	{ "uuid", false, false },   { "ignored-copies", true, true },
-	{ "reason", false, false }, { NULL },
+	{ "NAME", false },   { "STATE", false }, { "HEALTH", false },
+	{ "SIZE", true },    { "USED", true },	 { "LOST", true },
+	{ "MAIN", false },   { "SPARE", false }, { "UUID", false },
+	{ "REASON", false }, { NULL },
 };
 
-static int add_set(struct output *output, const struct machine *machine, const struct assembly *set)
+/**
+ * struct listed - a set as it is listed
+ * @machine: where it was found
+ * @set: it
+ * @main: its main device, NULL: not here
+ * @spare: its spare, NULL: not here
+ * @device: active: the mapped device
+ * @report: of that
+ * @needs_uuid: its name does not tell it from another
+ */
+struct listed {
+	const struct machine *machine;
+	const struct assembly *set;
+	const struct member *main;
+	const struct member *spare;
+	const struct dm_device *device;
+	struct report report;
+	bool needs_uuid;
+};
+
+static void describe(const struct machine *machine, const struct assembly *set,
+		     struct listed *listed)
 {
-	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
-	const struct member *spare = set->spare >= 0 ? &machine->members[set->spare] : NULL;
-	char uuid[UUID_STRING_BYTES], reason[sizeof(set->reason) + sizeof(set->ignored) + 32];
+	*listed = (struct listed){
+		.machine = machine,
+		.set = set,
+		.main = set->main >= 0 ? &machine->members[set->main] : NULL,
+		.spare = set->spare >= 0 ? &machine->members[set->spare] : NULL,
+		.needs_uuid = !*set->name,
+	};
+	for (size_t i = 0; i < machine->nr_devices; i++)
+		if ((set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED) &&
+		    streq(machine->devices[i].name, set->name))
+			listed->device = &machine->devices[i];
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		listed->needs_uuid |=
+			&machine->sets[i] != set && streq(machine->sets[i].name, set->name);
+	if (listed->device)
+		report_of(listed->device, &listed->report);
+}
+
+/* Why a set is as it is; also what is wrong with an active one, and that nothing can make it. */
+static void reason_of(const struct listed *listed, char *text, size_t nr_bytes)
+{
+	const struct assembly *set = listed->set;
+	const char *own = *set->reason ? set->reason : listed->report.text;
+
+	if (!*own && set->verdict == ASSEMBLY_READY && !dm_has_target())
+		own = "the module dm-remap is not loaded: activate loads it, or says why not";
+	snprintf(text, nr_bytes, "%s%s%s%s", own, *own && *set->ignored ? "; " : "",
+		 *set->ignored ? "ignored copies: " : "", set->ignored);
+}
+
+static uint64_t sectors_of(const struct listed *listed)
+{
+	return listed->spare ? listed->spare->main_sectors :
+	       listed->main  ? listed->main->main_sectors :
+			       0;
+}
+
+static bool has_counts(const struct listed *listed)
+{
+	return listed->device && !listed->device->fallback && !listed->device->failed;
+}
+
+static int add_set(struct output *output, const struct listed *listed)
+{
+	const struct assembly *set = listed->set;
+	char uuid[UUID_STRING_BYTES], reason[1024], size[32] = "", used[16] = "", lost[24] = "";
 
 	if (output_line(output) < 0)
 		return -ENOMEM;
 	uuid_to_string(set->uuid, uuid);
+	reason_of(listed, reason, sizeof(reason));
+	if (sectors_of(listed))
+		format_size(sectors_of(listed) * 512, size, sizeof(size));
+	if (has_counts(listed)) {
+		const struct remap_status *s = &listed->device->status;
+
+		snprintf(used, sizeof(used), "%.1f%%",
+			 s->total_slots ? 100.0 * s->used_slots / s->total_slots : 0.0);
+		snprintf(lost, sizeof(lost), "%" PRIu64, s->lost_sectors);
+	}
 	output_text(output, set->name);
 	output_text(output, assembly_verdict_name(set->verdict));
-	output_text(output, main ? main->path : NULL);
-	output_text(output, spare ? spare->path : NULL);
-	output_number(output, main && main->guarded);
-	output_number(output, spare ? spare->main_sectors : main ? main->main_sectors : 0);
-	output_text(output, uuid);
-	output_number(output, set->nr_ignored);
-	if (*set->ignored) {
-		snprintf(reason, sizeof(reason), "%s%signored copies: %s", set->reason,
-			 *set->reason ? "; " : "", set->ignored);
-		return output_text(output, reason);
+	output_text(output, listed->device ? severity_name(listed->report.severity) : NULL);
+	output_text(output, size);
+	output_text(output, used);
+	output_text(output, lost);
+	output_text(output, listed->main ? listed->main->path : NULL);
+	output_text(output, listed->spare ? listed->spare->path : NULL);
+	output_text(output, listed->needs_uuid ? uuid : NULL);
+	return output_text(output, reason);
+}
+
+static void add_set_json(struct json *json, const struct listed *listed)
+{
+	const struct assembly *set = listed->set;
+	char uuid[UUID_STRING_BYTES], reason[1024];
+
+	uuid_to_string(set->uuid, uuid);
+	reason_of(listed, reason, sizeof(reason));
+	json_begin(json, NULL);
+	json_string(json, "name", set->name);
+	json_string(json, "uuid", uuid);
+	json_string(json, "state", assembly_verdict_name(set->verdict));
+	json_string(json, "health", listed->device ? severity_name(listed->report.severity) : NULL);
+	json_string(json, "mode", listed->device ? mode_of(listed->device) : NULL);
+	json_string(json, "main", listed->main ? listed->main->path : NULL);
+	json_string(json, "spare", listed->spare ? listed->spare->path : NULL);
+	json_bool(json, "guarded", listed->main && listed->main->guarded);
+	json_number(json, "sectors", sectors_of(listed));
+	if (has_counts(listed)) {
+		json_number(json, "used_slots", listed->device->status.used_slots);
+		json_number(json, "total_slots", listed->device->status.total_slots);
+		json_number(json, "lost_sectors", listed->device->status.lost_sectors);
+	} else {
+		json_null(json, "used_slots");
+		json_null(json, "total_slots");
+		json_null(json, "lost_sectors");
 	}
-	return output_text(output, set->reason);
+	json_number(json, "ignored_copies", set->nr_ignored);
+	json_string(json, "reason", reason);
+	json_end(json);
 }
 
 int verb_list(struct invocation *invocation, struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_output_ struct output *output = NULL;
-	int r;
+	struct listed listed;
+	struct json json = { 0 };
+	int r = machine_look(&machine, error);
 
-	r = output_open(&output, "sets", list_columns, invocation->json);
-	if (!r)
-		r = machine_look(&machine, error);
-	for (size_t i = 0; !r && i < machine.nr_sets; i++)
-		r = add_set(output, &machine, &machine.sets[i]);
+	if (r < 0)
+		return r;
+	if (invocation->json) {
+		json_begin(&json, NULL);
+		json_begin_list(&json, "sets");
+		for (size_t i = 0; i < machine.nr_sets; i++) {
+			describe(&machine, &machine.sets[i], &listed);
+			add_set_json(&json, &listed);
+		}
+		json_end(&json);
+		json_end(&json);
+		return 0;
+	}
+	if (!machine.nr_sets) {
+		if (!invocation->quiet)
+			printf("No set is here.\n");
+		return 0;
+	}
+	r = output_open(&output, list_columns);
+	for (size_t i = 0; !r && i < machine.nr_sets; i++) {
+		describe(&machine, &machine.sets[i], &listed);
+		r = add_set(output, &listed);
+	}
 	return r ? r : output_print(output);
 }
 
@@ -153,17 +276,26 @@ static int activate_all(struct invocation *invocation, struct error *error)
 	_cleanup_machine_ struct machine machine = { 0 };
 	int r = machine_look(&machine, error), worst = 0;
 
+	if (!r && !machine.nr_sets && !invocation->quiet)
+		printf("No set is here.\n");
 	for (size_t i = 0; !r && i < machine.nr_sets; i++) {
 		char uuid[UUID_STRING_BYTES];
+		struct error own_error = { "" };
 		int own;
 
 		uuid_to_string(machine.sets[i].uuid, uuid);
-		own = activate_one(invocation, uuid, error);
-		if (own < 0) {
-			if (worst < 0)
-				fprintf(stderr, "dmremap: %s\n", error->text);
+		own = activate_one(invocation, uuid, &own_error);
+		if (own == 0)
+			continue;
+		if (exit_code_of(own) > exit_code_of(worst)) {
+			struct error before = *error;
+
+			*error = own_error;
+			own_error = before;
 			worst = own;
 		}
+		if (*own_error.text)
+			fprintf(stderr, "dmremap: %s\n", own_error.text);
 	}
 	return r < 0 ? r : worst;
 }

@@ -8,16 +8,9 @@
 #include <time.h>
 
 #include "events.h"
-#include "output.h"
+#include "json.h"
 #include "remap_format.h"
 #include "verbs.h"
-
-static const struct column remap_columns[] = {
-	{ "slot", true, false },       { "state", false, false }, { "sector", true, false },
-	{ "redirected", true, false }, { "lost", true, false },	  { "mask", false, true },
-	{ "lost_mask", false, true },  { "cause", false, false }, { "error", false, false },
-	{ "errors", true, false },     { "since", false, false }, { NULL },
-};
 
 static void format_time(uint64_t seconds, char *text, size_t nr_bytes)
 {
@@ -29,46 +22,68 @@ static void format_time(uint64_t seconds, char *text, size_t nr_bytes)
 		strftime(text, nr_bytes, "%Y-%m-%dT%H:%M:%S%z", &tm);
 }
 
+/* Line by line, in columns that any number fits into: there may be a million of them. */
+static int print_remap(void *userdata, const struct remap_event *line)
+{
+	bool used = line->state == REMAP_ENTRY_USED;
+	char since[40];
+
+	(void)userdata;
+	format_time(line->when, since, sizeof(since));
+	printf("%10u  %-5s ", line->slot, used ? "used" : "bad");
+	if (used)
+		printf("%14" PRIu64, (uint64_t)line->chunk * REMAP_CHUNK_SECTORS);
+	else
+		printf("%14s", "");
+	printf(" %10d %4d  %-11s %-14s %6u  %s\n", __builtin_popcount(line->redirected),
+	       __builtin_popcount(line->lost), event_cause_name(line->cause),
+	       line->status ? event_status_name(line->status) : "", line->errors, since);
+	return 0;
+}
+
 static int add_remap(void *userdata, const struct remap_event *line)
 {
-	struct output *output = userdata;
-	char since[40], mask[8], lost_mask[8];
+	struct json *json = userdata;
 	bool used = line->state == REMAP_ENTRY_USED;
 
-	if (output_line(output) < 0)
-		return -ENOMEM;
-	format_time(line->when, since, sizeof(since));
-	snprintf(mask, sizeof(mask), "0x%02x", line->redirected & 0xff);
-	snprintf(lost_mask, sizeof(lost_mask), "0x%02x", line->lost & 0xff);
-	output_number(output, line->slot);
-	output_text(output, used ? "used" : "bad");
+	json_begin(json, NULL);
+	json_number(json, "slot", line->slot);
+	json_string(json, "state", used ? "used" : "bad");
 	if (used)
-		output_number(output, line->chunk * REMAP_CHUNK_SECTORS);
+		json_number(json, "sector", line->chunk * REMAP_CHUNK_SECTORS);
 	else
-		output_text(output, NULL);
-	output_number(output, (uint64_t)__builtin_popcount(line->redirected));
-	output_number(output, (uint64_t)__builtin_popcount(line->lost));
-	output_text(output, mask);
-	output_text(output, lost_mask);
-	output_text(output, event_cause_name(line->cause));
-	output_text(output, line->status ? event_status_name(line->status) : NULL);
-	output_number(output, line->errors);
-	return output_text(output, since);
+		json_null(json, "sector");
+	json_sectors(json, "redirected", line->chunk, (uint8_t)line->redirected);
+	json_sectors(json, "lost", line->chunk, (uint8_t)line->lost);
+	json_string(json, "cause", event_cause_name(line->cause));
+	json_string(json, "error", line->status ? event_status_name(line->status) : NULL);
+	json_number(json, "errors", line->errors);
+	json_time(json, "since", line->when);
+	json_end(json);
+	return 0;
 }
 
 int verb_show(struct invocation *invocation, struct error *error)
 {
-	_cleanup_output_ struct output *output = NULL;
 	struct dm_device device;
+	struct json json = { 0 };
 	int r;
 
 	r = find_device(invocation->argv[0], &device, error);
 	if (r < 0)
 		return r;
-	r = output_open(&output, "remaps", remap_columns, invocation->json);
-	if (!r)
-		r = event_dump_remaps(device.major, device.minor, add_remap, output, error);
-	return r ? r : output_print(output);
+	if (!invocation->json) {
+		printf("%10s  %-5s %14s %10s %4s  %-11s %-14s %6s  %s\n", "SLOT", "STATE", "SECTOR",
+		       "REDIRECTED", "LOST", "CAUSE", "ERROR", "ERRORS", "SINCE");
+		return event_dump_remaps(device.major, device.minor, print_remap, NULL, error);
+	}
+	json_begin(&json, NULL);
+	json_string(&json, "name", device.name);
+	json_begin_list(&json, "remaps");
+	r = event_dump_remaps(device.major, device.minor, add_remap, &json, error);
+	json_end(&json);
+	json_end(&json);
+	return r;
 }
 
 struct follow {
@@ -76,15 +91,62 @@ struct follow {
 	const struct dm_device *device; /* NULL: of all devices */
 };
 
+static bool is_set_of(const struct dm_device *device, const uint8_t uuid[16])
+{
+	char text[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, text);
+	return !strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
+	       streq(device->dm_uuid + strlen(DM_UUID_PREFIX), text);
+}
+
+static void print_event_json(const struct remap_event *event, const char *uuid)
+{
+	struct json json = { .on_one_line = true };
+	time_t when = (time_t)(event->time_ns / 1000000000);
+	char seconds[32] = "", text[48];
+	struct tm tm;
+
+	if (gmtime_r(&when, &tm))
+		strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof(text), "%s.%09" PRIu64 "Z", seconds, event->time_ns % 1000000000);
+	json_begin(&json, NULL);
+	json_string(&json, "time", text);
+	json_string(&json, "name", event->name);
+	json_string(&json, "uuid", uuid);
+	json_number(&json, "seq", event->seq);
+	json_string(&json, "event", event_kind_name(event->kind));
+	json_string(&json, "mode", event->mode);
+	if (EVENT_HAS(event, DM_REMAP_A_SECTOR))
+		json_number(&json, "sector", event->sector);
+	if (EVENT_HAS(event, DM_REMAP_A_NR_SECTORS))
+		json_number(&json, "nr_sectors", event->nr_sectors);
+	if (EVENT_HAS(event, DM_REMAP_A_SLOT))
+		json_number(&json, "slot", event->slot);
+	if (EVENT_HAS(event, DM_REMAP_A_MEMBER))
+		json_string(&json, "member", event_member_name(event->member));
+	if (EVENT_HAS(event, DM_REMAP_A_STATUS))
+		json_string(&json, "error", event_status_name(event->status));
+	if (EVENT_HAS(event, DM_REMAP_A_REASON))
+		json_string(&json, "reason", event_reason_name(event->reason));
+	json_number(&json, "used_slots", event->used_slots);
+	json_number(&json, "total_slots", event->total_slots);
+	json_end(&json);
+}
+
 /* One line an event: in JSON an object a line, so that a reader need not wait for the end. */
 static int print_event(void *userdata, const struct remap_event *event)
 {
 	const struct follow *follow = userdata;
 	char text[256], when[40], uuid[UUID_STRING_BYTES];
 
-	/* by number: the kernel's events have the name as dm mangles it */
+	/*
+	 * By number, as the kernel's events have the name as dm mangles it; or by the set, which
+	 * has another number when it is activated again.
+	 */
 	if (follow->device &&
-	    (follow->device->major != event->major || follow->device->minor != event->minor))
+	    (follow->device->major != event->major || follow->device->minor != event->minor) &&
+	    !is_set_of(follow->device, event->uuid))
 		return 0;
 	event_describe(event, text, sizeof(text));
 	format_time(event->time_ns / 1000000000, when, sizeof(when));
@@ -94,36 +156,59 @@ static int print_event(void *userdata, const struct remap_event *event)
 		fflush(stdout);
 		return 0;
 	}
-	printf("{\"time\": %" PRIu64 ".%09" PRIu64 ", \"name\": ", event->time_ns / 1000000000,
-	       event->time_ns % 1000000000);
-	output_json_string(event->name);
-	printf(", \"uuid\": \"%s\", \"seq\": %" PRIu64 ", \"event\": \"%s\", \"mode\": ", uuid,
-	       event->seq, event_kind_name(event->kind));
-	output_json_string(event->mode);
-	if (EVENT_HAS(event, DM_REMAP_A_SECTOR))
-		printf(", \"sector\": %" PRIu64, event->sector);
-	if (EVENT_HAS(event, DM_REMAP_A_NR_SECTORS))
-		printf(", \"nr_sectors\": %u", event->nr_sectors);
-	if (EVENT_HAS(event, DM_REMAP_A_SLOT))
-		printf(", \"slot\": %u", event->slot);
-	if (EVENT_HAS(event, DM_REMAP_A_MEMBER))
-		printf(", \"member\": \"%s\"", event_member_name(event->member));
-	if (EVENT_HAS(event, DM_REMAP_A_STATUS))
-		printf(", \"error\": \"%s\"", event_status_name(event->status));
-	if (EVENT_HAS(event, DM_REMAP_A_REASON))
-		printf(", \"reason\": \"%s\"", event_reason_name(event->reason));
-	printf(", \"used_slots\": %u, \"total_slots\": %u}\n", event->used_slots,
-	       event->total_slots);
+	print_event_json(event, uuid);
 	fflush(stdout);
 	return 0;
+}
+
+static int read_events(struct event_socket *sock, struct follow *follow)
+{
+	int r = event_socket_read(sock, print_event, follow);
+
+	if (r != -ENOBUFS)
+		return r;
+	fprintf(stderr, "dmremap: some events were lost; dmremap status tells how things are\n");
+	return 0;
+}
+
+/*
+ * Goes on when the module is unloaded and loaded again: the old socket is deaf then.  Where
+ * families cannot be watched, there is only the one.
+ */
+static int follow_events(struct event_socket **sock, struct event_socket *family,
+			 struct follow *follow, struct error *error)
+{
+	int r = 0;
+
+	while (!r) {
+		struct pollfd fds[] = {
+			{ .fd = *sock ? event_socket_fd(*sock) : -1, .events = POLLIN },
+			{ .fd = family ? event_socket_fd(family) : -1, .events = POLLIN },
+		};
+		int news;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (*sock)
+			r = read_events(*sock, follow);
+		news = family && fds[1].revents ? family_watch_read(family) : 0;
+		if (!r && news > 0) {
+			event_socket_close(*sock);
+			*sock = NULL;
+			r = event_socket_open(sock, error);
+			r = r == -ENOENT ? 0 : r; /* it has gone; it may come back */
+		}
+	}
+	return r;
 }
 
 int verb_events(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(event_socket_close_p) struct event_socket *sock = NULL;
+	_cleanup_(event_socket_close_p) struct event_socket *family = NULL;
 	struct follow follow = { .invocation = invocation };
-	bool on = option_value(invocation, "follow") != NULL;
 	struct dm_device device;
+	struct pollfd poll_fd = { .events = POLLIN };
 	int r;
 
 	if (invocation->argc) {
@@ -132,20 +217,15 @@ int verb_events(struct invocation *invocation, struct error *error)
 			return r;
 		follow.device = &device;
 	}
+	/* before the other one: what comes in between is not missed */
+	family_watch_open(&family, NULL);
 	r = event_socket_open(&sock, error);
 	if (r < 0)
 		return r;
-	do {
-		struct pollfd poll_fd = { .fd = event_socket_fd(sock), .events = POLLIN };
-
-		if (poll(&poll_fd, 1, on ? -1 : 1000) < 0 && errno != EINTR)
-			return -errno;
-		r = event_socket_read(sock, print_event, &follow);
-		if (r == -ENOBUFS) {
-			fprintf(stderr, "dmremap: some events were lost; dmremap status tells "
-					"how things are\n");
-			r = 0;
-		}
-	} while (on && !r);
-	return r;
+	if (option_value(invocation, "follow"))
+		return follow_events(&sock, family, &follow, error);
+	poll_fd.fd = event_socket_fd(sock);
+	if (poll(&poll_fd, 1, 1000) < 0 && errno != EINTR)
+		return -errno;
+	return read_events(sock, &follow);
 }

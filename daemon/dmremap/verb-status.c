@@ -4,48 +4,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <time.h>
 
-#include "output.h"
+#include "health.h"
+#include "json.h"
 #include "verbs.h"
-
-static const struct column columns[] = {
-	{ "name", false, false },
-	{ "uuid", false, false },
-	{ "device", false, false },
-	{ "mode", false, false },
-	{ "suspended", true, false },
-	{ "open", true, false },
-	{ "sectors", true, false },
-	{ "main", false, false },
-	{ "spare", false, false },
-	{ "spare_start", true, false },
-	{ "spare_sectors", true, false },
-	{ "used_slots", true, false },
-	{ "total_slots", true, false },
-	{ "lost_sectors", true, false },
-	{ "bad_slots", true, false },
-	{ "retired_slots", true, false },
-	{ "read_errors", true, false },
-	{ "write_errors", true, false },
-	{ "spare_read_errors", true, false },
-	{ "spare_write_errors", true, false },
-	{ "flush_errors", true, false },
-	{ "relocations", true, false },
-	{ "rejected", true, false },
-	{ "lost_reads", true, false },
-	{ "generation", true, false },
-	{ "saves_ok", true, false },
-	{ "saves_failed", true, false },
-	{ "blocks_in_doubt", true, false },
-	{ "commit_failures", true, false },
-	{ "repaired", true, false },
-	{ "probe", false, false },
-	{ "replica_out", true, false },
-	{ "frozen_blocks", true, false },
-	{ "reserved_slots", true, false },
-	{ "write_cache", false, false },
-	{ NULL },
-};
 
 /* "8:16" becomes "/dev/sdb" where sysfs knows it. */
 static void node_of(const char *device, char *path, size_t nr_bytes)
@@ -65,78 +28,93 @@ static void node_of(const char *device, char *path, size_t nr_bytes)
 		snprintf(path, nr_bytes, "/dev/%s", base + 1);
 }
 
-static const char *mode_of(const struct dm_device *device)
+/* Without the module, and of a device that failed, nothing counts: that is not zero. */
+static bool counts(const struct dm_device *device)
 {
-	if (device->failed)
-		return "dead";
-	return device->fallback ? "fallback" : device->status.mode;
+	return !device->fallback && !device->failed;
 }
 
-static const char *uuid_of(const struct dm_device *device)
+static void add_count(struct json *json, const struct dm_device *device, const char *name,
+		      uint64_t number)
 {
-	size_t length = strlen(DM_UUID_PREFIX);
-
-	return strncmp(device->dm_uuid, DM_UUID_PREFIX, length) ? "" : device->dm_uuid + length;
+	if (counts(device))
+		json_number(json, name, number);
+	else
+		json_null(json, name);
 }
 
-/* Without the module, and of a device that failed, nobody counts: that is not zero. */
-static int add_count(struct output *output, const struct dm_device *device, uint64_t number)
+static void add_member(struct json *json, const char *name, const char *in_table, bool is_gone,
+		       uint64_t since)
 {
-	if (device->fallback || device->failed)
-		return output_text(output, NULL);
-	return output_number(output, number);
+	char path[300];
+
+	node_of(in_table, path, sizeof(path));
+	json_begin(json, name);
+	json_string(json, "path", path);
+	json_bool(json, "gone", is_gone);
+	json_time(json, "gone_since", since);
 }
 
-static int add_json(struct output *output, const struct dm_device *device)
+static void add_json(struct json *json, const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
-	char main[300], spare[300], node[64];
+	struct report report;
+	char node[64];
 
-	if (output_line(output) < 0)
-		return -ENOMEM;
-	node_of(device->line.main, main, sizeof(main));
-	node_of(device->line.spare, spare, sizeof(spare));
+	report_of(device, &report);
 	snprintf(node, sizeof(node), "/dev/dm-%u", device->minor);
-	output_text(output, device->name);
-	output_text(output, uuid_of(device));
-	output_text(output, node);
-	output_text(output, mode_of(device));
-	output_number(output, device->suspended);
-	output_number(output, (uint64_t)device->open_count);
-	output_number(output, device->nr_sectors);
-	output_text(output, main);
-	output_text(output, spare);
-	add_count(output, device, device->line.spare_start);
-	add_count(output, device, device->line.spare_sectors);
-	add_count(output, device, s->used_slots);
-	add_count(output, device, s->total_slots);
-	add_count(output, device, s->lost_sectors);
-	add_count(output, device, s->bad_slots);
-	add_count(output, device, s->retired_slots);
-	add_count(output, device, s->read_errors);
-	add_count(output, device, s->write_errors);
-	add_count(output, device, s->spare_read_errors);
-	add_count(output, device, s->spare_write_errors);
-	add_count(output, device, s->flush_errors);
-	add_count(output, device, s->relocations);
-	add_count(output, device, s->rejected);
-	add_count(output, device, s->lost_reads);
-	add_count(output, device, s->generation);
-	add_count(output, device, s->saves_ok);
-	add_count(output, device, s->saves_failed);
-	add_count(output, device, s->blocks_in_doubt);
-	add_count(output, device, s->commit_failures);
-	add_count(output, device, s->repaired);
-	output_text(output, device->fallback || device->failed ? NULL :
-			    s->probe_ok			       ? "ok" :
-								 "failed");
-	if (device->fallback || device->failed || s->replica_out < 0)
-		output_text(output, NULL);
+	json_begin(json, NULL);
+	json_string(json, "name", device->name);
+	json_string(json, "uuid", uuid_of_device(device));
+	json_string(json, "device", node);
+	json_string(json, "health", severity_name(report.severity));
+	json_string(json, "reason", report.text);
+	json_string(json, "mode", mode_of(device));
+	json_bool(json, "suspended", device->suspended);
+	json_number(json, "open", (uint64_t)device->open_count);
+	json_number(json, "sectors", device->nr_sectors);
+	add_member(json, "main", device->line.main, report.main_gone, report.main_gone_since);
+	json_end(json);
+	add_member(json, "spare", device->line.spare, report.spare_gone, report.spare_gone_since);
+	add_count(json, device, "start", device->line.spare_start);
+	add_count(json, device, "sectors", device->line.spare_sectors);
+	json_end(json);
+#define COUNT(name) add_count(json, device, #name, s->name)
+	COUNT(used_slots);
+	COUNT(total_slots);
+	COUNT(lost_sectors);
+	COUNT(bad_slots);
+	COUNT(retired_slots);
+	COUNT(read_errors);
+	COUNT(write_errors);
+	COUNT(spare_read_errors);
+	COUNT(spare_write_errors);
+	COUNT(flush_errors);
+	COUNT(relocations);
+	COUNT(rejected);
+	COUNT(lost_reads);
+	COUNT(generation);
+	COUNT(saves_ok);
+	COUNT(saves_failed);
+	COUNT(blocks_in_doubt);
+	COUNT(commit_failures);
+	COUNT(repaired);
+	COUNT(frozen_blocks);
+	COUNT(reserved_slots);
+#undef COUNT
+	if (counts(device))
+		json_bool(json, "probe", s->probe_ok);
 	else
-		output_number(output, (uint64_t)s->replica_out);
-	add_count(output, device, s->frozen_blocks);
-	add_count(output, device, s->reserved_slots);
-	return output_text(output, *s->write_cache ? s->write_cache : NULL);
+		json_null(json, "probe");
+	if (counts(device) && s->replica_out >= 0)
+		json_number(json, "replica_out", (uint64_t)s->replica_out);
+	else
+		json_null(json, "replica_out");
+	if (*s->write_cache)
+		json_string(json, "write_cache", s->write_cache);
+	else
+		json_null(json, "write_cache");
+	json_end(json);
 }
 
 /* What the mode means, and what to do about it. */
@@ -174,36 +152,56 @@ static const char *writes_of(const struct remap_status *s)
 		       "kept in main's write cache until a flush (keep)";
 }
 
+static void print_member(const char *what, const char *in_table, bool is_gone, uint64_t since)
+{
+	time_t when = (time_t)since;
+	char path[300], text[40] = "";
+	struct tm tm;
+
+	node_of(in_table, path, sizeof(path));
+	printf("  %-10s %s", what, path);
+	if (is_gone && since && localtime_r(&when, &tm))
+		strftime(text, sizeof(text), " since %Y-%m-%d %H:%M:%S", &tm);
+	if (is_gone)
+		printf(", GONE%s: what it serves gives errors; plug it in again", text);
+}
+
 static void print_device(const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
-	char main[300], spare[300];
+	struct report report;
+	char size[32];
 
-	node_of(device->line.main, main, sizeof(main));
-	node_of(device->line.spare, spare, sizeof(spare));
+	report_of(device, &report);
+	format_size(device->nr_sectors * 512, size, sizeof(size));
 	printf("%s (/dev/dm-%u)%s\n", device->name, device->minor,
 	       device->suspended ? ", suspended" : "");
-	if (*uuid_of(device))
-		printf("  set        %s\n", uuid_of(device));
+	if (*uuid_of_device(device))
+		printf("  set        %s, %s\n", uuid_of_device(device), size);
+	printf("  health     %s%s%s\n", severity_name(report.severity), *report.text ? ": " : "",
+	       report.text);
 	printf("  mode       %s\n", mode_of(device));
 	if (advice(device))
 		printf("             %s\n", advice(device));
 	if (device->fallback)
 		return;
-	printf("  main       %s\n", main);
-	printf("  spare      %s, sectors %" PRIu64 " to %" PRIu64 "\n", spare,
-	       device->line.spare_start, device->line.spare_start + device->line.spare_sectors - 1);
+	print_member("main", device->line.main, report.main_gone, report.main_gone_since);
+	printf("\n");
+	print_member("spare", device->line.spare, report.spare_gone, report.spare_gone_since);
+	printf(", sectors %" PRIu64 " to %" PRIu64 "\n", device->line.spare_start,
+	       device->line.spare_start + device->line.spare_sectors - 1);
 	printf("  slots      %u of %u used (%.1f %%), %" PRIu64 " bad\n", s->used_slots,
 	       s->total_slots, s->total_slots ? 100.0 * s->used_slots / s->total_slots : 0.0,
 	       s->bad_slots);
-	printf("  lost       %" PRIu64 " sectors\n", s->lost_sectors);
+	printf("  lost       %" PRIu64 " sector%s\n", s->lost_sectors, plural(s->lost_sectors));
 	printf("  errors     main: %" PRIu64 " reads, %" PRIu64 " writes; spare: %" PRIu64
 	       " reads, %" PRIu64 " writes; %" PRIu64 " flushes\n",
 	       s->read_errors, s->write_errors, s->spare_read_errors, s->spare_write_errors,
 	       s->flush_errors);
-	printf("  relocated  %" PRIu64 " chunks after failed writes; %" PRIu64
-	       " writes were not relocated\n",
-	       s->relocations, s->rejected);
+	printf("  relocated  %" PRIu64 " chunk%s after failed writes; %" PRIu64
+	       " write%s not relocated\n",
+	       s->relocations, plural(s->relocations), s->rejected,
+	       s->rejected == 1 ? " was" : "s were");
 	if (*s->write_cache)
 		printf("  writes     %s\n", writes_of(s));
 	if (!s->probe_ok)
@@ -226,10 +224,36 @@ static void print_device(const struct dm_device *device)
 		       s->blocks_in_doubt, s->commit_failures);
 }
 
+/* One line, and the exit code of the worst set: for cron, Nagios and their like. */
+static int check_all(struct invocation *invocation, const struct dm_device *devices, size_t nr)
+{
+	static const char *const words[] = { "OK", "WARNING", "CRITICAL", "UNKNOWN" };
+	enum severity worst = nr ? SEVERITY_OK : SEVERITY_UNKNOWN;
+	struct report report;
+
+	for (size_t i = 0; i < nr; i++) {
+		report_of(&devices[i], &report);
+		if (report.severity > worst)
+			worst = report.severity;
+	}
+	printf("%s:", words[worst]);
+	for (size_t i = 0; i < nr; i++) {
+		report_of(&devices[i], &report);
+		if (*report.text)
+			printf(" %s: %s.", devices[i].name, report.text);
+	}
+	if (worst == SEVERITY_OK)
+		printf(" %zu set%s active and well", nr, nr == 1 ? " is" : "s are");
+	printf("%s\n", nr ? "" : " no set is active");
+	invocation->exit_code = worst;
+	return 0;
+}
+
 int verb_status(struct invocation *invocation, struct error *error)
 {
-	_cleanup_output_ struct output *output = NULL;
 	_cleanup_free_ struct dm_device *devices = NULL;
+	bool checks = option_value(invocation, "check");
+	struct json json = { 0 };
 	size_t nr_devices = 1, i;
 	int r;
 
@@ -241,13 +265,25 @@ int verb_status(struct invocation *invocation, struct error *error)
 	} else {
 		r = dm_list(&devices, &nr_devices, error);
 	}
+	if (r < 0 && checks) {
+		printf("%s: %s\n", r == -ENODEV ? "CRITICAL" : "UNKNOWN", error->text);
+		invocation->exit_code = r == -ENODEV ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN;
+		return 0;
+	}
 	if (r < 0)
 		return r;
+	if (checks && !invocation->json)
+		return check_all(invocation, devices, nr_devices);
+	if (checks)
+		return error_set(error, EINVAL, "--check prints one line, and no JSON");
 	if (invocation->json) {
-		r = output_open(&output, "devices", columns, true);
-		for (i = 0; !r && i < nr_devices; i++)
-			r = add_json(output, &devices[i]);
-		return r ? r : output_print(output);
+		json_begin(&json, NULL);
+		json_begin_list(&json, "devices");
+		for (i = 0; i < nr_devices; i++)
+			add_json(&json, &devices[i]);
+		json_end(&json);
+		json_end(&json);
+		return 0;
 	}
 	if (!nr_devices && !invocation->quiet)
 		printf("No set is active.\n");

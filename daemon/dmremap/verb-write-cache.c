@@ -8,13 +8,14 @@
 
 #include "activate.h"
 #include "adopt.h"
+#include "json.h"
 #include "output.h"
 #include "verbs.h"
 #include "write-cache.h"
 
 static const struct column columns[] = {
-	{ "set", false, false },   { "mode", false, false }, { "disk", false, false },
-	{ "cache", false, false }, { "was", false, false },  { NULL },
+	{ "SET", false }, { "MODE", false }, { "DISK", false },
+	{ "CACHE", false }, { "WAS", false }, { NULL },
 };
 
 /**
@@ -33,6 +34,25 @@ struct meant {
 	enum write_cache write_cache;
 };
 
+static void print_json(const struct meant *meant, const struct disk_cache *disks, size_t nr)
+{
+	struct json json = { 0 };
+
+	json_begin(&json, NULL);
+	json_string(&json, "name", meant->name);
+	json_string(&json, "write_cache", write_cache_name(meant->write_cache));
+	json_begin_list(&json, "disks");
+	for (size_t i = 0; i < nr; i++) {
+		json_begin(&json, NULL);
+		json_string(&json, "disk", disks[i].node);
+		json_string(&json, "cache", disks[i].value);
+		json_string(&json, "was", disks[i].was);
+		json_end(&json);
+	}
+	json_end(&json);
+	json_end(&json);
+}
+
 static int print_disks(const struct invocation *invocation, const struct meant *meant)
 {
 	_cleanup_output_ struct output *output = NULL;
@@ -40,8 +60,12 @@ static int print_disks(const struct invocation *invocation, const struct meant *
 	size_t nr = 0;
 	int r = disk_caches_of(&this_world, meant->main, &disks, &nr);
 
+	if (!r && invocation->json) {
+		print_json(meant, disks, nr);
+		return 0;
+	}
 	if (!r)
-		r = output_open(&output, "disks", columns, invocation->json);
+		r = output_open(&output, columns);
 	for (size_t i = 0; !r && i < nr; i++) {
 		r = output_line(output);
 		if (r < 0)

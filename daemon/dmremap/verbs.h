@@ -33,6 +33,7 @@ struct verb_option {
  * @json: print JSON
  * @yes: do not ask
  * @quiet: print nothing that is not asked for
+ * @exit_code: of a verb that succeeded and has something to say by it (status --check)
  */
 struct invocation {
 	const struct verb *verb;
@@ -42,6 +43,7 @@ struct invocation {
 	bool json;
 	bool yes;
 	bool quiet;
+	int exit_code;
 };
 
 /**
@@ -72,6 +74,9 @@ const char *option_value(const struct invocation *invocation, const char *name);
 int confirm(const struct invocation *invocation, const char *question, struct error *error);
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
+/* The same, where it takes messages: not without the module (fallback). */
+int find_live_device(const struct invocation *invocation, struct dm_device *device,
+		     struct error *error);
 
 /*
  * LVM with a devices file would not look at a device that holds a physical volume from now on:
@@ -100,6 +105,7 @@ int verb_backup(struct invocation *invocation, struct error *error);
 int verb_restore_backup(struct invocation *invocation, struct error *error);
 int verb_import(struct invocation *invocation, struct error *error);
 int verb_write_cache(struct invocation *invocation, struct error *error);
+int import_lost(struct invocation *invocation, struct error *error);
 int verb_accept_loss(struct invocation *invocation, struct error *error);
 int verb_check(struct invocation *invocation, struct error *error);
 int verb_dump(struct invocation *invocation, struct error *error);

@@ -2,13 +2,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "activate.h"
 #include "adopt.h"
+#include "backup.h"
 #include "let-go.h"
+#include "mark.h"
 #include "partitions.h"
 #include "region.h"
 #include "write-cache.h"
@@ -190,6 +193,37 @@ static bool is_meant(const struct machine *machine, const struct assembly *set, 
 	return streq(set->name, what);
 }
 
+/* What is not found may be a set of which only a main without guard is left, or a backup. */
+static int not_found(const char *what, dev_t devno, struct error *error)
+{
+	char backup[PATH_MAX], text[UUID_STRING_BYTES];
+	uint8_t uuid[16];
+	uint64_t chunk;
+
+	if (!error)
+		return -ENODEV;
+	if (devno && mark_find_on(what, uuid, &chunk) == 0) {
+		uuid_to_string(uuid, text);
+		return error_set(
+			error, EAGAIN,
+			"%s is the main device, without guard, of set %s, and the spare is "
+			"not here: attach it; if it is dead: dmremap release "
+			"--without-spare %s, or dmremap restore-backup onto another one",
+			what, text, what);
+	}
+	if (devno)
+		return error_set(error, ENODEV, "%s: not a member of a set", what);
+	if (backup_find(what, backup, sizeof(backup)) == 0)
+		return error_set(
+			error, ENODEV,
+			"%s: no set of that name is here, though there is a backup of one, "
+			"%s: attach its disks; if its spare is dead: dmremap release "
+			"--without-spare MAIN, or dmremap restore-backup onto another one",
+			what, backup);
+	return error_set(error, ENODEV, "%s: no set of that name is here; dmremap list shows all",
+			 what);
+}
+
 int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
 		 struct error *error)
 {
@@ -208,12 +242,7 @@ int machine_find(const struct machine *machine, const char *what, const struct a
 					 what);
 		*set = &machine->sets[i];
 	}
-	if (!*set)
-		return error_set(error, ENODEV,
-				 devno ? "%s: not a member of a set" :
-					 "%s: no set of that name is here; dmremap list shows all",
-				 what);
-	return 0;
+	return *set ? 0 : not_found(what, devno, error);
 }
 
 static void table_line(const struct machine *machine, const struct assembly *set,
@@ -245,10 +274,11 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 	const struct member *spare = &machine->members[set->spare];
 	struct remap_line line = { .features = "" };
 	char params[1024];
-	int r = dm_ensure_target(error);
+	struct error why;
+	int r = dm_ensure_target(&why);
 
 	if (r < 0)
-		return r;
+		return error_set(error, -r, "%s: %s", set->name, why.text);
 	table_line(machine, set, &line);
 	if (options->force_rw)
 		snprintf(line.features, sizeof(line.features), "1 force_rw");

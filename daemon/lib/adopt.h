@@ -8,6 +8,7 @@
 
 #include "activate.h"
 #include "places.h"
+#include "progress.h"
 #include "region.h"
 
 /**
@@ -21,6 +22,7 @@
  * @give_up: lost sectors that need not be found again when the set ends
  * @still_lost: after adopt_release(): sectors that are errors on main, as they were in the set
  * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
+ * @progress: of what is done with it; NULL: not shown
  */
 struct adopted {
 	char main_path[256];
@@ -32,6 +34,7 @@ struct adopted {
 	struct sector_ranges give_up;
 	struct sector_ranges still_lost;
 	struct sector_ranges zeroed;
+	struct progress *progress;
 };
 
 #define ADOPTED_NONE                          \
@@ -85,35 +88,5 @@ uint8_t adopt_first_lost(const struct adopted *adopted);
  * is no set any more, 1: the set was completed, and counts.
  */
 int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error);
-
-/**
- * struct stale_options - how to release without the spare
- * @keep_header: file for the safety copy of the member header, where main has no place for it,
- *               and from which an interrupted order goes on; NULL: none
- * @chunk0: main's original chunk 0 from a backup; NULL: what the header keeps
- * @uuid: of the backup's set
- */
-struct stale_options {
-	const char *keep_header;
-	const uint8_t *chunk0;
-	uint8_t uuid[REMAP_UUID_BYTES];
-};
-
-/**
- * struct stale_release - what release without the spare left behind
- * @lost_chunk: main chunk whose content was only on the spare; UINT64_MAX: none was found
- * @chunk0_lost: sectors of the first chunk that could not be read when the set was made
- */
-struct stale_release {
-	uint8_t chunk0_lost;
-	uint64_t lost_chunk;
-};
-
-/*
- * Makes main readable from main alone (O2), with the hidden content as it was at create.  A
- * power cut leaves the guarded main or one with which the same order goes on.
- */
-int adopt_release_without_spare(const char *main_path, const struct stale_options *options,
-				struct stale_release *result, struct error *error);
 
 #endif /* DM_REMAP_ADOPT_H */

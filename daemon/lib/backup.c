@@ -335,14 +335,41 @@ int backup_read(const char *path, struct backup *backup, struct error *error)
 	return 0;
 }
 
+static const char *state_directory(void)
+{
+	const char *directory = getenv("STATE_DIRECTORY"); /* as systemd gives it to services */
+
+	return directory && *directory ? directory : STATE_DIRECTORY;
+}
+
+int backup_find(const char *what, char *path, size_t nr_bytes)
+{
+	_cleanup_closedir_ DIR *directory = opendir(state_directory());
+	struct dirent *at;
+
+	while (directory && (at = readdir(directory))) {
+		_cleanup_backup_ struct backup backup = { 0 };
+		const char *dot = strrchr(at->d_name, '.');
+		char uuid[UUID_STRING_BYTES];
+
+		if (!dot || !streq(dot, ".backup"))
+			continue;
+		snprintf(path, nr_bytes, "%s/%s", state_directory(), at->d_name);
+		if (backup_read(path, &backup, NULL) < 0)
+			continue;
+		uuid_to_string(backup.super.uuid, uuid);
+		if (streq(backup.super.label, what) || streq(uuid, what))
+			return 0;
+	}
+	return -ENOENT;
+}
+
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,
 			struct error *error)
 {
-	const char *directory = getenv("STATE_DIRECTORY"); /* as systemd gives it to services */
+	const char *directory = state_directory();
 	char text[UUID_STRING_BYTES];
 
-	if (!directory || !*directory)
-		directory = STATE_DIRECTORY;
 	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
 		return error_set(error, errno, "%s: cannot make it: %s", directory,
 				 strerror(errno));

@@ -72,5 +72,7 @@ const uint8_t *backup_content(const struct backup *backup, uint64_t main_chunk);
 /* Where create and `dmremap backup` without a file put it; the directory is made. */
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,
 			struct error *error);
+/* A backup in that place whose set has the name, or the UUID, @what.  -ENOENT: there is none. */
+int backup_find(const char *what, char *path, size_t nr_bytes);
 
 #endif /* DM_REMAP_BACKUP_H */

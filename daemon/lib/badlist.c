@@ -6,21 +6,46 @@
 #include "badlist.h"
 
 #define SECTOR_BYTES 512
+#define AREA_TYPES "?*/-+"
 
-/**
- * struct list - ranges while they are collected
- * @at: them
- * @nr: how many
- * @room: how many fit
- */
-struct list {
-	struct bad_range *at;
-	size_t nr;
-	size_t room;
+static const char *const format_names[] = {
+	[BADLIST_BADBLOCKS] = "badblocks", [BADLIST_DDRESCUE] = "ddrescue",
+	[BADLIST_RANGES] = "ranges",	   [BADLIST_KERNEL] = "kernel",
+	[BADLIST_SMARTCTL] = "smartctl",   [BADLIST_MDADM] = "mdadm",
 };
+#define NR_FORMATS (sizeof(format_names) / sizeof(format_names[0]))
 
-/* A part of a sector is bad: all of it is. */
-static int add(struct list *list, uint64_t offset, uint64_t nr_bytes)
+const char *badlist_format_name(enum badlist_format format)
+{
+	return format_names[format];
+}
+
+int badlist_format_of(const char *name, enum badlist_format *format)
+{
+	for (size_t i = 1; i < NR_FORMATS; i++)
+		if (streq(name, format_names[i])) {
+			*format = (enum badlist_format)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int add_range(struct badlist *list, uint64_t first, uint64_t nr)
+{
+	/* room is the next power of two */
+	if (!(list->nr_ranges & (list->nr_ranges - 1))) {
+		size_t room = list->nr_ranges ? list->nr_ranges * 2 : 1;
+		struct bad_range *bigger = reallocarray(list->range, room, sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		list->range = bigger;
+	}
+	list->range[list->nr_ranges++] = (struct bad_range){ first, nr };
+	return 0;
+}
+
+int badlist_add(struct badlist *list, uint64_t offset, uint64_t nr_bytes)
 {
 	uint64_t first = offset / SECTOR_BYTES, end;
 
@@ -29,21 +54,17 @@ static int add(struct list *list, uint64_t offset, uint64_t nr_bytes)
 	if (nr_bytes > UINT64_MAX - SECTOR_BYTES || offset > UINT64_MAX - SECTOR_BYTES - nr_bytes)
 		return -ERANGE;
 	end = (offset + nr_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
-	if (list->nr == list->room) {
-		size_t room = list->room ? list->room * 2 : 64;
-		struct bad_range *bigger = reallocarray(list->at, room, sizeof(*bigger));
-
-		if (!bigger)
-			return -ENOMEM;
-		list->at = bigger;
-		list->room = room;
-	}
-	list->at[list->nr++] = (struct bad_range){ first, end - first };
-	return 0;
+	return add_range(list, first, end - first);
 }
 
-/* Decimal, or hexadecimal with 0x, as ddrescue writes. */
-static bool take_number(const char **at, uint64_t *number)
+static int add_blocks(struct badlist *list, uint64_t block, uint64_t nr, uint32_t block_bytes)
+{
+	if (block > UINT64_MAX / block_bytes || nr > UINT64_MAX / block_bytes)
+		return -ERANGE;
+	return badlist_add(list, block * block_bytes, nr * block_bytes);
+}
+
+bool badlist_take_number(const char **at, uint64_t *number)
 {
 	char *end;
 
@@ -53,10 +74,16 @@ static bool take_number(const char **at, uint64_t *number)
 		return false;
 	errno = 0;
 	*number = strtoull(*at, &end, strncasecmp(*at, "0x", 2) ? 10 : 16);
-	if (errno || (*end && !isspace((unsigned char)*end)))
+	if (errno)
 		return false;
 	*at = end;
 	return true;
+}
+
+/* A number that something else than a letter ends. */
+static bool take_word(const char **at, uint64_t *number)
+{
+	return badlist_take_number(at, number) && (!**at || isspace((unsigned char)**at));
 }
 
 static bool at_end(const char *at)
@@ -66,36 +93,124 @@ static bool at_end(const char *at)
 	return !*at || *at == '#';
 }
 
-static int take_badblocks(struct list *list, const char *line, uint32_t block_bytes)
+static int take_badblocks(struct badlist *list, const char *line)
 {
 	uint64_t block;
 
-	if (!take_number(&line, &block) || !at_end(line))
+	if (!take_word(&line, &block) || !at_end(line))
 		return -EINVAL;
-	if (block > UINT64_MAX / block_bytes)
-		return -ERANGE;
-	return add(list, block * block_bytes, block_bytes);
+	return add_blocks(list, block, 1, list->block_bytes);
 }
 
-/*
- * "POS SIZE STATUS": '-' is bad, '/' and '*' are not yet tried to the end, '?' not at all,
- * '+' was read.  The first line that is no comment is ddrescue's own position.
- */
-static int take_ddrescue(struct list *list, const char *line, bool *position_seen)
+/* "SECTOR", "SECTOR COUNT", "FIRST-LAST". */
+static int take_range(struct badlist *list, const char *line)
 {
-	uint64_t offset, nr_bytes;
+	uint64_t first, other, nr = 1;
 
-	if (!*position_seen) {
-		*position_seen = true;
-		return take_number(&line, &offset) ? 0 : -EINVAL;
-	}
-	if (!take_number(&line, &offset) || !take_number(&line, &nr_bytes))
+	if (!badlist_take_number(&line, &first))
 		return -EINVAL;
 	while (isblank((unsigned char)*line))
 		line++;
-	if (!*line || !strchr("?*/-+", *line) || !at_end(line + 1))
+	if (*line == '-') {
+		line++;
+		if (!take_word(&line, &other) || other < first)
+			return -EINVAL;
+		nr = other - first + 1;
+		if (!nr)
+			return -ERANGE;
+	} else if (!at_end(line) && (!take_word(&line, &nr) || !nr)) {
 		return -EINVAL;
-	return *line == '-' ? add(list, offset, nr_bytes) : 0;
+	}
+	return at_end(line) ? add_blocks(list, first, nr, SECTOR_BYTES) : -EINVAL;
+}
+
+/* "    SECTOR for COUNT sectors"; other lines are titles. */
+static int take_mdadm(struct badlist *list, const char *line)
+{
+	uint64_t first, nr;
+
+	if (!badlist_take_number(&line, &first) || strncmp(line, " for ", 5) != 0)
+		return 0;
+	line += 5;
+	if (!badlist_take_number(&line, &nr) || strncmp(line, " sectors", 8) != 0)
+		return 0;
+	return add_blocks(list, first, nr, SECTOR_BYTES);
+}
+
+/* ddrescue reads a leading 0 as octal, and never writes one. */
+static bool is_octal(const char *at)
+{
+	while (isblank((unsigned char)*at))
+		at++;
+	return at[0] == '0' && isdigit((unsigned char)at[1]);
+}
+
+/* "POS STATUS [PASS]": ddrescue's own position. */
+static bool is_position(const char *line)
+{
+	uint64_t number;
+
+	if (is_octal(line) || !take_word(&line, &number))
+		return false;
+	while (isblank((unsigned char)*line))
+		line++;
+	if (!*line || !strchr(AREA_TYPES "FG", *line))
+		return false;
+	line++;
+	return at_end(line) || (take_word(&line, &number) && at_end(line));
+}
+
+/**
+ * struct map_state - a map while it is read
+ * @position_seen: the line of ddrescue's own position, which comes first
+ * @end: of the last area, in bytes
+ */
+struct map_state {
+	bool position_seen;
+	uint64_t end;
+};
+
+static uint64_t sectors_of(uint64_t nr_bytes)
+{
+	return nr_bytes / SECTOR_BYTES + (nr_bytes % SECTOR_BYTES != 0);
+}
+
+static int add_area(struct badlist *list, uint64_t offset, uint64_t nr_bytes, char type)
+{
+	if (strchr(list->areas ? list->areas : "-", type))
+		return badlist_add(list, offset, nr_bytes);
+	list->untried += type == '?' ? sectors_of(nr_bytes) : 0;
+	list->untrimmed += type == '*' ? sectors_of(nr_bytes) : 0;
+	list->unscraped += type == '/' ? sectors_of(nr_bytes) : 0;
+	return 0;
+}
+
+/* "POS SIZE STATUS", in order; what no line names was not tried. */
+static int take_ddrescue(struct badlist *list, const char *line, struct map_state *state)
+{
+	uint64_t offset, nr_bytes;
+	int r = 0;
+
+	if (!state->position_seen) {
+		state->position_seen = true;
+		return is_position(line) ? 0 : -EINVAL;
+	}
+	if (is_octal(line) || !take_word(&line, &offset) || is_octal(line) ||
+	    !take_word(&line, &nr_bytes))
+		return -EINVAL;
+	while (isblank((unsigned char)*line))
+		line++;
+	if (!*line || !strchr(AREA_TYPES, *line) || !at_end(line + 1))
+		return -EINVAL;
+	if (nr_bytes > UINT64_MAX - SECTOR_BYTES || offset > UINT64_MAX - SECTOR_BYTES - nr_bytes)
+		return -ERANGE;
+	if (offset < state->end) /* as ddrescuelog */
+		return -EEXIST;
+	if (offset > state->end)
+		r = add_area(list, state->end, offset - state->end, '?');
+	state->end = offset + nr_bytes;
+	list->end = state->end / SECTOR_BYTES;
+	return r ? r : add_area(list, offset, nr_bytes, *line);
 }
 
 static int compare(const void *a, const void *b)
@@ -105,67 +220,142 @@ static int compare(const void *a, const void *b)
 	return x->sector < y->sector ? -1 : x->sector > y->sector;
 }
 
-static void join(struct list *list)
+static void join(struct badlist *list)
 {
 	size_t kept = 0;
 
-	if (!list->nr)
+	if (!list->nr_ranges)
 		return;
-	qsort(list->at, list->nr, sizeof(*list->at), compare);
-	for (size_t i = 1; i < list->nr; i++) {
-		struct bad_range *last = &list->at[kept], *next = &list->at[i];
+	qsort(list->range, list->nr_ranges, sizeof(*list->range), compare);
+	for (size_t i = 1; i < list->nr_ranges; i++) {
+		struct bad_range *last = &list->range[kept], *next = &list->range[i];
 		uint64_t end = last->sector + last->nr_sectors;
 
+		list->nr_merged += next->sector < end;
 		if (next->sector > end)
-			list->at[++kept] = *next;
+			list->range[++kept] = *next;
 		else if (next->sector + next->nr_sectors > end)
 			last->nr_sectors = next->sector + next->nr_sectors - last->sector;
 	}
-	list->nr = kept + 1;
+	list->nr_ranges = kept + 1;
+	for (size_t i = 0; i < list->nr_ranges; i++)
+		list->nr_sectors += list->range[i].nr_sectors;
 }
 
+/* The next line, without its end; NULL: there is none.  The caller frees. */
+static char *next_line(const char **text)
+{
+	size_t length = strcspn(*text, "\n");
+	char *line;
+
+	if (!**text)
+		return NULL;
+	line = strndup(*text, length);
+	*text += length + ((*text)[length] ? 1 : 0);
+	return line;
+}
+
+/* By the first line that tells. */
 static enum badlist_format guess(const char *text)
 {
-	return strncmp(text, "# Mapfile", 9) && strncmp(text, "# Rescue Logfile", 16) ?
-		       BADLIST_BADBLOCKS :
-		       BADLIST_DDRESCUE;
+	for (;;) {
+		_cleanup_free_ char *line = next_line(&text);
+		const char *at = line;
+		uint64_t number;
+
+		if (!line)
+			return BADLIST_BADBLOCKS;
+		if (!strncmp(line, "# Mapfile", 9) || !strncmp(line, "# Rescue Logfile", 16))
+			return BADLIST_DDRESCUE;
+		if (badlist_is_smartctl(line))
+			return BADLIST_SMARTCTL;
+		if (badlist_is_kernel(line))
+			return BADLIST_KERNEL;
+		if (!strncmp(line, "Bad-blocks ", 11))
+			return BADLIST_MDADM;
+		if (at_end(line))
+			continue;
+		if (is_position(line))
+			return BADLIST_DDRESCUE;
+		if (!badlist_take_number(&at, &number))
+			continue;
+		return at_end(at)	   ? BADLIST_BADBLOCKS :
+		       strstr(at, " for ") ? BADLIST_MDADM :
+					     BADLIST_RANGES;
+	}
 }
 
-int badlist_parse(const char *text, enum badlist_format format, uint32_t block_bytes,
-		  struct bad_range **ranges, size_t *nr_ranges, struct error *error)
+/* -EINVAL: the line is not of this format. */
+static int take_line(struct badlist *list, const char *line, struct map_state *state)
 {
-	struct list list = { NULL, 0, 0 };
-	bool position_seen = false;
+	int r;
+
+	switch (list->format) {
+	case BADLIST_KERNEL:
+		r = badlist_take_kernel(list, line);
+		return r < 0 ? r : 0;
+	case BADLIST_SMARTCTL:
+		r = badlist_take_smartctl(list, line);
+		return r < 0 ? r : 0;
+	case BADLIST_MDADM:
+		return take_mdadm(list, line);
+	case BADLIST_DDRESCUE:
+		return at_end(line) ? 0 : take_ddrescue(list, line, state);
+	case BADLIST_RANGES:
+		return at_end(line) ? 0 : take_range(list, line);
+	default:
+		return at_end(line) ? 0 : take_badblocks(list, line);
+	}
+}
+
+static int refuse_line(const struct badlist *list, unsigned int number, const char *line, int r,
+		       bool guessed, struct error *error)
+{
+	const char *name = badlist_format_name(list->format);
+
+	if (r == -EEXIST)
+		return error_set(error, EINVAL,
+				 "line %u, \"%.60s\", begins before the end of the area above it",
+				 number, line);
+	return error_set(error, -r,
+			 "line %u, \"%.60s\", is not of a list of %s%s (--format: " BADLIST_FORMATS
+			 ")",
+			 number, line, name, guessed ? ", which the file seems to be" : "");
+}
+
+int badlist_parse(const char *text, struct badlist *list, struct error *error)
+{
+	bool guessed = list->format == BADLIST_GUESS;
+	struct map_state state = { 0 };
 	unsigned int number = 0;
 	int r = 0;
 
-	if (format == BADLIST_GUESS)
-		format = guess(text);
-	while (!r && *text) {
-		size_t length = strcspn(text, "\n");
-		char line[128];
+	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
+		text += 3;
+	if (guessed)
+		list->format = guess(text);
+	list->is_of_disk = list->format == BADLIST_KERNEL || list->format == BADLIST_SMARTCTL;
+	while (!r) {
+		_cleanup_free_ char *line = next_line(&text);
 
+		if (!line)
+			break;
 		number++;
-		snprintf(line, sizeof(line), "%.*s", (int)length, text);
-		text += length + (text[length] ? 1 : 0);
-		if (at_end(line))
-			continue;
-		if (length >= sizeof(line))
-			r = -EINVAL;
-		else if (format == BADLIST_DDRESCUE)
-			r = take_ddrescue(&list, line, &position_seen);
-		else
-			r = take_badblocks(&list, line, block_bytes);
+		r = take_line(list, line, &state);
 		if (r < 0)
-			error_set(error, -r, "line %u, \"%.60s\", is not of a list of %s", number,
-				  line, format == BADLIST_DDRESCUE ? "ddrescue" : "badblocks");
+			refuse_line(list, number, line, r, guessed, error);
 	}
 	if (r < 0) {
-		free(list.at);
-		return r;
+		badlist_done(list);
+		return r == -EEXIST ? -EINVAL : r;
 	}
-	join(&list);
-	*ranges = list.at;
-	*nr_ranges = list.nr;
+	join(list);
 	return 0;
+}
+
+void badlist_done(struct badlist *list)
+{
+	free(list->range);
+	list->range = NULL;
+	list->nr_ranges = 0;
 }

@@ -11,6 +11,9 @@
  *					now, so that the set is completed instead (adoption_complete)
  *   after the superblock without	the set, whole, without its mark, which the kernel
  *   the flag				writes when it activates it
+ *
+ * Without a guard main is never touched; what is durable before the superblock without the flag
+ * is the backup, which is then all that leads home without the spare.
  */
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -27,6 +30,7 @@
 #include "backup.h"
 #include "create.h"
 #include "identity.h"
+#include "mark.h"
 #include "purpose.h"
 #include "spare_layout.h"
 
@@ -200,22 +204,15 @@ static int check_members(struct adoption *a, struct error *error)
 /* A main without guard has no sector 0 of ours, but the mark near its end. */
 static int check_mark(struct adoption *a, struct error *error)
 {
-	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
-	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS - 1;
+	uint8_t uuid[REMAP_UUID_BYTES];
+	uint64_t chunk;
 
-	if (!chunk)
-		return no_memory(error);
-	if (read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, (off_t)(last * REMAP_CHUNK_BYTES)) <
-	    0)
+	if (mark_find(a->main_fd, a->main_sectors, uuid, true, &chunk) < 0)
 		return 0;
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, NULL, NULL) ==
-		    REMAP_OK)
-			return error_set(error, EEXIST,
-					 "%s is the main device of a set without guard: dmremap "
-					 "release ends a set",
-					 a->main_path);
-	return 0;
+	return error_set(error, EEXIST,
+			 "%s is the main device of a set without guard: dmremap release ends a "
+			 "set; where the spare is dead, dmremap release --without-spare %s",
+			 a->main_path, a->main_path);
 }
 
 /* "data" when it is nothing that has a name. */
@@ -424,7 +421,7 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
 	plan->super.main_sectors = a->main_sectors;
 	plan->super.probe_chunk = a->probe_chunk;
-	plan->super.flags = write_cache_flags(a->guard ? REMAP_SUPER_CREATING : 0, a->write_cache);
+	plan->super.flags = write_cache_flags(REMAP_SUPER_CREATING, a->write_cache);
 	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
 	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
 	host_id(plan->super.host_id);
@@ -465,29 +462,71 @@ static int make_header(struct adoption *a, struct region_plan *plan,
 	return r;
 }
 
-/* The disk that the backup would be on, if it is main's: then it would be no backup. */
-static int check_backup_path(struct adoption *a, struct error *error)
+/*
+ * Without the spare some of main is in the backup only: the chunk that becomes the mark's, which a
+ * member header's place on main could not tell either, and a chunk 0 that the header has no room
+ * for.
+ */
+static bool needs_backup(const struct adoption *a)
 {
-	char parent[PATH_MAX], disk[PATH_MAX], main_disk[PATH_MAX];
+	return !a->guard || a->chunk0_elsewhere;
+}
+
+/* The disk that the backup would be on, if it is a member's: then it would be no backup. */
+static int check_backup_disk(struct adoption *a, struct error *error)
+{
+	char parent[PATH_MAX], disk[PATH_MAX], main_disk[PATH_MAX], spare_disk[PATH_MAX];
 	const char *slash = strrchr(a->backup_path, '/');
+	bool on_main, on_spare;
 	struct stat st;
 
-	if (!*a->backup_path)
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - a->backup_path) + 1 : 1,
+		 slash ? a->backup_path : ".");
+	if (stat(parent, &st) < 0)
+		return error_set(error, errno, "%s: %s", a->backup_path, strerror(errno));
+	if (access(parent, W_OK) < 0)
+		return error_set(error, errno, "%s: the backup cannot be written: %s",
+				 a->backup_path, strerror(errno));
+	disk_of(st.st_dev, disk, sizeof(disk));
+	disk_of(device_number(a->main_path), main_disk, sizeof(main_disk));
+	disk_of(device_number(a->spare_path), spare_disk, sizeof(spare_disk));
+	on_main = *disk && streq(disk, main_disk);
+	on_spare = *disk && streq(disk, spare_disk);
+	if (on_main || on_spare)
+		return error_set(error, EPERM, "%s is on the disk of %s: it must be on another one",
+				 a->backup_path, on_main ? a->main_path : a->spare_path);
+	return 0;
+}
+
+static int check_backup_path(struct adoption *a, struct error *error)
+{
+	char path[PATH_MAX];
+	struct error why;
+	struct stat st;
+	int r;
+
+	if (*a->backup_path)
+		return check_backup_disk(a, error);
+	if (a->guard)
 		return error_set(
 			error, EPERM,
 			"the first 4 KiB of %s do not fit into its member header: a backup "
 			"of them must be kept on another disk: --backup FILE",
 			a->main_path);
-	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - a->backup_path) + 1 : 1,
-		 slash ? a->backup_path : ".");
-	if (stat(parent, &st) < 0)
-		return error_set(error, errno, "%s: %s", a->backup_path, strerror(errno));
-	disk_of(st.st_dev, disk, sizeof(disk));
-	disk_of(device_number(a->main_path), main_disk, sizeof(main_disk));
-	if (*disk && streq(disk, main_disk))
-		return error_set(error, EPERM, "%s is on the disk of %s: it must be on another one",
-				 a->backup_path, a->main_path);
-	return 0;
+	/* the usual place may be on either disk: it is said where it is */
+	r = backup_default_path(a->uuid, path, sizeof(path), &why);
+	*strrchr(path, '/') = '\0';
+	if (!r && (stat(path, &st) < 0 || access(path, W_OK) < 0))
+		r = error_set(&why, errno, "%s: %s", path, strerror(errno));
+	if (!r && !S_ISDIR(st.st_mode))
+		r = error_set(&why, ENOTDIR, "%s: not a directory", path);
+	return r < 0 ? error_set(
+			       error, EPERM,
+			       "without guard the set's backup alone leads home when the spare is "
+			       "dead, and it cannot be written: %.300s. --backup FILE puts it "
+			       "elsewhere; nothing was changed",
+			       why.text) :
+		       0;
 }
 
 static int look_at_header(struct adoption *a, struct error *error)
@@ -500,7 +539,7 @@ static int look_at_header(struct adoption *a, struct error *error)
 		r = make_header(a, &plan, &header, error);
 	free(plan.entry);
 	free(plan.data);
-	return !r && a->chunk0_elsewhere ? check_backup_path(a, error) : r;
+	return r;
 }
 
 /* Everything that can be known without writing; both are open. */
@@ -531,7 +570,9 @@ static int look(struct adoption *a, struct error *error)
 	/* a new set has none yet: it would be another's */
 	if (!r && *a->backup_path)
 		r = backup_check_target(a->backup_path, a->uuid, error);
-	return r || !a->guard ? r : look_at_header(a, error);
+	if (!r && a->guard)
+		r = look_at_header(a, error);
+	return !r && needs_backup(a) ? check_backup_path(a, error) : r;
 }
 
 int adoption_prepare(struct adoption *a, struct error *error)
@@ -938,7 +979,7 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 					&a->no_backup);
 	if (!r)
 		r = backup_write(&backup, a->backup_path, &a->no_backup);
-	if (r < 0 && a->chunk0_elsewhere)
+	if (r < 0 && needs_backup(a))
 		return error_set(error, -r, "%s", a->no_backup.text);
 	*written = !r;
 	if (!r)
@@ -961,7 +1002,7 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 		r = write_backup(a, a->guard ? &header : NULL, &backed_up, error);
 	if (!r && a->guard)
 		r = hide(a, plan, &header, &begun, error);
-	if (!r && a->guard)
+	if (!r)
 		r = finish(a, error);
 	if (r > 0)
 		return error_set(error, EIO,

@@ -188,6 +188,13 @@ static bool takes_signed_modules_only(void)
 	       *enforced == 'Y';
 }
 
+bool dm_has_target(void)
+{
+	unsigned int version[3];
+
+	return dm_target_version(version) == 0;
+}
+
 /* Asking for a target's version makes the kernel load its module ("dm-remap"). */
 int dm_ensure_target(struct error *error)
 {

@@ -47,6 +47,8 @@ void dm_setup(void);
 int dm_target_version(unsigned int version[3]);
 /* Loads the module if the target is missing (modprobe through libkmod is not needed: dm does it). */
 int dm_ensure_target(struct error *error);
+/* Whether the kernel has it now; nothing is loaded. */
+bool dm_has_target(void);
 
 /* All devices with a remap target and all with DM_UUID REMAP-*; the caller frees. */
 int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error);

@@ -187,8 +187,8 @@ void event_describe(const struct remap_event *event, char *text, size_t nr_bytes
 			 event->slot, event_cause_name(event->cause), event->lost_sectors);
 		break;
 	case DM_REMAP_EVENT_UNREMAPPED:
-		snprintf(text, nr_bytes, "%s are served by the main device again (slot %u)",
-			 sectors, event->slot);
+		snprintf(text, nr_bytes, "%s %s served by the main device again (slot %u)", sectors,
+			 event->nr_sectors == 1 ? "is" : "are", event->slot);
 		break;
 	case DM_REMAP_EVENT_READ_ERROR:
 		snprintf(text, nr_bytes, "cannot read %s (%s on %s)", sectors,
@@ -464,16 +464,17 @@ static int on_family(struct nl_msg *msg, void *userdata)
 {
 	struct nlattr *attrs[CTRL_ATTR_MAX + 1];
 	struct genlmsghdr *genl;
-	bool *appeared = userdata;
+	int *news = userdata;
 
 	if (!genlmsg_valid_hdr(nlmsg_hdr(msg), 0))
 		return NL_SKIP;
 	genl = genlmsg_hdr(nlmsg_hdr(msg));
-	if (genl->cmd != CTRL_CMD_NEWFAMILY ||
+	if ((genl->cmd != CTRL_CMD_NEWFAMILY && genl->cmd != CTRL_CMD_DELFAMILY) ||
 	    genlmsg_parse(nlmsg_hdr(msg), 0, attrs, CTRL_ATTR_MAX, NULL) < 0 ||
-	    !attrs[CTRL_ATTR_FAMILY_NAME])
+	    !attrs[CTRL_ATTR_FAMILY_NAME] ||
+	    nla_strcmp(attrs[CTRL_ATTR_FAMILY_NAME], DM_REMAP_GENL_NAME) != 0)
 		return NL_SKIP;
-	*appeared |= nla_strcmp(attrs[CTRL_ATTR_FAMILY_NAME], DM_REMAP_GENL_NAME) == 0;
+	*news |= genl->cmd == CTRL_CMD_NEWFAMILY ? FAMILY_APPEARED : FAMILY_GONE;
 	return NL_OK;
 }
 
@@ -507,45 +508,92 @@ int family_watch_open(struct event_socket **result, struct error *error)
 
 int family_watch_read(struct event_socket *sock)
 {
-	bool appeared = false;
-	int r;
+	int news = 0, r;
 
-	nl_socket_modify_cb(sock->sock, NL_CB_VALID, NL_CB_CUSTOM, on_family, &appeared);
+	nl_socket_modify_cb(sock->sock, NL_CB_VALID, NL_CB_CUSTOM, on_family, &news);
 	do {
 		r = nl_recvmsgs_default(sock->sock);
 	} while (r >= 0);
 	r = errno_of_nl(r);
-	if (r == -ENOBUFS)
-		return 1; /* it may have been among what was lost */
-	return r == -EAGAIN || r == -EINTR ? appeared : r;
+	if (r == -ENOBUFS) /* both may have been among what was lost */
+		return FAMILY_APPEARED | FAMILY_GONE;
+	return r == -EAGAIN || r == -EINTR ? news : r;
 }
 
-/* Lines of a dump are kept until it is known to be whole: an interrupted one is thrown away. */
+/*
+ * Lines of a dump are kept until it is known to be whole: an interrupted one is thrown away.  Of
+ * remaps there may be a million, so only what a line of them has is kept.
+ */
 struct dump {
-	struct remap_event *line;
+	void *line;
+	size_t line_bytes;
 	size_t nr_lines;
 	size_t room;
 };
 
-static int keep_line(void *userdata, const struct remap_event *event)
-{
-	struct dump *dump = userdata;
+/**
+ * struct remapped - a line of a dump of remaps
+ *
+ * The fields are those of struct remap_event.
+ */
+struct remapped {
+	uint64_t chunk;
+	uint64_t when;
+	uint32_t slot;
+	uint32_t errors;
+	uint8_t state;
+	uint8_t redirected;
+	uint8_t lost;
+	uint8_t cause;
+	uint32_t status;
+};
 
+static void *next_line(struct dump *dump)
+{
 	if (dump->nr_lines == dump->room) {
 		size_t room = dump->room ? 2 * dump->room : 64;
-		struct remap_event *bigger = reallocarray(dump->line, room, sizeof(*bigger));
+		void *bigger = reallocarray(dump->line, room, dump->line_bytes);
 
 		if (!bigger)
-			return -ENOMEM;
+			return NULL;
 		dump->line = bigger;
 		dump->room = room;
 	}
-	dump->line[dump->nr_lines++] = *event;
+	return (char *)dump->line + dump->nr_lines++ * dump->line_bytes;
+}
+
+static int keep_line(void *userdata, const struct remap_event *event)
+{
+	struct remap_event *line = next_line(userdata);
+
+	if (!line)
+		return -ENOMEM;
+	*line = *event;
 	return 0;
 }
 
-static int dump_once(uint8_t command, bool one, uint32_t major, uint32_t minor, struct dump *dump,
-		     struct error *error)
+static int keep_remap(void *userdata, const struct remap_event *event)
+{
+	struct remapped *line = next_line(userdata);
+
+	if (!line)
+		return -ENOMEM;
+	*line = (struct remapped){
+		.chunk = event->chunk,
+		.when = event->when,
+		.slot = event->slot,
+		.errors = event->errors,
+		.state = (uint8_t)event->state,
+		.redirected = (uint8_t)event->redirected,
+		.lost = (uint8_t)event->lost,
+		.cause = (uint8_t)event->cause,
+		.status = event->status,
+	};
+	return 0;
+}
+
+static int dump_once(uint8_t command, bool one, uint32_t major, uint32_t minor, event_f keep,
+		     struct dump *dump, struct error *error)
 {
 	_cleanup_(event_socket_close_p) struct event_socket *sock = calloc(1, sizeof(*sock));
 	struct nl_msg *msg;
@@ -556,7 +604,7 @@ static int dump_once(uint8_t command, bool one, uint32_t major, uint32_t minor, 
 	r = open_socket(sock, error);
 	if (r < 0)
 		return r;
-	sock->f = keep_line;
+	sock->f = keep;
 	sock->userdata = dump;
 	msg = nlmsg_alloc();
 	if (!msg ||
@@ -575,35 +623,63 @@ static int dump_once(uint8_t command, bool one, uint32_t major, uint32_t minor, 
 	return sock->result;
 }
 
-static int dump(uint8_t command, bool one, uint32_t major, uint32_t minor, event_f f,
-		void *userdata, struct error *error)
+static int dump(uint8_t command, bool one, uint32_t major, uint32_t minor, event_f keep,
+		struct dump *lines, struct error *error)
 {
-	struct dump lines = { 0 };
-	int r = -ESTALE, try;
-	size_t i;
+	int r = -ESTALE;
 
-	for (try = 0; try < DUMP_TRIES && r == -ESTALE; try++) {
-		lines.nr_lines = 0;
-		r = dump_once(command, one, major, minor, &lines, error);
+	for (int try = 0; try < DUMP_TRIES && r == -ESTALE; try++) {
+		lines->nr_lines = 0;
+		r = dump_once(command, one, major, minor, keep, lines, error);
 	}
-	for (i = 0; !r && i < lines.nr_lines; i++)
-		r = f(userdata, &lines.line[i]);
+	return r;
+}
+
+static int dump_events(uint8_t command, event_f f, void *userdata, struct error *error)
+{
+	struct dump lines = { .line_bytes = sizeof(struct remap_event) };
+	int r = dump(command, false, 0, 0, keep_line, &lines, error);
+
+	for (size_t i = 0; !r && i < lines.nr_lines; i++)
+		r = f(userdata, (struct remap_event *)lines.line + i);
 	free(lines.line);
 	return r;
 }
 
 int event_dump_devices(event_f f, void *userdata, struct error *error)
 {
-	return dump(DM_REMAP_CMD_GET_DEVICES, false, 0, 0, f, userdata, error);
+	return dump_events(DM_REMAP_CMD_GET_DEVICES, f, userdata, error);
 }
 
 int event_dump_counters(event_f f, void *userdata, struct error *error)
 {
-	return dump(DM_REMAP_CMD_GET_COUNTERS, false, 0, 0, f, userdata, error);
+	return dump_events(DM_REMAP_CMD_GET_COUNTERS, f, userdata, error);
 }
 
 int event_dump_remaps(uint32_t major, uint32_t minor, event_f f, void *userdata,
 		      struct error *error)
 {
-	return dump(DM_REMAP_CMD_GET_REMAPS, true, major, minor, f, userdata, error);
+	struct dump lines = { .line_bytes = sizeof(struct remapped) };
+	int r = dump(DM_REMAP_CMD_GET_REMAPS, true, major, minor, keep_remap, &lines, error);
+
+	for (size_t i = 0; !r && i < lines.nr_lines; i++) {
+		const struct remapped *line = (struct remapped *)lines.line + i;
+		struct remap_event event = {
+			.major = major,
+			.minor = minor,
+			.chunk = line->chunk,
+			.when = line->when,
+			.slot = line->slot,
+			.errors = line->errors,
+			.state = line->state,
+			.redirected = line->redirected,
+			.lost = line->lost,
+			.cause = line->cause,
+			.status = line->status,
+		};
+
+		r = f(userdata, &event);
+	}
+	free(lines.line);
+	return r;
 }

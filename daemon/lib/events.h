@@ -87,16 +87,22 @@ int event_socket_fd(const struct event_socket *sock);
 int event_socket_read(struct event_socket *sock, event_f f, void *userdata);
 
 /*
- * Tells when the family appears, which is when the module is loaded: a socket in the group
+ * Tells when the family appears or goes, which is when the module is loaded or unloaded: a socket in the group
  * "notify" of generic netlink itself, which is always there.
  */
 int family_watch_open(struct event_socket **sock, struct error *error);
-/* Reads all that is there without waiting.  1: the family appeared; 0: it did not. */
+/*
+ * Reads all that is there without waiting; what happened, as bits.  A socket that was in the
+ * family's group is deaf once the family has gone, also when it comes back.
+ */
+#define FAMILY_APPEARED 1
+#define FAMILY_GONE 2
 int family_watch_read(struct event_socket *sock);
 
 /* Dumps, on a socket of their own; a dump that was interrupted is begun again by itself. */
 int event_dump_devices(event_f f, void *userdata, struct error *error);
 int event_dump_counters(event_f f, void *userdata, struct error *error);
+/* Of a device's remaps, in the order of their slots: what a line of them has, the rest is zero. */
 int event_dump_remaps(uint32_t major, uint32_t minor, event_f f, void *userdata,
 		      struct error *error);
 

@@ -179,30 +179,107 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 	return error_set(error, ENODATA, "no dm-remap spare");
 }
 
-/* Reads one block's four copies and chooses; @newest: number of superblock and table so far. */
-static int read_block(const struct region *region, uint32_t block, uint64_t newest, uint8_t *buffer,
-		      enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+/*
+ * Of a block's four copies: @readable says which could be read; @newest: number of superblock and
+ * table so far.
+ */
+static int judge_copies(const struct region *region, uint32_t block, uint64_t newest,
+			const void *const copy[REMAP_COPIES], const bool readable[REMAP_COPIES],
+			enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
 {
 	const struct remap_super *super = &region->super;
+
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		/* what a dead place holds was never acknowledged (C8) */
+		if (remap_is_dead(super, block, c))
+			verdict[c] = REMAP_DEAD;
+		else if (!readable[c])
+			verdict[c] = REMAP_UNREADABLE;
+		else if (block <= super->geometry.table_blocks)
+			verdict[c] = remap_table_check(copy[c], &super->geometry, super->uuid,
+						       block, super->main_sectors);
+		else
+			verdict[c] = remap_soft_check(copy[c], super->uuid, block, newest);
+	}
+	return remap_choose(copy, verdict, choice);
+}
+
+int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
+		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+{
 	const void *copy[REMAP_COPIES];
+	bool readable[REMAP_COPIES];
 
 	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
 
 		copy[c] = data;
-		/* what a dead place holds was never acknowledged (C8) */
-		if (remap_is_dead(super, block, c))
-			verdict[c] = REMAP_DEAD;
-		else if (read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
-				     copy_offset(region, &super->geometry, c, block)) < 0)
-			verdict[c] = REMAP_UNREADABLE;
-		else if (block <= super->geometry.table_blocks)
-			verdict[c] = remap_table_check(data, &super->geometry, super->uuid, block,
-						       super->main_sectors);
-		else
-			verdict[c] = remap_soft_check(data, super->uuid, block, newest);
+		readable[c] =
+			read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+				    copy_offset(region, &region->super.geometry, c, block)) == 0;
 	}
-	return remap_choose(copy, verdict, choice);
+	return judge_copies(region, block, newest, copy, readable, verdict, choice);
+}
+
+/* So many blocks are read at once of each place, where they lie behind each other. */
+#define BATCH_BLOCKS 64
+
+/**
+ * struct batch - blocks of all four places, read ahead
+ * @first: number of the first block
+ * @nr: how many; 0: none yet
+ * @data: aligned: of each copy BATCH_BLOCKS blocks
+ * @readable: per copy and block
+ */
+struct batch {
+	uint32_t first;
+	uint32_t nr;
+	uint8_t *data;
+	bool readable[REMAP_COPIES][BATCH_BLOCKS];
+};
+
+static uint8_t *block_in(const struct batch *batch, unsigned int copy, uint32_t i)
+{
+	return batch->data + ((size_t)copy * BATCH_BLOCKS + i) * REMAP_BLOCK_BYTES;
+}
+
+/* One by one where a place cannot be read as a whole. */
+static void read_batch(const struct region *region, uint32_t first, uint32_t nr,
+		       struct batch *batch)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+
+	batch->first = first;
+	batch->nr = nr;
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		bool whole = read_all_at(region->fd, block_in(batch, c, 0),
+					 (size_t)nr * REMAP_BLOCK_BYTES,
+					 copy_offset(region, geometry, c, first)) == 0;
+
+		for (uint32_t i = 0; i < nr; i++)
+			batch->readable[c][i] =
+				whole ||
+				read_all_at(region->fd, block_in(batch, c, i), REMAP_BLOCK_BYTES,
+					    copy_offset(region, geometry, c, first + i)) == 0;
+	}
+}
+
+static int read_from_batch(const struct region *region, uint32_t block, uint64_t newest,
+			   struct batch *batch, enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+	uint32_t end = 1 + geometry->table_blocks + geometry->soft_blocks;
+	const void *copy[REMAP_COPIES];
+	bool readable[REMAP_COPIES];
+
+	if (!batch->nr || block >= batch->first + batch->nr)
+		read_batch(region, block, end - block < BATCH_BLOCKS ? end - block : BATCH_BLOCKS,
+			   batch);
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		copy[c] = block_in(batch, c, block - batch->first);
+		readable[c] = batch->readable[c][block - batch->first];
+	}
+	return judge_copies(region, block, newest, copy, readable, verdict, choice);
 }
 
 static bool is_frozen(const struct region *region, uint32_t block)
@@ -284,8 +361,9 @@ static int resolve_moves(struct region_table *table)
 int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
 		      void *userdata, struct error *error)
 {
-	_cleanup_free_ uint8_t *buffer =
-		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *buffer = aligned_alloc(
+		REMAP_BLOCK_BYTES, (size_t)REMAP_COPIES * BATCH_BLOCKS * REMAP_BLOCK_BYTES);
+	struct batch batch = { .data = buffer };
 	const struct remap_geometry *geometry = &region->super.geometry;
 	int r;
 
@@ -308,7 +386,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			choice = region->choice;
 			r = 0;
 		} else {
-			r = read_block(region, block, table->age.newest, buffer, verdict, &choice);
+			r = read_from_batch(region, block, table->age.newest, &batch, verdict, &choice);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
@@ -316,7 +394,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			int stop;
 
 			if (verdict[c] == REMAP_OK)
-				seq = block ? remap_block_seq(buffer + c * REMAP_BLOCK_BYTES) :
+				seq = block ? remap_block_seq(
+						      block_in(&batch, c, block - batch.first)) :
 					      region->super.seq;
 			if (seq > table->newest)
 				table->newest = seq;
@@ -341,7 +420,9 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		remap_age_add(&table->age, block, choice.seq, is_frozen(region, block));
 		table->generation = table->age.newest;
 		if (block)
-			take_block(region, block, buffer + choice.best * REMAP_BLOCK_BYTES, table);
+			take_block(region, block,
+				   block_in(&batch, (unsigned int)choice.best, block - batch.first),
+				   table);
 	}
 	r = resolve_moves(table);
 	if (r < 0) {
@@ -367,8 +448,8 @@ int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 
 	if (!buffer)
 		return -ENOMEM;
-	if (read_block(region, 1 + region->super.geometry.table_blocks, region->super.seq, buffer,
-		       verdict, &choice) < 0)
+	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, region->super.seq, buffer,
+			       verdict, &choice) < 0)
 		return -ENODATA;
 	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
 	return 0;

@@ -158,6 +158,23 @@ int region_complete(int fd, uint64_t start_sector, const struct remap_super *sup
  */
 int region_replace_block(const struct region *region, uint32_t block, void *data,
 			 struct error *error);
+/*
+ * Commits one table block with these entries of all slots, as the kernel does: into the place
+ * that does not hold the last committed copy, one replica after the other, each durably.  @seq
+ * must be a number that no block has yet.  -EROFS: a place of it is dead.  After another error
+ * the old content may count, or the new one.
+ */
+int region_commit_table(const struct region *region, uint32_t block, uint64_t seq,
+			const struct remap_entry *entry, uint32_t nr_entries, struct error *error);
+/*
+ * Per entry of a table block: whether all of its copies say that the slot is free, so that none
+ * that may come to count names it (C11).  With a dead place, none is.
+ */
+int region_find_unnamed(const struct region *region, uint32_t block,
+			bool usable[REMAP_ENTRIES_PER_BLOCK]);
+/* The four copies of a block, read and chosen from; @buffer: REMAP_COPIES aligned blocks. */
+int region_read_copies(const struct region *region, uint32_t block, uint64_t newest, uint8_t *buffer,
+		       enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice);
 /* The entries of one table block, sealed, with number @seq. */
 void region_encode_table(const struct remap_super *super, uint32_t block, uint64_t seq,
 			 const struct remap_entry *entry, uint32_t nr_entries, void *data);

@@ -340,6 +340,76 @@ int region_replace_block(const struct region *region, uint32_t block, void *data
 	return r < 0 ? error_set(error, -r, "cannot write block %u: %s", block, strerror(-r)) : 0;
 }
 
+static bool has_dead_place(const struct region *region, uint32_t block)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++)
+		if (remap_is_dead(&region->super, block, c))
+			return true;
+	return false;
+}
+
+int region_find_unnamed(const struct region *region, uint32_t block,
+			bool usable[REMAP_ENTRIES_PER_BLOCK])
+{
+	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) : -ENOMEM;
+
+	memset(usable, 0, REMAP_ENTRIES_PER_BLOCK * sizeof(*usable));
+	if (r < 0 || has_dead_place(region, block))
+		return r;
+	for (uint32_t i = 0; i < REMAP_ENTRIES_PER_BLOCK; i++) {
+		usable[i] = true;
+		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+			const struct remap_table_disk *table =
+				(const void *)(buffer + c * REMAP_BLOCK_BYTES);
+			struct remap_entry entry;
+
+			if (verdict[c] != REMAP_OK)
+				continue;
+			remap_entry_decode(&table->entry[i], &entry);
+			usable[i] &= entry.state == REMAP_ENTRY_FREE;
+		}
+	}
+	return 0;
+}
+
+/*
+ * What a crash leaves: until replica 0 is durable the old one, from then on the new one, which
+ * the load completes.  A failed write leaves either, with a number that is burnt.
+ */
+int region_commit_table(const struct region *region, uint32_t block, uint64_t seq,
+			const struct remap_entry *entry, uint32_t nr_entries, struct error *error)
+{
+	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
+	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) :
+				 -ENOMEM;
+
+	if (!r && choice.newer_lost)
+		r = -EUCLEAN;
+	if (!r && has_dead_place(region, block))
+		r = -EROFS;
+	if (!r)
+		region_encode_table(&region->super, block, seq, entry, nr_entries, data);
+	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+		unsigned int place = choice.repair[replica] ? choice.good_place[replica] :
+							      !choice.good_place[replica];
+
+		r = write_block(region->fd, region->start,
+				remap_block_sector(&region->super.geometry, replica, place, block),
+				data);
+		if (!r)
+			r = durable(region->fd);
+	}
+	return r < 0 ? error_set(error, -r, "cannot write table block %u: %s", block,
+				 strerror(-r)) :
+		       0;
+}
+
 static unsigned int good_copy(const struct region *region, unsigned int replica)
 {
 	return replica * REMAP_PLACES + region->choice.good_place[replica];

@@ -176,9 +176,12 @@ static int for_each_used(struct adopted *a, bool hidden, entry_f f, struct error
 	_cleanup_free_ uint8_t *buffer = aligned_bytes(REMAP_CHUNK_BYTES);
 	int r = buffer ? 0 : no_memory(error);
 
-	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++)
-		if (is_used(a, slot) && is_hidden(&a->table.entry[slot]) == hidden)
-			r = f(a, slot, buffer, error);
+	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++) {
+		if (!is_used(a, slot) || is_hidden(&a->table.entry[slot]) != hidden)
+			continue;
+		r = f(a, slot, buffer, error);
+		progress_step(a->progress);
+	}
 	return r;
 }
 
@@ -732,6 +735,10 @@ static int release_whole(struct adopted *a, struct error *error)
 	_cleanup_(raw_places_done) struct raw_places raw = { 0 };
 	int r = adopt_check_lost(a, error);
 
+	if (!r)
+	/* once to copy it, and once to compare */
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		progress_expect(a->progress, is_used(a, slot) ? 2 : 0);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);
 	if (!r)

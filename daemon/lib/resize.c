@@ -147,8 +147,11 @@ static int read_all(struct resizing *a, struct error *error)
 
 	if (!chunk)
 		return no_memory(error);
+	progress_expect(a->adopted->progress, a->nr_used);
 	for (uint32_t i = 0; i < a->nr_used; i++) {
 		uint8_t unreadable = read_slot(a, i, chunk);
+
+		progress_step(a->adopted->progress);
 
 		a->entry[i].lost |= unreadable;
 		a->nr_unreadable += (uint32_t)__builtin_popcount(unreadable);
@@ -225,6 +228,7 @@ static int copy_slot(void *userdata, uint32_t i, uint8_t *chunk)
 {
 	struct resizing *a = userdata;
 
+	progress_step(a->adopted->progress);
 	a->old_fails |= (read_slot(a, i, chunk) & ~a->entry[i].lost) != 0;
 	return a->old_fails ? -EIO : 0;
 }
@@ -366,6 +370,8 @@ int resize_carry_out(struct resizing *a, struct error *error)
 	if (!r && region_read_soft(&a->adopted->region, soft) == 0)
 		plan.soft = soft;
 	plan.super.seq = a->number;
+	/* once to copy it, and once to compare */
+	progress_expect(a->adopted->progress, 2 * (uint64_t)a->nr_used);
 	if (!r)
 		r = copy_all(a, &plan, &why);
 	free(soft);

@@ -130,40 +130,61 @@ int parse_u64(const char *text, uint64_t *value)
 	return 0;
 }
 
-int parse_size(const char *text, uint64_t *nr_bytes)
+/*
+ * One grammar for what people type: decimal, or hexadecimal with 0x (a leading 0 is not octal),
+ * then nothing, or s (sectors of 512 bytes), or K, M, G, T, P (binary; also KiB, kb ...).
+ * @unit: what a number without a suffix counts, in bytes.
+ */
+static int parse_bytes(const char *text, uint64_t unit, uint64_t *nr_bytes)
 {
-	static const char units[] = "KMGTP";
+	static const char suffixes[] = "KMGTP";
+	bool is_hex = !strncasecmp(text, "0x", 2) && isxdigit((unsigned char)text[2]);
 	unsigned long long number;
-	const char *unit;
+	const char *suffix;
 	char *end;
-	unsigned int shift = 0;
 
 	if (!isdigit((unsigned char)*text))
 		return -EINVAL;
 	errno = 0;
-	number = strtoull(text, &end, 10);
+	number = strtoull(text, &end, is_hex ? 16 : 10);
 	if (errno)
 		return -errno;
-	if (*end == 's' && !end[1]) {
-		if (number > UINT64_MAX / 512)
-			return -ERANGE;
-		*nr_bytes = number * 512;
-		return 0;
-	}
-	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-	if (unit) {
-		shift = 10 * (unsigned int)(unit - units + 1);
+	suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+	if ((*end == 's' || *end == 'S') && !end[1]) {
+		unit = 512;
+		end++;
+	} else if (suffix) {
+		unit = 1ULL << 10 * (suffix - suffixes + 1);
 		end++;
 		if (*end == 'i')
 			end++;
-		if (*end == 'B')
+		if (*end == 'B' || *end == 'b')
 			end++;
 	}
 	if (*end)
 		return -EINVAL;
-	if (number > UINT64_MAX >> shift)
+	if (number > UINT64_MAX / unit)
 		return -ERANGE;
-	*nr_bytes = number << shift;
+	*nr_bytes = number * unit;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t *nr_bytes)
+{
+	return parse_bytes(text, 1, nr_bytes);
+}
+
+int parse_sectors(const char *text, uint64_t *nr_sectors)
+{
+	bool plain = text[strcspn(text, "sSkKmMgGtTpP")] == '\0';
+	uint64_t nr_bytes;
+	int r = parse_bytes(text, plain ? 1 : 512, &nr_bytes);
+
+	if (r < 0)
+		return r;
+	if (!plain && nr_bytes % 512)
+		return -EINVAL;
+	*nr_sectors = plain ? nr_bytes : nr_bytes / 512;
 	return 0;
 }
 
@@ -261,14 +282,11 @@ int read_file(const char *path, char **data, size_t *nr_bytes)
 	return read_file_upto(path, READ_FILE_MAX, data, nr_bytes);
 }
 
-int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes)
+int read_fd(int fd, size_t max_bytes, char **data, size_t *nr_bytes)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *buffer = NULL;
 	size_t room = 4096, length = 0;
 
-	if (fd < 0)
-		return -errno;
 	for (;;) {
 		char *bigger = realloc(buffer, room + 1);
 		ssize_t n;
@@ -295,6 +313,13 @@ int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_b
 		*nr_bytes = length;
 	buffer = NULL;
 	return 0;
+}
+
+int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : read_fd(fd, max_bytes, data, nr_bytes);
 }
 
 int host_id(uint8_t id[16])

@@ -58,6 +58,12 @@ static inline const char *strna(const char *s)
 	return s ? s : "n/a";
 }
 
+/* "1 sector", "2 sectors". */
+static inline const char *plural(uint64_t number)
+{
+	return number == 1 ? "" : "s";
+}
+
 #define UUID_STRING_BYTES 37 /* with the NUL */
 
 /**
@@ -88,7 +94,9 @@ int no_memory(struct error *error);
 uint32_t logical_bytes(int fd);
 
 int parse_u64(const char *text, uint64_t *value);     /* decimal, nothing behind it */
-int parse_size(const char *text, uint64_t *nr_bytes); /* "64M", "1GiB", plain: bytes */
+int parse_size(const char *text, uint64_t *nr_bytes); /* "64M", "1GiB", "0x200", "8s"; bytes */
+/* The same of a sector number or count: without a suffix sectors; "1M" is 2048 of them. */
+int parse_sectors(const char *text, uint64_t *nr_sectors);
 void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);
 int uuid_from_string(const char *text, uint8_t uuid[16]);
 /* Whether @name is one that a disk may suggest (O17): [A-Za-z0-9_.-]{1,32}, no leading - or . */
@@ -96,6 +104,7 @@ bool device_name_ok(const char *name);
 /* Writes a file so that a crash leaves the old or the new one: tmp, fsync, rename, fsync. */
 int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode);
 int read_file(const char *path, char **data, size_t *nr_bytes); /* at most 64 MiB */
+int read_fd(int fd, size_t max_bytes, char **data, size_t *nr_bytes);
 int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes);
 /* The host id (O7): first 16 bytes of a keyed hash of /etc/machine-id; zeros: none. */
 int host_id(uint8_t id[16]);

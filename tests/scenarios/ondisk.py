@@ -39,6 +39,10 @@ class Entry:
     generation: int
     cause: int
 
+    def sectors(self, mask: int) -> tuple[int, ...]:
+        """The sectors of main that MASK selects of its chunk."""
+        return tuple(8 * self.chunk + bit for bit in range(8) if mask >> bit & 1)
+
 
 @dataclass(frozen=True)
 class Block:

@@ -6,6 +6,7 @@ it, so that disks have serial numbers here, too. Callers: the scenarios about se
 """
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -19,6 +20,8 @@ from tests.scenarios import inprocess
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
+# /var is the host's and read-only; a set without guard is not made without its backup
+os.environ.setdefault("STATE_DIRECTORY", "/tmp/dm-remap-state")
 LET_GO = Path("/run/dm-remap/let-go")
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED, DAMAGED = range(7)
 

@@ -307,7 +307,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     drop_page_cache(main)
     was = rig.media("copy").whole(), rig.media("spare").whole()
     found, = sets()
-    assert found["state"] == "duplicate" or found["ignored-copies"] == 1    # the second spare
+    assert found["state"] == "duplicate" or found["ignored_copies"] == 1    # the second spare
     rig.media("other").write(0, bytes(rig.server.disk("other").size_bytes))
     found, = sets()
     assert (found["state"], found["main"]) == ("other-hardware", copy)
@@ -320,7 +320,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     output("activate", "data", "--any-hardware")
     assert content("data") == before
     output("deactivate", "data")
-    output("replace-main", "data", copy)
+    output("replace-main", "data", copy, "--yes")
     replugged()
     assert output("activate", "--auto", spare) == "/dev/mapper/data\n"
     assert content("data") == before

@@ -116,7 +116,7 @@ def test_a_hidden_chunk_that_cannot_be_read(rig: Rig, tmp_path: Path) -> None:
     settle(rig)
     file = str(tmp_path / "backup")
     told = dmremap("backup", "data", file)
-    assert told.returncode == OK and "1 hidden chunks of" in told.stderr
+    assert told.returncode == OK and "1 hidden chunk of" in told.stderr
     rig.spare.fail()
     drop_page_cache(*paths(rig, "spare"))
     rig.main.clear()

@@ -6,6 +6,8 @@ It is the program that `make userspace` has built; the guest sees the host's fil
 
 import json
 import os
+import pty
+import re
 import select
 import shutil
 import subprocess
@@ -35,7 +37,7 @@ def output(*arguments: str) -> str:
 
 
 def test_status_is_what_the_kernel_says(rig: Rig) -> None:
-    assert json.loads(output("status", "--json")) == {"devices": []}
+    assert json.loads(output("status", "--json")) == {"version": 1, "devices": []}
     device = rig.create()
     rig.main.bad(40, 16, kind="write")
     device.pwrite(40, pattern(1, 16))
@@ -47,11 +49,12 @@ def test_status_is_what_the_kernel_says(rig: Rig) -> None:
     assert (shown["used_slots"], shown["total_slots"]) == (wanted["used"], wanted["total"])
     for key, value in wanted.items():
         if key not in ("used", "total"):
-            assert shown[key] == (None if value == "none" else value), key
+            assert shown[key] == {"none": None, "ok": True}.get(value, value), key
     assert shown["name"] == "r0" and shown["sectors"] == 2048
-    assert shown["main"] == str(rig.main.kernel_path)
-    assert shown["spare"] == str(rig.spare.kernel_path)
-    assert shown["suspended"] == 0 and shown["open"] == 1
+    assert shown["main"]["path"] == str(rig.main.kernel_path)
+    assert shown["spare"]["path"] == str(rig.spare.kernel_path)
+    assert (shown["spare"]["start"], shown["spare"]["sectors"]) == (0, 1280)
+    assert shown["suspended"] is False and shown["open"] == 1
     text = output("status")
     assert "mode       rw" in text and "3 of 96 used" in text and "2 chunks" in text
     assert output("status", "/dev/mapper/r0") == output("status", device.path) == text
@@ -85,13 +88,14 @@ def test_show_is_what_is_on_the_spare(rig: Rig) -> None:
     rig.main.bad(80, kind="read")
     output("remap", "r0", "80", "8")
     lines = json.loads(output("show", "r0", "--json"))["remaps"]
-    shown = {line["slot"]: (line["sector"], line["mask"], line["lost_mask"]) for line in lines}
-    assert shown == {entry.slot: (entry.chunk * 8, f"0x{entry.redirected:02x}",
-                                  f"0x{entry.lost:02x}")
+    shown = {line["slot"]: (line["sector"], tuple(line["redirected"]), tuple(line["lost"]))
+             for line in lines}
+    assert shown == {entry.slot: (entry.chunk * 8, entry.sectors(entry.redirected),
+                                  entry.sectors(entry.lost))
                      for entry in Spare.of(rig).entries() if entry.state}
     assert {line["cause"] for line in lines} == {"probe", "write-error", "manual"}
     written = next(line for line in lines if line["cause"] == "write-error")
-    assert written["error"] == "I/O error" and written["lost"] == 0
+    assert written["error"] == "I/O error" and written["lost"] == []
     assert "write-error" in output("show", "r0")
 
 
@@ -103,8 +107,9 @@ def test_messages_reach_the_user(rig: Rig) -> None:
     assert rig.status()["saves_ok"] == before + 1
     for verb in ("sync", "restore", "clear"):
         output(verb, "r0")
-    reply, = json.loads(output("verify", "r0", "12", "--json"))["replies"]
-    assert reply == {"name": "r0", "verb": "verify", "reply": "12 not remapped"}
+    assert json.loads(output("verify", "r0", "12", "--json")) == {
+        "version": 1, "name": "r0", "verb": "verify", "reply": "12 not remapped",
+        "remapped": False, "lost": False, "values": {}}
 
 
 def test_events_as_they_happen(rig: Rig) -> None:
@@ -170,7 +175,7 @@ def test_wrong_arguments(rig: Rig) -> None:
 def test_a_device_of_others(rig: Rig) -> None:
     rig.create("other", table=f"0 128 linear {rig.main.kernel_path} 0")
     assert dmremap("status", "other").returncode == REFUSED
-    assert json.loads(output("status", "--json")) == {"devices": []}
+    assert json.loads(output("status", "--json")) == {"version": 1, "devices": []}
 
 
 def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
@@ -196,6 +201,141 @@ def test_root_only(rig: Rig) -> None:
 def test_help_and_version() -> None:
     assert "unremap" in output("--help")
     assert output("--version").startswith("dmremap 1.")
+    assert output("--version") == output("-V")
     assert "--follow" in output("events", "--help")
+    assert output("help", "events") == output("events", "--help")
+    assert output("help") == output("--help") == output("-h")
+    assert dmremap("help", "nonsense").returncode == USAGE
     with open(os.devnull, "w") as null:
         assert subprocess.run([str(PROGRAM)], stdout=null, stderr=null).returncode == USAGE
+
+
+def test_options_before_the_verb(rig: Rig) -> None:
+    """As people type it."""
+    rig.create()
+    for arguments in (("--json", "status"), ("status", "--json")):
+        assert json.loads(output(*arguments))["devices"][0]["name"] == "r0"
+    assert output("-q", "freeze", "r0") == output("--quiet", "-y", "thaw", "r0") == ""
+    result = dmremap("--colour", "status")
+    assert result.returncode == USAGE and "--help" in result.stderr
+
+
+def test_empty_results_say_so(rig: Rig) -> None:
+    assert output("list") == "No set is here.\n" and output("list", "--quiet") == ""
+    assert output("status") == "No set is active.\n"
+    assert output("activate") == "No set is here.\n"
+
+
+def test_list_shows_what_one_looks_for(rig: Rig) -> None:
+    device = rig.create()
+    rig.main.bad(80, 2, kind="read")
+    output("remap", "r0", "80", "8")
+    heading, line = output("list").splitlines()
+    assert heading.split() == ["NAME", "STATE", "HEALTH", "SIZE", "USED", "LOST", "MAIN", "SPARE",
+                               "UUID", "REASON"]
+    assert line.split()[:9] == ["r0", "active", "degraded", "1", "MiB", "2.1%", "2",
+                                str(rig.main.kernel_path), str(rig.spare.kernel_path)]
+    assert "2 sectors are lost" in line
+    text = output("status", "r0")
+    assert "health     degraded: 2 sectors are lost" in text
+    device.pwrite(80, pattern(1))
+    assert "1 sector is lost" in output("list")
+
+
+def test_a_check_for_monitors(rig: Rig) -> None:
+    """status --check: one line, and an exit code that Nagios and cron know."""
+    def check(*arguments: str) -> tuple[int, str]:
+        result = dmremap("status", "--check", *arguments)
+        assert result.stderr == "" and result.stdout.count("\n") == 1, result
+        return result.returncode, result.stdout
+
+    assert check() == (3, "UNKNOWN: no set is active\n")
+    device = rig.create()
+    assert check() == check("r0") == (0, "OK: 1 set is active and well\n")
+    assert check("r9")[0] == 2
+    rig.main.bad(80, kind="read")
+    output("remap", "r0", "80", "8")
+    assert check() == (1, "WARNING: r0: 1 sector is lost.\n")
+    rig.message("r0", "freeze")
+    assert check()[0] == 1 and "mode frozen" in check()[1]
+    rig.message("r0", "thaw")
+    rig.main.bad(400, 1000, kind="write")
+    with pytest.raises(OSError):
+        for chunk in range(120):
+            device.pwrite(400 + 8 * chunk, pattern(1, 8))
+    assert rig.status()["mode"] == "full"
+    assert check()[0] == 2 and check()[1].startswith("CRITICAL: r0: mode full")
+
+
+def test_images_of_ones_own_without_root(rig: Rig, tmp_path: Path) -> None:
+    """Row 25."""
+    rig.create()
+    rig.remove()
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        image = Path(directory) / "spare"
+        image.write_bytes(rig.media("spare").whole())
+        image.chmod(0o644)
+        program = shutil.copy(PROGRAM, directory)
+        for arguments in (["check", str(image)], ["dump", str(image)],
+                          ["dump", "--json", str(image)]):
+            result = subprocess.run([program, *arguments], capture_output=True, text=True,
+                                    user=65534)
+            assert result.returncode == OK, result
+        result = subprocess.run([program, "check", str(rig.spare.kernel_path)],
+                                capture_output=True, text=True, user=65534)
+        assert result.returncode == REFUSED and "root" in result.stderr
+
+
+def test_the_plan_comes_before_the_error(rig: Rig) -> None:
+    """Row 19: in a pipe, too."""
+    image = rig.media("main").whole()
+    result = subprocess.run([str(PROGRAM), "create", "data", str(rig.main.kernel_path),
+                             str(rig.spare.kernel_path)], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
+    assert result.returncode == REFUSED
+    assert result.stdout.index("undo") < result.stdout.index("dmremap: not done"), result.stdout
+    assert rig.media("main").whole() == image
+
+
+def test_exit_codes_are_those_of_the_manual(rig: Rig) -> None:
+    """Row 16."""
+    rig.create()
+    assert "nothing to accept" in output("accept-loss", "r0", "--yes")
+
+
+def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
+    """On a terminal a bar with the time left, after two seconds."""
+    rig.create()
+    output("remap", "r0", "0", "480")
+    rig.remove()
+    rig.spare.delay("read", 40)
+
+    terminal, inside = pty.openpty()
+    result = subprocess.run([str(PROGRAM), "release", str(rig.main.kernel_path),
+                             str(rig.spare.kernel_path), "--yes"], stderr=inside,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert result.returncode == OK
+    os.close(inside)
+    text = b""
+    while select.select([terminal], [], [], 0.1)[0]:
+        try:
+            text += os.read(terminal, 4096)
+        except OSError:    # the other end is closed
+            break
+    os.close(terminal)
+    assert re.search(r"copying back \[#+ *\] +\d+ %, \d+ s left", text.decode())
+
+
+def test_the_manual_has_every_verb_and_option() -> None:
+    """dmremap(8) is compared with what the command takes, both ways."""
+    manual = (PROGRAM.parents[1] / "packaging" / "man" / "dmremap.8").read_text()
+    items = dict.fromkeys(re.findall(r"Fl\s+-([a-z][a-z-]+)", manual))
+    taken = {"json", "yes", "quiet", "help", "version"}
+    for verb in re.findall(r"^  ([a-z][a-z-]*) ", output("--help"), re.MULTILINE):
+        assert re.search(rf"^\.It Cm {verb}\b|, Cm {verb}\b", manual, re.MULTILINE), verb
+        options = set(re.findall(r"^  --([a-z-]+)", output("help", verb), re.MULTILINE))
+        assert options <= set(items), (verb, options - set(items))
+        taken |= options
+    # of other programs
+    assert set(items) - taken <= {"import", "examine-badblocks"}, set(items) - taken

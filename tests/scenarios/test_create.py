@@ -308,7 +308,7 @@ def test_the_right_disk_among_copies(rig: Rig) -> None:
     settle(rig)
     rig.media("copy").write(0, rig.media("main").whole())
     found, = sets()
-    assert (found["main"], found["state"], found["ignored-copies"]) == (main, "ready", 1)
+    assert (found["main"], found["state"], found["ignored_copies"]) == (main, "ready", 1)
     output("activate", "data")
     rig.media("other").write(0, rig.media("spare").whole())
     found, = sets()    # a copy that appears while the set is active changes nothing
@@ -320,7 +320,7 @@ def test_the_right_disk_among_copies(rig: Rig) -> None:
     assert "claim to be" in refused(REFUSED, "activate", "data")
     # after a raw copy to a new disk: that one, from now on
     hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    output("replace-main", "data", copy)
+    output("replace-main", "data", copy, "--yes")
     found, = sets()
     assert (found["main"], found["state"]) == (copy, "ready")
     output("activate", "data")
@@ -457,11 +457,11 @@ def test_import_of_lists(rig: Rig, tmp_path: Path) -> None:
     assert "6 bad sectors in 2 places" in output("import", "data", str(blocks), "--dry-run")
     told = json.loads(output("import", "data", str(blocks), "--dry-run", "--json"))["ranges"]
     assert len(told) == 2 and sum(r["nr_sectors"] for r in told) == 6
-    output("import", "data", str(blocks))
+    output("import", "data", str(blocks), "--yes")
     mapped = tmp_path / "map"
     mapped.write_text("# Mapfile. Created by GNU ddrescue version 1.27\n0x0 + 1\n"
                       "0x000000 0x100000 +\n0x100000 0x000200 -\n0x100200 0x2FFE00 +\n")
-    output("import", "data", str(mapped))
+    output("import", "data", str(mapped), "--yes")
     shown = output("show", "data")
     assert shown.count("import") == 3
     assert content("data") == before

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """dm-remapd against the real module, with a journal and a service manager made by the test."""
 
+import json
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import PROGRAM, running
 
+COMMAND = PROGRAM.with_name("dmremap")
 pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
 
 
@@ -145,6 +147,144 @@ def test_the_module_comes_later(rig: Rig, tmp_path: Path) -> None:
     finally:
         if not Path("/sys/module/dm_remap").exists():
             subprocess.run(["insmod", str(module)], check=True)
+
+
+def test_the_module_goes_and_comes(rig: Rig, tmp_path: Path) -> None:
+    """A socket in the group of a family that has gone is deaf: the new one is joined."""
+    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-remap.ko"
+    device = rig.create("data")
+    follower = subprocess.Popen([str(COMMAND), "events", "--follow", "--json"],
+                                stdout=subprocess.PIPE, text=True)
+    assert follower.stdout
+    try:
+        with running(tmp_path) as daemon:
+            daemon.wait_for(DM_REMAP_EVENT="found", DM_REMAP_NAME="data")
+            rig.main.bad(0, 2000, kind="write")
+            device.pwrite(0, pattern(1))
+            for _ in range(2):
+                rig.remove("data")
+                subprocess.run(["rmmod", "dm_remap"], check=True)
+                wait_for(lambda: "the module is not loaded" in daemon.hear().told[-1],
+                         "the status", 20)
+                subprocess.run(["insmod", str(module)], check=True)
+                wait_for(lambda: "listening" in daemon.hear().told[-1], "to listen", 20)
+                device = rig.create("data")
+                sector = 800 + 8 * rig.status("data")["used"]
+                device.pwrite(sector, pattern(1))
+                daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR=str(sector))
+                event = json.loads(follower.stdout.readline())
+                while event.get("sector") != sector:
+                    event = json.loads(follower.stdout.readline())
+                assert event["event"] == "relocated"
+    finally:
+        follower.kill()
+        follower.wait()
+        follower.stdout.close()
+        if not Path("/sys/module/dm_remap").exists():
+            subprocess.run(["insmod", str(module)], check=True)
+
+
+def test_a_reload_is_no_loss_of_events(rig: Rig, tmp_path: Path) -> None:
+    """Row 35: no alarm without content."""
+    device = rig.create()
+    rig.main.bad(0, 2000, kind="write")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        device.pwrite(0, pattern(1))
+        daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="0")
+        for _ in range(3):
+            rig.reload()
+        rig.message("r0", "save")
+        device.pwrite(8, pattern(1))
+        daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="8")
+        daemon.reload()
+        time.sleep(2)
+        assert not [entry for entry in daemon.hear().entries
+                    if "were lost" in entry["MESSAGE"] or "since the look" in entry["MESSAGE"]]
+
+
+def test_a_place_is_told_once(rig: Rig, tmp_path: Path) -> None:
+    """Row 30: a file system that tries again is no news."""
+    device = rig.create()
+    rig.main.bad(40, 16, kind="read")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        for _ in range(15):
+            with pytest.raises(OSError):
+                device.pread(40)
+        with pytest.raises(OSError):
+            device.pread(48)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="48")
+        assert len(daemon.find(DM_REMAP_EVENT="read-error")) == 2
+        saved = daemon.wait_for(DM_REMAP_EVENT="saved")
+        assert saved["PRIORITY"] == "7"
+
+
+@pytest.mark.disks(main="16M", spare="16M")
+def test_a_storm_that_probes_contradict_is_ended(rig: Rig, tmp_path: Path) -> None:
+    """Row 33: where main answers, it has many bad places; the daemon thaws within its budget."""
+    device = rig.create()
+    rig.main.bad(0, 20000, kind="write")
+
+    def storm(first: int) -> int:
+        for chunk in range(first, first + 2000):
+            try:
+                device.pwrite(8 * chunk, pattern(1, 8))
+            except OSError:
+                return chunk
+        raise AssertionError("no storm")
+
+    with running(tmp_path, "[storm]\nthaws = 1\n[watch]\ninterval = 1\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        stopped = storm(0)
+        assert rig.status()["mode"] == "frozen"
+        told = daemon.wait_for(DM_REMAP_EVENT="thawed")
+        assert "1 of 1 times" in told["MESSAGE"]
+        wait_for(lambda: rig.status()["mode"] == "rw", "the thaw", 20)
+        device.pwrite(8 * stopped, pattern(2, 8))
+        assert device.pread(8 * stopped, 8) == pattern(2, 8)
+
+
+def test_the_daemon_costs_nothing_when_idle(rig: Rig, tmp_path: Path) -> None:
+    """Row 31: after a burst of events; measured, in jiffies of its own and of its children."""
+    device = rig.create()
+    rig.main.bad(0, 400, kind="read")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        for sector in range(100, 200):
+            with pytest.raises(OSError):
+                device.pread(sector)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_COUNT="80")
+        time.sleep(12)    # what the burst leads to: saves, summaries
+
+        def jiffies() -> int:
+            fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return sum(int(field) for field in fields[11:15])
+
+        before = jiffies()
+        time.sleep(20)
+        spent = jiffies() - before
+        print(f"{spent} jiffies in 20 s")
+        assert spent <= os.sysconf("SC_CLK_TCK") // 10
+
+
+def test_the_configuration_is_tested(rig: Rig, tmp_path: Path) -> None:
+    """Row 13, --test-config: every mistake with its file and line."""
+    config = tmp_path / "dm-remapd.conf"
+    environment = {"CONFIGURATION_DIRECTORY": str(tmp_path), "PATH": os.environ["PATH"]}
+
+    def test() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(PROGRAM), "--test-config"], capture_output=True, text=True,
+                              env=environment)
+
+    config.write_bytes(b"\xef\xbb\xbf[save]\ninterval = 5\ninterval = 6\n")
+    assert test().returncode == 0 and "right" in test().stdout
+    config.write_text("[spare]\nsteps =\n[save]\ninterval = 0\n")
+    assert test().returncode == 1
+    assert [line.split(": ")[0] for line in test().stderr.splitlines()] == \
+        [f"{config}:2", f"{config}:4"]
+    config.write_text("interval = 5\n")
+    assert test().returncode == 1 and f"{config}:1: " in test().stderr
 
 
 def test_netlink_that_is_refused_is_told(rig: Rig, tmp_path: Path) -> None:

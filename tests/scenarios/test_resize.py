@@ -86,7 +86,7 @@ def test_to_a_larger_one(rig: Rig) -> None:
     assert rig.status("data")["used"] >= was["total"] and rig.status("data")["mode"] == "rw"
     output("deactivate", "data")
     (found,) = sets()
-    assert (found["spare"], found["ignored-copies"]) == (larger, 0)
+    assert (found["spare"], found["ignored_copies"]) == (larger, 0)
     # a backup of the new layout can be put back onto it
     assert dmremap("check", larger).returncode == OK
 
@@ -211,7 +211,7 @@ def test_every_power_cut(rig: Rig, guard: bool) -> None:
         assert result.returncode == OK or "spare already" in result.stderr, (what, result)
         output("activate", "data")
         (found,) = sets()
-        assert found["spare"] == larger and found["ignored-copies"] == 0, (what, found)
+        assert found["spare"] == larger and found["ignored_copies"] == 0, (what, found)
         assert whole(rig) == before and content_at("data", 1600) is None, what
         output("deactivate", "data")
     print(ends)

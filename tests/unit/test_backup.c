@@ -12,6 +12,7 @@
 #include "create.h"
 #include "disks.h"
 #include "restore.h"
+#include "without_spare.h"
 
 #define MAIN_SECTORS 4096
 #define SPARE_SECTORS 3200 /* two table blocks */
@@ -659,12 +660,24 @@ static void fill_random(u8 *data, size_t nr_bytes)
 	memset(data, 0, 512);
 }
 
+static int without_spare(const char *backup_path, struct error *error)
+{
+	struct stale_release a = { .main_path = disks.path[MAIN], .fd = -1 };
+	int r;
+
+	snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup_path);
+	r = stale_release_look(&a, error);
+	if (!r)
+		r = stale_release_carry_out(&a, error);
+	stale_release_done(&a);
+	return r;
+}
+
 /* O1: a first chunk that does not fit into the header is in the backup, or there is no set. */
 static void a_first_chunk_that_does_not_fit(void **unused)
 {
-	struct stale_options options = { 0 };
-	struct stale_release result;
 	struct backup backup;
+	u8 uuid[REMAP_UUID_BYTES];
 	struct error error = { "" };
 	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]), *now;
 	char unwritable[] = "/proc/none";
@@ -683,19 +696,21 @@ static void a_first_chunk_that_does_not_fit(void **unused)
 	unlink(file); /* of the set before */
 	assert_int_equal(create(file, &error), 0);
 	mark();
-	assert_int_equal(adopt_release_without_spare(disks.path[MAIN], &options, &result, &error),
-			 -EPERM);
 	assert_int_equal(backup_read(file, &backup, &error), 0);
 	assert_true(backup.has_header);
-	options.chunk0 = backup_content(&backup, 0);
-	memcpy(options.uuid, unit_other_uuid, sizeof(options.uuid));
-	assert_int_equal(adopt_release_without_spare(disks.path[MAIN], &options, &result, &error),
-			 -EINVAL);
-	memcpy(options.uuid, backup.super.uuid, sizeof(options.uuid));
-	assert_int_equal(adopt_release_without_spare(disks.path[MAIN], &options, &result, &error),
-			 0);
+	assert_int_equal(without_spare("", &error), -EPERM);
+	assert_non_null(strstr(error.text, "--backup FILE"));
+	memcpy(uuid, backup.super.uuid, sizeof(uuid));
+	memcpy(backup.super.uuid, unit_other_uuid, sizeof(uuid));
+	unlink(file);
+	assert_int_equal(backup_write(&backup, file, &error), 0);
+	assert_int_equal(without_spare(file, &error), -EINVAL);
+	unlink(file);
+	memcpy(backup.super.uuid, uuid, sizeof(uuid));
+	assert_int_equal(backup_write(&backup, file, &error), 0);
+	assert_int_equal(without_spare(file, &error), 0);
 	now = disks_get(MAIN);
-	assert_memory_equal(now, original, result.lost_chunk * 4096);
+	assert_memory_equal(now, original, disks.nr_bytes[MAIN]);
 	free(now);
 	free(zeros);
 	backup_done(&backup);

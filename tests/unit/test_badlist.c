@@ -1,30 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Lists of badblocks and map files of ddrescue: also broken ones, also random bytes. */
+/* Lists of bad sectors in all formats: also broken ones, also random bytes. */
+#include <errno.h>
+
 #include "badlist.h"
 #include "unit.h"
 
-static void expect(const char *text, enum badlist_format format, const struct bad_range *wanted,
-		   size_t nr_wanted)
-{
-	struct bad_range *ranges;
-	struct error error;
-	size_t nr;
+#define LIST(...) \
+	(struct bad_range[]){ __VA_ARGS__ }, sizeof((struct bad_range[]){ __VA_ARGS__ }) / 16
 
-	assert_int_equal(badlist_parse(text, format, 1024, &ranges, &nr, &error), 0);
-	assert_int_equal(nr, nr_wanted);
-	for (size_t i = 0; i < nr; i++) {
-		assert_int_equal(ranges[i].sector, wanted[i].sector);
-		assert_int_equal(ranges[i].nr_sectors, wanted[i].nr_sectors);
+static struct badlist parse(const char *text, enum badlist_format format)
+{
+	struct badlist list = { .format = format, .block_bytes = 1024, .lba_bytes = 512 };
+	struct error error = { "" };
+
+	if (badlist_parse(text, &list, &error) < 0)
+		fail_msg("%s", error.text);
+	return list;
+}
+
+static void expect(const char *text, enum badlist_format format, enum badlist_format found,
+		   const struct bad_range *wanted, size_t nr_wanted)
+{
+	struct badlist list = parse(text, format);
+
+	assert_int_equal(list.format, found);
+	assert_int_equal(list.nr_ranges, nr_wanted);
+	for (size_t i = 0; i < nr_wanted; i++) {
+		assert_int_equal(list.range[i].sector, wanted[i].sector);
+		assert_int_equal(list.range[i].nr_sectors, wanted[i].nr_sectors);
 	}
-	free(ranges);
+	badlist_done(&list);
 }
 
 static void badblocks(void **unused)
 {
 	(void)unused;
-	expect("", BADLIST_GUESS, NULL, 0);
-	expect("7\n8\n\n100\n7", BADLIST_GUESS, (struct bad_range[]){ { 14, 4 }, { 200, 2 } }, 2);
-	expect("100\r\n3\r\n", BADLIST_BADBLOCKS, (struct bad_range[]){ { 6, 2 }, { 200, 2 } }, 2);
+	expect("", BADLIST_GUESS, BADLIST_BADBLOCKS, NULL, 0);
+	expect("7\n8\n\n100\n7", BADLIST_GUESS, BADLIST_BADBLOCKS, LIST({ 14, 4 }, { 200, 2 }));
+	expect("100\r\n3\r\n", BADLIST_BADBLOCKS, BADLIST_BADBLOCKS, LIST({ 6, 2 }, { 200, 2 }));
+	/* a byte order mark, an own comment, hexadecimal; a leading 0 is not octal */
+	expect("\xef\xbb\xbf# mine\n0x10\n010 # ten\n", BADLIST_GUESS, BADLIST_BADBLOCKS,
+	       LIST({ 20, 2 }, { 32, 2 }));
 }
 
 static void ddrescue(void **unused)
@@ -41,10 +57,94 @@ static void ddrescue(void **unused)
 				  "0x00020001  0x00000001  -\n"
 				  "0x00020002  0x00010000  ?\n"
 				  "0x00030002  0x00010000  *\n";
+	struct badlist list = { .areas = "?*/-" };
+	struct error error;
 
 	(void)unused;
 	/* not tried is not bad; a part of a sector is */
-	expect(map, BADLIST_GUESS, (struct bad_range[]){ { 128, 2 }, { 256, 1 } }, 2);
+	expect(map, BADLIST_GUESS, BADLIST_DDRESCUE, LIST({ 128, 2 }, { 256, 1 }));
+	list = parse(map, BADLIST_GUESS);
+	assert_int_equal(list.untrimmed, 128);
+	assert_int_equal(list.unscraped, 1);
+	assert_int_equal(list.untried, 128 + 127); /* with the gap */
+	assert_int_equal(list.end, 0x40002 / 512);
+	badlist_done(&list);
+	/* all that was not rescued */
+	list = (struct badlist){ .areas = "?*/-" };
+	assert_int_equal(badlist_parse(map, &list, &error), 0);
+	assert_int_equal(list.nr_ranges, 1);
+	assert_int_equal(list.range[0].sector, 128);
+	badlist_done(&list);
+}
+
+/* Row 9: as ddrescuelog reads it. */
+static void unusual_maps(void **unused)
+{
+	char text[512];
+
+	(void)unused;
+	snprintf(text, sizeof(text), "# mine\n\n  # indented\n0x0 +\n0 0x200 -\n512 512 +%300s\n",
+		 "# a long line");
+	expect(text, BADLIST_GUESS, BADLIST_DDRESCUE, LIST({ 0, 1 }));
+	expect("0x00 F 2\n0x200 0x200 -\n", BADLIST_GUESS, BADLIST_DDRESCUE, LIST({ 1, 1 }));
+}
+
+static void ranges(void **unused)
+{
+	(void)unused;
+	expect("800 4\n1000 2\n", BADLIST_GUESS, BADLIST_RANGES, LIST({ 800, 4 }, { 1000, 2 }));
+	expect("800-803\n0x3e8 - 1001\n", BADLIST_GUESS, BADLIST_RANGES,
+	       LIST({ 800, 4 }, { 1000, 2 }));
+	expect("800\n801\n", BADLIST_RANGES, BADLIST_RANGES, LIST({ 800, 2 }));
+	expect("Bad-blocks on /dev/sdb1:\n               20000 for 8 sectors\n", BADLIST_GUESS,
+	       BADLIST_MDADM, LIST({ 20000, 8 }));
+}
+
+static void kernel_log(void **unused)
+{
+	static const char log[] =
+		"[  12.1] sd 2:0:0:0: [sdb] tag#0 Sense Key : Medium Error [current]\n"
+		"[  12.2] blk_update_request: critical medium error, dev sdb, sector 22048 op "
+		"0x0:(READ) flags 0x0 phys_seg 1 prio class 0\n"
+		"[  12.3] I/O error, dev sdb, sector 22049 op 0x1:(WRITE)\n"
+		"[  12.4] I/O error, dev sdc, sector 5 op 0x1:(WRITE)\n"
+		"[  12.5] Buffer I/O error on dev sdb1, logical block 2500, async page read\n";
+	struct badlist list = { .lba_bytes = 4096, .disk = "sdc" };
+	struct error error;
+
+	(void)unused;
+	expect(log, BADLIST_GUESS, BADLIST_KERNEL, LIST({ 22048, 2 }));
+	assert_int_equal(badlist_parse(log, &list, &error), 0);
+	assert_true(list.is_of_disk && list.nr_ranges == 1 && list.range[0].sector == 5);
+	assert_int_equal(list.nr_other_disks, 2);
+	badlist_done(&list);
+	list = (struct badlist){ .lba_bytes = 4096 };
+	assert_int_equal(badlist_parse("nvme0n1: Read(0x2) @ LBA 10, 2 blocks, Unrecovered\n",
+				       &list, &error),
+			 0);
+	assert_true(list.nr_ranges == 1 && list.range[0].sector == 80 &&
+		    list.range[0].nr_sectors == 16);
+	badlist_done(&list);
+}
+
+static void smartctl(void **unused)
+{
+	static const char log[] =
+		"# 1  Extended offline    Completed: read failure       90%     12345         22048\n"
+		"# 2  Short offline       Completed without error       00%     12340         -\n"
+		"# 3  Extended captive    Completed: read failure       10%     12000         -\n";
+	static const char errors[] =
+		"Error 3 occurred at disk power-on lifetime: 100 hours\n"
+		"  40 51 08 50 c3 00 e0  Error: UNC 8 sectors at LBA = 0x0000c350 = 50000\n"
+		"  40 51 00 ff ff ff 0f  Error: UNC at LBA = 0x0fffffff = 268435455\n";
+	static const char scsi[] =
+		"# 1  Background long   Failed in segment -->       -    1234             22048 "
+		"[0x3 0x11 0x0]\n";
+
+	(void)unused;
+	expect(log, BADLIST_GUESS, BADLIST_SMARTCTL, LIST({ 22048, 1 }));
+	expect(errors, BADLIST_GUESS, BADLIST_SMARTCTL, LIST({ 50000, 8 }));
+	expect(scsi, BADLIST_GUESS, BADLIST_SMARTCTL, LIST({ 22048, 1 }));
 }
 
 static void refused(void **unused)
@@ -63,56 +163,66 @@ static void refused(void **unused)
 		{ "0x0 +\n0x0 0x10 %\n", BADLIST_DDRESCUE, -EINVAL },
 		{ "0x0 +\n0x0\n", BADLIST_DDRESCUE, -EINVAL },
 		{ "0x0 +\n0x0 0x10 - more\n", BADLIST_DDRESCUE, -EINVAL },
+		{ "0x0 +\n010 0x10 -\n", BADLIST_DDRESCUE, -EINVAL }, /* 8 for ddrescue */
+		{ "0x0 +\n0x0 0x200 -\n0x100 0x200 -\n", BADLIST_DDRESCUE, -EINVAL },
 		{ "0x0 +\n0xffffffffffffff00 0xfff -\n", BADLIST_DDRESCUE, -ERANGE },
 		{ "0x0 +\n0x0 0x10 + \n", BADLIST_DDRESCUE, 0 },
+		{ "5-4\n", BADLIST_RANGES, -EINVAL },
+		{ "5 0\n", BADLIST_RANGES, -EINVAL },
+		{ "5 1 1\n", BADLIST_RANGES, -EINVAL },
+		{ "0-18446744073709551615\n", BADLIST_RANGES, -ERANGE },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct bad_range *ranges = NULL;
+		struct badlist list = { .format = cases[i].format, .block_bytes = 1024 };
 		struct error error = { "" };
-		size_t nr;
 
-		assert_int_equal(
-			badlist_parse(cases[i].text, cases[i].format, 1024, &ranges, &nr, &error),
-			cases[i].r);
+		assert_int_equal(badlist_parse(cases[i].text, &list, &error), cases[i].r);
 		if (cases[i].r)
 			assert_non_null(strstr(error.text, "line "));
-		else
-			free(ranges);
+		badlist_done(&list);
 	}
 }
 
 static void random_text(void **unused)
 {
 	static const char letters[] = "0123456789 xX\t\n\n#+-/*?abc\r";
+	static const char *const words[] = { "I/O error, dev sdb, sector ", "# 1 offline failure ",
+					     "Error: UNC at LBA = ", " for 8 sectors" };
 
 	(void)unused;
 	unit_seed(__func__);
-	for (unsigned int round = 0; round < 5000; round++) {
-		struct bad_range *ranges = NULL;
+	for (unsigned int round = 0; round < 20000; round++) {
+		struct badlist list = { .format = round % 7,
+					.block_bytes = 512,
+					.lba_bytes = 4096,
+					.areas = round % 2 ? "?-" : NULL };
 		struct error error;
-		char text[200];
-		size_t nr, length = unit_random_below(sizeof(text) - 1);
+		char text[300];
+		size_t length = unit_random_below(200);
 
 		for (size_t i = 0; i < length; i++)
 			text[i] = letters[unit_random_below(sizeof(letters) - 1)];
 		text[length] = '\0';
-		if (badlist_parse(text, round % 3, 512, &ranges, &nr, &error))
+		if (round % 3 == 0)
+			strcat(text, words[unit_random_below(4)]);
+		if (badlist_parse(text, &list, &error))
 			continue;
-		for (size_t i = 0; i + 1 < nr; i++) /* sorted, apart */
-			assert_true(ranges[i].sector + ranges[i].nr_sectors < ranges[i + 1].sector);
-		free(ranges);
+		for (size_t i = 0; i + 1 < list.nr_ranges; i++) /* sorted, apart */
+			assert_true(list.range[i].sector + list.range[i].nr_sectors <
+				    list.range[i + 1].sector);
+		badlist_done(&list);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(badblocks),
-		cmocka_unit_test(ddrescue),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(random_text),
+		cmocka_unit_test(badblocks),	cmocka_unit_test(ddrescue),
+		cmocka_unit_test(unusual_maps), cmocka_unit_test(ranges),
+		cmocka_unit_test(kernel_log),	cmocka_unit_test(smartctl),
+		cmocka_unit_test(refused),	cmocka_unit_test(random_text),
 	};
 
 	return cmocka_run_group_tests_name("badlist", tests, NULL, NULL);

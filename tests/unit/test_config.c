@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* dm-remapd.conf: drop-ins, wrong values with file and line; the catalog of the journal. */
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "config.h"
@@ -45,13 +46,6 @@ static int teardown(void **unused)
 	(void)unused;
 	snprintf(command, sizeof(command), "rm -r %s %s", vendor, admin);
 	return system(command);
-}
-
-/* libeconf 0.5.1 loses 8 bytes when it finds no file at all. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:econf_readDirsHistoryWithCallback";
 }
 
 static int read_config(struct config *config)
@@ -119,6 +113,9 @@ static void wrong_values(void **unused)
 		"[errors]\ncount = 65\n",    "[alarm]\nrepeat = 1\n",
 		"[watch]\npatience = 0\n",   "[errors]\nrescue = perhaps\n",
 		"[save]\ncolour = blue\n",   "[sauce]\ninterval = 5\n",
+		"[spare]\nsteps =\n",	     "[storm]\nthaws = 101\n",
+		"[save]\ninterval = 2h\n",   "[save]\ninterval = 5 parsecs\n",
+		"[save]\ninterval =\n",
 	};
 	struct config config, wanted;
 	char place[160];
@@ -133,6 +130,100 @@ static void wrong_values(void **unused)
 		assert_non_null(strstr(said, place));
 		assert_memory_equal(&config, &wanted, sizeof(config));
 	}
+}
+
+static void complaint_is(const char *file, unsigned int line, const char *what)
+{
+	char wanted[256];
+	char *at;
+
+	snprintf(wanted, sizeof(wanted), "%s/%s:%u: ", admin, file, line);
+	at = strstr(said, wanted);
+	if (!at || !strstr(at, what))
+		fail_msg("no \"%s ... %s\" in: %s", wanted, what, said);
+}
+
+/* Each mistake with its own file and line, also in drop-ins; the last of two keys counts. */
+static void every_mistake_has_its_place(void **unused)
+{
+	struct config config;
+
+	(void)unused;
+	put(admin, "dm-remapd.conf",
+	    "\xef\xbb\xbf[save] # comment\ninterval = 10 # ten\n\ninterval = 20\n");
+	put(admin, "dm-remapd.conf.d/20-b.conf", "[watch]\n\ninterval = never\n[save]\nx = 1\n");
+	put(admin, "dm-remapd.conf.d/10-a.conf", "[watch]\ninterval = 5min\n[errors]\ncount=0\n");
+	assert_int_equal(read_config(&config), 3);
+	assert_int_equal(config.save_seconds, 20);
+	assert_int_equal(config.poll_seconds, 300); /* what was set before is kept */
+	complaint_is("dm-remapd.conf.d/10-a.conf", 4, "[errors] count: ");
+	complaint_is("dm-remapd.conf.d/20-b.conf", 3, "\"never\" is not ");
+	complaint_is("dm-remapd.conf.d/20-b.conf", 5, "no such setting");
+}
+
+static void what_is_no_setting(void **unused)
+{
+	static const struct {
+		const char *text;
+		unsigned int line;
+		const char *what;
+	} cases[] = {
+		{ "interval = 5\n[save]\n", 1, "before the first group" },
+		{ "[save]\ninterval\n", 2, "neither a group" },
+		{ "[save]\n= 5\n", 2, "neither a group" },
+		{ "[save]\n[\n", 2, "not a group" },
+		{ "[save] x\n", 1, "not a group" },
+		{ "[]\ninterval = 5\n", 1, "not a group" },
+	};
+	struct config config, wanted;
+
+	(void)unused;
+	config_defaults(&wanted);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		config_defaults(&config);
+		*said = '\0';
+		put(admin, "dm-remapd.conf.d/10-a.conf", cases[i].text);
+		put(admin, "dm-remapd.conf", "[save]\ninterval = 10\n");
+		assert_int_equal(read_config(&config), -EBADMSG);
+		complaint_is("dm-remapd.conf.d/10-a.conf", cases[i].line, cases[i].what);
+		assert_memory_equal(&config, &wanted, sizeof(config));
+	}
+}
+
+static void steps_and_times(void **unused)
+{
+	struct config config;
+
+	(void)unused;
+	put(admin, "dm-remapd.conf",
+	    "[spare]\nsteps = none\n[errors]\nseconds = 2h\n[alarm]\nrepeat = 1d\n[storm]\nthaws=3\n");
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.policy.nr_steps, 0);
+	assert_int_equal(config.policy.error_seconds, 7200);
+	assert_int_equal(config.policy.alarm_seconds, 86400);
+	assert_int_equal(config.thaws, 3);
+}
+
+/* The administrator's file stands for the vendor's of the same name. */
+static void vendors_and_administrators_files(void **unused)
+{
+	char path[128];
+	struct config config;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "%s/dm-remapd.conf.d", vendor);
+	assert_int_equal(mkdir(path, 0755), 0);
+	put(vendor, "dm-remapd.conf", "[save]\ninterval = 11\n[watch]\ninterval = 11\n");
+	put(vendor, "dm-remapd.conf.d/50-v.conf", "[watch]\npatience = 12\n");
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 11);
+	assert_int_equal(config.patience_seconds, 12);
+	put(admin, "dm-remapd.conf", "[save]\ninterval = 13\n");
+	put(admin, "dm-remapd.conf.d/50-v.conf", "");
+	assert_int_equal(read_config(&config), 0);
+	assert_int_equal(config.save_seconds, 13);
+	assert_int_equal(config.poll_seconds, 60);
+	assert_int_equal(config.patience_seconds, 30);
 }
 
 /* Half a file is no file: whatever was in force stays so, and the place is told. */
@@ -191,6 +282,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_parsed_changes_nothing, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(every_mistake_has_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_setting, setup, teardown),
+		cmocka_unit_test_setup_teardown(steps_and_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(vendors_and_administrators_files, setup, teardown),
 		cmocka_unit_test(the_catalog_knows_every_id),
 	};
 

@@ -408,6 +408,50 @@ static void only_a_copy_is_left(void **unused)
 	}
 }
 
+/* A file system that tries a bad sector again and again: told once, then as a number. */
+static void a_place_is_told_once(void **unused)
+{
+	struct limit limit = { 0 }, over;
+	uint64_t nr;
+
+	(void)unused;
+	assert_true(limit_take(&limit, 1000, 7));
+	for (unsigned int i = 0; i < 50; i++)
+		assert_false(limit_take(&limit, 1001 + i, 7));
+	assert_false(limit_over(&limit, 1100, &over));
+	assert_true(limit_take(&limit, 1100, 8));
+	assert_false(limit_repeats(&limit, 1100, &nr));
+	assert_true(limit_repeats(&limit, 1001 + LIMIT_PLACE_SECONDS, &nr));
+	assert_int_equal(nr, 50);
+	assert_false(limit_repeats(&limit, 9000, &nr));
+	assert_true(limit_take(&limit, 1001 + LIMIT_PLACE_SECONDS, 7)); /* it is still so */
+}
+
+static void storms_are_ended_within_a_budget(void **unused)
+{
+	struct thaw_budget thaw = { 0 };
+	unsigned int nr = 0;
+	uint64_t now = 5000;
+
+	(void)unused;
+	assert_false(policy_thaw(&thaw, true, true, 0, now, &nr)); /* not by default */
+	assert_false(
+		policy_thaw(&thaw, true, false, 2, now + 1000, &nr)); /* main does not answer */
+	assert_false(policy_thaw(&thaw, false, true, 2, now + 1000, &nr));
+	for (unsigned int i = 1; i <= 3; i++) {
+		now += 2000;
+		assert_false(policy_thaw(&thaw, true, true, 2, now, &nr)); /* a moment later */
+		assert_int_equal(policy_thaw(&thaw, true, true, 2, now + POLICY_THAW_SECONDS, &nr),
+				 i <= 2);
+		if (i <= 2)
+			assert_int_equal(nr, i);
+		policy_thaw(&thaw, false, true, 2, now + POLICY_THAW_SECONDS + 1, &nr);
+	}
+	now += POLICY_THAW_WHILE + 5000; /* the next day */
+	assert_false(policy_thaw(&thaw, true, true, 2, now, &nr));
+	assert_true(policy_thaw(&thaw, true, true, 2, now + POLICY_THAW_SECONDS, &nr));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_member_that_returned, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(members_that_were_replaced, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(only_a_copy_is_left, setup_list, free_list),
+		cmocka_unit_test(a_place_is_told_once),
+		cmocka_unit_test(storms_are_ended_within_a_budget),
 		cmocka_unit_test(a_storm_is_told_in_one_line),
 	};
 

@@ -11,6 +11,7 @@
 #include "adopt.h"
 #include "create.h"
 #include "disks.h"
+#include "without_spare.h"
 
 #define MAIN_SECTORS 128
 #define SPARE_SECTORS 640
@@ -605,10 +606,15 @@ static void what_was_agreed_on_is_looked_at_again(void **unused)
 
 static int without_spare(const char *keep, struct error *error)
 {
-	struct stale_options options = { .keep_header = keep };
-	struct stale_release result;
+	struct stale_release a = {
+		.main_path = disks.path[MAIN], .keep_header = keep, .accept_loss = true, .fd = -1
+	};
+	int r = stale_release_look(&a, error);
 
-	return adopt_release_without_spare(disks.path[MAIN], &options, &result, error);
+	if (!r)
+		r = stale_release_carry_out(&a, error);
+	stale_release_done(&a);
+	return r;
 }
 
 static void assert_main_is_original(bool but_the_probe_chunk)

@@ -31,6 +31,9 @@ static void sizes(void **unused)
 		{ "0", 0 },
 		{ "512", 512 },
 		{ "8s", 4096 },
+		{ "0x4e20s", 20000 * 512ULL },
+		{ "010", 10 }, /* not octal */
+		{ "1kb", 1024 },
 		{ "1K", 1024 },
 		{ "64M", 64ULL << 20 },
 		{ "1GiB", 1ULL << 30 },
@@ -45,6 +48,9 @@ static void sizes(void **unused)
 					   "1Q",
 					   "1 M",
 					   "1iB",
+					   "0x",
+					   "0xK",
+					   "8sK",
 					   "16384P",
 					   "99999999999999999999",
 					   "36028797018963968s" };
@@ -57,6 +63,31 @@ static void sizes(void **unused)
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_true(parse_size(bad[i], &nr_bytes) < 0);
+}
+
+static void sectors(void **unused)
+{
+	static const struct {
+		const char *text;
+		uint64_t nr_sectors;
+	} good[] = {
+		{ "0", 0 },	     { "20000", 20000 }, { "0x4e20", 20000 },
+		{ "20000s", 20000 }, { "08", 8 },	 { "4k", 8 },
+		{ "10G", 20971520 }, { "0xffS", 255 },	 { "1MiB", 2048 },
+	};
+	static const char *const bad[] = {
+		"",   "-1", "1x", "0x", "1.5G", "99999999999999999999", "36028797018963968G",
+		"8 ", "k"
+	};
+	uint64_t nr;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(parse_sectors(good[i].text, &nr), 0);
+		assert_true(nr == good[i].nr_sectors);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(parse_sectors(bad[i], &nr) < 0);
 }
 
 static void uuids(void **unused)
@@ -120,8 +151,8 @@ static void files(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers), cmocka_unit_test(sizes), cmocka_unit_test(uuids),
-		cmocka_unit_test(names),   cmocka_unit_test(files),
+		cmocka_unit_test(numbers), cmocka_unit_test(sizes), cmocka_unit_test(sectors),
+		cmocka_unit_test(uuids),   cmocka_unit_test(names), cmocka_unit_test(files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

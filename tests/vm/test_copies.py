@@ -51,7 +51,7 @@ def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
     main, = plug(vm, server, "main")
     is_whole(vm)
     found = the_set(vm)
-    assert found["main"] == vm.text(f"readlink -f {main}") and found["ignored-copies"] == 1
+    assert found["main"] == vm.text(f"readlink -f {main}") and found["ignored_copies"] == 1
     vm.run("echo more >/mnt/more; sync")
     assert media(server, "copy") == before
 
@@ -90,7 +90,7 @@ def test_two_paths_to_main(vm: Machine, serve: StartServer) -> None:
     two, = (path for path in paths(2) if path != one)
     assert_hidden(vm, two, "main")
     found = the_set(vm)
-    assert (found["state"], found["main"], found["ignored-copies"]) == ("active", one, 1)
+    assert (found["state"], found["main"], found["ignored_copies"]) == ("active", one, 1)
     is_whole(vm)
     vm.run(LEAVE)
     refused = vm.run("dmremap activate data", check=False)

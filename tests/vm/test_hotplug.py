@@ -91,7 +91,7 @@ def test_at_boot(vm: Machine, serve: StartServer) -> None:
         assert {name: one["state"] for name, one in found.items()} == \
             {"data": "active", "part": "active", "volume": "active"}
         assert found["volume"]["main"] == second.text("readlink -f /dev/vg/main")
-        assert found["volume"]["ignored-copies"] == 1
+        assert found["volume"]["ignored_copies"] == 1
         second.run("systemctl -q unmask dm-remapd && systemctl enable --now dm-remapd")
         for name in found:
             packages.wait_for_entry(second, DM_REMAP_EVENT="found", DM_REMAP_NAME=name)

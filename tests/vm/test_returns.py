@@ -43,6 +43,11 @@ def test_a_member_that_vanished_and_returned(vm: Machine, server: BlockServer) -
     used = vm.text("dmsetup status data").split()[4]
     vm.remove_disk("main")
     assert vm.run(READABLE.format(4000), check=False).code
+    told = packages.wait_for_entry(vm, DM_REMAP_EVENT="gone")
+    assert (told["DM_REMAP_MEMBER"], told["PRIORITY"]) == ("main", "2")
+    assert "GONE since" in vm.text("dmremap status data")
+    checked = vm.run("dmremap status --check", check=False)
+    assert checked.code == 2 and "its main device" in checked.out
     vm.run("dd if=/dev/zero of=/mnt/more bs=4k count=64 oflag=direct", check=False)
     assert vm.text("dmsetup status data").split()[4] == used
     vm.run("umount -l /mnt", check=False)

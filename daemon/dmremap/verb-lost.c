@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a copy of main does not have: import --lost, and for replace-main --map.  Of a map all
+ * areas count that were not rescued, and it must be of all of main.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "import-list.h"
+#include "lost-map.h"
+
+#define UNRESCUED "?*/-"
+
+static int check_whole(const struct badlist *list, const struct whole_disk *disk, const char *path,
+		       bool of_disk, uint64_t main_sectors, struct error *error)
+{
+	uint64_t wanted = main_sectors + (of_disk ? disk->start : 0);
+
+	if (list->format != BADLIST_DDRESCUE || list->end >= wanted)
+		return 0;
+	return error_set(error, EINVAL,
+			 "%s says nothing of sectors from %" PRIu64 " on, and there are %" PRIu64
+			 ": a map of the whole copy is needed; nothing was changed",
+			 import_list_name(path), list->end, wanted);
+}
+
+int lost_map_look(struct lost_map *map, struct adopted *adopted, struct error *error)
+{
+	const struct invocation *invocation = map->invocation;
+	uint64_t main_sectors = adopted->region.super.main_sectors;
+	struct whole_disk disk;
+	int r = whole_disk_of(adopted->main_path, &disk, error);
+
+	if (r < 0)
+		return r;
+	if (disk.nr_sectors > main_sectors)
+		disk.nr_sectors = main_sectors;
+	r = import_list_read(invocation, map->path, &disk,
+			     option_value(invocation, "areas") ? NULL : UNRESCUED, &map->list,
+			     error);
+	if (!r)
+		r = check_whole(&map->list, &disk, map->path, option_value(invocation, "disk"),
+				main_sectors, error);
+	map->losing.adopted = adopted;
+	return r ? r : losing_look(&map->losing, map->list.range, map->list.nr_ranges, error);
+}
+
+void lost_map_print(const struct lost_map *map)
+{
+	const struct losing *losing = &map->losing;
+
+	printf("map      %s: %" PRIu64 " sector%s in %zu place%s not rescued\n",
+	       import_list_name(map->path), map->list.nr_sectors, plural(map->list.nr_sectors),
+	       map->list.nr_ranges, map->list.nr_ranges == 1 ? " was" : "s were");
+	printf("lost     %" PRIu64 " sector%s, in %u more slot%s: an error until written\n",
+	       losing->nr_sectors, plural(losing->nr_sectors), losing->nr_slots,
+	       plural(losing->nr_slots));
+	if (losing->nr_served)
+		printf("note     %" PRIu64 " of the others are served from the spare, and stay\n",
+		       losing->nr_served);
+}
+
+void lost_map_done(struct lost_map *map)
+{
+	badlist_done(&map->list);
+	losing_done(&map->losing);
+}
+
+int import_lost(struct invocation *invocation, struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
+							 .path = invocation->argv[1] };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	int r = activation_lock(&lock, error);
+
+	if (!r)
+		r = machine_look(&machine, error);
+	if (!r)
+		r = machine_find(&machine, invocation->argv[0], &set, error);
+	if (r < 0)
+		return r;
+	if (set->verdict != ASSEMBLY_READY)
+		return error_set(error, set->main < 0 || set->spare < 0 ? EAGAIN : EBUSY,
+				 set->verdict == ASSEMBLY_ACTIVE ?
+					 "%s is active: dmremap deactivate it first%s" :
+					 "%s: %s",
+				 set->name, set->verdict == ASSEMBLY_ACTIVE ? "" : set->reason);
+	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
+		       &adopted, error);
+	/* it is held now: nobody can activate it */
+	close_p(&lock);
+	lock = -1;
+	if (!r)
+		r = lost_map_look(&map, &adopted, error);
+	if (r < 0)
+		return r;
+	if (!invocation->quiet || !invocation->yes) {
+		lost_map_print(&map);
+		printf("note     what was written to these sectors of %s since it was copied is lost, "
+		       "too\n",
+		       adopted.main_path);
+	}
+	if (option_value(invocation, "dry-run"))
+		return 0;
+	r = map.losing.nr_sectors ? confirm(invocation, "Give them up?", error) : 0;
+	return r ? r : losing_carry_out(&map.losing, error);
+}

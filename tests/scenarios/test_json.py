@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""JSON is an interface: what every verb prints with --json is what the schema says, and no more."""
+
+import copy
+import json
+import re
+import select
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.scenarios.lib import Device, Rig, pattern
+from tests.scenarios.sets import (PROGRAM, USAGE, create, dmremap, ext4_on_main, forget_hardware,
+                                  hardware, output, paths, refused)
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "packaging" / "dmremap.schema.json").read_text())
+# What is refused with --json: verbs that show nothing.
+SILENT = {"create", "activate", "deactivate", "release", "replace-main", "replace-spare", "resize",
+          "adopt-host", "backup", "restore-backup"}
+REPLIES = {"remap", "unremap", "verify", "clear", "save", "sync", "restore", "metadata-status",
+           "freeze", "thaw", "accept-loss", "stats-clear"}
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
+
+
+def strict(schema: Any) -> Any:
+    """The same without room for members that the schema does not name."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: strict(value) for key, value in schema.items()}
+    if "properties" in result and isinstance(result.get("type"), str):
+        result.setdefault("additionalProperties", False)
+    return result
+
+
+def valid(text: str, kind: str) -> Any:
+    told = json.loads(text)
+    schema = strict(copy.deepcopy(SCHEMA["definitions"][kind]))
+    jsonschema.validate(told, schema)
+    jsonschema.validate(told, SCHEMA)
+    return told
+
+
+def verbs() -> set[str]:
+    return set(re.findall(r"^  ([a-z][a-z-]*) ", output("--help"), re.MULTILINE))
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    shown = {"status", "list", "show", "dump", "check", "events", "import", "write-cache"}
+    assert verbs() == SILENT | REPLIES | shown
+    assert set(SCHEMA["definitions"]) == shown | {"reply"}
+
+
+def test_every_verb(rig: Rig, tmp_path: Path) -> None:
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
+    assert valid(output("list", "--json"), "list") == {"version": 1, "sets": []}
+    assert valid(output("status", "--json"), "status") == {"version": 1, "devices": []}
+    ext4_on_main(rig)
+    create(rig)
+    spare, = paths(rig, "spare")
+    rig.main.bad(800, 2, kind="write")
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(800, pattern(1, 2))
+    rig.main.bad(2000, 3, kind="read")
+    device.close()
+
+    assert valid(output("remap", "data", "2000", "8", "--json"), "reply")["values"] == \
+        {"lost_sectors": 3}
+    for arguments in (("verify", "data", "5000"), ("verify", "data", "800"), ("verify", "data", "2000"),
+                      ("save", "data"), ("sync", "data"), ("restore", "data"), ("freeze", "data"),
+                      ("thaw", "data"), ("metadata-status", "data"), ("stats-clear", "data"),
+                      ("accept-loss", "data")):
+        told = valid(output(*arguments, "--json"), "reply")
+        assert (told["name"], told["verb"]) == ("data", arguments[0])
+    assert valid(output("verify", "data", "2000", "--json"), "reply")["lost"] is True
+    assert valid(output("verify", "data", "5000", "--json"), "reply")["remapped"] is False
+
+    remaps = {line["sector"]: line
+              for line in valid(output("show", "data", "--json"), "show")["remaps"]}
+    assert remaps[800]["redirected"] == [800, 801] and remaps[800]["cause"] == "write-error"
+    assert remaps[2000]["lost"] == [2000, 2001, 2002] and remaps[800]["error"] == "I/O error"
+
+    shown, = valid(output("status", "data", "--json"), "status")["devices"]
+    assert shown["suspended"] is False and shown["probe"] is True and shown["replica_out"] is None
+    assert shown["main"]["gone"] is False and shown["spare"]["path"] == spare
+    assert (shown["health"], shown["lost_sectors"]) == ("degraded", 3)
+    listed, = valid(output("list", "--json"), "list")["sets"]
+    assert listed["guarded"] is True and listed["health"] == "degraded"
+
+    entries = valid(output("dump", spare, "--json"), "dump")["entries"]
+    assert {entry["sector"]: (entry["redirected"], entry["lost"]) for entry in entries} == \
+        {line["sector"]: (line["redirected"], line["lost"]) for line in remaps.values()}
+    assert valid(output("check", spare, "--json"), "check")["whole"] is True
+    assert len(valid(output("check", spare, "--all", "--json"), "check")["copies"]) > 8
+
+    (tmp_path / "list").write_text("2000 8\n2400 2\n")
+    told = valid(output("import", "data", str(tmp_path / "list"), "--dry-run", "--json"), "import")
+    assert told["slots_needed"] == 1 and told["lost_sectors"] is None and told["dry_run"] is True
+    told = valid(output("import", "data", str(tmp_path / "list"), "--yes", "--json"), "import")
+    assert told["ranges"] == [{"sector": 2000, "nr_sectors": 8}, {"sector": 2400, "nr_sectors": 2}]
+
+    valid(output("unremap", "data", "2400", "8", "--json"), "reply")
+    rig.main.clear()
+    valid(output("clear", "data", "--json"), "reply")
+    output("deactivate", "data")
+    listed, = valid(output("list", "--json"), "list")["sets"]
+    assert (listed["state"], listed["health"], listed["mode"]) == ("ready", None, None)
+    output("activate", "data", "--fallback")
+    shown, = valid(output("status", "--json"), "status")["devices"]
+    assert shown["mode"] == "fallback" and shown["used_slots"] is None
+    forget_hardware()
+
+
+def test_damage_is_json_too(rig: Rig) -> None:
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    spare, = paths(rig, "spare")
+    rig.media("spare").write(8, pattern(3, 8))
+    result = dmremap("check", spare, "--json")
+    assert result.returncode == 6 and valid(result.stdout, "check")["whole"] is False
+    rig.media("spare").write(0, bytes(2 << 20))
+    result = dmremap("check", spare, "--json")
+    assert result.returncode == 3 and valid(result.stdout, "check")["whole"] is False
+    forget_hardware()
+
+
+def test_events(rig: Rig) -> None:
+    device = rig.create()
+    rig.main.bad(0, 4000, kind="both")
+    follower = subprocess.Popen([str(PROGRAM), "--json", "events", "r0", "--follow"],
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        assert follower.stdout
+        seen: set[str] = set()
+        sector = 0
+        while not seen >= {"relocated", "read-error"}:
+            while not select.select([follower.stdout], [], [], 0.2)[0]:    # not listening yet
+                sector += 8
+                device.pwrite(sector, pattern(1))
+                with pytest.raises(OSError):
+                    device.pread(sector + 4)
+            seen.add(valid(follower.stdout.readline(), "events")["event"])
+    finally:
+        follower.kill()
+        follower.wait()
+
+
+def test_where_there_is_nothing_to_print_it_is_refused(rig: Rig) -> None:
+    for verb in SILENT:
+        usage = re.search(r"usage: dmremap \S+ (.*)", output("help", verb))
+        assert usage
+        words = re.sub(r"\[[^]]*\]", "", usage.group(1)).split() or ["x"]
+        assert "prints no JSON" in refused(USAGE, "--json", verb, *words), verb
+    rig.create()
+    spare, = paths(rig, "spare")
+    assert "no JSON" in refused(USAGE, "dump", spare, "--dm-table", "x", "--json")
+    assert "no JSON" in refused(USAGE, "status", "--check", "--json")

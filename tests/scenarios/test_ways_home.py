@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A main without guard whose spare is dead: it has a way home, and every refusal leads to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.lib import Rig, pattern
+from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, crash_states, create, dmremap,
+                                  ext4_on_main, forget_hardware, hardware, output, paths, refused, run, sets,
+                                  settle)
+
+MIB = 1 << 20
+PROBE = 4 * MIB - 4096
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
+
+
+@pytest.fixture(autouse=True)
+def state_directory(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    yield tmp_path / "state"
+    forget_hardware()
+
+
+def dead_spare(rig: Rig, *more: str) -> bytes:
+    """What main held before it was made a set, the last chunk included; the spare is zeroed."""
+    ext4_on_main(rig)
+    rig.media("main").write(PROBE // 512, pattern(77, 8))
+    before = rig.media("main").whole()
+    create(rig, *more)
+    output("deactivate", "data")
+    rig.media("spare").write(0, bytes(2 * MIB))
+    assert rig.media("main").whole()[PROBE:] != before[PROBE:]
+    return before
+
+
+def test_every_refusal_leads_on(rig: Rig) -> None:
+    before = dead_spare(rig, "--no-guard")
+    main, spare, other = paths(rig, "main", "spare", "other")
+    assert sets() == []
+    way = f"dmremap release --without-spare {main}"
+    for code, arguments in ((WAITING, ("activate", main)), (WAITING, ("release", main)),
+                            (REFUSED, ("create", "data", main, other, "--yes")),
+                            (REFUSED, ("create", "data", main, other, "--no-guard", "--yes"))):
+        assert way in refused(code, *arguments), arguments
+    for verb in ("activate", "release"):
+        assert "release --without-spare MAIN" in refused(NOT_FOUND, verb, "data")
+    told = output("release", "--without-spare", main, "--yes")
+    assert "sectors 8184 to 8191" in told and ".backup" in told
+    settle(rig)
+    assert rig.media("main").whole() == before
+    run("fsck.ext4", "-f", "-n", main)
+    assert "no member header" in refused(NOT_FOUND, "release", "--without-spare", main, "--yes")
+    output("create", "data", main, spare, "--yes")
+
+
+def test_the_backup_is_demanded(rig: Rig, tmp_path: Path) -> None:
+    """Without a guard it is all that leads home: no backup, no set; a crash leaves none either."""
+    before = ext4_on_main(rig)
+    main, spare = paths(rig, "main", "spare")
+    (tmp_path / "state").write_text("not a directory")
+    assert "--backup FILE" in \
+        refused(REFUSED, "create", "data", main, spare, "--no-guard", "--yes")
+    assert rig.media("main").whole() == before and not any(rig.media("spare").whole())
+    create(rig, "--no-guard", "--backup", str(tmp_path / "elsewhere"))
+    output("deactivate", "data")
+    rig.media("spare").write(0, bytes(2 * MIB))
+    assert "--backup FILE" in refused(REFUSED, "release", "--without-spare", main, "--yes")
+    output("release", "--without-spare", main, "--yes", "--backup", str(tmp_path / "elsewhere"))
+    settle(rig)
+    assert rig.media("main").whole() == before
+
+
+def test_what_no_backup_has_is_given_up_by_name(rig: Rig, state_directory: Path) -> None:
+    before = dead_spare(rig, "--no-guard")
+    main, = paths(rig, "main")
+    for backup in state_directory.iterdir():
+        backup.unlink()
+    whole = rig.media("main").whole()
+    told = refused(REFUSED, "release", "--without-spare", main, "--yes")
+    assert "sectors 8184 to 8191" in told and "--accept-loss" in told and ".backup" in told
+    assert rig.media("main").whole() == whole
+    output("release", "--without-spare", main, "--yes", "--accept-loss")
+    settle(rig)
+    assert rig.media("main").whole() == before[:PROBE] + bytes(4096)
+
+
+def test_a_guarded_main_gets_its_last_chunk_too(rig: Rig) -> None:
+    before = dead_spare(rig)
+    main, = paths(rig, "main")
+    output("release", "--without-spare", main, "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before
+
+
+def test_a_foreign_backup_is_refused(rig: Rig, tmp_path: Path) -> None:
+    dead_spare(rig, "--no-guard")
+    main, other = paths(rig, "main", "other")
+    strange = tmp_path / "strange"
+    image = tmp_path / "image"
+    image.write_bytes(bytes(MIB))
+    output("create", "strange", str(image), other, "--yes", "--backup", str(strange))
+    assert "another set" in refused(2, "release", "--without-spare", main, "--backup",
+                                    str(strange), "--yes")
+
+
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_power_cuts_on_the_way_home(rig: Rig, guard: list[str]) -> None:
+    """After each write of it the same order ends with the plain disk."""
+    before = dead_spare(rig, *guard)
+    main, = paths(rig, "main")
+    settle(rig)
+    begin = rig.media("main").whole()
+    start = len(rig.server.log())
+    output("release", "--without-spare", main, "--yes")
+    settle(rig)
+    records = [record for record in rig.server.log()[start:] if record.disk == 0]
+    seen = 0
+    for _, state in crash_states(records, {0: begin}, 7):
+        rig.media("main").write(0, state[0])
+        result = dmremap("release", "--without-spare", main, "--yes")
+        settle(rig)
+        assert rig.media("main").whole() == before, result
+        seen += 1
+    assert seen > 4
