@@ -358,10 +358,10 @@ static int walk_slots(struct remap_set *set, void *data)
 	    (walk->uuid && memcmp(walk->uuid, set->meta.super.uuid, REMAP_UUID_BYTES)))
 		return 0;
 	walk->found = true;
-	if (walk->index++ < walk->cb->args[1])
-		return 0;
 	/* An entry may have moved to a slot that is told already: the listener begins anew. */
 	walk->cb->seq += READ_ONCE(table->nr_removed);
+	if (walk->index++ < walk->cb->args[1])
+		return 0;
 	for (slot = walk->cb->args[0]; slot < remap_geometry(set)->slots; slot++) {
 		u64 word = READ_ONCE(table->word[slot]);
 		void *header;

@@ -190,7 +190,8 @@ static const struct verb_group groups[] = {
 	{ "Look", { "list", "status", "show", "events", "verify", "metadata-status" } },
 	{ "Make, use, end",
 	  { "create", "activate", "deactivate", "release", "adopt-host", "backup" } },
-	{ "Bad sectors", { "import", "remap", "unremap", "clear", "freeze", "thaw" } },
+	{ "Bad sectors",
+	  { "import", "remap", "unremap", "clear", "freeze", "thaw", "write-cache" } },
 	{ "Other disks, and what goes wrong",
 	  { "replace-main", "replace-spare", "resize", "restore-backup", "restore", "sync",
 	    "accept-loss", "save", "stats-clear" } },
@@ -202,7 +203,7 @@ static const char *const json_verbs[] = {
 	"list",	  "status", "show",    "events", "verify",	"metadata-status",
 	"import", "remap",  "unremap", "clear",	 "freeze",	"thaw",
 	"save",	  "sync",   "restore", "check",	 "accept-loss", "stats-clear",
-	"dump",
+	"dump",	  "write-cache",
 };
 
 /* Files of one's own are read without being root. */

