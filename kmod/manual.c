@@ -119,6 +119,22 @@ static int end_doubt(struct remap_set *set)
 	return set->meta.nr_in_doubt || set->meta.block[0].in_doubt ? -EIO : 0;
 }
 
+/* Main holds something of the set's own there: userspace gives it back when the set ends (O1). */
+static int check_may_leave(const struct remap_set *set, u64 chunk, u32 slot)
+{
+	const char *why = NULL;
+
+	if (chunk == set->meta.super.probe_chunk)
+		why = "belongs to the set's own probe chunk";
+	else if ((u8)(set->table.prov[slot] >> 32) == REMAP_CAUSE_GUARD)
+		why = "hides a signature of the main device";
+	if (!why)
+		return 0;
+	remap_err(set, "sector %llu %s and stays remapped until the set is released",
+		  chunk * REMAP_CHUNK_SECTORS, why);
+	return -EPERM;
+}
+
 /*
  * The same for `unremap`.  A chunk that has only a part of a physical block on the spare
  * makes a batch of its own, which copies the rest there: a disk would have to read, change
@@ -148,11 +164,9 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 		return 0;
 	if (remap_is_frozen(set, slot) || remap_is_pinned(set, chunk))
 		return say_frozen(set, chunk);
-	if (chunk == set->meta.super.probe_chunk) {
-		remap_err(set, "sector %llu belongs to the set's own probe chunk and stays remapped",
-			  chunk * REMAP_CHUNK_SECTORS);
-		return -EPERM;
-	}
+	r = check_may_leave(set, chunk, slot);
+	if (r)
+		return r;
 	lost = mask & REMAP_WORD_LOST(old);
 	if (lost) {
 		remap_err(set, "sector %llu is lost: write it before it can be unremapped",

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <libsmartcols.h>
 
+#include "foreign.h"
 #include "output.h"
 
 /**
@@ -54,8 +55,16 @@ int output_line(struct output *output)
 int output_text(struct output *output, const char *text)
 {
 	unsigned int at = output->cell++;
+	_cleanup_free_ char *printable = NULL;
+	size_t nr_bytes = text ? FOREIGN_TEXT_BYTES(strlen(text)) : 0;
 
-	return text && *text ? scols_line_set_data(output->line, at, text) : 0;
+	if (!text || !*text)
+		return 0;
+	printable = malloc(nr_bytes);
+	if (!printable)
+		return -ENOMEM;
+	foreign_escape(text, strlen(text), printable, nr_bytes);
+	return scols_line_set_data(output->line, at, printable);
 }
 
 int output_number(struct output *output, uint64_t number)

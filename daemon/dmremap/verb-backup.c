@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <time.h>
 
+#include "foreign.h"
 #include "activate.h"
 #include "adopt.h"
 #include "identity.h"
@@ -119,7 +120,8 @@ static void print_restoring(const struct restoring *a, const char *file)
 	if (localtime_r(&created, &tm))
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
 	printf("backup   %s, of set \"%s\", number %" PRIu64 ", made %s\n", file,
-	       backup->super.label, backup->generation, when);
+	       foreign_text(backup->super.label, sizeof(backup->super.label)).text,
+	       backup->generation, when);
 	if (a->current)
 		printf("note     nothing newer was found; but if the set was active after %s, its very "
 		       "last\n         remaps may be unknown to main's mark, and would be read from "

@@ -154,7 +154,7 @@ static void mask(const struct adoption *a)
 {
 	struct error error;
 
-	if (mask_write(a->uuid, a->label, device_number(a->main_path), &error) < 0)
+	if (mask_write(a->uuid, device_number(a->main_path), &error) < 0)
 		fprintf(stderr, "dmremap: %s is not hidden from udev: %s\n", a->main_path,
 			error.text);
 }
@@ -253,6 +253,23 @@ static void print_replacing(const char *name, const char *path, const struct los
 		       "lost\n");
 }
 
+/* As adopt-host and activate: what another host's, nobody's or a half-made set says is not done. */
+static int refuse_foreign(const char *name, const struct remap_super *super, struct error *error)
+{
+	uint8_t host[16];
+
+	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
+		return error_set(error, EPERM,
+				 "%s: its create or release was interrupted: dmremap activate mends it",
+				 name);
+	host_id(host);
+	if (!memcmp(host, super->host_id, sizeof(host)))
+		return 0;
+	return error_set(error, EPERM,
+			 "%s belongs to another host, or to none: dmremap adopt-host %s takes it over",
+			 name, name);
+}
+
 /*
  * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
  * that this is the hardware from now on, and the old disk counts as a copy.
@@ -289,6 +306,8 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 				 "old disk. Unplug that one, and no replacement is needed",
 				 path);
 	r = adopt_open(path, machine.members[set->spare].path, O_RDWR, &adopted, error);
+	if (!r)
+		r = refuse_foreign(set->name, &adopted.region.super, error);
 	if (!r && map.path)
 		r = lost_map_look(&map, &adopted, error);
 	if (r < 0)
@@ -310,7 +329,7 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	super.seq = adopted.table.generation + 1;
 	r = region_write_super(&adopted.region, &super, error);
 	if (!r && !adopt_has_guard(&adopted))
-		r = mask_write(super.uuid, super.label, device_number(path), error);
+		r = mask_write(super.uuid, device_number(path), error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its main device now; the old one is ignored from now on\n",
 		       set->name, path);

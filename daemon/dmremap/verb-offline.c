@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "events.h"
+#include "foreign.h"
 #include "json.h"
 #include "output.h"
 #include "region.h"
@@ -295,7 +296,9 @@ int verb_dump(struct invocation *invocation, struct error *error)
 		printf("set          %s\nlabel        %s\nmain         %" PRIu64
 		       " sectors, identity \"%s\"\nregion       %" PRIu64 " sectors, %u slots\n"
 		       "generation   %" PRIu64 "\nprobe chunk  sector %" PRIu64 "%s\n",
-		       uuid, super->label, (uint64_t)super->main_sectors, super->identity,
+		       uuid, foreign_text(super->label, sizeof(super->label)).text,
+		       (uint64_t)super->main_sectors,
+		       foreign_text(super->identity, sizeof(super->identity)).text,
 		       (uint64_t)super->geometry.region_sectors, super->geometry.slots,
 		       opened.table.generation, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS,
 		       super->flags & REMAP_SUPER_MARKED ? "" : ", not marked yet");

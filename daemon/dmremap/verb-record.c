@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "foreign.h"
 #include "identity.h"
 #include "let-go.h"
 #include "progress-line.h"
@@ -65,7 +66,9 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 		r = record_host(&adopted, host, name, error);
 	if (!r && !invocation->quiet)
 		printf("%s belongs to this host from now on\n",
-		       *adopted.region.super.label ? adopted.region.super.label : set->name);
+		       *adopted.region.super.label ?
+			       foreign_text(adopted.region.super.label, REMAP_LABEL_BYTES).text :
+			       set->name);
 	return r;
 }
 

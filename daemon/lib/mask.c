@@ -16,21 +16,26 @@ static void path_of(const uint8_t uuid[16], char *path, size_t nr_bytes)
 	snprintf(path, nr_bytes, RULES_DIRECTORY "/65-dm-remap-%s.rules", text);
 }
 
-int mask_write(const uint8_t uuid[16], const char *label, dev_t main, struct error *error)
+/*
+ * The only place where text becomes a rule: a rule runs programs as root.  The keys are
+ * identity.c's, the values plain; no label is in it.
+ */
+int mask_write(const uint8_t uuid[16], dev_t main, struct error *error)
 {
-	char path[PATH_MAX], match[600], text[1200];
+	char path[PATH_MAX], match[600], text[1200], uuid_text[UUID_STRING_BYTES];
 	int r;
 
 	identity_udev_match_of_device(main, match, sizeof(match));
 	if (!*match)
 		return error_set(error, ENODATA, "main has no name by which udev would know it");
 	path_of(uuid, path, sizeof(path));
-	snprintf(
-		text, sizeof(text),
-		"# Main of the dm-remap set \"%s\", which has no guard: to be used through the mapped\n"
-		"# device only. Written by dmremap create --no-guard, removed by dmremap release.\n"
-		"SUBSYSTEM==\"block\", %s, ENV{DM_REMAP_MASKED}=\"1\"\n",
-		label, match);
+	uuid_to_string(uuid, uuid_text);
+	snprintf(text, sizeof(text),
+		 "# Main of the dm-remap set %s,\n"
+		 "# which has no guard: to be used through the mapped device only. Written by dmremap\n"
+		 "# create --no-guard, removed by dmremap release.\n"
+		 "SUBSYSTEM==\"block\", %s, ENV{DM_REMAP_MASKED}=\"1\"\n",
+		 uuid_text, match);
 	r = write_file_atomic(path, text, strlen(text), 0644);
 	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
 }

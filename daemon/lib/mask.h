@@ -12,7 +12,7 @@
 #include "util.h"
 
 /* Writes the rule of the set @uuid, or writes it anew for another main. */
-int mask_write(const uint8_t uuid[16], const char *label, dev_t main, struct error *error);
+int mask_write(const uint8_t uuid[16], dev_t main, struct error *error);
 /* The set has ended; there may be none.  A rule that stays hides a disk that is nobody's main. */
 int mask_remove(const uint8_t uuid[16], struct error *error);
 

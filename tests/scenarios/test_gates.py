@@ -55,7 +55,7 @@ def test_a_write_to_a_slot_while_main_is_held(rig: Rig, mode: str) -> None:
     a good sector is confirmed: the user is told of the one, and the other is not remapped."""
     disk = rig.main.kernel_path
     device = rig.create(table=f"0 {DISK} remap {disk} {disk} 98304 {SPARE} 2 write_cache {mode}")
-    rig.main.bad(400)
+    rig.message("r0", "remap 400 1")
     device.pwrite(400, OLD)
     device.fsync()
     place = rig.message("r0", "verify 400").split("spare_sector=")[1].split()[0]
