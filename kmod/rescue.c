@@ -253,6 +253,29 @@ static int copy_back(struct remap_set *set, u64 chunk, u32 slot, u8 mask, unsign
 	return 0;
 }
 
+/*
+ * Two kinds of chunk stay on the spare as long as there is a set: the probe chunk, whose raw
+ * place the set writes to, and what hides main's signatures.  Without the latter the raw disk
+ * shows its own content, and main's only copy of the member header would be overwritten.
+ * A release gives them back, and works on sets that are not active.
+ *
+ * Context: remap_set.lock held.
+ */
+static int check_may_leave(const struct remap_set *set, u64 chunk, u32 slot)
+{
+	const char *why = NULL;
+
+	if (chunk == set->meta.super.probe_chunk)
+		why = "belongs to the set's own probe chunk";
+	else if ((u8)(set->table.prov[slot] >> 32) == REMAP_CAUSE_GUARD)
+		why = "hides a signature of the main device";
+	if (!why)
+		return 0;
+	remap_err(set, "sector %llu %s and stays remapped until the set is released",
+		  chunk * REMAP_CHUNK_SECTORS, why);
+	return -EPERM;
+}
+
 static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 {
 	struct remap_table *table = &set->table;
@@ -281,11 +304,9 @@ static int unremap_chunk(struct remap_set *set, u64 chunk, u8 mask)
 		return 0;
 	if (remap_is_frozen(set, slot) || remap_is_pinned(set, chunk))
 		return say_frozen(set, chunk);
-	if (chunk == set->meta.super.probe_chunk) {
-		remap_err(set, "sector %llu belongs to the set's own probe chunk and stays remapped",
-			  chunk * REMAP_CHUNK_SECTORS);
-		return -EPERM;
-	}
+	r = check_may_leave(set, chunk, slot);
+	if (r)
+		return r;
 	lost = mask & REMAP_WORD_LOST(old);
 	if (lost) {
 		remap_err(set, "sector %llu is lost: write it before it can be unremapped",
@@ -385,8 +406,9 @@ int remap_rescue(struct remap_set *set, u64 sector, u64 nr_sectors, u8 cause)
  * @nr_sectors: at least 1, inside the mapped device
  *
  * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
- * Return: 0 when none of them is remapped any more; else a negative errno, and
- * those from the first that could not be moved on are as they were.
+ * Return: 0 when none of them is remapped any more; -EPERM when one belongs to
+ * the probe chunk or hides main's signatures; else a negative errno.  Those from
+ * the first that could not be moved on are as they were.
  */
 int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors)
 {
@@ -398,7 +420,6 @@ int remap_unremap(struct remap_set *set, u64 sector, u64 nr_sectors)
  * @set: the set
  * @nr_kept: set to the number of chunks that main did not take
  * @nr_guard: set to the number of chunks that hide main's signatures: they stay
- *            until `unremap` names them
  *
  * Context: takes remap_set.lock, may sleep; not from remap_set.wq.
  * Return: 0, or -EBUSY or -EROFS when it could not go on.
