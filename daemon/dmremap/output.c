@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <libsmartcols.h>
 
+#include "foreign.h"
 #include "output.h"
 
 #define COLUMNS_MAX 48
@@ -71,10 +72,16 @@ int output_line(struct output *output)
 int output_text(struct output *output, const char *text)
 {
 	int at = output->position[output->cell++];
+	_cleanup_free_ char *printable = NULL;
+	size_t nr_bytes = text ? FOREIGN_TEXT_BYTES(strlen(text)) : 0;
 
 	if (at < 0 || !text || !*text)
 		return 0;
-	return scols_line_set_data(output->line, (size_t)at, text);
+	printable = malloc(nr_bytes);
+	if (!printable)
+		return -ENOMEM;
+	foreign_escape(text, strlen(text), printable, nr_bytes);
+	return scols_line_set_data(output->line, (size_t)at, printable);
 }
 
 int output_number(struct output *output, uint64_t number)
@@ -92,14 +99,15 @@ int output_print(struct output *output)
 
 void output_json_string(const char *text)
 {
+	_cleanup_free_ char *printable = malloc(FOREIGN_TEXT_BYTES(strlen(text)));
+
+	if (printable)
+		foreign_escape(text, strlen(text), printable, FOREIGN_TEXT_BYTES(strlen(text)));
 	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+	for (const char *at = printable; at && *at; at++) {
+		if (*at == '"' || *at == '\\')
 			putchar('\\');
-		if ((unsigned char)*text < 0x20)
-			printf("\\u%04x", *text);
-		else
-			putchar(*text);
+		putchar(*at);
 	}
 	putchar('"');
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "events.h"
+#include "foreign.h"
 #include "output.h"
 #include "remap_format.h"
 #include "verbs.h"
@@ -90,7 +91,8 @@ static int print_event(void *userdata, const struct remap_event *event)
 	format_time(event->time_ns / 1000000000, when, sizeof(when));
 	uuid_to_string(event->uuid, uuid);
 	if (!follow->invocation->json) {
-		printf("%s %s: %s\n", when, event->name, text);
+		printf("%s %s: %s\n", when, foreign_text(event->name, sizeof(event->name)).text,
+		       text);
 		fflush(stdout);
 		return 0;
 	}

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <zlib.h>
 
+#include "foreign.h"
 #include "guard.h"
 
 #define READ_BYTES (64U << 10)
@@ -94,16 +95,16 @@ static int add_range(struct guard_plan *plan, uint64_t offset, uint64_t nr_bytes
 static void describe(struct guard_plan *plan, blkid_probe probe, const char *type)
 {
 	const char *label = NULL;
-	size_t length = strlen(plan->content);
+	size_t length = strlen(plan->content), nr_bytes = 0;
 
 	if (strstr(plan->content, type))
 		return;
-	blkid_probe_lookup_value(probe, "LABEL", &label, NULL);
+	blkid_probe_lookup_value(probe, "LABEL", &label, &nr_bytes);
 	if (!length)
 		snprintf(plan->type, sizeof(plan->type), "%s", type);
 	snprintf(plan->content + length, sizeof(plan->content) - length, "%s%s%s%s%s",
-		 length ? ", " : "", type, label ? " \"" : "", label ? label : "",
-		 label ? "\"" : "");
+		 length ? ", " : "", type, label ? " \"" : "",
+		 label ? foreign_text(label, nr_bytes).text : "", label ? "\"" : "");
 }
 
 /* A btrfs says how many devices it has; one that cannot be read has more than one. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <ctype.h>
 #include <libudev.h>
 
+#include "foreign.h"
 #include "identity.h"
 
 /* What vendors leave in when they forget to fill it in. */
@@ -36,7 +36,7 @@ static void add_word(char identity[REMAP_IDENTITY_BYTES], const char *kind, cons
 	if (length < 0 || used + (size_t)length >= REMAP_IDENTITY_BYTES)
 		return;
 	for (char *c = word + (used ? 1 : 0); *c; c++)
-		if (!isgraph((unsigned char)*c))
+		if (*c <= ' ' || *c > '~') /* not isgraph(): whatever the locale */
 			*c = '_';
 	memcpy(identity + used, word, (size_t)length + 1);
 }
@@ -57,21 +57,28 @@ void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_I
 		add_word(identity, "md", hardware->md_uuid, NULL, hardware->partition);
 }
 
-/* A key that a rule compares; what a rule would read as a pattern or as its end matches any. */
-static void add_match(char *match, size_t nr_bytes, const char *key, const char *value)
+/*
+ * A key that a rule compares.  What is not plain would end the string, or match others by a
+ * pattern: false, and *@match is empty, as it is where the rule would be too long.
+ */
+static bool add_match(char *match, size_t nr_bytes, const char *key, const char *value)
 {
 	size_t used = strlen(match);
-	int length = snprintf(match + used, nr_bytes - used, "%sENV{%s}==\"%s\"", used ? ", " : "",
-			      key, value);
+	int length = foreign_is_plain(value) ?
+			     snprintf(match + used, nr_bytes - used, "%sENV{%s}==\"%s\"",
+				      used ? ", " : "", key, value) :
+			     -1;
 
-	if (length < 0 || (size_t)length >= nr_bytes - used) {
-		*match = '\0';
-		return;
-	}
-	used += (size_t)length - strlen(value) - 1;
-	for (size_t i = 0; i < strlen(value); i++)
-		if (!isalnum((unsigned char)value[i]) && !strchr("_-.:", value[i]))
-			match[used + i] = '?';
+	if (length >= 0 && (size_t)length < nr_bytes - used)
+		return true;
+	*match = '\0';
+	return false;
+}
+
+/* A name of hardware that is believable, and that a rule can spell. */
+static bool is_match(const char *value)
+{
+	return believable(value) && foreign_is_plain(value);
 }
 
 void identity_udev_match(const struct hardware *hardware, char *match, size_t nr_bytes)
@@ -79,21 +86,22 @@ void identity_udev_match(const struct hardware *hardware, char *match, size_t nr
 	char number[12];
 
 	*match = '\0';
-	if (believable(hardware->part_uuid)) {
+	if (is_match(hardware->part_uuid)) {
 		add_match(match, nr_bytes, "ID_PART_ENTRY_UUID", hardware->part_uuid);
 		return;
 	}
-	if (believable(hardware->wwn)) {
+	if (is_match(hardware->wwn)) {
 		add_match(match, nr_bytes,
 			  hardware->wwn_is_short ? "ID_WWN" : "ID_WWN_WITH_EXTENSION",
 			  hardware->wwn);
-	} else if (believable(hardware->serial)) {
-		add_match(match, nr_bytes, "ID_SERIAL_SHORT", hardware->serial);
-		if (hardware->model)
+	} else if (is_match(hardware->serial)) {
+		/* a model that no rule can spell is left out: the serial number is its own */
+		if (add_match(match, nr_bytes, "ID_SERIAL_SHORT", hardware->serial) &&
+		    hardware->model && foreign_is_plain(hardware->model))
 			add_match(match, nr_bytes, "ID_MODEL", hardware->model);
-	} else if (believable(hardware->dm_uuid)) {
+	} else if (is_match(hardware->dm_uuid)) {
 		add_match(match, nr_bytes, "DM_UUID", hardware->dm_uuid);
-	} else if (believable(hardware->md_uuid)) {
+	} else if (is_match(hardware->md_uuid)) {
 		add_match(match, nr_bytes, "MD_UUID", hardware->md_uuid);
 	}
 	if (*match && hardware->partition) {

@@ -42,8 +42,9 @@ void identity_of_hardware(const struct hardware *hardware, char identity[REMAP_I
 /* By udev's database; empty: none. */
 void identity_of_device(dev_t devno, char identity[REMAP_IDENTITY_BYTES]);
 /*
- * Pure.  What a udev rule compares to know this hardware again, by the strongest of its names:
- * a disk is known with all its partitions.  Empty: nothing that can be believed.
+ * Pure.  What a udev rule compares to know this hardware again, by the strongest of its names
+ * that is plain (foreign.h): a disk is known with all its partitions.  Empty: nothing that can
+ * be believed, or that a rule can spell.
  */
 void identity_udev_match(const struct hardware *hardware, char *match, size_t nr_bytes);
 /* The same by udev's database. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
 
+#include "foreign.h"
 #include "util.h"
 
 #define READ_FILE_MAX (64U << 20)
@@ -26,7 +27,8 @@ int error_set(struct error *error, int number, const char *format, ...)
 		va_start(arguments, format);
 		vsnprintf(text, sizeof(text), format, arguments);
 		va_end(arguments);
-		memcpy(error->text, text, sizeof(text));
+		/* a sentence may quote what a disk or the kernel said */
+		foreign_escape(text, sizeof(text), error->text, sizeof(error->text));
 	}
 	return -number;
 }

@@ -62,7 +62,7 @@ static inline const char *strna(const char *s)
 
 /**
  * struct error - one sentence for the user, built where it is known what is wrong
- * @text: NUL-terminated, without a full stop or newline; empty: none was given
+ * @text: NUL-terminated, without a full stop or newline, printable; empty: none was given
  *
  * Library functions return a negative errno and, where they take a struct
  * error, say what is wrong, with which device, and what to do.  They never

@@ -346,7 +346,12 @@ static void rules_for_udev(void **unused)
 		  "ENV{ID_WWN}==\"0x5000c5\", ENV{PARTN}==\"2\"" },
 		{ { .wwn = "0x0000000", .serial = "abcd1", .model = "M" },
 		  "ENV{ID_SERIAL_SHORT}==\"abcd1\", ENV{ID_MODEL}==\"M\"" },
-		{ { .serial = "a\" b*\\$[1]\n" }, "ENV{ID_SERIAL_SHORT}==\"a??b????1??\"" },
+		/* not even as a pattern: four of these would be everybody's serial number */
+		{ { .serial = "a\" b*\\$[1]\n" }, "" },
+		{ { .serial = "abcd*" }, "" },
+		{ { .wwn = "0x5000\nRUN+=\"x\"", .serial = "abcd1", .model = "M\"" },
+		  "ENV{ID_SERIAL_SHORT}==\"abcd1\"" },
+		{ { .part_uuid = "12\xff", .dm_uuid = "LVM-a%b" }, "" },
 		{ { .dm_uuid = "LVM-abcdef" }, "ENV{DM_UUID}==\"LVM-abcdef\"" },
 		{ { .serial = "0123456789ABCDEF" }, "" },
 		{ { 0 }, "" },
