@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "events.h"
+#include "foreign.h"
 #include "output.h"
 #include "region.h"
 #include "verbs.h"
@@ -62,6 +63,9 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
 }
 
+#define CHECK_TRIES 4
+#define CHECK_PAUSE_MS 200
+
 static const struct column copy_columns[] = {
 	{ "block", true, false },    { "kind", false, false },
 	{ "replica", true, false },  { "place", false, false },
@@ -108,19 +112,44 @@ static int check_copy(void *userdata, uint32_t block, unsigned int replica, unsi
 	return output_number(checking->output, chosen);
 }
 
+static int check_once(const struct invocation *invocation, struct opened *opened,
+		      struct output **output, struct error *error)
+{
+	struct checking checking = { .all = option_value(invocation, "all"), .opened = opened };
+	int r = output_open(output, "copies", copy_columns, invocation->json);
+
+	if (r < 0)
+		return r;
+	checking.output = *output;
+	return open_spare(invocation, opened, check_copy, &checking, error);
+}
+
+/* As far as the next look may find it otherwise. */
+static bool is_damaged(int r, const struct region_table *table)
+{
+	return r == -EUCLEAN ||
+	       (!r && (table->nr_unloadable || table->nr_contradictions || table->nr_damaged));
+}
+
+/*
+ * The set may be active, and a commit under way: one replica has it, the other does not, or a
+ * place is half-written.  What is damaged is so at every look.
+ */
 int verb_check(struct invocation *invocation, struct error *error)
 {
 	_cleanup_output_ struct output *output = NULL;
 	_cleanup_opened_ struct opened opened = { .fd = -1 };
-	struct checking checking = { .all = option_value(invocation, "all"), .opened = &opened };
 	const struct region_table *table = &opened.table;
-	int r;
+	int r = check_once(invocation, &opened, &output, error);
 
-	r = output_open(&output, "copies", copy_columns, invocation->json);
-	if (r < 0)
-		return r;
-	checking.output = output;
-	r = open_spare(invocation, &opened, check_copy, &checking, error);
+	for (unsigned int i = 1; i < CHECK_TRIES && is_damaged(r, table); i++) {
+		usleep(CHECK_PAUSE_MS * 1000);
+		opened_done(&opened);
+		opened = (struct opened){ .fd = -1 };
+		output_close_p(&output);
+		output = NULL;
+		r = check_once(invocation, &opened, &output, error);
+	}
 	if (r < 0)
 		return r;
 	r = output_print(output);
@@ -220,7 +249,9 @@ int verb_dump(struct invocation *invocation, struct error *error)
 		printf("set          %s\nlabel        %s\nmain         %" PRIu64
 		       " sectors, identity \"%s\"\nregion       %" PRIu64 " sectors, %u slots\n"
 		       "generation   %" PRIu64 "\nprobe chunk  sector %" PRIu64 "%s\n",
-		       uuid, super->label, (uint64_t)super->main_sectors, super->identity,
+		       uuid, foreign_text(super->label, sizeof(super->label)).text,
+		       (uint64_t)super->main_sectors,
+		       foreign_text(super->identity, sizeof(super->identity)).text,
 		       (uint64_t)super->geometry.region_sectors, super->geometry.slots,
 		       opened.table.generation, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS,
 		       super->flags & REMAP_SUPER_MARKED ? "" : ", not marked yet");

@@ -9,6 +9,7 @@
 #include "activate.h"
 #include "adopt.h"
 #include "let-go.h"
+#include "mask.h"
 #include "partitions.h"
 #include "region.h"
 
@@ -76,6 +77,27 @@ static void fill_active(const struct machine *machine, const struct dm_device *d
 				machine->members[i].devno;
 }
 
+/* A member that udev knows and that does not answer is there: that is another sentence. */
+static void tell_silent(const struct machine *machine)
+{
+	for (size_t i = 0; i < machine->nr_silent; i++)
+		for (size_t s = 0; s < machine->nr_sets; s++) {
+			const struct member *silent = &machine->silent[i];
+			struct assembly *set = &machine->sets[s];
+			bool is_main = silent->role == MEMBER_MAIN;
+
+			if (silent->role == MEMBER_NONE ||
+			    (is_main ? set->main : set->spare) >= 0 ||
+			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
+				continue;
+			snprintf(set->state_reason, sizeof(set->state_reason),
+				 "its %s device %s does not answer", member_role_name(silent->role),
+				 silent->path);
+			if (set->verdict == set->state)
+				snprintf(set->reason, sizeof(set->reason), "%s", set->state_reason);
+		}
+}
+
 static int make_sets(struct machine *machine, struct error *error)
 {
 	_cleanup_free_ struct active_set *active = NULL;
@@ -113,7 +135,10 @@ static int make_sets(struct machine *machine, struct error *error)
 	}
 	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
 		     &machine->sets, &machine->nr_sets);
-	return r < 0 ? error_set(error, -r, "out of memory") : 0;
+	if (r < 0)
+		return error_set(error, -r, "out of memory");
+	tell_silent(machine);
+	return 0;
 }
 
 static struct timespec waiting_noted(void)
@@ -145,23 +170,41 @@ void machine_note_waiting(const struct machine *machine)
 	close_p(&fd);
 }
 
-int machine_look(struct machine *machine, struct error *error)
+int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error)
 {
+	_cleanup_free_ dev_t *devices = NULL;
+	struct scan_request request = { .thorough = thorough };
+	struct scan scan;
 	int r;
 
 	memset(machine, 0, sizeof(*machine));
 	machine->waiting_noted = waiting_noted();
-	r = scan_members(&machine->members, &machine->nr_members, error);
-	if (!r)
-		r = dm_list(&machine->devices, &machine->nr_devices, error);
-	if (!r)
-		r = make_sets(machine, error);
-	return r;
+	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	if (r < 0)
+		return r;
+	/* udev may not have looked at a set that was made with plain dmsetup */
+	devices = calloc(2 * machine->nr_devices + 1, sizeof(*devices));
+	if (!devices)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.main);
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.spare);
+	}
+	if (what && strchr(what, '/') && device_number(what))
+		devices[request.nr_devices++] = device_number(what);
+	request.devices = devices;
+	r = scan_members(&request, &scan, error);
+	machine->members = scan.members;
+	machine->nr_members = scan.nr_members;
+	machine->silent = scan.silent;
+	machine->nr_silent = scan.nr_silent;
+	return r < 0 ? r : make_sets(machine, error);
 }
 
 void machine_done(struct machine *machine)
 {
 	free(machine->members);
+	free(machine->silent);
 	free(machine->devices);
 	free(machine->sets);
 }
@@ -207,9 +250,15 @@ int machine_find(const struct machine *machine, const char *what, const struct a
 					 what);
 		*set = &machine->sets[i];
 	}
+	for (size_t i = 0; !*set && devno && i < machine->nr_silent; i++)
+		if (machine->silent[i].devno == devno)
+			return error_set(error, EAGAIN, "%s does not answer", what);
 	if (!*set)
 		return error_set(error, ENODEV,
 				 devno ? "%s: not a member of a set" :
+				 machine->nr_silent ?
+					 "%s: no set of that name is here, but a disk does not "
+					 "answer; dmremap list shows all" :
 					 "%s: no set of that name is here; dmremap list shows all",
 				 what);
 	return 0;
@@ -317,7 +366,8 @@ static int create_fallback(const struct machine *machine, const struct assembly 
 }
 
 static int create_device(const struct machine *machine, const struct assembly *set,
-			 const struct activate_options *options, struct error *error)
+			 const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+			 struct error *error)
 {
 	const char *name = options->name ? options->name : set->name;
 	char dm_uuid[64] = DM_UUID_PREFIX;
@@ -331,7 +381,7 @@ static int create_device(const struct machine *machine, const struct assembly *s
 		let_go_forget(dm_uuid + strlen(DM_UUID_PREFIX));
 	if (!r)
 		r = dm_get(name, &device, error);
-	return r < 0 ? r : partitions_create(&device, error);
+	return r < 0 ? r : partitions_create(&device, taken, error);
 }
 
 static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
@@ -425,13 +475,13 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 
 /* Partitions that somebody removed, or that a crash left out. */
 static int complete_active(const struct machine *machine, const struct assembly *set,
-			   struct error *error)
+			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
 {
 	const struct dm_device *device = device_of(machine, set);
 
 	if (!device || *set->reason || device->suspended)
 		return 0;
-	return partitions_create(device, error);
+	return partitions_create(device, taken, error);
 }
 
 static int refuse(const struct assembly *set, int number, const char *reason, struct error *error)
@@ -461,7 +511,8 @@ static bool is_let_go(const struct machine *machine, const struct assembly *set)
 }
 
 static int act(const struct machine *machine, const struct assembly *set,
-	       const struct activate_options *options, struct error *error)
+	       const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+	       struct error *error)
 {
 	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
 		return refuse(set, EPERM, set->reason, error);
@@ -469,7 +520,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return refuse(set, EPERM, set->reason, error);
 	switch (set->state) {
 	case ASSEMBLY_ACTIVE:
-		return complete_active(machine, set, error);
+		return complete_active(machine, set, taken, error);
 	case ASSEMBLY_RETURNED:
 		return put_in_again(machine, set, options, error);
 	case ASSEMBLY_NO_MAIN:
@@ -498,30 +549,12 @@ static int act(const struct machine *machine, const struct assembly *set,
 	if (set->state == ASSEMBLY_READY ||
 	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
 	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
-		return create_device(machine, set, options, error);
+		return create_device(machine, set, options, taken, error);
 	if (options->read_only)
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
 				 set->name, set->state_reason);
 	return mend(machine, set, error);
-}
-
-int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
-		    struct error *error)
-{
-	_cleanup_machine_ struct machine machine = { 0 };
-	const struct assembly *found = NULL;
-	int r = machine_look(&machine, error);
-
-	if (!r) {
-		machine_note_waiting(&machine);
-		r = machine_find(&machine, what, &found, error);
-	}
-	if (r < 0)
-		return r;
-	if (set)
-		*set = *found;
-	return act(&machine, found, options, error);
 }
 
 /*
@@ -530,23 +563,28 @@ int activate_locked(const char *what, const struct activate_options *options, st
  */
 static int look_again(struct machine *machine, const uint8_t *uuid, struct error *error)
 {
-	size_t nr = 0;
+	_cleanup_free_ struct member *own = calloc(machine->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *same = calloc(machine->nr_members + 1, sizeof(*same));
+	size_t nr = 0, nr_own = 0;
 	int r;
 
+	if (!own || !same)
+		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < machine->nr_members; i++) {
-		struct member *member = &machine->members[i], now;
+		const struct member *member = &machine->members[i];
 		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
 
-		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself) {
-			if (member_probe(member->path, &now, NULL) < 0 ||
-			    now.role != member->role || now.devno != member->devno ||
-			    memcmp(now.uuid, uuid, sizeof(now.uuid)) != 0)
-				continue;
-			memcpy(now.identity, member->identity, sizeof(now.identity));
-			*member = now;
-		}
-		machine->members[nr++] = *member;
+		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself)
+			own[nr_own++] = *member;
+		else
+			machine->members[nr++] = *member;
 	}
+	r = scan_again(own, nr_own, same, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nr_own; i++)
+		if (same[i])
+			machine->members[nr++] = own[i];
 	machine->nr_members = nr;
 	free(machine->devices);
 	free(machine->sets);
@@ -559,40 +597,87 @@ static int look_again(struct machine *machine, const uint8_t *uuid, struct error
 }
 
 /* The scan is done without the lock: a disk that does not answer holds up nobody else. */
+static int look_and_lock(const char *what, bool thorough, struct machine *machine,
+			 const struct assembly **set, int *lock, struct error *error)
+{
+	char uuid[UUID_STRING_BYTES];
+	uint8_t wanted[16] = { 0 };
+	int r, missing;
+
+	r = machine_look(machine, what, thorough, error);
+	if (r < 0)
+		return r;
+	missing = machine_find(machine, what, set, error);
+	if (!missing) {
+		memcpy(wanted, (*set)->uuid, sizeof(wanted));
+		uuid_to_string(wanted, uuid);
+	}
+	r = activation_lock(lock, error);
+	if (!r)
+		r = look_again(machine, wanted, error);
+	if (r < 0)
+		return r;
+	machine_note_waiting(machine);
+	return missing ? missing : machine_find(machine, uuid, set, error);
+}
+
+int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
+		     int *lock, struct error *error)
+{
+	return look_and_lock(what, true, machine, set, lock, error);
+}
+
+/* Rules of sets that were being made when create was killed. */
+static void clean_masks(const struct machine *machine)
+{
+	_cleanup_free_ uint8_t(*kept)[16] = calloc(machine->nr_sets + 1, sizeof(*kept));
+
+	if (!kept)
+		return;
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		memcpy(kept[i], machine->sets[i].uuid, sizeof(*kept));
+	mask_clean((const uint8_t(*)[16])kept, machine->nr_sets);
+}
+
+/* The rule of a main without guard that create did not come to, or that names another main. */
+static void mend_mask(const struct machine *machine, const struct assembly *set,
+		      const struct activate_options *options)
+{
+	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
+
+	if (!main || main->guarded || options->read_only ||
+	    (set->verdict != ASSEMBLY_READY && set->verdict != ASSEMBLY_ACTIVE))
+		return;
+	if (mask_mend(set->uuid, main->devno) > 0)
+		scan_tell_udev(main->devno);
+}
+
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *found = NULL;
-	char uuid[UUID_STRING_BYTES];
-	uint8_t wanted[16] = { 0 };
-	int r, missing;
+	char taken[PARTITIONS_TAKEN_BYTES] = "";
+	int r = look_and_lock(what, !options->automatic, &machine, &found, &lock, error);
 
-	r = machine_look(&machine, error);
-	if (r < 0)
-		return r;
-	missing = machine_find(&machine, what, &found, error);
-	if (!missing) {
-		memcpy(wanted, found->uuid, sizeof(wanted));
-		uuid_to_string(wanted, uuid);
-	}
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = look_again(&machine, wanted, error);
-	if (r < 0)
-		return r;
-	machine_note_waiting(&machine);
-	r = missing ? missing : machine_find(&machine, uuid, &found, error);
+	if (lock >= 0)
+		clean_masks(&machine);
 	if (r < 0)
 		return r;
 	if (set)
 		*set = *found;
-	return act(&machine, found, options, error);
+	r = act(&machine, found, options, taken, error);
+	if (set)
+		snprintf(set->taken, sizeof(set->taken), "%s", taken);
+	if (!r)
+		mend_mask(&machine, found, options);
+	return r;
 }
 
 int deactivate_locked(const char *name, struct error *error)
 {
+	char taken[PARTITIONS_TAKEN_BYTES];
 	struct dm_device device;
 	int r = dm_get(name, &device, error);
 
@@ -602,7 +687,7 @@ int deactivate_locked(const char *name, struct error *error)
 	if (!r)
 		r = dm_remove(device.name, false, error);
 	if (r < 0 && !device.suspended && !device.failed)
-		partitions_create(&device, NULL); /* as before */
+		partitions_create(&device, taken, NULL); /* as before */
 	return r;
 }
 

@@ -65,6 +65,15 @@ int adopt_is_due(const struct adopted *adopted, struct error *error);
  */
 int adopt_undo_create(struct adopted *adopted, bool begun, struct error *error);
 /*
+ * The content of some sectors is not brought back by the release that follows, whether it is
+ * lost or main does not take it: main keeps what it holds there, an error or something older.
+ * -EINVAL: they are not remapped, or of a chunk that hides something.
+ */
+int adopt_give_up(struct adopted *adopted, uint64_t sector, uint64_t nr_sectors,
+		  struct error *error);
+/* What adopt_release() would refuse and that can be known by reading the spare: no change. */
+int adopt_check_release(struct adopted *adopted, struct error *error);
+/*
  * Ends a set: main gets back what the spare serves, is read again, then the spare is wiped.
  * -EBUSY with the first sector that main does not take, or that is lost: that is found
  * before anything that counts is changed, and the set is as it was.  If main fails between

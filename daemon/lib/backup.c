@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -335,14 +336,60 @@ int backup_read(const char *path, struct backup *backup, struct error *error)
 	return 0;
 }
 
+/* As systemd gives it to services, or the usual one. */
+static const char *state_directory(void)
+{
+	const char *directory = getenv("STATE_DIRECTORY");
+
+	return directory && *directory ? directory : STATE_DIRECTORY;
+}
+
+/* The directory of @path. */
+static void parent_of(const char *path, char parent[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash)
+		snprintf(parent, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	else
+		snprintf(parent, PATH_MAX, ".");
+}
+
+int backup_check_place(const char *path, struct error *error)
+{
+	char parent[PATH_MAX];
+
+	if (*path)
+		parent_of(path, parent);
+	else
+		snprintf(parent, sizeof(parent), "%s", state_directory());
+	if (!*path && access(parent, F_OK) < 0 && errno == ENOENT)
+		parent_of(state_directory(), parent); /* it is made there */
+	if (access(parent, W_OK) == 0)
+		return 0;
+	return error_set(error, errno,
+			 "%s, where the set's first backup is to be, cannot be written: %s; "
+			 "--backup FILE puts it elsewhere",
+			 parent, strerror(errno));
+}
+
+void backup_forget(const uint8_t uuid[REMAP_UUID_BYTES])
+{
+	char path[PATH_MAX], text[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, text);
+	if (snprintf(path, sizeof(path), "%s/%s.backup", state_directory(), text) <
+		    (int)sizeof(path) &&
+	    backup_check_target(path, uuid, NULL) == 0)
+		unlink(path);
+}
+
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,
 			struct error *error)
 {
-	const char *directory = getenv("STATE_DIRECTORY"); /* as systemd gives it to services */
+	const char *directory = state_directory();
 	char text[UUID_STRING_BYTES];
 
-	if (!directory || !*directory)
-		directory = STATE_DIRECTORY;
 	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
 		return error_set(error, errno, "%s: cannot make it: %s", directory,
 				 strerror(errno));

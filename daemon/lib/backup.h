@@ -61,6 +61,11 @@ int backup_make(struct region *region, int main_fd, const char *spare_identity,
 /* What may be replaced: an older backup of the same set, or an empty file. */
 int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES],
 			struct error *error);
+/*
+ * Whether a file could be written there: @path: empty: where backup_default_path() says.
+ * Changes nothing.
+ */
+int backup_check_place(const char *path, struct error *error);
 /* Durably, as a whole or not at all. */
 int backup_write(const struct backup *backup, const char *path, struct error *error);
 /* Refuses what is damaged. */
@@ -72,5 +77,7 @@ const uint8_t *backup_content(const struct backup *backup, uint64_t main_chunk);
 /* Where create and `dmremap backup` without a file put it; the directory is made. */
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,
 			struct error *error);
+/* Of a set that has never been one: the backup that create put there, if there is one. */
+void backup_forget(const uint8_t uuid[REMAP_UUID_BYTES]);
 
 #endif /* DM_REMAP_BACKUP_H */

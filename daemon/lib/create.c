@@ -2,7 +2,12 @@
 /*
  * What a crash leaves between the steps of adoption_carry_out():
  *
- *   while the spare is formatted	no superblock: no set, main untouched
+ *   after the rule of a main without	no set; activation and the next create remove it (mask.c)
+ *   guard
+ *   while the spare is formatted	a note in place of the superblock: no set, main untouched;
+ *					the next create takes the spare for blank
+ *   after the superblock of a main	the set, whole: what is missing beside it (the rule, the
+ *   without guard			mapped device) is made by activation
  *   after its first superblock		a set with REMAP_SUPER_CREATING: the kernel refuses it;
  *					main untouched: mended by wiping the spare
  *   after main's sector 0		the same, and main is hidden, more or less: mended by
@@ -25,6 +30,7 @@
 #include "backup.h"
 #include "create.h"
 #include "identity.h"
+#include "mask.h"
 
 #define EDGE_BYTES (1U << 20)
 /* How far from its end main is tried for a chunk that can be written. */
@@ -264,7 +270,7 @@ static int check_unguarded(const struct adoption *a, struct error *error)
 				 "%s holds %s, which assembles itself from whatever device it "
 				 "finds: it needs the guard",
 				 a->main_path, a->plan.assembles);
-	return 0;
+	return device_number(a->main_path) ? mask_check(device_number(a->main_path), error) : 0;
 }
 
 static int look_at_main(struct adoption *a, struct error *error)
@@ -353,6 +359,8 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
 	plan->super.main_sectors = a->main_sectors;
 	plan->super.probe_chunk = a->probe_chunk;
+	plan->note = true;
+	plan->is_new = true;
 	plan->super.flags = a->guard ? REMAP_SUPER_CREATING : 0;
 	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
 	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
@@ -445,7 +453,8 @@ static int look(struct adoption *a, struct error *error)
 		r = check_mark(a, error);
 	if (!r)
 		r = look_at_main(a, error);
-	if (!r)
+	a->half_made = region_is_half_made(a->spare_fd, 0);
+	if (!r && !a->half_made)
 		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->spare_content,
 				   sizeof(a->spare_content), error);
 	if (!r)
@@ -457,6 +466,8 @@ static int look(struct adoption *a, struct error *error)
 	/* a new set has none yet: it would be another's */
 	if (!r && *a->backup_path)
 		r = backup_check_target(a->backup_path, a->uuid, error);
+	if (!r)
+		r = backup_check_place(a->backup_path, error);
 	return r || !a->guard ? r : look_at_header(a, error);
 }
 
@@ -648,21 +659,18 @@ static int undo(struct adoption *a, bool begun, struct error *error)
 			 error->text, why.text, a->spare_path);
 }
 
-/*
- * The set's first backup, before anything of main is overwritten.  The set does without,
- * unless main's first chunk would be nowhere but on the spare.
- */
+/* The set's first backup, before anything of main is overwritten: without it there is no set. */
 static int write_backup(struct adoption *a, const struct remap_member_disk *header, bool *written,
 			struct error *error)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
 	struct region region;
-	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, &a->no_backup);
+	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, error);
 
 	if (!r)
-		r = backup_make(&region, -1, a->spare_identity, &backup, &a->no_backup);
+		r = backup_make(&region, -1, a->spare_identity, &backup, error);
 	if (!r && backup.nr_unreadable)
-		r = error_set(&a->no_backup, EIO, "%s does not give back what was written to it",
+		r = error_set(error, EIO, "%s does not give back what was written to it",
 			      a->spare_path);
 	if (!r && header) {
 		remap_guard_encode(backup.header, a->uuid, a->main_sectors);
@@ -670,16 +678,30 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 		backup.has_header = true;
 	}
 	if (!r && !*a->backup_path)
-		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path),
-					&a->no_backup);
+		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path), error);
 	if (!r)
-		r = backup_write(&backup, a->backup_path, &a->no_backup);
-	if (r < 0 && a->chunk0_elsewhere)
-		return error_set(error, -r, "%s", a->no_backup.text);
+		r = backup_write(&backup, a->backup_path, error);
 	*written = !r;
-	if (!r)
-		*a->no_backup.text = '\0';
-	return 0;
+	return r;
+}
+
+/* Udev must know that main is hidden before there is a set whose main it is. */
+static int mask(const struct adoption *a, bool complete, struct error *error)
+{
+	dev_t main = device_number(a->main_path);
+
+	return a->guard || !main ? 0 : mask_write(a->uuid, main, complete, error);
+}
+
+/* Formatting failed: of a set without guard the superblock may be there all the same. */
+static void forget(const struct adoption *a)
+{
+	struct region region;
+
+	if (region_open(a->spare_fd, 0, a->spare_sectors, &region, NULL) == 0 &&
+	    !memcmp(region.super.uuid, a->uuid, sizeof(a->uuid)))
+		region_wipe(&region, NULL);
+	mask_remove(a->uuid, NULL);
 }
 
 static int build(struct adoption *a, struct region_plan *plan, struct error *error)
@@ -689,11 +711,15 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	int r = a->guard ? make_header(a, plan, &header, error) : 0;
 
 	if (!r)
+		r = mask(a, false, error);
+	if (!r)
 		r = wipe_edges(a, error);
 	if (!r)
 		r = region_format(a->spare_fd, 0, a->region_sectors, plan, error);
-	if (r < 0)
-		return r; /* no superblock yet */
+	if (r < 0) {
+		forget(a);
+		return r;
+	}
 	r = guard_check_hidden(a->spare_path, error);
 	if (!r)
 		r = write_backup(a, a->guard ? &header : NULL, &backed_up, error);
@@ -703,6 +729,8 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	}
 	if (!r && a->guard)
 		r = finish(a, error);
+	if (!r)
+		r = mask(a, true, error);
 	if (r > 0)
 		return error_set(error, EIO,
 				 "%s: %.200s. dmremap activate %s uses the set or undoes it, "

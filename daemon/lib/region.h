@@ -113,9 +113,10 @@ int region_segments(const struct region *region, const struct region_table *tabl
  * @read: instead of @data: fills in what a slot holds, an aligned chunk; NULL: @data has it
  * @userdata: its argument
  * @nr_data: how many, of the others nothing is written
- * @note: a set is put back from a backup: until its first superblock is written a note in its
- *        place says so, or what is half-written would look like a damaged spare whose slots
- *        hold data
+ * @note: until the first superblock is written a note in its place says that one is to come, or
+ *        what is half-written would look like a damaged spare whose slots hold data
+ * @is_new: with @note: the set is only being made, so that what is half-written may be
+ *          overwritten: region_is_half_made()
  */
 struct region_plan {
 	struct remap_super super;
@@ -127,6 +128,7 @@ struct region_plan {
 	void *userdata;
 	uint32_t nr_data;
 	bool note;
+	bool is_new;
 };
 
 /*
@@ -135,6 +137,8 @@ struct region_plan {
  */
 bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
 		     struct remap_super *super);
+/* What a create that was cut short left before its set counted: nothing needs it. */
+bool region_is_half_made(int fd, uint64_t start_sector);
 /*
  * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
  * last: the kernel writes the mark at the first activation.  Wipes every place of

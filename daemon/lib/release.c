@@ -8,7 +8,8 @@
  *   after the flag is committed  main hidden, the kernel refuses: completed by adopt_mend()
  *   while writing back		  sector 0 is still the guard's (or marks are left): the same,
  *				  all of it again, and nobody can have mistaken main for a disk
- *   after sector 0		  a plain disk; only wiping is left.  What is written to the disk
+ *   after sector 0		  a plain disk; only wiping is left, and before it the rule that
+ *				  hides a main without guard.  What is written to the disk
  *				  from now on is never touched: adopt_is_due() says that it is not
  *   while taking back		  the flag is still there: completed, or refused once more
  *
@@ -22,6 +23,7 @@
 #include <sys/ioctl.h>
 
 #include "adopt.h"
+#include "backup.h"
 #include "guard.h"
 #include "mask.h"
 
@@ -188,7 +190,7 @@ static int refuse_lost(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 			return error_set(error, EBUSY,
 					 "sector %" PRIu64 " is lost: its content is nowhere, and "
 					 "main would return something older; write it through the "
-					 "device first",
+					 "device first, or name it with --give-up",
 					 (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS + i);
 	return 0;
 }
@@ -379,13 +381,13 @@ static int uncover(struct adopted *a, struct error *error)
 	return adopt_has_guard(a) ? copy_all_hidden(a, error) : copy_all_marked(a, error);
 }
 
-/* The set is none any more. */
+/* The set is none any more.  Nothing hides main from then on: the rule goes first. */
 static int end(struct adopted *a, struct error *error)
 {
-	int r = region_wipe(&a->region, error);
+	int r = mask_remove(a->region.super.uuid, error);
 
 	if (!r)
-		r = mask_remove(a->region.super.uuid, error);
+		r = region_wipe(&a->region, error);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* a whole disk may have partitions again */
 	return r;
@@ -398,7 +400,11 @@ int adopt_undo_create(struct adopted *a, bool begun, struct error *error)
 	/* the probe chunk's raw place was not touched: the kernel writes the mark */
 	if (r > 0)
 		r = uncover(a, error);
-	return r < 0 ? r : end(a, error);
+	if (r >= 0)
+		r = end(a, error);
+	if (!r)
+		backup_forget(a->region.super.uuid);
+	return r;
 }
 
 /**
@@ -599,13 +605,55 @@ static int take_back(struct adopted *a, const struct raw_places *raw, int r, str
 		error->text, why.text, a->spare_path);
 }
 
+int adopt_check_release(struct adopted *a, struct error *error)
+{
+	int r = mask_check_removable(a->region.super.uuid, error);
+
+	/* once its release has begun this is decided */
+	if (r < 0 || a->region.super.flags & REMAP_SUPER_RELEASING)
+		return r;
+	r = for_each_used(a, false, refuse_lost, error);
+	return r ? r : for_each_used(a, true, refuse_lost, error);
+}
+
+/* Only in memory: an entry that does not redirect a sector brings nothing back for it. */
+int adopt_give_up(struct adopted *a, uint64_t sector, uint64_t nr_sectors, struct error *error)
+{
+	uint64_t end = sector + nr_sectors, nr_found = 0;
+
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++) {
+		struct remap_entry *entry = &a->table.entry[slot];
+		uint64_t first = (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS;
+
+		for (unsigned int i = 0; is_used(a, slot) && i < REMAP_CHUNK_SECTORS; i++) {
+			uint8_t bit = (uint8_t)(1U << i);
+
+			if (first + i < sector || first + i >= end || !(entry->redirected & bit))
+				continue;
+			if (is_hidden(entry))
+				return error_set(error, EINVAL,
+						 "sector %" PRIu64
+						 " hides what the main device holds: "
+						 "it cannot be given up",
+						 first + i);
+			entry->redirected &= (uint8_t)~bit;
+			entry->lost &= (uint8_t)~bit;
+			nr_found++;
+		}
+	}
+	return nr_found == nr_sectors ?
+		       0 :
+		       error_set(error, EINVAL,
+				 "of the sectors %" PRIu64 " to %" PRIu64 " only %" PRIu64
+				 " are remapped: give up what is on the spare, and no more",
+				 sector, end - 1, nr_found);
+}
+
 static int release_whole(struct adopted *a, struct error *error)
 {
 	_cleanup_(raw_places_done) struct raw_places raw = { 0 };
-	int r = for_each_used(a, false, refuse_lost, error);
+	int r = adopt_check_release(a, error);
 
-	if (!r)
-		r = for_each_used(a, true, refuse_lost, error);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);
 	if (!r)

@@ -320,7 +320,7 @@ def test_the_right_disk_among_copies(rig: Rig) -> None:
     assert "claim to be" in refused(REFUSED, "activate", "data")
     # after a raw copy to a new disk: that one, from now on
     hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    output("replace-main", "data", copy)
+    output("replace-main", "data", copy, "--yes")
     found, = sets()
     assert (found["main"], found["state"]) == (copy, "ready")
     output("activate", "data")
