@@ -165,6 +165,17 @@ static dev_t number_of(const char *text)
 	return makedev(major_number, minor_number);
 }
 
+/* As long as the disks are the same that were in it, nobody misses it. */
+static void note_let_go(struct waiting *waiting)
+{
+	dev_t main = 0, spare = 0;
+
+	for (unsigned int i = 0; i < waiting->nr_members; i++)
+		*(waiting->member[i].is_main ? &main : &spare) = waiting->member[i].devno;
+	waiting->noted = let_go_noted(waiting->uuid);
+	waiting->held = waiting->noted && main && spare && let_go_holds(waiting->uuid, main, spare);
+}
+
 static unsigned int look_at_waiting(struct manager *m, const struct dm_device *devices, size_t nr,
 				    uint64_t now, unsigned int again)
 {
@@ -183,7 +194,7 @@ static unsigned int look_at_waiting(struct manager *m, const struct dm_device *d
 				  failed ? WAITING_NOBODY : number_of(devices[i].line.spare));
 	}
 	for (size_t i = 0; i < m->waiting.nr; i++)
-		m->waiting.at[i].noted = let_go_noted(m->waiting.at[i].uuid);
+		note_let_go(&m->waiting.at[i]);
 	waiting_end(&m->waiting, now, journal_waiting);
 	for (size_t i = 0; i < m->waiting.nr; i++)
 		if (!jobs_busy(&m->jobs, m->waiting.at[i].uuid) &&

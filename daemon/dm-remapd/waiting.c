@@ -46,8 +46,10 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
 {
 	struct waiting *waiting = waiting_find(list, uuid);
 	bool is_main = streq(role, "main");
+	uint8_t number[16];
 
-	if (strlen(uuid) != UUID_STRING_BYTES - 1)
+	/* it becomes a part of paths */
+	if (uuid_from_string(uuid, number) < 0)
 		return -EINVAL;
 	if (!waiting)
 		waiting = make(list, uuid, now);
@@ -170,7 +172,8 @@ void waiting_end(struct waiting_list *list, uint64_t now,
 		if (*waiting->name) {
 			waiting->told = false;
 			waiting->since = now;
-		} else if (!waiting->told && now - waiting->since >= WAITING_PATIENCE_SECONDS) {
+		} else if (!waiting->told && !waiting->held && /* else somebody wants it so */
+			   now - waiting->since >= WAITING_PATIENCE_SECONDS) {
 			tell(waiting);
 			waiting->told = true;
 		}
@@ -219,7 +222,7 @@ unsigned int waiting_next(const struct waiting_list *list, uint64_t now, unsigne
 		const struct waiting *waiting = &list->at[i];
 		uint64_t at = waiting->try_at;
 
-		if (!*waiting->name && !waiting->told &&
+		if (!*waiting->name && !waiting->told && !waiting->held &&
 		    (!at || at > waiting->since + WAITING_PATIENCE_SECONDS))
 			at = waiting->since + WAITING_PATIENCE_SECONDS;
 		if (at && at < now + most)

@@ -58,6 +58,7 @@ struct waiting_member {
  * @told: that it waits
  * @let_go: since the last look it was active, and is not any more
  * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
+ * @held: the same, and they are the same disks: that it is not active is no news
  * @seen: in the present look
  */
 struct waiting {
@@ -78,6 +79,7 @@ struct waiting {
 	bool told;
 	bool let_go;
 	bool noted;
+	bool held;
 	bool seen;
 };
 

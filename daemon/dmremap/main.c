@@ -67,6 +67,11 @@ static const struct verb_option options_activate[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_list[] = {
+	{ "names", NULL, "only names, of what udev and the kernel know: no disk is read" },
+	{ NULL },
+};
+
 static const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
@@ -127,7 +132,7 @@ static const struct verb verbs[] = {
 	  1, options_activate, verb_activate },
 	{ "deactivate", "stop", "NAME", "remove the mapped device; the set stays", 1, 1, NULL,
 	  verb_deactivate },
-	{ "list", NULL, "", "all sets whose members are here", 0, 0, NULL, verb_list },
+	{ "list", NULL, "", "all sets whose members are here", 0, 0, options_list, verb_list },
 	{ "release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again", 0, 2,
 	  options_release, verb_release },
 	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
@@ -200,9 +205,9 @@ static const struct verb_group groups[] = {
 
 /* With --json; of the others there is nothing to print, and it is refused. */
 static const char *const json_verbs[] = {
-	"list",	  "status", "show",    "events", "verify",	"metadata-status",
-	"import", "remap",  "unremap", "clear",	 "freeze",	"thaw",
-	"save",	  "sync",   "restore", "check",	 "accept-loss", "stats-clear",
+	"list",	  "status",	 "show",    "events", "verify",	     "metadata-status",
+	"import", "remap",	 "unremap", "clear",  "freeze",	     "thaw",
+	"save",	  "sync",	 "restore", "check",  "accept-loss", "stats-clear",
 	"dump",	  "write-cache",
 };
 

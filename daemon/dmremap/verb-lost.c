@@ -74,12 +74,8 @@ int import_lost(struct invocation *invocation, struct error *error)
 							 .path = invocation->argv[1] };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
-	int r = activation_lock(&lock, error);
+	int r = machine_lock_set(invocation->argv[0], &machine, &set, &lock, error);
 
-	if (!r)
-		r = machine_look(&machine, error);
-	if (!r)
-		r = machine_find(&machine, invocation->argv[0], &set, error);
 	if (r < 0)
 		return r;
 	if (set->verdict != ASSEMBLY_READY)

@@ -86,6 +86,14 @@ void care_for_lvm(const struct invocation *invocation, const char *path);
 /* The same for a mapped device and its partitions. */
 void care_for_content(const struct invocation *invocation, const char *name);
 
+struct assembly;
+struct backup;
+/* Of a set that may be active; @main: empty: it is not here; @path: empty: the usual place. */
+int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
+		 struct error *error);
+/* Partitions of a set that was activated whose names are in use. */
+void tell_taken(const struct assembly *set);
+
 int verb_status(struct invocation *invocation, struct error *error);
 int verb_show(struct invocation *invocation, struct error *error);
 int verb_events(struct invocation *invocation, struct error *error);

@@ -12,6 +12,7 @@
 #include "backup.h"
 #include "let-go.h"
 #include "mark.h"
+#include "mask.h"
 #include "partitions.h"
 #include "region.h"
 #include "write-cache.h"
@@ -80,6 +81,27 @@ static void fill_active(const struct machine *machine, const struct dm_device *d
 				machine->members[i].devno;
 }
 
+/* A member that udev knows and that does not answer is there: that is another sentence. */
+static void tell_silent(const struct machine *machine)
+{
+	for (size_t i = 0; i < machine->nr_silent; i++)
+		for (size_t s = 0; s < machine->nr_sets; s++) {
+			const struct member *silent = &machine->silent[i];
+			struct assembly *set = &machine->sets[s];
+			bool is_main = silent->role == MEMBER_MAIN;
+
+			if (silent->role == MEMBER_NONE ||
+			    (is_main ? set->main : set->spare) >= 0 ||
+			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
+				continue;
+			snprintf(set->state_reason, sizeof(set->state_reason),
+				 "its %s device %s does not answer", member_role_name(silent->role),
+				 silent->path);
+			if (set->verdict == set->state)
+				snprintf(set->reason, sizeof(set->reason), "%s", set->state_reason);
+		}
+}
+
 static int make_sets(struct machine *machine, struct error *error)
 {
 	_cleanup_free_ struct active_set *active = NULL;
@@ -117,7 +139,10 @@ static int make_sets(struct machine *machine, struct error *error)
 	}
 	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
 		     &machine->sets, &machine->nr_sets);
-	return r < 0 ? error_set(error, -r, "out of memory") : 0;
+	if (r < 0)
+		return error_set(error, -r, "out of memory");
+	tell_silent(machine);
+	return 0;
 }
 
 static struct timespec waiting_noted(void)
@@ -149,23 +174,41 @@ void machine_note_waiting(const struct machine *machine)
 	close_p(&fd);
 }
 
-int machine_look(struct machine *machine, struct error *error)
+int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error)
 {
+	_cleanup_free_ dev_t *devices = NULL;
+	struct scan_request request = { .thorough = thorough };
+	struct scan scan;
 	int r;
 
 	memset(machine, 0, sizeof(*machine));
 	machine->waiting_noted = waiting_noted();
-	r = scan_members(&machine->members, &machine->nr_members, error);
-	if (!r)
-		r = dm_list(&machine->devices, &machine->nr_devices, error);
-	if (!r)
-		r = make_sets(machine, error);
-	return r;
+	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	if (r < 0)
+		return r;
+	/* udev may not have looked at a set that was made with plain dmsetup */
+	devices = calloc(2 * machine->nr_devices + 1, sizeof(*devices));
+	if (!devices)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.main);
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.spare);
+	}
+	if (what && strchr(what, '/') && device_number(what))
+		devices[request.nr_devices++] = device_number(what);
+	request.devices = devices;
+	r = scan_members(&request, &scan, error);
+	machine->members = scan.members;
+	machine->nr_members = scan.nr_members;
+	machine->silent = scan.silent;
+	machine->nr_silent = scan.nr_silent;
+	return r < 0 ? r : make_sets(machine, error);
 }
 
 void machine_done(struct machine *machine)
 {
 	free(machine->members);
+	free(machine->silent);
 	free(machine->devices);
 	free(machine->sets);
 }
@@ -242,6 +285,14 @@ int machine_find(const struct machine *machine, const char *what, const struct a
 					 what);
 		*set = &machine->sets[i];
 	}
+	for (size_t i = 0; !*set && devno && i < machine->nr_silent; i++)
+		if (machine->silent[i].devno == devno)
+			return error_set(error, EAGAIN, "%s does not answer", what);
+	if (!*set && !devno && machine->nr_silent)
+		return error_set(error, ENODEV,
+				 "%s: no set of that name is here, but a disk does not answer; "
+				 "dmremap list shows all",
+				 what);
 	return *set ? 0 : not_found(what, devno, error);
 }
 
@@ -369,7 +420,8 @@ static void care_for_cache(const struct assembly *set, const struct member *main
 }
 
 static int create_device(const struct machine *machine, const struct assembly *set,
-			 const struct activate_options *options, struct error *error)
+			 const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+			 struct error *error)
 {
 	const char *name = options->name ? options->name : set->name;
 	char dm_uuid[64] = DM_UUID_PREFIX;
@@ -386,7 +438,7 @@ static int create_device(const struct machine *machine, const struct assembly *s
 	if (r < 0)
 		return r;
 	care_for_cache(set, &machine->members[set->main], &device, options);
-	return partitions_create(&device, error);
+	return partitions_create(&device, taken, error);
 }
 
 static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
@@ -483,7 +535,8 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 
 /* Partitions that somebody removed, or that a crash left out. */
 static int complete_active(const struct machine *machine, const struct assembly *set,
-			   const struct activate_options *options, struct error *error)
+			   const struct activate_options *options,
+			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
 {
 	const struct dm_device *device = device_of(machine, set);
 
@@ -491,7 +544,7 @@ static int complete_active(const struct machine *machine, const struct assembly 
 		return 0;
 	if (set->main >= 0)
 		care_for_cache(set, &machine->members[set->main], device, options);
-	return partitions_create(device, error);
+	return partitions_create(device, taken, error);
 }
 
 static int refuse(const struct assembly *set, int number, const char *reason, struct error *error)
@@ -501,7 +554,8 @@ static int refuse(const struct assembly *set, int number, const char *reason, st
 
 /* The sentence for the user begins with what was interrupted, whosever set it is. */
 static int mend(const struct machine *machine, const struct assembly *set,
-		const struct activate_options *options, struct error *error)
+		const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+		struct error *error)
 {
 	struct assembly interrupted = *set;
 	int r;
@@ -509,7 +563,7 @@ static int mend(const struct machine *machine, const struct assembly *set,
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
 	r = adopt_mend(machine, &interrupted, error);
 	/* it was completed: a set like any other, as soon as its members are let go */
-	return r > 0 ? create_device(machine, set, options, error) : r;
+	return r > 0 ? create_device(machine, set, options, taken, error) : r;
 }
 
 /* Somebody deactivated it, and its disks are the same: nobody activates it but somebody. */
@@ -525,7 +579,8 @@ static bool is_let_go(const struct machine *machine, const struct assembly *set)
 }
 
 static int act(const struct machine *machine, const struct assembly *set,
-	       const struct activate_options *options, struct error *error)
+	       const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+	       struct error *error)
 {
 	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
 		return refuse(set, EPERM, set->reason, error);
@@ -533,7 +588,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return refuse(set, EPERM, set->reason, error);
 	switch (set->state) {
 	case ASSEMBLY_ACTIVE:
-		return complete_active(machine, set, options, error);
+		return complete_active(machine, set, options, taken, error);
 	case ASSEMBLY_RETURNED:
 		return put_in_again(machine, set, options, error);
 	case ASSEMBLY_NO_MAIN:
@@ -562,30 +617,12 @@ static int act(const struct machine *machine, const struct assembly *set,
 	if (set->state == ASSEMBLY_READY ||
 	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
 	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
-		return create_device(machine, set, options, error);
+		return create_device(machine, set, options, taken, error);
 	if (options->read_only)
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
 				 set->name, set->state_reason);
-	return mend(machine, set, options, error);
-}
-
-int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
-		    struct error *error)
-{
-	_cleanup_machine_ struct machine machine = { 0 };
-	const struct assembly *found = NULL;
-	int r = machine_look(&machine, error);
-
-	if (!r) {
-		machine_note_waiting(&machine);
-		r = machine_find(&machine, what, &found, error);
-	}
-	if (r < 0)
-		return r;
-	if (set)
-		*set = *found;
-	return act(&machine, found, options, error);
+	return mend(machine, set, options, taken, error);
 }
 
 /*
@@ -594,23 +631,28 @@ int activate_locked(const char *what, const struct activate_options *options, st
  */
 static int look_again(struct machine *machine, const uint8_t *uuid, struct error *error)
 {
-	size_t nr = 0;
+	_cleanup_free_ struct member *own = calloc(machine->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *same = calloc(machine->nr_members + 1, sizeof(*same));
+	size_t nr = 0, nr_own = 0;
 	int r;
 
+	if (!own || !same)
+		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < machine->nr_members; i++) {
-		struct member *member = &machine->members[i], now;
+		const struct member *member = &machine->members[i];
 		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
 
-		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself) {
-			if (member_probe(member->path, &now, NULL) < 0 ||
-			    now.role != member->role || now.devno != member->devno ||
-			    memcmp(now.uuid, uuid, sizeof(now.uuid)) != 0)
-				continue;
-			memcpy(now.identity, member->identity, sizeof(now.identity));
-			*member = now;
-		}
-		machine->members[nr++] = *member;
+		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself)
+			own[nr_own++] = *member;
+		else
+			machine->members[nr++] = *member;
 	}
+	r = scan_again(own, nr_own, same, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nr_own; i++)
+		if (same[i])
+			machine->members[nr++] = own[i];
 	machine->nr_members = nr;
 	free(machine->devices);
 	free(machine->sets);
@@ -623,40 +665,87 @@ static int look_again(struct machine *machine, const uint8_t *uuid, struct error
 }
 
 /* The scan is done without the lock: a disk that does not answer holds up nobody else. */
+static int look_and_lock(const char *what, bool thorough, struct machine *machine,
+			 const struct assembly **set, int *lock, struct error *error)
+{
+	char uuid[UUID_STRING_BYTES];
+	uint8_t wanted[16] = { 0 };
+	int r, missing;
+
+	r = machine_look(machine, what, thorough, error);
+	if (r < 0)
+		return r;
+	missing = machine_find(machine, what, set, error);
+	if (!missing) {
+		memcpy(wanted, (*set)->uuid, sizeof(wanted));
+		uuid_to_string(wanted, uuid);
+	}
+	r = activation_lock(lock, error);
+	if (!r)
+		r = look_again(machine, wanted, error);
+	if (r < 0)
+		return r;
+	machine_note_waiting(machine);
+	return missing ? missing : machine_find(machine, uuid, set, error);
+}
+
+int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
+		     int *lock, struct error *error)
+{
+	return look_and_lock(what, true, machine, set, lock, error);
+}
+
+/* Rules of sets that were being made when create was killed. */
+static void clean_masks(const struct machine *machine)
+{
+	_cleanup_free_ uint8_t(*kept)[16] = calloc(machine->nr_sets + 1, sizeof(*kept));
+
+	if (!kept)
+		return;
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		memcpy(kept[i], machine->sets[i].uuid, sizeof(*kept));
+	mask_clean((const uint8_t(*)[16])kept, machine->nr_sets);
+}
+
+/* The rule of a main without guard that create did not come to, or that names another main. */
+static void mend_mask(const struct machine *machine, const struct assembly *set,
+		      const struct activate_options *options)
+{
+	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
+
+	if (!main || main->guarded || options->read_only ||
+	    (set->verdict != ASSEMBLY_READY && set->verdict != ASSEMBLY_ACTIVE))
+		return;
+	if (mask_mend(set->uuid, main->devno) > 0)
+		scan_tell_udev(main->devno);
+}
+
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *found = NULL;
-	char uuid[UUID_STRING_BYTES];
-	uint8_t wanted[16] = { 0 };
-	int r, missing;
+	char taken[PARTITIONS_TAKEN_BYTES] = "";
+	int r = look_and_lock(what, !options->automatic, &machine, &found, &lock, error);
 
-	r = machine_look(&machine, error);
-	if (r < 0)
-		return r;
-	missing = machine_find(&machine, what, &found, error);
-	if (!missing) {
-		memcpy(wanted, found->uuid, sizeof(wanted));
-		uuid_to_string(wanted, uuid);
-	}
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = look_again(&machine, wanted, error);
-	if (r < 0)
-		return r;
-	machine_note_waiting(&machine);
-	r = missing ? missing : machine_find(&machine, uuid, &found, error);
+	if (lock >= 0)
+		clean_masks(&machine);
 	if (r < 0)
 		return r;
 	if (set)
 		*set = *found;
-	return act(&machine, found, options, error);
+	r = act(&machine, found, options, taken, error);
+	if (set)
+		snprintf(set->taken, sizeof(set->taken), "%s", taken);
+	if (!r)
+		mend_mask(&machine, found, options);
+	return r;
 }
 
 int deactivate_locked(const char *name, struct error *error)
 {
+	char taken[PARTITIONS_TAKEN_BYTES];
 	struct dm_device device;
 	int r = dm_get(name, &device, error);
 
@@ -668,7 +757,7 @@ int deactivate_locked(const char *name, struct error *error)
 	if (!r && !strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
 		write_cache_let_go(&this_world, device.dm_uuid + strlen(DM_UUID_PREFIX));
 	if (r < 0 && !device.suspended && !device.failed)
-		partitions_create(&device, NULL); /* as before */
+		partitions_create(&device, taken, NULL); /* as before */
 	return r;
 }
 

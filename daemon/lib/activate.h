@@ -38,6 +38,8 @@ struct activate_options {
  * struct machine - what there is on this machine
  * @members: of all sets
  * @nr_members: how many
+ * @silent: devices that may be members and do not answer, see scan.h
+ * @nr_silent: how many
  * @devices: remap devices
  * @nr_devices: how many
  * @sets: what they make
@@ -48,6 +50,8 @@ struct activate_options {
 struct machine {
 	struct member *members;
 	size_t nr_members;
+	struct member *silent;
+	size_t nr_silent;
 	struct dm_device *devices;
 	size_t nr_devices;
 	struct assembly *sets;
@@ -55,7 +59,12 @@ struct machine {
 	struct timespec waiting_noted;
 };
 
-int machine_look(struct machine *machine, struct error *error);
+/*
+ * Looks at all there is, without waiting for a disk longer than seconds.  @what: what the user
+ * named, so that a device is looked at whatever udev says of it; NULL: nothing.  @thorough: as
+ * in struct scan_request.  Not under the lock.
+ */
+int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error);
 void machine_done(struct machine *machine);
 #define _cleanup_machine_ _cleanup_(machine_done)
 /*
@@ -67,6 +76,12 @@ int machine_find(const struct machine *machine, const char *what, const struct a
 
 /* One at a time on this machine; *@fd is closed by the caller and holds it. */
 int activation_lock(int *fd, struct error *error);
+/*
+ * Looks for the set that @what means, takes the lock, and looks again at what may have changed:
+ * nothing but the set's own members is looked at under the lock.
+ */
+int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
+		     int *lock, struct error *error);
 
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
@@ -89,8 +104,6 @@ int activate(const char *what, const struct activate_options *options, struct as
  */
 int deactivate(const char *name, struct error *error);
 /* The same for a caller that holds the lock. */
-int activate_locked(const char *what, const struct activate_options *options, struct assembly *set,
-		    struct error *error);
 int deactivate_locked(const char *name, struct error *error);
 
 #endif /* DM_REMAP_ACTIVATE_H */

@@ -68,6 +68,8 @@ int adopt_is_due(const struct adopted *adopted, struct error *error);
  * was creating it, which knows that it had begun to hide main.
  */
 int adopt_undo_create(struct adopted *adopted, bool begun, struct error *error);
+/* What adopt_release() would refuse and that can be known by reading the spare: no change. */
+int adopt_check_release(struct adopted *adopted, struct error *error);
 /*
  * Ends a set: main gets back what the spare serves, is read again, then the spare is wiped.
  * -EBUSY with the first sector that main does not take, or that is lost: that is found

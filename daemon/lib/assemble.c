@@ -318,7 +318,7 @@ static void fill(struct assembly *set, const struct member *members, size_t nr_m
 	/* a stranger does not choose names */
 	if (device_name_ok(label) && set->verdict != ASSEMBLY_FOREIGN &&
 	    set->verdict != ASSEMBLY_NO_HOST)
-		snprintf(set->name, sizeof(set->name), "%s", label);
+		snprintf(set->name, sizeof(set->name), "%.32s", label);
 	else
 		name_by_uuid(set);
 	if (is_taken(set, active, nr_active, names))

@@ -35,6 +35,7 @@ enum assembly_verdict {
  * @spare: the same
  * @nr_ignored: copies that claim to be a member and are not the recorded hardware
  * @ignored: their paths, as many as fit
+ * @taken: after activate(): names of partitions that are somebody else's devices
  */
 struct assembly {
 	uint8_t uuid[16];
@@ -48,6 +49,7 @@ struct assembly {
 	int spare;
 	unsigned int nr_ignored;
 	char ignored[256];
+	char taken[256];
 };
 
 /**

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -362,6 +363,17 @@ int backup_find(const char *what, char *path, size_t nr_bytes)
 			return 0;
 	}
 	return -ENOENT;
+}
+
+void backup_forget(const uint8_t uuid[REMAP_UUID_BYTES])
+{
+	char path[PATH_MAX], text[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, text);
+	if (snprintf(path, sizeof(path), "%s/%s.backup", state_directory(), text) <
+		    (int)sizeof(path) &&
+	    backup_check_target(path, uuid, NULL) == 0)
+		unlink(path);
 }
 
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,

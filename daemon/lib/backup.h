@@ -74,5 +74,7 @@ int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t
 			struct error *error);
 /* A backup in that place whose set has the name, or the UUID, @what.  -ENOENT: there is none. */
 int backup_find(const char *what, char *path, size_t nr_bytes);
+/* Of a set that has never been one: the backup that create put there, if there is one. */
+void backup_forget(const uint8_t uuid[REMAP_UUID_BYTES]);
 
 #endif /* DM_REMAP_BACKUP_H */

@@ -2,7 +2,12 @@
 /*
  * What a crash leaves between the steps of adoption_carry_out():
  *
- *   while the spare is formatted	no superblock: no set, main untouched
+ *   after the rule of a main without	no set; activation and the next create remove it (mask.c)
+ *   guard
+ *   while the spare is formatted	a note in place of the superblock: no set, main untouched;
+ *					the next create takes the spare for blank
+ *   after the superblock of a main	the set, whole: what is missing beside it (the rule, the
+ *   without guard			mapped device) is made by activation
  *   after its first superblock		a set with REMAP_SUPER_CREATING: the kernel refuses it;
  *					main untouched: mended by wiping the spare
  *   after main's sector 0		the same, and main is hidden, more or less: mended by
@@ -31,6 +36,7 @@
 #include "create.h"
 #include "identity.h"
 #include "mark.h"
+#include "mask.h"
 #include "purpose.h"
 #include "spare_layout.h"
 
@@ -282,7 +288,7 @@ static int check_unguarded(const struct adoption *a, struct error *error)
 				 "%s holds %s, which assembles itself from whatever device it "
 				 "finds: it needs the guard",
 				 a->main_path, a->plan.assembles);
-	return 0;
+	return device_number(a->main_path) ? mask_check(device_number(a->main_path), error) : 0;
 }
 
 static int look_at_main(struct adoption *a, struct error *error)
@@ -421,6 +427,8 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 	memcpy(plan->super.uuid, a->uuid, sizeof(plan->super.uuid));
 	plan->super.main_sectors = a->main_sectors;
 	plan->super.probe_chunk = a->probe_chunk;
+	plan->note = true;
+	plan->is_new = true;
 	plan->super.flags = write_cache_flags(REMAP_SUPER_CREATING, a->write_cache);
 	memcpy(plan->super.label, a->label, sizeof(plan->super.label));
 	memcpy(plan->super.identity, a->main_identity, sizeof(plan->super.identity));
@@ -558,7 +566,8 @@ static int look(struct adoption *a, struct error *error)
 		r = look_at_main(a, error);
 	if (!r)
 		r = find_bad_chunks(a, error);
-	if (!r)
+	a->half_made = region_is_half_made(a->spare_fd, 0);
+	if (!r && !a->half_made)
 		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, &a->spare_places,
 				   a->spare_content, sizeof(a->spare_content), error);
 	if (!r)
@@ -987,6 +996,25 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 	return 0;
 }
 
+/* Udev must know that main is hidden before there is a set whose main it is. */
+static int mask(const struct adoption *a, bool complete, struct error *error)
+{
+	dev_t main = device_number(a->main_path);
+
+	return a->guard || !main ? 0 : mask_write(a->uuid, main, complete, error);
+}
+
+/* Formatting failed: of a set without guard the superblock may be there all the same. */
+static void forget(const struct adoption *a)
+{
+	struct region region;
+
+	if (region_open(a->spare_fd, 0, a->spare_sectors, &region, NULL) == 0 &&
+	    !memcmp(region.super.uuid, a->uuid, sizeof(a->uuid)))
+		region_wipe(&region, NULL);
+	mask_remove(a->uuid, NULL);
+}
+
 static int build(struct adoption *a, struct region_plan *plan, struct error *error)
 {
 	struct remap_member_disk header;
@@ -994,9 +1022,13 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	int r = a->guard ? make_header(a, plan, &header, error) : 0;
 
 	if (!r)
+		r = mask(a, false, error);
+	if (!r)
 		r = format_spare(a, plan, error);
-	if (r < 0)
-		return r; /* no superblock yet */
+	if (r < 0) {
+		forget(a);
+		return r;
+	}
 	r = guard_check_hidden(a->spare_path, a->spare_fd, a->spare_sectors, error);
 	if (!r)
 		r = write_backup(a, a->guard ? &header : NULL, &backed_up, error);
@@ -1004,6 +1036,8 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 		r = hide(a, plan, &header, &begun, error);
 	if (!r)
 		r = finish(a, error);
+	if (!r)
+		r = mask(a, true, error);
 	if (r > 0)
 		return error_set(error, EIO,
 				 "%s: %.200s. dmremap activate %s uses the set or undoes it, "

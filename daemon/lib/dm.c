@@ -10,6 +10,9 @@
 #define TARGET "remap"
 /* Of a message that failed: a list of places may be long. */
 #define SHOWN_OF_MESSAGE 60
+/* As `dmsetup remove --retry`: udev has every new device open for a moment. */
+#define REMOVE_RETRY_MS 3000
+#define REMOVE_PAUSE_MS 100
 
 static void dm_task_p(struct dm_task **task)
 {
@@ -549,7 +552,7 @@ int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool re
 			 why.text);
 }
 
-int dm_remove(const char *name, bool deferred, struct error *error)
+static int remove_once(const char *name, bool deferred, struct error *error)
 {
 	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_REMOVE);
 
@@ -559,6 +562,17 @@ int dm_remove(const char *name, bool deferred, struct error *error)
 	if (!run_with_cookie(task))
 		return failed(error, task, "remove", name);
 	return 0;
+}
+
+int dm_remove(const char *name, bool deferred, struct error *error)
+{
+	int r = remove_once(name, deferred, error);
+
+	for (unsigned int i = 0; r == -EBUSY && i < REMOVE_RETRY_MS / REMOVE_PAUSE_MS; i++) {
+		usleep(REMOVE_PAUSE_MS * 1000);
+		r = remove_once(name, deferred, error);
+	}
+	return r;
 }
 
 int dm_rename(const char *name, const char *new_name, struct error *error)

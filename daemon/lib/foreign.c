@@ -30,7 +30,7 @@ static size_t decode(const uint8_t *at, size_t nr_bytes, uint32_t *character)
 }
 
 /* Line and paragraph separators count, too: a sentence is one line. */
-static bool is_control(uint32_t character)
+bool foreign_is_control(uint32_t character)
 {
 	return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0x61c ||
 	       character == 0x200e || character == 0x200f ||
@@ -47,7 +47,7 @@ void foreign_escape(const void *bytes, size_t nr_bytes, char *to, size_t nr_to)
 		uint32_t character;
 		size_t length = decode(at, (size_t)(end - at), &character);
 
-		if (length && !is_control(character)) {
+		if (length && !foreign_is_control(character)) {
 			if (used + length >= nr_to)
 				break;
 			memcpy(to + used, at, length);

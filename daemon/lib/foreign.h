@@ -47,4 +47,7 @@ void foreign_escape(const void *bytes, size_t nr_bytes, char *to, size_t nr_to);
 /* Only [A-Za-z0-9_.:-], and at least one: what may stand between quotes in a rule of udev. */
 bool foreign_is_plain(const char *text);
 
+/* Of a terminal, or one that turns the direction or ends a line; of those none is printed. */
+bool foreign_is_control(uint32_t character);
+
 #endif /* DM_REMAP_FOREIGN_H */

@@ -8,9 +8,18 @@
 
 #define LET_GO_DIR "/run/dm-remap/let-go"
 
-static void note_path(const char *uuid, char *path, size_t nr_bytes)
+/* @uuid may come from udev's database or a mapped device: only a UUID is the name of a file. */
+static bool note_path(const char *uuid, char *path, size_t nr_bytes)
 {
-	snprintf(path, nr_bytes, LET_GO_DIR "/%s", uuid);
+	char text[UUID_STRING_BYTES];
+	uint8_t number[16];
+
+	*path = '\0';
+	if (uuid_from_string(uuid, number) < 0)
+		return false;
+	uuid_to_string(number, text);
+	snprintf(path, nr_bytes, LET_GO_DIR "/%s", text);
+	return true;
 }
 
 /* 0: not known.  A partition has that of its disk. */
@@ -67,7 +76,8 @@ static void write_note(const char *uuid, const char *text, size_t nr_bytes)
 {
 	char path[128];
 
-	note_path(uuid, path, sizeof(path));
+	if (!note_path(uuid, path, sizeof(path)))
+		return;
 	if (!nr_bytes || write_file_atomic(path, text, nr_bytes, 0600) < 0)
 		unlink(path);
 }
@@ -104,16 +114,15 @@ void let_go_forget(const char *uuid)
 {
 	char path[128];
 
-	note_path(uuid, path, sizeof(path));
-	unlink(path);
+	if (note_path(uuid, path, sizeof(path)))
+		unlink(path);
 }
 
 bool let_go_noted(const char *uuid)
 {
 	char path[128];
 
-	note_path(uuid, path, sizeof(path));
-	return access(path, F_OK) == 0;
+	return note_path(uuid, path, sizeof(path)) && access(path, F_OK) == 0;
 }
 
 bool let_go_holds(const char *uuid, dev_t main, dev_t spare)
@@ -123,8 +132,7 @@ bool let_go_holds(const char *uuid, dev_t main, dev_t spare)
 	char path[128], line[64];
 	size_t nr_bytes;
 
-	note_path(uuid, path, sizeof(path));
-	if (read_file(path, &text, &nr_bytes) < 0)
+	if (!note_path(uuid, path, sizeof(path)) || read_file(path, &text, &nr_bytes) < 0)
 		return false;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		if (!disk_seq(members[i]))

@@ -21,8 +21,22 @@ static unsigned int number_of(const char *dm_uuid, const struct dm_device *devic
 	return streq(dm_uuid + length, device->dm_uuid) ? number : 0;
 }
 
+/* Somebody else's device may have the name: the set works without that partition. */
+static bool is_taken(const char *name, const char *dm_uuid)
+{
+	_cleanup_free_ struct dm_name *names = NULL;
+	size_t nr;
+
+	if (dm_names(&names, &nr, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (streq(names[i].name, name) && !streq(names[i].dm_uuid, dm_uuid))
+			return true;
+	return false;
+}
+
 static int make_one(const struct dm_device *device, unsigned int number, uint64_t start,
-		    uint64_t nr_sectors, struct error *error)
+		    uint64_t nr_sectors, char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
 {
 	char name[160], dm_uuid[192], existing[128], table[128];
 
@@ -32,18 +46,27 @@ static int make_one(const struct dm_device *device, unsigned int number, uint64_
 	snprintf(dm_uuid, sizeof(dm_uuid), "part%u-%s", number, device->dm_uuid);
 	if (dm_name_of_uuid(dm_uuid, existing) == 0)
 		return 0;
+	if (is_taken(name, dm_uuid)) {
+		size_t length = strlen(taken);
+
+		snprintf(taken + length, PARTITIONS_TAKEN_BYTES - length, "%s%s",
+			 length ? ", " : "", name);
+		return 0;
+	}
 	snprintf(table, sizeof(table), "0 %" PRIu64 " linear %u:%u %" PRIu64, nr_sectors,
 		 device->major, device->minor, start);
 	return dm_create_table(name, dm_uuid, table, device->read_only, error);
 }
 
-int partitions_create(const struct dm_device *device, struct error *error)
+int partitions_create(const struct dm_device *device, char taken[PARTITIONS_TAKEN_BYTES],
+		      struct error *error)
 {
 	_cleanup_(probe_p) blkid_probe probe = NULL;
 	blkid_partlist list;
 	char path[160];
 	int r = 0;
 
+	*taken = '\0';
 	if (!*device->dm_uuid)
 		return 0;
 	snprintf(path, sizeof(path), "/dev/mapper/%s", device->name);
@@ -65,7 +88,7 @@ int partitions_create(const struct dm_device *device, struct error *error)
 			continue;
 		r = make_one(device, (unsigned int)blkid_partition_get_partno(partition),
 			     (uint64_t)blkid_partition_get_start(partition),
-			     (uint64_t)blkid_partition_get_size(partition), error);
+			     (uint64_t)blkid_partition_get_size(partition), taken, error);
 	}
 	return r;
 }

@@ -8,8 +8,14 @@
 
 #include "dm.h"
 
-/* Makes those that the partition table names and that are not there yet. */
-int partitions_create(const struct dm_device *device, struct error *error);
+#define PARTITIONS_TAKEN_BYTES 256
+
+/*
+ * Makes those that the partition table names and that are not there yet.  @taken: names that
+ * are somebody else's devices, for which there is none; empty: all are there.
+ */
+int partitions_create(const struct dm_device *device, char taken[PARTITIONS_TAKEN_BYTES],
+		      struct error *error);
 /* -EBUSY: one is in use; those before it are gone. */
 int partitions_remove(const struct dm_device *device, struct error *error);
 

@@ -12,6 +12,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
+#include "foreign.h"
+#include "identity.h"
 #include "record.h"
 
 /* Main's chunk 0 with a header that can be believed.  -ENODATA: main is not guarded. */
@@ -83,6 +85,18 @@ int record_check(const struct adopted *a, struct error *error)
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 
 	return chunk ? read_header(a, chunk, error) : error_set(error, ENOMEM, "out of memory");
+}
+
+bool record_is_other(const struct adopted *a, const char *identity)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+	const struct remap_member_disk *header = (void *)(chunk + REMAP_MEMBER_OFFSET);
+	struct foreign_text recorded;
+
+	if (!chunk || read_header(a, chunk, NULL) < 0)
+		return false;
+	recorded = foreign_text(header->spare_identity, sizeof(header->spare_identity));
+	return identity_contradicts(identity, recorded.text);
 }
 
 int record_spare(struct adopted *a, const char *identity, struct error *error)

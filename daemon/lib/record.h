@@ -13,6 +13,8 @@ int record_host(struct adopted *adopted, const uint8_t host[16], const char *lab
 		struct error *error);
 /* Whether record_spare() could say it.  -ENODATA: main has no guard; -EUCLEAN, -EIO. */
 int record_check(const struct adopted *adopted, struct error *error);
+/* Main has a header, and it names hardware that is certainly not this one. */
+bool record_is_other(const struct adopted *adopted, const char *identity);
 /* The spare is this hardware from now on.  -ENODATA: main has no header to say so. */
 int record_spare(struct adopted *adopted, const char *identity, struct error *error);
 

@@ -117,9 +117,10 @@ int region_segments(const struct region *region, const struct region_table *tabl
  * @nr_data: how many, of the others nothing is written
  * @laid_out: the caller has wiped all places of metadata, and put into super.dead those that take
  *            no write; slots that are not used get no data
- * @note: a set is put back from a backup: until its first superblock is written a note in its
- *        place says so, or what is half-written would look like a damaged spare whose slots
- *        hold data
+ * @note: until the first superblock is written a note in its place says that one is to come, or
+ *        what is half-written would look like a damaged spare whose slots hold data
+ * @is_new: with @note: the set is only being made, so that what is half-written may be
+ *          overwritten: region_is_half_made()
  */
 struct region_plan {
 	struct remap_super super;
@@ -132,6 +133,7 @@ struct region_plan {
 	uint32_t nr_data;
 	bool laid_out;
 	bool note;
+	bool is_new;
 };
 
 /*
@@ -140,6 +142,8 @@ struct region_plan {
  */
 bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUID_BYTES],
 		     struct remap_super *super);
+/* What a create that was cut short left before its set counted: nothing needs it. */
+bool region_is_half_made(int fd, uint64_t start_sector);
 /*
  * Formats a region by the rules of FORMAT.md section 8, superblock without flag bit 0
  * last: the kernel writes the mark at the first activation.  Wipes every place of
@@ -173,8 +177,9 @@ int region_commit_table(const struct region *region, uint32_t block, uint64_t se
 int region_find_unnamed(const struct region *region, uint32_t block,
 			bool usable[REMAP_ENTRIES_PER_BLOCK]);
 /* The four copies of a block, read and chosen from; @buffer: REMAP_COPIES aligned blocks. */
-int region_read_copies(const struct region *region, uint32_t block, uint64_t newest, uint8_t *buffer,
-		       enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice);
+int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
+		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES],
+		       struct remap_choice *choice);
 /* The entries of one table block, sealed, with number @seq. */
 void region_encode_table(const struct remap_super *super, uint32_t block, uint64_t seq,
 			 const struct remap_entry *entry, uint32_t nr_entries, void *data);

@@ -212,13 +212,17 @@ static int wipe_edges(const struct region *region, uint64_t kept, bool for_good,
 #define NOTE_MAGIC "dmRemapR"
 
 /* A superblock in all but its magic. */
-static int write_note(int fd, uint64_t start_sector, const struct remap_super *super)
+static int write_note(int fd, uint64_t start_sector, const struct remap_super *super, bool is_new)
 {
 	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
+	struct remap_super to_come = *super;
 	int r = block ? 0 : -ENOMEM;
 
 	if (!r) {
-		remap_super_encode(super, block);
+		/* of a resize or a restore it is never set */
+		if (is_new)
+			to_come.flags |= REMAP_SUPER_CREATING;
+		remap_super_encode(&to_come, block);
 		memcpy(block, NOTE_MAGIC, REMAP_MAGIC_BYTES);
 		remap_block_seal(block);
 		r = write_block(fd, start_sector, 0, block);
@@ -246,12 +250,21 @@ bool region_has_note(int fd, uint64_t start_sector, const uint8_t uuid[REMAP_UUI
 	return true;
 }
 
+bool region_is_half_made(int fd, uint64_t start_sector)
+{
+	struct remap_super to_come;
+
+	return region_has_note(fd, start_sector, NULL, &to_come) &&
+	       to_come.flags & REMAP_SUPER_CREATING;
+}
+
 /* The note lies where the start replica's first superblock is going to be, and goes with it. */
-static int begin_with_note(int fd, uint64_t start_sector, const struct remap_super *super)
+static int begin_with_note(int fd, uint64_t start_sector, const struct remap_super *super,
+			   bool is_new)
 {
 	struct region region = { .fd = fd, .start = start_sector, .super = *super };
 	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);
-	int r = zeros ? write_note(fd, start_sector, super) : -ENOMEM;
+	int r = zeros ? write_note(fd, start_sector, super, is_new) : -ENOMEM;
 
 	return r ? r : wipe_edges(&region, 0, false, zeros);
 }
@@ -283,8 +296,10 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 	r = check_plan(plan, error);
 	if (r < 0)
 		return r;
-	if (!plan->laid_out)
-		r = plan->note ? begin_with_note(fd, start_sector, super) :
+	if (plan->laid_out)
+		r = plan->note ? write_note(fd, start_sector, super, plan->is_new) : 0;
+	else
+		r = plan->note ? begin_with_note(fd, start_sector, super, plan->is_new) :
 				 wipe_places(fd, start_sector, &super->geometry);
 	if (!r)
 		r = write_tables(fd, start_sector, plan);
@@ -354,7 +369,9 @@ int region_find_unnamed(const struct region *region, uint32_t block,
 	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
-	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) : -ENOMEM;
+	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict,
+					    &choice) :
+			 -ENOMEM;
 
 	memset(usable, 0, REMAP_ENTRIES_PER_BLOCK * sizeof(*usable));
 	if (r < 0 || has_dead_place(region, block))
@@ -386,7 +403,8 @@ int region_commit_table(const struct region *region, uint32_t block, uint64_t se
 	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
-	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) :
+	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer,
+						    verdict, &choice) :
 				 -ENOMEM;
 
 	if (!r && choice.newer_lost)

@@ -8,7 +8,8 @@
  *   after the flag is committed  main hidden, the kernel refuses: completed by adopt_mend()
  *   while writing back		  sector 0 is still the guard's (or marks are left): the same,
  *				  all of it again, and nobody can have mistaken main for a disk
- *   after sector 0		  a plain disk; only wiping is left.  What is written to the disk
+ *   after sector 0		  a plain disk; only wiping is left, and before it the rule that
+ *				  hides a main without guard.  What is written to the disk
  *				  from now on is never touched: adopt_is_due() says that it is not
  *   while taking back		  the flag is still there: completed, or refused once more
  *
@@ -22,6 +23,7 @@
 #include <sys/ioctl.h>
 
 #include "adopt.h"
+#include "backup.h"
 #include "guard.h"
 #include "mask.h"
 
@@ -508,13 +510,13 @@ static int uncover(struct adopted *a, struct error *error)
 	return adopt_has_guard(a) ? copy_all_hidden(a, error) : copy_all_marked(a, error);
 }
 
-/* The set is none any more. */
+/* The set is none any more.  Nothing hides main from then on: the rule goes first. */
 static int end(struct adopted *a, struct error *error)
 {
-	int r = region_wipe(&a->region, error);
+	int r = mask_remove(a->region.super.uuid, error);
 
 	if (!r)
-		r = mask_remove(a->region.super.uuid, error);
+		r = region_wipe(&a->region, error);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* a whole disk may have partitions again */
 	return r;
@@ -527,7 +529,11 @@ int adopt_undo_create(struct adopted *a, bool begun, struct error *error)
 	/* the probe chunk's raw place was not touched: the kernel writes the mark */
 	if (r > 0)
 		r = uncover(a, error);
-	return r < 0 ? r : end(a, error);
+	if (r >= 0)
+		r = end(a, error);
+	if (!r)
+		backup_forget(a->region.super.uuid);
+	return r;
 }
 
 /**
@@ -730,14 +736,23 @@ static int take_back(struct adopted *a, const struct raw_places *raw, int r, str
 		error->text, why.text, a->spare_path);
 }
 
+int adopt_check_release(struct adopted *a, struct error *error)
+{
+	int r = mask_check_removable(a->region.super.uuid, error);
+
+	/* once its release has begun this is decided */
+	if (r < 0 || a->region.super.flags & REMAP_SUPER_RELEASING)
+		return r;
+	return adopt_check_lost(a, error);
+}
+
 static int release_whole(struct adopted *a, struct error *error)
 {
 	_cleanup_(raw_places_done) struct raw_places raw = { 0 };
-	int r = adopt_check_lost(a, error);
+	int r = adopt_check_release(a, error);
 
-	if (!r)
 	/* once to copy it, and once to compare */
-	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++)
 		progress_expect(a->progress, is_used(a, slot) ? 2 : 0);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);

@@ -35,11 +35,15 @@ void restore_done(struct restoring *a)
  * struct seen - what region_read_table() is told to look for
  * @nr_ours: copies of table and soft state blocks of this set
  * @newest: highest number of them
+ * @committed: the same without soft state
+ * @table_blocks: blocks with a higher number are soft state
  * @has_copy: per block: one of its copies counts, though perhaps a newer one is lost
  */
 struct seen {
 	uint32_t nr_ours;
 	uint64_t newest;
+	uint64_t committed;
+	uint32_t table_blocks;
 	bool *has_copy;
 };
 
@@ -55,6 +59,8 @@ static int see(void *userdata, uint32_t block, unsigned int replica, unsigned in
 	seen->nr_ours++;
 	if (seq > seen->newest)
 		seen->newest = seq;
+	if (seq > seen->committed && block <= seen->table_blocks)
+		seen->committed = seq;
 	seen->has_copy[block] |= chosen;
 	return 0;
 }
@@ -89,6 +95,15 @@ static int open_region(struct restoring *a, struct error *error)
 	return 0;
 }
 
+/* One that was committed, as far as anybody can tell. */
+static void take_number(struct restoring *a, uint64_t seq)
+{
+	if (seq > a->newest)
+		a->newest = seq;
+	if (seq > a->committed)
+		a->committed = seq;
+}
+
 /* The number that a damaged copy carries may be wrong, but it is a reason to ask. */
 static void see_damaged(struct restoring *a, uint32_t block)
 {
@@ -104,8 +119,7 @@ static void see_damaged(struct restoring *a, uint32_t block)
 		    memcmp(header->uuid, a->backup->super.uuid, REMAP_UUID_BYTES) ||
 		    remap_block_seq(data) > REMAP_MAX_SEQ)
 			continue;
-		if (remap_block_seq(data) > a->newest)
-			a->newest = remap_block_seq(data);
+		take_number(a, remap_block_seq(data));
 	}
 }
 
@@ -118,6 +132,7 @@ static int read_blocks(struct restoring *a, struct seen *seen, struct error *err
 		calloc(1 + geometry->table_blocks + geometry->soft_blocks, sizeof(*seen->has_copy));
 	if (!seen->has_copy)
 		return no_memory(error);
+	seen->table_blocks = geometry->table_blocks;
 	r = region_read_table(&a->region, &a->table, see, seen, error);
 	for (uint32_t b = 1; !r && b <= geometry->table_blocks; b++) {
 		a->nr_damaged += a->table.unloadable[b];
@@ -125,6 +140,28 @@ static int read_blocks(struct restoring *a, struct seen *seen, struct error *err
 	}
 	free(seen->has_copy);
 	return r;
+}
+
+/*
+ * Whole, with the number of a restore of this very backup, and main names other hardware: the
+ * restore was cut short between the two.
+ */
+static bool is_to_be_recorded(const struct restoring *a)
+{
+	struct adopted members = { .main_fd = a->main_fd,
+				   .spare_fd = a->spare_fd,
+				   .region = a->region };
+	char identity[REMAP_IDENTITY_BYTES];
+	struct remap_mark mark;
+
+	if (!a->has_super || a->nr_damaged || a->table.nr_contradictions || a->main_fd < 0 ||
+	    a->newest < a->backup->generation + LEAP)
+		return false;
+	if (mark_read(a->main_fd, a->region.super.probe_chunk, a->backup->super.uuid, &mark) == 0 &&
+	    mark.seq > a->committed)
+		return false;
+	identity_of_device(device_number(a->spare_path), identity);
+	return record_is_other(&members, identity);
 }
 
 static int read_spare(struct restoring *a, struct error *error)
@@ -144,11 +181,15 @@ static int read_spare(struct restoring *a, struct error *error)
 	if (!a->same_spare)
 		return 0;
 	a->newest = seen.newest;
-	if (a->region.choice.best >= 0 && a->table.generation > a->newest)
-		a->newest = a->table.generation;
+	a->committed = seen.committed;
+	if (a->region.choice.best >= 0)
+		take_number(a, a->table.generation);
 	for (uint32_t b = a->has_super; b <= a->region.super.geometry.table_blocks; b++)
 		if (!b || a->table.unloadable[b])
 			see_damaged(a, b);
+	a->only_record = is_to_be_recorded(a);
+	if (a->only_record)
+		return 0;
 	if (a->has_super && !a->nr_damaged && !a->table.nr_contradictions)
 		return error_set(error, EEXIST,
 				 "%s: its metadata is whole and of number %" PRIu64
@@ -220,10 +261,10 @@ static int check_age(struct restoring *a, struct error *error)
 					   backup->super.uuid, &a->mark);
 
 	a->marked = r == 0;
-	if (!r && a->mark.seq > a->newest)
-		a->newest = a->mark.seq;
+	if (!r)
+		take_number(a, a->mark.seq);
 	/* a set that was never active has no mark: main has nothing to tell */
-	a->current = a->newest <= backup->generation &&
+	a->current = a->committed <= backup->generation &&
 		     (r == 0 || (r == -ENODATA && !(a->region.super.flags & REMAP_SUPER_MARKED)));
 	if (a->main_fd >= 0) {
 		r = check_main(a, error);
@@ -239,13 +280,13 @@ static int check_age(struct restoring *a, struct error *error)
 			a->spare_path);
 	if (a->current || a->older)
 		return 0;
-	if (a->newest > backup->generation)
+	if (a->committed > backup->generation)
 		return error_set(error, ESTALE,
 				 "the backup is of number %" PRIu64
 				 ", and the set went on to %" PRIu64
 				 ": sectors that were remapped in between would be read from main, "
 				 "where their data is old. --older puts it back all the same",
-				 backup->generation, a->newest);
+				 backup->generation, a->committed);
 	return error_set(
 		error, EAGAIN,
 		"without the set's main device it cannot be known whether the backup is "
@@ -325,6 +366,8 @@ int restore_look(struct restoring *a, struct error *error)
 		return error_set(error, -r, "%s: cannot read its size", a->spare_path);
 	a->spare_sectors = nr_bytes / REMAP_SECTOR_BYTES;
 	r = read_spare(a, error);
+	if (!r && a->only_record)
+		return 0;
 	if (!r && !a->same_spare)
 		r = check_other_device(a, error);
 	if (!r)
@@ -472,7 +515,11 @@ static int record_new_spare(struct restoring *a, struct error *error)
 int restore_carry_out(struct restoring *a, struct error *error)
 {
 	struct error why;
-	int r = a->same_spare ? mend(a, &why) : format(a, &why);
+	int r;
+
+	if (a->only_record)
+		return record_new_spare(a, error);
+	r = a->same_spare ? mend(a, &why) : format(a, &why);
 
 	if (!r && !a->same_spare && a->main_fd >= 0)
 		return record_new_spare(a, error);

@@ -31,9 +31,12 @@
  * @spare_sectors: length of the device
  * @same_spare: there is metadata of the set on it
  * @half_restored: it is another device, and an earlier restore onto it was cut short
+ * @only_record: an earlier restore onto it came to its end but for telling main
  * @has_super: a superblock of it can be believed, and none is known to be newer
  * @newest: highest number seen on the spare and on main
- * @current: nothing newer than the backup was seen, and main was looked at
+ * @committed: the same, of superblocks, tables and the mark: saved counters take numbers, too,
+ *             and nothing depends on them
+ * @current: nothing newer than the backup was committed, and main was looked at
  * @marked: main carries the set's mark
  * @mark: what it says
  * @region: on the spare
@@ -56,8 +59,10 @@ struct restoring {
 	uint64_t spare_sectors;
 	bool same_spare;
 	bool half_restored;
+	bool only_record;
 	bool has_super;
 	uint64_t newest;
+	uint64_t committed;
 	bool current;
 	bool marked;
 	struct remap_mark mark;

@@ -336,10 +336,11 @@ def test_a_copied_spare_takes_its_place(rig: Rig) -> None:
     drop_page_cache(spare)
     assert f"replace-spare data {other}" in dmremap("activate", "--auto", main).stderr
     assert dm.devices() == []
-    output("replace-spare", "data", other)
+    output("replace-spare", "data", other, "--yes")
     rig.spare.back()
     drop_page_cache(spare)
-    told = dmremap("activate", "--auto", main)
+    assert "deactivated" in dmremap("activate", "--auto", main).stderr    # and stays so
+    told = dmremap("activate", main)
     assert told.stdout == "/dev/mapper/data\n" and f"{spare} claims to be" in told.stderr
     assert rig.dmsetup("deps", "-o", "devname", "data").stdout.count(
         f"({Path(other).name})") == 1

@@ -356,6 +356,27 @@ static void what_was_deactivated_with_a_note(void **unused)
 	}
 }
 
+/* Somebody wants it so: that it is not active is no news, and nothing to be woken up for. */
+static void what_was_deactivated_is_not_told(void **unused)
+{
+	(void)unused;
+	for (int noted = 0; noted < 2; noted++) {
+		free(list.at);
+		list = (struct waiting_list){ 0 };
+		nr_told = 0;
+		for (uint64_t now = 100; now < 100 + 3 * WAITING_PATIENCE_SECONDS; now += 5) {
+			waiting_begin(&list);
+			waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 0, now);
+			waiting_find(&list, uuid)->held = noted;
+			waiting_end(&list, now, tell);
+			waiting_take(waiting_find(&list, uuid), now);
+		}
+		assert_int_equal(nr_told, !noted);
+		if (noted)
+			assert_int_equal(waiting_next(&list, 1000, 3600), 3600);
+	}
+}
+
 /* Deactivated, unplugged and plugged in again before anybody looked: it has the same numbers. */
 static void members_that_were_replaced(void **unused)
 {
@@ -471,6 +492,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_activation_is_tried_after_members_come,
 						setup_list, free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
+						free_list),
+		cmocka_unit_test_setup_teardown(what_was_deactivated_is_not_told, setup_list,
 						free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_with_a_note, setup_list,
 						free_list),
