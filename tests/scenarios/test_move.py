@@ -186,6 +186,8 @@ def test_growth_over_a_transient_error(rig: Rig) -> None:
     assert spare_sector(rig, 100) == slot + 4 and device.pread(100) == pattern(3)
 
 
+@pytest.mark.not_on("spare-no-fua", "no-fua", "worst",
+                    reason="there a slot that cannot be flushed does not take it")
 def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
     """D7: it refused once and then took the data; what failed is the flush."""
     device = rig.create()
