@@ -466,6 +466,7 @@ static void remap_presuspend_undo(struct dm_target *ti)
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
 	clear_bit(REMAP_NOFLUSH, &set->flags);
+	remap_scan_resume(set);
 }
 
 /* What a member that hangs would hold up: none of it is needed to go on later. */
@@ -538,7 +539,8 @@ static void note_loaded(struct remap_set *set)
 /* With what is in RAM, the spare's state included (D22). */
 static void resume_degraded(struct remap_set *set, unsigned long was)
 {
-	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED));
+	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) |
+			      BIT(REMAP_META_FAIL));
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
 	remap_mode_changed(set);

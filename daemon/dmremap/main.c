@@ -200,9 +200,9 @@ static const struct verb_group groups[] = {
 
 /* With --json; of the others there is nothing to print, and it is refused. */
 static const char *const json_verbs[] = {
-	"list",	  "status", "show",    "events", "verify",	"metadata-status",
-	"import", "remap",  "unremap", "clear",	 "freeze",	"thaw",
-	"save",	  "sync",   "restore", "check",	 "accept-loss", "stats-clear",
+	"list",	  "status",	 "show",    "events", "verify",	     "metadata-status",
+	"import", "remap",	 "unremap", "clear",  "freeze",	     "thaw",
+	"save",	  "sync",	 "restore", "check",  "accept-loss", "stats-clear",
 	"dump",	  "write-cache",
 };
 

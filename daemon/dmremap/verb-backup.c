@@ -6,9 +6,9 @@
 #include <limits.h>
 #include <time.h>
 
-#include "foreign.h"
 #include "activate.h"
 #include "adopt.h"
+#include "foreign.h"
 #include "identity.h"
 #include "restore.h"
 #include "verbs.h"

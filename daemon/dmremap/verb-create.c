@@ -259,15 +259,17 @@ static int refuse_foreign(const char *name, const struct remap_super *super, str
 	uint8_t host[16];
 
 	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
-		return error_set(error, EPERM,
-				 "%s: its create or release was interrupted: dmremap activate mends it",
-				 name);
+		return error_set(
+			error, EPERM,
+			"%s: its create or release was interrupted: dmremap activate mends it",
+			name);
 	host_id(host);
 	if (!memcmp(host, super->host_id, sizeof(host)))
 		return 0;
-	return error_set(error, EPERM,
-			 "%s belongs to another host, or to none: dmremap adopt-host %s takes it over",
-			 name, name);
+	return error_set(
+		error, EPERM,
+		"%s belongs to another host, or to none: dmremap adopt-host %s takes it over", name,
+		name);
 }
 
 /*

@@ -14,8 +14,8 @@
 #include "write-cache.h"
 
 static const struct column columns[] = {
-	{ "SET", false }, { "MODE", false }, { "DISK", false },
-	{ "CACHE", false }, { "WAS", false }, { NULL },
+	{ "SET", false },   { "MODE", false }, { "DISK", false },
+	{ "CACHE", false }, { "WAS", false },  { NULL },
 };
 
 /**

@@ -30,12 +30,13 @@ int mask_write(const uint8_t uuid[16], dev_t main, struct error *error)
 		return error_set(error, ENODATA, "main has no name by which udev would know it");
 	path_of(uuid, path, sizeof(path));
 	uuid_to_string(uuid, uuid_text);
-	snprintf(text, sizeof(text),
-		 "# Main of the dm-remap set %s,\n"
-		 "# which has no guard: to be used through the mapped device only. Written by dmremap\n"
-		 "# create --no-guard, removed by dmremap release.\n"
-		 "SUBSYSTEM==\"block\", %s, ENV{DM_REMAP_MASKED}=\"1\"\n",
-		 uuid_text, match);
+	snprintf(
+		text, sizeof(text),
+		"# Main of the dm-remap set %s,\n"
+		"# which has no guard: to be used through the mapped device only. Written by dmremap\n"
+		"# create --no-guard, removed by dmremap release.\n"
+		"SUBSYSTEM==\"block\", %s, ENV{DM_REMAP_MASKED}=\"1\"\n",
+		uuid_text, match);
 	r = write_file_atomic(path, text, strlen(text), 0644);
 	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
 }

@@ -205,7 +205,8 @@ static int judge_copies(const struct region *region, uint32_t block, uint64_t ne
 }
 
 int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
-		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES],
+		       struct remap_choice *choice)
 {
 	const void *copy[REMAP_COPIES];
 	bool readable[REMAP_COPIES];
@@ -265,7 +266,8 @@ static void read_batch(const struct region *region, uint32_t first, uint32_t nr,
 }
 
 static int read_from_batch(const struct region *region, uint32_t block, uint64_t newest,
-			   struct batch *batch, enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+			   struct batch *batch, enum remap_verdict verdict[REMAP_COPIES],
+			   struct remap_choice *choice)
 {
 	const struct remap_geometry *geometry = &region->super.geometry;
 	uint32_t end = 1 + geometry->table_blocks + geometry->soft_blocks;
@@ -386,7 +388,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			choice = region->choice;
 			r = 0;
 		} else {
-			r = read_from_batch(region, block, table->age.newest, &batch, verdict, &choice);
+			r = read_from_batch(region, block, table->age.newest, &batch, verdict,
+					    &choice);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
@@ -448,8 +451,8 @@ int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 
 	if (!buffer)
 		return -ENOMEM;
-	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, region->super.seq, buffer,
-			       verdict, &choice) < 0)
+	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, region->super.seq,
+			       buffer, verdict, &choice) < 0)
 		return -ENODATA;
 	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
 	return 0;

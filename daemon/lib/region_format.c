@@ -354,7 +354,9 @@ int region_find_unnamed(const struct region *region, uint32_t block,
 	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
-	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) : -ENOMEM;
+	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict,
+					    &choice) :
+			 -ENOMEM;
 
 	memset(usable, 0, REMAP_ENTRIES_PER_BLOCK * sizeof(*usable));
 	if (r < 0 || has_dead_place(region, block))
@@ -386,7 +388,8 @@ int region_commit_table(const struct region *region, uint32_t block, uint64_t se
 	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
-	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer, verdict, &choice) :
+	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer,
+						    verdict, &choice) :
 				 -ENOMEM;
 
 	if (!r && choice.newer_lost)

@@ -736,9 +736,9 @@ static int release_whole(struct adopted *a, struct error *error)
 	int r = adopt_check_lost(a, error);
 
 	if (!r)
-	/* once to copy it, and once to compare */
-	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
-		progress_expect(a->progress, is_used(a, slot) ? 2 : 0);
+		/* once to copy it, and once to compare */
+		for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+			progress_expect(a->progress, is_used(a, slot) ? 2 : 0);
 	if (!r)
 		r = for_each_used(a, false, copy_back, error);
 	if (!r)

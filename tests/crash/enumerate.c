@@ -223,8 +223,7 @@ static int load(struct enumerator *e)
 		.start = e->options.region_start,
 		.sectors = e->options.region_sectors,
 	};
-	int r = e->options.bare ? -ENOENT :
-				  resolve_load(&e->map, &spare, e->options.main_sectors);
+	int r = e->options.bare ? -ENOENT : resolve_load(&e->map, &spare, e->options.main_sectors);
 
 	return r ? r : resolve_check_mark(&e->map, &main_disk, &spare);
 }
@@ -803,13 +802,12 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " states of %zu records (seed %" PRIu64 "), %" PRIu64
 	       " with a further fault, %" PRIu64 " to be repaired, %" PRIu64
 	       " served read-only, %" PRIu64 " refused, %" PRIu64 " chunks mapped at most; %" PRIu64
-	       " writes, %" PRIu64 " failed; told %" PRIu64 " times of %" PRIu64
-	       " writes; %" PRIu64 " states not allowed; %.1f s\n",
+	       " writes, %" PRIu64 " failed; told %" PRIu64 " times of %" PRIu64 " writes; %" PRIu64
+	       " states not allowed; %.1f s\n",
 	       e.nr_states, e.log.nr_records, e.options.seed, e.nr_with_fault, e.nr_repairing,
 	       e.nr_outcome[OUTCOME_RO], e.nr_outcome[OUTCOME_REFUSED], e.max_used,
 	       e.oracle.nr_acked, e.oracle.nr_failed, e.oracle.nr_told, e.oracle.nr_doubted,
-	       e.nr_bad_states,
-	       end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9);
+	       e.nr_bad_states, end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9);
 	tear_down(&e);
 	return e.nr_bad_states ? 1 : 0;
 }

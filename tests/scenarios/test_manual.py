@@ -672,3 +672,22 @@ def test_batches_under_load(rig: Rig, seed: int) -> None:
     r0.fsync()
     rig.powercut()
     assert rig.create().pread(0, size) == bytes(content)
+
+
+@pytest.mark.disks(main="16M", spare="1M")
+def test_clear_ends_with_the_first_doubt(rig: Rig) -> None:
+    """D12, D20: a spare that takes no commit is not asked for every chunk, with a suspend waiting."""
+    rig.create()
+    rig.message("r0", "remap 0 1504")     # more than a batch
+    rig.spare.bad(0, 300, delay_ms=300)
+    job = rig.background(rig.message, "r0", "clear")
+    time.sleep(1)
+    begun = time.monotonic()
+    rig.background(dm.suspend, "r0", True, False).result(timeout=120)
+    assert time.monotonic() - begun < 40
+    with pytest.raises(OSError):
+        job.result(timeout=120)
+    rig.spare.clear()
+    rig.resume()
+    rig.message("r0", "clear")
+    assert rig.status()["used"] == 1
