@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "events.h"
 #include "json.h"
+#include "remap_format.h"
 #include "sectors.h"
 
 /* "key=value" words of a reply are its values; what else it says is for people. */
@@ -111,9 +113,69 @@ int verb_remap(struct invocation *invocation, struct error *error)
 	return on_sectors(invocation, "remap", error);
 }
 
+/**
+ * struct kept - looks for chunks that must stay on the spare
+ * @first: first chunk of what is to leave it
+ * @last: last chunk
+ * @found: one of them that hides something of main, or is the set's own
+ * @cause: why it is on the spare; 0: none was found
+ */
+struct kept {
+	uint64_t first;
+	uint64_t last;
+	uint64_t found;
+	uint8_t cause;
+};
+
+static int look_for_kept(void *userdata, const struct remap_event *line)
+{
+	struct kept *kept = userdata;
+
+	if (line->state == REMAP_ENTRY_USED && line->chunk >= kept->first &&
+	    line->chunk <= kept->last &&
+	    (line->cause == REMAP_CAUSE_GUARD || line->cause == REMAP_CAUSE_PROBE)) {
+		kept->found = line->chunk;
+		kept->cause = (uint8_t)line->cause;
+	}
+	return 0;
+}
+
+/*
+ * The kernel refuses, too, but chunk by chunk, when those before are unremapped already; and
+ * an older module does not.  Where it cannot be asked, it decides.
+ */
+static int refuse_kept(const struct invocation *invocation, struct error *error)
+{
+	struct dm_device device;
+	struct kept kept = { 0 };
+	struct sectors sectors;
+	int r = find_live_device(invocation, &device, error);
+
+	if (!r)
+		r = parse_named_sectors(invocation, &device, &sectors, error);
+	if (r < 0)
+		return r;
+	kept.first = sectors.sector / REMAP_CHUNK_SECTORS;
+	kept.last = (sectors.sector + sectors.nr_sectors - 1) / REMAP_CHUNK_SECTORS;
+	if (event_dump_remaps(device.major, device.minor, look_for_kept, &kept, NULL) < 0 ||
+	    !kept.cause)
+		return 0;
+	return error_set(error, EPERM,
+			 "%s: sectors %" PRIu64 " to %" PRIu64 " %s; nothing was changed. dmremap "
+			 "release %s gives back all of the disk",
+			 device.name, kept.found * REMAP_CHUNK_SECTORS,
+			 kept.found * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1,
+			 kept.cause == REMAP_CAUSE_GUARD ?
+				 "are on the spare to hide what the main device holds (the guard)" :
+				 "are the place where the set asks whether the main device answers",
+			 device.name);
+}
+
 int verb_unremap(struct invocation *invocation, struct error *error)
 {
-	return on_sectors(invocation, "unremap", error);
+	int r = refuse_kept(invocation, error);
+
+	return r < 0 ? r : on_sectors(invocation, "unremap", error);
 }
 
 int verb_verify(struct invocation *invocation, struct error *error)
