@@ -4,9 +4,7 @@ hold up, and what stops them (rules D3, D12, D16, D20, D21, E6, E8)."""
 
 import contextlib
 import errno
-import os
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.injected import load_inject, unload_inject
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.region import Region, mapped_sectors, words
 
@@ -43,12 +42,11 @@ class Count:
 @contextlib.contextmanager
 def _inject() -> Iterator[None]:
     """The module of the target inject."""
-    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-inject.ko"
-    subprocess.run(["insmod", str(module)], check=True)
+    load_inject()
     try:
         yield
     finally:
-        subprocess.run(["rmmod", "dm_inject"], check=True)
+        unload_inject()
 
 
 @contextlib.contextmanager
