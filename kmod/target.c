@@ -126,7 +126,8 @@ static noinline void map_cached_write(struct remap_set *set, struct bio *bio, st
 }
 
 /* Counted already. */
-static __always_inline int map_main_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static __always_inline int map_main_write(struct remap_set *set, struct bio *bio,
+					  struct remap_bio *pb)
 {
 	if (bdev_write_cache(set->main->bdev))
 		map_cached_write(set, bio, pb);
