@@ -401,6 +401,8 @@ static bool is_in_flight(const struct remap_set *set, unsigned int bucket, unsig
 		    sum_ended(&set->flow, 1, bucket) != sum_started(&set->flow, 1, bucket))
 			return true;
 	}
+	/* What ended is in spare_writes: pairs with remap_uncount_release(). */
+	smp_rmb();
 	return false;
 }
 

@@ -184,7 +184,7 @@ static inline void remap_uncount(u64 __percpu *started)
 
 /*
  * The same where the set was written or read before.  Pairs with the barriers of who sums up:
- * remap_main_writes(), wait_bucket().
+ * remap_main_writes(), wait_bucket(), is_in_flight().
  */
 static inline void remap_uncount_release(u64 __percpu *started)
 {
