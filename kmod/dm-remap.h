@@ -806,7 +806,7 @@ void remap_update_mark(struct remap_set *set);
 int remap_find_probe_chunk(struct remap_set *set, u64 *chunk);
 void remap_mend_probe(struct remap_set *set);
 void remap_note_probe(struct remap_set *set);
-int remap_save_chunk(struct remap_set *set, u64 chunk, u8 cause);
+int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause);
 
 /* slow.c */
 size_t remap_sub_front_pad(void);
@@ -885,6 +885,7 @@ void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sector
 void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason);
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
 u8 remap_status_class(blk_status_t status);
+bool remap_take_token(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
 
 /* move.c */

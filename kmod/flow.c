@@ -365,8 +365,9 @@ void remap_drain_all(struct remap_set *set)
  * remap_hold_main() - keep all writes from main until remap_unhold_main()
  * @set: the set
  *
- * New ones go to the worker, those on their way are waited for; where the spare may lie on the same
- * disk, writes to it as well.  While main is held, the error of a flush belongs to what the caller wrote (D19).
+ * New ones go to the worker, those on their way are waited for; where the spare may lie
+ * on the same disk, writes to it as well.  While main is held, the error of a flush belongs
+ * to what the caller wrote (D19).
  *
  * Context: remap_set.lock held.
  */
@@ -400,6 +401,8 @@ static bool is_in_flight(const struct remap_set *set, unsigned int bucket, unsig
 		    sum_ended(&set->flow, 1, bucket) != sum_started(&set->flow, 1, bucket))
 			return true;
 	}
+	/* What ended is in spare_writes: pairs with remap_uncount_release(). */
+	smp_rmb();
 	return false;
 }
 
@@ -494,14 +497,16 @@ int remap_gate_flush(struct remap_set *set, enum remap_member member)
  */
 int remap_gate_clean(struct remap_set *set, enum remap_member member)
 {
+	unsigned int try, tries = CLEAN_TRIES;
 	unsigned long began = jiffies;
-	unsigned int try;
 	int r = -EIO;
 
 	/* A disk that takes its time gets two: the first may have told of another's loss. */
-	for (try = 0; r && try < (time_after(jiffies, began + REMAP_SLOW_COMMAND) ? 2 : CLEAN_TRIES);
-	     try++)
+	for (try = 0; r && try < tries; try++) {
 		r = remap_gate_flush_locked(set, member);
+		if (time_after(jiffies, began + REMAP_SLOW_COMMAND))
+			tries = 2;
+	}
 	return r;
 }
 
@@ -593,7 +598,7 @@ static void flush_turn(struct remap_gate *gate, struct turn *turn)
 		if (turn->r[member] && has_flush && !remap_has_fua(set, member) &&
 		    !is_acknowledged_at_risk(gate, member))
 			turn->r[member] = remap_gate_clean(set, member);
-		/* device-mapper drops the error of a preflush, but not of the FUA write behind it. */
+		/* dm drops the error of a preflush, but not of the FUA write behind it. */
 		if (turn->r[member] && has_flush)
 			owe(gate, REMAP_OWED_WRITE);
 		any_failed |= turn->r[member];
@@ -601,7 +606,7 @@ static void flush_turn(struct remap_gate *gate, struct turn *turn)
 	turn->nr_failed = gate->nr_failed;
 	turn->owed = !bio_list_empty(&turn->flushes) &&
 		     test_and_clear_bit(REMAP_OWED_FLUSH, &gate->owed);
-	/* The write behind a preflush is sent at once: later flushes were told, and it is not owed. */
+	/* The write behind a preflush is sent at once: it came before these flushes. */
 	if (!any_failed && !turn->owed && !bio_list_empty(&turn->flushes) && ++gate->nr_good >= 2)
 		clear_bit(REMAP_OWED_WRITE, &gate->owed);
 	mutex_unlock(&gate->mutex);

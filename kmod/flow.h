@@ -114,8 +114,8 @@ struct remap_gate {
  * @is_own_unflushed: writes of ours to the spare, not acknowledged, that no flush has covered
  * @own_failed: per member, nr_failed of its gate from before the first of such writes
  * @is_shared: both members may lie on one disk, whose cache then has one gate
- * @copying: held for reading by who copies without remap_set.lock, while a write is on its way or in
- *           a cache; for writing while main is held
+ * @copying: held for reading by who copies without remap_set.lock, while a write is on
+ *           its way or in a cache; for writing while main is held
  * @wq: runs the work of the gates
  */
 struct remap_flow {
@@ -184,7 +184,7 @@ static inline void remap_uncount(u64 __percpu *started)
 
 /*
  * The same where the set was written or read before.  Pairs with the barriers of who sums up:
- * remap_main_writes(), wait_bucket().
+ * remap_main_writes(), wait_bucket(), is_in_flight().
  */
 static inline void remap_uncount_release(u64 __percpu *started)
 {

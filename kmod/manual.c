@@ -238,6 +238,15 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 	remap_unpark(set);
 }
 
+static int may_begin(const struct remap_set *set)
+{
+	if (!test_bit(REMAP_ACTIVE, &set->flags) || test_bit(REMAP_SUSPENDING, &set->flags))
+		return -EBUSY;
+	if (!remap_may_write(set))
+		return -EROFS;
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /*
  * Step 1 for as many as may be.  Returns an error that ends the request when the batch, of
  * those before it, is done.
@@ -270,20 +279,15 @@ static int mark(struct remap_set *set, struct remap_request *request)
 			request->at = at;
 			return 0;
 		}
-		/* What cannot be cleared stays; it is counted in the end. */
-		if (r && !request->all)
+		/* What cannot be cleared stays, and is counted in the end; doubt ends it all. */
+		if (r && (!request->all || set->meta.nr_in_doubt || set->meta.block[0].in_doubt))
+			return r;
+		/* Each may have taken a disk its time (D12). */
+		r = may_begin(set);
+		if (r)
 			return r;
 	}
 	return 0;
-}
-
-static int may_begin(const struct remap_set *set)
-{
-	if (!test_bit(REMAP_ACTIVE, &set->flags) || test_bit(REMAP_SUSPENDING, &set->flags))
-		return -EBUSY;
-	if (!remap_may_write(set))
-		return -EROFS;
-	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /* Lost, the rest of a physical block would be neither here nor there. */
@@ -363,7 +367,7 @@ int remap_do_request(struct remap_set *set, struct remap_request *request)
  *            until `unremap` names them
  *
  * Context: as remap_do_request().
- * Return: 0, or -EBUSY, -EINTR or -EROFS when it could not go on.
+ * Return: 0, or -EBUSY, -EINTR, -EROFS or -EIO when it could not go on.
  */
 int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 {

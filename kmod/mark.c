@@ -194,17 +194,15 @@ int remap_find_probe_chunk(struct remap_set *set, u64 *chunk)
  * remap_save_chunk() - give a chunk of main a slot, with what is in chunk_buffer
  * @set: the set; no write to the chunk is on its way
  * @chunk: not remapped
+ * @slot: reserved
  * @cause: enum remap_cause to record
  *
  * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
  */
-int remap_save_chunk(struct remap_set *set, u64 chunk, u8 cause)
+int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause)
 {
 	struct remap_change change = { .fresh = true, .add = 0xff };
-	s64 slot = remap_slot_alloc(set);
 
-	if (slot < 0)
-		return slot;
 	change.slot = slot;
 	change.word = remap_word(chunk, 0xff, 0, 0, 0);
 	change.prov = remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0);
@@ -219,8 +217,10 @@ static int take_new_probe_chunk(struct remap_set *set)
 	struct remap_super *super = &set->meta.super;
 	u64 old = super->probe_chunk, chunk;
 	u32 old_flags = super->flags;
-	int r = remap_find_probe_chunk(set, &chunk) ?: remap_save_chunk(set, chunk, REMAP_CAUSE_PROBE);
+	int r = remap_find_probe_chunk(set, &chunk);
+	s64 slot = r ?: remap_slot_alloc(set);
 
+	r = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);
 	if (r)
 		return r;
 	super->probe_chunk = chunk;

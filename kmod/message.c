@@ -429,6 +429,7 @@ static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char 
 		clear_bit(REMAP_FROZEN, &set->flags);
 		set->tokens = U64_MAX;	/* as many as the bucket holds */
 		r = remap_note_frozen(set);
+		remap_scan_resume(set);
 	}
 	mutex_unlock(&set->lock);
 	remap_mode_changed(set);

@@ -5,8 +5,8 @@
  * The set's own probe chunk lies on one of them, and says nothing about the others (E9).
  * So a chunk beside the failed one, that was not remapped, is read, written back as it
  * was, and read again.  No write of a user can come in between: main is held.
- * A crash leaves the chunk as it was: it was written over with itself.  If it does not take
- * that, its content goes to the spare.
+ * A crash leaves the chunk as it was: it was written over with itself.  Before that its content
+ * is copied to a slot, which serves it if main does not take it back.
  *
  * Beside means: in the same aligned window, which is one stripe of a striped main, and
  * 1 MiB elsewhere, for there disks meet at the border of an extent.
@@ -60,36 +60,49 @@ static bool has_failed(const struct remap_set *set, u64 chunk)
 	return false;
 }
 
-/* -EAGAIN: it was read, and does not take it back: it may be gone by that. */
-static int probe_chunk(struct remap_set *set, u64 chunk)
+/* Whether the chunk has what is in chunk_buffer. */
+static bool gives_back(struct remap_set *set, u64 chunk)
 {
-	sector_t sector = chunk * REMAP_CHUNK_SECTORS;
-	void *back = set->probe_buffer + REMAP_CHUNK_BYTES;
-
-	memset(back, 0, REMAP_CHUNK_BYTES);
-	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS, REQ_OP_READ))
-		return -EIO;
-	if (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,
-		     REQ_OP_WRITE | REQ_FUA) ||
-	    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) ||
-	    memcmp(set->probe_buffer, back, REMAP_CHUNK_BYTES))
-		return -EAGAIN;
-	return 0;
+	return !remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->probe_buffer,
+			 REMAP_CHUNK_SECTORS, REQ_OP_READ) &&
+	       !memcmp(set->chunk_buffer, set->probe_buffer, REMAP_CHUNK_BYTES);
 }
 
+static bool takes_back(struct remap_set *set, u64 chunk)
+{
+	return !remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->chunk_buffer,
+			 REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA) && gives_back(set, chunk);
+}
+
+/*
+ * The write may be what kills a sector that was good until now, with a user's data in it.  So
+ * these are in a slot, durably, before anything is written: no slot, no probe.
+ */
 static bool is_alive_at(struct remap_set *set, u64 chunk)
 {
-	int r = probe_chunk(set, chunk);
+	bool alive = false;
+	s64 slot;
 
-	if (r == -EAGAIN)
-		r = remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->probe_buffer,
-			     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA);
-	/* What was read is saved, whatever is wrong with main: it was written over by us. */
-	if (r && r != -EIO) {
-		memcpy(set->chunk_buffer, set->probe_buffer, REMAP_CHUNK_BYTES);
-		remap_save_chunk(set, chunk, REMAP_CAUSE_WRITE_ERROR);
+	if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt ||
+	    test_bit(REMAP_META_FAIL, &set->flags))
+		return false;
+	slot = remap_slot_alloc(set);
+	if (slot < 0)
+		return false;
+	if (!remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->chunk_buffer,
+		      REMAP_CHUNK_SECTORS, REQ_OP_READ) &&
+	    !remap_rw(set, set->spare, remap_slot_start(set, slot), set->chunk_buffer,
+		      REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA)) {
+		alive = takes_back(set, chunk) || takes_back(set, chunk);
+		/* A flush fails as well when another disk of main is gone. */
+		if (!alive && !gives_back(set, chunk)) {
+			remap_save_chunk(set, chunk, slot, REMAP_CAUSE_WRITE_ERROR);
+			return false;
+		}
 	}
-	return !r;
+	/* No commit has named it. */
+	remap_table_set(&set->table, slot, 0);
+	return alive;
 }
 
 /**

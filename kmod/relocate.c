@@ -118,8 +118,14 @@ bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece)
 	return time_after(jiffies, remap_bio(piece->bio)->start + set->deadline_seconds * HZ);
 }
 
-/* The storm limit, in chunks (E7). */
-static bool take_token(struct remap_set *set)
+/**
+ * remap_take_token() - the storm limit, in chunks (E7)
+ * @set: the set, may write
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: whether one more chunk may be remapped by itself; if not the set is frozen.
+ */
+bool remap_take_token(struct remap_set *set)
 {
 	u64 burst = max(1024U, remap_geometry(set)->slots / 64);
 	unsigned long seconds = (jiffies - set->tokens_at) / HZ;
@@ -172,7 +178,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 					  errors < 255 ? errors + 1 : 255, 0);
 	} else {
 		*reason = DM_REMAP_REASON_FROZEN;
-		if (!take_token(set))
+		if (!remap_take_token(set))
 			return NULL;
 		*reason = DM_REMAP_REASON_FULL;
 		slot = remap_slot_alloc(set);

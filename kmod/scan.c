@@ -127,8 +127,10 @@ static bool can_read(struct remap_scan *scan, u64 sector, u32 nr_sectors)
 
 static bool may_go_on(const struct remap_set *set)
 {
+	/* Nor does it remap anything by itself while nothing else does (E7). */
 	return test_bit(REMAP_ACTIVE, &set->flags) &&
-	       !test_bit(REMAP_SUSPENDING, &set->flags) && remap_may_write(set);
+	       !(READ_ONCE(set->flags) & (BIT(REMAP_SUSPENDING) | BIT(REMAP_FROZEN) |
+					  BIT(REMAP_AUTO_OFF))) && remap_may_write(set);
 }
 
 static void one_range(const struct remap_request *request, u32 index, u64 *sector,
@@ -156,7 +158,7 @@ static bool is_alive(struct remap_set *set)
 	bool alive;
 
 	mutex_lock(&set->lock);
-	alive = may_go_on(set) && remap_main_alive(set);
+	alive = may_go_on(set) && remap_main_alive(set) && remap_take_token(set);
 	mutex_unlock(&set->lock);
 	return alive;
 }
@@ -253,7 +255,7 @@ void remap_scan_stop(struct remap_set *set)
  * remap_scan_resume() - go on with what was left
  * @set: the set
  *
- * Context: resume.
+ * Context: any that may queue work.
  */
 void remap_scan_resume(struct remap_set *set)
 {

@@ -130,6 +130,7 @@ bool remap_wake(struct remap_set *set)
 	/* Pairs with the acquire in remap_must_wait(): first what was found, then this. */
 	smp_store_release(&set->wakes, wakes);
 	clear_bit(REMAP_ASLEEP, &set->flags);
+	remap_scan_resume(set);
 	return true;
 }
 

@@ -97,12 +97,14 @@ static ssize_t auto_remap_show(struct remap_set *set, char *page)
 
 static ssize_t auto_remap_store(struct remap_set *set, const char *page, size_t nr_bytes)
 {
-	if (sysfs_streq(page, "enabled"))
+	if (sysfs_streq(page, "enabled")) {
 		clear_bit(REMAP_AUTO_OFF, &set->flags);
-	else if (sysfs_streq(page, "disabled"))
+		remap_scan_resume(set);
+	} else if (sysfs_streq(page, "disabled")) {
 		set_bit(REMAP_AUTO_OFF, &set->flags);
-	else
+	} else {
 		return -EINVAL;
+	}
 	return nr_bytes;
 }
 

@@ -112,17 +112,25 @@ static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bi
 	pb->flush_sum = READ_ONCE(remap_gate(set, member)->nr_failed);
 }
 
-/* Counted already.  Whether it is written through is asked after that: see remap_settle_main(). */
-static int map_main_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+/* Whether it is written through is asked after it was counted: see remap_settle_main(). */
+static noinline void map_cached_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	if (remap_is_cached(set, REMAP_MAIN) && bio_op(bio) == REQ_OP_WRITE) {
-		if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {
-			make_durable(set, bio, pb, REMAP_MAIN);
-			pb->flags |= REMAP_BIO_NOT_CACHED;
-		} else {
-			pb->flags |= REMAP_BIO_WRITTEN_BACK;
-		}
+	if (bio_op(bio) != REQ_OP_WRITE)
+		return;
+	if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {
+		make_durable(set, bio, pb, REMAP_MAIN);
+		pb->flags |= REMAP_BIO_NOT_CACHED;
+	} else {
+		pb->flags |= REMAP_BIO_WRITTEN_BACK;
 	}
+}
+
+/* Counted already. */
+static __always_inline int map_main_write(struct remap_set *set, struct bio *bio,
+					  struct remap_bio *pb)
+{
+	if (bdev_write_cache(set->main->bdev))
+		map_cached_write(set, bio, pb);
 	bio_set_dev(bio, set->main->bdev);
 	return DM_MAPIO_REMAPPED;
 }
@@ -466,6 +474,7 @@ static void remap_presuspend_undo(struct dm_target *ti)
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
 	clear_bit(REMAP_NOFLUSH, &set->flags);
+	remap_scan_resume(set);
 }
 
 /* What a member that hangs would hold up: none of it is needed to go on later. */
@@ -538,7 +547,8 @@ static void note_loaded(struct remap_set *set)
 /* With what is in RAM, the spare's state included (D22). */
 static void resume_degraded(struct remap_set *set, unsigned long was)
 {
-	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED));
+	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) |
+			      BIT(REMAP_META_FAIL));
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
 	remap_mode_changed(set);

@@ -777,8 +777,8 @@ MUTANTS = {
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
-        [(MARK, "remap_find_probe_chunk(set, &chunk) ?: remap_save_chunk(set, chunk, REMAP_CAUSE_PROBE);",
-          "remap_find_probe_chunk(set, &chunk);")],
+        [(MARK, "\tr = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);\n",
+          "\tr = slot < 0 ? slot : 0;\n")],
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
         "D10", "writes with FUA succeed although a cache was lost",

@@ -43,6 +43,10 @@ DATA = _scenarios("data_path errors flush frozen hazards interleavings lifecycle
                   "messages move relocation rig torture unremap")
 MORE_DATA = _scenarios("commit_failures create_crash discard file_systems force_rw format "
                        "metadata metadata_copies neighbours probe_chunk rows stacking")
+# Not lost_cache and neighbours: they say nothing about late errors.
+LATE = _scenarios("data_path errors flush frozen hazards interleavings lifecycle messages move "
+                  "relocation rig torture unremap commit_failures create_crash discard "
+                  "file_systems force_rw format metadata metadata_copies probe_chunk rows stacking")
 
 
 SUITES = [
@@ -58,7 +62,7 @@ SUITES = [
           disks="main-no-fua"),
     Suite("data scenarios, spare without FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL,
           disks="spare-no-fua"),
-    Suite("data scenarios, late errors", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, disks="late"),
+    Suite("data scenarios, late errors", LATE, "uml", ONLY_ALL, disks="late"),
     Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
     Suite("metadata, mutated", "make -s -C tests/fuzz check CASES=5000", "tally", (CHECK,)),
     Suite("metadata, mutated at length", "make -s -C tests/fuzz check CASES=100000", "tally",

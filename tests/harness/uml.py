@@ -130,7 +130,7 @@ def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
         module = str(kernels.build_module(kernel, results)) if with_module else "-"
-        if any(file.is_file() and "dm-inject.ko" in file.read_text() for file in files):
+        if any(file.is_file() and "inject" in file.read_text() for file in files):
             kernels.build_inject(kernel, results)
         command = _command_for(files, results, arguments or [])
         init = _write_init(results, module, command, kind)

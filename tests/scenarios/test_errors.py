@@ -186,6 +186,8 @@ def test_main_that_is_gone_maps_nothing(rig: Rig, gone: str) -> None:
     assert rig.status()["used"] == NOTHING + 1
 
 
+@pytest.mark.not_on("main-no-fua", "no-fua", "late", "worst",
+                    reason="a main that takes no flush any more is not probed again")
 def test_main_that_goes_after_the_first_probe(rig: Rig) -> None:
     """E6: the confirming writes of a device that dies meanwhile prove nothing."""
     r0 = rig.create()

@@ -4,9 +4,7 @@ hold up, and what stops them (rules D3, D12, D16, D20, D21, E6, E8)."""
 
 import contextlib
 import errno
-import os
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.injected import load_inject, unload_inject
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.region import Region, mapped_sectors, words
 
@@ -43,12 +42,11 @@ class Count:
 @contextlib.contextmanager
 def _inject() -> Iterator[None]:
     """The module of the target inject."""
-    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-inject.ko"
-    subprocess.run(["insmod", str(module)], check=True)
+    load_inject()
     try:
         yield
     finally:
-        subprocess.run(["rmmod", "dm_inject"], check=True)
+        unload_inject()
 
 
 @contextlib.contextmanager
@@ -672,3 +670,22 @@ def test_batches_under_load(rig: Rig, seed: int) -> None:
     r0.fsync()
     rig.powercut()
     assert rig.create().pread(0, size) == bytes(content)
+
+
+@pytest.mark.disks(main="16M", spare="1M")
+def test_clear_ends_with_the_first_doubt(rig: Rig) -> None:
+    """D12, D20: a spare that takes no commit is not asked for every chunk, with a suspend waiting."""
+    rig.create()
+    rig.message("r0", "remap 0 1504")     # more than a batch
+    rig.spare.bad(0, 300, delay_ms=300)
+    job = rig.background(rig.message, "r0", "clear")
+    time.sleep(1)
+    begun = time.monotonic()
+    rig.background(dm.suspend, "r0", True, False).result(timeout=120)
+    assert time.monotonic() - begun < 40
+    with pytest.raises(OSError):
+        job.result(timeout=120)
+    rig.spare.clear()
+    rig.resume()
+    rig.message("r0", "clear")
+    assert rig.status()["used"] == 1

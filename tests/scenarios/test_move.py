@@ -2,14 +2,12 @@
 """C13, D7: a spare chunk that goes bad; its entry moves to another slot, or nothing changes."""
 
 import errno
-import os
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.injected import load_inject, unload_inject
 from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.region import Region
@@ -186,6 +184,8 @@ def test_growth_over_a_transient_error(rig: Rig) -> None:
     assert spare_sector(rig, 100) == slot + 4 and device.pread(100) == pattern(3)
 
 
+@pytest.mark.not_on("spare-no-fua", "no-fua", "worst",
+                    reason="there a slot that cannot be flushed does not take it")
 def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
     """D7: it refused once and then took the data; what failed is the flush."""
     device = rig.create()
@@ -207,8 +207,7 @@ def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
 
 def test_an_error_that_is_not_of_the_medium(rig: Rig) -> None:
     """E3, P2: the other sectors of a bad slot cannot be read for a moment; none is lost."""
-    module = Path(os.environ["DM_REMAP_RESULTS"]) / "dm-inject.ko"
-    subprocess.run(["insmod", str(module)], check=True)
+    load_inject()
     try:
         sectors = rig.spare.size_bytes // 512
         below = rig.create("below", f"0 {sectors} inject {rig.spare.kernel_path}")
@@ -230,4 +229,4 @@ def test_an_error_that_is_not_of_the_medium(rig: Rig) -> None:
         assert device.pread(99) == pattern(2)
     finally:
         rig.powercut()
-        subprocess.run(["rmmod", "dm_inject"], check=True)
+        unload_inject()

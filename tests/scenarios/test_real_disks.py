@@ -473,3 +473,18 @@ def test_the_error_of_another_write_at_the_probe(rig: Rig, mode: str) -> None:
     told(device.fsync)
     device.fsync()
     assert durable(rig, 400) == B
+
+
+@pytest.mark.disks(main=NO_FUA)
+def test_nothing_is_salvaged_while_frozen(rig: Rig) -> None:
+    """E7, D18: what a failed flush may have lost is looked for when remaps are on again."""
+    device = set_of(rig, "keep")
+    used = rig.status()["used"]
+    rig.message("r0", "freeze")
+    rig.main.late(800, times=1, then="error")
+    device.pwrite(800, A)
+    assert told(device.fsync) == [True]
+    time.sleep(1)
+    assert rig.status()["used"] == used
+    rig.message("r0", "thaw")
+    wait_for(lambda: rig.status()["used"] == used + 1, "the lost sector")

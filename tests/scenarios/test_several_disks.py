@@ -2,6 +2,7 @@
 """A main of several disks, as LVM and md make it: the probe chunk lies on one of them, and says
 nothing about the others (P5; rules E6, E9). With md itself: tests/vm/test_stacks.py."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -154,3 +155,31 @@ def test_neighbours_are_written_meanwhile(rig: Rig, cache: bool) -> None:
     for at, number in written.items():
         assert r0.pread(at, 8) == pattern(number, 8), at
     assert rig.status()["used"] == SET
+
+
+@pytest.mark.disks(main="16M", two="16M", spare="1M")
+@pytest.mark.parametrize("full", [True, False])
+def test_the_probe_kills_a_good_neighbour(rig: Rig, full: bool) -> None:
+    """P1, E9: what is written over with itself may die of that: it is on the spare by then, or, where
+    the spare is full, it is not touched."""
+    for disk in disks(rig):
+        queue = Path(f"/sys/block/{disk.kernel_path.name}/queue/write_cache")
+        queue.write_text("write back")
+    volume = rig.create("volume", linear(rig))
+    r0 = rig.create(table=f"0 {2 * HALF} remap {volume.path} {rig.spare.kernel_path} 0 2048")
+    bad = sector_on("linear", 1, 40)
+    good = [bad + 8 * distance for distance in (-8, -4, -2, -1, 1, 2, 4, 8)]
+    for sector in good:
+        r0.pwrite(sector, pattern(sector, 8))
+    r0.fsync()
+    if full:
+        free = rig.status()["total"] - rig.status()["used"]
+        rig.message("r0", f"remap 0 {8 * free}")
+    two = disks(rig)[1]
+    two.bad(where("linear", bad)[1], 8)
+    for sector in good:
+        two.late(where("linear", sector)[1], 8, then="error")
+    with contextlib.suppress(OSError):
+        r0.pwrite(bad, pattern(1, 8))
+    for sector in good:
+        assert r0.pread(sector, 8) == pattern(sector, 8), sector

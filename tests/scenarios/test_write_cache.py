@@ -72,8 +72,9 @@ def test_it_is_shown(rig: Rig) -> None:
     ext4_on_main(rig)
     create(rig, "--write-cache", "auto")
     main = paths(rig, "main")[0]
-    disk, = json.loads(output("write-cache", "data", "--json"))["disks"]
-    assert (disk["set"], disk["mode"], disk["disk"]) == ("data", "auto", main)
+    told = json.loads(output("write-cache", "data", "--json"))
+    disk, = told["disks"]
+    assert (told["name"], told["write_cache"], disk["disk"]) == ("data", "auto", main)
     assert disk["cache"] == "write back" and disk["was"] is None
     assert output("write-cache", main, "--auto") == ""
     assert not Path("/run/dm-remap/write-cache").exists(), "nothing was turned off"

@@ -391,9 +391,9 @@ static void main_fails_in_the_middle(void **unused)
 	assert_int_equal(release(&error), 0);
 	nr_writes = disks.nr_own_writes[MAIN];
 	for (unsigned int at = 0; at < nr_writes; at++)
-		for (unsigned int i = 0; i < 3; i++) {
-			u64 sector = bad[unit_random_below(sizeof(bad) / sizeof(bad[0]))];
-			bool all = i == 2;
+		for (unsigned int i = 0; i <= sizeof(bad) / sizeof(bad[0]); i++) {
+			bool all = i == sizeof(bad) / sizeof(bad[0]);
+			u64 sector = all ? 0 : bad[i];
 
 			restore_saved();
 			disks_fail(MAIN, all ? 0 : sector, all ? MAIN_SECTORS : 1, false, true)

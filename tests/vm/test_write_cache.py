@@ -37,8 +37,10 @@ def test_the_cache_is_off_while_the_set_is_active(vm: Machine, server: BlockServ
     told = vm.text(f"dmremap create {NAME} {main}-part1 {spare} --yes")
     assert "its write cache is off now" in told
     assert cache_of(vm, main) == "write through" and cache_of(vm, spare) == "write back"
-    disk, = json.loads(vm.text(f"dmremap write-cache {NAME} --json"))["disks"]
-    assert (disk["mode"], disk["cache"], disk["was"]) == ("through", "write through", "write back")
+    told = json.loads(vm.text(f"dmremap write-cache {NAME} --json"))
+    disk, = told["disks"]
+    assert told["write_cache"] == "through"
+    assert (disk["cache"], disk["was"]) == ("write through", "write back")
     # as after a power cycle
     vm.run(f"name=$(basename $(readlink -f {main})); "
            f"echo 'write back' >/sys/block/$name/device/scsi_disk/*/cache_type && "
