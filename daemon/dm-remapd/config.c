@@ -3,7 +3,7 @@
 
 #include "config.h"
 #include "ini.h"
-#include "util.h"
+#include "util/util.h"
 
 #define NAME "dm-remapd"
 

@@ -10,7 +10,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "util.h"
+#include "util/util.h"
 
 #define JOB_TEXT_BYTES 512
 #define JOB_ARGUMENTS_MAX 16

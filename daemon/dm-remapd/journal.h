@@ -6,11 +6,11 @@
 #ifndef DM_REMAP_JOURNAL_H
 #define DM_REMAP_JOURNAL_H
 
-#include "dm.h"
-#include "events.h"
 #include "jobs.h"
 #include "limit.h"
 #include "policy.h"
+#include "system/dm.h"
+#include "system/events.h"
 #include "waiting.h"
 
 void journal_event(const struct remap_event *event);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One loop: netlink events are told at once and lead to a look at all sets a moment
- * later (look.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
+ * One loop: netlink events are told at once and lead to a poll at all sets a moment
+ * later (poll.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
  * is in the way of I/O (P9), and nothing waits for a disk: children do (jobs.c).
  */
 #include <errno.h>
@@ -15,36 +15,10 @@
 #include "manager.h"
 #include "state.h"
 
-/* From an event to the look it leads to: a storm leads to one a second. */
-#define LOOK_DELAY_US SECOND_US
+/* From an event to the poll it leads to: a storm leads to one a second. */
+#define POLL_DELAY_US SECOND_US
 /* How long the last saves may take before we go without their answer. */
 #define STOP_US (20 * SECOND_US)
-
-static uint64_t now_us(struct manager *m)
-{
-	uint64_t now = 0;
-
-	sd_event_now(m->loop, CLOCK_BOOTTIME, &now);
-	return now;
-}
-
-uint64_t now_seconds(struct manager *m)
-{
-	return now_us(m) / SECOND_US;
-}
-
-void look_within(struct manager *m, uint64_t delay_us)
-{
-	uint64_t at = now_us(m) + delay_us, planned;
-	int enabled = SD_EVENT_OFF;
-
-	sd_event_source_get_enabled(m->look, &enabled);
-	if (enabled != SD_EVENT_OFF && sd_event_source_get_time(m->look, &planned) >= 0 &&
-	    planned <= at)
-		return;
-	sd_event_source_set_time(m->look, at);
-	sd_event_source_set_enabled(m->look, SD_EVENT_ONESHOT);
-}
 
 /* What moves counters is saved soon, not only at the timer's next turn. */
 static void save_soon(struct manager *m, const struct remap_event *event)
@@ -72,7 +46,7 @@ static int on_event(void *userdata, const struct remap_event *event)
 	uint64_t seq = watched ? watched->seq : 0;
 	char uuid[UUID_STRING_BYTES];
 
-	look_within(m, LOOK_DELAY_US);
+	poll_within(m, POLL_DELAY_US);
 	save_soon(m, event);
 	if (event->kind == DM_REMAP_EVENT_LOADED)
 		m->loaded[m->next_loaded++ % LOADED_MAX] = makedev(event->major, event->minor);
@@ -83,7 +57,7 @@ static int on_event(void *userdata, const struct remap_event *event)
 	}
 	if (watched) {
 		note_event(watched, event);
-		/* told when the look finds that something was missed: a reload makes gaps, too */
+		/* told when the poll finds that something was missed: a reload makes gaps, too */
 		watched->gap |=
 			seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
@@ -112,13 +86,13 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 			m->watched.at[i].seq = 0;
 		journal_events_lost(NULL, "too many at once");
 		m->catch_up = true;
-		look_within(m, 0);
+		poll_within(m, 0);
 		return 0;
 	}
 	if (r < 0) {
 		sd_journal_print(LOG_ERR, "netlink: %s; opening it again", strerror(-r));
 		detach_netlink(m);
-		look_within(m, LOOK_DELAY_US);
+		poll_within(m, POLL_DELAY_US);
 	}
 	return 0;
 }
@@ -135,7 +109,7 @@ static void netlink_failed(struct manager *m, int r, const struct error *error)
 	snprintf(m->netlink_error, sizeof(m->netlink_error), "%s", error->text);
 }
 
-/* The family is there only while the module is; also tried at every look. */
+/* The family is there only while the module is; also tried at every poll. */
 static void attach_netlink(struct manager *m)
 {
 	struct error error;
@@ -158,8 +132,8 @@ static void attach_netlink(struct manager *m)
 		return;
 	}
 	m->netlink_error[0] = '\0';
-	m->catch_up = true; /* what happened before we heard is told by a look */
-	look_within(m, 0);
+	m->catch_up = true; /* what happened before we heard is told by a poll */
+	poll_within(m, 0);
 }
 
 static int on_family(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -168,7 +142,7 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 	int r = family_watch_read(m->family);
 
 	if (r < 0) {
-		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every look",
+		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every poll",
 				 strerror(-r));
 		m->family_source = sd_event_source_disable_unref(m->family_source);
 		return 0;
@@ -181,7 +155,7 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 	if (r > 0) {
 		attach_netlink(m);
 		waiting_retry(&m->waiting, now_seconds(m));
-		look_within(m, 0);
+		poll_within(m, 0);
 	}
 	return 0;
 }
@@ -192,23 +166,23 @@ static void watch_family(struct manager *m)
 	int r = family_watch_open(&m->family, &error);
 
 	if (r < 0)
-		sd_journal_print(LOG_ERR, "%s; the module is looked for at every look", error.text);
+		sd_journal_print(LOG_ERR, "%s; the module is looked for at every poll", error.text);
 	else
 		sd_event_add_io(m->loop, &m->family_source, event_socket_fd(m->family), EPOLLIN,
 				on_family, m);
 }
 
-static int on_look(sd_event_source *source, uint64_t at, void *userdata)
+static int on_poll(sd_event_source *source, uint64_t at, void *userdata)
 {
 	struct manager *m = userdata;
 
 	if (m->stopping)
 		return 0;
-	/* what was told before is heard before: the look then finds nothing new in it */
+	/* what was told before is heard before: the poll then finds nothing new in it */
 	if (m->events)
 		on_netlink(NULL, 0, 0, m);
 	attach_netlink(m);
-	look_within(m, look(m) * SECOND_US);
+	poll_within(m, poll_sets(m) * SECOND_US);
 	return 0;
 }
 
@@ -235,13 +209,13 @@ static int on_udev(sd_event_source *source, int fd, uint32_t revents, void *user
 	if (!device)
 		return 0;
 	watched = set_of_member(m, udev_device_get_devnum(device));
-	/* closing a device after writing is a "change" too: only a real one leads to a look */
+	/* closing a device after writing is a "change" too: only a real one leads to a poll */
 	if (action && watched &&
 	    (streq(action, "add") || udev_device_get_property_value(device, "DISK_MEDIA_CHANGE") ||
 	     udev_device_get_property_value(device, "RESIZE")))
 		watched->reported = true;
 	udev_device_unref(device);
-	look_within(m, LOOK_DELAY_US);
+	poll_within(m, POLL_DELAY_US);
 	return 0;
 }
 
@@ -263,7 +237,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 		return 0;
 	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
-	upkeep_save(m, true);
+	action_save(m, true);
 	if (!m->jobs.first)
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
@@ -289,7 +263,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	read_config(m);
 	m->save_at = 0;
 	sd_notify(0, "READY=1");
-	look_within(m, 0);
+	poll_within(m, 0);
 	return 0;
 }
 
@@ -353,7 +327,7 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = sd_event_new(&m->loop);
 	if (r >= 0)
-		r = jobs_init(&m->jobs, m->loop, m->config.patience_seconds, upkeep_late, m);
+		r = jobs_init(&m->jobs, m->loop, m->config.patience_seconds, action_late, m);
 	if (r >= 0)
 		r = sd_event_add_signal(m->loop, NULL, SIGTERM, on_stop, m);
 	if (r >= 0)
@@ -363,9 +337,9 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = sd_event_set_watchdog(m->loop, true);
 	if (r >= 0)
-		r = sd_event_add_time(m->loop, &m->look, CLOCK_BOOTTIME, 0, SECOND_US / 10, on_look,
+		r = sd_event_add_time(m->loop, &m->poll, CLOCK_BOOTTIME, 0, SECOND_US / 10, on_poll,
 				      m);
-	/* First attach, then look: nothing that happens in between is missed. */
+	/* First attach, then poll: nothing that happens in between is missed. */
 	if (r >= 0)
 		r = attach_udev(m);
 	return r;
@@ -384,7 +358,7 @@ int manager_new(struct manager **result)
 	m->save_at = now_seconds(m) + m->config.save_seconds;
 	watch_family(m);
 	attach_netlink(m);
-	look_within(m, look(m) * SECOND_US);
+	poll_within(m, poll_sets(m) * SECOND_US);
 	*result = m;
 	m = NULL;
 	return 0;
@@ -405,7 +379,7 @@ void manager_free_p(struct manager **manager)
 	jobs_done(&m->jobs);
 	sd_event_source_unref(m->events_source);
 	sd_event_source_unref(m->family_source);
-	sd_event_source_unref(m->look);
+	sd_event_source_unref(m->poll);
 	event_socket_close(m->events);
 	event_socket_close(m->family);
 	if (m->monitor)

@@ -77,10 +77,10 @@ struct policy_sample {
  * @known: there were facts before
  * @step_told: last step of spare use, in percent; kept over restarts
  * @health: as told
- * @errors: counter at the last look
+ * @errors: counter at the last poll
  * @error_at: when the latest errors were seen: a ring
  * @next_error: next place in the ring
- * @used: slots in use at the last look
+ * @used: slots in use at the last poll
  * @sample: use of the spare in the last day: a ring
  * @next_sample: next place in the ring
  * @alarmed_at: when the present alarm was told, if @alarm

@@ -14,7 +14,7 @@
 
 #include <libudev.h>
 
-#include "util.h"
+#include "util/util.h"
 
 /* How long a set may wait for its other member before it is told. */
 #define WAITING_PATIENCE_SECONDS 20
@@ -46,9 +46,9 @@ struct waiting_member {
  * @main: path of its main device, or empty
  * @spare: the same
  * @name: of the mapped device; empty: the set is not active
- * @member: what is here in the present look
+ * @member: what is here in the present poll
  * @nr_members: how many
- * @before: what was here in the look before
+ * @before: what was here in the poll before
  * @nr_before: how many
  * @nr_strange: active: how many of @member are not in the mapped device's table
  * @since: when it was first seen inactive, seconds
@@ -56,10 +56,10 @@ struct waiting_member {
  * @nr_tries: failed ones in a row
  * @said: what the last one said; empty: nothing
  * @told: that it waits
- * @let_go: since the last look it was active, and is not any more
+ * @let_go: since the last poll it was active, and is not any more
  * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
  * @held: the same, and they are the same disks: that it is not active is no news
- * @seen: in the present look
+ * @seen: in the present poll
  */
 struct waiting {
 	char uuid[UUID_STRING_BYTES];
@@ -87,7 +87,7 @@ struct waiting {
  * struct waiting_list - all of them
  * @at: array
  * @nr: how many
- * @passive: what is here at the next look is not tried: somebody may have deactivated it
+ * @passive: what is here at the next poll is not tried: somebody may have deactivated it
  */
 struct waiting_list {
 	struct waiting *at;
@@ -96,7 +96,7 @@ struct waiting_list {
 };
 
 void waiting_begin(struct waiting_list *list);
-/* A member is here; called for each between begin and end of a look. */
+/* A member is here; called for each between begin and end of a poll. */
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
 		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now);
 /*

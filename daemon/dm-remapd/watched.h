@@ -5,19 +5,19 @@
 #ifndef DM_REMAP_WATCHED_H
 #define DM_REMAP_WATCHED_H
 
-#include "dm.h"
 #include "dm_remap.h"
 #include "limit.h"
 #include "policy.h"
 #include "rescue.h"
+#include "system/dm.h"
 
 /**
  * struct watched - one active set
  * @device: as it was last seen
  * @policy: what was told of it
  * @limit: per kind of event
- * @seq: number of its last event; 0: none was seen since the last look
- * @gap: numbers of its events were missed since the last look
+ * @seq: number of its last event; 0: none was seen since the last poll
+ * @gap: numbers of its events were missed since the last poll
  * @activity: sum of its counters when they were last saved
  * @save_failed: the last save failed, and that was told
  * @storm: mode frozen: a storm did it, or it was so when the set was first seen
@@ -25,7 +25,7 @@
  * @reported: udev reported a member under the number that is in the table
  * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
  * @rescue: what is to be rescued
- * @seen: in the present look
+ * @seen: in the present poll
  */
 struct watched {
 	struct dm_device device;
@@ -73,7 +73,7 @@ struct watched_list {
 struct watched *watched_find(struct watched_list *list, uint32_t major, uint32_t minor);
 /* The one of @device, made if it is not known; NULL: out of memory. */
 struct watched *watched_of(struct watched_list *list, const struct dm_device *device);
-/* Forgets those that were not seen in the present look. */
+/* Forgets those that were not seen in the present poll. */
 void watched_forget_unseen(struct watched_list *list);
 /* Changes whenever a counter worth saving does. */
 uint64_t watched_activity(const struct dm_device *device);

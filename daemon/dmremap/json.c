@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "foreign.h"
 #include "json.h"
 #include "remap_format.h"
+#include "util/foreign.h"
 
 /* Length of the UTF-8 character at @at; 0: it is none. */
 static unsigned int utf8_length(const unsigned char *at)

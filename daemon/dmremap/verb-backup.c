@@ -6,11 +6,11 @@
 #include <limits.h>
 #include <time.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "foreign.h"
-#include "identity.h"
-#include "restore.h"
+#include "ops/activate.h"
+#include "ops/restore.h"
+#include "set/handle.h"
+#include "system/identity.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /* Paths of the members of the set that @what means; an image has no main. */

@@ -8,13 +8,14 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "backup.h"
-#include "create.h"
-#include "guard.h"
-#include "identity.h"
-#include "purpose.h"
+#include "format/backup.h"
+#include "ops/activate.h"
+#include "ops/create.h"
+#include "ops/guard.h"
+#include "ops/purpose.h"
+#include "ops/release.h"
+#include "set/handle.h"
+#include "system/identity.h"
 #include "verbs.h"
 
 static void adoption_p(struct adoption *adoption)

@@ -8,6 +8,7 @@
 
 #include "import-list.h"
 #include "lost-map.h"
+#include "ops/activate.h"
 
 #define UNRESCUED "?*/-"
 

@@ -8,11 +8,11 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "events.h"
-#include "foreign.h"
+#include "format/region.h"
 #include "json.h"
 #include "output.h"
-#include "region.h"
+#include "system/events.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /**

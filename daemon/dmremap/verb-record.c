@@ -7,14 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "foreign.h"
-#include "identity.h"
-#include "let-go.h"
 #include "lost-map.h"
-#include "mask.h"
+#include "ops/activate.h"
+#include "ops/record.h"
+#include "ops/resize.h"
 #include "progress-line.h"
-#include "record.h"
-#include "resize.h"
+#include "set/let-go.h"
+#include "set/scan.h"
+#include "system/identity.h"
+#include "system/mask.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /* The set that @what means, found under the lock, inactive and whole enough to be changed. */

@@ -9,15 +9,17 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "backup.h"
-#include "foreign.h"
-#include "mask.h"
+#include "format/backup.h"
+#include "format/region.h"
+#include "ops/activate.h"
+#include "ops/mend.h"
+#include "ops/release.h"
+#include "ops/without_spare.h"
 #include "progress-line.h"
-#include "region.h"
+#include "set/handle.h"
+#include "system/mask.h"
+#include "util/foreign.h"
 #include "verbs.h"
-#include "without_spare.h"
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)

@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "events.h"
 #include "json.h"
 #include "remap_format.h"
 #include "sectors.h"
+#include "system/events.h"
 
 /* "key=value" words of a reply are its values; what else it says is for people. */
 static void print_values(struct json *json, const char *reply)
@@ -55,20 +55,6 @@ static int print_reply(const struct invocation *invocation, const struct dm_devi
 	}
 	print_values(&json, reply);
 	json_end(&json);
-	return 0;
-}
-
-int find_live_device(const struct invocation *invocation, struct dm_device *device,
-		     struct error *error)
-{
-	int r = find_device(invocation->argv[0], device, error);
-
-	if (r < 0)
-		return r;
-	if (device->fallback)
-		return error_set(error, EBUSY,
-				 "%s is active without the module (fallback): it takes no messages",
-				 device->name);
 	return 0;
 }
 

@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "activate.h"
 #include "exit-code.h"
-#include "foreign.h"
 #include "health.h"
 #include "json.h"
-#include "lvm-devices.h"
+#include "ops/activate.h"
 #include "output.h"
+#include "system/lvm-devices.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 static const struct column list_columns[] = {

@@ -6,12 +6,12 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
-#include "activate.h"
-#include "adopt.h"
 #include "json.h"
+#include "ops/activate.h"
 #include "output.h"
+#include "set/handle.h"
+#include "system/write-cache.h"
 #include "verbs.h"
-#include "write-cache.h"
 
 static const struct column columns[] = {
 	{ "SET", false },   { "MODE", false }, { "DISK", false },

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a verb of `dmremap` is, and what main.c gives it.  One file verb-*.c per group
- * of verbs; main.c has the table.
+ * What a verb of `dmremap` is, and what it may ask of its call (invocation.c).  One file
+ * verb-*.c per group of verbs; verb-table.c has the table, main.c calls them.
  */
 #ifndef DM_REMAP_VERBS_H
 #define DM_REMAP_VERBS_H
 
-#include "dm.h"
 #include "exit-code.h"
-#include "util.h"
+#include "system/dm.h"
+#include "util/util.h"
 
 #define VERB_OPTIONS_MAX 12
 
@@ -46,6 +46,19 @@ struct invocation {
 	int exit_code;
 };
 
+enum verb_group {
+	VERB_LOOK,
+	VERB_USE,
+	VERB_SECTORS,
+	VERB_MEMBERS,
+	VERB_OFFLINE,
+};
+
+enum verb_flags {
+	VERB_JSON = 1, /* has something to print with --json; of others that is refused */
+	VERB_IMAGE = 2, /* of a file of one's own without being root */
+};
+
 /**
  * struct verb - one verb
  * @name: as typed
@@ -56,6 +69,8 @@ struct invocation {
  * @max_args: most arguments
  * @option: its own options, ended by one without a name
  * @run: does it: 0 or a negative errno with a sentence
+ * @group: where --help shows it
+ * @flags: of enum verb_flags
  */
 struct verb {
 	const char *name;
@@ -66,7 +81,14 @@ struct verb {
 	int max_args;
 	const struct verb_option *option;
 	int (*run)(struct invocation *invocation, struct error *error);
+	enum verb_group group;
+	unsigned int flags;
 };
+
+/* verb-table.c: NULL behind the last one. */
+const struct verb *verb_at(size_t i);
+const struct verb *verb_find(const char *name); /* NULL: there is none */
+const char *verb_group_title(enum verb_group group);
 
 /* The value of an option of the verb, or NULL. */
 const char *option_value(const struct invocation *invocation, const char *name);

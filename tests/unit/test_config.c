@@ -6,7 +6,7 @@
 #include "config.h"
 #include "journal.h"
 #include "unit.h"
-#include "util.h"
+#include "util/util.h"
 
 static char vendor[64], admin[64], said[4096];
 

@@ -4,9 +4,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ask.h"
-#include "foreign.h"
+#include "set/ask.h"
 #include "unit.h"
+#include "util/foreign.h"
 
 static void as_text(void **unused)
 {

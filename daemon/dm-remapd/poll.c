@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A poll reads what the kernel says of every set (the truth), and what udev knows of
+ * members, asks policy.c and waiting.c, tells, and sends children to do what is due.
+ * The kernel answers from memory: a poll waits for no disk.
+ */
+#include <stdlib.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+
+#include "journal.h"
+#include "set/gone.h"
+#include "set/let-go.h"
+#include "state.h"
+
+/* Whether somebody made the mapped device read-only, as `dmremap activate --read-only`. */
+static bool is_read_only(const struct dm_device *device)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	size_t nr_bytes;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/ro", device->major, device->minor);
+	return read_file(path, &text, &nr_bytes) == 0 && *text == '1';
+}
+
+static void judge(struct manager *m, struct watched *watched, uint64_t now)
+{
+	const struct remap_status *s = &watched->device.status;
+	struct policy_facts facts = {
+		.used_slots = s->used_slots,
+		.total_slots = s->total_slots,
+		.bad_slots = s->bad_slots,
+		.lost_sectors = s->lost_sectors,
+		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
+			  s->spare_write_errors + s->flush_errors,
+		.mode = s->mode,
+		.read_only = streq(s->mode, "ro") && is_read_only(&watched->device),
+		.by_hand = !watched->storm,
+	};
+	struct policy_notice notices[POLICY_NOTICES_MAX];
+	unsigned int nr;
+
+	nr = policy_update(&m->config.policy, &watched->policy, &facts, now, notices);
+	for (unsigned int i = 0; i < nr; i++)
+		journal_notice(&watched->device, &notices[i]);
+	if (watched_note_step(&m->watched, watched) && m->state_path &&
+	    watched_save_steps(&m->watched, m->state_path) < 0)
+		sd_journal_print(LOG_WARNING, "%s cannot be written", m->state_path);
+}
+
+static void tell_held(struct watched *watched, uint64_t now)
+{
+	struct limit over;
+	uint64_t nr;
+
+	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++) {
+		if (limit_over(&watched->limit[kind], now, &over))
+			journal_held(watched->device.name, kind, &over);
+		if (limit_repeats(&watched->limit[kind], now, &nr))
+			journal_repeats(watched->device.name, kind, nr);
+	}
+}
+
+static bool holds_back(const struct watched *watched)
+{
+	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++)
+		if (watched->limit[kind].nr_held)
+			return true;
+	return false;
+}
+
+static bool take_loaded(struct manager *m, const struct dm_device *device)
+{
+	for (unsigned int i = 0; i < LOADED_MAX; i++) {
+		if (m->loaded[i] != makedev(device->major, device->minor))
+			continue;
+		m->loaded[i] = 0;
+		return true;
+	}
+	return false;
+}
+
+/* The set of @device as the poll before left it, brought up to date; NULL: out of memory. */
+static struct watched *meet(struct manager *m, const struct dm_device *device)
+{
+	struct watched *watched = watched_find(&m->watched, device->major, device->minor);
+	bool loaded = take_loaded(m, device);
+	struct remap_status before;
+
+	if (watched && streq(watched->device.dm_uuid, device->dm_uuid)) {
+		before = watched->device.status;
+		watched->device = *device;
+		if ((m->catch_up || watched->gap) && !device->fallback)
+			journal_caught_up(device, &before, watched->gap);
+		watched->gap = false;
+	} else {
+		watched = watched_of(&m->watched, device);
+		if (!watched)
+			return NULL;
+		watched->policy.step_told = watched_step(&m->watched, device->dm_uuid);
+		watched->storm = streq(device->status.mode, "frozen");
+		if (!loaded && !device->fallback)
+			journal_found(device);
+	}
+	if (!streq(device->status.mode, "frozen"))
+		watched->storm = false;
+	return watched;
+}
+
+/* A device that went from under its set, by sysfs: told once, and noted for `dmremap status`. */
+static void note_gone_members(struct watched *watched)
+{
+	static const char *const roles[] = { "main", "spare" };
+	const struct dm_device *device = &watched->device;
+	const char *const members[] = { device->line.main, device->line.spare };
+	const char *uuid = device->dm_uuid;
+
+	if (!strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		uuid += strlen(DM_UUID_PREFIX);
+	for (unsigned int i = 0; i < 2 && !device->failed; i++) {
+		bool is_gone = !member_is_here(members[i]);
+
+		if (is_gone != watched->is_gone[i])
+			journal_gone(device, roles[i], members[i], is_gone);
+		if (is_gone || watched->is_gone[i])
+			gone_note(uuid, roles[i], is_gone);
+		watched->is_gone[i] = is_gone;
+	}
+}
+
+/* Returns when to poll again, in seconds, at most @again. */
+static unsigned int poll_set(struct manager *m, const struct dm_device *device, uint64_t now,
+				unsigned int again)
+{
+	struct watched *watched = meet(m, device);
+
+	if (!watched)
+		return again;
+	watched->seen = true;
+	if (device->fallback)
+		return again;
+	note_gone_members(watched);
+	judge(m, watched, now);
+	tell_held(watched, now);
+	if (watched->reported)
+		action_restore(m, watched);
+	action_rescue(m, watched, now);
+	action_thaw(m, watched, now);
+	if (watched->rescue.nr && again > RESCUE_SECONDS)
+		again = RESCUE_SECONDS;
+	if (watched->thaw.frozen_at && m->config.thaws && again > POLICY_THAW_SECONDS)
+		again = POLICY_THAW_SECONDS;
+	return holds_back(watched) && again > LIMIT_SECONDS ? LIMIT_SECONDS : again;
+}
+
+/* "MAJOR:MINOR" of a table line; 0: it is not one. */
+static dev_t number_of(const char *text)
+{
+	unsigned int major_number, minor_number;
+
+	if (sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return 0;
+	return makedev(major_number, minor_number);
+}
+
+/* As long as the disks are the same that were in it, nobody misses it. */
+static void note_let_go(struct waiting *waiting)
+{
+	dev_t main = 0, spare = 0;
+
+	for (unsigned int i = 0; i < waiting->nr_members; i++)
+		*(waiting->member[i].is_main ? &main : &spare) = waiting->member[i].devno;
+	waiting->noted = let_go_noted(waiting->uuid);
+	waiting->held = waiting->noted && main && spare && let_go_holds(waiting->uuid, main, spare);
+}
+
+static unsigned int poll_waiting(struct manager *m, const struct dm_device *devices, size_t nr,
+				    uint64_t now, unsigned int again)
+{
+	waiting_begin(&m->waiting);
+	if (waiting_collect(&m->waiting, m->udev, now) < 0)
+		return again;
+	for (size_t i = 0; i < nr; i++) {
+		const char *uuid = devices[i].dm_uuid;
+		bool ours = !strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX));
+		/* being made just now, perhaps in vain, or nothing but errors: no member is in it */
+		bool failed = devices[i].failed;
+
+		waiting_is_active(&m->waiting, devices[i].name,
+				  ours ? uuid + strlen(DM_UUID_PREFIX) : NULL,
+				  failed ? WAITING_NOBODY : number_of(devices[i].line.main),
+				  failed ? WAITING_NOBODY : number_of(devices[i].line.spare));
+	}
+	for (size_t i = 0; i < m->waiting.nr; i++)
+		note_let_go(&m->waiting.at[i]);
+	waiting_end(&m->waiting, now, journal_waiting);
+	for (size_t i = 0; i < m->waiting.nr; i++)
+		if (!jobs_busy(&m->jobs, m->waiting.at[i].uuid) &&
+		    waiting_take(&m->waiting.at[i], now))
+			action_activate(m, &m->waiting.at[i]);
+	return waiting_next(&m->waiting, now, again);
+}
+
+unsigned int poll_sets(struct manager *m)
+{
+	_cleanup_free_ struct dm_device *devices = NULL;
+	unsigned int again = m->config.poll_seconds;
+	uint64_t now = now_seconds(m);
+	struct error error;
+	size_t nr = 0;
+
+	if (dm_list(&devices, &nr, &error) < 0) {
+		sd_journal_print(LOG_ERR, "%s", error.text);
+		return again;
+	}
+	for (size_t i = 0; i < m->watched.nr; i++)
+		m->watched.at[i].seen = false;
+	for (size_t i = 0; i < nr; i++)
+		again = poll_set(m, &devices[i], now, again);
+	m->catch_up = false;
+	watched_forget_unseen(&m->watched);
+	again = poll_waiting(m, devices, nr, now, again);
+	if (now >= m->save_at) {
+		m->save_at =
+			now + (action_save(m, false) ? m->config.save_seconds : SAVE_DELAY_SECONDS);
+	}
+	if (m->save_at - now < again)
+		again = (unsigned int)(m->save_at - now);
+	sd_notifyf(0, "STATUS=%zu set%s, %s", m->watched.nr, plural(m->watched.nr),
+		   m->events	     ? "listening to events" :
+		   *m->netlink_error ? m->netlink_error :
+				       "the module is not loaded");
+	return again;
+}
