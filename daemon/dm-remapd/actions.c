@@ -194,7 +194,7 @@ static void on_activated(void *userdata, const struct job *job)
 	poll_within(m, 0);
 }
 
-/* As udev's one-shot: nobody asked for it, so no set of no host (O7), and none that was let go. */
+/* As udev's one-shot, not by request: no set of no host (O7), and none that was deactivated. */
 void action_activate(struct manager *m, struct waiting *waiting)
 {
 	const char *arguments[] = { waiting->uuid, "--auto", "--exit-code", NULL };

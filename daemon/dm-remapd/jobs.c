@@ -158,7 +158,7 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		return r;
 	r = sd_event_add_child(jobs->loop, &job->child, pid, WEXITED, on_child, job);
 	if (r < 0)
-		return r; /* it goes on, and nobody hears of its end */
+		return r; /* it goes on, and its end is not noticed */
 	sd_event_now(jobs->loop, CLOCK_BOOTTIME, &now);
 	return sd_event_add_time(jobs->loop, &job->deadline, CLOCK_BOOTTIME,
 				 now + jobs->patience_seconds * SECOND_US, SECOND_US, on_deadline,

@@ -191,7 +191,7 @@ void journal_notice(const struct dm_device *device, const struct policy_notice *
 		add(&entry, "DM_REMAP_HEALTH=%s", health_name(notice->health));
 		break;
 	case NOTICE_ALARM:
-		add(&entry, "MESSAGE=%s: mode is %s, somebody must look at it: dmremap status %s",
+		add(&entry, "MESSAGE=%s: mode is %s and needs the administrator: dmremap status %s",
 		    device->name, s->mode, device->name);
 		add(&entry, "PRIORITY=%d", LOG_ALERT);
 		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_ALARM);

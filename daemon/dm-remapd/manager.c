@@ -285,7 +285,7 @@ static int attach_udev(struct manager *m)
 
 /*
  * Started for the first time since boot, the daemon tries all that is here; started again,
- * it leaves alone what is not active: somebody may have deactivated it.
+ * it leaves alone what is not active: an administrator may have deactivated it.
  */
 static void note_start(struct manager *m)
 {

@@ -117,7 +117,7 @@ static unsigned int step_left(const struct policy_config *config, const struct p
 	return step_of(config, facts);
 }
 
-/* A state that somebody must do something about, told again now and then (O23). */
+/* A state that needs the administrator, reported again now and then (O23). */
 static bool needs_somebody(const struct policy_facts *facts)
 {
 	return mode_is(facts, "full") || is_broken(facts) ||

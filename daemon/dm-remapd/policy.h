@@ -24,7 +24,7 @@
  * @nr_steps: how many
  * @error_count: so many errors ...
  * @error_seconds: ... in so many seconds are a disk that fails
- * @alarm_seconds: how often a state that needs somebody is told again
+ * @alarm_seconds: how often a state that needs the administrator is reported again
  */
 struct policy_config {
 	unsigned int step[POLICY_STEPS_MAX];
@@ -48,8 +48,8 @@ enum health {
  * @lost_sectors: sectors without content
  * @errors: failed reads and writes of either member, ever
  * @mode: the mode word
- * @read_only: the mapped device is read-only because somebody wanted it so
- * @by_hand: mode frozen: somebody froze it, not a storm
+ * @read_only: the mapped device is read-only by request
+ * @by_hand: mode frozen: by request, not by a storm
  */
 struct policy_facts {
 	uint64_t used_slots;

@@ -14,7 +14,7 @@
 #include "set/let-go.h"
 #include "state.h"
 
-/* Whether somebody made the mapped device read-only, as `dmremap activate --read-only`. */
+/* Whether the mapped device was made read-only, as by `dmremap activate --read-only`. */
 static bool is_read_only(const struct dm_device *device)
 {
 	_cleanup_free_ char *text = NULL;
@@ -165,7 +165,7 @@ static dev_t number_of(const char *text)
 	return makedev(major_number, minor_number);
 }
 
-/* As long as the disks are the same that were in it, nobody misses it. */
+/* As long as the disks are the same that were in it, it is not missing. */
 static void note_let_go(struct waiting *waiting)
 {
 	dev_t main = 0, spare = 0;

@@ -144,7 +144,7 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 		waiting->said[0] = '\0';
 		return;
 	}
-	/* Its members are new to us, but somebody had it active already, and let it go. */
+	/* Its members are new to us, but it was active already, and was deactivated. */
 	if (waiting->let_go && !waiting->noted && !*waiting->name && !was_replaced(waiting)) {
 		if (!waiting->nr_tries)
 			waiting->try_at = 0;
@@ -172,7 +172,7 @@ void waiting_end(struct waiting_list *list, uint64_t now,
 		if (*waiting->name) {
 			waiting->told = false;
 			waiting->since = now;
-		} else if (!waiting->told && !waiting->held && /* else somebody wants it so */
+		} else if (!waiting->told && !waiting->held && /* else it is wanted so */
 			   now - waiting->since >= WAITING_PATIENCE_SECONDS) {
 			tell(waiting);
 			waiting->told = true;

@@ -6,7 +6,7 @@
  *
  * An activation is tried once after members have come (or gone, if copies confuse it),
  * a moment later than udev's own one-shot, and again with growing pauses while it
- * fails.  A set that was active and is not any more was deactivated by somebody, and
+ * fails.  A set that was active and is not any more was deactivated by request, and
  * stays so until a member comes: where there is a note of it the activation decides that.
  */
 #ifndef DM_REMAP_WAITING_H
@@ -87,7 +87,7 @@ struct waiting {
  * struct waiting_list - all of them
  * @at: array
  * @nr: how many
- * @passive: what is here at the next poll is not tried: somebody may have deactivated it
+ * @passive: what is here at the next poll is not tried: it may have been deactivated
  */
 struct waiting_list {
 	struct waiting *at;

@@ -87,7 +87,7 @@ int import_lost(struct invocation *invocation, struct error *error)
 				 set->name, set->verdict == ASSEMBLY_ACTIVE ? "" : set->reason);
 	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
 		       &adopted, error);
-	/* it is held now: nobody can activate it */
+	/* it is held now, and cannot be activated */
 	close_p(&lock);
 	lock = -1;
 	if (!r)

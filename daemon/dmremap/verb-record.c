@@ -201,8 +201,8 @@ static void stay_inactive(const struct replacement *a)
 }
 
 /*
- * The lock is not held while a question is open; the members are, exclusively, so that nobody
- * activates the set or mends it meanwhile.
+ * The lock is not held while a question is open; the members are, exclusively, so that
+ * the set is not activated or mended meanwhile.
  */
 static int replacement_confirm(struct invocation *invocation, const struct replacement *a,
 			       const struct lost_map *map, int *lock, struct error *error)
@@ -524,7 +524,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		r = finish_move(&move, &a, invocation, error);
 	} else {
 		r = begin_move(&move, &a, invocation, error);
-		/* Nobody can activate it now; and copying may take long. */
+		/* It cannot be activated now; and copying may take long. */
 		close_p(&lock);
 		lock = -1;
 		if (r < 0)

@@ -185,7 +185,7 @@ int verb_message(struct invocation *invocation, struct error *error)
 	return send_message(invocation, &device, message, error);
 }
 
-/* Whoever had the device open may believe that something is durable which is gone (O18). */
+/* Programs that had the device open may rely on writes that are gone (O18). */
 int verb_accept_loss(struct invocation *invocation, struct error *error)
 {
 	struct dm_device device;

@@ -297,7 +297,7 @@ void tell_taken(const struct assembly *set)
 			set->name, set->taken, set->name);
 }
 
-/* One set; with --auto what must wait or be decided by somebody is told, and is no failure. */
+/* One set; with --auto a set that waits or needs a decision is reported, and is no failure. */
 static int activate_one(struct invocation *invocation, const char *what, struct error *error)
 {
 	struct error note = { "" };

@@ -92,7 +92,7 @@ const char *verb_group_title(enum verb_group group);
 
 /* The value of an option of the verb, or NULL. */
 const char *option_value(const struct invocation *invocation, const char *name);
-/* Asks on the terminal; -ECANCELED: no, or there is nobody to ask and no --yes (O21). */
+/* Asks on the terminal; -ECANCELED: no, or there is no terminal and no --yes (O21). */
 int confirm(const struct invocation *invocation, const char *question, struct error *error);
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);

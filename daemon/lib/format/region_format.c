@@ -191,7 +191,7 @@ static int wipe_span(const struct region *region, uint64_t at, uint64_t end, uin
 	return r;
 }
 
-/* Both replicas, and all that create would take for somebody's data. */
+/* Both replicas, and all that create would take for data. */
 static int wipe_edges(const struct region *region, uint64_t kept, bool for_good, const void *zeros)
 {
 	const struct remap_geometry *geometry = &region->super.geometry;

@@ -11,7 +11,7 @@
 /**
  * struct activate_options - how
  * @name: name of the mapped device instead of the set's own; NULL: the set's
- * @automatic: nobody asked for this set: only one of this host (O7), and none that somebody
+ * @automatic: not by request: only a set of this host (O7), and none that was
  *             deactivated
  * @read_only: read-only
  * @foreign: also a set of another host
@@ -40,7 +40,7 @@ struct activate_options {
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
 /*
- * Removes the partitions, then the device.  -EBUSY: somebody has it open; then the
+ * Removes the partitions, then the device.  -EBUSY: it is open; then the
  * partitions that were removed are there again.
  */
 int deactivate(const char *name, struct error *error);

@@ -19,7 +19,7 @@
  * @spare_path: device or image that replaces them; what is on it is lost
  * @label: of the set, and name of the mapped device
  * @region_bytes: length of the spare region; 0: the whole device
- * @guard: hide main's content from everybody but the mapped device
+ * @guard: hide main's content from all but the mapped device
  * @wipe_spare: also when there is something on the spare
  * @accept_unreadable: also when main has sectors that cannot be read: they become lost
  * @write_cache: what becomes of writes behind main's volatile cache

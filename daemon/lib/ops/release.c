@@ -7,7 +7,7 @@
  *   while trying hidden places	  the same: they hold what they held
  *   after the flag is committed  main hidden, the kernel refuses: completed by adopt_mend()
  *   while writing back		  sector 0 is still the guard's (or marks are left): the same,
- *				  all of it again, and nobody can have mistaken main for a disk
+ *				  all of it again, and main cannot have been mistaken for a disk
  *   after sector 0		  a plain disk; only wiping is left, and before it the rule that
  *				  hides a main without guard.  What is written to the disk
  *				  from now on is never touched: adopt_is_due() says that it is not
@@ -349,7 +349,7 @@ static int copy_chunk0(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 
 /*
  * Without a guard only what carries the mark is ours to overwrite; and what cannot be read,
- * as long as there is a mark: afterwards it may be somebody's.
+ * as long as there is a mark: afterwards it may be another program's.
  */
 static int copy_marked(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
@@ -521,7 +521,7 @@ static int read_raw(struct adopted *a, uint32_t slot, uint8_t *data, struct erro
 		if (read_all_at(a->main_fd, data + at, nr_bytes,
 				chunk_offset(entry->main_chunk) + at) < 0)
 			memcpy(data + at, instead + at, nr_bytes);
-		else if (guards) /* somebody may have written to the raw disk */
+		else if (guards) /* the raw disk may have been written */
 			memcpy(data, instead, REMAP_SECTOR_BYTES);
 	}
 	return r;

@@ -96,7 +96,7 @@ static int open_region(struct restoring *a, struct error *error)
 	return 0;
 }
 
-/* One that was committed, as far as anybody can tell. */
+/* One that was committed, as far as can be known. */
 static void take_number(struct restoring *a, uint64_t seq)
 {
 	if (seq > a->newest)
@@ -230,7 +230,7 @@ static int check_other_device(struct restoring *a, struct error *error)
 	return 0;
 }
 
-/* A released main is somebody's disk: no map may be laid over it again. */
+/* A released main is a plain disk in use: no map may be laid over it again. */
 static int check_main(struct restoring *a, struct error *error)
 {
 	const struct backup *backup = a->backup;
@@ -378,7 +378,7 @@ int restore_look(struct restoring *a, struct error *error)
 
 /*
  * Another device gets a number far above: should the spare that it stands in for come back
- * with commits that nobody knew of, it must be the older one, by main's mark.
+ * with commits that were never acknowledged, it must be the older one, by main's mark.
  */
 static uint64_t number(const struct restoring *a)
 {

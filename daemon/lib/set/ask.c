@@ -48,7 +48,7 @@ static uint64_t now_ms(void)
 }
 
 /*
- * Nothing of the parent's is kept: a child that hangs would hold its lock, and whoever reads
+ * Nothing of the parent's is kept: a child that hangs would hold its lock, and a reader
  * its output would wait for the end of it.
  */
 static void __attribute__((noreturn)) be_asker(int socket)

@@ -110,7 +110,7 @@ static void list_paths(const struct member *members, size_t nr, const struct ass
 	}
 }
 
-/* Whoever claims to be a member and is none of the two. */
+/* Devices that claim to be a member and are none of the two. */
 static void list_ignored(const struct member *members, size_t nr, struct assembly *set)
 {
 	for (size_t i = 0; i < nr; i++) {

@@ -35,7 +35,7 @@ enum assembly_verdict {
  * @spare: the same
  * @nr_ignored: copies that claim to be a member and are not the recorded hardware
  * @ignored: their paths, as many as fit
- * @taken: after activate(): names of partitions that are somebody else's devices
+ * @taken: after activate(): names of partitions that belong to other devices
  */
 struct assembly {
 	uint8_t uuid[16];

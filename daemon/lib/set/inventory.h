@@ -21,7 +21,7 @@
  * @nr_devices: how many
  * @sets: what they make
  * @nr_sets: how many
- * @waiting_noted: when somebody last left the note below, as of the begin of the look; zero:
+ * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
  */
 struct machine {
@@ -67,7 +67,7 @@ int machine_lock_set(const char *what, struct machine *machine, const struct ass
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
  * recognise: then every device that comes is looked at.  Under the lock; one that was left
- * since @machine was looked at stays, for whoever left it may have seen more.
+ * since @machine was looked at stays, for the one who left it may have seen more.
  */
 void machine_note_waiting(const struct machine *machine);
 

@@ -71,7 +71,7 @@ static void describe_members(dev_t devno, FILE *to)
 	}
 }
 
-/* Whole or not at all: half a note would hold nobody back, and make the daemon rely on it. */
+/* Whole or not at all: half a note would hold nothing back, and make the daemon rely on it. */
 static void write_note(const char *uuid, const char *text, size_t nr_bytes)
 {
 	char path[128];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sets that somebody deactivated, and that only he activates again: a note for each in
+ * Sets that were deactivated by request, and are activated by request only: a note for each in
  * /run/dm-remap, of the disks that were in it.  udev's one-shot may come late, and the
  * daemon starts anew; as long as the same disks are plugged in, both leave the set alone.
  * Every disk has another sequence number each time it comes (diskseq in sysfs).
@@ -15,7 +15,7 @@
 void let_go_note(const char *uuid, dev_t devno);
 /* The same of a set that is not active, by its members. */
 void let_go_note_members(const char *uuid, dev_t main, dev_t spare);
-/* It is not removed, or activated by somebody who means it. */
+/* It was not removed, or it is activated by request. */
 void let_go_forget(const char *uuid);
 bool let_go_noted(const char *uuid);
 /* Whether the set was let go with these two in it, and both were here ever since. */

@@ -40,7 +40,7 @@ static void keep_message(int level, const char *file, int line, int dm_errno, co
 void dm_setup(void)
 {
 	dm_log_with_errno_init(keep_message);
-	/* Without udevd nobody would complete a cookie, and nobody makes the nodes. */
+	/* Without udevd cookies are not completed, and no nodes are made. */
 	if (access("/run/udev/control", F_OK) < 0)
 		dm_udev_set_sync_support(0);
 }
@@ -179,7 +179,7 @@ int dm_target_version(unsigned int version[3])
 	return -ENOENT;
 }
 
-/* The kernel then refuses what DKMS has built and signed with a key that nobody enrolled. */
+/* The kernel then refuses what DKMS has built and signed with a key that is not enrolled. */
 static bool takes_signed_modules_only(void)
 {
 	_cleanup_free_ char *lockdown = NULL, *enforced = NULL;

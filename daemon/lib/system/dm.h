@@ -90,7 +90,7 @@ int dm_rename(const char *name, const char *new_name, struct error *error);
  * A failing message explains itself in the kernel log: the error says so (O20).
  */
 int dm_message(const char *name, const char *message, char **reply, struct error *error);
-/* Whose DM_UUID is @dm_uuid: the name; -ENODEV: nobody's. */
+/* Whose DM_UUID is @dm_uuid: the name; -ENODEV: none. */
 int dm_name_of_uuid(const char *dm_uuid, char name[128]);
 
 #endif /* DM_REMAP_DM_H */

@@ -2,7 +2,7 @@
 /*
  * LVM's devices file (O17): where there is one, LVM looks at nothing else, so a physical
  * volume that is reached through a mapped device from now on would be missed.  Callers:
- * `dmremap activate`, and whoever makes or ends a set.
+ * `dmremap activate`, and verbs that make or end a set.
  */
 #ifndef DM_REMAP_LVM_DEVICES_H
 #define DM_REMAP_LVM_DEVICES_H

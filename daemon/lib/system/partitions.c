@@ -21,7 +21,7 @@ static unsigned int number_of(const char *dm_uuid, const struct dm_device *devic
 	return streq(dm_uuid + length, device->dm_uuid) ? number : 0;
 }
 
-/* Somebody else's device may have the name: the set works without that partition. */
+/* Another device may have the name: the set works without that partition. */
 static bool is_taken(const char *name, const char *dm_uuid)
 {
 	_cleanup_free_ struct dm_name *names = NULL;

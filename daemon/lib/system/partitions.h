@@ -12,7 +12,7 @@
 
 /*
  * Makes those that the partition table names and that are not there yet.  @taken: names that
- * are somebody else's devices, for which there is none; empty: all are there.
+ * belong to other devices, for which there is none; empty: all are there.
  */
 int partitions_create(const struct dm_device *device, char taken[PARTITIONS_TAKEN_BYTES],
 		      struct error *error);

@@ -13,7 +13,7 @@
  *			for the name of a mapped device, which units and links in /dev are made
  *			of: device_name_ok() (util.h)
  *
- * Pure.  Callers: everybody in daemon/.
+ * Pure.  Callers: all of daemon/.
  */
 #ifndef DM_REMAP_FOREIGN_H
 #define DM_REMAP_FOREIGN_H
