@@ -16,11 +16,11 @@
 #define EXIT_FAILED 1
 #define EXIT_WAITING 4
 
-static struct watched *watched_by_name(struct manager *m, const char *name)
+static struct set_state *set_state_by_name(struct manager *m, const char *name)
 {
-	for (size_t i = 0; i < m->watched.nr; i++)
-		if (streq(m->watched.at[i].device.name, name))
-			return &m->watched.at[i];
+	for (size_t i = 0; i < m->sets.nr; i++)
+		if (streq(m->sets.at[i].device.name, name))
+			return &m->sets.at[i];
 	return NULL;
 }
 
@@ -38,15 +38,15 @@ static void came_back(struct manager *m, const struct job *job)
 		sd_event_exit(m->loop, 0);
 }
 
-static bool takes_messages(const struct watched *watched)
+static bool takes_messages(const struct set_state *set)
 {
-	return !watched->device.suspended && !watched->device.fallback;
+	return !set->device.suspended && !set->device.fallback;
 }
 
-static int start(struct manager *m, struct watched *watched, const char *verb,
+static int start(struct manager *m, struct set_state *set, const char *verb,
 		 const char *const *arguments, uint64_t number, job_done_f done)
 {
-	const char *name = watched->device.name;
+	const char *name = set->device.name;
 	int r = job_start(&m->jobs, name, verb, arguments, false, number, done);
 
 	if (r < 0 && r != -EBUSY)
@@ -58,37 +58,37 @@ static int start(struct manager *m, struct watched *watched, const char *verb,
 static void on_saved(void *userdata, const struct job *job)
 {
 	struct manager *m = userdata;
-	struct watched *watched = watched_by_name(m, job->set);
+	struct set_state *set = set_state_by_name(m, job->set);
 	bool failed = job->code != EXIT_OK;
 
 	/* a failing save is tried at every turn, and told once */
-	if (failed && !(watched && watched->save_failed))
+	if (failed && !(set && set->save_failed))
 		journal_job_failed(job);
-	if (watched)
-		watched->save_failed = failed;
-	if (watched && !failed)
-		watched->activity = job->number;
+	if (set)
+		set->save_failed = failed;
+	if (set && !failed)
+		set->activity = job->number;
 	came_back(m, job);
 }
 
-static int save(struct manager *m, struct watched *watched)
+static int save(struct manager *m, struct set_state *set)
 {
-	const char *arguments[] = { watched->device.name, "--quiet", NULL };
+	const char *arguments[] = { set->device.name, "--quiet", NULL };
 
-	if (!takes_messages(watched))
+	if (!takes_messages(set))
 		return 0;
-	return start(m, watched, "save", arguments, watched_activity(&watched->device), on_saved);
+	return start(m, set, "save", arguments, set_state_activity(&set->device), on_saved);
 }
 
 bool action_save(struct manager *m, bool always)
 {
 	bool all = true;
 
-	for (size_t i = 0; i < m->watched.nr; i++) {
-		struct watched *watched = &m->watched.at[i];
+	for (size_t i = 0; i < m->sets.nr; i++) {
+		struct set_state *set = &m->sets.at[i];
 
-		if (always || watched_activity(&watched->device) != watched->activity)
-			all &= save(m, watched) != -EBUSY;
+		if (always || set_state_activity(&set->device) != set->activity)
+			all &= save(m, set) != -EBUSY;
 	}
 	return all;
 }
@@ -104,16 +104,15 @@ static void on_restored(void *userdata, const struct job *job)
 }
 
 /* A member was reported under its number: what is on it must be what we think it is. */
-void action_restore(struct manager *m, struct watched *watched)
+void action_restore(struct manager *m, struct set_state *set)
 {
-	const char *arguments[] = { watched->device.name, NULL };
+	const char *arguments[] = { set->device.name, NULL };
 
-	if (!takes_messages(watched) ||
-	    start(m, watched, "restore", arguments, 0, on_restored) != -EBUSY)
-		watched->reported = false; /* else at the next poll */
+	if (!takes_messages(set) || start(m, set, "restore", arguments, 0, on_restored) != -EBUSY)
+		set->reported = false; /* else at the next poll */
 }
 
-static void on_rescued(void *userdata, const struct job *job)
+static void on_salvaged(void *userdata, const struct job *job)
 {
 	struct manager *m = userdata;
 
@@ -123,27 +122,26 @@ static void on_rescued(void *userdata, const struct job *job)
 	poll_within(m, 0); /* there may be more of them */
 }
 
-void action_rescue(struct manager *m, struct watched *watched, uint64_t now)
+void action_salvage(struct manager *m, struct set_state *set, uint64_t now)
 {
 	char sector_text[24], nr_text[24];
-	const char *arguments[] = {
-		watched->device.name, sector_text, nr_text, "--cause", "rescue", NULL
-	};
+	const char *arguments[] = { set->device.name, sector_text, nr_text,
+				    "--cause",	      "rescue",	   NULL };
 	uint32_t nr_sectors;
 	uint64_t sector;
 
 	/* in a storm, or when the set has troubles of its own, nothing is given up */
-	if (!m->config.rescue || !streq(watched->device.status.mode, "rw") ||
-	    watched->limit[DM_REMAP_EVENT_READ_ERROR].nr_held) {
-		rescue_forget(&watched->rescue);
+	if (!m->config.rescue || !streq(set->device.status.mode, "rw") ||
+	    set->limit[DM_REMAP_EVENT_READ_ERROR].nr_suppressed) {
+		salvage_forget(&set->salvage);
 		return;
 	}
-	if (!takes_messages(watched) || jobs_busy(&m->jobs, watched->device.name) ||
-	    !rescue_take(&watched->rescue, now, &sector, &nr_sectors))
+	if (!takes_messages(set) || jobs_busy(&m->jobs, set->device.name) ||
+	    !salvage_take(&set->salvage, now, &sector, &nr_sectors))
 		return;
 	snprintf(sector_text, sizeof(sector_text), "%" PRIu64, sector);
 	snprintf(nr_text, sizeof(nr_text), "%" PRIu32, nr_sectors);
-	start(m, watched, "remap", arguments, 0, on_rescued);
+	start(m, set, "remap", arguments, 0, on_salvaged);
 }
 
 static void on_thawed(void *userdata, const struct job *job)
@@ -157,18 +155,18 @@ static void on_thawed(void *userdata, const struct job *job)
 }
 
 /* A storm that probes contradict: the disk answers, it has many bad places (policy.h). */
-void action_thaw(struct manager *m, struct watched *watched, uint64_t now)
+void action_thaw(struct manager *m, struct set_state *set, uint64_t now)
 {
-	const char *arguments[] = { watched->device.name, "--quiet", NULL };
-	const struct remap_status *s = &watched->device.status;
+	const char *arguments[] = { set->device.name, "--quiet", NULL };
+	const struct remap_status *s = &set->device.status;
 	unsigned int nr;
 
-	if (jobs_busy(&m->jobs, watched->device.name) || !takes_messages(watched) ||
-	    !policy_thaw(&watched->thaw, watched->storm && streq(s->mode, "frozen"), s->probe_ok,
+	if (jobs_busy(&m->jobs, set->device.name) || !takes_messages(set) ||
+	    !policy_thaw(&set->thaw, set->storm && streq(s->mode, "frozen"), s->probe_ok,
 			 m->config.thaws, now, &nr))
 		return;
-	journal_thawed(&watched->device, nr, m->config.thaws);
-	start(m, watched, "thaw", arguments, 0, on_thawed);
+	journal_thawed(&set->device, nr, m->config.thaws);
+	start(m, set, "thaw", arguments, 0, on_thawed);
 }
 
 /* Exit codes 2 to 6 are answers: nothing changes them but a member that comes or goes. */
@@ -188,7 +186,7 @@ static void on_activated(void *userdata, const struct job *job)
 			journal_returned(waiting, said);
 		else if (job->code != EXIT_WAITING || *waiting->name)
 			journal_not_active(waiting, said, failed);
-		/* else it lacks a member: told when its patience is over */
+		/* else it lacks a member: told when its timeout is over */
 	}
 	came_back(m, job);
 	poll_within(m, 0);

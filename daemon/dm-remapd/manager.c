@@ -30,20 +30,20 @@ static void save_soon(struct manager *m, const struct remap_event *event)
 		m->save_at = at;
 }
 
-static void note_event(struct watched *watched, const struct remap_event *event)
+static void note_event(struct set_state *set, const struct remap_event *event)
 {
-	watched->seq = event->seq;
+	set->seq = event->seq;
 	if (event->kind == DM_REMAP_EVENT_STORM)
-		watched->storm = true;
+		set->storm = true;
 	if (event->kind == DM_REMAP_EVENT_READ_ERROR && event->member == DM_REMAP_MEMBER_MAIN)
-		rescue_add(&watched->rescue, event->sector, event->nr_sectors);
+		salvage_add(&set->salvage, event->sector, event->nr_sectors);
 }
 
 static int on_event(void *userdata, const struct remap_event *event)
 {
 	struct manager *m = userdata;
-	struct watched *watched = watched_find(&m->watched, event->major, event->minor);
-	uint64_t seq = watched ? watched->seq : 0;
+	struct set_state *set = set_state_find(&m->sets, event->major, event->minor);
+	uint64_t seq = set ? set->seq : 0;
 	char uuid[UUID_STRING_BYTES];
 
 	poll_within(m, POLL_DELAY_US);
@@ -55,14 +55,13 @@ static int on_event(void *userdata, const struct remap_event *event)
 		waiting_event(&m->waiting, uuid, event->kind == DM_REMAP_EVENT_UNLOADED,
 			      now_seconds(m));
 	}
-	if (watched) {
-		note_event(watched, event);
+	if (set) {
+		note_event(set, event);
 		/* told when the poll finds that something was missed: a reload makes gaps, too */
-		watched->gap |=
-			seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
+		set->gap |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
-	if (watched && event->kind <= DM_REMAP_EVENT_MAX &&
-	    !limit_take(&watched->limit[event->kind], now_seconds(m),
+	if (set && event->kind <= DM_REMAP_EVENT_MAX &&
+	    !limit_take(&set->limit[event->kind], now_seconds(m),
 			EVENT_HAS(event, DM_REMAP_A_SECTOR) ? event->sector : LIMIT_NO_SECTOR))
 		return 0;
 	journal_event(event);
@@ -82,8 +81,8 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 	int r = event_socket_read(m->events, on_event, m);
 
 	if (r == -ENOBUFS) {
-		for (size_t i = 0; i < m->watched.nr; i++)
-			m->watched.at[i].seq = 0;
+		for (size_t i = 0; i < m->sets.nr; i++)
+			m->sets.at[i].seq = 0;
 		journal_events_lost(NULL, "too many at once");
 		m->catch_up = true;
 		poll_within(m, 0);
@@ -187,15 +186,15 @@ static int on_poll(sd_event_source *source, uint64_t at, void *userdata)
 }
 
 /* The set that has the device of this number in its table, or NULL. */
-static struct watched *set_of_member(struct manager *m, dev_t devno)
+static struct set_state *set_of_member(struct manager *m, dev_t devno)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%u:%u", major(devno), minor(devno));
-	for (size_t i = 0; i < m->watched.nr; i++)
-		if (streq(m->watched.at[i].device.line.main, text) ||
-		    streq(m->watched.at[i].device.line.spare, text))
-			return &m->watched.at[i];
+	for (size_t i = 0; i < m->sets.nr; i++)
+		if (streq(m->sets.at[i].device.line.main, text) ||
+		    streq(m->sets.at[i].device.line.spare, text))
+			return &m->sets.at[i];
 	return NULL;
 }
 
@@ -204,16 +203,16 @@ static int on_udev(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct manager *m = userdata;
 	struct udev_device *device = udev_monitor_receive_device(m->monitor);
 	const char *action = device ? udev_device_get_action(device) : NULL;
-	struct watched *watched;
+	struct set_state *set;
 
 	if (!device)
 		return 0;
-	watched = set_of_member(m, udev_device_get_devnum(device));
+	set = set_of_member(m, udev_device_get_devnum(device));
 	/* closing a device after writing is a "change" too: only a real one leads to a poll */
-	if (action && watched &&
+	if (action && set &&
 	    (streq(action, "add") || udev_device_get_property_value(device, "DISK_MEDIA_CHANGE") ||
 	     udev_device_get_property_value(device, "RESIZE")))
-		watched->reported = true;
+		set->reported = true;
 	udev_device_unref(device);
 	poll_within(m, POLL_DELAY_US);
 	return 0;
@@ -252,7 +251,7 @@ static void complain(void *userdata, const char *sentence)
 static void read_config(struct manager *m)
 {
 	config_read(CONFIG_VENDOR_DIR, m->config_dir, &m->config, complain, m);
-	m->jobs.patience_seconds = m->config.patience_seconds;
+	m->jobs.timeout_seconds = m->config.command_timeout_seconds;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -327,7 +326,7 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = sd_event_new(&m->loop);
 	if (r >= 0)
-		r = jobs_init(&m->jobs, m->loop, m->config.patience_seconds, action_late, m);
+		r = jobs_init(&m->jobs, m->loop, m->config.command_timeout_seconds, action_late, m);
 	if (r >= 0)
 		r = sd_event_add_signal(m->loop, NULL, SIGTERM, on_stop, m);
 	if (r >= 0)
@@ -354,7 +353,7 @@ int manager_new(struct manager **result)
 		return r;
 	read_config(m);
 	if (m->state_path)
-		watched_load_steps(&m->watched, m->state_path);
+		set_state_load_steps(&m->sets, m->state_path);
 	m->save_at = now_seconds(m) + m->config.save_seconds;
 	watch_family(m);
 	attach_netlink(m);
@@ -387,7 +386,7 @@ void manager_free_p(struct manager **manager)
 	if (m->udev)
 		udev_unref(m->udev);
 	sd_event_unref(m->loop);
-	free(m->watched.at);
+	free(m->sets.at);
 	free(m->waiting.at);
 	free(m->state_path);
 	free(m);

@@ -25,9 +25,9 @@ static bool is_read_only(const struct dm_device *device)
 	return read_file(path, &text, &nr_bytes) == 0 && *text == '1';
 }
 
-static void judge(struct manager *m, struct watched *watched, uint64_t now)
+static void judge(struct manager *m, struct set_state *set, uint64_t now)
 {
-	const struct remap_status *s = &watched->device.status;
+	const struct remap_status *s = &set->device.status;
 	struct policy_facts facts = {
 		.used_slots = s->used_slots,
 		.total_slots = s->total_slots,
@@ -36,37 +36,37 @@ static void judge(struct manager *m, struct watched *watched, uint64_t now)
 		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
 			  s->spare_write_errors + s->flush_errors,
 		.mode = s->mode,
-		.read_only = streq(s->mode, "ro") && is_read_only(&watched->device),
-		.by_hand = !watched->storm,
+		.read_only = streq(s->mode, "ro") && is_read_only(&set->device),
+		.by_hand = !set->storm,
 	};
 	struct policy_notice notices[POLICY_NOTICES_MAX];
 	unsigned int nr;
 
-	nr = policy_update(&m->config.policy, &watched->policy, &facts, now, notices);
+	nr = policy_update(&m->config.policy, &set->policy, &facts, now, notices);
 	for (unsigned int i = 0; i < nr; i++)
-		journal_notice(&watched->device, &notices[i]);
-	if (watched_note_step(&m->watched, watched) && m->state_path &&
-	    watched_save_steps(&m->watched, m->state_path) < 0)
+		journal_notice(&set->device, &notices[i]);
+	if (set_state_note_step(&m->sets, set) && m->state_path &&
+	    set_state_save_steps(&m->sets, m->state_path) < 0)
 		sd_journal_print(LOG_WARNING, "%s cannot be written", m->state_path);
 }
 
-static void tell_held(struct watched *watched, uint64_t now)
+static void report_suppressed(struct set_state *set, uint64_t now)
 {
 	struct limit over;
 	uint64_t nr;
 
 	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++) {
-		if (limit_over(&watched->limit[kind], now, &over))
-			journal_held(watched->device.name, kind, &over);
-		if (limit_repeats(&watched->limit[kind], now, &nr))
-			journal_repeats(watched->device.name, kind, nr);
+		if (limit_over(&set->limit[kind], now, &over))
+			journal_suppressed(set->device.name, kind, &over);
+		if (limit_repeats(&set->limit[kind], now, &nr))
+			journal_repeats(set->device.name, kind, nr);
 	}
 }
 
-static bool holds_back(const struct watched *watched)
+static bool suppresses(const struct set_state *set)
 {
 	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX; kind++)
-		if (watched->limit[kind].nr_held)
+		if (set->limit[kind].nr_suppressed)
 			return true;
 	return false;
 }
@@ -83,37 +83,37 @@ static bool take_loaded(struct manager *m, const struct dm_device *device)
 }
 
 /* The set of @device as the poll before left it, brought up to date; NULL: out of memory. */
-static struct watched *meet(struct manager *m, const struct dm_device *device)
+static struct set_state *meet(struct manager *m, const struct dm_device *device)
 {
-	struct watched *watched = watched_find(&m->watched, device->major, device->minor);
+	struct set_state *set = set_state_find(&m->sets, device->major, device->minor);
 	bool loaded = take_loaded(m, device);
 	struct remap_status before;
 
-	if (watched && streq(watched->device.dm_uuid, device->dm_uuid)) {
-		before = watched->device.status;
-		watched->device = *device;
-		if ((m->catch_up || watched->gap) && !device->fallback)
-			journal_caught_up(device, &before, watched->gap);
-		watched->gap = false;
+	if (set && streq(set->device.dm_uuid, device->dm_uuid)) {
+		before = set->device.status;
+		set->device = *device;
+		if ((m->catch_up || set->gap) && !device->fallback)
+			journal_caught_up(device, &before, set->gap);
+		set->gap = false;
 	} else {
-		watched = watched_of(&m->watched, device);
-		if (!watched)
+		set = set_state_of(&m->sets, device);
+		if (!set)
 			return NULL;
-		watched->policy.step_told = watched_step(&m->watched, device->dm_uuid);
-		watched->storm = streq(device->status.mode, "frozen");
+		set->policy.step_reported = set_state_step(&m->sets, device->dm_uuid);
+		set->storm = streq(device->status.mode, "frozen");
 		if (!loaded && !device->fallback)
 			journal_found(device);
 	}
 	if (!streq(device->status.mode, "frozen"))
-		watched->storm = false;
-	return watched;
+		set->storm = false;
+	return set;
 }
 
 /* A device that went from under its set, by sysfs: told once, and noted for `dmremap status`. */
-static void note_gone_members(struct watched *watched)
+static void note_gone_members(struct set_state *set)
 {
 	static const char *const roles[] = { "main", "spare" };
-	const struct dm_device *device = &watched->device;
+	const struct dm_device *device = &set->device;
 	const char *const members[] = { device->line.main, device->line.spare };
 	const char *uuid = device->dm_uuid;
 
@@ -122,37 +122,37 @@ static void note_gone_members(struct watched *watched)
 	for (unsigned int i = 0; i < 2 && !device->failed; i++) {
 		bool is_gone = !member_is_here(members[i]);
 
-		if (is_gone != watched->is_gone[i])
+		if (is_gone != set->is_gone[i])
 			journal_gone(device, roles[i], members[i], is_gone);
-		if (is_gone || watched->is_gone[i])
+		if (is_gone || set->is_gone[i])
 			gone_note(uuid, roles[i], is_gone);
-		watched->is_gone[i] = is_gone;
+		set->is_gone[i] = is_gone;
 	}
 }
 
 /* Returns when to poll again, in seconds, at most @again. */
 static unsigned int poll_set(struct manager *m, const struct dm_device *device, uint64_t now,
-				unsigned int again)
+			     unsigned int again)
 {
-	struct watched *watched = meet(m, device);
+	struct set_state *set = meet(m, device);
 
-	if (!watched)
+	if (!set)
 		return again;
-	watched->seen = true;
+	set->seen = true;
 	if (device->fallback)
 		return again;
-	note_gone_members(watched);
-	judge(m, watched, now);
-	tell_held(watched, now);
-	if (watched->reported)
-		action_restore(m, watched);
-	action_rescue(m, watched, now);
-	action_thaw(m, watched, now);
-	if (watched->rescue.nr && again > RESCUE_SECONDS)
-		again = RESCUE_SECONDS;
-	if (watched->thaw.frozen_at && m->config.thaws && again > POLICY_THAW_SECONDS)
+	note_gone_members(set);
+	judge(m, set, now);
+	report_suppressed(set, now);
+	if (set->reported)
+		action_restore(m, set);
+	action_salvage(m, set, now);
+	action_thaw(m, set, now);
+	if (set->salvage.nr && again > SALVAGE_SECONDS)
+		again = SALVAGE_SECONDS;
+	if (set->thaw.frozen_at && m->config.thaws && again > POLICY_THAW_SECONDS)
 		again = POLICY_THAW_SECONDS;
-	return holds_back(watched) && again > LIMIT_SECONDS ? LIMIT_SECONDS : again;
+	return suppresses(set) && again > LIMIT_SECONDS ? LIMIT_SECONDS : again;
 }
 
 /* "MAJOR:MINOR" of a table line; 0: it is not one. */
@@ -177,7 +177,7 @@ static void note_let_go(struct waiting *waiting)
 }
 
 static unsigned int poll_waiting(struct manager *m, const struct dm_device *devices, size_t nr,
-				    uint64_t now, unsigned int again)
+				 uint64_t now, unsigned int again)
 {
 	waiting_begin(&m->waiting);
 	if (waiting_collect(&m->waiting, m->udev, now) < 0)
@@ -215,12 +215,12 @@ unsigned int poll_sets(struct manager *m)
 		sd_journal_print(LOG_ERR, "%s", error.text);
 		return again;
 	}
-	for (size_t i = 0; i < m->watched.nr; i++)
-		m->watched.at[i].seen = false;
+	for (size_t i = 0; i < m->sets.nr; i++)
+		m->sets.at[i].seen = false;
 	for (size_t i = 0; i < nr; i++)
 		again = poll_set(m, &devices[i], now, again);
 	m->catch_up = false;
-	watched_forget_unseen(&m->watched);
+	set_state_forget_unseen(&m->sets);
 	again = poll_waiting(m, devices, nr, now, again);
 	if (now >= m->save_at) {
 		m->save_at =
@@ -228,7 +228,7 @@ unsigned int poll_sets(struct manager *m)
 	}
 	if (m->save_at - now < again)
 		again = (unsigned int)(m->save_at - now);
-	sd_notifyf(0, "STATUS=%zu set%s, %s", m->watched.nr, plural(m->watched.nr),
+	sd_notifyf(0, "STATUS=%zu set%s, %s", m->sets.nr, plural(m->sets.nr),
 		   m->events	     ? "listening to events" :
 		   *m->netlink_error ? m->netlink_error :
 				       "the module is not loaded");

@@ -11,9 +11,9 @@
 
 #include "config.h"
 #include "jobs.h"
+#include "set-state.h"
 #include "system/events.h"
 #include "waiting.h"
-#include "watched.h"
 
 #define SECOND_US 1000000ULL
 #define LOADED_MAX 32
@@ -34,7 +34,7 @@
  * @udev: libudev's context
  * @monitor: block devices that come and go
  * @jobs: children at work
- * @watched: the sets
+ * @sets: what is known of each
  * @waiting: sets with a member here
  * @state_path: where steps told are kept; NULL: nowhere
  * @save_at: when counters that moved are saved next, seconds
@@ -56,7 +56,7 @@ struct manager {
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct jobs jobs;
-	struct watched_list watched;
+	struct set_states sets;
 	struct waiting_list waiting;
 	char *state_path;
 	uint64_t save_at;
@@ -77,9 +77,9 @@ unsigned int poll_sets(struct manager *m);
 /* actions.c: none of these waits for a disk. */
 /* Whether all that are to be saved are being saved: a set may be busy. */
 bool action_save(struct manager *m, bool always);
-void action_restore(struct manager *m, struct watched *watched);
-void action_rescue(struct manager *m, struct watched *watched, uint64_t now);
-void action_thaw(struct manager *m, struct watched *watched, uint64_t now);
+void action_restore(struct manager *m, struct set_state *set);
+void action_salvage(struct manager *m, struct set_state *set, uint64_t now);
+void action_thaw(struct manager *m, struct set_state *set, uint64_t now);
 void action_activate(struct manager *m, struct waiting *waiting);
 void action_late(void *userdata, const struct job *job);
 

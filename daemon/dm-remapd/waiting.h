@@ -54,8 +54,8 @@ struct waiting_member {
  * @since: when it was first seen inactive, seconds
  * @try_at: when to try an activation; 0: not planned
  * @nr_tries: failed ones in a row
- * @said: what the last one said; empty: nothing
- * @told: that it waits
+ * @reason: what the last one said; empty: nothing
+ * @reported: that it waits
  * @let_go: since the last poll it was active, and is not any more
  * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
  * @held: the same, and they are the same disks: that it is not active is no news
@@ -75,8 +75,8 @@ struct waiting {
 	uint64_t since;
 	uint64_t try_at;
 	unsigned int nr_tries;
-	char said[512];
-	bool told;
+	char reason[512];
+	bool reported;
 	bool let_go;
 	bool noted;
 	bool held;

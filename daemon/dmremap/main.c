@@ -168,8 +168,8 @@ static int check_call(const struct invocation *invocation)
 		return EXIT_CODE_USAGE;
 	}
 	if (geteuid() != 0 &&
-	    !(verb->flags & VERB_IMAGE && invocation->argc &&
-	      strchr(invocation->argv[0], '/') && !device_number(invocation->argv[0]))) {
+	    !(verb->flags & VERB_IMAGE && invocation->argc && strchr(invocation->argv[0], '/') &&
+	      !device_number(invocation->argv[0]))) {
 		fprintf(stderr, "dmremap: %s needs root\n", verb->name);
 		return EXIT_CODE_REFUSED;
 	}

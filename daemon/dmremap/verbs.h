@@ -55,7 +55,7 @@ enum verb_group {
 };
 
 enum verb_flags {
-	VERB_JSON = 1, /* has something to print with --json; of others that is refused */
+	VERB_JSON = 1,	/* has something to print with --json; of others that is refused */
 	VERB_IMAGE = 2, /* of a file of one's own without being root */
 };
 

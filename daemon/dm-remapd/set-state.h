@@ -2,17 +2,17 @@
 /*
  * The sets that the daemon knows of, and what of them survives its restart.
  */
-#ifndef DM_REMAP_WATCHED_H
-#define DM_REMAP_WATCHED_H
+#ifndef DM_REMAP_SET_STATE_H
+#define DM_REMAP_SET_STATE_H
 
 #include "dm_remap.h"
 #include "limit.h"
 #include "policy.h"
-#include "rescue.h"
+#include "salvage.h"
 #include "system/dm.h"
 
 /**
- * struct watched - one active set
+ * struct set_state - one active set
  * @device: as it was last seen
  * @policy: what was told of it
  * @limit: per kind of event
@@ -24,13 +24,13 @@
  * @thaw: storms that the daemon ended by itself
  * @reported: udev reported a member under the number that is in the table
  * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
- * @rescue: what is to be rescued
+ * @salvage: sectors that are to be salvaged
  * @seen: in the present poll
  */
-struct watched {
+struct set_state {
 	struct dm_device device;
 	struct policy_state policy;
-	struct rescue rescue;
+	struct salvage salvage;
 	bool save_failed;
 	bool storm;
 	struct thaw_budget thaw;
@@ -47,41 +47,41 @@ struct watched {
 #define STEPS_MAX 256
 
 /**
- * struct step_told - what was told of a set, active or not
+ * struct step_reported - what was told of a set, active or not
  * @dm_uuid: of the set
  * @step: the step, in percent
  */
-struct step_told {
+struct step_reported {
 	char dm_uuid[129];
 	unsigned int step;
 };
 
 /**
- * struct watched_list - all sets
+ * struct set_states - all sets
  * @at: the active ones
  * @nr: how many
  * @step: steps told, of these and of others
  * @nr_steps: how many
  */
-struct watched_list {
-	struct watched *at;
+struct set_states {
+	struct set_state *at;
 	size_t nr;
-	struct step_told step[STEPS_MAX];
+	struct step_reported step[STEPS_MAX];
 	size_t nr_steps;
 };
 
-struct watched *watched_find(struct watched_list *list, uint32_t major, uint32_t minor);
+struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32_t minor);
 /* The one of @device, made if it is not known; NULL: out of memory. */
-struct watched *watched_of(struct watched_list *list, const struct dm_device *device);
+struct set_state *set_state_of(struct set_states *list, const struct dm_device *device);
 /* Forgets those that were not seen in the present poll. */
-void watched_forget_unseen(struct watched_list *list);
+void set_state_forget_unseen(struct set_states *list);
 /* Changes whenever a counter worth saving does. */
-uint64_t watched_activity(const struct dm_device *device);
+uint64_t set_state_activity(const struct dm_device *device);
 /* Steps already told, per set: "UUID PERCENT" a line, in @path. */
-void watched_load_steps(struct watched_list *list, const char *path);
-unsigned int watched_step(const struct watched_list *list, const char *dm_uuid);
-/* Notes the step of @watched, if the set has a DM_UUID.  Whether that changes anything. */
-bool watched_note_step(struct watched_list *list, const struct watched *watched);
-int watched_save_steps(const struct watched_list *list, const char *path);
+void set_state_load_steps(struct set_states *list, const char *path);
+unsigned int set_state_step(const struct set_states *list, const char *dm_uuid);
+/* Notes the step of @set, if the set has a DM_UUID.  Whether that changes anything. */
+bool set_state_note_step(struct set_states *list, const struct set_state *set);
+int set_state_save_steps(const struct set_states *list, const char *path);
 
-#endif /* DM_REMAP_WATCHED_H */
+#endif /* DM_REMAP_SET_STATE_H */

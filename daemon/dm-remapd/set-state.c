@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 
-#include "watched.h"
+#include "set-state.h"
 
-struct watched *watched_find(struct watched_list *list, uint32_t major, uint32_t minor)
+struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32_t minor)
 {
 	for (size_t i = 0; i < list->nr; i++)
 		if (list->at[i].device.major == major && list->at[i].device.minor == minor)
@@ -11,29 +11,29 @@ struct watched *watched_find(struct watched_list *list, uint32_t major, uint32_t
 	return NULL;
 }
 
-struct watched *watched_of(struct watched_list *list, const struct dm_device *device)
+struct set_state *set_state_of(struct set_states *list, const struct dm_device *device)
 {
-	struct watched *watched = watched_find(list, device->major, device->minor);
-	struct watched *bigger;
+	struct set_state *set = set_state_find(list, device->major, device->minor);
+	struct set_state *bigger;
 
-	if (watched && streq(watched->device.dm_uuid, device->dm_uuid)) {
-		watched->device = *device;
-		return watched;
+	if (set && streq(set->device.dm_uuid, device->dm_uuid)) {
+		set->device = *device;
+		return set;
 	}
-	if (!watched) { /* else: the number has another owner now */
+	if (!set) { /* else: the number has another owner now */
 		bigger = reallocarray(list->at, list->nr + 1, sizeof(*bigger));
 		if (!bigger)
 			return NULL;
 		list->at = bigger;
-		watched = &list->at[list->nr++];
+		set = &list->at[list->nr++];
 	}
-	memset(watched, 0, sizeof(*watched));
-	watched->device = *device;
-	watched->activity = watched_activity(device);
-	return watched;
+	memset(set, 0, sizeof(*set));
+	set->device = *device;
+	set->activity = set_state_activity(device);
+	return set;
 }
 
-void watched_forget_unseen(struct watched_list *list)
+void set_state_forget_unseen(struct set_states *list)
 {
 	size_t kept = 0;
 
@@ -43,7 +43,7 @@ void watched_forget_unseen(struct watched_list *list)
 	list->nr = kept;
 }
 
-uint64_t watched_activity(const struct dm_device *device)
+uint64_t set_state_activity(const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
 
@@ -51,7 +51,7 @@ uint64_t watched_activity(const struct dm_device *device)
 	       s->flush_errors + s->relocations + s->rejected + s->lost_reads;
 }
 
-static struct step_told *find_step(struct watched_list *list, const char *dm_uuid)
+static struct step_reported *find_step(struct set_states *list, const char *dm_uuid)
 {
 	for (size_t i = 0; i < list->nr_steps; i++)
 		if (streq(list->step[i].dm_uuid, dm_uuid))
@@ -59,16 +59,16 @@ static struct step_told *find_step(struct watched_list *list, const char *dm_uui
 	return NULL;
 }
 
-unsigned int watched_step(const struct watched_list *list, const char *dm_uuid)
+unsigned int set_state_step(const struct set_states *list, const char *dm_uuid)
 {
-	const struct step_told *told = find_step((struct watched_list *)list, dm_uuid);
+	const struct step_reported *told = find_step((struct set_states *)list, dm_uuid);
 
 	return told ? told->step : 0;
 }
 
-static void note(struct watched_list *list, const char *dm_uuid, unsigned int step)
+static void note(struct set_states *list, const char *dm_uuid, unsigned int step)
 {
-	struct step_told *told = find_step(list, dm_uuid);
+	struct step_reported *told = find_step(list, dm_uuid);
 
 	if (!told && list->nr_steps == STEPS_MAX)
 		memmove(list->step, list->step + 1, --list->nr_steps * sizeof(list->step[0]));
@@ -78,17 +78,17 @@ static void note(struct watched_list *list, const char *dm_uuid, unsigned int st
 	told->step = step;
 }
 
-bool watched_note_step(struct watched_list *list, const struct watched *watched)
+bool set_state_note_step(struct set_states *list, const struct set_state *set)
 {
-	const char *dm_uuid = watched->device.dm_uuid;
+	const char *dm_uuid = set->device.dm_uuid;
 
-	if (!*dm_uuid || watched_step(list, dm_uuid) == watched->policy.step_told)
+	if (!*dm_uuid || set_state_step(list, dm_uuid) == set->policy.step_reported)
 		return false;
-	note(list, dm_uuid, watched->policy.step_told);
+	note(list, dm_uuid, set->policy.step_reported);
 	return true;
 }
 
-int watched_save_steps(const struct watched_list *list, const char *path)
+int set_state_save_steps(const struct set_states *list, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t nr_bytes;
@@ -104,7 +104,7 @@ int watched_save_steps(const struct watched_list *list, const char *path)
 	return write_file_atomic(path, text, nr_bytes, 0600);
 }
 
-void watched_load_steps(struct watched_list *list, const char *path)
+void set_state_load_steps(struct set_states *list, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	char *save = NULL, *line;
