@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sets as users make them: the command, hardware with serial numbers, states after a power cut.
+"""Sets as users make them: the command, and what power cuts leave of what it does.
 
-There is no udev in User Mode Linux; what it would know of a disk is put where libudev reads
-it, so that disks have serial numbers here, too. Callers: the scenarios about sets.
+Their disks have serial numbers, see hardware.py. Callers: the scenarios about sets.
 """
 
 import json
@@ -56,21 +55,6 @@ def replugged() -> None:
     """As if the disks of all sets that were deactivated had been unplugged and had come back."""
     for note in LET_GO.glob("*"):
         note.write_text(re.sub(r" \d+$", " 999999", note.read_text(), flags=re.MULTILINE))
-
-
-def forget_hardware() -> None:
-    for path in Path("/run/udev/data").glob("b43:*"):
-        path.unlink()
-
-
-def hardware(rig: Rig, **serials: str) -> None:
-    """The serial numbers of disks (main="A1…"), as udev's database would have them."""
-    database = Path("/run/udev/data")
-    database.mkdir(parents=True, exist_ok=True)
-    for name, serial in serials.items():
-        number = rig.server.disk(name).kernel_path.stat().st_rdev
-        database.joinpath(f"b{number >> 8}:{number & 255}").write_text(
-            f"E:ID_SERIAL_SHORT={serial}\nE:ID_MODEL=Testdisk\n")
 
 
 def paths(rig: Rig, *names: str) -> list[str]:

@@ -6,7 +6,6 @@ flushed: `dmremap activate` makes it the plain disk or the whole set, whichever 
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,18 +13,11 @@ from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern
 from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, crash_states, create, dmremap,
-                                  ext4_on_main, forget_hardware, hardware, output, paths, refused,
-                                  sets, settle, signatures, state_after)
+                                  ext4_on_main, output, paths, refused, sets, settle, signatures,
+                                  state_after)
 
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
-              pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain: bytes,

@@ -8,19 +8,19 @@ test_places_crash.py.
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.sets import (FAILED, OK, REFUSED, USAGE, content_at, create, dmremap,
-                                  forget_hardware, hardware, output, paths, refused, run, sets,
-                                  settle, signatures)
+from tests.scenarios.sets import (FAILED, OK, REFUSED, USAGE, content_at, create, dmremap, output,
+                                  paths, refused, run, sets, settle, signatures)
 
 LAST = 65535
-pytestmark = [pytest.mark.disks(main="32M", spare="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="32M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 # first sector, count, kind of fault, what it is for
 PLACES = {
@@ -32,13 +32,6 @@ PLACES = {
     "last": (LAST, 1, "read", None),
     "both-0-25": (0, 26, "both", "superblock of ext2/3/4"),
 }
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
 
 
 def ext4(rig: Rig) -> bytes:

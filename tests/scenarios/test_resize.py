@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content, content_at,
-                                  crash_states, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused, replugged, sets, settle)
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at,
+                                  crash_states, create, dmremap, ext4_on_main, output, paths,
+                                  refused, replugged, sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")
-pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on",
-                                larger="1M:vcache=on"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", larger="SPARE-0003")
-    yield
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on", larger="1M:vcache=on"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", larger="SPARE-0003"),
+              pytest.mark.plain_only]
 
 
 def used(rig: Rig, *more: str) -> bytes:

@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A main without guard whose spare is dead: it has a way home, and every refusal leads to it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, crash_states, create, dmremap,
-                                  ext4_on_main, forget_hardware, hardware, output, paths, refused, run, sets,
-                                  settle)
+                                  ext4_on_main, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
 PROBE = 4 * MIB - 4096
-pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def state_directory(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003")
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    yield tmp_path / "state"
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003"),
+              pytest.mark.usefixtures("state_directory"), pytest.mark.plain_only]
 
 
 def dead_spare(rig: Rig, *more: str) -> bytes:
