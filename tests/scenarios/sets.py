@@ -160,6 +160,18 @@ class Media:
                 return
 
 
+def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
+    """Run the command: what the disks held before it, by index, and the log of what it did."""
+    names = [disk.name for disk in rig.server.disks()]
+    settle(rig, *names)
+    before = {rig.server.disk(name).index: rig.media(name).whole() for name in names}
+    start = len(rig.server.log())
+    output(*arguments)
+    for name in names:
+        rig.server.disk(name).destage()
+    return before, rig.server.log()[start:]
+
+
 def crash_states(records: list[Record], images: dict[int, bytes],
                  seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
     """After each write of a log that began with IMAGES: what a power cut can leave.

@@ -11,8 +11,8 @@ import pytest
 from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, partition, pattern
 from tests.scenarios.sets import (OK, PROGRAM, REFUSED, USAGE, content, content_at, crash_states,
-                                  create, dmremap, ext4_on_main, output, paths, refused, sets,
-                                  settle)
+                                  create, dmremap, ext4_on_main, logged, output, paths, refused,
+                                  sets, settle)
 
 MIB = 1 << 20
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", copy="4M", disk="6M"),
@@ -123,12 +123,7 @@ def test_power_cuts_while_sectors_are_lost(rig: Rig, tmp_path: Path) -> None:
     before = copied(rig)
     copy, = paths(rig, "copy")
     file = written(tmp_path / "map", MAP)
-    settle(rig)
-    images = {disk.index: rig.media(disk.name).whole() for disk in rig.server.disks()}
-    start = len(rig.server.log())
-    output("replace-main", "data", copy, "--map", file, "--yes")
-    settle(rig)
-    records = rig.server.log()[start:]
+    images, records = logged(rig, "replace-main", "data", copy, "--map", file, "--yes")
     for number, state in crash_states(records, images, 11):
         for disk in rig.server.disks():
             rig.media(disk.name).write(0, state[disk.index])

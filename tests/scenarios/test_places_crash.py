@@ -10,8 +10,8 @@ import pytest
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.sets import (OK, REFUSED, crash_states, create, dmremap, output, paths, sets,
-                                  settle)
+from tests.scenarios.sets import (OK, REFUSED, crash_states, create, dmremap, logged, output, paths,
+                                  sets, settle)
 
 SECTORS = 4096
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
@@ -86,16 +86,6 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], bad: s
         ends["plain"] += 1
     print(ends)
     return ends
-
-
-def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
-    settle(rig)
-    before = {0: rig.media("main").whole(), 1: rig.media("spare").whole()}
-    start = len(rig.server.log())
-    output(*arguments)
-    rig.main.destage()
-    rig.spare.destage()
-    return before, rig.server.log()[start:]
 
 
 @pytest.mark.parametrize("guard,bad", [

@@ -7,8 +7,8 @@ from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at,
-                                  crash_states, create, dmremap, ext4_on_main, output, paths,
-                                  refused, replugged, sets, settle)
+                                  crash_states, create, dmremap, ext4_on_main, logged, output,
+                                  paths, refused, replugged, sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")
@@ -163,12 +163,7 @@ def test_every_power_cut(rig: Rig, guard: bool) -> None:
     whoever is activated serves what it should."""
     before = used(rig, *([] if guard else ["--no-guard"]))
     spare, larger = paths(rig, "spare", "larger")
-    images = {index: rig.media(name).whole() for index, name in enumerate(ALL)}
-    start = len(rig.server.log())
-    output("resize", "data", larger, "--yes")
-    for name in ALL:
-        rig.server.disk(name).destage()
-    records = rig.server.log()[start:]
+    images, records = logged(rig, "resize", "data", larger, "--yes")
     ends = {spare: 0, larger: 0, "neither": 0}
     for number, state in crash_states(records, images, seed=20261128):
         for index, name in enumerate(ALL):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, crash_states, create, dmremap,
-                                  ext4_on_main, output, paths, refused, run, sets, settle)
+                                  ext4_on_main, logged, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
 PROBE = 4 * MIB - 4096
@@ -103,14 +103,10 @@ def test_power_cuts_on_the_way_home(rig: Rig, guard: list[str]) -> None:
     """After each write of it the same order ends with the plain disk."""
     before = dead_spare(rig, *guard)
     main, = paths(rig, "main")
-    settle(rig)
-    begin = rig.media("main").whole()
-    start = len(rig.server.log())
-    output("release", "--without-spare", main, "--yes")
-    settle(rig)
-    records = [record for record in rig.server.log()[start:] if record.disk == 0]
+    images, records = logged(rig, "release", "--without-spare", main, "--yes")
+    records = [record for record in records if record.disk == 0]
     seen = 0
-    for _, state in crash_states(records, {0: begin}, 7):
+    for _, state in crash_states(records, {0: images[0]}, 7):
         rig.media("main").write(0, state[0])
         result = dmremap("release", "--without-spare", main, "--yes")
         settle(rig)
