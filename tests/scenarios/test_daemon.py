@@ -240,7 +240,7 @@ def test_a_storm_that_probes_contradict_is_ended(rig: Rig, tmp_path: Path) -> No
         assert rig.status()["mode"] == "frozen"
         told = daemon.wait_for(DM_REMAP_EVENT="thawed")
         assert "1 of 1 times" in told["MESSAGE"]
-        wait_for(lambda: rig.status()["mode"] == "rw", "the thaw", 20)
+        rig.wait_for_mode("rw")
         device.pwrite(8 * stopped, pattern(2, 8))
         assert device.pread(8 * stopped, 8) == pattern(2, 8)
 

@@ -385,6 +385,15 @@ SPARE_PLACES = {
 }
 
 
+def assert_released(rig: Rig, before: bytes, written: bytes) -> None:
+    """Release gives main back as it was BEFORE, with what was WRITTEN from sector 1000 on."""
+    rig.main.clear()
+    output("release", "data", "--yes")
+    settle(rig)
+    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
+    assert rig.media("main").read(1000, len(written) // SECTOR) == written
+
+
 @pytest.mark.parametrize("kind", ["heal", "both", "read"])
 @pytest.mark.parametrize("place", SPARE_PLACES)
 @pytest.mark.disks(main="4M", spare="1M")
@@ -419,11 +428,7 @@ def test_a_spare_with_a_bad_sector(rig: Rig, place: str, kind: str) -> None:
     output("activate", "data")
     assert content_at("data", 1003) == pattern(3, 80)[3 * SECTOR:4 * SECTOR]
     assert rig.status("data")["mode"] == "rw"
-    rig.main.clear()
-    output("release", "data", "--yes")
-    settle(rig)
-    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
-    assert rig.media("main").read(1000, 80) == pattern(3, 80)
+    assert_released(rig, before, pattern(3, 80))
 
 
 @pytest.mark.disks(main="4M", spare="64M")
@@ -456,7 +461,4 @@ def test_a_spare_with_a_dead_place_in_the_table(rig: Rig, block: int, place: int
     assert content_at("data", 2) == before[2 * SECTOR:3 * SECTOR]
     assert content_at("data", 1003) == pattern(3, 8)[3 * SECTOR:4 * SECTOR]
     assert rig.status("data")["mode"] == "rw"
-    rig.main.clear()
-    output("release", "data", "--yes")
-    settle(rig)
-    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
+    assert_released(rig, before, pattern(3, 8))
