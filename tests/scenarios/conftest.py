@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fixture `rig` (see lib.py), and the rule that no test may make the kernel complain.
+"""Fixtures `rig` (see lib.py) and `rng`, and the rule that no test may make the kernel complain.
 
 @pytest.mark.disks(main="64M", spare="8M:vcache=off,logical=4096", other="8M") sets the
 disks (size and options of remap-blockd; the volatile cache is on unless said otherwise).
@@ -8,6 +8,7 @@ The kind of disks that the whole run is on (harness/disks.py) adds options to th
 """
 
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 if not IN_GUEST:    # on the host these tests would talk to the wrong kernel
     collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="of the fixture rng; one that was printed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,6 +78,16 @@ def rig(request: pytest.FixtureRequest) -> Iterator[lib.Rig]:
             accounting.check(rig_)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Other random numbers in each run; a test that fails shows the seed, for --seed."""
+    seed = request.config.getoption("--seed")
+    if seed is None:
+        seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -420,11 +420,8 @@ def test_read_errors_are_rescued_if_wanted(rig: Rig, tmp_path: Path) -> None:
     assert device.pread(17) == pattern(9)
 
 
-def test_killed_at_random_points(rig: Rig, tmp_path: Path) -> None:
+def test_killed_at_random_points(rig: Rig, rng: random.Random, tmp_path: Path) -> None:
     """P9: whenever it dies, the data is right, and the next one starts from what is true."""
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     device = rig.create()
     rig.main.bad(0, 2000, kind="write")
     written: dict[int, bytes] = {}
