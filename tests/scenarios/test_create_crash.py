@@ -12,9 +12,9 @@ import pytest
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern
-from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, crash_states, create, dmremap,
-                                  ext4_on_main, logged, output, paths, refused, sets, settle,
-                                  signatures, state_after)
+from tests.scenarios.powercuts import crash_states, state_after
+from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, create, dmremap, ext4_on_main,
+                                  logged, output, paths, refused, sets, settle, signatures)
 
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]

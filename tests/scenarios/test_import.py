@@ -10,9 +10,10 @@ import pytest
 
 from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, partition, pattern
-from tests.scenarios.sets import (OK, PROGRAM, REFUSED, USAGE, content, content_at, crash_states,
-                                  create, dmremap, ext4_on_main, logged, output, paths, refused,
-                                  sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, USAGE, content, content_at, create,
+                                  dmremap, ext4_on_main, logged, output, paths, refused, sets,
+                                  settle)
 
 MIB = 1 << 20
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", copy="4M", disk="6M"),

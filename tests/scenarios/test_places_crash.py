@@ -10,8 +10,8 @@ import pytest
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.sets import (OK, REFUSED, crash_states, create, dmremap, logged, output, paths,
-                                  sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import OK, REFUSED, create, dmremap, logged, output, paths, sets, settle
 
 SECTORS = 4096
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),

@@ -6,9 +6,10 @@ import pytest
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at,
-                                  crash_states, create, dmremap, ext4_on_main, logged, output,
-                                  paths, refused, replugged, sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at, create,
+                                  dmremap, ext4_on_main, logged, output, paths, refused, replugged,
+                                  sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.lib import Rig, pattern
-from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, crash_states, create, dmremap,
-                                  ext4_on_main, logged, output, paths, refused, run, sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, create, dmremap, ext4_on_main,
+                                  logged, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
 PROBE = 4 * MIB - 4096
