@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.late_errors import BACK, NO_FUA, OLD, A, B, set_of, slot_sector, told
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.made import older_spare_put_in
 from tests.scenarios.region import Region, is_mapped, slot_of
-from tests.scenarios.test_real_disks import BACK, NO_FUA, OLD, A, B, set_of, slot_sector, told
 
 SET = 1                   # slots used by a set that has remapped nothing
 DISK = 65536              # sectors of one disk of 32M
