@@ -10,7 +10,7 @@ import pytest
 from tests.harness import qemu_module
 from tests.harness.agent import Command
 from tests.harness.blockd import BlockServer
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.vm import remap
 from tests.vm.conftest import StartServer
 from tests.vm.dying_disk import DyingDisk
@@ -90,8 +90,7 @@ def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> No
                "do sleep 0.1; done", 120)
         time.sleep(5)
         assert "busy" in vm.run(f"dmsetup remove {remap.NAME}", check=False).err
-        main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{disk.name}"
-                       for disk in server.disks())
+        main, spare = (disk_path(disk.name) for disk in server.disks())
         line = remap.table(vm, main, spare)
         # --force puts an error table under the open device: all I/O ends, then it goes.
         vm.run(f"dmsetup remove --force {remap.NAME}", check=False)
