@@ -668,4 +668,4 @@ def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
         subprocess.run(["insmod", str(Path(os.environ["DM_REMAP_RESULTS"]) / "dm-remap.ko")],
                        check=True)
     found, = sets()
-    assert (found["state"], found["reason"]) == ("ready", "")
+    assert (found["state"], found["reason"]) == ("ready", None)
