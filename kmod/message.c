@@ -375,7 +375,8 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 		}
 	}
 	if (!r) {
-		if (!set->meta.nr_in_doubt && !remap_flush_spare(set))
+		/* The first one also fails for a flush of somebody else's before it. */
+		if (!set->meta.nr_in_doubt && (!remap_flush_spare(set) || !remap_flush_spare(set)))
 			clear_bit(REMAP_META_FAIL, &set->flags);
 		remap_mode_changed(set);
 		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);

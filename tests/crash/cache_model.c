@@ -168,6 +168,22 @@ void cache_view_random(struct cache_model *disk, unsigned int keep, uint64_t *ra
 	}
 }
 
+bool cache_view_is_torn(const struct cache_model *disk, uint64_t sector, uint64_t nr)
+{
+	bool is_new = false, is_old = false;
+	uint64_t i;
+
+	for (i = sector; i < sector + nr; i++) {
+		if (!disk->unflushed[i])
+			continue;
+		if (disk->view[i] == disk->unflushed[i]->data)
+			is_new = true;
+		else
+			is_old = true;
+	}
+	return is_new && is_old;
+}
+
 void cache_view_end(struct cache_model *disk)
 {
 	uint64_t i;
