@@ -8,6 +8,7 @@
 
 #include "ops/activate.h"
 #include "ops/restore.h"
+#include "progress-line.h"
 #include "set/handle.h"
 #include "system/identity.h"
 #include "util/foreign.h"
@@ -38,7 +39,7 @@ static int find_members(const char *what, struct machine *machine, char *spare, 
 }
 
 int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
-		 struct error *error)
+		 struct progress *progress, struct error *error)
 {
 	_cleanup_close_ int fd = open_direct(spare, O_RDONLY); /* the kernel may be writing */
 	_cleanup_close_ int main_fd = *main ? open_direct(main, O_RDONLY) : -1;
@@ -55,6 +56,7 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 	if (r < 0)
 		return error_set(error, -r, "%s: cannot read its size", spare);
 	r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
+	region.progress = progress;
 	if (!r)
 		r = backup_make(&region, main_fd, identity, backup, &why);
 	if (r < 0)
@@ -69,13 +71,16 @@ int verb_backup(struct invocation *invocation, struct error *error)
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_backup_ struct backup backup = { 0 };
 	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX] = "";
+	struct progress_line line;
 	int r = find_members(invocation->argv[0], &machine, spare, sizeof(spare), main,
 			     sizeof(main), error);
 
 	if (invocation->argc == 2)
 		snprintf(path, sizeof(path), "%s", invocation->argv[1]);
+	progress_begin(&line, invocation, "reading the table", 0);
 	if (!r)
-		r = write_backup(spare, main, path, &backup, error);
+		r = write_backup(spare, main, path, &backup, &line.progress, error);
+	progress_end(&line);
 	if (!r && !*path)
 		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
 	if (!r && backup.nr_unreadable)

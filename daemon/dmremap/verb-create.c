@@ -14,6 +14,7 @@
 #include "ops/guard.h"
 #include "ops/purpose.h"
 #include "ops/release.h"
+#include "progress-line.h"
 #include "set/handle.h"
 #include "system/identity.h"
 #include "verbs.h"
@@ -133,7 +134,7 @@ static void refresh_backup(const struct adoption *a)
 	_cleanup_backup_ struct backup backup = { 0 };
 	struct error error;
 
-	if (write_backup(a->spare_path, a->main_path, a->backup_path, &backup, &error) < 0)
+	if (write_backup(a->spare_path, a->main_path, a->backup_path, &backup, NULL, &error) < 0)
 		fprintf(stderr, "dmremap: the backup is of before the first activation: %s\n",
 			error.text);
 }
@@ -250,6 +251,19 @@ static int go_on(struct invocation *invocation, struct adoption *a, int *lock, s
 	return r;
 }
 
+static int carry_out(const struct invocation *invocation, struct adoption *a, struct error *error)
+{
+	struct progress_line line;
+	int r;
+
+	progress_begin(&line, invocation, "writing to the spare", 0);
+	a->progress = &line.progress;
+	r = adoption_carry_out(a, error);
+	a->progress = NULL;
+	progress_end(&line);
+	return r;
+}
+
 int verb_create(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(adoption_p) struct adoption a = {
@@ -314,7 +328,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (!r && !invocation->yes)
 		r = adoption_look_again(&a, error);
 	if (!r)
-		r = adoption_carry_out(&a, error);
+		r = carry_out(invocation, &a, error);
 	if (r < 0)
 		return r;
 	if (a.bad_on_spare.nr && !invocation->quiet) {

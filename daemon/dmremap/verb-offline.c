@@ -11,6 +11,7 @@
 #include "format/region.h"
 #include "json.h"
 #include "output.h"
+#include "progress-line.h"
 #include "system/events.h"
 #include "util/foreign.h"
 #include "verbs.h"
@@ -40,6 +41,7 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 		      void *userdata, struct error *error)
 {
 	const char *path = invocation->argv[0], *text = option_value(invocation, "spare-start");
+	struct progress_line line;
 	uint64_t nr_bytes, start = 0;
 	struct error why = { "" };
 	int r;
@@ -60,8 +62,14 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 				 nr_bytes / REMAP_SECTOR_BYTES);
 	r = region_open(opened->fd, start, nr_bytes / REMAP_SECTOR_BYTES - start, &opened->region,
 			&why);
-	if (!r)
+	if (!r) {
+		progress_begin(&line, invocation, "reading the table",
+			       region_table_steps(&opened->region.super.geometry));
+		opened->region.progress = &line.progress;
 		r = region_read_table(&opened->region, &opened->table, f, userdata, &why);
+		opened->region.progress = NULL;
+		progress_end(&line);
+	}
 	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
 }
 

@@ -243,6 +243,7 @@ static int check_lost(const struct invocation *invocation, struct adopted *adopt
  * @main: number
  * @spare: number
  * @active: there is a mapped device
+ * @as: how it was activated
  * @interrupted: its release or creation was cut short when main was a plain disk already, which
  *               no scan can tell from others
  * @adopted: both opened, if not active
@@ -255,9 +256,25 @@ struct releasing {
 	dev_t main;
 	dev_t spare;
 	bool active;
+	struct activate_options as;
 	bool interrupted;
 	struct adopted adopted;
 };
+
+/* These members were taken with whatever options: they are no others. */
+static void how_it_is_active(const struct machine *machine, struct releasing *a)
+{
+	a->as = (struct activate_options){ .name = a->name, .foreign = true, .any_hardware = true };
+	for (size_t i = 0; a->active && i < machine->nr_devices; i++) {
+		const struct dm_device *device = &machine->devices[i];
+
+		if (!streq(device->name, a->name))
+			continue;
+		a->as.read_only = device->read_only;
+		a->as.fallback = device->fallback;
+		a->as.force_rw = strstr(device->line.features, "force_rw");
+	}
+}
 
 /* Everything that can be refused before the question; an active set is only read. */
 static int release_look(struct invocation *invocation, const char *what, struct releasing *a,
@@ -285,6 +302,7 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 	a->main = machine.members[set->main].devno;
 	a->spare = machine.members[set->spare].devno;
 	a->active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
+	how_it_is_active(&machine, a);
 	r = adopt_open(a->main_path, a->spare_path, a->active ? O_RDONLY : O_RDWR, &a->adopted,
 		       a->active ? &why : error);
 	/* of an active set the table may change while it is read: it is read again, at rest */
@@ -322,12 +340,10 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 /* It was refused, and nothing was changed: users of the mapped device find it again. */
 static void activate_again(struct releasing *a, int *lock)
 {
-	struct activate_options options = { .name = a->name };
-
 	adopt_close(&a->adopted);
 	close_p(lock);
 	*lock = -1;
-	if (activate(a->uuid, &options, NULL, NULL) < 0)
+	if (activate(a->uuid, &a->as, NULL, NULL) < 0)
 		fprintf(stderr, "dmremap: %s is not active any more\n", a->name);
 }
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "json.h"
+#include "progress-slots.h"
 #include "remap_format.h"
 #include "sectors.h"
 #include "system/events.h"
@@ -58,12 +59,17 @@ static int print_reply(const struct invocation *invocation, const struct dm_devi
 	return 0;
 }
 
+/* @nr_chunks: that it moves at most; 0: none */
 static int send_message(const struct invocation *invocation, const struct dm_device *device,
-			const char *message, struct error *error)
+			const char *message, uint64_t nr_chunks, struct error *error)
 {
 	_cleanup_free_ char *reply = NULL;
-	int r = dm_message(device->name, message, &reply, error);
+	struct progress_slots slots;
+	int r;
 
+	progress_slots_begin(&slots, invocation, device, "moving chunks", nr_chunks);
+	r = dm_message(device->name, message, &reply, error);
+	progress_slots_end(&slots);
 	return r < 0 ? r : print_reply(invocation, device, reply);
 }
 
@@ -72,6 +78,7 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	const char *cause = option_value(invocation, "cause");
 	struct dm_device device;
 	struct sectors sectors;
+	uint64_t nr_chunks = 0;
 	char message[96];
 	int r;
 
@@ -91,7 +98,9 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	else
 		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb,
 			 sectors.sector, sectors.nr_sectors, cause ? " " : "", cause ? cause : "");
-	return send_message(invocation, &device, message, error);
+	if (!streq(verb, "verify"))
+		nr_chunks = (sectors.nr_sectors + REMAP_CHUNK_SECTORS - 1) / REMAP_CHUNK_SECTORS;
+	return send_message(invocation, &device, message, nr_chunks, error);
 }
 
 int verb_remap(struct invocation *invocation, struct error *error)
@@ -182,7 +191,8 @@ int verb_message(struct invocation *invocation, struct error *error)
 	for (char *at = message; *at; at++)
 		if (*at == '-')
 			*at = '_';
-	return send_message(invocation, &device, message, error);
+	return send_message(invocation, &device, message,
+			    streq(message, "clear") ? device.status.used_slots : 0, error);
 }
 
 /* Programs that had the device open may rely on writes that are gone (O18). */

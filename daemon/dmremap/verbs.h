@@ -110,9 +110,10 @@ void care_for_content(const struct invocation *invocation, const char *name);
 
 struct assembly;
 struct backup;
+struct progress;
 /* Of a set that may be active; @main: empty: it is not here; @path: empty: the usual place. */
 int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
-		 struct error *error);
+		 struct progress *progress, struct error *error);
 /* Partitions of a set that was activated whose names are in use. */
 void tell_taken(const struct assembly *set);
 

@@ -641,3 +641,26 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
         devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
                            f"PVID={pvid}\n")
         assert dmremap("activate", "data").stderr == ""
+
+
+def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
+    """Row 36: a set that is ready and cannot be activated."""
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    replugged()    # or --auto would leave it alone
+    subprocess.run(["rmmod", "dm_remap"], check=True)
+    try:
+        found, = sets()
+        assert found["state"] == "ready" and "dm-remap is not loaded" in found["reason"]
+        assert "dm-remap is not loaded" in output("list")
+        for arguments in (("activate", "data"), ("activate",), ("activate", "--auto", "data")):
+            assert refused(NOT_FOUND, *arguments).startswith(
+                "dmremap: data: the kernel has no target")
+        output("activate", "data", "--fallback")
+        output("deactivate", "data")
+    finally:
+        subprocess.run(["insmod", str(Path(os.environ["DM_REMAP_RESULTS"]) / "dm-remap.ko")],
+                       check=True)
+    found, = sets()
+    assert (found["state"], found["reason"]) == ("ready", None)

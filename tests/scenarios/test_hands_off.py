@@ -252,6 +252,23 @@ def test_a_release_that_main_refuses_leaves_the_set_active(rig: Rig) -> None:
     assert sets() == [] and rig.media("main").whole() == whole
 
 
+@pytest.mark.parametrize("how", ["read-only", "fallback"])
+def test_a_refused_release_leaves_it_active_as_it_was(rig: Rig, how: str) -> None:
+    """Read-write it would be written to, which was not asked for."""
+    ext4_on_main(rig)
+    create(rig)
+    rig.main.bad(800, 8, kind="write")
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(800, pattern(1, 8))
+    device.close()
+    whole = content("data")
+    output("deactivate", "data")
+    output("activate", "data", f"--{how}")
+    before = dm.flags("data"), dm.table("data")
+    assert "sector 800 still cannot be written" in refused(REFUSED, "release", "data", "--yes")
+    assert (dm.flags("data"), dm.table("data")) == before and content("data") == whole
+
+
 def test_lost_sectors_are_given_up_by_name(rig: Rig) -> None:
     lost_sector(rig)
     whole = [content_of(sector) for sector in range(1592, 1616)]

@@ -124,9 +124,13 @@ static int take_header(int main_fd, struct backup *backup, struct error *error)
 static int make_once(struct region *region, int main_fd, struct backup *backup, bool *changed,
 		     struct error *error)
 {
+	struct progress *progress = region->progress;
 	struct region_table table, again;
 	int r = region_open(region->fd, region->start, region->nr_sectors, region, error);
 
+	region->progress = progress;
+	if (!r)
+		progress_expect(progress, 2 * region_table_steps(&region->super.geometry));
 	if (!r)
 		r = region_read_table(region, &table, NULL, NULL, error);
 	if (r < 0)

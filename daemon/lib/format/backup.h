@@ -54,7 +54,7 @@ struct backup {
 
 /*
  * Of an opened region whose table is whole; @main_fd: -1: main is not here.  The set may be
- * active: what changes meanwhile is read again.
+ * active: what changes meanwhile is read again.  The region's progress is shown.
  */
 int backup_make(struct region *region, int main_fd, const char *spare_identity,
 		struct backup *backup, struct error *error);

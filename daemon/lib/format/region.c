@@ -410,6 +410,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 				return stop;
 			}
 		}
+		progress_step(region->progress);
 		if (soft)
 			continue;
 		table->unloadable[block] = r < 0 || choice.newer_lost || choice.newer_hidden;

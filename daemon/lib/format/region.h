@@ -8,6 +8,7 @@
 #define DM_REMAP_REGION_H
 
 #include "remap_format.h"
+#include "util/progress.h"
 #include "util/util.h"
 
 /**
@@ -19,6 +20,7 @@
  * @verdict: of the four superblocks, index 2 * replica + place
  * @choice: which of them counts
  * @in_doubt: after a failed region_write_super(): the new one may count, or the old one
+ * @progress: of region_read_table(), in region_table_steps(); NULL: not shown
  */
 struct region {
 	int fd;
@@ -28,6 +30,7 @@ struct region {
 	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_choice choice;
 	bool in_doubt;
+	struct progress *progress;
 };
 
 /**
@@ -75,6 +78,11 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
 		      void *userdata, struct error *error);
 void region_table_done(struct region_table *table);
+static inline uint64_t region_table_steps(const struct remap_geometry *geometry)
+{
+	return 1 + geometry->table_blocks + geometry->soft_blocks;
+}
+
 /* Counters; -ENODATA: no valid copy. */
 int region_read_soft(const struct region *region, struct remap_soft_disk *soft);
 
@@ -121,6 +129,7 @@ int region_segments(const struct region *region, const struct region_table *tabl
  *        what is half-written would look like a damaged spare whose slots hold data
  * @is_new: with @note: the set is only being made, so that what is half-written may be
  *          overwritten: region_is_half_made()
+ * @progress: one step for each block of the tables; NULL: not shown
  */
 struct region_plan {
 	struct remap_super super;
@@ -134,6 +143,7 @@ struct region_plan {
 	bool laid_out;
 	bool note;
 	bool is_new;
+	struct progress *progress;
 };
 
 /*

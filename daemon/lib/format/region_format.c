@@ -119,6 +119,7 @@ static int write_tables(int fd, uint64_t start_sector, const struct region_plan 
 			if (r < 0 && plan->laid_out && block > geometry->table_blocks + 1)
 				r = 0;
 		}
+		progress_step(plan->progress);
 	}
 	return r;
 }

@@ -30,17 +30,25 @@ static int zero_piece(int fd, uint64_t at, uint32_t nr_bytes, uint32_t unit, con
 	return r;
 }
 
-int spare_zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad)
+static int zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad,
+		struct progress *progress)
 {
 	_cleanup_free_ uint8_t *zeros = aligned_bytes(WIPE_BYTES);
 	uint32_t unit = logical_bytes(fd);
 	uint64_t at = sector * REMAP_SECTOR_BYTES, to = end * REMAP_SECTOR_BYTES;
 	int r = zeros ? 0 : -ENOMEM;
 
-	for (; !r && at < to; at += WIPE_BYTES)
+	for (; !r && at < to; at += WIPE_BYTES) {
 		r = zero_piece(fd, at, to - at < WIPE_BYTES ? (uint32_t)(to - at) : WIPE_BYTES,
 			       unit, zeros, bad);
+		progress_step(progress);
+	}
 	return r;
+}
+
+int spare_zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad)
+{
+	return zero(fd, sector, end, bad, NULL);
 }
 
 /* What took the zeros must give them back. */
@@ -61,20 +69,57 @@ static int read_suspects(int fd, const struct sector_ranges *suspects, struct se
 	return r;
 }
 
-int spare_wipe(int fd, uint64_t device_sectors, const struct remap_geometry *geometry,
-	       const struct sector_ranges *suspects, struct sector_ranges *bad, struct error *error)
+#define NR_SPANS (2 + REMAP_COPIES)
+
+/**
+ * struct span - sectors that are wiped
+ * @from: the first
+ * @to: the one behind the last
+ */
+struct span {
+	uint64_t from;
+	uint64_t to;
+};
+
+/* The first MiB, all places of metadata, the last MiB. */
+static void spans_of(uint64_t device_sectors, const struct remap_geometry *geometry,
+		     struct span span[NR_SPANS])
 {
 	uint64_t edge = device_sectors < EDGE_SECTORS ? device_sectors : EDGE_SECTORS;
-	uint64_t tail = (device_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL);
-	int r = spare_zero(fd, 0, edge, bad);
+	uint64_t place_sectors = (uint64_t)geometry->place_blocks * REMAP_CHUNK_SECTORS;
 
-	for (unsigned int c = 0; !r && c < REMAP_COPIES; c++) {
+	span[0] = (struct span){ 0, edge };
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 		uint64_t at = remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, 0);
 
-		r = spare_zero(fd, at, at + geometry->place_blocks * REMAP_CHUNK_SECTORS, bad);
+		span[1 + c] = (struct span){ at, at + place_sectors };
 	}
-	if (!r)
-		r = spare_zero(fd, tail, device_sectors, bad);
+	span[1 + REMAP_COPIES] =
+		(struct span){ (device_sectors - edge) & ~(REMAP_CHUNK_SECTORS - 1ULL),
+			       device_sectors };
+}
+
+uint64_t spare_wipe_steps(uint64_t device_sectors, const struct remap_geometry *geometry)
+{
+	uint64_t unit = WIPE_BYTES / REMAP_SECTOR_BYTES, nr = 0;
+	struct span span[NR_SPANS];
+
+	spans_of(device_sectors, geometry, span);
+	for (unsigned int i = 0; i < NR_SPANS; i++)
+		nr += (span[i].to - span[i].from + unit - 1) / unit;
+	return nr;
+}
+
+int spare_wipe(int fd, uint64_t device_sectors, const struct remap_geometry *geometry,
+	       const struct sector_ranges *suspects, struct sector_ranges *bad,
+	       struct progress *progress, struct error *error)
+{
+	struct span span[NR_SPANS];
+	int r = 0;
+
+	spans_of(device_sectors, geometry, span);
+	for (unsigned int i = 0; !r && i < NR_SPANS; i++)
+		r = zero(fd, span[i].from, span[i].to, bad, progress);
 	if (!r && fsync(fd) < 0)
 		r = -errno;
 	if (!r)

@@ -9,6 +9,7 @@
 #define DM_REMAP_SPARE_LAYOUT_H
 
 #include "format/places.h"
+#include "util/progress.h"
 #include "remap_format.h"
 
 /* Zeros over some sectors; those that do not take them are added to @bad, and are no error. */
@@ -16,11 +17,13 @@ int spare_zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad)
 /*
  * Zeros over the first and last MiB of the device and all places of metadata of the region on it,
  * durably.  Sectors that do not take them, or were in @suspects and still cannot be read, are
- * added to @bad: all of them are tried.  Errors are those of the device as a whole.
+ * added to @bad: all of them are tried.  Errors are those of the device as a whole.  @progress
+ * (may be NULL) makes spare_wipe_steps().
  */
 int spare_wipe(int fd, uint64_t device_sectors, const struct remap_geometry *geometry,
 	       const struct sector_ranges *suspects, struct sector_ranges *bad,
-	       struct error *error);
+	       struct progress *progress, struct error *error);
+uint64_t spare_wipe_steps(uint64_t device_sectors, const struct remap_geometry *geometry);
 
 /*
  * Pure: the codes of dead places, for the superblock.  -EIO with the sector: the region cannot do

@@ -724,8 +724,11 @@ static int lay_out(struct adoption *a, const struct region_plan *plan, struct re
 	remap_geometry_compute(a->region_sectors, &geometry);
 	*out = *plan;
 	out->laid_out = true;
+	out->progress = a->progress;
+	progress_expect(a->progress, spare_wipe_steps(a->spare_sectors, &geometry) +
+					     region_table_steps(&geometry));
 	r = spare_wipe(a->spare_fd, a->spare_sectors, &geometry, &a->spare_places.unreadable,
-		       &a->bad_on_spare, &why);
+		       &a->bad_on_spare, a->progress, &why);
 	if (!r)
 		r = spare_dead_places(&geometry, &a->bad_on_spare, out->super.dead, &why);
 	room = geometry.slots;

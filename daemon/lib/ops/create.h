@@ -50,6 +50,7 @@
  * @half_made: on the spare is what an earlier create left that was cut short
  * @removable: the spare can be unplugged
  * @uuid: of the set
+ * @progress: of writing to the spare; NULL: not shown
  */
 struct adoption {
 	const char *main_path;
@@ -86,6 +87,7 @@ struct adoption {
 	bool half_made;
 	bool removable;
 	uint8_t uuid[16];
+	struct progress *progress;
 };
 
 /*
