@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, inprocess
+from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import Device, Rig, pattern
-from tests.scenarios.sets import (LET_GO, OK, content, create, dmremap, ext4_on_main,
-                                  forget_hardware, hardware, settle)
+from tests.scenarios.sets import LET_GO, OK, content, create, dmremap, ext4_on_main, settle
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 ALL = ("main", "spare", "other")

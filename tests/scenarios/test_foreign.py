@@ -19,10 +19,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache
 from tests.scenarios.ondisk import Block, Spare, seal
-from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main,
-                                  forget_hardware, hardware, output, paths, refused, sets, settle)
+from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main, output,
+                                  paths, refused, sets, settle)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (DAMAGED, FAILED, OK, PROGRAM, REFUSED, USAGE, content, create,
-                                  dmremap, ext4_on_main, forget_hardware, hardware, output, paths,
-                                  refused, sets, settle, signatures)
+                                  dmremap, ext4_on_main, output, paths, refused, sets, settle,
+                                  signatures)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 CONTROL, DATABASE = Path("/run/udev/control"), Path("/run/udev/data")
