@@ -287,6 +287,8 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 		r = machine_find(&machine, what, &set, error);
 	if (r < 0)
 		return r;
+	if (set->verdict == ASSEMBLY_FOREIGN)
+		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
 	uuid_to_string(set->uuid, a->uuid);
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)

@@ -173,7 +173,7 @@ def test_a_label_without_an_end(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_a_foreign_set_writes_no_rule(rig: Rig) -> None:
-    """Row 1 of cases/command.md: root code from the label of a disk that was brought along."""
+    """Row 1: root code from the label of a disk that was brought along."""
     ext4_on_main(rig)
     create(rig, "--no-guard")
     output("deactivate", "data")
@@ -201,6 +201,21 @@ def test_a_foreign_set_writes_no_rule(rig: Rig) -> None:
     output("replace-main", uuid, copy, "--yes")
     files_are_harmless()
     assert "COPY-0003" in next(RULES.iterdir()).read_text()
+
+
+def test_a_foreign_set_is_not_released(rig: Rig) -> None:
+    """Its spare may name any disk of this host as its main: what it holds would be copied there."""
+    ext4_on_main(rig)
+    create(rig, "--no-guard")
+    output("deactivate", "data")
+    settle(rig)
+    patch_supers(rig, HOST, b"another host's id"[:16])
+    uuid, before = sets()[0]["uuid"], rig.media("main").whole()
+    assert "adopt-host" in refused(REFUSED, "release", uuid, "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before and sets()[0]["state"] == "foreign"
+    output("adopt-host", uuid)
+    output("release", uuid, "--yes")
 
 
 @pytest.mark.parametrize("flag", [2, 4], ids=["creating", "releasing"])
