@@ -169,8 +169,7 @@ static int activate_created(struct invocation *invocation, struct adoption *a, i
 		printf("/dev/mapper/%s is active\n", a->label);
 	if (!invocation->quiet && *note.text)
 		printf("%s\n", note.text);
-	if (!*a->no_backup.text)
-		refresh_backup(a);
+	refresh_backup(a);
 	care_for_content(invocation, a->label);
 	return 0;
 }
@@ -337,10 +336,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 		printf("%s: sectors %s take no write: the set does without them\n", a.spare_path,
 		       sectors);
 	}
-	if (*a.no_backup.text)
-		fprintf(stderr, "dmremap: there is no backup of the set yet: %s\n",
-			a.no_backup.text);
-	else if (!invocation->quiet)
+	if (!invocation->quiet)
 		printf("a backup of the set is in %s\n", a.backup_path);
 	if (!both_are_devices(&a))
 		return 0;

@@ -309,8 +309,9 @@ def test_without_a_backup_or_a_rule_there_is_no_set(rig: Rig) -> None:
     ext4_on_main(rig)
     main, spare = paths(rig, "main", "spare")
     before = rig.media("main").whole(), rig.media("spare").whole()
-    with read_only(STATE):
-        assert str(STATE) in refused(REFUSED, "create", "data", main, spare, "--yes", "--no-guard")
+    for more in ([], ["--no-guard"], ["--backup", str(STATE / "file")]):
+        with read_only(STATE):
+            assert str(STATE) in refused(REFUSED, "create", "data", main, spare, "--yes", *more)
     with read_only(RULES):
         assert str(RULES) in refused(FAILED, "create", "data", main, spare, "--yes", "--no-guard")
     settle(rig)
