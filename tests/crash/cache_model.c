@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../next_random.h"
 #include "cache_model.h"
 
 struct version {
@@ -132,15 +133,6 @@ void cache_lose(struct cache_model *disk, uint64_t sector, uint64_t nr)
 		drop_versions(disk->unflushed[i]);
 		disk->unflushed[i] = NULL;
 	}
-}
-
-uint64_t next_random(uint64_t *state)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
 }
 
 void cache_view_sector(struct cache_model *disk, uint64_t sector, const char *data)

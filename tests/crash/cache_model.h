@@ -50,6 +50,4 @@ void cache_view_end(struct cache_model *disk);
 /* Whether of the sectors that have unflushed versions some are in the view, and not all. */
 bool cache_view_is_torn(const struct cache_model *disk, uint64_t sector, uint64_t nr);
 
-uint64_t next_random(uint64_t *state);
-
 #endif

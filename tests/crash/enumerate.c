@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../next_random.h"
 #include "blocklog.h"
 #include "cache_model.h"
 #include "oracle.h"
@@ -68,7 +69,7 @@ struct state {
 	unsigned int fault_copy;
 	uint32_t fault_block;
 	unsigned int keep;
-	bool torn; /* the record in flight */
+	bool torn;	/* the record in flight */
 	bool is_marked; /* before the fault, main's mark was of this very table */
 	enum outcome outcome;
 	uint64_t violations;

@@ -19,10 +19,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache
 from tests.scenarios.ondisk import Block, Spare, seal
 from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main,
-                                  forget_hardware, hardware, output, paths, refused, sets, settle)
+                                  output, paths, refused, sets, settle)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock
@@ -31,14 +32,13 @@ BLOB = 4096 - SECTOR
 HOSTILE = [b'x\nRUN+="/tmp/p"\n#', b'"; $(id) `id` %n%s', b"\x1b]0;title\x07\x1b[2J", b"\x9b31mred",
            b"\xff\xfe\xc0\xaf", b"../../../../etc/cron.d/x", b"\xe2\x80\xae backwards",
            b"\xc2\x9b31m", b"a\\x0a\\\"b", b"\x7f\x08\x08\x08"]
-pytestmark = [pytest.mark.disks(main="2M", spare="1M", copy="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="2M", spare="1M", copy="2M"), pytest.mark.plain_only,
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003")]
 
 
 @pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003")
+def no_files_stay() -> Iterator[None]:
     yield
-    forget_hardware()
     for place in (RULES, STATE):
         for file in place.glob("*"):
             file.unlink()

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import qemu_module
 from tests.harness.agent import Command
 from tests.harness.blockd import Disk
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.scenarios.lib import Media
 from tests.scenarios.ondisk import Spare
 from tests.vm import remap
@@ -143,8 +143,7 @@ def test_the_set_was_changed(vm: Machine, serve: StartServer, kind: str) -> None
     assert "the set was changed while this machine slept" in vm.text("dmesg")
     vm.run(f"dmsetup remove --retry {remap.NAME}")
     assert (Media(guest.spare).whole(), Media(guest.main).whole()) == before
-    remap.activate(vm, *(f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
-                         for name in ("main", "spare")))
+    remap.activate(vm, disk_path("main"), disk_path("spare"))
     assert remap.status(vm).mode == "rw"
 
 
