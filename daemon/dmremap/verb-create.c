@@ -81,14 +81,14 @@ static void print_plan(const struct adoption *a)
 	if (*a->spare_content)
 		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunk%s of main %s to the spare, so that nobody mounts the raw "
-		       "disk by mistake:\n        ",
+		printf("guard    %u chunk%s of main %s to the spare, so that the raw disk is not "
+		       "mounted by mistake:\n        ",
 		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
 		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");
 	} else {
-		printf("guard    none: whoever mounts %s instead of the mapped device damages it\n",
+		printf("guard    none: mounting %s instead of the mapped device damages it\n",
 		       a->main_path);
 	}
 	if (a->guard && a->chunk0_elsewhere)
@@ -152,7 +152,7 @@ static int activate_created(struct invocation *invocation, struct adoption *a, i
 	uuid_to_string(a->uuid, uuid);
 	/*
 	 * Device-mapper takes both for itself, and could not while they are held; the guard, or the
-	 * rule that hides main, is there meanwhile.  Whoever has the lock next may activate it.
+	 * rule that hides main, is there meanwhile.  The next holder of the lock may activate it.
 	 */
 	adoption_done(a);
 	close_p(lock);
@@ -185,7 +185,7 @@ static int open_made(const struct adoption *a, struct member *spare, struct adop
 	if (!both_are_devices(a) || member_probe(a->spare_path, spare, NULL) < 0 ||
 	    spare->role != MEMBER_SPARE || memcmp(spare->host_id, host, sizeof(host)) ||
 	    strcmp(spare->label, a->label) || spare->flags & REMAP_SUPER_MARKED)
-		return -ENODATA; /* or somebody's: that is refused with a sentence of its own */
+		return -ENODATA; /* or of another set: that is refused with its own sentence */
 	r = adopt_open(a->main_path, a->spare_path, O_RDWR, adopted, error);
 	return r == -ENODEV || r == -EINVAL ? -ENODATA : r; /* of another main */
 }
@@ -320,7 +320,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 				 "the same",
 				 a.spare_path, a.spare_content);
 	r = confirm(invocation, "Make this set?", error);
-	/* udev's activation waits for the lock: not while somebody thinks about the question */
+	/* udev's activation waits for the lock: not while the question is open */
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r && !invocation->yes)

@@ -337,7 +337,7 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 	return r ? r : adopt_open(a->main_path, a->spare_path, O_RDWR, &a->adopted, error);
 }
 
-/* It was refused, and nothing was changed: whoever used the mapped device finds it again. */
+/* It was refused, and nothing was changed: the mapped device is there again, as it was. */
 static void activate_again(struct releasing *a, int *lock)
 {
 	adopt_close(&a->adopted);

@@ -533,7 +533,7 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 	return r;
 }
 
-/* Partitions that somebody removed, or that a crash left out. */
+/* Partitions that were removed by others, or that a crash left out. */
 static int complete_active(const struct machine *machine, const struct assembly *set,
 			   const struct activate_options *options,
 			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
@@ -566,7 +566,7 @@ static int mend(const struct machine *machine, const struct assembly *set,
 	return r > 0 ? create_device(machine, set, options, taken, error) : r;
 }
 
-/* Somebody deactivated it, and its disks are the same: nobody activates it but somebody. */
+/* It was deactivated by hand, and its disks are the same: it is activated by hand only. */
 static bool is_let_go(const struct machine *machine, const struct assembly *set)
 {
 	char uuid[UUID_STRING_BYTES];
@@ -664,7 +664,7 @@ static int look_again(struct machine *machine, const uint8_t *uuid, struct error
 	return r < 0 ? r : make_sets(machine, error);
 }
 
-/* The scan is done without the lock: a disk that does not answer holds up nobody else. */
+/* The scan is done without the lock: a disk that does not answer delays no other call. */
 static int look_and_lock(const char *what, bool thorough, struct machine *machine,
 			 const struct assembly **set, int *lock, struct error *error)
 {
@@ -774,7 +774,7 @@ int deactivate(const char *name, struct error *error)
 		return r;
 	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
 		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
-	/* Before it is gone: an active set's note is looked at by nobody, a late one is too late. */
+	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
 	if (uuid)
 		let_go_note(uuid, makedev(device.major, device.minor));
 	r = deactivate_locked(name, error);

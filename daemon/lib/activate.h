@@ -14,8 +14,8 @@
 /**
  * struct activate_options - how
  * @name: name of the mapped device instead of the set's own; NULL: the set's
- * @automatic: nobody asked for this set: only one of this host (O7), and none that somebody
- *             deactivated
+ * @automatic: not asked for by name: only a set of this host (O7), and none that was
+ *             deactivated by hand
  * @read_only: read-only
  * @foreign: also a set of another host
  * @any_hardware: also with a member that is not the recorded hardware (O12)
@@ -44,7 +44,7 @@ struct activate_options {
  * @nr_devices: how many
  * @sets: what they make
  * @nr_sets: how many
- * @waiting_noted: when somebody last left the note below, as of the begin of the look; zero:
+ * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
  */
 struct machine {
@@ -86,20 +86,21 @@ int machine_lock_set(const char *what, struct machine *machine, const struct ass
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
  * recognise: then every device that comes is looked at.  Under the lock; one that was left
- * since @machine was looked at stays, for whoever left it may have seen more.
+ * since @machine was looked at stays: its look may have seen more.
  */
 void machine_note_waiting(const struct machine *machine);
 
 /*
  * Activates the set that @what means, under the lock.  Already active: 0, and partitions
- * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
- * create is undone, an interrupted release completed: -ECANCELED with the sentence.
+ * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a
+ * member is missing.  An interrupted create is undone, an interrupted release completed:
+ * -ECANCELED with the sentence.
  * On return *@set (may be NULL) tells what was decided.
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
 /*
- * Removes the partitions, then the device.  -EBUSY: somebody has it open; then the
+ * Removes the partitions, then the device.  -EBUSY: it is open; then the
  * partitions that were removed are there again.
  */
 int deactivate(const char *name, struct error *error);

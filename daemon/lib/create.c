@@ -919,7 +919,7 @@ static int finish(struct adoption *a, struct error *error)
 
 /*
  * What could not be read in the first chunk has been written to, and that cannot be undone: it
- * is said, because nobody would see it.
+ * is said, because it would not be noticed.
  */
 static void tell_zeros(const struct adoption *a, const struct adopted *adopted, struct error *error)
 {

@@ -25,7 +25,7 @@ int mask_write(const uint8_t uuid[16], dev_t main, bool complete, struct error *
 int mask_mend(const uint8_t uuid[16], dev_t main);
 /* Whether mask_remove() would fail. */
 int mask_check_removable(const uint8_t uuid[16], struct error *error);
-/* The set ends; there may be no rule.  One that stays would hide a disk that is nobody's main. */
+/* The set ends; there may be no rule.  One that stays would hide a disk that is no main. */
 int mask_remove(const uint8_t uuid[16], struct error *error);
 /*
  * Removes the rules of sets that were being made when create was killed, but not those of

@@ -172,7 +172,7 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct 
 /**
  * struct candidate - a block device that may be a member
  * @member: what it turned out to be; path, devno and identity are known before
- * @known: udev or the kernel says that it is one, or nobody has looked yet
+ * @known: udev or the kernel says that it is one, or none has looked yet
  * @asked: it was asked, in vain perhaps
  * @silent: it did not answer
  */
@@ -207,7 +207,7 @@ static const char *property(struct udev_device *device, const char *key)
 	return value ? value : "";
 }
 
-/* Members of somebody else are left to him; what is on top of them is looked at instead. */
+/* Members of md, LVM and others are not opened; what is on top of them is looked at instead. */
 static bool is_somebody_elses(struct udev_device *device)
 {
 	const char *type = property(device, "ID_FS_TYPE");
@@ -567,8 +567,8 @@ static int find_unguarded_main(struct candidates *candidates, const struct membe
 /*
  * First those that are members, as far as anybody knows; then the hardware that these recorded,
  * for a spare may have lost its first sector; then what carries the mark.  A device that is
- * none of these is not touched, but for a main of which nothing is recorded, or that somebody
- * is looking for by hand: then all are asked, for a moment.
+ * none of these is not touched, but for a main of which nothing is recorded, or that is
+ * looked for by hand: then all are asked, for a moment.
  */
 static int ask_all(struct candidates *candidates, const struct scan_request *request)
 {

@@ -62,7 +62,7 @@ int member_probe(const char *path, struct member *member, struct error *error);
  * struct scan_request - where to look
  * @devices: besides what udev takes for members: those of active sets, and what a user named
  * @nr_devices: how many
- * @thorough: somebody is looking for a set by hand: a main without guard that is behind other
+ * @thorough: a set is looked for by hand: a main without guard that is behind other
  *            hardware than was recorded is looked for on all devices
  */
 struct scan_request {
@@ -90,7 +90,7 @@ struct scan {
  * All members among the block devices of this machine, mains without guard included.  What is
  * a member is udev's to know: no other disk is opened, and none is waited for longer than
  * seconds, for children ask (ask.h).  Where udev does not run all disks are asked.  Passed
- * over: what cannot be read, paths of a multipath device, members of somebody else (md, LVM),
+ * over: what cannot be read, paths of a multipath device, members of others (md, LVM),
  * suspended mapped devices.
  */
 int scan_members(const struct scan_request *request, struct scan *scan, struct error *error);
