@@ -82,8 +82,8 @@ static void print_plan(const struct adoption *a)
 	if (*a->spare_content)
 		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunk%s of main %s to the spare, so that the raw "
-		       "disk is not mounted by mistake:\n        ",
+		printf("guard    %u chunk%s of main %s to the spare, so that the raw disk is not "
+		       "mounted by mistake:\n        ",
 		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
@@ -170,8 +170,7 @@ static int activate_created(struct invocation *invocation, struct adoption *a, i
 		printf("/dev/mapper/%s is active\n", a->label);
 	if (!invocation->quiet && *note.text)
 		printf("%s\n", note.text);
-	if (!*a->no_backup.text)
-		refresh_backup(a);
+	refresh_backup(a);
 	care_for_content(invocation, a->label);
 	return 0;
 }
@@ -187,7 +186,7 @@ static int open_made(const struct adoption *a, struct member *spare, struct adop
 	if (!both_are_devices(a) || member_probe(a->spare_path, spare, NULL) < 0 ||
 	    spare->role != MEMBER_SPARE || memcmp(spare->host_id, host, sizeof(host)) ||
 	    strcmp(spare->label, a->label) || spare->flags & REMAP_SUPER_MARKED)
-		return -ENODATA; /* or another program's: that is refused with a sentence of its own */
+		return -ENODATA; /* or of another set: that is refused with its own sentence */
 	r = adopt_open(a->main_path, a->spare_path, O_RDWR, adopted, error);
 	return r == -ENODEV || r == -EINVAL ? -ENODATA : r; /* of another main */
 }
@@ -338,10 +337,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 		printf("%s: sectors %s take no write: the set does without them\n", a.spare_path,
 		       sectors);
 	}
-	if (*a.no_backup.text)
-		fprintf(stderr, "dmremap: there is no backup of the set yet: %s\n",
-			a.no_backup.text);
-	else if (!invocation->quiet)
+	if (!invocation->quiet)
 		printf("a backup of the set is in %s\n", a.backup_path);
 	if (!both_are_devices(&a))
 		return 0;

@@ -289,6 +289,8 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 		r = machine_find(&machine, what, &set, error);
 	if (r < 0)
 		return r;
+	if (set->verdict == ASSEMBLY_FOREIGN)
+		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
 	uuid_to_string(set->uuid, a->uuid);
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)
@@ -337,7 +339,7 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 	return r ? r : adopt_open(a->main_path, a->spare_path, O_RDWR, &a->adopted, error);
 }
 
-/* It was refused, and nothing was changed: users of the mapped device find it again. */
+/* It was refused, and nothing was changed: the mapped device is there again, as it was. */
 static void activate_again(struct releasing *a, int *lock)
 {
 	adopt_close(&a->adopted);

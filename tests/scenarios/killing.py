@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, inprocess
-from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import Device, Rig, pattern
-from tests.scenarios.sets import LET_GO, OK, content, create, dmremap, ext4_on_main, settle
+from tests.scenarios.sets import (LET_GO, OK, content, create, dmremap, ext4_on_main,
+                                  settle)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 ALL = ("main", "spare", "other")
-MARKS = [pytest.mark.disks(main="1M", spare="512K", other="1M"), pytest.mark.plain_only]
+MARKS = [pytest.mark.disks(main="1M", spare="512K", other="1M"), pytest.mark.plain_only,
+         pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")]
 
 
 def forget_files() -> None:
@@ -28,11 +29,9 @@ def forget_files() -> None:
 
 
 @pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")
+def no_files_stay() -> Iterator[None]:
     forget_files()
     yield
-    forget_hardware()
     forget_files()
 
 

@@ -664,3 +664,27 @@ def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
                        check=True)
     found, = sets()
     assert (found["state"], found["reason"]) == ("ready", None)
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
+def test_the_worst_of_all_sets_counts(rig: Rig) -> None:
+    """Row 16: a set of another host, then one that waits for its spare."""
+    inactive(rig)
+    output("create", "second", *paths(rig, "other", "back"), "--yes")
+    output("deactivate", "second")
+    supers(rig, HOST, bytes(range(16)))
+    settle(rig, "main", "spare", "other", "back")
+    rig.media("back").write(0, bytes(rig.server.disk("back").size_bytes))
+    assert {found["state"] for found in sets()} == {"foreign", "waiting"}
+    told = dmremap("activate")
+    assert told.returncode == REFUSED and "another host" in told.stderr
+    assert "its spare device is not there" in told.stderr
+
+
+def test_a_fallback_takes_no_list(rig: Rig, tmp_path: Path) -> None:
+    """Row 16: refused with a sentence; nothing of the list is wrong."""
+    inactive(rig)
+    output("activate", "data", "--fallback")
+    (tmp_path / "list").write_text("100 8\n")
+    assert "fallback" in refused(REFUSED, "import", "data", str(tmp_path / "list"), "--format",
+                                 "ranges")

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.hardware import forget_hardware, hardware
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache
 from tests.scenarios.ondisk import Block, Spare, seal
-from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main, output,
-                                  paths, refused, sets, settle)
+from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main,
+                                  output, paths, refused, sets, settle)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock
@@ -32,14 +32,13 @@ BLOB = 4096 - SECTOR
 HOSTILE = [b'x\nRUN+="/tmp/p"\n#', b'"; $(id) `id` %n%s', b"\x1b]0;title\x07\x1b[2J", b"\x9b31mred",
            b"\xff\xfe\xc0\xaf", b"../../../../etc/cron.d/x", b"\xe2\x80\xae backwards",
            b"\xc2\x9b31m", b"a\\x0a\\\"b", b"\x7f\x08\x08\x08"]
-pytestmark = [pytest.mark.disks(main="2M", spare="1M", copy="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="2M", spare="1M", copy="2M"), pytest.mark.plain_only,
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003")]
 
 
 @pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003")
+def no_files_stay() -> Iterator[None]:
     yield
-    forget_hardware()
     for place in (RULES, STATE):
         for file in place.glob("*"):
             file.unlink()
@@ -174,7 +173,7 @@ def test_a_label_without_an_end(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_a_foreign_set_writes_no_rule(rig: Rig) -> None:
-    """Row 1 of cases/command.md: root code from the label of a disk that was brought along."""
+    """Row 1: root code from the label of a disk that was brought along."""
     ext4_on_main(rig)
     create(rig, "--no-guard")
     output("deactivate", "data")
@@ -202,6 +201,21 @@ def test_a_foreign_set_writes_no_rule(rig: Rig) -> None:
     output("replace-main", uuid, copy, "--yes")
     files_are_harmless()
     assert "COPY-0003" in next(RULES.iterdir()).read_text()
+
+
+def test_a_foreign_set_is_not_released(rig: Rig) -> None:
+    """Its spare may name any disk of this host as its main: what it holds would be copied there."""
+    ext4_on_main(rig)
+    create(rig, "--no-guard")
+    output("deactivate", "data")
+    settle(rig)
+    patch_supers(rig, HOST, b"another host's id"[:16])
+    uuid, before = sets()[0]["uuid"], rig.media("main").whole()
+    assert "adopt-host" in refused(REFUSED, "release", uuid, "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before and sets()[0]["state"] == "foreign"
+    output("adopt-host", uuid)
+    output("release", uuid, "--yes")
 
 
 @pytest.mark.parametrize("flag", [2, 4], ids=["creating", "releasing"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.hardware import forget_hardware, hardware
+from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (DAMAGED, FAILED, OK, PROGRAM, REFUSED, USAGE, content, create,
@@ -25,15 +25,14 @@ from tests.scenarios.sets import (DAMAGED, FAILED, OK, PROGRAM, REFUSED, USAGE, 
                                   signatures)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
-CONTROL, DATABASE = Path("/run/udev/control"), Path("/run/udev/data")
-pytestmark = [pytest.mark.disks(main="2M", spare="1M", other="2M"), pytest.mark.plain_only]
+CONTROL = Path("/run/udev/control")
+pytestmark = [pytest.mark.disks(main="2M", spare="1M", other="2M"), pytest.mark.plain_only,
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")]
 
 
 @pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")
+def no_rules_stay() -> Iterator[None]:
     yield
-    forget_hardware()
     for rule in RULES.iterdir():
         rule.unlink()
 
@@ -80,8 +79,7 @@ def test_what_hides_main_stays_on_the_spare(rig: Rig, way: str) -> None:
 def udev_runs(rig: Rig, known: dict[str, str]) -> Iterator[None]:
     """As if udev's daemon had looked: KNOWN has what it says of each disk."""
     for name, properties in known.items():
-        number = rig.server.disk(name).kernel_path.stat().st_rdev
-        path = DATABASE / f"b{number >> 8}:{number & 255}"
+        path = udev_record(rig.server.disk(name).kernel_path)
         kept = path.read_text() if path.exists() else ""
         path.write_text(kept + "".join(f"E:{line}\n" for line in properties.split()))
     CONTROL.touch()
@@ -310,8 +308,9 @@ def test_without_a_backup_or_a_rule_there_is_no_set(rig: Rig) -> None:
     ext4_on_main(rig)
     main, spare = paths(rig, "main", "spare")
     before = rig.media("main").whole(), rig.media("spare").whole()
-    with read_only(STATE):
-        assert str(STATE) in refused(REFUSED, "create", "data", main, spare, "--yes", "--no-guard")
+    for more in ([], ["--no-guard"], ["--backup", str(STATE / "file")]):
+        with read_only(STATE):
+            assert str(STATE) in refused(REFUSED, "create", "data", main, spare, "--yes", *more)
     with read_only(RULES):
         assert str(RULES) in refused(FAILED, "create", "data", main, spare, "--yes", "--no-guard")
     settle(rig)

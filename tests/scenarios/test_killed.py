@@ -8,12 +8,12 @@ test_resize, test_activation.)
 
 import pytest
 
-from tests.scenarios.killing import MARKS, at_every_step, backups, disks_with_serials, rules, used
+from tests.scenarios.killing import MARKS, at_every_step, backups, no_files_stay, rules, used
 from tests.scenarios.lib import SECTOR, Rig
 from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, ext4_on_main, output, paths,
                                   sets, settle, signatures)
 
-__all__ = ["disks_with_serials"]
+__all__ = ["no_files_stay"]
 pytestmark = MARKS
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.killing import (ALL, MARKS, at_every_step, backups, disks_with_serials, rules,
+from tests.scenarios.killing import (ALL, MARKS, at_every_step, backups, no_files_stay, rules,
                                      used)
 from tests.scenarios.lib import SECTOR, Rig
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (OK, REFUSED, content, output, paths, sets, settle)
 
-__all__ = ["disks_with_serials"]
+__all__ = ["no_files_stay"]
 HOST = (152, 16)
 pytestmark = MARKS
 

@@ -255,7 +255,7 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 	return r;
 }
 
-/* Partitions that were removed, or that a crash left out. */
+/* Partitions that were removed by others, or that a crash left out. */
 static int complete_active(const struct machine *machine, const struct assembly *set,
 			   const struct activate_options *options,
 			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
@@ -288,7 +288,7 @@ static int mend(const struct machine *machine, const struct assembly *set,
 	return r > 0 ? create_device(machine, set, options, taken, error) : r;
 }
 
-/* It was deactivated, and its disks are the same: it is activated by request only. */
+/* It was deactivated by hand, and its disks are the same: it is activated by hand only. */
 static bool is_let_go(const struct machine *machine, const struct assembly *set)
 {
 	char uuid[UUID_STRING_BYTES];
@@ -347,6 +347,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 	return mend(machine, set, options, taken, error);
 }
 
+/* Rules of sets that were being made when create was killed. */
 static void clean_masks(const struct machine *machine)
 {
 	_cleanup_free_ uint8_t(*kept)[16] = calloc(machine->nr_sets + 1, sizeof(*kept));
@@ -425,7 +426,7 @@ int deactivate(const char *name, struct error *error)
 		return r;
 	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
 		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
-	/* Before it is gone: the note of an active set is not read, a late one is too late. */
+	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
 	if (uuid)
 		let_go_note(uuid, makedev(device.major, device.minor));
 	r = deactivate_locked(name, error);

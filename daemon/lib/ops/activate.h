@@ -11,8 +11,8 @@
 /**
  * struct activate_options - how
  * @name: name of the mapped device instead of the set's own; NULL: the set's
- * @automatic: not by request: only a set of this host (O7), and none that was
- *             deactivated
+ * @automatic: not asked for by name: only a set of this host (O7), and none that was
+ *             deactivated by hand
  * @read_only: read-only
  * @foreign: also a set of another host
  * @any_hardware: also with a member that is not the recorded hardware (O12)
@@ -33,8 +33,9 @@ struct activate_options {
 
 /*
  * Activates the set that @what means, under the lock.  Already active: 0, and partitions
- * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a member is missing.  An interrupted
- * create is undone, an interrupted release completed: -ECANCELED with the sentence.
+ * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a
+ * member is missing.  An interrupted create is undone, an interrupted release completed:
+ * -ECANCELED with the sentence.
  * On return *@set (may be NULL) tells what was decided.
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,

@@ -482,22 +482,29 @@ static bool needs_backup(const struct adoption *a)
 	return !a->guard || a->chunk0_elsewhere;
 }
 
-/* The disk that the backup would be on, if it is a member's: then it would be no backup. */
-static int check_backup_disk(struct adoption *a, struct error *error)
+static int check_backup_directory(const char *path, struct stat *st, struct error *error)
 {
-	char parent[PATH_MAX], disk[PATH_MAX], main_disk[PATH_MAX], spare_disk[PATH_MAX];
-	const char *slash = strrchr(a->backup_path, '/');
-	bool on_main, on_spare;
-	struct stat st;
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
 
-	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - a->backup_path) + 1 : 1,
-		 slash ? a->backup_path : ".");
-	if (stat(parent, &st) < 0)
-		return error_set(error, errno, "%s: %s", a->backup_path, strerror(errno));
-	if (access(parent, W_OK) < 0)
-		return error_set(error, errno, "%s: the backup cannot be written: %s",
-				 a->backup_path, strerror(errno));
-	disk_of(st.st_dev, disk, sizeof(disk));
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		 slash ? path : ".");
+	if (stat(parent, st) < 0 || access(parent, W_OK) < 0)
+		return error_set(
+			error, EPERM,
+			"the set's backup %.300s cannot be written: %s. --backup FILE puts "
+			"it elsewhere; nothing was changed",
+			path, strerror(errno));
+	return 0;
+}
+
+/* The disk that the backup would be on, if it is a member's: then it would be no backup. */
+static int check_backup_disk(const struct adoption *a, const struct stat *st, struct error *error)
+{
+	char disk[PATH_MAX], main_disk[PATH_MAX], spare_disk[PATH_MAX];
+	bool on_main, on_spare;
+
+	disk_of(st->st_dev, disk, sizeof(disk));
 	disk_of(device_number(a->main_path), main_disk, sizeof(main_disk));
 	disk_of(device_number(a->spare_path), spare_disk, sizeof(spare_disk));
 	on_main = *disk && streq(disk, main_disk);
@@ -508,35 +515,32 @@ static int check_backup_disk(struct adoption *a, struct error *error)
 	return 0;
 }
 
-static int check_backup_path(struct adoption *a, struct error *error)
+/* Without the backup there is no set; the usual place may be on either disk: it is printed. */
+static int check_backup_path(const struct adoption *a, struct error *error)
 {
 	char path[PATH_MAX];
 	struct error why;
 	struct stat st;
 	int r;
 
-	if (*a->backup_path)
-		return check_backup_disk(a, error);
-	if (a->guard)
+	if (*a->backup_path) {
+		r = check_backup_directory(a->backup_path, &st, error);
+		return !r && needs_backup(a) ? check_backup_disk(a, &st, error) : r;
+	}
+	if (a->chunk0_elsewhere)
 		return error_set(
 			error, EPERM,
 			"the first 4 KiB of %s do not fit into its member header: a backup "
 			"of them must be kept on another disk: --backup FILE",
 			a->main_path);
-	/* the usual place may be on either disk: it is said where it is */
 	r = backup_default_path(a->uuid, path, sizeof(path), &why);
-	*strrchr(path, '/') = '\0';
-	if (!r && (stat(path, &st) < 0 || access(path, W_OK) < 0))
-		r = error_set(&why, errno, "%s: %s", path, strerror(errno));
-	if (!r && !S_ISDIR(st.st_mode))
-		r = error_set(&why, ENOTDIR, "%s: not a directory", path);
-	return r < 0 ? error_set(
-			       error, EPERM,
-			       "without guard the set's backup alone leads home when the spare is "
-			       "dead, and it cannot be written: %.300s. --backup FILE puts it "
-			       "elsewhere; nothing was changed",
-			       why.text) :
-		       0;
+	if (r < 0)
+		return error_set(
+			error, EPERM,
+			"the set's backup cannot be written: %.300s. --backup FILE puts it "
+			"elsewhere; nothing was changed",
+			why.text);
+	return check_backup_directory(path, &st, error);
 }
 
 static int look_at_header(struct adoption *a, struct error *error)
@@ -583,7 +587,7 @@ static int look(struct adoption *a, struct error *error)
 		r = backup_check_target(a->backup_path, a->uuid, error);
 	if (!r && a->guard)
 		r = look_at_header(a, error);
-	return !r && needs_backup(a) ? check_backup_path(a, error) : r;
+	return r ? r : check_backup_path(a, error);
 }
 
 int adoption_prepare(struct adoption *a, struct error *error)
@@ -917,7 +921,7 @@ static int finish(struct adoption *a, struct error *error)
 
 /*
  * What could not be read in the first chunk has been written to, and that cannot be undone: it
- * is said: it would not be seen.
+ * is said, because it would not be noticed.
  */
 static void tell_zeros(const struct adoption *a, const struct adopted *adopted, struct error *error)
 {
@@ -967,21 +971,18 @@ static int undo(struct adoption *a, bool begun, struct error *error)
 			 error->text, why.text, a->spare_path);
 }
 
-/*
- * The set's first backup, before anything of main is overwritten.  The set does without,
- * unless main's first chunk would be nowhere but on the spare.
- */
-static int write_backup(struct adoption *a, const struct remap_member_disk *header, bool *written,
+/* The set's first backup, before anything of main is overwritten: without it there is no set. */
+static int write_backup(struct adoption *a, const struct remap_member_disk *header,
 			struct error *error)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
 	struct region region;
-	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, &a->no_backup);
+	int r = region_open(a->spare_fd, 0, a->spare_sectors, &region, error);
 
 	if (!r)
-		r = backup_make(&region, -1, a->spare_identity, &backup, &a->no_backup);
+		r = backup_make(&region, -1, a->spare_identity, &backup, error);
 	if (!r && backup.nr_unreadable)
-		r = error_set(&a->no_backup, EIO, "%s does not give back what was written to it",
+		r = error_set(error, EIO, "%s does not give back what was written to it",
 			      a->spare_path);
 	if (!r && header) {
 		remap_guard_encode(backup.header, a->uuid, a->main_sectors);
@@ -989,16 +990,8 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 		backup.has_header = true;
 	}
 	if (!r && !*a->backup_path)
-		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path),
-					&a->no_backup);
-	if (!r)
-		r = backup_write(&backup, a->backup_path, &a->no_backup);
-	if (r < 0 && needs_backup(a))
-		return error_set(error, -r, "%s", a->no_backup.text);
-	*written = !r;
-	if (!r)
-		*a->no_backup.text = '\0';
-	return 0;
+		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path), error);
+	return r ? r : backup_write(&backup, a->backup_path, error);
 }
 
 /* Udev must know that main is hidden before there is a set whose main it is. */
@@ -1036,7 +1029,8 @@ static int build(struct adoption *a, struct region_plan *plan, struct error *err
 	}
 	r = guard_check_hidden(a->spare_path, a->spare_fd, a->spare_sectors, error);
 	if (!r)
-		r = write_backup(a, a->guard ? &header : NULL, &backed_up, error);
+		r = write_backup(a, a->guard ? &header : NULL, error);
+	backed_up = !r;
 	if (!r && a->guard)
 		r = hide(a, plan, &header, &begun, error);
 	if (!r)

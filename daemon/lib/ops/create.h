@@ -46,7 +46,6 @@
  * @same_disk: both are on one disk
  * @chunk0_elsewhere: main's first chunk does not fit into the member header: without the
  *                    spare it is in the backup only, which must then be written
- * @no_backup: why there is none; empty: there is
  * @half_made: on the spare is what an earlier create left that was cut short
  * @removable: the spare can be unplugged
  * @uuid: of the set
@@ -83,7 +82,6 @@ struct adoption {
 	char spare_identity[REMAP_IDENTITY_BYTES];
 	bool same_disk;
 	bool chunk0_elsewhere;
-	struct error no_backup;
 	bool half_made;
 	bool removable;
 	uint8_t uuid[16];

@@ -333,7 +333,7 @@ static int look_again(struct machine *machine, const uint8_t *uuid, struct error
 	return r < 0 ? r : make_sets(machine, error);
 }
 
-/* The scan is done without the lock: a disk that does not answer holds up no other command. */
+/* The scan is done without the lock: a disk that does not answer delays no other call. */
 int machine_look_and_lock(const char *what, bool thorough, struct machine *machine,
 			  const struct assembly **set, int *lock, struct error *error)
 {

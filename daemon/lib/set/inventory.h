@@ -67,7 +67,7 @@ int machine_lock_set(const char *what, struct machine *machine, const struct ass
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
  * recognise: then every device that comes is looked at.  Under the lock; one that was left
- * since @machine was looked at stays, for the one who left it may have seen more.
+ * since @machine was looked at stays: its look may have seen more.
  */
 void machine_note_waiting(const struct machine *machine);
 

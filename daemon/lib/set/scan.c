@@ -172,7 +172,7 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct 
 /**
  * struct candidate - a block device that may be a member
  * @member: what it turned out to be; path, devno and identity are known before
- * @known: udev or the kernel says that it is one, or it was not looked at yet
+ * @known: udev or the kernel says that it is one, or none has looked yet
  * @asked: it was asked, in vain perhaps
  * @silent: it did not answer
  */
@@ -207,7 +207,7 @@ static const char *property(struct udev_device *device, const char *key)
 	return value ? value : "";
 }
 
-/* Members of other stacks are left to them; what is on top of them is looked at instead. */
+/* Members of md, LVM and others are not opened; what is on top of them is looked at instead. */
 static bool is_somebody_elses(struct udev_device *device)
 {
 	const char *type = property(device, "ID_FS_TYPE");

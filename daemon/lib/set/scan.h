@@ -90,7 +90,7 @@ struct scan {
  * All members among the block devices of this machine, mains without guard included.  What is
  * a member is udev's to know: no other disk is opened, and none is waited for longer than
  * seconds, for children ask (ask.h).  Where udev does not run all disks are asked.  Passed
- * over: what cannot be read, paths of a multipath device, members of other stacks (md, LVM),
+ * over: what cannot be read, paths of a multipath device, members of others (md, LVM),
  * suspended mapped devices.
  */
 int scan_members(const struct scan_request *request, struct scan *scan, struct error *error);
