@@ -9,8 +9,8 @@
 #define DM_REMAP_SPARE_LAYOUT_H
 
 #include "format/places.h"
-#include "util/progress.h"
 #include "remap_format.h"
+#include "util/progress.h"
 
 /* Zeros over some sectors; those that do not take them are added to @bad, and are no error. */
 int spare_zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad);
