@@ -190,6 +190,7 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
 	_cleanup_close_ int lock = -1;
+	struct progress_line line;
 	int r = backup_read(file, &backup, error);
 
 	if (r < 0)
@@ -206,7 +207,10 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		if (a.main_fd < 0)
 			return a.main_fd;
 	}
+	progress_begin(&line, invocation, "reading the table", 0);
+	a.progress = &line.progress;
 	r = restore_look(&a, error);
+	progress_end(&line);
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes)
@@ -214,5 +218,10 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 	r = confirm(invocation, "Put it back?", error);
 	if (!r)
 		r = activation_lock(&lock, error);
-	return r < 0 ? r : restore_carry_out(&a, error);
+	if (r < 0)
+		return r;
+	progress_begin(&line, invocation, "writing the table", 0);
+	r = restore_carry_out(&a, error);
+	progress_end(&line);
+	return r;
 }

@@ -134,7 +134,10 @@ static int read_blocks(struct restoring *a, struct seen *seen, struct error *err
 	if (!seen->has_copy)
 		return no_memory(error);
 	seen->table_blocks = geometry->table_blocks;
+	progress_expect(a->progress, region_table_steps(&a->region.super.geometry));
+	a->region.progress = a->progress;
 	r = region_read_table(&a->region, &a->table, see, seen, error);
+	a->region.progress = NULL;
 	for (uint32_t b = 1; !r && b <= geometry->table_blocks; b++) {
 		a->nr_damaged += a->table.unloadable[b];
 		a->has_outdated |= a->table.unloadable[b] && seen->has_copy[b];
@@ -476,6 +479,8 @@ static int format(struct restoring *a, struct error *error)
 		}
 	plan.nr_data = plan.nr_entries;
 	plan.note = true;
+	plan.progress = a->progress;
+	progress_expect(a->progress, region_table_steps(&backup->super.geometry));
 	for (uint32_t i = 0; !r && i < a->nr_lost; i++)
 		plan.entry[plan.nr_entries++] = a->lost[i];
 	if (!r)

@@ -27,6 +27,7 @@
  * @main_fd: of the set's main device, -1: it is not here
  * @older: also when the backup is, or may be, older than the last remap
  * @wipe_spare: also onto a device with something else on it
+ * @progress: of reading or writing the table; NULL: not shown
  *
  * @spare_sectors: length of the device
  * @same_spare: there is metadata of the set on it
@@ -55,6 +56,7 @@ struct restoring {
 	int main_fd;
 	bool older;
 	bool wipe_spare;
+	struct progress *progress;
 
 	uint64_t spare_sectors;
 	bool same_spare;
