@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Comparing the media with what is in RAM, while the set is active: for the message
- * `restore`, and after a sleep (sleep.c).  load.c does it before there is anything in RAM.
+ * `restore`, and when a spare that was away is back (degraded.c).  load.c does it before there
+ * is anything in RAM.
  *
  * Rules kept here:
  *   P7  what somebody else wrote is not written over
  *   C4  doubt ends when the block is committed again
  *   C7  both places of every block that is not as it should be are rewritten
- *   O19 no copy of the table that is newer than ours is missed
+ *   D22 no copy of the table that is newer than ours is missed
  *   D10 RAM never goes back behind what was acknowledged
  */
 #include "dm-remap.h"
@@ -134,7 +135,7 @@ static bool is_shown(const struct remap_set *set, u32 block, unsigned int replic
 	return (int)replica != set->meta.out;
 }
 
-/* One block after a sleep: 0, -ESTALE, or -EIO when what can be read does not tell. */
+/* One block of a spare that was away: 0, -ESTALE, or -EIO when what can be read does not tell. */
 static int judge(struct remap_set *set, const struct look *look, u32 block, u32 i)
 {
 	const struct remap_block_state *state = &set->meta.block[block];
@@ -200,7 +201,7 @@ bool remap_is_spare_gone(struct remap_set *set)
 }
 
 /**
- * remap_compare_media() - compare the media with what is in RAM, after a sleep
+ * remap_compare_media() - compare the media with what is in RAM, in a degraded set
  * @set: the set, active
  *
  * Nothing is written.  Where not all copies can be read it is enough that one replica is
@@ -255,8 +256,8 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 	int r;
 
 	*nr_repaired = 0;
-	/* After a sleep what can be read is not enough (O19). */
-	if (unlikely(remap_is_drowsy(set)))
+	/* Without the spare what can be read is not enough (D22). */
+	if (unlikely(remap_is_degraded(set)))
 		return -EIO;
 	r = compare(set, alone);
 	if (r)

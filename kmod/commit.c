@@ -96,7 +96,7 @@ u64 remap_next_seq(struct remap_set *set)
 bool remap_may_write(const struct remap_set *set)
 {
 	return !(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED))) &&
-	       !remap_is_drowsy(set);
+	       !remap_is_degraded(set);
 }
 
 static int write_block(struct remap_set *set, u32 block)

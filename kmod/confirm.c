@@ -363,7 +363,7 @@ void remap_confirm(struct remap_set *set)
 
 	if (!has_class(set, REMAP_PIECE_CONFIRM) || !give_up_late(set))
 		return;
-	/* Nor is a probe sent (O19). */
+	/* Nor is a probe sent (D22). */
 	if (unlikely(!remap_may_write(set))) {
 		give_up_class(set, REMAP_PIECE_CONFIRM, DM_REMAP_REASON_READ_ONLY);
 		return;

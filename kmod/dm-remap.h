@@ -15,12 +15,12 @@
  *   commit.c    making table entries durable (C1-C4, C9-C11)
  *   frozen.c    table blocks that can no longer be written (C8)
  *   load.c      choosing, checking and repairing at activation (C5, C6)
- *   check.c     the same comparison while active: `restore`, and after a sleep
+ *   check.c     the same comparison while active: `restore`, and after a degraded resume
  *   format.c    formatting a blank spare (C14)
  *   mark.c      the probe chunk of main and the mark on it (E5, O6)
  *   soft.c      counters on the spare, autosave
  *   owner.c     one set, one owner (D12, O8); what a table leaves to the next one (D10)
- *   sleep.c     what others may do to the media while the machine sleeps (O19)
+ *   degraded.c  a set that is resumed without its spare (D22)
  *   cache.c     members that vanish with what was in their caches (D10, O18)
  *   message.c   the verbs; status.c: what `dmsetup status` shows
  *   sysfs.c     the same facts, one a file
@@ -314,13 +314,12 @@ enum remap_flag {
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
-	REMAP_ASLEEP,		/* the machine sleeps: nothing of the set is written (O19) */
-	REMAP_UNCOMPARED,	/* nor since it woke: the spare cannot be read (O19) */
-	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (O19) */
+	REMAP_UNCOMPARED,	/* resumed without the spare: nothing of the set is written (D22) */
+	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (D22) */
 	REMAP_HELD,		/* writes wait for the worker: see remap_hold_main() */
 };
 
-/* What the slots hold may have been written by others (O19, D22). */
+/* What the slots hold may have been written by others (D22). */
 #define REMAP_SLOTS_UNKNOWN	(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))
 
 /* What becomes of writes to a main with a volatile cache (D18). */
@@ -429,9 +428,9 @@ struct remap_member_id {
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
- * @slept: the machine did, and what it knew was not compared with the media afterwards
+ * @was_degraded: it was without its spare, and what it knew was not compared with it since
  * @numbers: remap_known() then
- * @altered: somebody else had written the set while the machine slept
+ * @altered: somebody else had written the set meanwhile
  * @auto_off: a setting
  * @error_threshold: a setting
  * @tokens: what the storm limit left (E7)
@@ -449,7 +448,7 @@ struct remap_forebear {
 	u64 committed;
 	u64 generation;
 	bool frozen;
-	bool slept;
+	bool was_degraded;
 	u64 numbers;
 	bool altered;
 	bool auto_off;
@@ -535,9 +534,8 @@ struct remap_forebear {
  * @mode_told: mode that listeners know
  * @step_told: use of the spare, in percent, that listeners know; under @lock
  * @error_threshold: a setting kept for the daemon; the kernel relocates at the first error
- * @wakes: how often the machine had woken when the media were last compared with RAM
- * @slept: the machine did, and nothing was loaded since
- * @known: with @slept: remap_known() before
+ * @was_degraded: it was without its spare, and nothing was loaded since
+ * @known: with @was_degraded: remap_known() before
  * @compare_at: jiffies when to compare again what could not be read
  */
 struct remap_set {
@@ -613,8 +611,7 @@ struct remap_set {
 	const char *mode_told;
 	u32 step_told;
 	unsigned int error_threshold;
-	u32 wakes;
-	bool slept;
+	bool was_degraded;
 	u64 known;
 	unsigned long compare_at;
 };
@@ -764,20 +761,17 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
 int remap_compare_media(struct remap_set *set);
 bool remap_is_spare_gone(struct remap_set *set);
 
-/* sleep.c */
-bool remap_wake(struct remap_set *set);
-bool remap_has_slept(const struct remap_set *set);
-void remap_wake_anew(struct remap_set *set);
+/* degraded.c */
+void remap_recompare(struct remap_set *set);
+bool remap_has_been_degraded(const struct remap_set *set);
+void remap_end_degraded(struct remap_set *set);
 bool remap_resume_degraded(struct remap_set *set);
-bool remap_must_wait(struct remap_set *set);
 void remap_refuse_altered(struct remap_set *set);
-int remap_sleep_init(void);
-void remap_sleep_exit(void);
 
-/* Whether the machine sleeps, or slept and the set is not compared yet.  Context: any. */
-static inline bool remap_is_drowsy(const struct remap_set *set)
+/* Whether it was resumed without its spare, and is not compared yet (D22).  Context: any. */
+static inline bool remap_is_degraded(const struct remap_set *set)
 {
-	return READ_ONCE(set->flags) & (BIT(REMAP_ASLEEP) | BIT(REMAP_UNCOMPARED));
+	return test_bit(REMAP_UNCOMPARED, &set->flags);
 }
 
 /*

@@ -172,26 +172,6 @@ bool remap_is_unflushed(const struct remap_set *set, enum remap_member member)
 	       atomic64_read(flushed_of((struct remap_set *)set, member));
 }
 
-/**
- * remap_is_quiet() - whether nothing that is counted is in flight
- * @set: the set
- *
- * Final only where nothing new is mapped.  Context: any.
- */
-bool remap_is_quiet(const struct remap_set *set)
-{
-	u64 started = 0, ended = 0;
-	unsigned int bucket;
-
-	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++)
-		ended += sum_ended(&set->flow, 0, bucket) + sum_ended(&set->flow, 1, bucket);
-	/* What has ended is seen to have started. */
-	smp_rmb();
-	for (bucket = 0; bucket < REMAP_NR_BUCKETS; bucket++)
-		started += sum_started(&set->flow, 0, bucket) + sum_started(&set->flow, 1, bucket);
-	return started == ended;
-}
-
 /*
  * Nothing starts there any more: that all of it has ended is final.
  * False: the set is being suspended, and the caller would rather stop.

@@ -202,7 +202,6 @@ void remap_drain(struct remap_set *set, const struct remap_drain *drain);
 int remap_try_drain(struct remap_set *set, const struct remap_drain *drain);
 void remap_drain_main(struct remap_set *set);
 void remap_drain_all(struct remap_set *set);
-bool remap_is_quiet(const struct remap_set *set);
 void remap_hold_main(struct remap_set *set);
 void remap_unhold_main(struct remap_set *set);
 

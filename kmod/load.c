@@ -868,7 +868,7 @@ int remap_load(struct remap_set *set)
 	bool formatted;
 	int r;
 
-	remap_wake_anew(set);
+	remap_end_degraded(set);
 
 	r = load_super(set, &formatted);
 	if (!r)
@@ -892,9 +892,9 @@ int remap_load(struct remap_set *set)
 	if (set->forebear.known)
 		committed = max(committed, set->forebear.committed);
 	set->forebear_stale = age.newest > set->forebear.generation;
-	/* Whoever has the device open goes on with what is not there any more (O19). */
-	if ((set->slept && age.newest > set->known) || set->forebear.altered ||
-	    (set->forebear.slept && age.newest > set->forebear.numbers))
+	/* Whoever has the device open goes on with what is not there any more (D22). */
+	if ((set->was_degraded && age.newest > set->known) || set->forebear.altered ||
+	    (set->forebear.was_degraded && age.newest > set->forebear.numbers))
 		set_bit(REMAP_ALTERED, &set->flags);
 	if (age.newest < committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
@@ -932,6 +932,6 @@ int remap_load(struct remap_set *set)
 	meta->committed = max(meta->committed, committed);
 	meta->has_table = true;
 	set_bit(REMAP_LOADED, &set->flags);
-	set->slept = false;
+	set->was_degraded = false;
 	return 0;
 }

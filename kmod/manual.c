@@ -29,7 +29,6 @@
  *   suspend sets REMAP_SUSPENDING, then waits for the message: which stops at the next
  *           command, and takes back. Removal does not wait for messages, so postsuspend does,
  *           by remap_manual.lock: no copy is under way when the media are given up (D12)
- *   sleep   processes are frozen first; a set with a batch under way counts as busy
  *   message one batch at a time, by remap_manual.lock; other verbs go in between
  *
  * Rules kept here:

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What manual.c, request.c and copy.c share: the chunks that the messages `remap`, `remap_list`,
- * `unremap` and `clear` are copying.  Besides them construct.c includes it, which allocates,
- * and sleep.c, which takes the lock.
+ * `unremap` and `clear` are copying.  Besides them construct.c includes it, which allocates.
  */
 #ifndef DM_REMAP_MANUAL_H
 #define DM_REMAP_MANUAL_H

@@ -20,7 +20,7 @@
  * @min_args: arguments it needs
  * @max_args: arguments it takes
  * @active: whether the set must own its media
- * @looks: it only looks, so it waits for no disk: it takes no lock, and wakes nothing (D20)
+ * @looks: it only looks, so it waits for no disk: it takes no lock, and compares nothing (D20)
  * @run: does it; arguments without the verb; returns 1 with a reply, or a negative errno
  */
 struct verb {
@@ -355,7 +355,7 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	r = still_active(set);
 	if (!r && test_bit(REMAP_READ_ONLY, &set->flags))
 		r = -EROFS;
-	/* What is in memory is the old one then, whatever the media look like (O19). */
+	/* What is in memory is the old one then, whatever the media look like (D22). */
 	if (!r && test_bit(REMAP_ALTERED, &set->flags))
 		r = -ESTALE;
 	if (!r) {
@@ -560,9 +560,9 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 	}
 	/* The worker waits for the lock that a message holds (P6, D13). */
 	noio = memalloc_noio_save();
-	if (unlikely(remap_is_drowsy(set)) && !verb->looks) {
+	if (unlikely(remap_is_degraded(set)) && !verb->looks) {
 		mutex_lock(&set->lock);
-		remap_wake(set);
+		remap_recompare(set);
 		mutex_unlock(&set->lock);
 	}
 	r = verb->run(set, argc, argv, result, maxlen);

@@ -80,8 +80,8 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->known = true;
 	known->committed = old->meta.committed;
 	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
-	known->slept = remap_has_slept(old);
-	known->numbers = old->slept ? old->known : remap_known(old);
+	known->was_degraded = remap_has_been_degraded(old);
+	known->numbers = old->was_degraded ? old->known : remap_known(old);
 	known->altered = test_bit(REMAP_ALTERED, &old->flags);
 	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 	known->error_threshold = old->error_threshold;
@@ -170,9 +170,9 @@ void remap_remove_instance(struct remap_set *set)
 			old->known.owed[REMAP_MAIN] |= will->known.owed[REMAP_MAIN];
 			old->known.owed[REMAP_SPARE] |= will->known.owed[REMAP_SPARE];
 			old->known.altered |= will->known.altered;
-			if (will->known.slept && !old->known.slept)
+			if (will->known.was_degraded && !old->known.was_degraded)
 				old->known.numbers = will->known.numbers;
-			old->known.slept |= will->known.slept;
+			old->known.was_degraded |= will->known.was_degraded;
 			will->known = old->known;
 		}
 		drop_wills(set, set->meta.super.uuid);

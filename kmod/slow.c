@@ -13,7 +13,6 @@
  * and come back (P6).
  *
  * Rules kept here:
- *   O19 before the first round after a sleep, the media are compared with RAM
  *   D4  a bio that finds its chunk busy is uncounted before it is parked, and looked up again
  *   D8  sent again: FUA stays, NOWAIT, POLLED and RAHEAD go
  */
@@ -286,18 +285,11 @@ static void lookup_in_doubt(struct remap_set *set, struct remap_piece *piece,
 	}
 }
 
-/*
- * A set that nobody may write, but for what needs no commit: main serves what it served, and
- * as long as the table is known to be the one on the media, so does a slot (O19).
- */
-static bool is_served_drowsy(const struct remap_set *set, enum remap_place_kind kind)
+/* A write that needs no commit: a degraded set serves main as before (D22). */
+static bool is_served_degraded(const struct remap_set *set, enum remap_place_kind kind)
 {
-	unsigned long flags = READ_ONCE(set->flags);
-
-	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
-		return false;
-	return kind == REMAP_PLACE_MAIN ||
-	       (kind == REMAP_PLACE_SPARE && !(flags & BIT(REMAP_UNCOMPARED)));
+	return kind == REMAP_PLACE_MAIN &&
+	       !(READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)));
 }
 
 /*
@@ -331,9 +323,9 @@ static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->nr_sectors = place.nr_sectors;
 	pb->nr_taken += piece->nr_sectors;
 
-	if (write && !remap_may_write(set) && !is_served_drowsy(set, place.kind))
+	if (write && !remap_may_write(set) && !is_served_degraded(set, place.kind))
 		piece->status = BLK_STS_IOERR;
-	/* What the spare holds is not known to be ours (O19, D22). */
+	/* What the spare holds is not known to be ours (D22). */
 	if (!write && place.kind == REMAP_PLACE_SPARE &&
 	    READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)
 		piece->status = BLK_STS_IOERR;
@@ -507,11 +499,8 @@ void remap_worker(struct work_struct *work)
 
 		mutex_lock(&set->lock);
 		give_back = dm_noflush_suspending(set->ti);
-		/* What waits is in the lists; the work is queued when the machine wakes. */
-		if (!give_back && unlikely(!remap_wake(set))) {
-			mutex_unlock(&set->lock);
-			return;
-		}
+		if (!give_back)
+			remap_recompare(set);
 		/* Nothing of it is to be done: it need not wait for that. */
 		if (give_back || !test_bit(REMAP_ACTIVE, &set->flags)) {
 			bio_list_merge(&set->round, &set->parked);

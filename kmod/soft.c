@@ -250,7 +250,7 @@ void remap_autosave(struct work_struct *work)
 		}
 	}
 	mutex_unlock(&set->lock);
-	if (unlikely(remap_is_drowsy(set)))
+	if (unlikely(remap_is_degraded(set)))
 		queue_work(set->wq, &set->work);
 	remap_soft_start(set);
 }

@@ -138,7 +138,7 @@ static __always_inline int map_main_write(struct remap_set *set, struct bio *bio
 /* Counted already. */
 static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
 {
-	/* The slot may be another's by now: the worker compares first (O19, D22). */
+	/* The slot may be another's by now: the worker compares first (D22). */
 	if (unlikely(READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)) {
 		remap_uncount(pb->counted);
 		pb->flags = 0;
@@ -232,21 +232,18 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 }
 
 /* What a write has to look at twice. */
-#define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP) | \
-			 BIT(REMAP_UNCOMPARED))
+#define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_UNCOMPARED))
 
 /* DM_MAPIO_REMAPPED: nothing is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	/* Before the flags: they are what a comparison found (O19). */
-	bool must_wait = remap_must_wait(set);
+	/* Once: a comparison that ends sets one flag before it clears the other. */
+	unsigned long flags = READ_ONCE(set->flags);
 
-	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
+	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	if (must_wait)
-		return map_slow(set, bio, pb);
 	/* Our slots may be others' by now; main is served as before. */
-	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
+	if (flags & BIT(REMAP_UNCOMPARED) &&
 	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
 		return map_slow(set, bio, pb);
 	return DM_MAPIO_REMAPPED;
@@ -670,22 +667,15 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
-	r = remap_sleep_init();
-	if (r)
-		goto no_sleep;
 	r = dm_register_target(&remap_target);
-	if (!r)
-		return 0;
-	remap_sleep_exit();
-no_sleep:
-	remap_netlink_exit();
+	if (r)
+		remap_netlink_exit();
 	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
-	remap_sleep_exit();
 	remap_netlink_exit();
 }
 

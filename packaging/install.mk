@@ -17,6 +17,7 @@ install:
 		$(AT)/share/bash-completion/completions/dmremap
 	install -D -m 644 -t $(AT)/lib/systemd/system systemd/dm-remapd.service
 	install -D -m 644 -t $(AT)/lib/systemd/catalog systemd/dm-remap.catalog
+	install -D -m 755 systemd/dm-remap.sleep $(AT)/lib/systemd/system-sleep/dm-remap
 	install -D -m 644 -t $(DESTDIR)$(ETC)/dm-remap packaging/dm-remapd.conf
 	install -D -m 644 -t $(AT)/share/doc/dm-remap common/FORMAT.md
 	install -D -m 644 -t $(AT)/share/dm-remap packaging/dmremap.schema.json

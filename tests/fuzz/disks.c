@@ -155,7 +155,7 @@ void remap_drain_all(struct remap_set *set)
 	(void)set;
 }
 
-/* owner.c, sleep.c */
+/* owner.c, degraded.c */
 
 static struct block_device bdev[DISKS];
 static struct gendisk gendisk[DISKS];
@@ -206,7 +206,7 @@ void remap_find_forebear(struct remap_set *set)
 	memset(&set->forebear, 0, sizeof(set->forebear));
 }
 
-void remap_wake_anew(struct remap_set *set)
+void remap_end_degraded(struct remap_set *set)
 {
 	(void)set;
 }
