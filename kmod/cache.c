@@ -109,7 +109,7 @@ void remap_take_over(struct remap_set *set)
 void remap_accept_loss(struct remap_set *set)
 {
 	if (test_and_clear_bit(REMAP_LOST_CACHE, &set->flags))
-		remap_mode_changed(set);
+		remap_notice_mode(set);
 }
 
 /**

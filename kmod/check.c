@@ -81,7 +81,6 @@ static int refuse(struct remap_set *set, u32 block, const char *what)
 {
 	remap_err(set, "%s: metadata block %u on the media %s", set->spare->name, block, what);
 	set_bit(REMAP_FAILED, &set->flags);
-	remap_mode_changed(set);
 	return -ESTALE;
 }
 
@@ -89,7 +88,7 @@ static int refuse(struct remap_set *set, u32 block, const char *what)
 static int let_others_in(struct remap_set *set, bool alone)
 {
 	if (!alone) {
-		mutex_unlock(&set->lock);
+		remap_unlock(set);
 		cond_resched();
 		mutex_lock(&set->lock);
 	}

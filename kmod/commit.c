@@ -248,7 +248,6 @@ static int commit_table_block(struct remap_set *set, u32 block,
 
 static void note_outcome(struct remap_set *set, int r)
 {
-	bool was_failed = test_bit(REMAP_META_FAIL, &set->flags);
 	struct remap_note note = {
 		.kind = DM_REMAP_EVENT_COMMIT_FAILED,
 		.member = DM_REMAP_MEMBER_SPARE,
@@ -261,8 +260,6 @@ static void note_outcome(struct remap_set *set, int r)
 	}
 	if (!r && !set->meta.nr_in_doubt)
 		clear_bit(REMAP_META_FAIL, &set->flags);
-	if (was_failed != test_bit(REMAP_META_FAIL, &set->flags))
-		remap_mode_changed(set);
 }
 
 /**
@@ -387,7 +384,6 @@ static void settle(struct remap_set *set, const struct remap_change *change)
  */
 int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_changes)
 {
-	const char *mode = remap_mode(set);
 	int media_error = 0, first_error = 0;
 	bool tried, any = false;
 	u32 i, j;
@@ -444,9 +440,6 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 		remap_update_mark(set);
 	if (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)
 		remap_resolve_doubt(set, first_error);
-	/* The last slot is taken, or one is free again. */
-	if (remap_mode(set) != mode)
-		remap_mode_changed(set);
 	return first_error;
 }
 

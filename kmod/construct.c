@@ -131,7 +131,7 @@ static int allocate(struct remap_set *set)
 	set->flow.is_shared = !queue_is_mq(bdev_get_queue(set->main->bdev)) ||
 			      !queue_is_mq(bdev_get_queue(set->spare->bdev)) ||
 			      set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
-	return allocate_manual(set) ?: remap_flow_init(set) ?: remap_scan_init(set) ?:
+	return allocate_manual(set) ?: remap_flow_init(set) ?: remap_scan_init(set, remap_scan_work) ?:
 	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
 	       remap_table_init(&set->table, geometry->slots, set->ti->len);
 }

@@ -26,7 +26,6 @@ void remap_refuse_altered(struct remap_set *set)
 {
 	set_bit(REMAP_ALTERED, &set->flags);
 	set_bit(REMAP_FAILED, &set->flags);
-	remap_mode_changed(set);
 	remap_err(set, "the set was changed while its spare was away: deactivate it, activate it again, and check what is on it");
 }
 
@@ -60,7 +59,6 @@ void remap_recompare(struct remap_set *set)
 	smp_mb__before_atomic();
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	remap_scan_resume(set);
-	remap_mode_changed(set);
 }
 
 /**

@@ -691,6 +691,30 @@ static inline sector_t remap_slot_start(const struct remap_set *set, u32 slot)
 	DMWARN_LIMIT("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 #define remap_info(set, fmt, ...) DMINFO("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 
+/**
+ * struct remap_sink - who gets the events
+ * @is_listened: whether anybody wants any; any context
+ * @send: one of them; may sleep, but waits for no I/O of ours
+ */
+struct remap_sink {
+	bool (*is_listened)(void);
+	void (*send)(struct remap_set *set, const struct remap_note *note);
+};
+
+/* events.c */
+void remap_set_sink(const struct remap_sink *to);
+bool remap_listened(void);
+void remap_notify(struct remap_set *set, struct remap_note *note);
+void remap_send_notes(struct work_struct *work);
+void remap_note_use(struct remap_set *set);
+bool remap_status_confirmable(blk_status_t status);
+u8 remap_status_class(blk_status_t status);
+void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
+		      bool on_spare, blk_status_t error);
+void remap_notice_mode(struct remap_set *set);
+void remap_unlock(struct remap_set *set);
+void remap_event_work(struct work_struct *work);
+
 /* construct.c */
 int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv);
 void remap_dtr(struct dm_target *ti);
@@ -718,7 +742,10 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
 		   unsigned int unit, blk_opf_t opf, u8 *failed);
 
-/* target.c */
+/* queue.c */
+void remap_queue(struct remap_set *set, struct bio *bio);
+void remap_end_bio(struct bio *bio, blk_status_t status);
+void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error);
 void remap_suspect(struct remap_set *set, struct bio *bio);
 
 /* commit.c */
@@ -804,9 +831,6 @@ int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause);
 
 /* slow.c */
 size_t remap_sub_front_pad(void);
-void remap_queue(struct remap_set *set, struct bio *bio);
-void remap_end_bio(struct bio *bio, blk_status_t status);
-void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error);
 void remap_unpark(struct remap_set *set);
 void remap_worker(struct work_struct *work);
 void remap_subs_begin(struct remap_set *set);
@@ -856,7 +880,8 @@ struct remap_piece {
 };
 
 /* scan.c */
-int remap_scan_init(struct remap_set *set);
+int remap_scan_init(struct remap_set *set, work_func_t work);
+void remap_scan_work(struct work_struct *work);
 void remap_scan_exit(struct remap_set *set);
 void remap_scan_written(struct remap_set *set, u64 sector, u32 nr_sectors);
 void remap_scan_begin(struct remap_set *set);
@@ -873,12 +898,8 @@ bool remap_near_alive(struct remap_set *set, u64 sector);
 void remap_confirm(struct remap_set *set);
 
 /* relocate.c */
-bool remap_status_confirmable(blk_status_t status);
-void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
-		      bool on_spare, blk_status_t error);
 void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason);
 bool remap_is_late(const struct remap_set *set, const struct remap_piece *piece);
-u8 remap_status_class(blk_status_t status);
 bool remap_take_token(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
 
@@ -967,23 +988,19 @@ bool remap_owned_by_other(const struct remap_set *set);
 typedef int (*remap_set_fn)(struct remap_set *set, void *data);
 void remap_walk_active(remap_set_fn f, void *data, unsigned int *generation);
 
-/* status.c */
+/* mode.c */
 const char *remap_mode(const struct remap_set *set);
+
+/* status.c */
 void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
 		  char *result, unsigned int maxlen);
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen);
-void remap_mode_changed(struct remap_set *set);
-void remap_event_work(struct work_struct *work);
 
 /* sysfs.c */
 void remap_sysfs_add(struct remap_set *set);
 void remap_sysfs_remove(struct remap_set *set);
 
 /* netlink.c */
-bool remap_listened(void);
-void remap_notify(struct remap_set *set, struct remap_note *note);
-void remap_send_notes(struct work_struct *work);
-void remap_note_use(struct remap_set *set);
 int remap_netlink_init(void);
 void remap_netlink_exit(void);
 

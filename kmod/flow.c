@@ -412,6 +412,20 @@ static void owe(struct remap_gate *gate, enum remap_owed owed)
 }
 
 /**
+ * remap_error_seen() - main failed in some way: `auto` ends
+ * @set: the set
+ *
+ * Context: any.
+ */
+void remap_error_seen(struct remap_set *set)
+{
+	if (likely(cmpxchg(&set->write_cache, REMAP_WRITE_AUTO, REMAP_WRITE_THROUGH) !=
+		   REMAP_WRITE_AUTO))
+		return;
+	queue_work(set->soft_wq, &set->settle_work);
+}
+
+/**
  * remap_gate_flush_locked() - send one flush, and remember it if it fails
  * @set: the set
  * @member: what to flush; the mutex of its gate is held

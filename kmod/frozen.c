@@ -111,7 +111,6 @@ int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy)
 		  remap_block_sector(remap_geometry(set), copy / REMAP_PLACES,
 				     copy % REMAP_PLACES, block),
 		  (block - 1) * REMAP_ENTRIES_PER_BLOCK);
-	remap_mode_changed(set);
 	return 0;
 }
 

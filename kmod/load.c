@@ -522,7 +522,7 @@ int remap_probe_spare(struct remap_set *set, char **error)
 	} else if (r == -ENOENT) {
 		r = explain_no_super(set, verdict, error);
 	}
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	return r;
 }
 
@@ -920,7 +920,6 @@ int remap_load(struct remap_set *set)
 			remap_err(set, "%s: served read-only, and possibly stale: one replica cannot be repaired",
 				  set->spare->name);
 		set_bit(REMAP_READ_ONLY, &set->flags);
-		remap_mode_changed(set);
 	}
 	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
 		r = settle(set, formatted);

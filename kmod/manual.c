@@ -100,7 +100,6 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	slot = remap_slot_alloc(set);
 	if (slot < 0) {
 		remap_err(set, "%s: spare is full", set->spare->name);
-		remap_mode_changed(set);
 		return slot;
 	}
 	word = remap_word(chunk, 0, 0, 0, 0);
@@ -310,7 +309,7 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
 	mutex_lock(&set->lock);
 	r = may_begin(set);
 	marked = r ?: mark(set, request);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (r || !set->manual->nr)
 		return marked;
 
@@ -325,7 +324,7 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
 		r = check_rest(set);
 	mutex_lock(&set->lock);
 	finish(set, request, r);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	remap_request_tell(set, request);
 	return remap_request_settle(set, request, marked);
 }
@@ -382,7 +381,7 @@ int remap_clear(struct remap_set *set, u32 *nr_kept, u32 *nr_guard)
 		*nr_guard += REMAP_WORD_REDIRECTED(set->table.word[slot]) &&
 			     (u8)(set->table.prov[slot] >> 32) == REMAP_CAUSE_GUARD;
 	}
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	return r;
 }
 

@@ -112,7 +112,8 @@ bool remap_main_alive(struct remap_set *set)
 	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
 		return false;
 	set->meta.probe_failed = !probe(set) && !probe_again(set);
-	trace_dm_remap_probe(set, !set->meta.probe_failed);
+	trace_dm_remap_probe(set, set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS,
+			     !set->meta.probe_failed);
 	return !set->meta.probe_failed;
 }
 

@@ -286,7 +286,7 @@ static int run_save(struct remap_set *set, unsigned int argc, char **argv, char 
 		remap_update_mark(set);
 	if (!r)
 		DMEMIT("saved generation=%llu", set->meta.generation);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (r) {
 		remap_err(set, "save failed: %d", r);
 		return r;
@@ -313,7 +313,7 @@ static int sync_block(struct remap_set *set, u32 block)
 		else
 			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
 	}
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	return r;
 }
 
@@ -369,18 +369,15 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 			set->meta.out = out;
 			remap_resolve_doubt(set, true);
 		}
-		if (r && was_failed) {
+		if (r && was_failed)
 			set_bit(REMAP_FAILED, &set->flags);
-			remap_mode_changed(set);
-		}
 	}
 	if (!r) {
 		if (!set->meta.nr_in_doubt && !remap_flush_spare(set))
 			clear_bit(REMAP_META_FAIL, &set->flags);
-		remap_mode_changed(set);
 		DMEMIT("restored generation=%llu repaired=%u", set->meta.generation, nr_repaired);
 	}
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (r) {
 		remap_err(set, "restore failed: %d%s", r, r == -EROFS ?
 			  ": suspend and resume to try a read-only set again" : "");
@@ -408,8 +405,7 @@ static int run_freeze(struct remap_set *set, unsigned int argc, char **argv, cha
 		set_bit(REMAP_FROZEN, &set->flags);
 		r = remap_note_frozen(set);
 	}
-	mutex_unlock(&set->lock);
-	remap_mode_changed(set);
+	remap_unlock(set);
 	if (r == -EBUSY)
 		return r;
 	DMEMIT("frozen: no automatic remaps%s; 'remap' by hand still works",
@@ -431,8 +427,7 @@ static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char 
 		r = remap_note_frozen(set);
 		remap_scan_resume(set);
 	}
-	mutex_unlock(&set->lock);
-	remap_mode_changed(set);
+	remap_unlock(set);
 	if (r == -EBUSY)
 		return r;
 	DMEMIT("thawed%s", r ? ", until a restart" : "");
@@ -563,7 +558,7 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 	if (unlikely(remap_is_degraded(set)) && !verb->looks) {
 		mutex_lock(&set->lock);
 		remap_recompare(set);
-		mutex_unlock(&set->lock);
+		remap_unlock(set);
 	}
 	r = verb->run(set, argc, argv, result, maxlen);
 	memalloc_noio_restore(noio);

@@ -2,11 +2,8 @@
 /*
  * Generic netlink family "dm_remap": events to the group "events", and dumps.
  *
- * Events come from any context, also end_io.  They are numbered and put into a
- * small ring of the set under a spinlock, and sent by a work item of
- * remap_set.soft_wq, which may allocate but never waits for I/O of ours (P6).
- * What does not fit, or cannot be sent, is dropped; its number is used up, so a
- * listener sees the gap and dumps.  Nothing is numbered while nobody listens.
+ * Events come from events.c, whose sink this is.  What cannot be sent is dropped; its number is
+ * used up, so a listener sees the gap and dumps.
  *
  * Dumps walk the list of active sets (owner.c) under its mutex.  They take no
  * set's lock: each line is a fact of its own, and may be a moment old.
@@ -15,8 +12,6 @@
  *   P9  a listener that is dead or slow holds nothing up
  */
 #include <linux/capability.h>
-#include <linux/ktime.h>
-#include <linux/sched/mm.h>
 #include <net/genetlink.h>
 #include <net/netlink.h>
 
@@ -35,12 +30,8 @@ static const struct nla_policy policy[DM_REMAP_A_MAX + 1] = {
 	[DM_REMAP_A_MINOR] = { .type = NLA_U32 },
 };
 
-/**
- * remap_listened() - whether anybody is in the group
- *
- * Context: any.
- */
-bool remap_listened(void)
+/* Whether anybody is in the group. */
+static bool is_listened(void)
 {
 	return genl_has_listeners(&family, &init_net, 0);
 }
@@ -140,79 +131,7 @@ static void send_note(struct remap_set *set, const struct remap_note *note)
 	genlmsg_multicast(&family, skb, 0, 0, GFP_NOIO);
 }
 
-/**
- * remap_notify() - tell whoever listens
- * @set: the set; active, or about to be let go by the caller
- * @note: what; number, time, mode and use are filled in here
- *
- * Context: any.
- */
-void remap_notify(struct remap_set *set, struct remap_note *note)
-{
-	unsigned long irq_flags;
-
-	if (!remap_listened())
-		return;
-	note->time = ktime_get_real_ns();
-	note->mode = remap_mode(set);
-	note->nr_used = READ_ONCE(set->table.nr_used);
-	spin_lock_irqsave(&set->note_lock, irq_flags);
-	note->seq = ++set->note_seq;
-	if (set->note_head - set->note_tail < REMAP_NOTES)
-		set->note[set->note_head++ % REMAP_NOTES] = *note;
-	queue_work(set->soft_wq, &set->note_work);
-	spin_unlock_irqrestore(&set->note_lock, irq_flags);
-}
-
-/**
- * remap_send_notes() - the work item that sends
- * @work: remap_set.note_work
- */
-void remap_send_notes(struct work_struct *work)
-{
-	struct remap_set *set = container_of(work, struct remap_set, note_work);
-	unsigned int noio = memalloc_noio_save();
-	struct remap_note note;
-
-	spin_lock_irq(&set->note_lock);
-	while (set->note_tail != set->note_head) {
-		note = set->note[set->note_tail++ % REMAP_NOTES];
-		spin_unlock_irq(&set->note_lock);
-		send_note(set, &note);
-		spin_lock_irq(&set->note_lock);
-	}
-	spin_unlock_irq(&set->note_lock);
-	memalloc_noio_restore(noio);
-}
-
-/**
- * remap_note_use() - tell when the use of the spare reaches a step
- * @set: the set
- *
- * Context: remap_set.lock held.
- */
-void remap_note_use(struct remap_set *set)
-{
-	static const u8 steps[] = { 50, 75, 90, 95, 99, 100 };
-	u64 used = set->table.nr_used + set->table.nr_bad + set->table.nr_frozen;
-	u32 percent = div_u64(used * 100, remap_geometry(set)->slots);
-	u32 step = 0, i;
-
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (percent >= steps[i])
-			step = steps[i];
-	}
-	if (step > set->step_told) {
-		struct remap_note note = {
-			.kind = step == 100 ? DM_REMAP_EVENT_SPARE_FULL :
-					      DM_REMAP_EVENT_SPARE_LOW,
-			.number = step,
-		};
-
-		remap_notify(set, &note);
-	}
-	set->step_told = step;
-}
+static const struct remap_sink sink = { .is_listened = is_listened, .send = send_note };
 
 static void *begin_line(struct sk_buff *skb, struct netlink_callback *cb, u8 command)
 {
@@ -444,7 +363,11 @@ static struct genl_family family __ro_after_init = {
  */
 int __init remap_netlink_init(void)
 {
-	return genl_register_family(&family);
+	int r = genl_register_family(&family);
+
+	if (!r)
+		remap_set_sink(&sink);
+	return r;
 }
 
 /**
@@ -452,5 +375,6 @@ int __init remap_netlink_init(void)
  */
 void remap_netlink_exit(void)
 {
+	remap_set_sink(NULL);
 	genl_unregister_family(&family);
 }

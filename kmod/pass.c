@@ -205,7 +205,7 @@ static bool is_alive(struct remap_set *set, const struct dm_dev *dev)
 	mutex_lock(&set->lock);
 	alive = dev != set->main ? remap_spare_alive(set) :
 		remap_is_one_disk(set) ? remap_main_alive(set) : is_near_alive(set);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (!alive)
 		remap_err(set, "%s does not take a probe write: nothing is moved", dev->name);
 	return alive;

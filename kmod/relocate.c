@@ -14,7 +14,6 @@
  *   D6  a lost sector gets content: data, flush, commit without the bit, acknowledge
  *   D7  errors of the spare are classed, confirmed and probed like those of main
  *   D16 a write that covers a chunk moves as a whole, so it stays as atomic as it was
- *   E3  only errors that may be of the medium are confirmed, all others passed up
  *   E7  the storm limit: a bucket of chunks; empty, the set is frozen
  */
 #include <linux/jiffies.h>
@@ -26,59 +25,6 @@
 
 /* Each slot is tried twice. */
 #define SLOT_ROUNDS	(2 * REMAP_SLOT_TRIES)
-
-/**
- * remap_status_confirmable() - whether an error may mean a bad sector (E3)
- * @status: of a failed write
- *
- * It can only exclude: a dead SCSI host says IOERR too, a read-only nvme
- * namespace MEDIUM.  Context: any.
- */
-bool remap_status_confirmable(blk_status_t status)
-{
-	return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;
-}
-
-/**
- * remap_status_class() - how an error is recorded and told
- * @status: of a lower device
- *
- * Context: any.  Return: enum remap_status_class.
- */
-u8 remap_status_class(blk_status_t status)
-{
-	if (!status)
-		return REMAP_STATUS_NONE;
-	if (status == BLK_STS_IOERR)
-		return REMAP_STATUS_IOERR;
-	return status == BLK_STS_MEDIUM ? REMAP_STATUS_MEDIUM : REMAP_STATUS_OTHER;
-}
-
-/**
- * remap_note_error() - tell that an I/O failed for good
- * @set: the set
- * @kind: enum dm_remap_event
- * @sector: of the mapped device
- * @nr_sectors: 0: a flush
- * @on_spare: it failed on the spare, not on main
- * @error: how it failed
- *
- * Context: any.
- */
-void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
-		      bool on_spare, blk_status_t error)
-{
-	struct remap_note note = {
-		.kind = kind,
-		.sector = sector,
-		.nr_sectors = nr_sectors,
-		.status = remap_status_class(error),
-		.member = on_spare ? DM_REMAP_MEMBER_SPARE : DM_REMAP_MEMBER_MAIN,
-		.reason = kind == DM_REMAP_EVENT_REFUSED ? DM_REMAP_REASON_CLASS : 0,
-	};
-
-	remap_notify(set, &note);
-}
 
 /**
  * remap_give_up() - a piece of a failed write is not relocated
@@ -102,7 +48,7 @@ void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 		piece->status = BLK_STS_IOERR;
 	atomic64_inc(&set->counters.rejected);
 	note.status = remap_status_class(piece->status);
-	trace_dm_remap_refuse(set, piece, reason);
+	trace_dm_remap_refuse(set, piece->sector, piece->nr_sectors, reason);
 	remap_notify(set, &note);
 }
 
@@ -144,7 +90,6 @@ bool remap_take_token(struct remap_set *set)
 	set_bit(REMAP_FROZEN, &set->flags);
 	remap_note_frozen(set);
 	remap_notify(set, &note);
-	remap_mode_changed(set);
 	return false;
 }
 
@@ -185,7 +130,6 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		if (slot < 0) {
 			remap_warn_ratelimited(set, "%s: spare is full: sector %llu cannot be remapped",
 					       set->spare->name, piece->sector);
-			remap_mode_changed(set);
 			return NULL;
 		}
 		change->fresh = true;
@@ -376,7 +320,9 @@ void remap_relocate(struct remap_set *set)
 		return;
 	for (i = 0; i < nr_changes; i++) {
 		set->change[i].handled = false;
-		trace_dm_remap_relocate_begin(set, &set->change[i]);
+		trace_dm_remap_relocate_begin(set, set->change[i].word & REMAP_WORD_CHUNK,
+					      set->change[i].slot, set->change[i].add,
+					      set->change[i].fresh, set->change[i].result, 0);
 	}
 	nr_aside = write_slots(set, nr_changes);
 
@@ -391,7 +337,8 @@ void remap_relocate(struct remap_set *set)
 		struct remap_change *change = &set->change[i];
 		u64 chunk = change->word & REMAP_WORD_CHUNK;
 
-		trace_dm_remap_relocate_end(set, change);
+		trace_dm_remap_relocate_end(set, chunk, change->slot, change->add, change->fresh,
+					    change->result, remap_status_class(change->status));
 		if (change->result != REMAP_COMMITTED)
 			continue;
 		if (change->newly)

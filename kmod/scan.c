@@ -1,113 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a failed flush may have lost, where main is not written through (D18).
- *
- * A flush that fails does not say which write is gone.  Known is which areas of main
- * were written since the last flush that succeeded.  They are read in the
- * background; sectors that cannot be read are remapped as lost, so they read as
+ * What a failed flush may have lost, where main is not written through (D18): the areas that
+ * written.c calls suspect are read in the background; sectors that cannot be read are remapped as lost, so they read as
  * errors and never as old data, and the application's next try ends on the spare.
  * A disk that gives back old data instead of an error cannot be found out.
  *
  * A crash in the middle forgets the areas: who flushed was told, and what cannot be
  * read goes on being an error.
  */
-#include <linux/bitmap.h>
 #include <linux/mm.h>
-#include <linux/slab.h>
 
 #include "dm-remap.h"
-
-/* An area is 1 MiB, or as much more as keeps their number below this. */
-#define MAX_AREAS	65536
-#define MIN_SHIFT	11
-#define SCAN_SECTORS	128U
-
-/**
- * struct remap_scan - areas of main by what is known of what was written there
- * @set: the set
- * @shift: log2 of the sectors of an area
- * @nr_areas: bits in each of the following
- * @written: since the last flush began; set from end_io
- * @flushing: since the last flush that succeeded; under the gate's mutex
- * @suspect: a flush of them failed; bits are set under the gate's mutex
- * @buffer: SCAN_SECTORS long
- * @bio: for the reads
- * @vecs: of it
- * @work: reads the suspects
- */
-struct remap_scan {
-	struct remap_set *set;
-	unsigned int shift;
-	u32 nr_areas;
-	unsigned long *written;
-	unsigned long *flushing;
-	unsigned long *suspect;
-	void *buffer;
-	struct bio bio;
-	struct bio_vec vecs[SCAN_SECTORS * SECTOR_SIZE / PAGE_SIZE];
-	struct work_struct work;
-};
-
-/**
- * remap_scan_written() - a write is about to be acknowledged that is in main's cache only
- * @set: the set
- * @sector: first sector of main
- * @nr_sectors: at least one
- *
- * Context: any.  Before it is reported, so that a flush sent afterwards finds it.
- */
-void remap_scan_written(struct remap_set *set, u64 sector, u32 nr_sectors)
-{
-	struct remap_scan *scan = set->scan;
-	u32 area, last = (sector + nr_sectors - 1) >> scan->shift;
-
-	for (area = sector >> scan->shift; area <= last; area++) {
-		if (!test_bit(area, scan->written))
-			set_bit(area, scan->written);
-	}
-	/* Pairs with the xchg() in remap_scan_begin(). */
-	smp_mb__after_atomic();
-}
-
-/**
- * remap_scan_begin() - a flush of main is about to be sent
- * @set: the set
- *
- * Context: main's gate is held.
- */
-void remap_scan_begin(struct remap_set *set)
-{
-	struct remap_scan *scan = set->scan;
-	u32 i;
-
-	for (i = 0; i < BITS_TO_LONGS(scan->nr_areas); i++) {
-		if (READ_ONCE(scan->written[i]))
-			scan->flushing[i] |= xchg(&scan->written[i], 0);
-	}
-}
-
-/**
- * remap_scan_end() - a flush of main is over
- * @set: the set
- * @failed: and nobody knows what it lost
- *
- * Context: main's gate is held.
- */
-void remap_scan_end(struct remap_set *set, bool failed)
-{
-	struct remap_scan *scan = set->scan;
-	u32 area;
-
-	if (failed) {
-		for_each_set_bit(area, scan->flushing, scan->nr_areas)
-			set_bit(area, scan->suspect);
-		/* It may have been told of what came after it was sent, too. */
-		for_each_set_bit(area, scan->written, scan->nr_areas)
-			set_bit(area, scan->suspect);
-		queue_work(set->soft_wq, &scan->work);
-	}
-	bitmap_zero(scan->flushing, scan->nr_areas);
-}
+#include "written.h"
 
 static bool can_read(struct remap_scan *scan, u64 sector, u32 nr_sectors)
 {
@@ -159,7 +63,7 @@ static bool is_alive(struct remap_set *set)
 
 	mutex_lock(&set->lock);
 	alive = may_go_on(set) && remap_main_alive(set) && remap_take_token(set);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	return alive;
 }
 
@@ -190,7 +94,7 @@ static void scan_area(struct remap_scan *scan, u32 area)
 	u32 nr, at;
 
 	for (; sector < end && may_go_on(set); sector += nr) {
-		nr = min_t(u64, SCAN_SECTORS, end - sector);
+		nr = min_t(u64, REMAP_SCAN_SECTORS, end - sector);
 		if (can_read(scan, sector, nr))
 			continue;
 		for (at = 0; at < nr; at += REMAP_CHUNK_SECTORS)
@@ -199,7 +103,13 @@ static void scan_area(struct remap_scan *scan, u32 area)
 	}
 }
 
-static void scan_work(struct work_struct *work)
+/**
+ * remap_scan_work() - read the areas that are suspect
+ * @work: remap_scan.work
+ *
+ * Runs on remap_set.soft_wq.
+ */
+void remap_scan_work(struct work_struct *work)
 {
 	struct remap_scan *scan = container_of(work, struct remap_scan, work);
 	u32 area;
@@ -214,68 +124,3 @@ static void scan_work(struct work_struct *work)
 	}
 }
 
-/**
- * remap_scan_init() - allocate
- * @set: the set
- *
- * Context: constructor.  Return: 0 or -ENOMEM; remap_scan_exit() frees what was allocated.
- */
-int remap_scan_init(struct remap_set *set)
-{
-	struct remap_scan *scan = kzalloc(sizeof(*scan), GFP_KERNEL);
-
-	if (!scan)
-		return -ENOMEM;
-	set->scan = scan;
-	scan->set = set;
-	scan->shift = MIN_SHIFT;
-	while ((set->ti->len - 1) >> scan->shift >= MAX_AREAS)
-		scan->shift++;
-	scan->nr_areas = ((set->ti->len - 1) >> scan->shift) + 1;
-	INIT_WORK(&scan->work, scan_work);
-	scan->written = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
-	scan->flushing = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
-	scan->suspect = bitmap_zalloc(scan->nr_areas, GFP_KERNEL);
-	scan->buffer = kmalloc(SCAN_SECTORS << SECTOR_SHIFT, GFP_KERNEL);
-	return scan->written && scan->flushing && scan->suspect && scan->buffer ? 0 : -ENOMEM;
-}
-
-/**
- * remap_scan_stop() - wait until nothing is read any more
- * @set: the set, suspending or being removed
- *
- * Context: may sleep; without remap_set.lock.
- */
-void remap_scan_stop(struct remap_set *set)
-{
-	cancel_work_sync(&set->scan->work);
-}
-
-/**
- * remap_scan_resume() - go on with what was left
- * @set: the set
- *
- * Context: any that may queue work.
- */
-void remap_scan_resume(struct remap_set *set)
-{
-	if (!bitmap_empty(set->scan->suspect, set->scan->nr_areas))
-		queue_work(set->soft_wq, &set->scan->work);
-}
-
-/**
- * remap_scan_exit() - free
- * @set: the set
- */
-void remap_scan_exit(struct remap_set *set)
-{
-	struct remap_scan *scan = set->scan;
-
-	if (!scan)
-		return;
-	bitmap_free(scan->written);
-	bitmap_free(scan->flushing);
-	bitmap_free(scan->suspect);
-	kfree(scan->buffer);
-	kfree(scan);
-}

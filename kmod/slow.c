@@ -40,25 +40,6 @@ size_t remap_sub_front_pad(void)
 }
 
 /**
- * remap_queue() - hand a bio to the worker
- * @set: the set
- * @bio: a clone of device-mapper's, its per-bio data filled in
- *
- * It is counted no more (D4).  Context: any, also end_io.
- */
-void remap_queue(struct remap_set *set, struct bio *bio)
-{
-	unsigned long irq_flags;
-
-	remap_bio(bio)->parked = false;
-	spin_lock_irqsave(&set->queue_lock, irq_flags);
-	bio_list_add(&set->queue, bio);
-	/* Inside: once the lock is free a running worker may end the bio, and the set. */
-	queue_work(set->wq, &set->work);
-	spin_unlock_irqrestore(&set->queue_lock, irq_flags);
-}
-
-/**
  * remap_unpark() - chunks are not busy any more: their bios go on
  * @set: the set
  *
@@ -81,44 +62,6 @@ void remap_unpark(struct remap_set *set)
 	bio_list_init(&set->parked);
 	queue_work(set->wq, &set->work);
 	spin_unlock_irq(&set->queue_lock);
-}
-
-/**
- * remap_bio_failed() - note that a write to a member failed, and when
- * @set: the set
- * @pb: of a bio that goes to the worker, or is there
- * @error: how it failed
- *
- * Its time counts from now on (E4).  Context: any.
- */
-void remap_bio_failed(struct remap_set *set, struct remap_bio *pb, blk_status_t error)
-{
-	if (time_after(jiffies, pb->start + REMAP_SLOW_COMMAND))
-		WRITE_ONCE(set->is_slow, true);
-	pb->failed = true;
-	pb->error = error;
-	pb->start = jiffies;
-}
-
-/**
- * remap_end_bio() - end a bio that map or end_io kept
- * @bio: a clone of device-mapper's
- * @status: how
- *
- * Context: any.
- */
-void remap_end_bio(struct bio *bio, blk_status_t status)
-{
-	struct remap_bio *pb = remap_bio(bio);
-
-	/*
-	 * bio_endio() may have run for it before, and consumed the flags that
-	 * pair with accounting in lower queues: it must not do so twice.
-	 */
-	bio->bi_flags = pb->bi_flags;
-	bio->bi_status = status;
-	pb->flags |= REMAP_BIO_ENDED;
-	bio_endio(bio);
 }
 
 /**
@@ -511,7 +454,7 @@ void remap_worker(struct work_struct *work)
 		bio_list_init(&set->queue);
 		spin_unlock_irq(&set->queue_lock);
 		if (bio_list_empty(&set->round)) {
-			mutex_unlock(&set->lock);
+			remap_unlock(set);
 			return;
 		}
 
@@ -528,7 +471,7 @@ void remap_worker(struct work_struct *work)
 			remap_move(set);
 			finish(set);
 		}
-		mutex_unlock(&set->lock);
+		remap_unlock(set);
 		cond_resched();
 	}
 }

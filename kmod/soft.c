@@ -168,10 +168,8 @@ int remap_soft_save(struct remap_set *set)
 	remap_notify(set, &note);
 	/* A commit failed because of the flush alone, and the spare is well again. */
 	if (test_bit(REMAP_META_FAIL, &set->flags) && !meta->nr_in_doubt &&
-	    !remap_flush_spare(set)) {
+	    !remap_flush_spare(set))
 		clear_bit(REMAP_META_FAIL, &set->flags);
-		remap_mode_changed(set);
-	}
 	return 0;
 }
 
@@ -249,7 +247,7 @@ void remap_autosave(struct work_struct *work)
 			remap_soft_save(set);
 		}
 	}
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (unlikely(remap_is_degraded(set)))
 		queue_work(set->wq, &set->work);
 	remap_soft_start(set);

@@ -1,68 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What `dmsetup status`, `dmsetup table` and the message `metadata_status` show, and the mode:
- * its word, and who is told when it changes.
+ * What `dmsetup status`, `dmsetup table` and the message `metadata_status` show.
  * Facts only, read without the lock: a number may be a moment old.
  */
-#include <linux/ktime.h>
-
 #include "dm-remap.h"
-#include "dm_remap.h"
-#include "trace.h"
-
-/**
- * remap_mode() - the mode word
- * @set: the set
- *
- * The worst that applies.  Context: any.
- */
-const char *remap_mode(const struct remap_set *set)
-{
-	const struct remap_table *table = &set->table;
-
-	if (test_bit(REMAP_FAILED, &set->flags))
-		return "fail";
-	if (test_bit(REMAP_READ_ONLY, &set->flags))
-		return "ro";
-	if (test_bit(REMAP_LOST_CACHE, &set->flags))
-		return "lost-cache";
-	if (test_bit(REMAP_META_FAIL, &set->flags) || test_bit(REMAP_UNCOMPARED, &set->flags))
-		return "meta_fail";
-	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) + READ_ONCE(table->nr_frozen) >=
-	    remap_geometry(set)->slots)
-		return "full";
-	if (test_bit(REMAP_FROZEN, &set->flags))
-		return "frozen";
-	return "rw";
-}
-
-/**
- * remap_mode_changed() - tell device-mapper's listeners
- * @set: the set
- *
- * By a work item, because dm_table_event() takes a mutex.  Context: any.
- */
-void remap_mode_changed(struct remap_set *set)
-{
-	queue_work(set->soft_wq, &set->event_work);
-}
-
-/**
- * remap_event_work() - tell listeners, device-mapper's as well, of a change of mode
- * @work: remap_set.event_work
- */
-void remap_event_work(struct work_struct *work)
-{
-	struct remap_set *set = container_of(work, struct remap_set, event_work);
-	struct remap_note note = { .kind = DM_REMAP_EVENT_MODE, .old_mode = set->mode_told };
-
-	set->mode_told = remap_mode(set);
-	if (note.old_mode && strcmp(note.old_mode, set->mode_told)) {
-		trace_dm_remap_mode(set, note.old_mode, set->mode_told);
-		remap_notify(set, &note);
-	}
-	dm_table_event(set->ti->table);
-}
 
 /**
  * remap_status() - device-mapper's status operation

@@ -47,14 +47,6 @@ static int end_in_map(struct bio *bio, blk_status_t status)
 	return DM_MAPIO_SUBMITTED;
 }
 
-static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
-{
-	pb->status = BLK_STS_OK;
-	pb->nr_taken = 0;
-	pb->has_left = false;
-	remap_queue(set, bio);
-}
-
 static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	enum remap_member member = dm_bio_get_target_bio_nr(bio);
@@ -87,7 +79,7 @@ static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb
 		bio_wouldblock_error(bio);
 	} else {
 		pb->failed = false;
-		queue(set, bio, pb);
+		remap_queue(set, bio);
 	}
 	return DM_MAPIO_SUBMITTED;
 }
@@ -359,32 +351,8 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	} else {
 		return DM_ENDIO_DONE;
 	}
-	queue(set, bio, pb);
+	remap_queue(set, bio);
 	return DM_ENDIO_INCOMPLETE;
-}
-
-/**
- * remap_suspect() - a flush failed, and perhaps because of this write
- * @set: the set
- * @bio: a write that is not acknowledged yet; its data may be gone from the cache
- *
- * Every write to a main that is written through waits for its own flush: the worker finds
- * out which sectors are bad.  Elsewhere the same error may be that of another write, and a
- * second try that succeeds would hide it (D17).
- *
- * Context: any.
- */
-void remap_suspect(struct remap_set *set, struct bio *bio)
-{
-	struct remap_bio *pb = remap_bio(bio);
-
-	if (pb->kind != REMAP_PLACE_MAIN || remap_write_cache(set) != REMAP_WRITE_THROUGH) {
-		remap_end_bio(bio, BLK_STS_IOERR);
-		return;
-	}
-	atomic64_inc(&set->counters.write_errors_main);
-	remap_bio_failed(set, pb, BLK_STS_IOERR);
-	queue(set, bio, pb);
 }
 
 static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
@@ -513,13 +481,14 @@ static void remap_postsuspend(struct dm_target *ti)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
 		leave_in_order(set);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
 	flush_work(&set->event_work);	/* so that UNLOADED is the last event */
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
 		remap_notify(set, &note);
-	mutex_unlock(&set->lock);
+	WRITE_ONCE(set->mode_told, NULL);	/* nothing more is told of it */
+	remap_unlock(set);
 	flush_work(&set->note_work);
 	memalloc_noio_restore(noio);
 	remap_disown(set);
@@ -534,11 +503,14 @@ static void note_loaded(struct remap_set *set)
 	};
 
 	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->name, NULL);
-	set->mode_told = remap_mode(set);
+	WRITE_ONCE(set->mode_told, remap_mode(set));
 	remap_notify(set, &loaded);
 	if (repaired.number)
 		remap_notify(set, &repaired);
 	remap_note_use(set);
+	/* For device-mapper's listeners: the event LOADED has the mode. */
+	if (strcmp(set->mode_told, "rw"))
+		queue_work(set->soft_wq, &set->event_work);
 }
 
 /* With what is in RAM, the spare's state included (D22). */
@@ -548,7 +520,6 @@ static void resume_degraded(struct remap_set *set, unsigned long was)
 			      BIT(REMAP_META_FAIL));
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
-	remap_mode_changed(set);
 }
 
 static int remap_preresume(struct dm_target *ti)
@@ -584,7 +555,7 @@ static int remap_preresume(struct dm_target *ti)
 		note_loaded(set);
 	}
 loaded:
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (r) {
 		remap_sysfs_remove(set);
 		remap_disown(set);

@@ -64,20 +64,6 @@ static void record(struct remap_set *set)
 }
 
 /**
- * remap_error_seen() - main failed in some way: `auto` ends
- * @set: the set
- *
- * Context: any.
- */
-void remap_error_seen(struct remap_set *set)
-{
-	if (likely(cmpxchg(&set->write_cache, REMAP_WRITE_AUTO, REMAP_WRITE_THROUGH) !=
-		   REMAP_WRITE_AUTO))
-		return;
-	queue_work(set->soft_wq, &set->settle_work);
-}
-
-/**
  * remap_settle_work() - after a change to writing through: what the cache has is flushed
  * @work: remap_set.settle_work
  *
@@ -91,7 +77,7 @@ void remap_settle_work(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags))
 		record(set);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 }
 
 /**

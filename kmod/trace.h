@@ -29,8 +29,9 @@ static inline dev_t remap_trace_dev(const struct remap_set *set)
 
 /* A chunk whose bad sectors get a place in a slot, or whose lost ones get content. */
 DECLARE_EVENT_CLASS(dm_remap_relocation,
-	TP_PROTO(const struct remap_set *set, const struct remap_change *change),
-	TP_ARGS(set, change),
+	TP_PROTO(const struct remap_set *set, u64 chunk, u32 slot, u8 mask, bool fresh, u8 result,
+		 u8 status),
+	TP_ARGS(set, chunk, slot, mask, fresh, result, status),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u64, sector)
@@ -42,12 +43,12 @@ DECLARE_EVENT_CLASS(dm_remap_relocation,
 	),
 	TP_fast_assign(
 		__entry->dev = remap_trace_dev(set);
-		__entry->sector = (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS;
-		__entry->slot = change->slot;
-		__entry->mask = change->add;
-		__entry->fresh = change->fresh;
-		__entry->result = change->result;
-		__entry->status = remap_status_class(change->status);
+		__entry->sector = chunk * REMAP_CHUNK_SECTORS;
+		__entry->slot = slot;
+		__entry->mask = mask;
+		__entry->fresh = fresh;
+		__entry->result = result;
+		__entry->status = status;
 	),
 	TP_printk("%d:%d sector=%llu mask=0x%02x slot=%u%s result=%s status=%s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->sector, __entry->mask,
@@ -64,19 +65,21 @@ DECLARE_EVENT_CLASS(dm_remap_relocation,
 );
 
 DEFINE_EVENT(dm_remap_relocation, dm_remap_relocate_begin,
-	TP_PROTO(const struct remap_set *set, const struct remap_change *change),
-	TP_ARGS(set, change)
+	TP_PROTO(const struct remap_set *set, u64 chunk, u32 slot, u8 mask, bool fresh, u8 result,
+		 u8 status),
+	TP_ARGS(set, chunk, slot, mask, fresh, result, status)
 );
 
 DEFINE_EVENT(dm_remap_relocation, dm_remap_relocate_end,
-	TP_PROTO(const struct remap_set *set, const struct remap_change *change),
-	TP_ARGS(set, change)
+	TP_PROTO(const struct remap_set *set, u64 chunk, u32 slot, u8 mask, bool fresh, u8 result,
+		 u8 status),
+	TP_ARGS(set, chunk, slot, mask, fresh, result, status)
 );
 
 /* A failed write that is not relocated; reason: enum dm_remap_reason. */
 TRACE_EVENT(dm_remap_refuse,
-	TP_PROTO(const struct remap_set *set, const struct remap_piece *piece, u8 reason),
-	TP_ARGS(set, piece, reason),
+	TP_PROTO(const struct remap_set *set, u64 sector, u32 nr_sectors, u8 reason),
+	TP_ARGS(set, sector, nr_sectors, reason),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u64, sector)
@@ -85,8 +88,8 @@ TRACE_EVENT(dm_remap_refuse,
 	),
 	TP_fast_assign(
 		__entry->dev = remap_trace_dev(set);
-		__entry->sector = piece->sector;
-		__entry->nr_sectors = piece->nr_sectors;
+		__entry->sector = sector;
+		__entry->nr_sectors = nr_sectors;
 		__entry->reason = reason;
 	),
 	TP_printk("%d:%d sector=%llu sectors=%u reason=%u",
@@ -117,8 +120,8 @@ TRACE_EVENT(dm_remap_commit,
 
 /* Whether main took a write to the probe chunk and gave it back. */
 TRACE_EVENT(dm_remap_probe,
-	TP_PROTO(const struct remap_set *set, bool alive),
-	TP_ARGS(set, alive),
+	TP_PROTO(const struct remap_set *set, u64 sector, bool alive),
+	TP_ARGS(set, sector, alive),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u64, sector)
@@ -126,7 +129,7 @@ TRACE_EVENT(dm_remap_probe,
 	),
 	TP_fast_assign(
 		__entry->dev = remap_trace_dev(set);
-		__entry->sector = set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS;
+		__entry->sector = sector;
 		__entry->alive = alive;
 	),
 	TP_printk("%d:%d sector=%llu alive=%d",

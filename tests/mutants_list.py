@@ -27,6 +27,7 @@ MOVE, TABLE, IO = "kmod/move.c", "kmod/table.c", "kmod/io.c"
 MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
 OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
 FLOW, CONFIRM = "kmod/flow.c", "kmod/confirm.c"
+QUEUE, EVENTS = "kmod/queue.c", "kmod/events.c"
 
 MUTANTS = {
     # commits
@@ -121,7 +122,7 @@ MUTANTS = {
          "test_metadata_copies.py"]),
     "half-repaired-writable": Mutant(
         "C5, P4", "what cannot be repaired is served read-write",
-        [(LOAD, "\t\tset_bit(REMAP_READ_ONLY, &set->flags);\n\t\tremap_mode_changed(set);\n\t}\n"
+        [(LOAD, "\t\tset_bit(REMAP_READ_ONLY, &set->flags);\n\t}\n"
           "\tif (!test", "\t}\n\tif (!test")],
         ["test_metadata.py::test_what_cannot_be_repaired"]),
     "believe-one-replica": Mutant(
@@ -350,7 +351,7 @@ MUTANTS = {
         [(TARGET, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
           "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE) {\n"
           "\t\t/* Not acknowledged"),
-         (SLOW, "\tpb->flags |= REMAP_BIO_ENDED;",
+         (QUEUE, "\tpb->flags |= REMAP_BIO_ENDED;",
           "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
           "\t\tremap_uncount(pb->counted);\n\tpb->flags |= REMAP_BIO_ENDED;")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
@@ -541,7 +542,7 @@ MUTANTS = {
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-all-errors": Mutant(
         "E3", "every error is confirmable",
-        [(RELOCATE, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
+        [(EVENTS, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
           "return status != BLK_STS_OK;")],
         ["test_errors.py::test_unknown_error_is_passed_up"]),
     "no-deadline": Mutant(
@@ -610,7 +611,7 @@ MUTANTS = {
         ["test_errors.py::test_one_command"]),
     "deadline-from-arrival": Mutant(
         "E4", "the time counts from the arrival of the write",
-        [(SLOW, "\tpb->error = error;\n\tpb->start = jiffies;\n", "\tpb->error = error;\n")],
+        [(QUEUE, "\tpb->error = error;\n\tpb->start = jiffies;\n", "\tpb->error = error;\n")],
         ["test_errors.py::test_one_command"]),
     "drain-everything": Mutant(
         "D20", "a drain waits for all writes to main",

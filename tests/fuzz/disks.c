@@ -123,8 +123,9 @@ void remap_flow_exit(struct remap_set *set)
 	(void)set;
 }
 
-int remap_scan_init(struct remap_set *set)
+int remap_scan_init(struct remap_set *set, work_func_t work)
 {
+	(void)work;
 	(void)set;
 	return 0;
 }
@@ -137,6 +138,11 @@ void remap_scan_exit(struct remap_set *set)
 void remap_scan_stop(struct remap_set *set)
 {
 	(void)set;
+}
+
+void remap_scan_work(struct work_struct *work)
+{
+	(void)work;
 }
 
 void remap_settle_work(struct work_struct *work)
@@ -219,7 +225,12 @@ const char *remap_mode(const struct remap_set *set)
 	return "rw";
 }
 
-void remap_mode_changed(struct remap_set *set)
+void remap_unlock(struct remap_set *set)
+{
+	mutex_unlock(&set->lock);
+}
+
+void remap_notice_mode(struct remap_set *set)
 {
 	(void)set;
 }

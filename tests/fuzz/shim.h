@@ -257,6 +257,7 @@ struct completion {
 struct work_struct {
 	int unused;
 };
+typedef void (*work_func_t)(struct work_struct *work);
 struct delayed_work {
 	struct work_struct work;
 };
@@ -415,6 +416,6 @@ __attribute__((format(printf, 1, 2))) void fuzz_log(const char *format, ...);
 /* tracepoints */
 #define DM_REMAP_TRACE_H
 #define trace_dm_remap_commit(set, block, seq, r) ((void)(r))
-#define trace_dm_remap_probe(set, alive) ((void)(set))
+#define trace_dm_remap_probe(set, sector, alive) ((void)(set))
 
 #endif
