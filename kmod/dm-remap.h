@@ -49,6 +49,7 @@
 #include <linux/percpu.h>
 #include <linux/workqueue.h>
 
+#include "counters.h"
 #include "flow.h"
 #include "remap_format.h"
 
@@ -327,24 +328,6 @@ enum remap_write_cache {
 	REMAP_WRITE_THROUGH,	/* each is acknowledged when it is durable */
 	REMAP_WRITE_KEEP,	/* when the cache has it, as without us */
 	REMAP_WRITE_AUTO,	/* so until the first error of main, durable from then on */
-};
-
-/**
- * struct remap_counters - soft state; atomic because end_io counts too
- *
- * The fields are those of struct remap_soft_disk.
- */
-struct remap_counters {
-	atomic64_t read_errors_main;
-	atomic64_t write_errors_main;
-	atomic64_t read_errors_spare;
-	atomic64_t write_errors_spare;
-	atomic64_t flush_errors;
-	atomic64_t relocations;
-	atomic64_t rejected;
-	atomic64_t lost_reads;
-	atomic64_t saves_ok;
-	atomic64_t saves_failed;
 };
 
 struct remap_piece;
@@ -669,6 +652,12 @@ static inline enum remap_write_cache remap_write_cache(const struct remap_set *s
 	return READ_ONCE(set->write_cache);
 }
 
+/* Context: any. */
+static inline void remap_count_up(struct remap_set *set, enum remap_counter counter)
+{
+	atomic64_inc(&set->counters.nr[counter]);
+}
+
 static inline const char *remap_name(const struct remap_set *set)
 {
 	return dm_table_device_name(set->ti->table);
@@ -956,7 +945,6 @@ void remap_wait_for_manual(struct remap_set *set);
 int remap_soft_load(struct remap_set *set);
 int remap_soft_save(struct remap_set *set);
 bool remap_spare_alive(struct remap_set *set);
-void remap_soft_clear(struct remap_set *set);
 void remap_soft_start(struct remap_set *set);
 void remap_autosave(struct work_struct *work);
 
@@ -999,6 +987,7 @@ void remap_metadata_status(struct remap_set *set, char *result, unsigned int max
 /* sysfs.c */
 void remap_sysfs_add(struct remap_set *set);
 void remap_sysfs_remove(struct remap_set *set);
+void remap_sysfs_init(void);
 
 /* netlink.c */
 int remap_netlink_init(void);

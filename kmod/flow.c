@@ -456,7 +456,7 @@ int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 		owe(gate, REMAP_OWED_FLUSH);
 		owe(gate, REMAP_OWED_WRITE);
 	}
-	atomic64_inc(&set->counters.flush_errors);
+	remap_count_up(set, REMAP_FLUSH_ERRORS);
 	remap_note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, member == REMAP_SPARE,
 			 errno_to_blk_status(r));
 	if (member == REMAP_MAIN)

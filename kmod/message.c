@@ -469,7 +469,7 @@ static int run_stats_clear(struct remap_set *set, unsigned int argc, char **argv
 {
 	unsigned int sz = 0;
 
-	remap_soft_clear(set);
+	remap_counters_clear(&set->counters);
 	DMEMIT("counters are zero");
 	return 1;
 }

@@ -339,7 +339,7 @@ void remap_move(struct remap_set *set)
 			piece->class = REMAP_PIECE_DONE;
 			piece->status = r ? BLK_STS_IOERR : BLK_STS_OK;
 			if (r) {
-				atomic64_inc(&set->counters.rejected);
+				remap_count_up(set, REMAP_REJECTED);
 				note_refused(set, piece);
 			}
 		}

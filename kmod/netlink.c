@@ -159,22 +159,13 @@ static int put_devices_line(struct sk_buff *skb, struct remap_set *set)
 
 static int put_counters_line(struct sk_buff *skb, struct remap_set *set)
 {
-	struct remap_counters *c = &set->counters;
+	int r = put_name(skb, set);
+	unsigned int i;
 
-	return put_name(skb, set) ?:
-	       put_u64(skb, DM_REMAP_A_READ_ERRORS, atomic64_read(&c->read_errors_main)) ?:
-	       put_u64(skb, DM_REMAP_A_WRITE_ERRORS, atomic64_read(&c->write_errors_main)) ?:
-	       put_u64(skb, DM_REMAP_A_SPARE_READ_ERRORS,
-		       atomic64_read(&c->read_errors_spare)) ?:
-	       put_u64(skb, DM_REMAP_A_SPARE_WRITE_ERRORS,
-		       atomic64_read(&c->write_errors_spare)) ?:
-	       put_u64(skb, DM_REMAP_A_FLUSH_ERRORS, atomic64_read(&c->flush_errors)) ?:
-	       put_u64(skb, DM_REMAP_A_RELOCATIONS, atomic64_read(&c->relocations)) ?:
-	       put_u64(skb, DM_REMAP_A_REJECTED, atomic64_read(&c->rejected)) ?:
-	       put_u64(skb, DM_REMAP_A_LOST_READS, atomic64_read(&c->lost_reads)) ?:
-	       put_u64(skb, DM_REMAP_A_SAVES_OK, atomic64_read(&c->saves_ok)) ?:
-	       put_u64(skb, DM_REMAP_A_SAVES_FAILED, atomic64_read(&c->saves_failed)) ?:
-	       put_u64(skb, DM_REMAP_A_COMMIT_FAILURES, READ_ONCE(set->meta.nr_failures));
+	for (i = 0; i < REMAP_NR_COUNTERS && !r; i++)
+		r = put_u64(skb, remap_counter_info[i].attribute,
+			    atomic64_read(&set->counters.nr[i]));
+	return r ?: put_u64(skb, DM_REMAP_A_COMMIT_FAILURES, READ_ONCE(set->meta.nr_failures));
 }
 
 /**

@@ -87,7 +87,7 @@ void remap_suspect(struct remap_set *set, struct bio *bio)
 		remap_end_bio(bio, BLK_STS_IOERR);
 		return;
 	}
-	atomic64_inc(&set->counters.write_errors_main);
+	remap_count_up(set, REMAP_WRITE_ERRORS);
 	remap_bio_failed(set, pb, BLK_STS_IOERR);
 	remap_queue(set, bio);
 }

@@ -46,7 +46,7 @@ void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 	piece->class = REMAP_PIECE_DONE;
 	if (!piece->status)
 		piece->status = BLK_STS_IOERR;
-	atomic64_inc(&set->counters.rejected);
+	remap_count_up(set, REMAP_REJECTED);
 	note.status = remap_status_class(piece->status);
 	trace_dm_remap_refuse(set, piece->sector, piece->nr_sectors, reason);
 	remap_notify(set, &note);
@@ -228,7 +228,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 			change->handled = true;
 			if (!change->status)
 				continue;
-			atomic64_inc(&set->counters.write_errors_spare);
+			remap_count_up(set, REMAP_SPARE_WRITE_ERRORS);
 			change->data_failed = remap_status_confirmable(change->status);
 			if (!change->data_failed || try == SLOT_ROUNDS)
 				continue;
@@ -344,7 +344,7 @@ void remap_relocate(struct remap_set *set)
 		if (change->newly)
 			note_relocated(set, change);
 		if (change->fresh) {
-			atomic64_inc(&set->counters.relocations);
+			remap_count_up(set, REMAP_RELOCATIONS);
 			remap_warn_ratelimited(set, "%s: write error at sector %llu: chunk remapped to slot %u",
 					       set->main->name, chunk * REMAP_CHUNK_SECTORS,
 					       change->slot);

@@ -281,7 +281,7 @@ static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 			piece->class = REMAP_PIECE_RELOCATE;
 		} else {
 			piece->status = BLK_STS_MEDIUM;
-			atomic64_inc(&set->counters.lost_reads);
+			remap_count_up(set, REMAP_LOST_READS);
 		}
 		return true;
 	case REMAP_PLACE_SPARE:
@@ -329,13 +329,12 @@ static void count_failure(struct remap_set *set, const struct remap_piece *piece
 
 	if (op_is_write(bio_op(piece->bio))) {
 		if (on_spare)
-			atomic64_inc(&set->counters.write_errors_spare);
+			remap_count_up(set, REMAP_SPARE_WRITE_ERRORS);
 		return;
 	}
 	if (piece->bio->bi_opf & REQ_RAHEAD)
 		return;
-	atomic64_inc(on_spare ? &set->counters.read_errors_spare :
-				&set->counters.read_errors_main);
+	remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 	remap_note_error(set, DM_REMAP_EVENT_READ_ERROR, piece->sector, piece->nr_sectors,
 			 on_spare, piece->status);
 }
@@ -362,7 +361,7 @@ static void serve(struct remap_set *set)
 		if (piece->class == REMAP_PIECE_MAIN_WRITE) {
 			piece->class = REMAP_PIECE_DONE;
 			if (piece->status) {
-				atomic64_inc(&set->counters.write_errors_main);
+				remap_count_up(set, REMAP_WRITE_ERRORS);
 				remap_error_seen(set);
 				if (!remap_bio(piece->bio)->failed)
 					remap_bio_failed(set, remap_bio(piece->bio), piece->status);

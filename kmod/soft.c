@@ -49,18 +49,6 @@ static u32 soft_block(const struct remap_set *set)
 	return 1 + remap_geometry(set)->table_blocks;
 }
 
-/* Changes whenever a counter worth saving does. */
-static u64 activity(const struct remap_set *set)
-{
-	const struct remap_counters *c = &set->counters;
-
-	/* Unsigned: what was loaded may be anything. */
-	return (u64)atomic64_read(&c->read_errors_main) + atomic64_read(&c->write_errors_main) +
-	       atomic64_read(&c->read_errors_spare) + atomic64_read(&c->write_errors_spare) +
-	       atomic64_read(&c->flush_errors) + atomic64_read(&c->relocations) +
-	       atomic64_read(&c->rejected) + atomic64_read(&c->lost_reads);
-}
-
 /**
  * remap_soft_load() - load the counters; none of them is needed to serve
  * @set: the set; its superblock and table are loaded
@@ -74,7 +62,6 @@ int remap_soft_load(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_block_state *state = &meta->block[soft_block(set)];
-	struct remap_counters *c = &set->counters;
 	enum remap_verdict verdict[REMAP_COPIES];
 	const void *copy[REMAP_COPIES];
 	const struct remap_soft_disk *disk;
@@ -104,18 +91,9 @@ int remap_soft_load(struct remap_set *set)
 		return 0;
 
 	disk = copy[choice.best];
-	atomic64_set(&c->read_errors_main, le64_to_cpu(disk->read_errors_main));
-	atomic64_set(&c->write_errors_main, le64_to_cpu(disk->write_errors_main));
-	atomic64_set(&c->read_errors_spare, le64_to_cpu(disk->read_errors_spare));
-	atomic64_set(&c->write_errors_spare, le64_to_cpu(disk->write_errors_spare));
-	atomic64_set(&c->flush_errors, le64_to_cpu(disk->flush_errors));
-	atomic64_set(&c->relocations, le64_to_cpu(disk->relocations));
-	atomic64_set(&c->rejected, le64_to_cpu(disk->rejected));
-	atomic64_set(&c->lost_reads, le64_to_cpu(disk->lost_reads));
-	atomic64_set(&c->saves_ok, le64_to_cpu(disk->saves_ok));
-	atomic64_set(&c->saves_failed, le64_to_cpu(disk->saves_failed));
+	remap_counters_load(&set->counters, disk);
 	set->last_save = le64_to_cpu(disk->saved);
-	set->soft_saved = activity(set);
+	set->soft_saved = remap_counters_sum(&set->counters);
 	return 0;
 }
 
@@ -129,8 +107,7 @@ int remap_soft_save(struct remap_set *set)
 {
 	struct remap_meta *meta = &set->meta;
 	struct remap_soft_disk *disk = meta->image;
-	struct remap_counters *c = &set->counters;
-	u64 sum = activity(set);
+	u64 sum = remap_counters_sum(&set->counters);
 	time64_t now = ktime_get_real_seconds();
 	struct remap_note note = { .kind = DM_REMAP_EVENT_SAVED };
 	int r;
@@ -141,27 +118,17 @@ int remap_soft_save(struct remap_set *set)
 	remap_block_init(disk, REMAP_MAGIC_SOFT, meta->super.uuid, soft_block(set),
 			 remap_next_seq(set));
 	disk->saved = cpu_to_le64(now);
-	disk->read_errors_main = cpu_to_le64(atomic64_read(&c->read_errors_main));
-	disk->write_errors_main = cpu_to_le64(atomic64_read(&c->write_errors_main));
-	disk->read_errors_spare = cpu_to_le64(atomic64_read(&c->read_errors_spare));
-	disk->write_errors_spare = cpu_to_le64(atomic64_read(&c->write_errors_spare));
-	disk->flush_errors = cpu_to_le64(atomic64_read(&c->flush_errors));
-	disk->relocations = cpu_to_le64(atomic64_read(&c->relocations));
-	disk->rejected = cpu_to_le64(atomic64_read(&c->rejected));
-	disk->lost_reads = cpu_to_le64(atomic64_read(&c->lost_reads));
-	/* The save that is under way counts in what it saves. */
-	disk->saves_ok = cpu_to_le64(atomic64_read(&c->saves_ok) + 1);
-	disk->saves_failed = cpu_to_le64(atomic64_read(&c->saves_failed));
+	remap_counters_save(&set->counters, disk);
 	remap_block_seal(disk);
 
 	r = remap_write_block(set, soft_block(set));
 	if (r) {
-		atomic64_inc(&c->saves_failed);
+		remap_count_up(set, REMAP_SAVES_FAILED);
 		note.status = REMAP_STATUS_IOERR;
 		remap_notify(set, &note);
 		return r;
 	}
-	atomic64_inc(&c->saves_ok);
+	remap_count_up(set, REMAP_SAVES_OK);
 	set->soft_saved = sum;
 	set->soft_saved_at = jiffies;
 	set->last_save = now;
@@ -183,28 +150,6 @@ int remap_soft_save(struct remap_set *set)
 bool remap_spare_alive(struct remap_set *set)
 {
 	return !remap_soft_save(set) || !remap_super_commit(set);
-}
-
-/**
- * remap_soft_clear() - start counting anew
- * @set: the set
- *
- * What is counted at the same moment may be lost.  Context: any.
- */
-void remap_soft_clear(struct remap_set *set)
-{
-	struct remap_counters *c = &set->counters;
-
-	atomic64_set(&c->read_errors_main, 0);
-	atomic64_set(&c->write_errors_main, 0);
-	atomic64_set(&c->read_errors_spare, 0);
-	atomic64_set(&c->write_errors_spare, 0);
-	atomic64_set(&c->flush_errors, 0);
-	atomic64_set(&c->relocations, 0);
-	atomic64_set(&c->rejected, 0);
-	atomic64_set(&c->lost_reads, 0);
-	atomic64_set(&c->saves_ok, 0);
-	atomic64_set(&c->saves_failed, 0);
 }
 
 /**
@@ -239,7 +184,7 @@ void remap_autosave(struct work_struct *work)
 		}
 		/* Whoever listens decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
-		    (activity(set) != set->soft_saved ||
+		    (remap_counters_sum(&set->counters) != set->soft_saved ||
 		     test_bit(REMAP_META_FAIL, &set->flags)) &&
 		    time_after_eq(jiffies, set->soft_saved_at +
 				  READ_ONCE(autosave_interval) * HZ)) {

@@ -5,6 +5,18 @@
  */
 #include "dm-remap.h"
 
+static unsigned int emit_counters(const struct remap_set *set, unsigned int first,
+				  unsigned int end, char *result, unsigned int sz,
+				  unsigned int maxlen)
+{
+	unsigned int i;
+
+	for (i = first; i < end; i++)
+		DMEMIT(" %s=%lld", remap_counter_info[i].name,
+		       (s64)atomic64_read(&set->counters.nr[i]));
+	return sz;
+}
+
 /**
  * remap_status() - device-mapper's status operation
  * @ti: the target
@@ -20,7 +32,6 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 {
 	struct remap_set *set = ti->private;
 	const struct remap_table *table = &set->table;
-	struct remap_counters *c = &set->counters;
 	unsigned int sz = 0;
 	bool has_deadline;
 
@@ -31,19 +42,9 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		DMEMIT(" lost_sectors=%u bad_slots=%u retired_slots=%u",
 		       READ_ONCE(table->nr_lost), READ_ONCE(table->nr_bad),
 		       READ_ONCE(table->nr_retired));
-		DMEMIT(" read_errors=%lld write_errors=%lld",
-		       (s64)atomic64_read(&c->read_errors_main),
-		       (s64)atomic64_read(&c->write_errors_main));
-		DMEMIT(" spare_read_errors=%lld spare_write_errors=%lld flush_errors=%lld",
-		       (s64)atomic64_read(&c->read_errors_spare),
-		       (s64)atomic64_read(&c->write_errors_spare),
-		       (s64)atomic64_read(&c->flush_errors));
-		DMEMIT(" relocations=%lld rejected=%lld lost_reads=%lld",
-		       (s64)atomic64_read(&c->relocations), (s64)atomic64_read(&c->rejected),
-		       (s64)atomic64_read(&c->lost_reads));
-		DMEMIT(" generation=%llu saves_ok=%lld saves_failed=%lld",
-		       READ_ONCE(set->meta.generation), (s64)atomic64_read(&c->saves_ok),
-		       (s64)atomic64_read(&c->saves_failed));
+		sz = emit_counters(set, REMAP_READ_ERRORS, REMAP_SAVES_OK, result, sz, maxlen);
+		DMEMIT(" generation=%llu", READ_ONCE(set->meta.generation));
+		sz = emit_counters(set, REMAP_SAVES_OK, REMAP_NR_COUNTERS, result, sz, maxlen);
 		DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu",
 		       READ_ONCE(set->meta.nr_in_doubt), READ_ONCE(set->meta.nr_failures),
 		       READ_ONCE(set->meta.nr_repaired));
@@ -130,7 +131,5 @@ void remap_metadata_status(struct remap_set *set, char *result, unsigned int max
 		DMEMIT(" last_save=%lld", last_save);
 	else
 		DMEMIT(" last_save=never");
-	DMEMIT(" saves_ok=%lld saves_failed=%lld",
-	       (s64)atomic64_read(&set->counters.saves_ok),
-	       (s64)atomic64_read(&set->counters.saves_failed));
+	emit_counters(set, REMAP_SAVES_OK, REMAP_NR_COUNTERS, result, sz, maxlen);
 }

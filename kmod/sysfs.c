@@ -42,9 +42,6 @@ struct remap_attribute {
 		.attr = { .name = #_fact, .mode = 0444 }, .show = _fact##_show,	\
 	}
 
-#define COUNTER(_fact, _field)							\
-	FACT(_fact, "%lld", (s64)atomic64_read(&set->counters._field))
-
 FACT(version, "%s", DM_REMAP_VERSION);
 FACT(mode, "%s", remap_mode(set));
 FACT(uuid, "%pU", set->meta.super.uuid);
@@ -58,17 +55,6 @@ FACT(blocks_in_doubt, "%u", READ_ONCE(set->meta.nr_in_doubt));
 FACT(last_save, "%lld", READ_ONCE(set->last_save));
 /* The kernel looks for bad sectors only where somebody reads or writes. */
 FACT(scan, "%s", "off");
-COUNTER(read_errors, read_errors_main);
-COUNTER(write_errors, write_errors_main);
-COUNTER(spare_read_errors, read_errors_spare);
-COUNTER(spare_write_errors, write_errors_spare);
-COUNTER(flush_errors, flush_errors);
-COUNTER(relocations, relocations);
-COUNTER(rejected, rejected);
-COUNTER(lost_reads, lost_reads);
-COUNTER(saves_ok, saves_ok);
-COUNTER(saves_failed, saves_failed);
-
 /*
  * What the kernel alone can say: whether everything is whole.  How near the end
  * a disk is, is the daemon's judgement.
@@ -144,12 +130,9 @@ static struct attribute *remap_attrs[] = {
 	&attr_error_threshold.attr, &attr_scan.attr, NULL
 };
 
-static struct attribute *stats_attrs[] = {
-	&attr_read_errors.attr, &attr_write_errors.attr, &attr_spare_read_errors.attr,
-	&attr_spare_write_errors.attr, &attr_flush_errors.attr, &attr_relocations.attr,
-	&attr_rejected.attr, &attr_lost_reads.attr, &attr_saves_ok.attr, &attr_saves_failed.attr,
-	NULL
-};
+/* Filled from the table of counters. */
+static struct attribute counter_attrs[REMAP_NR_COUNTERS];
+static struct attribute *stats_attrs[REMAP_NR_COUNTERS + 1];
 
 static const struct attribute_group remap_group = { .attrs = remap_attrs };
 static const struct attribute_group stats_group = { .name = "stats", .attrs = stats_attrs };
@@ -159,6 +142,9 @@ static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
 {
 	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
 
+	if (attr >= counter_attrs && attr < counter_attrs + REMAP_NR_COUNTERS)
+		return sysfs_emit(page, "%lld\n",
+				  (s64)atomic64_read(&directory->set->counters.nr[attr - counter_attrs]));
 	return container_of(attr, struct remap_attribute, attr)->show(directory->set, page);
 }
 
@@ -168,6 +154,8 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr, const char *p
 	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
 	struct remap_attribute *attribute = container_of(attr, struct remap_attribute, attr);
 
+	if (attr >= counter_attrs && attr < counter_attrs + REMAP_NR_COUNTERS)
+		return -EIO;
 	return attribute->store ? attribute->store(directory->set, page, nr_bytes) : -EIO;
 }
 
@@ -231,4 +219,20 @@ void remap_sysfs_remove(struct remap_set *set)
 	kobject_del(set->directory);
 	kobject_put(set->directory);
 	set->directory = NULL;
+}
+
+/**
+ * remap_sysfs_init() - make the list of files
+ *
+ * Context: module init.
+ */
+void __init remap_sysfs_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < REMAP_NR_COUNTERS; i++) {
+		counter_attrs[i].name = remap_counter_info[i].name;
+		counter_attrs[i].mode = 0444;
+		stats_attrs[i] = &counter_attrs[i];
+	}
 }

@@ -57,7 +57,7 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		pb->kind = REMAP_PLACE_MAIN;
 		/* It would succeed, and what it is to make durable is gone (D10). */
 		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
-			atomic64_inc(&set->counters.flush_errors);
+			remap_count_up(set, REMAP_FLUSH_ERRORS);
 			return end_in_map(bio, BLK_STS_IOERR);
 		}
 	} else {
@@ -190,7 +190,7 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	if (place.kind == REMAP_PLACE_SPARE)
 		return map_spare(set, bio, pb, place.slot);
 	if (place.kind == REMAP_PLACE_LOST && !write) {
-		atomic64_inc(&set->counters.lost_reads);
+		remap_count_up(set, REMAP_LOST_READS);
 		return end_in_map(bio, BLK_STS_MEDIUM);
 	}
 	return map_slow(set, bio, pb);
@@ -333,16 +333,14 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	if (!on_spare)
 		remap_error_seen(set);
 	if (bio_op(bio) == REQ_OP_READ) {
-		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
-					&set->counters.read_errors_main);
+		remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 		pb->failed = false;
 		if (!has_moved(set, pb)) {
 			note_error(set, DM_REMAP_EVENT_READ_ERROR, pb, error);
 			return DM_ENDIO_DONE;
 		}
 	} else if (bio_op(bio) == REQ_OP_WRITE) {
-		atomic64_inc(on_spare ? &set->counters.write_errors_spare :
-					&set->counters.write_errors_main);
+		remap_count_up(set, on_spare ? REMAP_SPARE_WRITE_ERRORS : REMAP_WRITE_ERRORS);
 		if (!remap_status_confirmable(error)) {
 			note_error(set, DM_REMAP_EVENT_REFUSED, pb, error);
 			return DM_ENDIO_DONE;
@@ -638,6 +636,7 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
+	remap_sysfs_init();
 	r = dm_register_target(&remap_target);
 	if (r)
 		remap_netlink_exit();

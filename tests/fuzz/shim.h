@@ -166,6 +166,7 @@ static inline u64 find_next_bit(const unsigned long *bits, u64 end, u64 from)
 #define le16_to_cpu(x) le16toh(x)
 #define le32_to_cpu(x) le32toh(x)
 #define le64_to_cpu(x) le64toh(x)
+#define le64_add_cpu(at, value) (*(at) = cpu_to_le64(le64_to_cpu(*(at)) + (value)))
 static inline u32 crc32_le(u32 crc, const void *data, size_t nr_bytes)
 {
 	return ~(u32)crc32_z(~crc, data, nr_bytes);
