@@ -16,6 +16,18 @@
 /* Pause between two comparisons of a spare that cannot be read. */
 #define RETRY		HZ
 
+/*
+ * The highest number that a block on the media can have if nobody else wrote one: those of
+ * commits that failed may be there.
+ */
+static u64 known(const struct remap_set *set)
+{
+	const struct remap_meta *meta = &set->meta;
+
+	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_frozen ?
+	       meta->generation : max(meta->committed, meta->loaded);
+}
+
 /**
  * remap_refuse_altered() - somebody else had the set while its spare was away
  * @set: the set
@@ -84,9 +96,32 @@ void remap_end_degraded(struct remap_set *set)
 {
 	if (!set->was_degraded && remap_has_been_degraded(set)) {
 		set->was_degraded = true;
-		set->known = remap_known(set);
+		set->known = known(set);
 	}
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
+}
+
+/**
+ * remap_is_unknown_to() - whether somebody else has written a set that was without its spare
+ * @set: the set
+ * @newest: highest number on its media
+ *
+ * Context: remap_set.lock held.
+ */
+bool remap_is_unknown_to(const struct remap_set *set, u64 newest)
+{
+	return set->was_degraded && newest > set->known;
+}
+
+/**
+ * remap_highest_own() - the highest number that the set itself may have put on its media
+ * @set: the set
+ *
+ * Context: remap_set.lock held, or the set is suspended.
+ */
+u64 remap_highest_own(const struct remap_set *set)
+{
+	return set->was_degraded ? set->known : known(set);
 }
 
 /**

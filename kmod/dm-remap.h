@@ -746,7 +746,7 @@ s64 remap_slot_alloc(struct remap_set *set);
 void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_super_commit(struct remap_set *set);
 int remap_settle_super(struct remap_set *set);
-int remap_note_frozen(struct remap_set *set);
+int remap_super_set_flags(struct remap_set *set, u32 mask, u32 flags);
 u64 remap_next_seq(struct remap_set *set);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
@@ -761,9 +761,36 @@ bool remap_is_frozen(const struct remap_set *set, u32 slot);
 bool remap_is_pinned(const struct remap_set *set, u64 chunk);
 int remap_thaw_block(struct remap_set *set, u32 block);
 
+/**
+ * struct remap_load - between the steps of loading
+ * @formatted: the set was made just now
+ * @age: the numbers on the media
+ * @committed: the highest number that was ever known to be complete
+ */
+struct remap_load {
+	bool formatted;
+	struct remap_age age;
+	u64 committed;
+};
+
 /* load.c */
 int remap_probe_spare(struct remap_set *set, char **error);
-int remap_load(struct remap_set *set);
+int remap_load_super(struct remap_set *set, struct remap_load *load);
+int remap_load_tables(struct remap_set *set, struct remap_load *load);
+int remap_load_finish(struct remap_set *set, const struct remap_load *load);
+int remap_activate(struct remap_set *set);
+int remap_find_super(struct remap_set *set, struct remap_super *super,
+		     struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES],
+		     char **error);
+int remap_explain_no_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
+			   char **error);
+sector_t remap_copy_sector(const struct remap_set *set, unsigned int copy, u32 block);
+int remap_dead_copy(const struct remap_set *set, u32 block);
+bool remap_write_anchor(struct remap_set *set);
+void remap_inherit_probe(struct remap_set *set, bool failed);
+bool remap_is_unknown_to(const struct remap_set *set, u64 newest);
+u64 remap_highest_own(const struct remap_set *set);
+bool remap_soft_is_due(struct remap_set *set, unsigned long interval);
 void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i);
 void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
 		     unsigned long *unreadable);
@@ -788,18 +815,6 @@ void remap_refuse_altered(struct remap_set *set);
 static inline bool remap_is_degraded(const struct remap_set *set)
 {
 	return test_bit(REMAP_UNCOMPARED, &set->flags);
-}
-
-/*
- * The highest number that a block on the media can have if nobody else wrote one: those of
- * commits that failed may be there.
- */
-static inline u64 remap_known(const struct remap_set *set)
-{
-	const struct remap_meta *meta = &set->meta;
-
-	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_frozen ?
-	       meta->generation : max(meta->committed, meta->loaded);
 }
 
 /* format.c */
@@ -961,6 +976,17 @@ void remap_load_write_cache(struct remap_set *set);
 void remap_set_write_cache(struct remap_set *set, enum remap_write_cache write_cache);
 int remap_parse_write_cache(const char *word);
 const char *remap_write_cache_name(enum remap_write_cache write_cache);
+
+static inline bool remap_is_same_device(const struct remap_set *a, const struct remap_set *b)
+{
+	return dm_table_get_md(a->ti->table) == dm_table_get_md(b->ti->table) &&
+	       a->ti->table != b->ti->table;
+}
+
+static inline bool remap_is_same_set(const struct remap_set *set, const u8 *uuid)
+{
+	return !memcmp(set->meta.super.uuid, uuid, REMAP_UUID_BYTES);
+}
 
 /* owner.c */
 int remap_add_instance(struct remap_set *set);

@@ -10,12 +10,11 @@
  *
  * Rules kept here:
  *   P4  any one damaged block, or the loss of a replica, leaves the table loadable
- *   P7  what is not this set, or of an unknown format, is refused and not written
  *   C5  the highest valid copy; repaired durably before anything is served, else read-only
  *   C6  equal numbers with different bytes: neither, refused
  *   C7  of a replica that was out both places of every block are rewritten
  *   C15 what cannot be read may have been the newest; main's mark tells what is missing
- *   C16 every superblock is checked whole, wherever it was found
+ *   C16 numbers from 2^63 on are damage, and some are left to who writes
  *   D10 never back behind what this device has committed before
  *   D12 what is refused was not written
  */
@@ -24,85 +23,6 @@
 #define LOAD_JUMP	256
 /* Numbers that must be left to a set that is to be written (C16). */
 #define SEQ_RESERVE	0x100000000ULL
-
-/**
- * remap_copy_buffer() - where a block that was read lies in memory
- * @set: the set
- * @copy: 2 * replica + place
- * @i: how many blocks after the first one that was read
- */
-void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i)
-{
-	return set->meta.buffer +
-	       ((size_t)copy * set->meta.load_blocks + i) * REMAP_BLOCK_BYTES;
-}
-
-static sector_t copy_sector(const struct remap_set *set, unsigned int copy, u32 block)
-{
-	return set->spare_start + remap_block_sector(remap_geometry(set), copy / REMAP_PLACES,
-						     copy % REMAP_PLACES, block);
-}
-
-/**
- * remap_read_copy() - read one copy of some blocks into its buffer
- * @set: the set
- * @copy: 2 * replica + place
- * @block: the first one
- * @nr: how many, at most remap_meta.load_blocks
- * @unreadable: of BIO_MAX_VECS bits; set for those that cannot be read
- *
- * Context: remap_set.lock held, may sleep.
- */
-void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
-		     unsigned long *unreadable)
-{
-	u32 i;
-
-	bitmap_zero(unreadable, BIO_MAX_VECS);
-	if (!remap_rw(set, set->spare, copy_sector(set, copy, block),
-		      remap_copy_buffer(set, copy, 0), nr * REMAP_BLOCK_SECTORS, REQ_OP_READ))
-		return;
-	for (i = 0; i < nr; i++) {
-		if (nr == 1 ||
-		    remap_rw(set, set->spare, copy_sector(set, copy, block + i),
-			     remap_copy_buffer(set, copy, i), REMAP_BLOCK_SECTORS, REQ_OP_READ))
-			__set_bit(i, unreadable);
-	}
-}
-
-/**
- * remap_check_table_copy() - whether a table block is what it should be
- * @set: the set; its superblock is loaded
- * @block: its number
- * @data: its content
- */
-enum remap_verdict remap_check_table_copy(const struct remap_set *set, u32 block,
-					  const void *data)
-{
-	const struct remap_super *super = &set->meta.super;
-
-	return remap_table_check(data, &super->geometry, super->uuid, block,
-				 super->main_sectors);
-}
-
-/**
- * remap_check_super_copy() - whether a superblock is one of the set that is loaded
- * @set: the set; its superblock is loaded
- * @data: its content
- * @super: is filled
- *
- * As strict as load: one with another layout is of another set (C16).
- */
-enum remap_verdict remap_check_super_copy(const struct remap_set *set, const void *data,
-					  struct remap_super *super)
-{
-	enum remap_verdict verdict = remap_super_decode(data, super);
-
-	if (verdict == REMAP_OK && (!remap_super_same_layout(super, &set->meta.super) ||
-				    super->main_sectors != set->meta.super.main_sectors))
-		return REMAP_OTHER_SET;
-	return verdict;
-}
 
 /* Whether there is, or may be, newer content than what was chosen. */
 static bool is_stale(const struct remap_choice *choice)
@@ -152,18 +72,6 @@ static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
 					REMAP_BLOCK_BYTES - sizeof(struct remap_block_header));
 }
 
-/* The dead copy of a block, or -1. */
-static int dead_copy(const struct remap_set *set, u32 block)
-{
-	int c;
-
-	for (c = 0; c < REMAP_COPIES; c++) {
-		if (remap_is_dead(&set->meta.super, block, c))
-			return c;
-	}
-	return -1;
-}
-
 /*
  * Newer content of a block was committed and is damaged on both replicas, or may have been and
  * cannot be seen on either.  What is older is shown, but nothing is written upon it, and no
@@ -192,7 +100,7 @@ static int choose(struct remap_set *set, u32 block, u32 i,
 		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
 {
 	const void *copy[REMAP_COPIES];
-	int dead = dead_copy(set, block);
+	int dead = remap_dead_copy(set, block);
 	unsigned int c;
 
 	for (c = 0; c < REMAP_COPIES; c++) {
@@ -305,227 +213,6 @@ static int take_entries(struct remap_set *set, u32 block, const struct remap_tab
 	return 0;
 }
 
-/*
- * A superblock of another set among ours is damage like any other (P4): the
- * set that more copies name is the one.  Returns -EUCLEAN when two are equal.
- */
-static int set_aside_strangers(struct remap_set *set, const void *copy[REMAP_COPIES],
-			       enum remap_verdict verdict[REMAP_COPIES])
-{
-	const struct remap_block_header *header, *own = NULL;
-	unsigned int c, other, votes, most = 0;
-	bool tie = false;
-
-	for (c = 0; c < REMAP_COPIES; c++) {
-		header = copy[c];
-		if (verdict[c] != REMAP_OK || (own && !memcmp(header->uuid, own->uuid,
-							      REMAP_UUID_BYTES)))
-			continue;
-		for (other = 0, votes = 0; other < REMAP_COPIES; other++) {
-			const struct remap_block_header *theirs = copy[other];
-
-			votes += verdict[other] == REMAP_OK &&
-				 !memcmp(header->uuid, theirs->uuid, REMAP_UUID_BYTES);
-		}
-		tie = votes == most || (tie && votes < most);
-		if (votes > most) {
-			most = votes;
-			own = header;
-		}
-	}
-	if (tie) {
-		remap_err(set, "%s: superblocks of two sets lie in one region: activation refused",
-			  set->spare->name);
-		return -EUCLEAN;
-	}
-	for (c = 0; c < REMAP_COPIES; c++) {
-		header = copy[c];
-		if (verdict[c] == REMAP_OK && memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES))
-			verdict[c] = REMAP_OTHER_SET;
-	}
-	return 0;
-}
-
-/* Read the four superblocks where a layout says; best of them to *super. */
-static int read_super(struct remap_set *set, const struct remap_geometry *geometry,
-		      struct remap_super *super, struct remap_choice *choice,
-		      enum remap_verdict verdict[REMAP_COPIES])
-{
-	const void *copy[REMAP_COPIES];
-	u64 unknown_seq = 0;
-	unsigned int c;
-
-	for (c = 0; c < REMAP_COPIES; c++) {
-		void *data = remap_copy_buffer(set, c, 0);
-		u64 sector = remap_block_sector(geometry, c / REMAP_PLACES, c % REMAP_PLACES, 0);
-
-		copy[c] = data;
-		if (remap_rw(set, set->spare, set->spare_start + sector, data,
-			     REMAP_BLOCK_SECTORS, REQ_OP_READ))
-			verdict[c] = REMAP_UNREADABLE;
-		else
-			verdict[c] = remap_super_decode(data, super);
-		if (verdict[c] == REMAP_BAD_VERSION)
-			unknown_seq = max(unknown_seq, remap_block_seq(data));
-	}
-	if (set_aside_strangers(set, copy, verdict))
-		return -EUCLEAN;
-	remap_choose(copy, verdict, choice);
-	/* An older place, without what we do not know, is no way around it (P7). */
-	if (choice->best >= 0 && unknown_seq > choice->seq)
-		return -ENOENT;
-	if (choice->conflict || choice->best < 0)
-		return choice->conflict ? -EUCLEAN : -ENOENT;
-	remap_super_decode(copy[choice->best], super);
-	return 0;
-}
-
-/* What there is instead of a superblock. */
-static int explain_no_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
-			    char **error)
-{
-	unsigned int c, nr_unreadable = 0;
-	const char *name;
-
-	for (c = 0; c < REMAP_COPIES; c++) {
-		nr_unreadable += verdict[c] == REMAP_UNREADABLE;
-		if (verdict[c] == REMAP_BAD_VERSION) {
-			remap_err(set, "%s: the set was made by a newer dm-remap: a newer module is needed",
-				  set->spare->name);
-			*error = "Spare was formatted by a newer dm-remap";
-			return -EOPNOTSUPP;
-		}
-		if (verdict[c] == REMAP_BAD_CRC || verdict[c] == REMAP_BAD_FIELD) {
-			remap_err(set, "%s: all superblocks are damaged: activation refused. 'dmremap check' can say more",
-				  set->spare->name);
-			*error = "All superblocks on the spare are damaged";
-			return -EUCLEAN;
-		}
-	}
-	if (nr_unreadable) {
-		remap_err(set, "%s: %u of 4 superblocks cannot be read and the others are not valid",
-			  set->spare->name, nr_unreadable);
-		*error = "Superblocks on the spare cannot be read";
-		return -EIO;
-	}
-	/* As much of the start of the region as fits in the buffer. */
-	if (!remap_rw(set, set->spare, set->spare_start, set->meta.buffer,
-		      min_t(u64, set->spare_sectors, REMAP_FOREIGN_BYTES >> SECTOR_SHIFT),
-		      REQ_OP_READ)) {
-		name = remap_foreign_name(set->meta.buffer,
-					  min_t(u64, set->spare_sectors << SECTOR_SHIFT,
-						REMAP_FOREIGN_BYTES));
-		/* Half-formatted by us, perhaps: remap_check_blank() looks closer (C14). */
-		if (name && !remap_is_initial(set, REMAP_BLOCK_SECTORS,
-					      set->meta.buffer + REMAP_BLOCK_BYTES)) {
-			remap_err(set, "%s: the spare region holds %s: left as it is",
-				  set->spare->name, name);
-			*error = "Spare region holds foreign content";
-			return -EEXIST;
-		}
-	}
-	return 0;
-}
-
-/* Whether a superblock goes with the table line. */
-static int check_super(struct remap_set *set, const struct remap_super *super, char **error)
-{
-	switch (remap_super_fit(super, set->ti->len, set->spare_sectors)) {
-	case REMAP_FITS:
-		break;
-	case REMAP_OTHER_MAIN:
-		remap_err(set, "%s belongs to a main device of %llu sectors, not %llu",
-			  set->spare->name, super->main_sectors, (u64)set->ti->len);
-		*error = "Spare belongs to a main device of another length";
-		return -EINVAL;
-	case REMAP_OTHER_REGION:
-		remap_err(set, "%s: the set's region has %llu sectors, not %llu", set->spare->name,
-			  super->geometry.region_sectors, (u64)set->spare_sectors);
-		*error = "SPARE_LEN is not that of the set";
-		return -EINVAL;
-	case REMAP_UNFINISHED:
-		remap_err(set, "%s: %s of this set was interrupted: 'dmremap activate %s' mends it",
-			  set->spare->name,
-			  super->flags & REMAP_SUPER_CREATING ? "the creation" : "the release",
-			  set->spare->name);
-		*error = "Creation or release of the set was interrupted";
-		return -EBUSY;
-	default:
-		*error = "Spare has superblocks that contradict each other";
-		return -EUCLEAN;
-	}
-	/* A valid layout of this length never has more than was allocated for. */
-	if (WARN_ON_ONCE(super->geometry.slots > set->table.nr_slots ||
-			 1 + super->geometry.table_blocks + super->geometry.soft_blocks >
-			 set->meta.nr_blocks))
-		return -EUCLEAN;
-	return 0;
-}
-
-/*
- * Find the superblock: where the formula puts the four copies, and then, if the best of them
- * has another layout, where that says.  Both are held to the same rules, and the second one
- * must lie where it says itself (C16).  Nothing of the set is changed.
- */
-static int find_super(struct remap_set *set, struct remap_super *super,
-		      struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES],
-		      char **error)
-{
-	struct remap_super first;
-	struct remap_geometry formula;
-	int r = remap_geometry_compute(set->spare_sectors, &formula) ?:
-		read_super(set, &formula, &first, choice, verdict);
-
-	*error = "Superblocks on the spare contradict each other";
-	if (r)
-		return r;
-	r = check_super(set, &first, error);
-	if (r)
-		return r;
-	*super = first;
-	if (!memcmp(&first.geometry, &formula, sizeof(formula)))
-		return 0;
-	r = read_super(set, &first.geometry, super, choice, verdict);
-	if (!r)
-		r = check_super(set, super, error);
-	if (!r && remap_super_same_layout(super, &first))
-		return 0;
-	remap_err(set, "%s: a superblock names another layout than the one that leads to it: activation refused",
-		  set->spare->name);
-	return r && r != -ENOENT ? r : -EUCLEAN;
-}
-
-/**
- * remap_probe_spare() - a first look at the spare, for the constructor
- * @set: the set; another instance may own the media and write now
- * @error: set to a sentence when refused
- *
- * Writes nothing and keeps nothing: remap_load() looks again.  It is here so
- * that a wrong table line is refused before the old table is suspended.
- *
- * Context: may sleep, takes remap_set.lock.  Return: 0 or a negative errno.
- */
-int remap_probe_spare(struct remap_set *set, char **error)
-{
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_super super = { };
-	struct remap_choice choice;
-	int r;
-
-	mutex_lock(&set->lock);
-	r = find_super(set, &super, &choice, verdict, error);
-	if (!r && super.flags & REMAP_SUPER_MARKED) {
-		set->meta.super = super;
-		r = remap_check_mark(set, NULL);
-		if (r)
-			*error = "Main device is not that of the set";
-	} else if (r == -ENOENT) {
-		r = explain_no_super(set, verdict, error);
-	}
-	remap_unlock(set);
-	return r;
-}
-
 /* No superblock is there: a blank spare gets one. */
 static int make_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
 		      char **error)
@@ -538,7 +225,7 @@ static int make_super(struct remap_set *set, const enum remap_verdict verdict[RE
 	}
 	/* The constructor may have seen another layout. */
 	r = remap_geometry_compute(set->spare_sectors, &set->meta.super.geometry) ?:
-	    explain_no_super(set, verdict, error) ?: remap_check_blank(set);
+	    remap_explain_no_super(set, verdict, error) ?: remap_check_blank(set);
 	if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_err(set, "%s: blank, and not formatted because the table is read-only",
 			  set->spare->name);
@@ -558,12 +245,12 @@ static int load_super(struct remap_set *set, bool *formatted)
 	int r;
 
 	*formatted = false;
-	r = find_super(set, &super, &choice, verdict, &error);
+	r = remap_find_super(set, &super, &choice, verdict, &error);
 	if (r == -ENOENT) {
 		r = make_super(set, verdict, &error);
 		*formatted = !r;
 		if (!r)
-			r = find_super(set, &super, &choice, verdict, &error);
+			r = remap_find_super(set, &super, &choice, verdict, &error);
 	}
 	if (r) {
 		remap_err(set, "%s: no usable superblock: %d %s", set->spare->name, r, error);
@@ -681,14 +368,14 @@ static int repair_block(struct remap_set *set, u32 block, int *failed)
 		*failed = c;
 		if (test_bit(REMAP_READ_ONLY, &set->flags))
 			return -EROFS;
-		r = remap_rw(set, set->spare, copy_sector(set, state->source, block),
+		r = remap_rw(set, set->spare, remap_copy_sector(set, state->source, block),
 			     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
 		if (!r && (remap_block_check(meta->image, block ? REMAP_MAGIC_TABLE :
 					     REMAP_MAGIC_SUPER, meta->super.uuid, block) ||
 			   remap_block_seq(meta->image) != state->seq))
 			r = -EIO;	/* read well a moment ago */
 		for (try = 0; !r && try < REMAP_WRITE_TRIES; try++) {
-			r = remap_rw(set, set->spare, copy_sector(set, c, block), meta->image,
+			r = remap_rw(set, set->spare, remap_copy_sector(set, c, block), meta->image,
 				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
 			if (!r)
 				break;
@@ -850,59 +537,62 @@ static int settle(struct remap_set *set, bool formatted)
 }
 
 /**
- * remap_load() - load, check and repair the metadata; format a blank spare
+ * remap_load_super() - first step of loading: which set this is; formats a blank spare
  * @set: the set; it owns the media, and no I/O is mapped
+ * @load: zeroed
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: 0 or a negative errno, with a line in the log; then nothing is served.
+ */
+int remap_load_super(struct remap_set *set, struct remap_load *load)
+{
+	load->committed = set->meta.committed;
+	remap_end_degraded(set);
+	return load_super(set, &load->formatted);
+}
+
+/**
+ * remap_load_tables() - second step: the table as it is on the media, and the counters
+ * @set: the set; nobody else has it
+ * @load: remap_load.newest is set
+ *
+ * Nothing is written.  Context: as for remap_load_super().  Return: as for it.
+ */
+int remap_load_tables(struct remap_set *set, struct remap_load *load)
+{
+	int r = load_tables(set) ?: check_probe_chunk(set);
+
+	if (r)
+		return r;
+	remap_age_of(set, &load->age);
+	set->meta.loaded = load->age.newest;
+	return remap_soft_load(set);
+}
+
+/**
+ * remap_load_finish() - third step: check it against main and the past, repair the media
+ * @set: the set
+ * @load: remap_load.committed is the highest number that was ever known to be complete
  *
  * What cannot be repaired is served read-only (C5).  An instance that loads
  * again (resume without a new table) never goes back behind what it committed
  * itself (D10).
  *
- * Context: preresume, remap_set.lock held, may sleep.
- * Return: 0 or a negative errno, with a line in the log; then nothing is served.
+ * Context: as for remap_load_super().  Return: as for it.
  */
-int remap_load(struct remap_set *set)
+int remap_load_finish(struct remap_set *set, const struct remap_load *load)
 {
 	struct remap_meta *meta = &set->meta;
-	u64 committed = meta->committed;
-	struct remap_age age;
-	bool formatted;
 	int r;
 
-	remap_end_degraded(set);
-
-	r = load_super(set, &formatted);
-	if (!r)
-		r = remap_claim(set);
-	if (r)
-		return r;
-	remap_find_forebear(set);
-	meta->probe_failed |= set->forebear.probe_failed;
-	r = load_tables(set);
-	if (r)
-		return r;
-	r = check_probe_chunk(set);
-	if (r)
-		return r;
-	remap_age_of(set, &age);
-	meta->loaded = age.newest;
-	r = remap_soft_load(set);
-	if (r)
-		return r;
-	/* Of an instance before this one, too: a member may have come back older. */
-	if (set->forebear.known)
-		committed = max(committed, set->forebear.committed);
-	set->forebear_stale = age.newest > set->forebear.generation;
-	/* Whoever has the device open goes on with what is not there any more (D22). */
-	if ((set->was_degraded && age.newest > set->known) || set->forebear.altered ||
-	    (set->forebear.was_degraded && age.newest > set->forebear.numbers))
-		set_bit(REMAP_ALTERED, &set->flags);
-	if (age.newest < committed) {
+	/* A member may have come back older. */
+	if (load->age.newest < load->committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
-			  set->spare->name, committed, age.newest);
+			  set->spare->name, load->committed, load->age.newest);
 		set_bit(REMAP_FAILED, &set->flags);
 		return -ESTALE;
 	}
-	r = remap_check_mark(set, &age);
+	r = remap_check_mark(set, &load->age);
 	if (r)
 		return r;
 
@@ -922,13 +612,13 @@ int remap_load(struct remap_set *set)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	}
 	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
-		r = settle(set, formatted);
+		r = settle(set, load->formatted);
 		if (r)
 			return r;
 	}
 	remap_count_frozen(set);
 	/* Read-only or not: the next table may not go back behind it either (D10). */
-	meta->committed = max(meta->committed, committed);
+	meta->committed = max(meta->committed, load->committed);
 	meta->has_table = true;
 	set_bit(REMAP_LOADED, &set->flags);
 	set->was_degraded = false;

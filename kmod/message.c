@@ -403,7 +403,7 @@ static int run_freeze(struct remap_set *set, unsigned int argc, char **argv, cha
 	r = still_active(set);
 	if (!r) {
 		set_bit(REMAP_FROZEN, &set->flags);
-		r = remap_note_frozen(set);
+		r = remap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);
 	}
 	remap_unlock(set);
 	if (r == -EBUSY)
@@ -424,7 +424,7 @@ static int run_thaw(struct remap_set *set, unsigned int argc, char **argv, char 
 	if (!r) {
 		clear_bit(REMAP_FROZEN, &set->flags);
 		set->tokens = U64_MAX;	/* as many as the bucket holds */
-		r = remap_note_frozen(set);
+		r = remap_super_set_flags(set, REMAP_SUPER_FROZEN, 0);
 		remap_scan_resume(set);
 	}
 	remap_unlock(set);

@@ -88,7 +88,7 @@ bool remap_take_token(struct remap_set *set)
 	}
 	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
 	set_bit(REMAP_FROZEN, &set->flags);
-	remap_note_frozen(set);
+	remap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);
 	remap_notify(set, &note);
 	return false;
 }

@@ -545,7 +545,7 @@ static int remap_preresume(struct dm_target *ti)
 			resume_degraded(set, was);
 		goto loaded;
 	}
-	r = remap_load(set);
+	r = remap_activate(set);
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
 		remap_take_over(set);

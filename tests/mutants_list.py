@@ -18,16 +18,36 @@ class Mutant:
     catchers: list[str]
 
 
-COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
-CONSTRUCT, CHECK = "kmod/construct.c", "kmod/check.c"
-TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
-MANUAL, REQUEST = "kmod/manual.c", "kmod/request.c"
-COPY, PASS = "kmod/copy.c", "kmod/pass.c"
-MOVE, TABLE, IO = "kmod/move.c", "kmod/table.c", "kmod/io.c"
-MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
-OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
-FLOW, CONFIRM = "kmod/flow.c", "kmod/confirm.c"
-QUEUE, EVENTS = "kmod/queue.c", "kmod/events.c"
+ACTIVATE = "kmod/activate.c"
+ANCHOR = "kmod/anchor.c"
+ANCHOR_CHUNK = "kmod/anchor_chunk.c"
+BLOCK = "kmod/block.c"
+COMMIT = "kmod/commit.c"
+COMMON = "common/remap_format.c"
+CONFIRM = "kmod/confirm.c"
+CONSTRUCT = "kmod/construct.c"
+COPY = "kmod/copy.c"
+DM_REMAP_H = "kmod/dm-remap.h"
+EVENTS = "kmod/events.c"
+FLOW = "kmod/flow.c"
+FORMAT = "kmod/format.c"
+HANDOVER = "kmod/handover.c"
+LOAD = "kmod/load.c"
+MANUAL = "kmod/manual.c"
+MESSAGE = "kmod/message.c"
+MOVE = "kmod/move.c"
+PASS = "kmod/pass.c"
+QUEUE = "kmod/queue.c"
+REGISTRY = "kmod/registry.c"
+RELOCATE = "kmod/relocate.c"
+REQUEST = "kmod/request.c"
+SCRUB = "kmod/scrub.c"
+SLOW = "kmod/slow.c"
+SOFT = "kmod/soft.c"
+SUPER = "kmod/super.c"
+TABLE = "kmod/table.c"
+TARGET = "kmod/target.c"
+UNWRITABLE = "kmod/unwritable.c"
 
 MUTANTS = {
     # commits
@@ -37,7 +57,7 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "one-replica": Mutant(
         "C1", "one replica is enough",
-        [(COMMIT, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
+        [(BLOCK, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
           "for (replica = 0; replica < 1; replica++) {\n\t\tsector_t sector")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
@@ -53,9 +73,9 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "go-on-after-failure": Mutant(
         "C1", "replica 1 is written although replica 0 failed",
-        [(COMMIT, "unsigned int replica, try;\n\tint r;",
+        [(BLOCK, "unsigned int replica, try;\n\tint r;",
           "unsigned int replica, try;\n\tint r, failed = 0;"),
-         (COMMIT, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
+         (BLOCK, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
           "(unsigned long long)sector, r);\n\t\t\tfailed = r;\n\t\t}\n\t}\n"
           "\tif (failed)\n\t\treturn failed;")],
         ["test_commit_failures.py::test_numbers_are_never_used_again",
@@ -68,7 +88,7 @@ MUTANTS = {
         ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
     "toggle-place": Mutant(
         "C3", "the place toggles at every attempt",
-        [(COMMIT, "\t\t\tmeta->replica_errors[replica]++;",
+        [(BLOCK, "\t\t\tmeta->replica_errors[replica]++;",
           "\t\t\tmeta->replica_errors[replica]++;\n"
           "\t\t\tstate->good_place[0] = !state->good_place[0];\n"
           "\t\t\tstate->good_place[1] = !state->good_place[1];")],
@@ -85,17 +105,17 @@ MUTANTS = {
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "doubt-excuses-all": Mutant(
         "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
           "state->in_doubt || state->frozen ? U64_MAX : state->seq;")],
         ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
     "doubt-is-strange": Mutant(
         "C4", "`restore` takes a failed commit of our own for somebody else's",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
           "state->seq;")],
         ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
     "frozen-is-strange": Mutant(
         "C8", "`restore` takes what a dead place holds for somebody else's",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
           "state->in_doubt ? set->meta.generation : state->seq;")],
         ["test_frozen.py"]),
     "never-resolve": Mutant(
@@ -144,7 +164,7 @@ MUTANTS = {
         ["test_hazards.py::test_unreadable_copy"]),
     "restore-one-place": Mutant(
         "C7", "restore rewrites one place of each replica",
-        [(CHECK, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
+        [(SCRUB, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
           "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = block ?")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
@@ -157,7 +177,7 @@ MUTANTS = {
         "C9", "an entry whose data write failed is committed",
         [(COMMIT, "change[i].handled = change[i].status || first_error;",
           "change[i].handled = first_error;"),
-         (COMMIT, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
+         (BLOCK, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
           "if (remap_table_block_of(change[i].slot) == block)")],
         ["test_move.py::test_growth"]),
     "flush-before-data": Mutant(
@@ -179,7 +199,7 @@ MUTANTS = {
         ["test_flush.py::test_commit_after_a_failed_flush"]),
     "no-fua": Mutant(
         "C10", "table blocks without FUA",
-        [(COMMIT, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        [(BLOCK, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
         ["test_relocation.py::test_acknowledged_means_durable"]),
     "reuse-slot": Mutant(
         "C11", "a freed slot is used again at once",
@@ -255,7 +275,7 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
-        [("kmod/dm-remap.h", "\tif (likely(first == last))\n\t\treturn !test_bit(",
+        [(DM_REMAP_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
           "\tif (last)\n\t\treturn !test_bit(")],
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
@@ -384,7 +404,7 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "lost-stays-on-media": Mutant(
         "D6", "a write to a lost sector is acknowledged with the lost bit still on the media",
-        [(COMMIT, "\t\t\tencode_slot(change[i].word, change[i].prov,",
+        [(BLOCK, "\t\t\tencode_slot(change[i].word, change[i].prov,",
           "\t\t\tencode_slot(change[i].word |\n"
           "\t\t\t\t    (set->table.word[change[i].slot] & 0xffULL << 48),\n"
           "\t\t\t\t    change[i].prov,")],
@@ -451,8 +471,8 @@ MUTANTS = {
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
-        [(CACHE, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
-         (CACHE, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
+        [(HANDOVER, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
+         (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
          (FLOW, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
@@ -485,22 +505,22 @@ MUTANTS = {
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",
-        [(OWNER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
+        [(HANDOVER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
         ["test_lost_cache.py::test_over_when_all"]),
     "forebear-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
-        [(LOAD, "\t\tcommitted = max(committed, set->forebear.committed);\n", "\t\t;\n")],
+        [(ACTIVATE, "\t\tload.committed = max(load.committed, known->committed);\n", "\t\t;\n")],
         ["test_lost_cache.py::test_an_older_spare"]),
     "freeze-forgotten": Mutant(
         "E7", "a new table ends a freeze",
-        [(CACHE, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        [(HANDOVER, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
           "\t    choice->seq < set->meta.block[block].seq) {", "if (0) {"),
-         (LOAD, "if (age.newest < committed) {", "if (0) {"),
-         (MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+         (LOAD, "if (load->age.newest < load->committed) {", "if (0) {"),
+         (ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
@@ -508,9 +528,9 @@ MUTANTS = {
         ["test_interleavings.py::test_suspend_and_reload"]),
     "share-devices": Mutant(
         "D12", "two sets may own one spare",
-        [(OWNER, "\treturn overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||",
+        [(REGISTRY, "\treturn overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||",
           "\treturn false && overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||"),
-         (OWNER, "\t       overlap(a_spare, a->spare_start, a->spare_sectors,\n",
+         (REGISTRY, "\t       overlap(a_spare, a->spare_start, a->spare_sectors,\n",
           "\t       false && overlap(a_spare, a->spare_start, a->spare_sectors,\n")],
         ["test_hazards.py::test_one_owner_at_a_time"]),
     "discard-slots": Mutant(
@@ -561,17 +581,17 @@ MUTANTS = {
         ["test_errors.py::test_deadline"]),
     "probe-in-cache": Mutant(
         "E5", "the probe is written without FUA",
-        [(MARK, "REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back",
+        [(ANCHOR, "REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back",
           "REQ_OP_WRITE) ||\n\t    remap_rw(set, set->main, sector, back")],
         ["test_errors.py::test_probe_is_durable"]),
     "probe-not-read": Mutant(
         "E5", "the probe is not read back",
-        [(MARK, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
+        [(ANCHOR, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
           "REQ_OP_READ) ||\n\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))", ")")],
         ["test_errors.py::test_probe_that_does_not_stick"]),
     "probe-reads-only": Mutant(
         "E5, P5", "the probe is a read",
-        [(MARK, "\tif (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,\n"
+        [(ANCHOR, "\tif (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,\n"
           "\t\t     REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back, "
           "REMAP_CHUNK_SECTORS, REQ_OP_READ) ||\n"
           "\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))",
@@ -620,7 +640,7 @@ MUTANTS = {
         ["test_interleavings.py::test_a_drain_waits_for_its_own"]),
     "degraded-from-nothing": Mutant(
         "D22", "what is on a spare that others may have written is served",
-        [("kmod/dm-remap.h", "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
+        [(DM_REMAP_H, "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
         ["test_lifecycle.py::test_another_spare"]),
     "no-storm-limit": Mutant(
         "E7", "there is no storm limit",
@@ -633,7 +653,8 @@ MUTANTS = {
         ["test_errors.py::test_a_megabyte"]),
     "storm-thaws": Mutant(
         "E7", "a storm ends by itself",
-        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n\tremap_note_frozen(set);\n", "")],
+        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n"
+          "\tremap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);\n", "")],
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
         "E7", "remap by hand is refused while frozen",
@@ -651,7 +672,7 @@ MUTANTS = {
     # identity
     "any-main": Mutant(
         "P7", "a main without the set's mark is accepted",
-        [(MARK, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
+        [(ANCHOR, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
         ["test_metadata.py::test_another_main_is_refused"]),
     "any-blank-spare": Mutant(
         "P2, P7", "a marked main gets a blank spare",
@@ -659,15 +680,15 @@ MUTANTS = {
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
-        [(MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+        [(ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
-        [(MARK, "if (set->meta.committed > set->meta.marked)", "if (0)")],
+        [(ANCHOR, "if (set->meta.committed > set->meta.marked)", "if (0)")],
         ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
     "mark-ahead": Mutant(
         "O6", "the mark has a number that is not complete",
-        [(MARK, "mark->seq = meta->committed;", "mark->seq = meta->generation + 1;")],
+        [(ANCHOR, "mark->seq = meta->committed;", "mark->seq = meta->generation + 1;")],
         ["test_relocation.py::test_no_acknowledgement_before", "crash wide 5"]),
     "unknown-features": Mutant(
         "P7", "unknown incompatible features are ignored",
@@ -675,7 +696,7 @@ MUTANTS = {
         ["unit", "test_metadata.py::test_unknown_features"]),
     "older-place-instead": Mutant(
         "P7", "an older place without the unknown feature is taken",
-        [(LOAD, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
+        [(SUPER, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
         ["test_hazards.py::test_unknown_newer"]),
     "clear-shows-signatures": Mutant(
         "O1", "clear gives back what hides main's signatures",
@@ -683,7 +704,7 @@ MUTANTS = {
         ["test_messages.py::test_clear_leaves_what_hides_signatures"]),
     "cause-forgotten": Mutant(
         "provenance", "the cause that a message names is not recorded",
-        [("kmod/message.c", "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
+        [(MESSAGE, "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
         ["test_messages.py::test_remap_records_who_asked"]),
     # what came later
     "serve-stale": Mutant(
@@ -702,8 +723,9 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "counters-hide-age": Mutant(
         "C15", "main's mark is compared with a number in which counters count",
-        [(LOAD, "\tr = remap_check_mark(set, &age);", "\tage.newest = meta->generation;\n"
-          "\tr = remap_check_mark(set, &age);")],
+        [(LOAD, "\tr = remap_check_mark(set, &load->age);",
+          "\t{\n\t\tstruct remap_age age = load->age;\n\n\t\tage.newest = meta->generation;\n"
+          "\t\tr = remap_check_mark(set, &age);\n\t}")],
         ["test_stale.py::test_counters_do_not_count"]),
     "newest-block-alone": Mutant(
         "C15", "an older content of a block that is not the newest is not noticed",
@@ -711,7 +733,7 @@ MUTANTS = {
         ["unit", "test_stale.py::test_newest_copies_lost"]),
     "doubtful-digest": Mutant(
         "C15", "the mark has a digest although a block is in doubt",
-        [(MARK, "if (meta->nr_in_doubt || meta->block[0].in_doubt)\n\t\treturn;\n\tremap_age_of",
+        [(ANCHOR, "if (meta->nr_in_doubt || meta->block[0].in_doubt)\n\t\treturn;\n\tremap_age_of",
           "if (0)\n\t\treturn;\n\tremap_age_of")],
         ["test_stale.py::test_mark_while_a_block_is_in_doubt"]),
     "mark-before-superblock": Mutant(
@@ -726,7 +748,7 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "second-superblock": Mutant(
         "C16", "a superblock that another one leads to is not checked",
-        [(LOAD, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
+        [(SUPER, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
           "\tif (!r && remap_super_same_layout(super, &first))\n\t\treturn 0;",
           "\tif (!r)\n\t\treturn 0;")],
         ["test_forged.py::test_second_superblock"]),
@@ -741,7 +763,7 @@ MUTANTS = {
         ["unit", "test_stale.py::test_numbers_that_cannot_be"]),
     "slots-that-are-not": Mutant(
         "C16", "a table block has slots that the set has not",
-        [(COMMIT, "\tu32 nr = remap_table_entries(remap_geometry(set), block);",
+        [(BLOCK, "\tu32 nr = remap_table_entries(remap_geometry(set), block);",
           "\tu32 nr = REMAP_ENTRIES_PER_BLOCK;")],
         ["test_forged.py::test_formula_leaves"]),
     "refuse-after-repair": Mutant(
@@ -764,7 +786,7 @@ MUTANTS = {
         ["test_frozen.py"]),
     "freeze-without-rewrite": Mutant(
         "C8, C4", "a failed commit that landed on the other replica outlives the freeze",
-        [(FROZEN, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
+        [(UNWRITABLE, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
           "\t\t     remap_block_sector(remap_geometry(set), other, place, block), meta->image,\n"
           "\t\t     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);\n", "\tr = 0;\n")],
         ["test_frozen.py"]),
@@ -778,7 +800,7 @@ MUTANTS = {
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
-        [(MARK, "\tr = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);\n",
+        [(ANCHOR_CHUNK, "\tr = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);\n",
           "\tr = slot < 0 ? slot : 0;\n")],
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
@@ -787,12 +809,12 @@ MUTANTS = {
         ["test_lost_cache.py::test_journals"]),
     "die-intestate": Mutant(
         "D10", "a table whose successor cannot be resumed leaves nothing to the next one",
-        [(OWNER, "} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {",
+        [(HANDOVER, "} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {",
           "} else if (false) {")],
         ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
-        [(CACHE, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
+        [(HANDOVER, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
         ["test_lost_cache.py::test_a_table_in_between"]),
     "ask-the-hung": Mutant(
         "D11", "a suspend without flush asks members for counters and flushes",
@@ -806,8 +828,8 @@ MUTANTS = {
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(LOAD, "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n",
-          "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n\n"
+        [(ACTIVATE, "\tstruct remap_load load = { };\n\tint r;\n",
+          "\tstruct remap_load load = { };\n\tint r;\n\n"
           "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(
@@ -836,7 +858,7 @@ MUTANTS = {
         ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
     "forget-super": Mutant(
         "C4, E7", "a superblock whose commit failed is never written again",
-        [(COMMIT, "return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
+        [(BLOCK, "return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
          (COMMIT, "\tif (meta->block[0].in_doubt)\n\t\tnr_failed += !!remap_super_commit(set);\n", "")],
         ["test_commit_failures.py::test_a_freeze_that_failed"]),
     "bad-at-once": Mutant(
@@ -850,17 +872,17 @@ MUTANTS = {
         ["test_move.py::test_a_slot_that_took_it"]),
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
-        [("kmod/frozen.c", "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
+        [(UNWRITABLE, "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
           "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->frozen = false;\n"
           "\t\treturn r;\n")],
         ["test_frozen.py::test_a_thaw_that_fails"]),
     "read-only-forgets": Mutant(
         "D10", "a table that is read-only forgets what was committed before it",
-        [(LOAD, "\tmeta->committed = max(meta->committed, committed);\n", "")],
+        [(LOAD, "\tmeta->committed = max(meta->committed, load->committed);\n", "")],
         ["test_lost_cache.py::test_a_read_only_table"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
-        [(OWNER, "other == set || !other->claimed ||", "1 ||")],
+        [(REGISTRY, "other == set || !other->claimed ||", "1 ||")],
         ["test_hazards.py::test_one_set_has_one_owner"]),
     "mark-lags": Mutant(
         "O6, P9", "save does not renew the mark",
@@ -877,7 +899,7 @@ MUTANTS = {
         ["test_hazards.py::test_soft_limits"]),
     "freeze-until-restart": Mutant(
         "E7", "a restart ends a freeze",
-        [(CACHE, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
+        [(HANDOVER, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
           "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze"]),
 

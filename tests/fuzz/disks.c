@@ -145,6 +145,16 @@ void remap_scan_work(struct work_struct *work)
 	(void)work;
 }
 
+void remap_scan_resume(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_autosave(struct work_struct *work)
+{
+	(void)work;
+}
+
 void remap_settle_work(struct work_struct *work)
 {
 	(void)work;
@@ -161,7 +171,7 @@ void remap_drain_all(struct remap_set *set)
 	(void)set;
 }
 
-/* owner.c, degraded.c */
+/* registry.c, handover.c */
 
 static struct block_device bdev[DISKS];
 static struct gendisk gendisk[DISKS];
@@ -196,23 +206,7 @@ void remap_remove_instance(struct remap_set *set)
 	(void)set;
 }
 
-int remap_claim(struct remap_set *set)
-{
-	(void)set;
-	return 0;
-}
-
 void remap_disown(struct remap_set *set)
-{
-	(void)set;
-}
-
-void remap_find_forebear(struct remap_set *set)
-{
-	memset(&set->forebear, 0, sizeof(set->forebear));
-}
-
-void remap_end_degraded(struct remap_set *set)
 {
 	(void)set;
 }

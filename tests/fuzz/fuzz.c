@@ -4,8 +4,7 @@
  *
  *   remap-fuzz CASES [SEED [FIRST]] [-v]
  *
- * The real load.c, check.c, commit.c, table.c, mark.c, soft.c, frozen.c, format.c and
- * construct.c format and fill a few sets.  Each case takes one, changes fields of its blocks
+ * The real files of the module's metadata, the table and construct.c format and fill a few sets.  Each case takes one, changes fields of its blocks
  * and puts the checksums right again, moves, cuts, zeroes or hides blocks; then it constructs,
  * loads, looks up, checks, commits, saves, and loads again.  The sanitizers tell of wild
  * accesses; and it is checked that
@@ -75,10 +74,12 @@ static int construct(struct instance *instance, u64 spare_sectors, bool force_rw
 /* preresume */
 static int activate(struct remap_set *set)
 {
+	struct remap_load load = {};
 	int r;
 
 	mutex_lock(&set->lock);
-	r = remap_load(set);
+	r = remap_load_super(set, &load) ?: remap_load_tables(set, &load);
+	r = r ?: remap_load_finish(set, &load);
 	if (!r)
 		set_bit(REMAP_ACTIVE, &set->flags);
 	mutex_unlock(&set->lock);

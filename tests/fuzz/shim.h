@@ -51,6 +51,7 @@ typedef long long time64_t;
 #define unlikely(x) (x)
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+#define smp_mb__before_atomic() ((void)0)
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
 
@@ -388,6 +389,7 @@ static inline fmode_t dm_table_get_mode(const struct dm_table *table)
 {
 	return table->mode;
 }
+#define dm_table_get_md(table) ((struct mapped_device *)(void *)(table))
 static inline const char *dm_table_device_name(const struct dm_table *table)
 {
 	(void)table;

@@ -46,21 +46,11 @@ static u32 super_flags(enum remap_write_cache write_cache)
 	return write_cache == REMAP_WRITE_AUTO ? REMAP_SUPER_WRITE_AUTO : 0;
 }
 
-/*
- * So also after a restart; where the superblock cannot be written, until then.
- * Context: remap_set.lock held.
- */
+/* So also after a restart; where the superblock cannot be written, until then. */
 static void record(struct remap_set *set)
 {
-	u32 old = set->meta.super.flags;
-	u32 flags = (old & ~(REMAP_SUPER_WRITE_KEEP | REMAP_SUPER_WRITE_AUTO)) |
-		    super_flags(remap_write_cache(set));
-
-	if (flags == old || !remap_may_write(set))
-		return;
-	set->meta.super.flags = flags;
-	if (remap_super_commit(set))
-		set->meta.super.flags = old;
+	remap_super_set_flags(set, REMAP_SUPER_WRITE_KEEP | REMAP_SUPER_WRITE_AUTO,
+			      super_flags(remap_write_cache(set)));
 }
 
 /**

@@ -6,22 +6,11 @@
  * carries the mark: whose main device this is, and of what age its spare must
  * be.  Writing the mark anew, and reading it back, is also how main is probed.
  *
- * When that place goes bad itself, a dead main and a bad probe chunk cannot be
- * told apart: nothing is remapped, and status says probe=failed.  Another chunk is
- * taken when the set is loaded next (suspend and resume will do), for then no I/O is
- * on its way that could meet the mark:
- *
- *   1. the content of the new chunk is copied to a slot, and committed: a remap like any other
- *   2. the mark is written over its raw place, which is ours now
- *   3. the superblock names it
- *
- * A crash before 3 leaves one remap too many; the old chunk stays remapped for good.
+ * What becomes of a set whose anchor goes bad: anchor_chunk.c.
  *
  * Rules kept here:
  *   E5  main is probed by a FUA write and a read back, in a place that is ours
  */
-#include <linux/ktime.h>
-
 #include "dm-remap.h"
 #include "trace.h"
 
@@ -61,8 +50,14 @@ static void make_mark(struct remap_set *set, struct remap_mark *mark)
 	mark->digest = age.digest;
 }
 
-/* First buffer: what is written; second buffer: what is read back. */
-static bool probe(struct remap_set *set)
+/**
+ * remap_write_anchor() - write the mark anew, and read it back
+ * @set: the set
+ *
+ * First half of the buffer: what is written; second half: what is read back.
+ * Context: remap_set.lock held, may sleep.  Return: whether main did both.
+ */
+bool remap_write_anchor(struct remap_set *set)
 {
 	sector_t sector = set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS;
 	void *back = set->probe_buffer + REMAP_CHUNK_BYTES;
@@ -94,7 +89,7 @@ static bool probe_again(struct remap_set *set)
 	mutex_lock(&gate->mutex);
 	r = remap_gate_clean(set, REMAP_MAIN);
 	mutex_unlock(&gate->mutex);
-	return !r && probe(set);
+	return !r && remap_write_anchor(set);
 }
 
 /**
@@ -111,7 +106,7 @@ bool remap_main_alive(struct remap_set *set)
 {
 	if (!(set->meta.super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
 		return false;
-	set->meta.probe_failed = !probe(set) && !probe_again(set);
+	set->meta.probe_failed = !remap_write_anchor(set) && !probe_again(set);
 	trace_dm_remap_probe(set, set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS,
 			     !set->meta.probe_failed);
 	return !set->meta.probe_failed;
@@ -142,127 +137,16 @@ int remap_write_mark(struct remap_set *set)
 {
 	int r;
 
-	if (!probe(set)) {
+	if (!remap_write_anchor(set)) {
 		remap_err(set, "%s: cannot write the mark to sector %llu of the main device",
 			  set->main->name,
 			  set->meta.super.probe_chunk * REMAP_CHUNK_SECTORS);
 		return -EIO;
 	}
-	set->meta.super.flags |= REMAP_SUPER_MARKED;
-	r = remap_super_commit(set);
-	if (r) {
-		set->meta.super.flags &= ~REMAP_SUPER_MARKED;
-		remap_err(set, "%s: cannot write the superblock: %d", set->spare->name, r);
-	}
-	return r;
-}
-
-/**
- * remap_find_probe_chunk() - the last whole chunk of main that can be read and written
- * @set: the set; its table says which chunks are taken
- * @chunk: set to it; its content is in chunk_buffer
- *
- * It is written with what it holds: a crash leaves it as it was.
- * Context: preresume, remap_set.lock held.  Return: 0 or a negative errno.
- */
-int remap_find_probe_chunk(struct remap_set *set, u64 *chunk)
-{
-	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
-	u64 at;
-	int r = -EIO;
-
-	for (at = nr_chunks; at-- && at + REMAP_PROBE_TRIES >= nr_chunks;) {
-		sector_t sector = at * REMAP_CHUNK_SECTORS;
-
-		if (remap_table_find(&set->table, at) >= 0)
-			continue;
-		r = remap_rw(set, set->main, sector, set->chunk_buffer, REMAP_CHUNK_SECTORS,
-			     REQ_OP_READ);
-		if (!r)
-			r = remap_rw(set, set->main, sector, set->chunk_buffer,
-				     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA);
-		if (!r) {
-			*chunk = at;
-			return 0;
-		}
-	}
-	remap_err(set, "%s: none of the last %u chunks of the main device can be read and written: no probe chunk",
-		  set->main->name, REMAP_PROBE_TRIES);
-	return r;
-}
-
-/**
- * remap_save_chunk() - give a chunk of main a slot, with what is in chunk_buffer
- * @set: the set; no write to the chunk is on its way
- * @chunk: not remapped
- * @slot: reserved
- * @cause: enum remap_cause to record
- *
- * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
- */
-int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause)
-{
-	struct remap_change change = { .fresh = true, .add = 0xff };
-
-	change.slot = slot;
-	change.word = remap_word(chunk, 0xff, 0, 0, 0);
-	change.prov = remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0);
-	if (remap_rw(set, set->spare, remap_slot_start(set, slot), set->chunk_buffer,
-		     REMAP_CHUNK_SECTORS, REQ_OP_WRITE | REQ_FUA))
-		change.status = BLK_STS_IOERR;
-	return remap_commit(set, &change, 1) ?: blk_status_to_errno(change.status);
-}
-
-static int take_new_probe_chunk(struct remap_set *set)
-{
-	struct remap_super *super = &set->meta.super;
-	u64 old = super->probe_chunk, chunk;
-	u32 old_flags = super->flags;
-	int r = remap_find_probe_chunk(set, &chunk);
-	s64 slot = r ?: remap_slot_alloc(set);
-
-	r = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);
+	r = remap_super_set_flags(set, REMAP_SUPER_MARKED, REMAP_SUPER_MARKED);
 	if (r)
-		return r;
-	super->probe_chunk = chunk;
-	r = probe(set) ? 0 : -EIO;
-	if (!r) {
-		super->flags &= ~REMAP_SUPER_PROBE_FAILED;
-		r = remap_super_commit(set);
-	}
-	if (r) {
-		super->probe_chunk = old;
-		super->flags = old_flags;
-		return r;
-	}
-	remap_warn(set, "%s: the probe chunk at sector %llu is bad: the one at sector %llu takes its place",
-		   set->main->name, old * REMAP_CHUNK_SECTORS, chunk * REMAP_CHUNK_SECTORS);
-	return 0;
-}
-
-/**
- * remap_mend_probe() - take another probe chunk if the present one is bad (E5)
- * @set: the set, loaded and repaired
- *
- * Nothing is asked of main unless something was wrong before: activation writes nothing
- * that it need not (O19).  When main itself is what fails, all stays as it is.
- *
- * Context: preresume, remap_set.lock held, may sleep; no I/O is on its way.
- */
-void remap_mend_probe(struct remap_set *set)
-{
-	struct remap_super *super = &set->meta.super;
-
-	if (!(super->flags & REMAP_SUPER_MARKED))
-		return;
-	if (!set->meta.probe_failed && !set->meta.mark_damaged &&
-	    !(super->flags & REMAP_SUPER_PROBE_FAILED))
-		return;
-	if (remap_main_alive(set)) {
-		remap_note_probe(set);
-		return;
-	}
-	set->meta.probe_failed = take_new_probe_chunk(set) != 0;
+		remap_err(set, "%s: cannot write the superblock: %d", set->spare->name, r);
+	return r;
 }
 
 /**
@@ -274,16 +158,8 @@ void remap_mend_probe(struct remap_set *set)
  */
 void remap_note_probe(struct remap_set *set)
 {
-	struct remap_super *super = &set->meta.super;
-	bool noted = super->flags & REMAP_SUPER_PROBE_FAILED;
-
-	if (noted == set->meta.probe_failed) {
-		remap_settle_super(set);
-		return;
-	}
-	super->flags ^= REMAP_SUPER_PROBE_FAILED;
-	if (remap_super_commit(set))
-		super->flags ^= REMAP_SUPER_PROBE_FAILED;
+	remap_super_set_flags(set, REMAP_SUPER_PROBE_FAILED,
+			      set->meta.probe_failed ? REMAP_SUPER_PROBE_FAILED : 0);
 }
 
 /* The content of the probe chunk as users see it: from its slot. */
@@ -395,4 +271,16 @@ int remap_check_mark(struct remap_set *set, const struct remap_age *age)
 		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",
 			   set->main->name, nr_unreadable);
 	return 0;
+}
+
+/**
+ * remap_inherit_probe() - the instance before this one knew that main does not take a probe
+ * @set: the set
+ * @failed: that it did
+ *
+ * Context: preresume, remap_set.lock held.
+ */
+void remap_inherit_probe(struct remap_set *set, bool failed)
+{
+	set->meta.probe_failed |= failed;
 }
