@@ -21,10 +21,13 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 
-#include "compat.h"
-#include "dm-remap.h"
-#include "dm_remap.h"
-#include "trace.h"
+#include "base/compat.h"
+#include "base/written.h"
+#include "construct.h"
+#include "engine/engine.h"
+#include "iface/iface.h"
+#include "life/life.h"
+#include "meta/meta.h"
 
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static void count(struct remap_set *set, struct remap_bio *pb, unsigned int bucket)
@@ -469,25 +472,24 @@ static void remap_postsuspend(struct dm_target *ti)
 
 	remap_sysfs_remove(set);
 	remap_wait_for_manual(set);
-	cancel_delayed_work_sync(&set->autosave);
-	cancel_delayed_work_sync(&set->lost_work);
+	remap_life_stop(set);
 	cancel_work_sync(&set->settle_work);
 	remap_scan_stop(set);
 	flush_workqueue(set->flow.wq);
-	flush_workqueue(set->wq);
+	flush_workqueue(set->queue.wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
 		leave_in_order(set);
 	remap_unlock(set);
 	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
-	flush_work(&set->event_work);	/* so that UNLOADED is the last event */
+	flush_work(&set->events.mode_work);	/* so that UNLOADED is the last event */
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
 		remap_notify(set, &note);
-	WRITE_ONCE(set->mode_told, NULL);	/* nothing more is told of it */
+	WRITE_ONCE(set->events.mode_told, NULL);	/* nothing more is told of it */
 	remap_unlock(set);
-	flush_work(&set->note_work);
+	flush_work(&set->events.work);
 	memalloc_noio_restore(noio);
 	remap_disown(set);
 }
@@ -495,20 +497,20 @@ static void remap_postsuspend(struct dm_target *ti)
 static void note_loaded(struct remap_set *set)
 {
 	struct remap_note loaded = { .kind = DM_REMAP_EVENT_LOADED };
-	struct remap_note repaired = {
-		.kind = DM_REMAP_EVENT_REPAIRED,
-		.number = min_t(u64, set->meta.nr_repaired, U32_MAX),
-	};
+	struct remap_note repaired = { .kind = DM_REMAP_EVENT_REPAIRED };
+	struct remap_report report;
 
-	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->name, NULL);
-	WRITE_ONCE(set->mode_told, remap_mode(set));
+	remap_meta_report(set, &report);
+	repaired.number = min_t(u64, report.nr_repaired, U32_MAX);
+	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->events.name, NULL);
+	WRITE_ONCE(set->events.mode_told, remap_mode(set));
 	remap_notify(set, &loaded);
 	if (repaired.number)
 		remap_notify(set, &repaired);
 	remap_note_use(set);
 	/* For device-mapper's listeners: the event LOADED has the mode. */
-	if (strcmp(set->mode_told, "rw"))
-		queue_work(set->soft_wq, &set->event_work);
+	if (strcmp(set->events.mode_told, "rw"))
+		queue_work(set->aux_wq, &set->events.mode_work);
 }
 
 /* With what is in RAM, the spare's state included (D22). */
@@ -527,7 +529,7 @@ static int remap_preresume(struct dm_target *ti)
 	unsigned long was;
 	int r;
 
-	r = remap_own(set);
+	r = remap_own(set, remap_sysfs_remove);
 	if (r)
 		goto out;
 	mutex_lock(&set->lock);

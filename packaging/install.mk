@@ -26,6 +26,8 @@ install:
 	install -D -m 644 -t $(AT)/share/man/man5 $(wildcard packaging/man/*.5)
 	install -D -m 644 -t $(MODULE) dkms.conf
 	install -D -m 644 -t $(MODULE)/kmod $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) kmod/Kbuild kmod/Makefile
+	for layer in $(notdir $(patsubst %/,%,$(wildcard kmod/*/))); do \
+		install -D -m 644 -t $(MODULE)/kmod/$$layer kmod/$$layer/*.[ch] || exit 1; done
 	install -D -m 644 -t $(MODULE)/common $(wildcard common/*.[ch])
 
 .PHONY: install

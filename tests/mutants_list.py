@@ -18,36 +18,38 @@ class Mutant:
     catchers: list[str]
 
 
-ACTIVATE = "kmod/activate.c"
-ANCHOR = "kmod/anchor.c"
-ANCHOR_CHUNK = "kmod/anchor_chunk.c"
-BLOCK = "kmod/block.c"
-COMMIT = "kmod/commit.c"
+ACTIVATE = "kmod/life/activate.c"
+ANCHOR = "kmod/meta/anchor.c"
+ANCHOR_CHUNK = "kmod/meta/anchor_chunk.c"
+BLOCK = "kmod/meta/block.c"
+COMMIT = "kmod/meta/commit.c"
 COMMON = "common/remap_format.c"
-CONFIRM = "kmod/confirm.c"
+CONFIRM = "kmod/engine/confirm.c"
 CONSTRUCT = "kmod/construct.c"
-COPY = "kmod/copy.c"
-DM_REMAP_H = "kmod/dm-remap.h"
-EVENTS = "kmod/events.c"
-FLOW = "kmod/flow.c"
-FORMAT = "kmod/format.c"
-HANDOVER = "kmod/handover.c"
-LOAD = "kmod/load.c"
-MANUAL = "kmod/manual.c"
-MESSAGE = "kmod/message.c"
-MOVE = "kmod/move.c"
-PASS = "kmod/pass.c"
-QUEUE = "kmod/queue.c"
-REGISTRY = "kmod/registry.c"
-RELOCATE = "kmod/relocate.c"
-REQUEST = "kmod/request.c"
-SCRUB = "kmod/scrub.c"
-SLOW = "kmod/slow.c"
-SOFT = "kmod/soft.c"
-SUPER = "kmod/super.c"
-TABLE = "kmod/table.c"
+COPY = "kmod/engine/copy.c"
+EVENTS = "kmod/base/events.c"
+FLOW = "kmod/base/flow.c"
+FORMAT = "kmod/meta/format.c"
+HANDOVER = "kmod/life/handover.c"
+LOAD = "kmod/meta/load.c"
+MANUAL = "kmod/engine/manual.c"
+MESSAGE = "kmod/iface/message.c"
+MOVE = "kmod/engine/move.c"
+PASS = "kmod/engine/pass.c"
+PIECES = "kmod/engine/pieces.c"
+QUEUE = "kmod/base/queue.c"
+REGISTRY = "kmod/life/registry.c"
+RELOCATE = "kmod/engine/relocate.c"
+REQUEST = "kmod/engine/request.c"
+SCRUB = "kmod/meta/scrub.c"
+SET_H = "kmod/base/set.h"
+SOFT = "kmod/meta/soft.c"
+SUPER = "kmod/meta/super.c"
+TABLE = "kmod/map/table.c"
+TABLE_H = "kmod/map/table.h"
 TARGET = "kmod/target.c"
-UNWRITABLE = "kmod/unwritable.c"
+UNWRITABLE = "kmod/meta/unwritable.c"
+WORKER = "kmod/engine/worker.c"
 
 MUTANTS = {
     # commits
@@ -96,27 +98,27 @@ MUTANTS = {
     "forget-doubt": Mutant(
         "C4", "what a failed commit withdrew is forgotten",
         [(COMMIT, "r ? REMAP_IN_DOUBT : REMAP_COMMITTED;", "r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
-         (COMMIT, "\tif (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)\n"
+         (COMMIT, "\tif (set->meta->nr_in_doubt || set->meta->block[0].in_doubt)\n"
           "\t\tremap_resolve_doubt(set, first_error);\n", "")],
         ["test_commit_failures.py::test_acknowledged_data_stays_over_doubt", "crash wide 5"]),
     "serve-doubt": Mutant(
         "C4", "sectors in doubt are served by main",
-        [(SLOW, "bool first = doubt & BIT(bit);", "bool first = false;")],
+        [(WORKER, "bool first = doubt & BIT(bit);", "bool first = false;")],
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "doubt-excuses-all": Mutant(
         "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
           "state->in_doubt || state->frozen ? U64_MAX : state->seq;")],
         ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
     "doubt-is-strange": Mutant(
         "C4", "`restore` takes a failed commit of our own for somebody else's",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
           "state->seq;")],
         ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
     "frozen-is-strange": Mutant(
         "C8", "`restore` takes what a dead place holds for somebody else's",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
-          "state->in_doubt ? set->meta.generation : state->seq;")],
+        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
+          "state->in_doubt ? set->meta->generation : state->seq;")],
         ["test_frozen.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
@@ -169,7 +171,7 @@ MUTANTS = {
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
-        [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt ||\n"
+        [(COMMIT, "\t\tif (set->meta->block[remap_table_block_of(slot)].in_doubt ||\n"
           "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (remap_is_frozen(set, slot)) {")],
         ["test_commit_failures.py::test_a_block_in_doubt_gives_no_slots",
          "test_commit_failures.py"]),
@@ -231,7 +233,7 @@ MUTANTS = {
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "tie-accepted": Mutant(
         "C13", "load takes one of two slots with one generation",
-        [(LOAD, "\tif (!order || chunk == set->meta.moved_chunk) {", "\tif (0) {")],
+        [(LOAD, "\tif (!order || chunk == set->meta->moved_chunk) {", "\tif (0) {")],
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "old-slot-first": Mutant(
         "C13", "the old slot's commit comes before the new one's",
@@ -275,7 +277,7 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
-        [(DM_REMAP_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
+        [(TABLE_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
           "\tif (last)\n\t\treturn !test_bit(")],
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
@@ -285,7 +287,7 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "no-split-in-worker": Mutant(
         "P3", "the worker ignores place.nr_sectors",
-        [(SLOW, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
+        [(WORKER, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
         ["test_data_path.py::test_every_small_write or test_thousands", "test_data_path.py",
          "test_interleavings.py", "test_relocation.py"]),
     "whole-chunk": Mutant(
@@ -296,12 +298,12 @@ MUTANTS = {
         "D1", "relocation copies the whole chunk from main",
         [(RELOCATE, "\tnr_aside = write_slots(set, nr_changes);\n",
           "\tfor (i = 0; i < nr_changes; i++) {\n"
-          "\t\tstruct remap_change *change = &set->change[i];\n\n"
+          "\t\tstruct remap_change *change = &set->engine->change[i];\n\n"
           "\t\tif (change->fresh &&\n"
           "\t\t    !remap_rw(set, set->main, (change->word & REMAP_WORD_CHUNK) * 8,\n"
-          "\t\t\t      set->chunk_buffer, 8, REQ_OP_READ) &&\n"
+          "\t\t\t      set->scratch.chunk, 8, REQ_OP_READ) &&\n"
           "\t\t    !remap_rw(set, set->spare, remap_slot_start(set, change->slot),\n"
-          "\t\t\t      set->chunk_buffer, 8, REQ_OP_WRITE))\n"
+          "\t\t\t      set->scratch.chunk, 8, REQ_OP_WRITE))\n"
           "\t\t\tchange->word |= 0xffULL << 40;\n\t}\n"
           "\tnr_aside = write_slots(set, nr_changes);\n")],
         ["test_interleavings.py::test_neighbours_written_during"]),
@@ -333,7 +335,7 @@ MUTANTS = {
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "worker-ignores-busy": Mutant(
         "D4, D20", "the worker handles a write to a chunk that is being copied",
-        [(SLOW, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
+        [(WORKER, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
           "0)\n\t\treturn false;")],
         ["test_manual.py::test_slow_read_holds_up", "test_manual.py::test_failing_write_to_a_busy"]),
     "copy-through-suspend": Mutant(
@@ -342,7 +344,7 @@ MUTANTS = {
         ["test_manual.py::test_suspend_during_a_batch"]),
     "copy-all-busy": Mutant(
         "E8", "slow commands do not end a batch",
-        [(PASS, "return time_after(jiffies, set->manual->until) &&", "return 0 &&")],
+        [(PASS, "return time_after(jiffies, remap_manual(set)->until) &&", "return 0 &&")],
         ["test_manual.py::test_slow_sectors"]),
     "cut-blocks-back": Mutant(
         "D21", "unremap writes a part of a physical block",
@@ -377,7 +379,7 @@ MUTANTS = {
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
-        [(SLOW, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
+        [(WORKER, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
           "\tcase REMAP_PLACE_SPARE:\n\t\tif (write && !pb->failed) {\n"
           "\t\t\tpiece->class = REMAP_PIECE_MAIN_WRITE;\n\t\t\tpiece->dev = set->main;\n"
           "\t\t\tpiece->dev_sector = piece->sector;\n\t\t\treturn;\n\t\t}\n"
@@ -472,12 +474,12 @@ MUTANTS = {
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
         [(HANDOVER, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
-         (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
+         (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (remap_super", "\t\t;\n\tif (remap_super"),
          (FLOW, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
         "C5", "a replica that cannot be repaired is left out without an administrator's word",
-        [(LOAD, "if (!set->force_rw || test_bit", "if (test_bit")],
+        [(LOAD, "if (!set->options.force_rw || test_bit", "if (test_bit")],
         ["test_force_rw.py::test_only_when_said"]),
     "both-out": Mutant(
         "C5", "force_rw goes on with no replica at all",
@@ -485,8 +487,8 @@ MUTANTS = {
         ["test_force_rw.py::test_never_with_both"]),
     "out-counts-again": Mutant(
         "C7", "restore takes a replica back that it did not write",
-        [(MESSAGE, "\t\tr = remap_check_media(set, out >= 0, &nr_repaired);\n", "\t\tr = out >= 0 ? "
-          "(nr_repaired = 0) : remap_check_media(set, true, &nr_repaired);\n")],
+        [(SCRUB, "\tr = remap_check_media(set, out >= 0, nr_repaired);\n", "\tr = out >= 0 ? "
+          "(*nr_repaired = 0) : remap_check_media(set, true, nr_repaired);\n")],
         ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
@@ -518,13 +520,13 @@ MUTANTS = {
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
-          "\t    choice->seq < set->meta.block[block].seq) {", "if (0) {"),
+          "\t    choice->seq < set->meta->block[block].seq) {", "if (0) {"),
          (LOAD, "if (load->age.newest < load->committed) {", "if (0) {"),
          (ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
-        [(SLOW, "end_all(set, BLK_STS_DM_REQUEUE);", "end_all(set, BLK_STS_IOERR);")],
+        [(WORKER, "end_all(set, BLK_STS_DM_REQUEUE);", "end_all(set, BLK_STS_IOERR);")],
         ["test_interleavings.py::test_suspend_and_reload"]),
     "share-devices": Mutant(
         "D12", "two sets may own one spare",
@@ -567,8 +569,8 @@ MUTANTS = {
         ["test_errors.py::test_unknown_error_is_passed_up"]),
     "no-deadline": Mutant(
         "E4", "there is no deadline",
-        [(RELOCATE, "return time_after(jiffies, remap_bio(piece->bio)->start + "
-          "set->deadline_seconds * HZ);", "return false;")],
+        [(PIECES, "return time_after(jiffies,\n\t\t\t  remap_bio(piece->bio)->start + "
+          "set->options.deadline_seconds * HZ);", "return false;")],
         ["test_errors.py::test_deadline"]),
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
@@ -587,14 +589,14 @@ MUTANTS = {
     "probe-not-read": Mutant(
         "E5", "the probe is not read back",
         [(ANCHOR, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
-          "REQ_OP_READ) ||\n\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))", ")")],
+          "REQ_OP_READ) ||\n\t    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))", ")")],
         ["test_errors.py::test_probe_that_does_not_stick"]),
     "probe-reads-only": Mutant(
         "E5, P5", "the probe is a read",
-        [(ANCHOR, "\tif (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,\n"
+        [(ANCHOR, "\tif (remap_rw(set, set->main, sector, set->scratch.anchor, REMAP_CHUNK_SECTORS,\n"
           "\t\t     REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back, "
           "REMAP_CHUNK_SECTORS, REQ_OP_READ) ||\n"
-          "\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))",
+          "\t    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))",
           "\tif (remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ))")],
         ["test_errors.py::test_main_that_is_gone"]),
     "no-probe": Mutant(
@@ -640,20 +642,20 @@ MUTANTS = {
         ["test_interleavings.py::test_a_drain_waits_for_its_own"]),
     "degraded-from-nothing": Mutant(
         "D22", "what is on a spare that others may have written is served",
-        [(DM_REMAP_H, "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
+        [(SET_H, "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
         ["test_lifecycle.py::test_another_spare"]),
     "no-storm-limit": Mutant(
         "E7", "there is no storm limit",
-        [(RELOCATE, "\tif (set->tokens) {\n\t\tset->tokens--;", "\tif (1) {\n\t\tset->tokens--;")],
+        [(PIECES, "\tif (set->engine->tokens) {\n\t\tset->engine->tokens--;", "\tif (1) {\n\t\tset->engine->tokens--;")],
         ["test_errors.py::test_storm"]),
     "storm-limit-low": Mutant(
         "E7", "100 chunks are a storm",
-        [(RELOCATE, "u64 burst = max(1024U, remap_geometry(set)->slots / 64);",
+        [(PIECES, "u64 burst = max(1024U, remap_geometry(set)->slots / 64);",
           "u64 burst = 100;")],
         ["test_errors.py::test_a_megabyte"]),
     "storm-thaws": Mutant(
         "E7", "a storm ends by itself",
-        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n"
+        [(PIECES, "\tset_bit(REMAP_FROZEN, &set->flags);\n"
           "\tremap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);\n", "")],
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
@@ -684,7 +686,7 @@ MUTANTS = {
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
-        [(ANCHOR, "if (set->meta.committed > set->meta.marked)", "if (0)")],
+        [(ANCHOR, "if (set->meta->committed > set->meta->anchor.marked)", "if (0)")],
         ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
     "mark-ahead": Mutant(
         "O6", "the mark has a number that is not complete",
@@ -719,7 +721,7 @@ MUTANTS = {
         ["unit", "crash wide 5"]),
     "repair-what-may-be-newer": Mutant(
         "C5, C15", "what is possibly stale is served read-write, and the newer copies repaired",
-        [(LOAD, "if (meta->nr_stale && !set->force_rw)", "if (0)")],
+        [(LOAD, "if (meta->nr_stale && !set->options.force_rw)", "if (0)")],
         ["test_stale.py::test_newest_copies_lost"]),
     "counters-hide-age": Mutant(
         "C15", "main's mark is compared with a number in which counters count",
@@ -822,9 +824,9 @@ MUTANTS = {
         ["test_lost_cache.py::test_suspend_without_flush"]),
     "allocate-in-worker": Mutant(
         "P6", "the worker allocates memory for each piece",
-        [(SLOW, "\tstruct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);",
+        [(PIECES, "\tstruct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->engine->clones);",
           "\tstruct bio *bio;\n\n\tkfree(kmalloc(64, GFP_NOIO));\n"
-          "\tbio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);")],
+          "\tbio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->engine->clones);")],
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
@@ -858,7 +860,7 @@ MUTANTS = {
         ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
     "forget-super": Mutant(
         "C4, E7", "a superblock whose commit failed is never written again",
-        [(BLOCK, "return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
+        [(BLOCK, "return set->meta->block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
          (COMMIT, "\tif (meta->block[0].in_doubt)\n\t\tnr_failed += !!remap_super_commit(set);\n", "")],
         ["test_commit_failures.py::test_a_freeze_that_failed"]),
     "bad-at-once": Mutant(
@@ -882,7 +884,7 @@ MUTANTS = {
         ["test_lost_cache.py::test_a_read_only_table"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
-        [(REGISTRY, "other == set || !other->claimed ||", "1 ||")],
+        [(REGISTRY, "other == set || !life->claimed ||", "1 ||")],
         ["test_hazards.py::test_one_set_has_one_owner"]),
     "mark-lags": Mutant(
         "O6, P9", "save does not renew the mark",
@@ -890,7 +892,7 @@ MUTANTS = {
         ["test_hazards.py::test_older_spare_is_refused_after"]),
     "no-deadline-for-slots": Mutant(
         "E4", "failing slots are tried without a deadline",
-        [(RELOCATE, "\t\t    remap_is_late(set, &set->piece[i]))\n\t\t\treturn false;",
+        [(RELOCATE, "\t\t    remap_is_late(set, &set->engine->piece[i]))\n\t\t\treturn false;",
           "\t\t    0)\n\t\t\treturn false;")],
         ["test_hazards.py::test_slow_failing_slots"]),
     "limits-of-the-spare": Mutant(
@@ -899,7 +901,7 @@ MUTANTS = {
         ["test_hazards.py::test_soft_limits"]),
     "freeze-until-restart": Mutant(
         "E7", "a restart ends a freeze",
-        [(HANDOVER, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
+        [(HANDOVER, "\tif (remap_super_flags(set) & REMAP_SUPER_FROZEN)\n"
           "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze"]),
 

@@ -150,11 +150,6 @@ void remap_scan_resume(struct remap_set *set)
 	(void)set;
 }
 
-void remap_autosave(struct work_struct *work)
-{
-	(void)work;
-}
-
 void remap_settle_work(struct work_struct *work)
 {
 	(void)work;
@@ -195,10 +190,9 @@ bool remap_owned_by_other(const struct remap_set *set)
 	return false;
 }
 
-int remap_add_instance(struct remap_set *set)
+void remap_add_instance(struct remap_set *set)
 {
 	(void)set;
-	return 0;
 }
 
 void remap_remove_instance(struct remap_set *set)
@@ -247,9 +241,31 @@ void remap_sysfs_remove(struct remap_set *set)
 
 /* The workers: nothing is queued. */
 
-size_t remap_sub_front_pad(void)
+int remap_engine_init(struct remap_set *set)
 {
+	(void)set;
 	return 0;
+}
+
+void remap_engine_exit(struct remap_set *set)
+{
+	(void)set;
+}
+
+int remap_life_init(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_life_stop(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_life_exit(struct remap_set *set)
+{
+	(void)set;
 }
 
 void remap_worker(struct work_struct *work)
@@ -263,11 +279,6 @@ void remap_event_work(struct work_struct *work)
 }
 
 void remap_send_notes(struct work_struct *work)
-{
-	(void)work;
-}
-
-void remap_lost_work(struct work_struct *work)
 {
 	(void)work;
 }

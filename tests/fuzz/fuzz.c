@@ -109,7 +109,7 @@ static void commit_one(struct remap_set *set)
 	struct remap_change change = { .add = 1 + dice_below(255) };
 	u64 old;
 
-	if (chunk == set->meta.super.probe_chunk || remap_is_pinned(set, chunk))
+	if (chunk == set->meta->super.probe_chunk || remap_is_pinned(set, chunk))
 		return;
 	if (slot < 0) {
 		change.fresh = true;
@@ -151,7 +151,7 @@ static void look_up_everything(struct remap_set *set)
 
 static void check_served(struct remap_set *set)
 {
-	const struct remap_super *super = &set->meta.super;
+	const struct remap_super *super = &set->meta->super;
 	const struct remap_geometry *geometry = &super->geometry;
 	u32 slot;
 
@@ -605,7 +605,7 @@ static bool run(u64 spare_sectors, bool force_rw, unsigned int nr_steps, u64 **m
 		return false;
 	}
 	r = activate(instance.set);
-	unmarked = !(instance.set->meta.super.flags & REMAP_SUPER_MARKED);
+	unmarked = !(instance.set->meta->super.flags & REMAP_SUPER_MARKED);
 	rw = !r && remap_may_write(instance.set);
 	if (r) {
 		/* Formatting is the one thing that may fail half done. */
@@ -615,10 +615,10 @@ static bool run(u64 spare_sectors, bool force_rw, unsigned int nr_steps, u64 **m
 	} else {
 		check_served(instance.set);
 		use(instance.set, nr_steps);
-		rw &= remap_may_write(instance.set) && !instance.set->meta.nr_in_doubt;
+		rw &= remap_may_write(instance.set) && !instance.set->meta->nr_in_doubt;
 		leave(instance.set);
-		if (rw && !instance.set->meta.nr_in_doubt &&
-		    !instance.set->meta.block[0].in_doubt && remap_may_write(instance.set))
+		if (rw && !instance.set->meta->nr_in_doubt &&
+		    !instance.set->meta->block[0].in_doubt && remap_may_write(instance.set))
 			*map = map_of(instance.set);
 		nr_served++;
 		nr_read_only += !rw;

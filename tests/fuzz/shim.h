@@ -306,6 +306,8 @@ u64 get_random_u64(void);
 void generate_random_uuid(u8 *uuid);
 
 /* block layer */
+#define SECTOR_SIZE 512
+#define PAGE_SIZE 4096
 #define SECTOR_SHIFT 9
 #define BIO_MAX_VECS 256U
 enum { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_MASK = 1 };
