@@ -424,7 +424,7 @@ MUTANTS = {
         [(RELOCATE, "if (nr_aside && !remap_spare_alive(set)) {", "if (0) {"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
           "remap_settle_super(set) ?: (remap_flush_spare(set), 0);"),
-         (SOFT, "return !remap_soft_save(set) || !remap_super_commit(set);", "return true;")],
+         (SOFT, "if (!remap_soft_save(set) || !remap_super_commit(set))\n", "if (1)\n")],
         ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
     "move-unconfirmed": Mutant(
         "D7", "an entry moves at the first error of its slot",

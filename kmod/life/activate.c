@@ -30,6 +30,7 @@ int remap_activate(struct remap_set *set)
 	r = remap_load_tables(set, &load);
 	if (r)
 		return r;
+	load.burnt = known->generation;
 	/* Of an instance before this one, too: a member may have come back older. */
 	if (known->known)
 		load.committed = max(load.committed, known->committed);

@@ -275,7 +275,9 @@ static int load_super(struct remap_set *set, bool *formatted)
 	if (is_stale(&choice))
 		note_stale(set, 0, &choice, verdict);
 	meta->block[0].in_doubt = false;
-	meta->generation = super.seq;
+	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
+	meta->generation = max(test_bit(REMAP_LOADED, &set->flags) ? meta->generation : 0,
+			       super.seq);
 	return 0;
 }
 
@@ -600,7 +602,7 @@ int remap_load_finish(struct remap_set *set, const struct remap_load *load)
 	if (meta->nr_stale && !set->options.force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	/* What is lost had a number that main knows of. */
-	meta->generation = max(meta->generation, meta->anchor.marked);
+	meta->generation = max3(meta->generation, meta->anchor.marked, load->burnt);
 	check_numbers(set);
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))

@@ -47,11 +47,13 @@ struct remap_change {
  * @formatted: the set was made just now
  * @age: the numbers on the media
  * @committed: the highest number that was ever known to be complete
+ * @burnt: the highest number that the instance before this one gave out (C2)
  */
 struct remap_load {
 	bool formatted;
 	struct remap_age age;
 	u64 committed;
+	u64 burnt;
 };
 
 /**

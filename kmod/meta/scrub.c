@@ -319,7 +319,8 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	}
 	if (r && was_failed)
 		set_bit(REMAP_FAILED, &set->flags);
-	if (!r && !meta->nr_in_doubt && !remap_flush_spare(set))
+	/* The first one also fails for a flush of somebody else's before it. */
+	if (!r && !meta->nr_in_doubt && (!remap_flush_spare(set) || !remap_flush_spare(set)))
 		clear_bit(REMAP_META_FAIL, &set->flags);
 	return r;
 }

@@ -108,11 +108,16 @@ int remap_soft_save(struct remap_set *set)
  * @set: the set, active
  *
  * The counters go out; where their own place is bad, the superblock (C3 keeps each block at
- * its place).  Context: remap_set.lock held, may sleep.
+ * its place).  Where both fail no commit can succeed, and the mode says so until one does.
+ * Context: remap_set.lock held, may sleep.
  */
 bool remap_spare_alive(struct remap_set *set)
 {
-	return !remap_soft_save(set) || !remap_super_commit(set);
+	if (!remap_soft_save(set) || !remap_super_commit(set))
+		return true;
+	if (remap_may_write(set))
+		set_bit(REMAP_META_FAIL, &set->flags);
+	return false;
 }
 
 /**

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "../next_random.h"
 #include "blockd.h"
 
 static bool is_dirty(const struct disk *disk, uint64_t sector)
@@ -184,15 +185,6 @@ static int destage(struct disk *disk, uint64_t first, uint64_t count)
 		count -= n;
 	}
 	return 0;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../next_random.h"
 #include "cache_model.h"
 
 struct version {
@@ -134,15 +135,6 @@ void cache_lose(struct cache_model *disk, uint64_t sector, uint64_t nr)
 	}
 }
 
-uint64_t next_random(uint64_t *state)
-{
-	uint64_t x = *state += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
-}
-
 void cache_view_sector(struct cache_model *disk, uint64_t sector, const char *data)
 {
 	if (disk->view[sector] == disk->durable[sector])
@@ -166,6 +158,22 @@ void cache_view_random(struct cache_model *disk, unsigned int keep, uint64_t *ra
 			version = version->older;
 		cache_view_sector(disk, disk->dirty[i], version->data);
 	}
+}
+
+bool cache_view_is_torn(const struct cache_model *disk, uint64_t sector, uint64_t nr)
+{
+	bool is_new = false, is_old = false;
+	uint64_t i;
+
+	for (i = sector; i < sector + nr; i++) {
+		if (!disk->unflushed[i])
+			continue;
+		if (disk->view[i] == disk->unflushed[i]->data)
+			is_new = true;
+		else
+			is_old = true;
+	}
+	return is_new && is_old;
 }
 
 void cache_view_end(struct cache_model *disk)

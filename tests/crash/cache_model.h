@@ -47,6 +47,7 @@ void cache_view_random(struct cache_model *disk, unsigned int keep, uint64_t *ra
 void cache_view_sector(struct cache_model *disk, uint64_t sector, const char *data);
 void cache_view_end(struct cache_model *disk);
 
-uint64_t next_random(uint64_t *state);
+/* Whether of the sectors that have unflushed versions some are in the view, and not all. */
+bool cache_view_is_torn(const struct cache_model *disk, uint64_t sector, uint64_t nr);
 
 #endif

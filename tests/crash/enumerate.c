@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../next_random.h"
 #include "blocklog.h"
 #include "cache_model.h"
 #include "oracle.h"
@@ -68,7 +69,7 @@ struct state {
 	unsigned int fault_copy;
 	uint32_t fault_block;
 	unsigned int keep;
-	bool torn;
+	bool torn;	/* the record in flight */
 	bool is_marked; /* before the fault, main's mark was of this very table */
 	enum outcome outcome;
 	uint64_t violations;
@@ -228,6 +229,31 @@ static int load(struct enumerator *e)
 	return r ? r : resolve_check_mark(&e->map, &main_disk, &spare);
 }
 
+static uint64_t copy_sector(const struct remap_geometry *geometry, unsigned int copy,
+			    uint32_t block)
+{
+	return remap_block_sector(geometry, copy / REMAP_PLACES, copy % REMAP_PLACES, block);
+}
+
+/* A crash tears what is in the volatile cache as it tears the record in flight. */
+static bool has_torn_block(struct enumerator *e)
+{
+	struct remap_geometry geometry;
+	uint32_t block;
+	unsigned int c;
+
+	if (remap_geometry_compute(e->options.region_sectors, &geometry))
+		return false;
+	for (block = 0; block <= geometry.table_blocks; block++)
+		for (c = 0; c < REMAP_COPIES; c++)
+			if (cache_view_is_torn(&e->disk[DISK_SPARE],
+					       e->options.region_start +
+						       copy_sector(&geometry, c, block),
+					       REMAP_BLOCK_SECTORS))
+				return true;
+	return false;
+}
+
 static void judge(struct enumerator *e, struct state *state)
 {
 	uint64_t sector;
@@ -244,7 +270,7 @@ static void judge(struct enumerator *e, struct state *state)
 		if (r != -ESTALE)
 			return;
 	} else if (e->map.nr_stale && state->fault == FAULT_NONE &&
-		   (e->map.nr_hidden || !state->torn)) {
+		   (e->map.nr_hidden || !(state->torn || has_torn_block(e)))) {
 		/* The one innocent way to the same number damaged twice is in FORMAT.md. */
 		violation(e, state, "it is taken for stale");
 	}
@@ -275,12 +301,6 @@ static uint64_t copy_seq(struct enumerator *e, uint64_t region_sector, uint32_t 
 	    REMAP_OK)
 		return 0;
 	return remap_block_seq(data);
-}
-
-static uint64_t copy_sector(const struct remap_geometry *geometry, unsigned int copy,
-			    uint32_t block)
-{
-	return remap_block_sector(geometry, copy / REMAP_PLACES, copy % REMAP_PLACES, block);
 }
 
 static void zero_block(struct enumerator *e, uint64_t region_sector)

@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -105,29 +106,28 @@ class Workload:
             self.next_write += 1
             self.extents[number] = sector, count
             self.rig.server.mark(f"issue {number} {sector} {count} {int(fua)}")
-        try:
-            self.device.pwrite(sector, stamp(sector, count, number), fua)
-            result = 0
-        except OSError as error:
-            result = error.errno or 5
-            self.counts["failed"] += 1
-        self.mark(f"ack {number} {result}")
         self.counts["writes"] += 1
-        return not result
+        return self._succeeds(f"ack {number}", "failed", self.device.pwrite, sector,
+                              stamp(sector, count, number), fua)
 
     def flush(self) -> bool:
         with self.lock:
             number = self.next_flush
             self.next_flush += 1
             self.rig.server.mark(f"flush-issue {number}")
+        self.counts["flushes"] += 1
+        return self._succeeds(f"flush-ack {number}", "told", self.device.fsync)
+
+    def _succeeds(self, mark: str, failures: str, call: Callable[..., None],
+                  *arguments: Any) -> bool:
+        """Make CALL; MARK its end with the errno, or 0, and count an error as one of FAILURES."""
         try:
-            self.device.fsync()
+            call(*arguments)
             result = 0
         except OSError as error:
             result = error.errno or 5
-            self.counts["told"] += 1
-        self.mark(f"flush-ack {number} {result}")
-        self.counts["flushes"] += 1
+            self.counts[failures] += 1
+        self.mark(f"{mark} {result}")
         return not result
 
     def read(self, dice: random.Random) -> None:

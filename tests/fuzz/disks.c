@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The disks in memory, and the rest of the module and of the kernel; see fuzz.h. */
+#include "../next_random.h"
 #include "fuzz.h"
 
 struct disk disk[DISKS];
 bool verbose;
 unsigned long jiffies = 1000000;
 
-static u64 state;
+static uint64_t state;
 
 void dice_seed(u64 seed, u64 number)
 {
@@ -17,11 +18,7 @@ void dice_seed(u64 seed, u64 number)
 
 u64 dice(void)
 {
-	u64 x = state += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
+	return next_random(&state);
 }
 
 u64 dice_below(u64 end)

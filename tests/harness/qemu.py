@@ -48,6 +48,11 @@ def connections(work: Path) -> list[str]:
     ]
 
 
+def disk_path(name: str) -> str:
+    """Where the guest's udev puts the disk that was plugged in as NAME."""
+    return f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
+
+
 class Machine:
     """A running guest. ARGUMENTS is QEMU's command line without its connections."""
 
@@ -160,7 +165,7 @@ class Machine:
                  **properties: Any) -> str:
         """Plug in a SCSI disk as plug() does, and return its path once udev has it."""
         self.plug(name, nbd=nbd, file=file, **properties)
-        path = f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
+        path = disk_path(name)
         self.run(f"for i in $(seq 600); do [ -b {path} ] && udevadm settle && exit 0; "
                  f"sleep 0.05; done; echo disk {name} does not appear >&2; exit 1")
         return path

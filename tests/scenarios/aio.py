@@ -6,37 +6,28 @@
             aio.pwrite(device.fd, 8 * n, pattern(n))
         results = aio.wait()     # bytes done or negative errno, in order of submission
 
-x86-64 system calls through libc's syscall(). Callers: scenarios that need concurrency.
+Callers: scenarios that need concurrency.
 """
 
 import ctypes
 import mmap
-import os
 import struct
 
 from tests.scenarios.lib import SECTOR
+from tests.scenarios.syscall import syscall
 
 IO_SETUP, IO_DESTROY, IO_GETEVENTS, IO_SUBMIT = 206, 207, 208, 209
 PREAD, PWRITE = 0, 1
 IOCB = struct.Struct("<QIiHhIQQqQII")    # struct iocb, 64 bytes
 EVENT = struct.Struct("<QQqq")           # struct io_event
-LIBC = ctypes.CDLL(None, use_errno=True)
 assert IOCB.size == 64 and EVENT.size == 32
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(LIBC.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
 
 
 class Aio:
     def __init__(self, depth: int = 512) -> None:
         self._context = ctypes.c_ulong(0)
         self._depth = depth
-        _call(IO_SETUP, ctypes.c_uint(depth), ctypes.byref(self._context))
+        syscall(IO_SETUP, ctypes.c_uint(depth), ctypes.byref(self._context))
         self.buffers: list[mmap.mmap] = []
 
     def _submit(self, operation: int, fd: int, sector: int, buffer: mmap.mmap,
@@ -49,7 +40,7 @@ class Aio:
         del anchor
         self.buffers.append(buffer)
         pointer = ctypes.c_void_p(ctypes.addressof(control))
-        _call(IO_SUBMIT, self._context, ctypes.c_long(1), ctypes.byref(pointer))
+        syscall(IO_SUBMIT, self._context, ctypes.c_long(1), ctypes.byref(pointer))
 
     def pwrite(self, fd: int, sector: int, data: bytes, rw_flags: int = 0) -> None:
         buffer = mmap.mmap(-1, len(data))
@@ -67,8 +58,8 @@ class Aio:
         results = [0] * total
         done = 0
         while done < total:
-            got = _call(IO_GETEVENTS, self._context, ctypes.c_long(1),
-                        ctypes.c_long(total - done), events, None)
+            got = syscall(IO_GETEVENTS, self._context, ctypes.c_long(1),
+                          ctypes.c_long(total - done), events, None)
             for number, _, result, _ in EVENT.iter_unpack(events.raw[:got * EVENT.size]):
                 results[number] = result
             done += got
@@ -78,6 +69,6 @@ class Aio:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _call(IO_DESTROY, self._context)
+        syscall(IO_DESTROY, self._context)
         for buffer in self.buffers:
             buffer.close()

@@ -14,6 +14,7 @@ OSError with the kernel's errno; rig.log() has what the kernel said meanwhile.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -248,6 +249,9 @@ class Rig:
             result[key] = int(value) if value.isdigit() else value
         return result
 
+    def wait_for_mode(self, mode: str, name: str = "r0") -> None:
+        wait_for(lambda: self.status(name)["mode"] == mode, f"mode {mode} of {name}")
+
     def log(self) -> list[str]:
         """The kernel's lines since the test began."""
         return self.kernel_log.lines()
@@ -324,6 +328,20 @@ class Rig:
             self.kernel_log.close()
         if self.server.process.returncode:
             raise AssertionError(f"remap-blockd exited with {self.server.process.returncode}")
+
+
+def resume_one_of_two(rig: Rig) -> None:
+    """r1 and r2 get the same table while nobody owns its disks: r1 is resumed, r2 refused."""
+    for name in ("r1", "r2"):
+        dm.create(name)
+        dm.load(name, rig.table())
+    dm.resume("r1")
+    try:
+        dm.resume("r2")
+    except OSError as error:
+        assert error.errno == errno.EBUSY, error
+    else:
+        raise AssertionError("r2 was resumed on the disks of r1")
 
 
 @contextlib.contextmanager

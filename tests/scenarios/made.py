@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A set with a history, made once and put back as often as a scenario damages it.
+"""Sets with a history: one that is made once and put back as often as a scenario damages it,
+and one whose spare is older than what it knows.
 
 Used by the scenarios about metadata: Made.make() leaves images of main and spare from
 three moments, and knows what every sector of the device must read as.
@@ -93,6 +94,24 @@ class Made:
         """The same of sectors from each session and table block, in a tenth of the time."""
         for first, end in ((0, 64), (BULK[-1] - 63, LOST + 9)):
             check_data(device, bytes(self.data[:end * 512]), {LOST} & {*range(first, end)}, first)
+
+
+def older_spare_put_in(rig: Rig) -> tuple[Device, bytes]:
+    """A set that was active all the time, with its spare as it was before the last commits: the
+    device, in mode fail, and what is on the spare."""
+    device = rig.create()
+    old = rig.media("spare").whole()
+    rig.main.bad(100)
+    device.pwrite(100, pattern(1))
+    device.fsync()
+    rig.message("r0", "remap 800 8")
+    rig.spare.fail()
+    rig.suspend()
+    rig.resume()
+    rig.media("spare").write(0, old)
+    rig.spare.back()
+    rig.wait_for_mode("fail")
+    return device, old
 
 
 PIECE = 128    # sectors: a page of memory touched for the first time is what is slow here

@@ -204,11 +204,12 @@ class _Log:
 
     def _with_fua(self, records: Iterable[Record]) -> Iterator[Record]:
         """RECORDS as if metadata had been written with FUA: at the flush behind them, with its
-        result. What no flush covered before the power went is taken not to be there."""
+        result. What no flush covered before the power went is taken not to be there. No flush
+        follows a write that landed and was told to have failed."""
         waiting: list[Record] = []
         for record in records:
-            if record.kind == "write" and record.done and record.sector in self.where \
-                    and record.sectors == BLOCK // SECTOR:
+            if record.kind == "write" and record.done and not record.flags & LANDED \
+                    and record.sector in self.where and record.sectors == BLOCK // SECTOR:
                 waiting.append(record)
                 continue
             if record.kind in ("flush", "powercut"):
@@ -218,9 +219,11 @@ class _Log:
                 yield from (replace(r, flags=r.flags | flags) for r in waiting)
                 waiting.clear()
             elif record.kind == "lost":    # not the flush that comes next, but for nothing
-                lost = range(record.sector, record.sector + record.sectors)
-                yield from (replace(r, flags=FUA | FAILED) for r in waiting if r.sector in lost)
-                waiting = [r for r in waiting if r.sector not in lost]
+                end = record.sector + record.sectors
+                lost = [r for r in waiting
+                        if r.sector < end and record.sector < r.sector + r.sectors]
+                yield from (replace(r, flags=FUA | FAILED) for r in lost)
+                waiting = [r for r in waiting if r not in lost]
             elif record.kind == "write" and record.sector in self.where:
                 record = replace(record, flags=record.flags | FUA)
             yield record

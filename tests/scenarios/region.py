@@ -67,6 +67,15 @@ class Region:
         """Park the metadata writes to a replica until spare.release()."""
         self._rig.spare.hold("write", *self.replica_range(replica))
 
+    def hold_step(self, step: str) -> None:
+        """Park a step of a commit until spare.release(): "slot", "flush", "replica 0" or 1."""
+        if step == "slot":
+            self._rig.spare.hold("write", self.slot(0), self.slots * BLOCK_SECTORS)
+        elif step == "flush":
+            self._rig.spare.hold("flush")
+        else:
+            self.hold_replica(int(step[-1]))
+
     def bad_replica(self, replica: int, **how: object) -> None:
         self._rig.spare.bad(*self.replica_range(replica), **how)    # type: ignore[arg-type]
 

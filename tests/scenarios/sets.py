@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sets as users make them: the command, hardware with serial numbers, states after a power cut.
+"""Sets as users make them, with the command.
 
-There is no udev in User Mode Linux; what it would know of a disk is put where libudev reads
-it, so that disks have serial numbers here, too. Callers: the scenarios about sets.
+Their disks have serial numbers, see hardware.py; power cuts during a command are made of what
+logged() returns, see powercuts.py. Callers: the scenarios about sets.
 """
 
 import json
 import os
-import random
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.harness.blockd import FUA, LANDED, Record
+from tests.harness.blockd import Record
 from tests.scenarios import inprocess
-from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache
+from tests.scenarios.lib import Device, Rig, drop_page_cache
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
 # /var is the host's and read-only; a set without guard is not made without its backup
@@ -56,21 +54,6 @@ def replugged() -> None:
     """As if the disks of all sets that were deactivated had been unplugged and had come back."""
     for note in LET_GO.glob("*"):
         note.write_text(re.sub(r" \d+$", " 999999", note.read_text(), flags=re.MULTILINE))
-
-
-def forget_hardware() -> None:
-    for path in Path("/run/udev/data").glob("b43:*"):
-        path.unlink()
-
-
-def hardware(rig: Rig, **serials: str) -> None:
-    """The serial numbers of disks (main="A1…"), as udev's database would have them."""
-    database = Path("/run/udev/data")
-    database.mkdir(parents=True, exist_ok=True)
-    for name, serial in serials.items():
-        number = rig.server.disk(name).kernel_path.stat().st_rdev
-        database.joinpath(f"b{number >> 8}:{number & 255}").write_text(
-            f"E:ID_SERIAL_SHORT={serial}\nE:ID_MODEL=Testdisk\n")
 
 
 def paths(rig: Rig, *names: str) -> list[str]:
@@ -123,83 +106,13 @@ def content_at(name: str, sector: int) -> bytes | None:
         device.close()
 
 
-class Media:
-    """The bytes of two disks, replayed from a log up to any point."""
-
-    def __init__(self, images: dict[int, bytes]) -> None:
-        self.stable = {index: bytearray(image) for index, image in images.items()}
-        self.pending: list[Record] = []
-
-    def _apply(self, to: dict[int, bytearray], record: Record, sectors: range) -> None:
-        for s in sectors:
-            at = (record.sector + s) * SECTOR
-            data = record.data[s * SECTOR:(s + 1) * SECTOR] or bytes(SECTOR)
-            to[record.disk][at:at + SECTOR] = data
-
-    def take(self, record: Record) -> None:
-        if record.kind in ("write", "trim") and (record.done or record.flags & LANDED):
-            self.pending.append(record)
-        if record.kind == "flush" and record.done:
-            kept = []
-            for waiting in self.pending:
-                if waiting.disk == record.disk:
-                    self._apply(self.stable, waiting, range(waiting.sectors))
-                else:
-                    kept.append(waiting)
-            self.pending = kept
-
-    def landed(self) -> dict[int, bytes]:
-        """All of what was not flushed landed."""
-        images = {index: bytearray(image) for index, image in self.stable.items()}
-        for record in self.pending:
-            self._apply(images, record, range(record.sectors))
-        return {index: bytes(image) for index, image in images.items()}
-
-    def held_back(self) -> dict[int, bytes]:
-        """Nothing of what was neither flushed nor written with FUA landed."""
-        images = {index: bytearray(image) for index, image in self.stable.items()}
-        for record in self.pending:
-            if record.flags & FUA:
-                self._apply(images, record, range(record.sectors))
-        return {index: bytes(image) for index, image in images.items()}
-
-    def states(self, rng: random.Random) -> Iterator[dict[int, bytes]]:
-        """All of what was not flushed landed; then a random part of it, torn at sectors."""
-        for chance in (1.0, 0.5):
-            images = {index: bytearray(image) for index, image in self.stable.items()}
-            for record in self.pending:
-                for s in range(record.sectors):
-                    if rng.random() < chance:
-                        self._apply(images, record, range(s, s + 1))
-            yield {index: bytes(image) for index, image in images.items()}
-            if not self.pending:
-                return
-
-
-def crash_states(records: list[Record], images: dict[int, bytes],
-                 seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """After each write of a log that began with IMAGES: what a power cut can leave.
-
-    A flush adds nothing to what was possible before it, but where another disk holds back all
-    that it was not told to flush.
-    """
-    rng = random.Random(seed)
-    print(f"seed {seed}")
-    media = Media(images)
-    yield 0, images
-    for number, record in enumerate(records, 1):
-        if record.kind in ("write", "trim", "flush"):
-            media.take(record)
-        if record.kind in ("write", "trim"):
-            for state in media.states(rng):
-                yield number, state
-        elif record.kind == "flush" and media.pending:
-            yield number, media.held_back()
-
-
-def state_after(records: list[Record], images: dict[int, bytes]) -> dict[int, bytes]:
-    """What is on the disks when all of a log that began with IMAGES has landed."""
-    media = Media(images)
-    for record in records:
-        media.take(record)
-    return media.landed()
+def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
+    """Run the command: what the disks held before it, by index, and the log of what it did."""
+    names = [disk.name for disk in rig.server.disks()]
+    settle(rig, *names)
+    before = {rig.server.disk(name).index: rig.media(name).whole() for name in names}
+    start = len(rig.server.log())
+    output(*arguments)
+    for name in names:
+        rig.server.disk(name).destage()
+    return before, rig.server.log()[start:]

@@ -16,23 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
 from tests.scenarios.sets import (DAMAGED, LET_GO, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
-                                  create, dmremap, ext4_on_main, forget_hardware, hardware,
-                                  output, paths, refused, replugged, sets, settle)
+                                  create, dmremap, ext4_on_main, output, paths, refused, replugged,
+                                  sets, settle)
 
 BY_NUMBER = Path("/sys/dev/block")
 FLAGS, HOST = 52, 152    # offsets in the superblock
 PROBE = 8184             # sector of the probe chunk on a main of 4 MiB
-pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ Power cuts and every damaged block are in tests/unit/test_backup.c.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,12 @@ import pytest
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, WAITING, content,
-                                  content_at, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused, sets, settle)
+                                  content_at, create, dmremap, ext4_on_main, output, paths,
+                                  refused, sets, settle)
 
-pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def state_directory(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003")
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    yield tmp_path / "state"
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003"),
+              pytest.mark.usefixtures("state_directory"), pytest.mark.plain_only]
 
 
 def used_set(rig: Rig) -> bytearray:

@@ -8,28 +8,21 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
-                                  content_at, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused, replugged, run, sets,
-                                  settle, signatures)
+                                  content_at, create, dmremap, ext4_on_main, output, paths,
+                                  refused, replugged, run, sets, settle, signatures)
 
 MIB = 1 << 20
-pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 def test_a_disk_with_data_becomes_a_set_and_a_disk_again(rig: Rig) -> None:

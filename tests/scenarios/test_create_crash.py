@@ -6,26 +6,18 @@ flushed: `dmremap activate` makes it the plain disk or the whole set, whichever 
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern
-from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, crash_states, create, dmremap,
-                                  ext4_on_main, forget_hardware, hardware, output, paths, refused,
-                                  sets, settle, signatures, state_after)
+from tests.scenarios.powercuts import crash_states, state_after
+from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, create, dmremap, ext4_on_main,
+                                  logged, output, paths, refused, sets, settle, signatures)
 
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
-              pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain: bytes,
@@ -55,16 +47,6 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], plain:
     print(ends)
     writes = sum(record.kind == "write" for record in records)
     assert min(ends.values()) >= 1 and sum(ends.values()) > writes
-
-
-def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
-    settle(rig)
-    before = {0: rig.media("main").whole(), 1: rig.media("spare").whole()}
-    start = len(rig.server.log())
-    output(*arguments)
-    rig.main.destage()
-    rig.spare.destage()
-    return before, rig.server.log()[start:]
 
 
 def test_every_power_cut_during_create(rig: Rig) -> None:

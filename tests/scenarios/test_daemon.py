@@ -240,7 +240,7 @@ def test_a_storm_that_probes_contradict_is_ended(rig: Rig, tmp_path: Path) -> No
         assert rig.status()["mode"] == "frozen"
         told = daemon.wait_for(DM_REMAP_EVENT="thawed")
         assert "1 of 1 times" in told["MESSAGE"]
-        wait_for(lambda: rig.status()["mode"] == "rw", "the thaw", 20)
+        rig.wait_for_mode("rw")
         device.pwrite(8 * stopped, pattern(2, 8))
         assert device.pread(8 * stopped, 8) == pattern(2, 8)
 
@@ -420,11 +420,8 @@ def test_read_errors_are_rescued_if_wanted(rig: Rig, tmp_path: Path) -> None:
     assert device.pread(17) == pattern(9)
 
 
-def test_killed_at_random_points(rig: Rig, tmp_path: Path) -> None:
+def test_killed_at_random_points(rig: Rig, rng: random.Random, tmp_path: Path) -> None:
     """P9: whenever it dies, the data is right, and the next one starts from what is true."""
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
     device = rig.create()
     rig.main.bad(0, 2000, kind="write")
     written: dict[int, bytes] = {}

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import Rig, drop_page_cache, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import running
-from tests.scenarios.sets import create, ext4_on_main, hardware, output, replugged, sets
+from tests.scenarios.sets import create, ext4_on_main, output, replugged, sets
 
-pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
+              pytest.mark.serials(main="MAIN1", spare="SPARE1", other="OTHER1"),
+              pytest.mark.plain_only]
 LATER = 7.0    # seconds after which a try that is planned was made
 
 
@@ -22,16 +25,14 @@ def known(rig: Rig, **roles: str) -> None:
     """What udev's prober says of these disks: main="main", other="spare"."""
     uuid = sets()[0]["uuid"]
     for disk, role in roles.items():
-        number = rig.server.disk(disk).kernel_path.stat().st_rdev
-        place = Path(f"/run/udev/data/b{number >> 8}:{number & 255}")
+        place = udev_record(rig.server.disk(disk).kernel_path)
         had = place.read_text() if place.exists() else ""
         place.write_text(f"{had}E:ID_FS_TYPE=dm_remap_member\nE:DM_REMAP_UUID={uuid}\n"
                          f"E:DM_REMAP_ROLE={role}\nE:ID_FS_LABEL=data\n")
 
 
 def unknown(rig: Rig, disk: str) -> None:
-    number = rig.server.disk(disk).kernel_path.stat().st_rdev
-    Path(f"/run/udev/data/b{number >> 8}:{number & 255}").unlink()
+    udev_record(rig.server.disk(disk).kernel_path).unlink()
 
 
 def state() -> str:
@@ -41,7 +42,6 @@ def state() -> str:
 
 @pytest.fixture(autouse=True)
 def a_set(rig: Rig) -> None:
-    hardware(rig, main="MAIN1", spare="SPARE1", other="OTHER1")
     ext4_on_main(rig)
     create(rig)
     output("deactivate", "data")

@@ -12,8 +12,8 @@ from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache, pattern
 from tests.scenarios.made import check_data
 from tests.scenarios.ondisk import MARKED, Spare, mark_of
+from tests.scenarios.powercuts import images_after
 
-SEED = random.randrange(1 << 32)
 MIB = 1 << 20
 
 # (what the log must call it, [(offset, bytes), ...]): where wipefs would look
@@ -110,10 +110,8 @@ def test_what_real_tools_make_is_refused(rig: Rig, command: str, name: str) -> N
 
 
 @pytest.mark.disks(main="1M", spare="6M")
-def test_one_byte_is_enough(rig: Rig) -> None:
+def test_one_byte_is_enough(rig: Rig, rng: random.Random) -> None:
     """C14: anywhere in the metadata area of both replicas, the first and the last MiB."""
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
     size = rig.spare.size_bytes
     spare = Spare.of(rig)
     offsets = [0, 511, 4095, MIB - 1, size - MIB, size - 1]
@@ -198,27 +196,9 @@ def test_bad_sectors_at_the_end_of_main(rig: Rig) -> None:
     check_data(rig.create(), data)
 
 
-def images_after(records: list[Record], images: dict[int, bytearray], how: str,
-                 rng: random.Random) -> dict[int, bytes]:
-    """Both disks after RECORDS: all of them, only what is durable, or a random half of the rest."""
-    result = {disk: bytearray(image) for disk, image in images.items()}
-    for number, record in enumerate(records):
-        if record.kind != "write":
-            continue
-        durable = record.flags & FUA or any(
-            later.kind == "flush" and later.disk == record.disk for later in records[number:])
-        for i in range(record.sectors):
-            if how == "all" or durable or (how == "random" and rng.random() < 0.5):
-                at = (record.sector + i) * SECTOR
-                result[record.disk][at:at + SECTOR] = record.data[i * SECTOR:(i + 1) * SECTOR]
-    return {disk: bytes(image) for disk, image in result.items()}
-
-
 @pytest.mark.disks(main="512K", spare="320K")
-def test_power_cut_while_formatting(rig: Rig) -> None:
+def test_power_cut_while_formatting(rig: Rig, rng: random.Random) -> None:
     """C14: at each write and at each sector of it; data of main is right whatever is found."""
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
     data = pattern(1, 1024)
     rig.media("main").write(0, data)
     before = {0: bytearray(data), 1: bytearray(320 * 1024)}

@@ -8,11 +8,10 @@ import pytest
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern
 from tests.scenarios.made import MAIN, SPARE, Made
 from tests.scenarios.ondisk import USED, Entry, Spare
-from tests.scenarios.test_format import images_after
+from tests.scenarios.powercuts import images_after
 
 pytestmark = pytest.mark.disks(main=MAIN, spare=SPARE)
 
-SEED = random.randrange(1 << 32)
 FREE = 3000     # a sector of main that nothing has happened to
 
 
@@ -185,10 +184,8 @@ def test_a_slot_of_a_frozen_block_goes_bad(rig: Rig) -> None:
 
 
 @pytest.mark.plain_only
-def test_power_cut_while_it_is_frozen(rig: Rig) -> None:
+def test_power_cut_while_it_is_frozen(rig: Rig, rng: random.Random) -> None:
     """C8: between any two writes of it the set loads, and no data is wrong."""
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
     frozen = Frozen(rig, 0, "both")
     frozen.unremap()
     before = {n: bytearray(rig.media(name).whole()) for n, name in enumerate(("main", "spare"))}

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.late_errors import BACK, NO_FUA, OLD, A, B, set_of, slot_sector, told
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
+from tests.scenarios.made import older_spare_put_in
 from tests.scenarios.region import Region, is_mapped, slot_of
-from tests.scenarios.test_real_disks import BACK, NO_FUA, OLD, A, B, set_of, slot_sector, told
 
 SET = 1                   # slots used by a set that has remapped nothing
 DISK = 65536              # sectors of one disk of 32M
@@ -210,18 +211,7 @@ def test_remap_by_hand_while_a_disk_is_pulled(request: pytest.FixtureRequest, ca
 @pytest.mark.disks(**SMALL)
 def test_a_set_that_failed_stays_so_without_its_spare(rig: Rig) -> None:
     """D22: another spare came back; a degraded resume does not forget that."""
-    device = rig.create()
-    old = rig.media("spare").whole()
-    rig.main.bad(100)
-    device.pwrite(100, pattern(1))
-    device.fsync()
-    rig.message("r0", "remap 800 8")
-    rig.spare.fail()
-    rig.suspend()
-    rig.resume()
-    rig.media("spare").write(0, old)
-    rig.spare.back()
-    wait_for(lambda: rig.status()["mode"] == "fail", "mode fail")
+    device, old = older_spare_put_in(rig)
     assert told(lambda: device.pwrite(400, A)) == [True]
     rig.spare.fail()
     rig.suspend()
@@ -247,7 +237,7 @@ def test_a_spare_that_was_away_twice_is_the_same(rig: Rig) -> None:
         rig.suspend()
         rig.resume()
     rig.spare.back()
-    wait_for(lambda: rig.status()["mode"] == "rw", "mode rw")
+    rig.wait_for_mode("rw")
     rig.main.bad(800)
     device.pwrite(800, pattern(4))
     device.fsync()

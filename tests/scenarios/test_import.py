@@ -8,21 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, partition, pattern
-from tests.scenarios.sets import (OK, PROGRAM, REFUSED, USAGE, content, content_at, crash_states,
-                                  create, dmremap, ext4_on_main, forget_hardware, hardware, output, paths, refused,
-                                  sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, USAGE, content, content_at, create,
+                                  dmremap, ext4_on_main, logged, output, paths, refused, sets,
+                                  settle)
 
 MIB = 1 << 20
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", copy="4M", disk="6M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003",
+                                  disk="DISK-0004"),
               pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def hardware_known(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", copy="COPY-0003", disk="DISK-0004")
-    yield
-    forget_hardware()
 
 
 def written(path: Path, text: str) -> str:
@@ -127,12 +124,7 @@ def test_power_cuts_while_sectors_are_lost(rig: Rig, tmp_path: Path) -> None:
     before = copied(rig)
     copy, = paths(rig, "copy")
     file = written(tmp_path / "map", MAP)
-    settle(rig)
-    images = {disk.index: rig.media(disk.name).whole() for disk in rig.server.disks()}
-    start = len(rig.server.log())
-    output("replace-main", "data", copy, "--map", file, "--yes")
-    settle(rig)
-    records = rig.server.log()[start:]
+    images, records = logged(rig, "replace-main", "data", copy, "--map", file, "--yes")
     for number, state in crash_states(records, images, 11):
         for disk in rig.server.disks():
             rig.media(disk.name).write(0, state[disk.index])
@@ -151,9 +143,7 @@ def part(rig: Rig) -> Iterator[str]:
     disk, spare = paths(rig, "disk", "spare")
     partition(disk, 1, 1, 2048, 8192)
     main = f"{disk}p1"
-    number = os.stat(main).st_rdev
-    Path(f"/run/udev/data/b{number >> 8}:{number & 255}").write_text(
-        "E:ID_SERIAL_SHORT=DISK-0004\nE:ID_MODEL=Testdisk\nE:PARTN=1\n")
+    udev_record(main).write_text("E:ID_SERIAL_SHORT=DISK-0004\nE:ID_MODEL=Testdisk\nE:PARTN=1\n")
     output("create", "data", main, spare, "--yes")
     yield disk
     if sets():

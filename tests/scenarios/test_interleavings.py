@@ -40,12 +40,8 @@ def _hold(rig: Rig, region: Region, stage: str) -> None:
         rig.main.hold("write", region.probe_chunk * CHUNK, CHUNK)
     elif stage == "probe's reading back":
         rig.main.hold("read", region.probe_chunk * CHUNK, CHUNK)
-    elif stage == "slot":
-        rig.spare.hold("write", region.slot(0), region.slots * CHUNK)
-    elif stage == "flush":
-        rig.spare.hold("flush")
     else:
-        region.hold_replica(int(stage[-1]))
+        region.hold_step(stage)
 
 
 CONFIRMING = pytest.mark.not_on(*MAIN_NO_FUA, reason="while a sector is confirmed all other "

@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 
 from tests.scenarios.lib import Device, Rig, pattern
-from tests.scenarios.sets import (PROGRAM, USAGE, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused)
+from tests.scenarios.sets import (PROGRAM, USAGE, create, dmremap, ext4_on_main, output, paths,
+                                  refused)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "packaging" / "dmremap.schema.json").read_text())
@@ -23,7 +23,8 @@ SILENT = {"create", "activate", "deactivate", "release", "replace-main", "replac
           "adopt-host", "backup", "restore-backup"}
 REPLIES = {"remap", "unremap", "verify", "clear", "save", "sync", "restore", "metadata-status",
            "freeze", "thaw", "accept-loss", "stats-clear"}
-pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 def strict(schema: Any) -> Any:
@@ -58,7 +59,6 @@ def test_the_schema_is_one() -> None:
 
 
 def test_every_verb(rig: Rig, tmp_path: Path) -> None:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
     assert valid(output("list", "--json"), "list") == {"version": 1, "sets": []}
     assert valid(output("status", "--json"), "status") == {"version": 1, "devices": []}
     ext4_on_main(rig)
@@ -114,11 +114,9 @@ def test_every_verb(rig: Rig, tmp_path: Path) -> None:
     output("activate", "data", "--fallback")
     shown, = valid(output("status", "--json"), "status")["devices"]
     assert shown["mode"] == "fallback" and shown["used_slots"] is None
-    forget_hardware()
 
 
 def test_damage_is_json_too(rig: Rig) -> None:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
     ext4_on_main(rig)
     create(rig)
     output("deactivate", "data")
@@ -129,7 +127,6 @@ def test_damage_is_json_too(rig: Rig) -> None:
     rig.media("spare").write(0, bytes(2 << 20))
     result = dmremap("check", spare, "--json")
     assert result.returncode == 3 and valid(result.stdout, "check")["whole"] is False
-    forget_hardware()
 
 
 def test_events(rig: Rig) -> None:

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm
-from tests.scenarios.lib import SECTOR, Rig, pattern, wait_for
-from tests.scenarios.made import check_data
+from tests.scenarios.lib import SECTOR, Rig, pattern, resume_one_of_two, wait_for
+from tests.scenarios.made import check_data, older_spare_put_in
 from tests.scenarios.ondisk import BLOCK, Spare, check_log
 
 MAIN = 2048
 pytestmark = pytest.mark.disks(main="1M", spare="1M", other="1M")
-
-SEED = random.randrange(1 << 32)
 
 
 def start(rig: Rig) -> bytearray:
@@ -186,14 +184,7 @@ def test_two_devices_on_one_spare_or_main(rig: Rig) -> None:
     assert (rig.media("spare").whole(), rig.media("other").whole()) == before
     # loaded both while nobody owned it: the second resume is refused
     rig.remove()
-    dm.create("r1")
-    dm.create("r2")
-    dm.load("r1", rig.table())
-    dm.load("r2", rig.table())
-    dm.resume("r1")
-    with pytest.raises(OSError) as caught:
-        dm.resume("r2")
-    assert caught.value.errno == errno.EBUSY
+    resume_one_of_two(rig)
     dm.remove("r1")
     dm.resume("r2")
     dm.remove("r2")
@@ -341,10 +332,8 @@ def test_remove_right_after_failed_writes(rig: Rig) -> None:
         assert device.pread(16 * turn) == pattern(turn)
 
 
-def test_power_cuts_at_random(rig: Rig) -> None:
+def test_power_cuts_at_random(rig: Rig, rng: random.Random) -> None:
     """P1, P2, row 9, row 11: 50 times, against a model of what was acknowledged and flushed."""
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
     data = start(rig)
     end = 256    # sectors that are used
     possible: list[set[bytes]] = [{bytes(data[s * SECTOR:(s + 1) * SECTOR])} for s in range(end)]
@@ -357,7 +346,7 @@ def test_power_cuts_at_random(rig: Rig) -> None:
             for i in range(128):
                 content = found[i * SECTOR:(i + 1) * SECTOR]
                 assert content in possible[sector + i], \
-                    f"seed {SEED}, turn {turn}: sector {sector + i} reads {content[:20]!r}"
+                    f"turn {turn}: sector {sector + i} reads {content[:20]!r}"
                 if durable:
                     possible[sector + i] = {content}
         for _ in range(rng.randrange(1, 8)):
@@ -401,7 +390,7 @@ def test_events_of_modes(rig: Rig) -> None:
     device = rig.create()
 
     def changes(mode: str, since: int) -> int:
-        wait_for(lambda: rig.status()["mode"] == mode, mode)
+        rig.wait_for_mode(mode)
         return int(wait_for(lambda: (n := dm.event_nr("r0")) > since and n, f"event of {mode}"))
 
     number = dm.event_nr("r0")
@@ -474,10 +463,6 @@ def test_module_stays_while_it_is_used(rig: Rig) -> None:
     dm.remove("r1")
 
 
-def wait_for_mode(rig: Rig, mode: str) -> None:
-    wait_for(lambda: rig.status()["mode"] == mode, f"mode {mode}")
-
-
 def test_resume_without_the_spare(rig: Rig) -> None:
     """D22: a set that was active goes on with what it knows: main is served, the spare's sectors
     fail, nothing is remapped; with the spare back and unchanged it is whole."""
@@ -505,7 +490,7 @@ def test_resume_without_the_spare(rig: Rig) -> None:
     rig.resume()
     assert r0.pread(400, 8) == pattern(2, 8)
     rig.spare.back()
-    wait_for_mode(rig, "rw")
+    rig.wait_for_mode("rw")
     assert r0.pread(96, 8) == pattern(1, 8)
     r0.pwrite(800, pattern(4))
     rig.powercut()
@@ -516,18 +501,7 @@ def test_resume_without_the_spare(rig: Rig) -> None:
 
 def test_another_spare_does_not_end_it(rig: Rig) -> None:
     """D22: what comes back is older: nothing of it is served, and nothing is written."""
-    r0 = rig.create()
-    old = rig.media("spare").whole()
-    rig.main.bad(100)
-    r0.pwrite(100, pattern(1))
-    r0.fsync()
-    rig.message("r0", "remap 800 8")
-    rig.spare.fail()
-    rig.suspend()
-    rig.resume()
-    rig.media("spare").write(0, old)
-    rig.spare.back()
-    wait_for_mode(rig, "fail")
+    r0, old = older_spare_put_in(rig)
     with pytest.raises(OSError):
         r0.pread(100)
     with pytest.raises(OSError):

@@ -38,6 +38,14 @@ def put_in(rig: Rig, **members: Disk) -> None:
     rig.reload(flush=False, **{name: str(disk.kernel_path) for name, disk in members.items()})
 
 
+def main_comes_back(rig: Rig) -> Disk:
+    """The disk "back" is main after a loss of power, and the set goes on with it."""
+    back = rig.server.disk("back")
+    come_back(rig, rig.main, back)
+    put_in(rig, main=back)
+    return back
+
+
 def flush_fails(device: Device) -> bool:
     try:
         device.fsync()
@@ -52,9 +60,7 @@ def test_flushes_fail_until_the_loss_is_accepted(rig: Rig) -> None:
     device.pwrite(100, pattern(1, 8))
     device.fsync()
     device.pwrite(200, pattern(2, 8))
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     assert rig.status()["mode"] == "lost-cache"
     assert device.pread(100, 8) == pattern(1, 8) and device.pread(200, 8) != pattern(2, 8)
     assert flush_fails(device) and flush_fails(device)
@@ -95,9 +101,7 @@ def test_nothing_is_lost_that_was_flushed(rig: Rig, before: Callable[[Device], N
     device = rig.create(more=KEEP)
     before(device)
     content = device.pread(0, 2000)
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     assert rig.status()["mode"] == "rw" and not flush_fails(device)
     assert device.pread(0, 2000) == content
 
@@ -108,9 +112,7 @@ def test_what_is_on_the_spare_counts_for_the_spare(rig: Rig) -> None:
     rig.message("r0", "remap 96 8")
     device.fsync()
     device.pwrite(96, pattern(1, 8))
-    back, other = rig.server.disk("back"), rig.server.disk("other")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    back, other = main_comes_back(rig), rig.server.disk("other")
     assert rig.status()["mode"] == "rw"
     device.pwrite(96, pattern(2, 8))
     come_back(rig, rig.spare, other)
@@ -135,9 +137,7 @@ def test_writes_with_fua_are_in_no_cache(rig: Rig) -> None:
     flushed = max(n for n, r in enumerate(log) if r.kind == "flush")
     cached = [r for n, r in enumerate(log) if r.kind == "write" and r.sector == 96 and
               r.sectors == 8 and not r.flags & FUA and (rig.main.fua or n > flushed)]
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     # a write that came late went there like any other, and is in the cache
     assert rig.status()["mode"] == ("lost-cache" if cached else "rw")
 
@@ -167,15 +167,13 @@ def test_over_when_all_have_closed(rig: Rig) -> None:
     """O18: who opens it afterwards relies on no earlier write."""
     device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    back = main_comes_back(rig)
     held = os.open(device.path, os.O_RDONLY)
     rig.close()
     put_in(rig, main=back)    # a further table keeps it
     assert rig.status()["mode"] == "lost-cache"
     os.close(held)
-    wait_for(lambda: rig.status()["mode"] == "rw", "the end of lost-cache")
+    rig.wait_for_mode("rw")
     again = Device(device.path)
     assert not flush_fails(again)
     again.close()
@@ -185,9 +183,7 @@ def test_nobody_had_it_open(rig: Rig) -> None:
     device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     rig.close()
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     assert rig.status()["mode"] == "rw"
 
 
@@ -268,9 +264,7 @@ def test_journals_cannot_commit_either(rig: Rig) -> None:
         buffer[:] = pattern(4, 8)
         os.pwrite(direct, buffer, 0)
     os.close(direct)
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     assert rig.status()["mode"] == "lost-cache"
     with open(place / "after", "wb", buffering=0) as file:
         file.write(pattern(5, 8))
@@ -282,14 +276,12 @@ def test_over_after_a_suspend_without_a_new_table(rig: Rig) -> None:
     """O18: the wait for the last opener goes on after any resume."""
     device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
-    back = rig.server.disk("back")
-    come_back(rig, rig.main, back)
-    put_in(rig, main=back)
+    main_comes_back(rig)
     rig.suspend()
     rig.resume()
     assert rig.status()["mode"] == "lost-cache"
     rig.close()
-    wait_for(lambda: rig.status()["mode"] == "rw", "the end of lost-cache")
+    rig.wait_for_mode("rw")
 
 
 def test_a_table_in_between_forgets_nothing(rig: Rig) -> None:

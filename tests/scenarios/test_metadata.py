@@ -5,6 +5,7 @@ Damage that is repaired: test_metadata_copies.py.
 """
 
 import errno
+import itertools
 
 import pytest
 
@@ -327,6 +328,25 @@ def test_numbers_go_on_after_a_load(rig: Rig) -> None:
     check_data(rig.create(), bytes(made.data), {LOST})
 
 
+@pytest.mark.parametrize("by", ["resume", "reload"])
+def test_burnt_numbers_are_not_given_out_again(rig: Rig, by: str) -> None:
+    """C2: more of them than a load leaves out, none of which is on the media."""
+    Made.make(rig)
+    spare = Spare.of(rig)
+    rig.create()
+    for replica, place in itertools.product((0, 1), (0, 1)):
+        rig.spare.bad(spare.sector(replica, place, spare.soft_block), 8)
+    for _ in range(300):
+        with pytest.raises(OSError):
+            rig.message("r0", "save")
+    burnt = rig.status()["generation"]
+    if by == "reload":
+        dm.load("r0", rig.table())
+    rig.suspend()
+    rig.spare.clear()
+    rig.resume()
+    assert rig.status()["generation"] > burnt
+    rig.message("r0", "save")
 
 
 def test_blocks_are_as_documented(rig: Rig) -> None:

@@ -15,13 +15,12 @@ from tests.scenarios.ondisk import BLOCK, Spare
 
 pytestmark = pytest.mark.disks(main=MAIN, spare=SPARE)
 
-SEED = random.randrange(1 << 32)
 BLOCKS = ("superblock", "first table block", "second table block", "counters")
 
 
-def damages(copy: bytes, older: bytes, foreign: bytes) -> Iterator[tuple[str, bytes]]:
+def damages(copy: bytes, older: bytes, foreign: bytes,
+            rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """What may become of a copy: name and bytes."""
-    rng = random.Random(SEED)
     yield "zeroed", bytes(BLOCK)
     yield "all ones", b"\xff" * BLOCK
     yield "stale", older
@@ -59,9 +58,8 @@ def lose_replica(made: Made, replica: int, content: bytes | None = None) -> None
 
 
 @pytest.mark.parametrize("number", range(4), ids=[b.replace(" ", "-") for b in BLOCKS])
-def test_any_one_copy_damaged(rig: Rig, number: int) -> None:
+def test_any_one_copy_damaged(rig: Rig, rng: random.Random, number: int) -> None:
     """P4, C5: each of the four copies of a block, damaged in every way."""
-    print(f"seed {SEED}")
     made = Made.make(rig)
     spare = Spare.of(rig)
     foreign = {key: copy.changed(16, b"another set, 16B") for key, copy in
@@ -70,7 +68,7 @@ def test_any_one_copy_damaged(rig: Rig, number: int) -> None:
         at = spare.sector(replica, place, number) * 512
         older = made.images[0][1][at:at + BLOCK]
         newest = spare.newest_place(number, replica) == place
-        for name, data in damages(copy.data, older, foreign[replica, place].data):
+        for name, data in damages(copy.data, older, foreign[replica, place].data, rng):
             what = f"{BLOCKS[number]}, replica {replica}, place {place} {name}"
             if not newest and name.startswith(("bit", "torn after")):
                 continue    # of an older copy nothing is needed
@@ -116,19 +114,17 @@ def test_a_whole_replica_lost(rig: Rig, replica: int) -> None:
     activate_and_check(made, f"replica {replica} unreadable")
 
 
-def test_one_of_each_block_in_different_replicas(rig: Rig) -> None:
+def test_one_of_each_block_in_different_replicas(rig: Rig, rng: random.Random) -> None:
     """P4: damage of several blocks at once, each with one whole replica left."""
     made = Made.make(rig)
     spare = Spare.of(rig)
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
-    for _ in range(10):
+    for turn in range(10):
         made.put_back()
         for number in range(4):
             replica = rng.randrange(2)
             for place in (0, 1):
                 spare.write(replica, place, number, rng.randbytes(BLOCK))
-        activate_and_check(made, f"seed {SEED}")
+        activate_and_check(made, f"turn {turn}")
 
 
 @pytest.mark.parametrize("replica", (0, 1))

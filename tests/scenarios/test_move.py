@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.injected import load_inject, unload_inject
-from tests.scenarios.lib import Rig, pattern, wait_for
+from tests.scenarios.lib import Device, Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.region import Region
 
@@ -171,13 +171,20 @@ def test_bad_place_of_the_counters_stops_no_move(rig: Rig) -> None:
     assert rig.create().pread(99) == pattern(2)
 
 
-def test_growth_over_a_transient_error(rig: Rig) -> None:
-    """D7: more sectors of a mapped chunk; the slot refuses once, and is no bad slot."""
+def slot_that_refuses_once(rig: Rig) -> tuple[Device, int]:
+    """The device, and the first sector of a mapped chunk's slot, which will refuse sector 100 once
+    when a write to it fails on main."""
     device = rig.create()
     rig.message("r0", "remap 96 1")
     slot = spare_sector(rig, 96)
     rig.main.bad(100, kind="write")
     rig.spare.bad(slot + 4, kind="write", times=1)
+    return device, slot
+
+
+def test_growth_over_a_transient_error(rig: Rig) -> None:
+    """D7: more sectors of a mapped chunk; the slot refuses once, and is no bad slot."""
+    device, slot = slot_that_refuses_once(rig)
     device.pwrite(100, pattern(3))
     status = rig.status()
     assert (status["used"], status["bad_slots"]) == (2, 0)
@@ -188,11 +195,7 @@ def test_growth_over_a_transient_error(rig: Rig) -> None:
                     reason="there a slot that cannot be flushed does not take it")
 def test_a_slot_that_took_it_is_not_bad_when_the_commit_fails(rig: Rig) -> None:
     """D7: it refused once and then took the data; what failed is the flush."""
-    device = rig.create()
-    rig.message("r0", "remap 96 1")
-    slot = spare_sector(rig, 96)
-    rig.main.bad(100, kind="write")
-    rig.spare.bad(slot + 4, kind="write", times=1)
+    device, slot = slot_that_refuses_once(rig)
     rig.spare.fail_flushes(1000)
     with pytest.raises(OSError):
         device.pwrite(100, pattern(3))

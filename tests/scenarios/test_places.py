@@ -8,19 +8,19 @@ test_places_crash.py.
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios import dm
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.sets import (FAILED, OK, REFUSED, USAGE, content_at, create, dmremap,
-                                  forget_hardware, hardware, output, paths, refused, run, sets,
-                                  settle, signatures)
+from tests.scenarios.sets import (FAILED, OK, REFUSED, USAGE, content_at, create, dmremap, output,
+                                  paths, refused, run, sets, settle, signatures)
 
 LAST = 65535
-pytestmark = [pytest.mark.disks(main="32M", spare="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="32M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 # first sector, count, kind of fault, what it is for
 PLACES = {
@@ -32,13 +32,6 @@ PLACES = {
     "last": (LAST, 1, "read", None),
     "both-0-25": (0, 26, "both", "superblock of ext2/3/4"),
 }
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
 
 
 def ext4(rig: Rig) -> bytes:
@@ -392,6 +385,15 @@ SPARE_PLACES = {
 }
 
 
+def assert_released(rig: Rig, before: bytes, written: bytes) -> None:
+    """Release gives main back as it was BEFORE, with what was WRITTEN from sector 1000 on."""
+    rig.main.clear()
+    output("release", "data", "--yes")
+    settle(rig)
+    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
+    assert rig.media("main").read(1000, len(written) // SECTOR) == written
+
+
 @pytest.mark.parametrize("kind", ["heal", "both", "read"])
 @pytest.mark.parametrize("place", SPARE_PLACES)
 @pytest.mark.disks(main="4M", spare="1M")
@@ -426,11 +428,7 @@ def test_a_spare_with_a_bad_sector(rig: Rig, place: str, kind: str) -> None:
     output("activate", "data")
     assert content_at("data", 1003) == pattern(3, 80)[3 * SECTOR:4 * SECTOR]
     assert rig.status("data")["mode"] == "rw"
-    rig.main.clear()
-    output("release", "data", "--yes")
-    settle(rig)
-    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
-    assert rig.media("main").read(1000, 80) == pattern(3, 80)
+    assert_released(rig, before, pattern(3, 80))
 
 
 @pytest.mark.disks(main="4M", spare="64M")
@@ -463,7 +461,4 @@ def test_a_spare_with_a_dead_place_in_the_table(rig: Rig, block: int, place: int
     assert content_at("data", 2) == before[2 * SECTOR:3 * SECTOR]
     assert content_at("data", 1003) == pattern(3, 8)[3 * SECTOR:4 * SECTOR]
     assert rig.status("data")["mode"] == "rw"
-    rig.main.clear()
-    output("release", "data", "--yes")
-    settle(rig)
-    assert rig.media("main").read(0, 1000) == before[:1000 * SECTOR]
+    assert_released(rig, before, pattern(3, 8))

@@ -5,27 +5,18 @@ As test_create_crash.py, but an unreadable sector stays so until the log has wri
 `dmremap activate` finds is the plain disk, with its errors, or the whole set.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.sets import (OK, REFUSED, crash_states, create, dmremap, forget_hardware,
-                                  hardware, output, paths, sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import OK, REFUSED, create, dmremap, logged, output, paths, sets, settle
 
 SECTORS = 4096
 pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on"),
-              pytest.mark.plain_only]
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 Content = list[bytes | None]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
 
 
 def image() -> bytes:
@@ -95,16 +86,6 @@ def power_cuts(rig: Rig, before: dict[int, bytes], records: list[Record], bad: s
         ends["plain"] += 1
     print(ends)
     return ends
-
-
-def logged(rig: Rig, *arguments: str) -> tuple[dict[int, bytes], list[Record]]:
-    settle(rig)
-    before = {0: rig.media("main").whole(), 1: rig.media("spare").whole()}
-    start = len(rig.server.log())
-    output(*arguments)
-    rig.main.destage()
-    rig.spare.destage()
-    return before, rig.server.log()[start:]
 
 
 @pytest.mark.parametrize("guard,bad", [

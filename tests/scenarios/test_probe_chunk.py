@@ -8,13 +8,12 @@ import pytest
 from tests.scenarios.lib import Device, Rig, pattern
 from tests.scenarios.made import check_data
 from tests.scenarios.ondisk import Spare, mark_of
-from tests.scenarios.test_format import images_after
+from tests.scenarios.powercuts import images_after
 
 pytestmark = pytest.mark.disks(main="512K", spare="320K")
 
 SECTORS = 1024
 LAST = SECTORS - 8
-SEED = random.randrange(1 << 32)
 
 
 def fail_probe(rig: Rig, kind: str) -> Device:
@@ -95,10 +94,8 @@ def test_no_chunk_near_the_end_will_do(rig: Rig) -> None:
 
 
 @pytest.mark.plain_only
-def test_power_cut_while_it_is_replaced(rig: Rig) -> None:
+def test_power_cut_while_it_is_replaced(rig: Rig, rng: random.Random) -> None:
     """E5: at each write: one remap too many at the most, and all data is right."""
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
     fail_probe(rig, "write")
     rig.remove()
     before = {n: bytearray(rig.media(name).whole()) for n, name in enumerate(("main", "spare"))}

@@ -14,36 +14,11 @@ from concurrent.futures import Future
 
 import pytest
 
+from tests.scenarios.late_errors import (BACK, MODES, NO_FUA, OLD, SLOW_MS, A, B, set_of,
+                                         slot_sector, told)
 from tests.scenarios.lib import SECTOR, Device, Media, Rig, pattern, wait_for
 from tests.scenarios.ondisk import USED, Spare
 from tests.scenarios.region import Region, is_mapped, mapped_sectors, slot_of
-
-NO_FUA = "64M:fua=off"
-A, B, OLD = pattern(1), pattern(2), pattern(3)
-MODES = ["through", "keep", "auto"]      # of main's cache; the first is the default
-BACK = ["keep", "auto"]                  # those in which an error can come late
-
-
-def set_of(rig: Rig, mode: str) -> Device:
-    """A set with OLD everywhere that the scenarios write, durably."""
-    device = rig.create(more="" if mode == "through" else f"2 write_cache {mode}")
-    for sector in (400, 800):
-        device.pwrite(sector, OLD)
-    device.fsync()
-    return device
-
-
-def told(*steps: Callable[[], object]) -> list[bool]:
-    """Does each of STEPS; which of them said that something went wrong."""
-    outcome = []
-    for step in steps:
-        try:
-            step()
-        except OSError:
-            outcome.append(True)
-        else:
-            outcome.append(False)
-    return outcome
 
 
 def durable(rig: Rig, sector: int, more: str = "") -> bytes | None:
@@ -72,11 +47,6 @@ def only_bad_ones_are_mapped(rig: Rig, *bad: int) -> None:
               if entry.state == USED and entry.chunk != probe and entry.redirected >> i & 1}
     assert mapped <= set(bad)
     assert rig.status()["used"] <= 1 + len({sector // 8 for sector in bad})
-
-
-def slot_sector(rig: Rig, slot: int | None) -> int:
-    assert slot is not None
-    return Region(rig).slot(slot)
 
 
 # 1: somebody's FUA write, which is a write and a flush on such a disk
@@ -337,7 +307,7 @@ def test_write_of_a_part_of_a_bad_physical_sector(rig: Rig) -> None:
 
 # 6: time
 
-SLOW_MS, DEADLINE_S, CHUNKS = 300, 1, 16
+DEADLINE_S, CHUNKS = 1, 16
 
 
 @pytest.mark.parametrize("options", ["serial=on", "serial=on,fua=off", "fua=off"])

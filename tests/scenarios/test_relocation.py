@@ -10,7 +10,7 @@ import pytest
 from tests.harness.disks import MAIN_NO_FUA
 from tests.scenarios.aio import Aio
 from tests.scenarios.lib import SECTOR, Rig, pattern, wait_for
-from tests.scenarios.model import CHUNK, LARGEST, THOROUGH, Model, noise
+from tests.scenarios.model import LARGEST, THOROUGH, Model, noise
 from tests.scenarios.region import Region, check_commit_order, mapped_sectors, words
 
 
@@ -137,12 +137,7 @@ def test_no_acknowledgement_before_the_commit(rig: Rig, stage: str) -> None:
     r0.fsync()
     region = Region(rig)
     rig.main.bad(100)
-    if stage == "slot":
-        rig.spare.hold("write", region.slot(0), region.slots * CHUNK)
-    elif stage == "flush":
-        rig.spare.hold("flush")
-    else:
-        region.hold_replica(int(stage[-1]))
+    region.hold_step(stage)
     rig.server.mark("begin")
     writing = rig.background(r0.pwrite, 100, pattern(2))
     wait_for(lambda: rig.spare.held() == 1, f"the {stage} to be held")

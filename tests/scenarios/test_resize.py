@@ -1,28 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content, content_at,
-                                  crash_states, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, refused, replugged, sets, settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at, create,
+                                  dmremap, ext4_on_main, logged, output, paths, refused, replugged,
+                                  sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")
-pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on",
-                                larger="1M:vcache=on"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", larger="SPARE-0003")
-    yield
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on", larger="1M:vcache=on"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", larger="SPARE-0003"),
+              pytest.mark.plain_only]
 
 
 def used(rig: Rig, *more: str) -> bytes:
@@ -171,12 +164,7 @@ def test_every_power_cut(rig: Rig, guard: bool) -> None:
     whoever is activated serves what it should."""
     before = used(rig, *([] if guard else ["--no-guard"]))
     spare, larger = paths(rig, "spare", "larger")
-    images = {index: rig.media(name).whole() for index, name in enumerate(ALL)}
-    start = len(rig.server.log())
-    output("resize", "data", larger, "--yes")
-    for name in ALL:
-        rig.server.disk(name).destage()
-    records = rig.server.log()[start:]
+    images, records = logged(rig, "resize", "data", larger, "--yes")
     ends = {spare: 0, larger: 0, "neither": 0}
     for number, state in crash_states(records, images, seed=20261128):
         for index, name in enumerate(ALL):

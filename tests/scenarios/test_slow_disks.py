@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from tests.scenarios.late_errors import SLOW_MS, A, set_of, told
 from tests.scenarios.lib import Device, Rig, pattern
-from tests.scenarios.test_real_disks import SLOW_MS, A, set_of, told
 
 MIB = 2048                # sectors
 

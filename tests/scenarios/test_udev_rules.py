@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.lib import Rig, drop_page_cache
-from tests.scenarios.sets import (PROGRAM, create, dmremap, ext4_on_main, forget_hardware,
-                                  hardware, output, paths, settle)
+from tests.scenarios.sets import PROGRAM, create, dmremap, ext4_on_main, output, paths, settle
 
 RULES = Path(__file__).resolve().parents[2] / "systemd" / "66-dm-remap.rules"
 PLACE = Path("/run/udev/rules.d")
 NOTE = Path("/run/dm-remap/waiting")
-pytestmark = [pytest.mark.disks(main="4M", spare="2M"), pytest.mark.plain_only]
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +31,8 @@ def rules(rig: Rig) -> Iterator[None]:
     assert text.count('IMPORT{program}="dm-remap-probe ') == 1
     ours = PLACE / RULES.name
     ours.write_text(text.replace('"dm-remap-probe ', f'"{PROGRAM.parent}/dm-remap-probe '))
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
     yield
     ours.unlink()
-    forget_hardware()
 
 
 @contextlib.contextmanager

@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A main without guard whose spare is dead: it has a way home, and every refusal leads to it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.lib import Rig, pattern
-from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, crash_states, create, dmremap,
-                                  ext4_on_main, forget_hardware, hardware, output, paths, refused, run, sets,
-                                  settle)
+from tests.scenarios.powercuts import crash_states
+from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, create, dmremap, ext4_on_main,
+                                  logged, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
 PROBE = 4 * MIB - 4096
-pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def state_directory(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003")
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    yield tmp_path / "state"
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003"),
+              pytest.mark.usefixtures("state_directory"), pytest.mark.plain_only]
 
 
 def dead_spare(rig: Rig, *more: str) -> bytes:
@@ -111,14 +104,10 @@ def test_power_cuts_on_the_way_home(rig: Rig, guard: list[str]) -> None:
     """After each write of it the same order ends with the plain disk."""
     before = dead_spare(rig, *guard)
     main, = paths(rig, "main")
-    settle(rig)
-    begin = rig.media("main").whole()
-    start = len(rig.server.log())
-    output("release", "--without-spare", main, "--yes")
-    settle(rig)
-    records = [record for record in rig.server.log()[start:] if record.disk == 0]
+    images, records = logged(rig, "release", "--without-spare", main, "--yes")
+    records = [record for record in records if record.disk == 0]
     seen = 0
-    for _, state in crash_states(records, {0: begin}, 7):
+    for _, state in crash_states(records, {0: images[0]}, 7):
         rig.media("main").write(0, state[0])
         result = dmremap("release", "--without-spare", main, "--yes")
         settle(rig)

@@ -5,7 +5,6 @@ in tests/unit/test_write_cache.c: disks of User Mode Linux have none that can be
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,12 @@ import pytest
 from tests.scenarios import dm
 from tests.scenarios.lib import Rig
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (USAGE, create, ext4_on_main, forget_hardware, hardware, output,
-                                  paths, refused, settle)
+from tests.scenarios.sets import USAGE, create, ext4_on_main, output, paths, refused, settle
 
 KEEP, AUTO = 0x20, 0x40
 FLAGS = {"through": 0, "keep": KEEP, "auto": AUTO}
-pytestmark = [pytest.mark.disks(main="4M:vcache=on", spare="2M"), pytest.mark.plain_only]
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
+pytestmark = [pytest.mark.disks(main="4M:vcache=on", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
 
 
 def recorded(rig: Rig) -> int:

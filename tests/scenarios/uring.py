@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""io_uring as far as polled I/O needs it: one read, whose caller polls for its end.
-
-x86-64 system calls through libc's syscall().
-"""
+"""io_uring as far as polled I/O needs it: one read, whose caller polls for its end."""
 
 import ctypes
 import mmap
@@ -10,25 +7,17 @@ import os
 import struct
 
 from tests.scenarios.lib import SECTOR
+from tests.scenarios.syscall import syscall
 
 SETUP, ENTER = 425, 426
 IOPOLL, GETEVENTS, READ = 1, 1, 22
 SQ_RING, CQ_RING, SQES = 0, 0x8000000, 0x10000000
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(LIBC.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
 
 
 def polled_read(fd: int, sector: int, count: int) -> bytes:
     """Sectors of a device opened for direct I/O; OSError with the error of the read."""
     parameters = ctypes.create_string_buffer(struct.pack("<5I", 0, 0, IOPOLL, 0, 0), 120)
-    ring = _call(SETUP, ctypes.c_uint(4), parameters)
+    ring = syscall(SETUP, ctypes.c_uint(4), parameters)
     try:
         # head, tail, mask, entries; then flags, dropped, array and overflow, cqes
         sq = struct.unpack_from("<7I", parameters, 40)
@@ -43,8 +32,8 @@ def polled_read(fd: int, sector: int, count: int) -> bytes:
             del anchor
             struct.pack_into("<I", submissions, sq[6], 0)
             struct.pack_into("<I", submissions, sq[1], 1)
-            _call(ENTER, ctypes.c_uint(ring), ctypes.c_uint(1), ctypes.c_uint(1),
-                  ctypes.c_uint(GETEVENTS), None, ctypes.c_size_t(0))
+            syscall(ENTER, ctypes.c_uint(ring), ctypes.c_uint(1), ctypes.c_uint(1),
+                    ctypes.c_uint(GETEVENTS), None, ctypes.c_size_t(0))
             _, result = struct.unpack_from("<Qi", completions, cq[5])
             if result < 0:
                 raise OSError(-result, os.strerror(-result))

@@ -56,6 +56,15 @@ static int prepare(enum disk disk, bool guard, const char **text)
 	return r;
 }
 
+/* CONTENT is zeros, or a table with one partition: where a disk's, or its, content begins. */
+static u8 *empty(bool partition)
+{
+	memset(content, 0, NR_SECTORS * 512);
+	if (partition)
+		unit_put_partition(content, 0, 0x83);
+	return content + (partition ? 1 << 20 : 0);
+}
+
 /* O5: where the raw disk stays visible, nothing may assemble itself from it. */
 static void what_needs_the_guard(void **unused)
 {
@@ -63,11 +72,8 @@ static void what_needs_the_guard(void **unused)
 
 	(void)unused;
 	for (unsigned int what = 0; what < 5; what++) {
-		u8 *at = content + (what % 2 ? 1 << 20 : 0);
+		u8 *at = empty(what % 2);
 
-		memset(content, 0, NR_SECTORS * 512);
-		if (what % 2)
-			unit_put_partition(content, 0, 0x83);
 		if (what < 2)
 			unit_put_lvm(at);
 		else if (what < 4)
@@ -86,11 +92,8 @@ static void what_is_no_spare(void **unused)
 
 	(void)unused;
 	for (unsigned int what = 0; what < 6; what++) {
-		u8 *at = content + (what % 2 ? 1 << 20 : 0);
+		u8 *at = empty(what % 2);
 
-		memset(content, 0, NR_SECTORS * 512);
-		if (what % 2)
-			unit_put_partition(content, 0, 0x83);
 		if (what < 2)
 			unit_put_lvm(at);
 		else

@@ -92,6 +92,15 @@ static void put_table(unsigned int copy, uint64_t seq, unsigned int slot,
 	put(copy, 1, &block);
 }
 
+/* The same with another entry 1: its main chunk is @main_chunk. */
+static void put_changed(unsigned int copy, uint64_t seq, u64 main_chunk)
+{
+	struct remap_entry change = entry[1];
+
+	change.main_chunk = main_chunk;
+	put_table(copy, seq, 1, &change);
+}
+
 static int load(struct region *region, struct region_table *table)
 {
 	int r = region_open(fd, START, SECTORS, region, NULL);
@@ -158,14 +167,12 @@ static void any_one_bad_copy_changes_nothing(void **unused)
 
 static void the_newest_counts(void **unused)
 {
-	struct remap_entry change = entry[1];
 	struct region region;
 	struct region_table table;
 
 	(void)unused;
 	make();
-	change.main_chunk = 77;
-	put_table(1, 9, 1, &change);
+	put_changed(1, 9, 77);
 	assert_int_equal(load(&region, &table), 0);
 	assert_int_equal(table.entry[1].main_chunk, 77);
 	assert_int_equal(table.generation, 9);
@@ -195,16 +202,13 @@ static void a_lost_block_is_no_empty_block(void **unused)
 
 static void conflicts(void **unused)
 {
-	struct remap_entry change = entry[1];
 	struct region region;
 	struct region_table table;
 
 	(void)unused;
 	make();
-	change.main_chunk = 77;
-	put_table(1, 9, 1, &change);
-	change.main_chunk = 78;
-	put_table(3, 9, 1, &change);
+	put_changed(1, 9, 77);
+	put_changed(3, 9, 78);
 	assert_int_equal(load(&region, &table), 0);
 	assert_int_equal(table.nr_unloadable, 1);
 	region_table_done(&table);
@@ -213,7 +217,6 @@ static void conflicts(void **unused)
 /* C1: on both replicas the newest copy is damaged: what is older is shown, and is not the map. */
 static void newest_copies_that_are_lost(void **unused)
 {
-	struct remap_entry change = entry[1];
 	struct segment *segments = NULL;
 	struct region region;
 	struct region_table table;
@@ -223,9 +226,8 @@ static void newest_copies_that_are_lost(void **unused)
 	(void)unused;
 	for (unsigned int nr_lost = 1; nr_lost <= 2; nr_lost++) {
 		make();
-		change.main_chunk = 77;
-		put_table(1, 9, 1, &change);
-		put_table(3, 9, 1, &change);
+		put_changed(1, 9, 77);
+		put_changed(3, 9, 77);
 		for (unsigned int replica = 0; replica < nr_lost; replica++) {
 			get(2 * replica + 1, 1, &block);
 			block.bytes[3000] ^= 1;
@@ -276,7 +278,6 @@ static void newest_superblocks_that_are_lost(void **unused)
 /* C8: what is in a dead place counts for nothing, however new, and its block is not damaged. */
 static void dead_places(void **unused)
 {
-	struct remap_entry change = entry[1];
 	struct region region;
 	struct region_table table;
 	struct remap_super frozen;
@@ -294,8 +295,7 @@ static void dead_places(void **unused)
 		/* all places have the entries of before, the dead one something newer */
 		for (unsigned int c = 0; c < REMAP_COPIES; c++)
 			put_table(c, 1, 0, NULL);
-		change.main_chunk = 77;
-		put_table(copy, 30, 1, &change);
+		put_changed(copy, 30, 77);
 		assert_int_equal(load(&region, &table), 0);
 		assert_int_equal(table.entry[1].main_chunk, entry[1].main_chunk);
 		assert_int_equal(table.nr_unloadable, 0);
@@ -462,16 +462,14 @@ static void a_superblock_that_leads_to_another(void **unused)
 /* C15: what cannot be read in either replica may have been newer: it is no map. */
 static void what_may_be_newer(void **unused)
 {
-	struct remap_entry change = entry[1];
 	struct region region;
 	struct region_table table;
 	struct block noise;
 
 	(void)unused;
 	make();
-	change.main_chunk = 77;
-	put_table(1, 9, 1, &change);
-	put_table(3, 9, 1, &change);
+	put_changed(1, 9, 77);
+	put_changed(3, 9, 77);
 	unit_random_bytes(&noise, sizeof(noise));
 	put(1, 1, &noise);
 	assert_int_equal(load(&region, &table), 0);

@@ -509,33 +509,46 @@ static void nothing_is_taken_for_main(void **unused)
 	free(zeros);
 }
 
+/* A plain disk and a blank spare, and everything works. */
+static void before_create(void)
+{
+	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
+
+	disks_reset();
+	disks_put(SPARE, zeros);
+	disks_put(MAIN, model);
+	free(zeros);
+}
+
+/* At write @at: there is a set that release ends, or main is as it was. */
+static void assert_create_fails(unsigned int at)
+{
+	struct error error;
+
+	assert_int_not_equal(create(true, &error), 0);
+	disks_reset();
+	if (flags_now() >= 0)
+		assert_can_be_ended("create", at);
+	else
+		assert_main_is_model();
+}
+
 static void cut_create(bool cache, unsigned int repeat)
 {
 	struct error error;
 	unsigned int nr_writes;
-	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
 
-	disks_put(SPARE, zeros);
-	disks_put(MAIN, model);
-	disks_reset();
+	before_create();
 	assert_int_equal(create(true, &error), 0);
 	nr_writes = disks.nr_writes * repeat;
 	disks.volatile_cache = cache;
 	for (unsigned int i = 0; i < nr_writes; i++) {
 		unsigned int at = i / repeat;
 
-		disks_reset();
-		disks_put(SPARE, zeros);
-		disks_put(MAIN, model);
+		before_create();
 		disks.power_off_after = (int)at;
-		assert_int_not_equal(create(true, &error), 0);
-		disks_reset();
-		if (flags_now() >= 0)
-			assert_can_be_ended("create", at);
-		else
-			assert_main_is_model();
+		assert_create_fails(at);
 	}
-	free(zeros);
 }
 
 static void every_power_cut_of_create(void **unused)
@@ -550,29 +563,18 @@ static void create_fails_in_the_middle(void **unused)
 {
 	struct error error;
 	unsigned int nr_writes[NR_DISKS];
-	u8 *zeros = calloc(1, disks.nr_bytes[SPARE]);
 
 	(void)unused;
-	disks_put(SPARE, zeros);
-	disks_put(MAIN, model);
-	disks_reset();
+	before_create();
 	assert_int_equal(create(true, &error), 0);
 	memcpy(nr_writes, disks.nr_own_writes, sizeof(nr_writes));
 	for (int d = 0; d < NR_DISKS; d++)
 		for (unsigned int at = 0; at < nr_writes[d]; at++)
 			for (int read = 0; read < 2; read++) {
-				disks_reset();
-				disks_put(SPARE, zeros);
-				disks_put(MAIN, model);
+				before_create();
 				disks_fail(d, 0, disks.nr_bytes[d] / 512, read, true)->after = at;
-				assert_int_not_equal(create(true, &error), 0);
-				disks_reset();
-				if (flags_now() >= 0)
-					assert_can_be_ended("create", at);
-				else
-					assert_main_is_model();
+				assert_create_fails(at);
 			}
-	free(zeros);
 }
 
 /* Between the question and the answer somebody wrote to a device, past O_EXCL. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../next_random.h"
 #include "unit.h"
 
 const u8 unit_uuid[REMAP_UUID_BYTES] = {
@@ -15,7 +16,7 @@ const u8 unit_other_uuid[REMAP_UUID_BYTES] = {
 	0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf9,
 };
 
-static u64 state;
+static uint64_t state;
 
 void unit_seed(const char *test)
 {
@@ -23,7 +24,7 @@ void unit_seed(const char *test)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	state = (u64)now.tv_sec * 1000000000 + now.tv_nsec;
+	state = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	if (text && *text)
 		state = strtoull(text, NULL, 0);
 	print_message("%s: repeat with UNIT_SEED=%llu\n", test, (unsigned long long)state);
@@ -31,11 +32,7 @@ void unit_seed(const char *test)
 
 u64 unit_random(void)
 {
-	u64 x = state += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	return x ^ x >> 31;
+	return next_random(&state);
 }
 
 u64 unit_random_below(u64 limit)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import qemu_snapshot
 from tests.harness.blockd import BlockServer
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.vm import packages
 from tests.vm.adopted import (BY_UUID, CHECK, LEAVE, adopt, assert_hidden, is_whole, plug,
                               the_set, unplug)
@@ -116,7 +116,7 @@ def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> No
     packages.mask_daemon(vm)
     adopt(vm, *plug(vm, server, "main", "spare"))
     vm.run(LEAVE)
-    disks = {name: f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}" for name in ("main", "spare")}
+    disks = {name: disk_path(name) for name in ("main", "spare")}
     for path in disks.values():
         before = vm.text(f"head -c 1M {path} | b2sum")
         for tool in (f"mkfs.xfs {path}", f"mount {path} /srv", f"swapon {path}",

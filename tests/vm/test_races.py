@@ -10,7 +10,7 @@ import pytest
 from tests.harness import qemu_module
 from tests.harness.agent import Command
 from tests.harness.blockd import BlockServer
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.vm import remap
 from tests.vm.conftest import StartServer
 from tests.vm.dying_disk import DyingDisk
@@ -48,6 +48,13 @@ def finish_io(vm: Machine, jobs: list[Command]) -> int:
     return operations
 
 
+def assert_well(vm: Machine, jobs: list[Command], used: int) -> None:
+    """The I/O found all as it should be, more than USED slots are, and nothing was lost."""
+    assert finish_io(vm, jobs) > 100
+    after = remap.status(vm)
+    assert after.mode == "rw" and after.used > used and after.values["lost_sectors"] == 0
+
+
 def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockServer,
                                                      device: str) -> None:
     """v3-interface row 6: reload under load, once a use after free."""
@@ -60,10 +67,7 @@ def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockS
             f"dmsetup table {name} | dmsetup load {name}; dmsetup resume {name}; "
             f"dmsetup suspend --noflush {name}; dmsetup resume {name}; "
             f"dmsetup status {name} >/dev/null; done", 600)
-    operations = finish_io(vm, jobs)
-    assert operations > 100
-    after = remap.status(vm)
-    assert after.mode == "rw" and after.used > 10 and after.values["lost_sectors"] == 0
+    assert_well(vm, jobs, used=10)
 
 
 def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> None:
@@ -76,19 +80,17 @@ def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> N
         f"dmsetup message {name} 0 verify $((RANDOM * 3)) >/dev/null; "
         f"dmsetup message {name} 0 sync >/dev/null; dmsetup message {name} 0 save >/dev/null; "
         f"dmsetup message {name} 0 metadata_status >/dev/null; done", 600)
-    operations = finish_io(vm, jobs)
-    assert operations > 100
-    after = remap.status(vm)
-    assert after.mode == "rw" and after.used > 1 and after.values["lost_sectors"] == 0
+    assert_well(vm, jobs, used=1)
 
 
 def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> None:
     jobs = start_io(vm, device)
     with DyingDisk(server.disk("main"), seed=3, most=300):
+        vm.run(f"until [ $(dmsetup info -c --noheadings -o open {remap.NAME}) -ge {len(jobs)} ]; "
+               "do sleep 0.1; done", 120)
         time.sleep(5)
         assert "busy" in vm.run(f"dmsetup remove {remap.NAME}", check=False).err
-        main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{disk.name}"
-                       for disk in server.disks())
+        main, spare = (disk_path(disk.name) for disk in server.disks())
         line = remap.table(vm, main, spare)
         # --force puts an error table under the open device: all I/O ends, then it goes.
         vm.run(f"dmsetup remove --force {remap.NAME}", check=False)

@@ -11,7 +11,7 @@ import pytest
 from tests.harness import qemu_module
 from tests.harness.agent import Command
 from tests.harness.blockd import BlockServer, Disk
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.vm import remap
 from tests.vm.conftest import StartServer
 from tests.vm.dying_disk import DyingDisk
@@ -147,9 +147,7 @@ def test_lvm_on_top(vm: Machine, serve: StartServer) -> None:
     run_dying(vm, "/dev/over/data", [server.disk("main")])
     assert_busy_and_well(vm, "r0")
     vm.run("vgchange -q -an over && dmsetup remove --retry r0")
-    main, spare = (f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
-                   for name in ("main", "spare"))
-    create(vm, "r0", main, spare)
+    create(vm, "r0", disk_path("main"), disk_path("spare"))
     vm.run("vgchange -q -ay over && udevadm settle")
     for i in range(JOBS):
         vm.run(f"/run/guest_io.py check /dev/over/data {i * REGION_SECTORS} {REGION_SECTORS} "

@@ -2,7 +2,7 @@
 """Disks that are pulled out of a running guest and plugged in again."""
 
 from tests.harness import qemu_module
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, disk_path
 from tests.vm import remap
 from tests.vm.conftest import StartServer
 
@@ -28,9 +28,8 @@ def test_a_pulled_main_maps_nothing(vm: Machine, serve: StartServer) -> None:
     assert (pulled.used, pulled.values["relocations"]) == (before.used,
                                                            before.values["relocations"])
     vm.run(f"dmsetup remove {remap.NAME}")
-    spare = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_spare"
     main = vm.add_disk("main", nbd=server.disk("main").socket_path)
-    remap.activate(vm, main, spare)
+    remap.activate(vm, main, disk_path("spare"))
     vm.run(f"dd if={device} of=/run/back bs=64k count=64 iflag=direct status=none && "
            "cmp /run/data /run/back")
     again = remap.status(vm)
@@ -52,8 +51,7 @@ def test_a_pulled_spare_acknowledges_nothing_that_needs_it(vm: Machine,
     assert remap.status(vm).values["relocations"] == 0
     vm.run(f"dmsetup remove {remap.NAME}")
     server.disk("main").clear()
-    main = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_main"
     spare = vm.add_disk("spare", nbd=server.disk("spare").socket_path)
-    remap.activate(vm, main, spare)
+    remap.activate(vm, disk_path("main"), spare)
     vm.run(put.format(device, 1000))
     assert remap.status(vm).mode == "rw"

@@ -5,16 +5,15 @@ also of one that is not active. A blank disk beside it shows that they would hav
 
 import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from tests.scenarios.lib import Rig
-from tests.scenarios.sets import (create, forget_hardware, hardware, output, paths, run,
-                                  settle)
+from tests.scenarios.sets import create, output, paths, run, settle
 
 MIB = 1 << 20
-pytestmark = pytest.mark.disks(main="320M", spare="320M", blank="320M")
+pytestmark = [pytest.mark.disks(main="320M", spare="320M", blank="320M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002")]
 
 LUKS = ["cryptsetup", "luksFormat", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000",
         "--key-file", "/proc/version", "--type"]
@@ -33,13 +32,6 @@ TOOLS = {
     "luks1": [*LUKS, "luks1"],
     "luks2": [*LUKS, "luks2"],
 }
-
-
-@pytest.fixture(autouse=True)
-def disks_with_serials(rig: Rig) -> Iterator[None]:
-    hardware(rig, main="MAIN-0001", spare="SPARE-0002")
-    yield
-    forget_hardware()
 
 
 def typed(tool: str, device: str, answer: bytes) -> tuple[int, str]:
