@@ -75,7 +75,7 @@ static int allocate(struct remap_set *set)
 	set->scratch.chunk = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
 	set->scratch.anchor = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
 	set->scratch.vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->scratch.vecs), GFP_KERNEL);
-	set->events.ring = kvcalloc(REMAP_NOTES, sizeof(*set->events.ring), GFP_KERNEL);
+	set->events.ring = kvcalloc(REMAP_EVENT_RING, sizeof(*set->events.ring), GFP_KERNEL);
 	set->queue.wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	/* Not ordered: a timer that waits for a hung spare holds no event up (P9). */
 	set->aux_wq = alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
@@ -232,8 +232,8 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	spin_lock_init(&set->events.lock);
 	bio_list_init(&set->queue.bios);
 	INIT_WORK(&set->queue.work, remap_worker);
-	INIT_WORK(&set->events.mode_work, remap_event_work);
-	INIT_WORK(&set->events.work, remap_send_notes);
+	INIT_WORK(&set->events.mode_work, remap_mode_work);
+	INIT_WORK(&set->events.work, remap_send_events);
 	INIT_WORK(&set->settle_work, remap_settle_work);
 	set->options.error_threshold = 1;
 

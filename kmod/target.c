@@ -74,7 +74,7 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* bio_wouldblock_error() ends it: end_io must not look at it. */
@@ -137,7 +137,7 @@ static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	if (unlikely(READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)) {
 		remap_uncount(pb->counted);
 		pb->flags = 0;
-		return map_slow(set, bio, pb);
+		return map_defer(set, bio, pb);
 	}
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
@@ -154,7 +154,7 @@ static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *p
 }
 
 /* A read may pass a chunk that is being copied, a write may not (D3). */
-static u64 slow_flags(bool write)
+static u64 defer_flags(bool write)
 {
 	return write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT;
 }
@@ -167,9 +167,9 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 
 	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
-			   slow_flags(write), &place);
+			   defer_flags(write), &place);
 	if (is_held(set, write))
-		place.kind = REMAP_PLACE_SLOW;
+		place.kind = REMAP_PLACE_DEFER;
 	if (place.kind == REMAP_PLACE_SPARE)
 		count(set, pb, remap_slot_bucket(place.slot));
 	else if (write && place.kind == REMAP_PLACE_MAIN)
@@ -185,7 +185,7 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
 
 	/* What a discarded sector holds does not matter (D14). */
-	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
+	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {
 		if (pb->flags & REMAP_BIO_COUNTED)
 			remap_uncount(pb->counted);
 		return end_in_map(bio, BLK_STS_OK);
@@ -196,7 +196,7 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 		remap_count_up(set, REMAP_LOST_READS);
 		return end_in_map(bio, BLK_STS_MEDIUM);
 	}
-	return map_slow(set, bio, pb);
+	return map_defer(set, bio, pb);
 }
 
 /* Sectors in regions that have, or had, remaps.  A bio in one chunk is quick. */
@@ -211,7 +211,7 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	    (bio_op(bio) != REQ_OP_READ && !write))
 		return map_mixed(set, bio, pb);
 	rcu_read_lock_sched();
-	slot = remap_table_slot(&set->table, sector, nr_sectors, slow_flags(write));
+	slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
 	if (is_held(set, write))
 		slot = -EAGAIN;
 	if (slot >= 0)
@@ -240,7 +240,7 @@ static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct 
 	/* Our slots may be others' by now; main is served as before. */
 	if (flags & BIT(REMAP_UNCOMPARED) &&
 	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
-		return map_slow(set, bio, pb);
+		return map_defer(set, bio, pb);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -319,8 +319,8 @@ static bool has_moved(struct remap_set *set, const struct remap_bio *pb)
 static void note_error(struct remap_set *set, u32 kind, const struct remap_bio *pb,
 		       blk_status_t error)
 {
-	remap_note_error(set, kind, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT,
-			 pb->kind == REMAP_PLACE_SPARE, error);
+	remap_report_error(set, kind, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT,
+			   pb->kind == REMAP_PLACE_SPARE, error);
 }
 
 static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
@@ -450,10 +450,10 @@ static void leave_in_order(struct remap_set *set)
 	remap_settle_cache(set);
 	if (!remap_may_write(set))
 		return;
-	remap_update_mark(set);
+	remap_update_anchor(set);
 	/* May commit the superblock: the mark has the number of the last commit (C15). */
-	remap_note_probe(set);
-	remap_update_mark(set);
+	remap_record_ping(set);
+	remap_update_anchor(set);
 	/* Under a number above the mark's: the spare was there when that was written. */
 	remap_soft_save(set);
 }
@@ -467,7 +467,7 @@ static void leave_in_order(struct remap_set *set)
 static void remap_postsuspend(struct dm_target *ti)
 {
 	struct remap_set *set = ti->private;
-	struct remap_note note = { .kind = DM_REMAP_EVENT_UNLOADED };
+	struct remap_event event = { .kind = DM_REMAP_EVENT_UNLOADED };
 	unsigned int noio;
 
 	remap_sysfs_remove(set);
@@ -486,7 +486,7 @@ static void remap_postsuspend(struct dm_target *ti)
 	flush_work(&set->events.mode_work);	/* so that UNLOADED is the last event */
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
-		remap_notify(set, &note);
+		remap_queue_event(set, &event);
 	WRITE_ONCE(set->events.mode_told, NULL);	/* nothing more is told of it */
 	remap_unlock(set);
 	flush_work(&set->events.work);
@@ -496,18 +496,18 @@ static void remap_postsuspend(struct dm_target *ti)
 
 static void note_loaded(struct remap_set *set)
 {
-	struct remap_note loaded = { .kind = DM_REMAP_EVENT_LOADED };
-	struct remap_note repaired = { .kind = DM_REMAP_EVENT_REPAIRED };
+	struct remap_event loaded = { .kind = DM_REMAP_EVENT_LOADED };
+	struct remap_event repaired = { .kind = DM_REMAP_EVENT_REPAIRED };
 	struct remap_report report;
 
 	remap_meta_report(set, &report);
 	repaired.number = min_t(u64, report.nr_repaired, U32_MAX);
 	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->events.name, NULL);
 	WRITE_ONCE(set->events.mode_told, remap_mode(set));
-	remap_notify(set, &loaded);
+	remap_queue_event(set, &loaded);
 	if (repaired.number)
-		remap_notify(set, &repaired);
-	remap_note_use(set);
+		remap_queue_event(set, &repaired);
+	remap_notice_use(set);
 	/* For device-mapper's listeners: the event LOADED has the mode. */
 	if (strcmp(set->events.mode_told, "rw"))
 		queue_work(set->aux_wq, &set->events.mode_work);
@@ -573,7 +573,7 @@ static void remap_resume(struct dm_target *ti)
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
 	clear_bit(REMAP_NOFLUSH, &set->flags);
-	remap_soft_start(set);
+	remap_autosave_start(set);
 	remap_watch_lost(set);
 	remap_scan_resume(set);
 }

@@ -85,7 +85,7 @@ MUTANTS = {
     "reuse-number": Mutant(
         "C2", "the number of a failed commit is used again",
         [(COMMIT, "\tr = remap_write_block(set, block);\n\tif (!r) {\n\t\tremap_clear",
-          "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->generation--;\n"
+          "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->last_seq--;\n"
           "\tif (!r) {\n\t\tremap_clear")],
         ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
     "toggle-place": Mutant(
@@ -107,18 +107,18 @@ MUTANTS = {
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "doubt-excuses-all": Mutant(
         "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
-          "state->in_doubt || state->frozen ? U64_MAX : state->seq;")],
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
+          "state->in_doubt || state->unwritable ? U64_MAX : state->seq;")],
         ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
     "doubt-is-strange": Mutant(
         "C4", "`restore` takes a failed commit of our own for somebody else's",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
           "state->seq;")],
         ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
     "frozen-is-strange": Mutant(
         "C8", "`restore` takes what a dead place holds for somebody else's",
-        [(SCRUB, "state->in_doubt || state->frozen ? set->meta->generation : state->seq;",
-          "state->in_doubt ? set->meta->generation : state->seq;")],
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
+          "state->in_doubt ? set->meta->last_seq : state->seq;")],
         ["test_frozen.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
@@ -172,7 +172,7 @@ MUTANTS = {
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
         [(COMMIT, "\t\tif (set->meta->block[remap_table_block_of(slot)].in_doubt ||\n"
-          "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (remap_is_frozen(set, slot)) {")],
+          "\t\t    remap_is_unwritable(set, slot)) {", "\t\tif (remap_is_unwritable(set, slot)) {")],
         ["test_commit_failures.py::test_a_block_in_doubt_gives_no_slots",
          "test_commit_failures.py"]),
     "commit-without-data": Mutant(
@@ -224,7 +224,7 @@ MUTANTS = {
         ["unit"]),
     "same-generation": Mutant(
         "C13", "a moved entry keeps its generation",
-        [(MOVE, "(REMAP_WORD_GENERATION(old) + 1) & 3, 0)", "REMAP_WORD_GENERATION(old), 0)")],
+        [(MOVE, "(REMAP_WORD_EPOCH(old) + 1) & 3, 0)", "REMAP_WORD_EPOCH(old), 0)")],
         ["test_hazards.py::test_cut_short_move", "test_move.py"]),
     "keep-predecessor": Mutant(
         "C13", "load keeps the older of two slots",
@@ -255,7 +255,7 @@ MUTANTS = {
     "superblock-first": Mutant(
         "C14", "the superblock is written first",
         [(FORMAT, "\tr = write_initial_blocks(set);\n",
-          "\tmeta->generation = FIRST_SEQ;\n"
+          "\tmeta->last_seq = FIRST_SEQ;\n"
           "\tmeta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };\n"
           "\tr = remap_super_commit(set) ?: write_initial_blocks(set);\n")],
         ["test_format.py::test_power_cut_while_formatting"]),
@@ -267,7 +267,7 @@ MUTANTS = {
     "mark-first": Mutant(
         "C14, E5", "the mark is written before the superblock",
         [(FORMAT, "\tr = remap_super_commit(set);\n\tif (r) {\n\t\tremap_err",
-          "\tr = remap_write_mark(set);\n\tif (r) {\n\t\tremap_err")],
+          "\tr = remap_write_first_anchor(set);\n\tif (r) {\n\t\tremap_err")],
         ["test_format.py::test_the_superblock_says or test_power_cut_while_formatting"]),
 
     # data path
@@ -282,8 +282,8 @@ MUTANTS = {
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
         "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",
-        [(TABLE, "if (w & slow_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
-          "if (w & slow_flags || mask & REMAP_WORD_LOST(w))")],
+        [(TABLE, "if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
+          "if (w & defer_flags || mask & REMAP_WORD_LOST(w))")],
         ["test_data_path.py::test_every_small_read"]),
     "no-split-in-worker": Mutant(
         "P3", "the worker ignores place.nr_sectors",
@@ -421,7 +421,7 @@ MUTANTS = {
         ["test_hazards.py::test_hiccup_of_the_spare"]),
     "spare-unprobed": Mutant(
         "D7, P5", "a dead spare's slots are called bad",
-        [(RELOCATE, "if (nr_aside && !remap_spare_alive(set)) {", "if (0) {"),
+        [(RELOCATE, "if (nr_aside && !remap_ping_spare(set)) {", "if (0) {"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
           "remap_settle_super(set) ?: (remap_flush_spare(set), 0);"),
          (SOFT, "if (!remap_soft_save(set) || !remap_super_commit(set))\n", "if (1)\n")],
@@ -452,19 +452,19 @@ MUTANTS = {
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(FLOW, "remap_note_flushed(set, member, sum);",
-          "remap_note_flushed(set, member, writes_of(set, member));")],
+        [(FLOW, "remap_flush_covered(set, member, sum);",
+          "remap_flush_covered(set, member, writes_of(set, member));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
         [(TARGET, "\tremap_gate_add(gate, bio, true);\n",
-          "\tremap_note_flushed(set, member, remap_spare_writes(set));\n"
+          "\tremap_flush_covered(set, member, remap_spare_writes(set));\n"
           "\tremap_gate_add(gate, bio, true);\n")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(FLOW, "\tif (!r) {\n\t\tremap_note_flushed(set, member, sum);\n",
-          "\tremap_note_flushed(set, member, sum);\n\tif (!r) {\n")],
+        [(FLOW, "\tif (!r) {\n\t\tremap_flush_covered(set, member, sum);\n",
+          "\tremap_flush_covered(set, member, sum);\n\tif (!r) {\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
@@ -502,14 +502,14 @@ MUTANTS = {
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(FLOW, "\t\tremap_note_flushed(set, member, sum);\n",
-          "\t\tif (member == REMAP_SPARE)\n\t\t\tremap_note_flushed(set, member, sum);\n")],
+        [(FLOW, "\t\tremap_flush_covered(set, member, sum);\n",
+          "\t\tif (member == REMAP_SPARE)\n\t\t\tremap_flush_covered(set, member, sum);\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",
         [(HANDOVER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
         ["test_lost_cache.py::test_over_when_all"]),
-    "forebear-forgotten": Mutant(
+    "predecessor-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
         [(ACTIVATE, "\t\tload.committed = max(load.committed, known->committed);\n", "\t\t;\n")],
         ["test_lost_cache.py::test_an_older_spare"]),
@@ -537,7 +537,7 @@ MUTANTS = {
         ["test_hazards.py::test_one_owner_at_a_time"]),
     "discard-slots": Mutant(
         "D14", "a discard of redirected sectors goes to the spare",
-        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {",
+        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {",
           "if (0) {")],
         ["test_discard.py::test_discard"]),
     "larger-spare-blocks": Mutant(
@@ -601,7 +601,7 @@ MUTANTS = {
         ["test_errors.py::test_main_that_is_gone"]),
     "no-probe": Mutant(
         "P5, E6", "no probe before or after the confirmation",
-        [(CONFIRM, "alive = one_disk && remap_main_alive(set);", "alive = true;")],
+        [(CONFIRM, "alive = one_disk && remap_ping_main(set);", "alive = true;")],
         ["test_errors.py::test_main_that_is_gone"]),
     "no-first-probe": Mutant(
         "E6", "no probe before the confirmation",
@@ -618,7 +618,7 @@ MUTANTS = {
     "probe-elsewhere": Mutant(
         "E9", "a main of several disks is probed where the set's own probe chunk lies",
         [(CONFIRM, "!one_disk && is_alive_near(set, piece->sector, &window, &alive)",
-          "!one_disk && remap_main_alive(set)")],
+          "!one_disk && remap_ping_main(set)")],
         ["test_several_disks.py::pulled"]),
     "probe-beside-writes": Mutant(
         "E9, D19", "main is not held while it is probed and confirmed",
@@ -678,7 +678,7 @@ MUTANTS = {
         ["test_metadata.py::test_another_main_is_refused"]),
     "any-blank-spare": Mutant(
         "P2, P7", "a marked main gets a blank spare",
-        [(FORMAT, "r = check_unmarked(set) ?: remap_find_probe_chunk(", "r = remap_find_probe_chunk(")],
+        [(FORMAT, "r = check_unmarked(set) ?: remap_find_anchor_chunk(", "r = remap_find_anchor_chunk(")],
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
@@ -690,7 +690,7 @@ MUTANTS = {
         ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
     "mark-ahead": Mutant(
         "O6", "the mark has a number that is not complete",
-        [(ANCHOR, "mark->seq = meta->committed;", "mark->seq = meta->generation + 1;")],
+        [(ANCHOR, "mark->seq = meta->committed;", "mark->seq = meta->last_seq + 1;")],
         ["test_relocation.py::test_no_acknowledgement_before", "crash wide 5"]),
     "unknown-features": Mutant(
         "P7", "unknown incompatible features are ignored",
@@ -725,9 +725,9 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "counters-hide-age": Mutant(
         "C15", "main's mark is compared with a number in which counters count",
-        [(LOAD, "\tr = remap_check_mark(set, &load->age);",
-          "\t{\n\t\tstruct remap_age age = load->age;\n\n\t\tage.newest = meta->generation;\n"
-          "\t\tr = remap_check_mark(set, &age);\n\t}")],
+        [(LOAD, "\tr = remap_check_anchor(set, &load->age);",
+          "\t{\n\t\tstruct remap_age age = load->age;\n\n\t\tage.newest = meta->last_seq;\n"
+          "\t\tr = remap_check_anchor(set, &age);\n\t}")],
         ["test_stale.py::test_counters_do_not_count"]),
     "newest-block-alone": Mutant(
         "C15", "an older content of a block that is not the newest is not noticed",
@@ -740,8 +740,8 @@ MUTANTS = {
         ["test_stale.py::test_mark_while_a_block_is_in_doubt"]),
     "mark-before-superblock": Mutant(
         "C15", "the last commit of an orderly removal is not in the mark",
-        [(TARGET, "\tremap_note_probe(set);\n\tremap_update_mark(set);\n",
-          "\tremap_note_probe(set);\n")],
+        [(TARGET, "\tremap_record_ping(set);\n\tremap_update_anchor(set);\n",
+          "\tremap_record_ping(set);\n")],
         ["test_stale.py::test_mark_has_the_highest"]),
     "forget-loss": Mutant(
         "C15", "an accepted loss is not recorded",
@@ -774,7 +774,7 @@ MUTANTS = {
         ["test_forged.py::test_unmarked"]),
     "one-place-back": Mutant(
         "C7", "a replica that was away gets one place rewritten by load",
-        [(LOAD, "(!state->frozen || copy % REMAP_PLACES == state->good_place[replica])",
+        [(LOAD, "(!state->unwritable || copy % REMAP_PLACES == state->good_place[replica])",
           "copy % REMAP_PLACES == state->good_place[replica]")],
         ["test_metadata_copies.py::test_a_replica_that_was_away"]),
     "starve-doubt": Mutant(
@@ -798,7 +798,7 @@ MUTANTS = {
         ["test_frozen.py::test_a_slot_of_a_frozen"]),
     "keep-bad-probe": Mutant(
         "E5", "a bad probe chunk is kept for good",
-        [(LOAD, "\tremap_mend_probe(set);\n", "")],
+        [(LOAD, "\tremap_mend_anchor(set);\n", "")],
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
@@ -853,9 +853,9 @@ MUTANTS = {
         "P2, E3", "a move calls sectors lost after an error that is not of the medium",
         [(MOVE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"
           "\t\treturn -EIO;", "\tremap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed);"),
-         (MOVE, "\tif (!remap_spare_alive(set) ||\n"
+         (MOVE, "\tif (!remap_ping_spare(set) ||\n"
           "\t    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))\n"
-          "\t\treturn -EIO;", "\tif (!remap_spare_alive(set))\n\t\treturn -EIO;\n"
+          "\t\treturn -EIO;", "\tif (!remap_ping_spare(set))\n\t\treturn -EIO;\n"
           "\tremap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost);")],
         ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
     "forget-super": Mutant(
@@ -875,7 +875,7 @@ MUTANTS = {
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
         [(UNWRITABLE, "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
-          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->frozen = false;\n"
+          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->unwritable = false;\n"
           "\t\treturn r;\n")],
         ["test_frozen.py::test_a_thaw_that_fails"]),
     "read-only-forgets": Mutant(
@@ -888,7 +888,7 @@ MUTANTS = {
         ["test_hazards.py::test_one_set_has_one_owner"]),
     "mark-lags": Mutant(
         "O6, P9", "save does not renew the mark",
-        [(MESSAGE, "\tif (!r)\n\t\tremap_update_mark(set);\n", "")],
+        [(MESSAGE, "\tif (!r)\n\t\tremap_update_anchor(set);\n", "")],
         ["test_hazards.py::test_older_spare_is_refused_after"]),
     "no-deadline-for-slots": Mutant(
         "E4", "failing slots are tried without a deadline",

@@ -46,44 +46,44 @@ bool remap_listened(void)
 }
 
 /**
- * remap_notify() - tell whoever listens
+ * remap_queue_event() - tell whoever listens
  * @set: the set; active, or about to be let go by the caller
- * @note: what; number, time, mode and use are filled in here
+ * @event: what; number, time, mode and use are filled in here
  *
  * Context: any.
  */
-void remap_notify(struct remap_set *set, struct remap_note *note)
+void remap_queue_event(struct remap_set *set, struct remap_event *event)
 {
 	unsigned long irq_flags;
 
 	if (!remap_listened())
 		return;
-	note->time = ktime_get_real_ns();
-	note->mode = remap_mode(set);
-	note->nr_used = READ_ONCE(set->table.nr_used);
+	event->time = ktime_get_real_ns();
+	event->mode = remap_mode(set);
+	event->nr_used = READ_ONCE(set->table.nr_used);
 	spin_lock_irqsave(&set->events.lock, irq_flags);
-	note->seq = ++set->events.seq;
-	if (set->events.head - set->events.tail < REMAP_NOTES)
-		set->events.ring[set->events.head++ % REMAP_NOTES] = *note;
+	event->seq = ++set->events.seq;
+	if (set->events.head - set->events.tail < REMAP_EVENT_RING)
+		set->events.ring[set->events.head++ % REMAP_EVENT_RING] = *event;
 	queue_work(set->aux_wq, &set->events.work);
 	spin_unlock_irqrestore(&set->events.lock, irq_flags);
 }
 
 /**
- * remap_send_notes() - the work item that sends
+ * remap_send_events() - the work item that sends
  * @work: remap_events.work
  */
-void remap_send_notes(struct work_struct *work)
+void remap_send_events(struct work_struct *work)
 {
 	struct remap_set *set = container_of(work, struct remap_set, events.work);
 	unsigned int noio = memalloc_noio_save();
-	struct remap_note note;
+	struct remap_event event;
 
 	spin_lock_irq(&set->events.lock);
 	while (set->events.tail != set->events.head) {
-		note = set->events.ring[set->events.tail++ % REMAP_NOTES];
+		event = set->events.ring[set->events.tail++ % REMAP_EVENT_RING];
 		spin_unlock_irq(&set->events.lock);
-		sink->send(set, &note);
+		sink->send(set, &event);
 		spin_lock_irq(&set->events.lock);
 	}
 	spin_unlock_irq(&set->events.lock);
@@ -91,15 +91,15 @@ void remap_send_notes(struct work_struct *work)
 }
 
 /**
- * remap_note_use() - tell when the use of the spare reaches a step
+ * remap_notice_use() - tell when the use of the spare reaches a step
  * @set: the set
  *
  * Context: remap_set.lock held.
  */
-void remap_note_use(struct remap_set *set)
+void remap_notice_use(struct remap_set *set)
 {
 	static const u8 steps[] = { 50, 75, 90, 95, 99, 100 };
-	u64 used = set->table.nr_used + set->table.nr_bad + set->table.nr_frozen;
+	u64 used = set->table.nr_used + set->table.nr_bad + set->table.nr_unusable;
 	u32 percent = div_u64(used * 100, remap_geometry(set)->slots);
 	u32 step = 0, i;
 
@@ -108,13 +108,13 @@ void remap_note_use(struct remap_set *set)
 			step = steps[i];
 	}
 	if (step > set->events.step_told) {
-		struct remap_note note = {
+		struct remap_event event = {
 			.kind = step == 100 ? DM_REMAP_EVENT_SPARE_FULL :
 					      DM_REMAP_EVENT_SPARE_LOW,
 			.number = step,
 		};
 
-		remap_notify(set, &note);
+		remap_queue_event(set, &event);
 	}
 	set->events.step_told = step;
 }
@@ -147,7 +147,7 @@ u8 remap_status_class(blk_status_t status)
 }
 
 /**
- * remap_note_error() - tell that an I/O failed for good
+ * remap_report_error() - tell that an I/O failed for good
  * @set: the set
  * @kind: enum dm_remap_event
  * @sector: of the mapped device
@@ -157,10 +157,10 @@ u8 remap_status_class(blk_status_t status)
  *
  * Context: any.
  */
-void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
-		      bool on_spare, blk_status_t error)
+void remap_report_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
+			bool on_spare, blk_status_t error)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = kind,
 		.sector = sector,
 		.nr_sectors = nr_sectors,
@@ -169,7 +169,7 @@ void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sector
 		.reason = kind == DM_REMAP_EVENT_REFUSED ? DM_REMAP_REASON_CLASS : 0,
 	};
 
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 }
 
 /**
@@ -197,22 +197,22 @@ void remap_unlock(struct remap_set *set)
 }
 
 /**
- * remap_event_work() - tell listeners, device-mapper's as well, of a change of mode
+ * remap_mode_work() - tell listeners, device-mapper's as well, of a change of mode
  * @work: remap_events.mode_work
  */
-void remap_event_work(struct work_struct *work)
+void remap_mode_work(struct work_struct *work)
 {
 	struct remap_set *set = container_of(work, struct remap_set, events.mode_work);
 	const char *mode = remap_mode(set);
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_MODE,
 		.old_mode = READ_ONCE(set->events.mode_told),
 	};
 
 	WRITE_ONCE(set->events.mode_told, mode);
-	if (note.old_mode && strcmp(note.old_mode, mode)) {
-		trace_dm_remap_mode(set, note.old_mode, mode);
-		remap_notify(set, &note);
+	if (event.old_mode && strcmp(event.old_mode, mode)) {
+		trace_dm_remap_mode(set, event.old_mode, mode);
+		remap_queue_event(set, &event);
 	}
 	dm_table_event(set->ti->table);
 }

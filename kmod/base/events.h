@@ -15,10 +15,10 @@
 struct remap_set;
 
 /* Events that wait to be sent; more at once are dropped, visibly. */
-#define REMAP_NOTES	256
+#define REMAP_EVENT_RING	256
 
 /**
- * struct remap_note - one event
+ * struct remap_event - one event
  * @seq: its number
  * @time: nanoseconds since 1970 UTC
  * @sector: first sector concerned, if @nr_sectors
@@ -35,7 +35,7 @@ struct remap_set;
  * @reason: enum dm_remap_reason, or 0
  * @cause: enum remap_cause, or 0
  */
-struct remap_note {
+struct remap_event {
 	u64 seq;
 	u64 time;
 	u64 sector;
@@ -56,7 +56,7 @@ struct remap_note {
 /**
  * struct remap_events - the events of a set
  * @lock: protects the ring; taken from end_io
- * @ring: REMAP_NOTES of them
+ * @ring: REMAP_EVENT_RING of them
  * @head: next event goes here
  * @tail: next one to be sent
  * @seq: number of the last event
@@ -68,7 +68,7 @@ struct remap_note {
  */
 struct remap_events {
 	spinlock_t lock; /* protects ring, head, tail, seq */
-	struct remap_note *ring;
+	struct remap_event *ring;
 	u32 head;
 	u32 tail;
 	u64 seq;
@@ -86,21 +86,21 @@ struct remap_events {
  */
 struct remap_sink {
 	bool (*is_listened)(void);
-	void (*send)(struct remap_set *set, const struct remap_note *note);
+	void (*send)(struct remap_set *set, const struct remap_event *event);
 };
 
 const char *remap_mode(const struct remap_set *set);
 void remap_set_sink(const struct remap_sink *to);
 bool remap_listened(void);
-void remap_notify(struct remap_set *set, struct remap_note *note);
-void remap_send_notes(struct work_struct *work);
-void remap_note_use(struct remap_set *set);
+void remap_queue_event(struct remap_set *set, struct remap_event *event);
+void remap_send_events(struct work_struct *work);
+void remap_notice_use(struct remap_set *set);
 bool remap_status_confirmable(blk_status_t status);
 u8 remap_status_class(blk_status_t status);
-void remap_note_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
-		      bool on_spare, blk_status_t error);
+void remap_report_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sectors,
+			bool on_spare, blk_status_t error);
 void remap_notice_mode(struct remap_set *set);
 void remap_unlock(struct remap_set *set);
-void remap_event_work(struct work_struct *work);
+void remap_mode_work(struct work_struct *work);
 
 #endif /* DM_REMAP_EVENTS_H */

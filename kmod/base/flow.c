@@ -143,14 +143,14 @@ static u64 writes_of(const struct remap_set *set, enum remap_member member)
 }
 
 /**
- * remap_note_flushed() - a flush of a member succeeded
+ * remap_flush_covered() - a flush of a member succeeded
  * @set: the set
  * @member: which one
  * @sum: remap_spare_writes() or remap_main_writes() from before it was sent
  *
  * Context: any.  Two flushes may end in either order: the larger sum stays.
  */
-void remap_note_flushed(struct remap_set *set, enum remap_member member, u64 sum)
+void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 sum)
 {
 	atomic64_t *flushed = flushed_of(set, member);
 	s64 old = atomic64_read(flushed);
@@ -447,7 +447,7 @@ int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 	if (member == REMAP_MAIN)
 		remap_scan_end(set, r);
 	if (!r) {
-		remap_note_flushed(set, member, sum);
+		remap_flush_covered(set, member, sum);
 		return 0;
 	}
 	/* Before anything else can be acknowledged: see remap_gate_work(). */
@@ -457,8 +457,8 @@ int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 		owe(gate, REMAP_OWED_WRITE);
 	}
 	remap_count_up(set, REMAP_FLUSH_ERRORS);
-	remap_note_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, member == REMAP_SPARE,
-			 errno_to_blk_status(r));
+	remap_report_error(set, DM_REMAP_EVENT_FLUSH_ERROR, 0, 0, member == REMAP_SPARE,
+			   errno_to_blk_status(r));
 	if (member == REMAP_MAIN)
 		remap_error_seen(set);
 	return r;
@@ -640,14 +640,14 @@ static void remap_gate_work(struct work_struct *work)
 }
 
 /**
- * remap_note_own_write() - a write of ours is about to be sent that a flush will make durable
+ * remap_begin_own_write() - a write of ours is about to be sent that a flush will make durable
  * @set: the set
  * @member: where to
  *
  * A flush that fails from now on may be told that it is gone.
  * Context: remap_set.lock held.
  */
-void remap_note_own_write(struct remap_set *set, enum remap_member member)
+void remap_begin_own_write(struct remap_set *set, enum remap_member member)
 {
 	if (member == REMAP_SPARE && READ_ONCE(set->flow.is_own_unflushed))
 		return;
@@ -657,7 +657,7 @@ void remap_note_own_write(struct remap_set *set, enum remap_member member)
 }
 
 /**
- * remap_flush_own() - flush what was written since remap_note_own_write()
+ * remap_flush_own() - flush what was written since remap_begin_own_write()
  * @set: the set
  * @member: where to
  *

@@ -211,7 +211,7 @@ bool remap_has_fua(const struct remap_set *set, enum remap_member member);
 u64 remap_spare_writes(const struct remap_set *set);
 u64 remap_main_writes(const struct remap_set *set);
 bool remap_is_unflushed(const struct remap_set *set, enum remap_member member);
-void remap_note_flushed(struct remap_set *set, enum remap_member member, u64 sum);
+void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 sum);
 
 /* Gates */
 struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member);
@@ -220,7 +220,7 @@ int remap_gate_flush(struct remap_set *set, enum remap_member member);
 int remap_gate_flush_locked(struct remap_set *set, enum remap_member member);
 int remap_gate_clean(struct remap_set *set, enum remap_member member);
 bool remap_take_owed(struct remap_set *set, enum remap_owed owed);
-void remap_note_own_write(struct remap_set *set, enum remap_member member);
+void remap_begin_own_write(struct remap_set *set, enum remap_member member);
 int remap_flush_own(struct remap_set *set, enum remap_member member);
 int remap_flush_spare(struct remap_set *set);
 void remap_settle_cache(struct remap_set *set);

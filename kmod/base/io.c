@@ -114,7 +114,7 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 	const struct remap_io io = { .bio = &set->scratch.bio, .vecs = set->scratch.vecs };
 
 	if (op_is_write(opf) && !(opf & REQ_FUA) && dev == set->spare)
-		remap_note_own_write(set, REMAP_SPARE);
+		remap_begin_own_write(set, REMAP_SPARE);
 	return remap_io_rw(set, &io, dev, sector, buffer, nr_sectors, opf);
 }
 

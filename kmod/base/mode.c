@@ -22,7 +22,7 @@ const char *remap_mode(const struct remap_set *set)
 		return "lost-cache";
 	if (test_bit(REMAP_META_FAIL, &set->flags) || test_bit(REMAP_UNCOMPARED, &set->flags))
 		return "meta_fail";
-	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) + READ_ONCE(table->nr_frozen) >=
+	if (READ_ONCE(table->nr_used) + READ_ONCE(table->nr_bad) + READ_ONCE(table->nr_unusable) >=
 	    remap_geometry(set)->slots)
 		return "full";
 	if (test_bit(REMAP_FROZEN, &set->flags))

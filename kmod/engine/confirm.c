@@ -83,7 +83,7 @@ static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *
 	u64 own = div_u64(sector, remap_near_window(set));
 
 	if (own != *window)
-		*alive = remap_near_alive(set, sector);
+		*alive = remap_ping_near(set, sector);
 	*window = own;
 	return *alive;
 }
@@ -91,7 +91,7 @@ static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *
 /* Main must answer a probe, else nothing of what failed says anything (P5, E9). */
 static void probe_main(struct remap_set *set, enum remap_piece_class class)
 {
-	bool one_disk = remap_is_one_disk(set), alive = one_disk && remap_main_alive(set);
+	bool one_disk = remap_is_one_disk(set), alive = one_disk && remap_ping_main(set);
 	u64 window = U64_MAX;
 	bool told = false;
 	u32 i;

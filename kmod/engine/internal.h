@@ -120,7 +120,7 @@ bool remap_take_token(struct remap_set *set);
 /* near.c */
 bool remap_is_one_disk(const struct remap_set *set);
 u32 remap_near_window(const struct remap_set *set);
-bool remap_near_alive(struct remap_set *set, u64 sector);
+bool remap_ping_near(struct remap_set *set, u64 sector);
 
 /* What the worker does with the pieces of a round, in this order. */
 void remap_confirm(struct remap_set *set);

@@ -58,7 +58,7 @@ static void start_copy(struct remap_set *set, u64 chunk, u32 slot, u8 mask, u64 
 	manual->nr++;
 }
 
-static int say_frozen(const struct remap_set *set, u64 chunk)
+static int say_unwritable(const struct remap_set *set, u64 chunk)
 {
 	remap_err(set, "%s: the metadata block that has the chunk at sector %llu cannot be written: the chunk stays as it is",
 		  set->spare->name, chunk * REMAP_CHUNK_SECTORS);
@@ -89,8 +89,8 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 		mask &= ~REMAP_WORD_REDIRECTED(old);
 		if (!mask)
 			return 0;
-		if (remap_is_frozen(set, slot))
-			return say_frozen(set, chunk);
+		if (remap_is_unwritable(set, slot))
+			return say_unwritable(set, chunk);
 		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
 		start_copy(set, chunk, slot, mask, old & ~REMAP_WORD_LINKED, table->prov[slot],
 			   false);
@@ -159,8 +159,8 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 	mask = remap_whole_blocks(set, chunk, mask) & REMAP_WORD_REDIRECTED(old);
 	if (!mask)
 		return 0;
-	if (remap_is_frozen(set, slot) || remap_is_pinned(set, chunk))
-		return say_frozen(set, chunk);
+	if (remap_is_unwritable(set, slot) || remap_is_pinned(set, chunk))
+		return say_unwritable(set, chunk);
 	r = check_may_leave(set, chunk, slot);
 	if (r)
 		return r;
@@ -231,7 +231,7 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 			copy->error = -EAGAIN;
 		}
 	}
-	remap_note_use(set);
+	remap_notice_use(set);
 	remap_unpark(set);
 }
 

@@ -123,10 +123,10 @@ static int read_old_slot(struct remap_set *set, u32 old_slot, u8 keep, u8 *lost)
 		return -EIO;
 	if (!failed)
 		return 0;
-	if (!remap_spare_alive(set) ||
+	if (!remap_ping_spare(set) ||
 	    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))
 		return -EIO;
-	return *lost && !remap_spare_alive(set) ? -EIO : 0;
+	return *lost && !remap_ping_spare(set) ? -EIO : 0;
 }
 
 /*
@@ -142,11 +142,11 @@ static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u8 keep, struct bad
 		if (slot < 0)
 			break;
 		r = fill(set, chunk, slot, keep);
-		if (r == -EIO && remap_spare_alive(set))
+		if (r == -EIO && remap_ping_spare(set))
 			r = fill(set, chunk, slot, keep);
 		if (!r)
 			return slot;
-		if (r != -EIO || !remap_spare_alive(set)) {
+		if (r != -EIO || !remap_ping_spare(set)) {
 			remap_table_set(&set->table, slot, 0);
 			break;
 		}
@@ -161,7 +161,7 @@ static s64 fill_fresh_slot(struct remap_set *set, u64 chunk, u8 keep, struct bad
 
 static void note_bad(struct remap_set *set, u64 chunk, u32 slot)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_SPARE_BAD,
 		.sector = chunk * REMAP_CHUNK_SECTORS,
 		.nr_sectors = REMAP_CHUNK_SECTORS,
@@ -169,14 +169,14 @@ static void note_bad(struct remap_set *set, u64 chunk, u32 slot)
 		.slot = slot,
 	};
 
-	remap_notify(set, &note);
-	remap_note_use(set);
+	remap_queue_event(set, &event);
+	remap_notice_use(set);
 }
 
 /* Slots that turned out to be bad: so also after a restart. */
 static void commit_bad(struct remap_set *set, const struct bad_slots *bad)
 {
-	struct remap_note note = { .kind = DM_REMAP_EVENT_SPARE_BAD, .has_slot = true };
+	struct remap_event event = { .kind = DM_REMAP_EVENT_SPARE_BAD, .has_slot = true };
 	u32 i;
 
 	for (i = 0; i < bad->nr; i++) {
@@ -184,17 +184,17 @@ static void commit_bad(struct remap_set *set, const struct bad_slots *bad)
 
 		if (!i || block != remap_table_block_of(bad->slot[i - 1]))
 			remap_commit_block(set, block);
-		note.slot = bad->slot[i];
-		remap_notify(set, &note);
+		event.slot = bad->slot[i];
+		remap_queue_event(set, &event);
 	}
 	if (bad->nr)
-		remap_note_use(set);
+		remap_notice_use(set);
 }
 
 /* Sectors that main served until now. */
 static void note_grown(struct remap_set *set, u64 chunk, u8 newly, u32 slot)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_RELOCATED,
 		.has_slot = true,
 		.slot = slot,
@@ -211,16 +211,16 @@ static void note_grown(struct remap_set *set, u64 chunk, u8 newly, u32 slot)
 
 		if (piece->class == REMAP_PIECE_MOVE && remap_bio(piece->bio)->failed &&
 		    piece->sector / REMAP_CHUNK_SECTORS == chunk && piece_mask(piece) & newly)
-			note.status = remap_status_class(remap_bio(piece->bio)->error);
+			event.status = remap_status_class(remap_bio(piece->bio)->error);
 	}
-	note.sector = chunk * REMAP_CHUNK_SECTORS + __ffs(newly);
-	note.nr_sectors = fls(newly) - __ffs(newly);
-	remap_notify(set, &note);
+	event.sector = chunk * REMAP_CHUNK_SECTORS + __ffs(newly);
+	event.nr_sectors = fls(newly) - __ffs(newly);
+	remap_queue_event(set, &event);
 }
 
 static void note_refused(struct remap_set *set, const struct remap_piece *piece)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_REFUSED,
 		.sector = piece->sector,
 		.nr_sectors = piece->nr_sectors,
@@ -229,7 +229,7 @@ static void note_refused(struct remap_set *set, const struct remap_piece *piece)
 		.reason = DM_REMAP_REASON_SPARE,
 	};
 
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 }
 
 static int move_chunk(struct remap_set *set, u64 chunk)
@@ -247,7 +247,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	int r;
 
 	if (old_slot < 0 || remap_has_table_doubt(set) || remap_is_pinned(set, chunk) ||
-	    !remap_spare_alive(set))
+	    !remap_ping_spare(set))
 		return -EIO;
 	old = table->word[old_slot];
 	redirected = REMAP_WORD_REDIRECTED(old);
@@ -261,7 +261,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 		if (!remap_status_confirmable(status))
 			return -EIO;
 	}
-	if (!remap_spare_alive(set))
+	if (!remap_ping_spare(set))
 		return -EIO;
 
 	remap_table_set(table, old_slot, old | REMAP_WORD_BUSY);
@@ -281,7 +281,7 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 	change.fresh = true;
 	change.add = redirected | mask;
 	change.word = remap_word(chunk, redirected | mask, (lost & ~mask) | unread,
-				 (REMAP_WORD_GENERATION(old) + 1) & 3, 0);
+				 (REMAP_WORD_EPOCH(old) + 1) & 3, 0);
 	change.prov = table->prov[old_slot];
 	r = remap_commit(set, &change, 1);
 	if (r) {
@@ -294,11 +294,11 @@ static int move_chunk(struct remap_set *set, u64 chunk)
 			       set->spare->name, old_slot, chunk * REMAP_CHUNK_SECTORS, slot,
 			       hweight8(unread));
 	old_block = remap_table_block_of(old_slot);
-	if (remap_is_frozen(set, old_slot)) {
+	if (remap_is_unwritable(set, old_slot)) {
 		/* Its entry stays on the media: load tells the two apart, and so do we (C13). */
 		remap_table_remove(table, old_slot, chunk | REMAP_WORD_RETIRED);
 		table->prov[old_slot] = U64_MAX;
-		remap_count_frozen(set);
+		remap_count_unwritable(set);
 	} else {
 		remap_table_remove(table, old_slot, REMAP_WORD_BAD);
 		table->prov[old_slot] = remap_prov((u32)ktime_get_real_seconds(),

@@ -33,7 +33,7 @@ bool remap_is_one_disk(const struct remap_set *set)
 }
 
 /**
- * remap_near_window() - the sectors that share a verdict of remap_near_alive()
+ * remap_near_window() - the sectors that share a verdict of remap_ping_near()
  * @set: the set
  *
  * Return: their number; windows are aligned.
@@ -184,7 +184,7 @@ static bool ask_again(struct remap_set *set, u64 number)
 }
 
 /**
- * remap_near_alive() - whether main lives where a write failed
+ * remap_ping_near() - whether main lives where a write failed
  * @set: the set; its main is held, see remap_hold_main()
  * @sector: that failed
  *
@@ -192,7 +192,7 @@ static bool ask_again(struct remap_set *set, u64 number)
  * them lies on the same disk.
  * Context: remap_set.lock held, may sleep.
  */
-bool remap_near_alive(struct remap_set *set, u64 sector)
+bool remap_ping_near(struct remap_set *set, u64 sector)
 {
 	u32 window = remap_near_window(set);
 	u64 number = div_u64(sector, window), chunk = sector / REMAP_CHUNK_SECTORS;

@@ -196,7 +196,7 @@ static bool is_near_alive(struct remap_set *set)
 		const struct remap_copy *copy = &remap_manual(set)->copy[i];
 
 		if (copy->failed && copy->state == REMAP_COPYING)
-			alive = remap_near_alive(set, copy->chunk * REMAP_CHUNK_SECTORS);
+			alive = remap_ping_near(set, copy->chunk * REMAP_CHUNK_SECTORS);
 	}
 	remap_unhold_main(set);
 	return alive;
@@ -207,8 +207,8 @@ static bool is_alive(struct remap_set *set, const struct dm_dev *dev)
 	bool alive;
 
 	mutex_lock(&set->lock);
-	alive = dev != set->main ? remap_spare_alive(set) :
-		remap_is_one_disk(set) ? remap_main_alive(set) : is_near_alive(set);
+	alive = dev != set->main ? remap_ping_spare(set) :
+		remap_is_one_disk(set) ? remap_ping_main(set) : is_near_alive(set);
 	remap_unlock(set);
 	if (!alive)
 		remap_err(set, "%s does not take a probe write: nothing is moved", dev->name);

@@ -73,7 +73,7 @@ void remap_subs_begin(struct remap_set *set)
 {
 	atomic_set(&set->engine->subs_pending, 1);
 	set->engine->group++;
-	remap_note_own_write(set, REMAP_MAIN);
+	remap_begin_own_write(set, REMAP_MAIN);
 	reinit_completion(&set->engine->subs_done);
 }
 
@@ -131,7 +131,7 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 	piece->is_fua = bio->bi_opf & REQ_FUA;
 	/* Ours are not acknowledged before they are flushed: not counted (D9, D10). */
 	if (op_is_write(bio_op(bio)) && !piece->is_fua && piece->on_spare)
-		remap_note_own_write(set, REMAP_SPARE);
+		remap_begin_own_write(set, REMAP_SPARE);
 	bio->bi_end_io = sub_end;
 	atomic_inc(&set->engine->subs_pending);
 	submit_bio_noacct(bio);
@@ -217,7 +217,7 @@ void remap_subs_wait_durable(struct remap_set *set)
  */
 void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_REFUSED,
 		.sector = piece->sector,
 		.nr_sectors = piece->nr_sectors,
@@ -228,9 +228,9 @@ void remap_give_up(struct remap_set *set, struct remap_piece *piece, u8 reason)
 	if (!piece->status)
 		piece->status = BLK_STS_IOERR;
 	remap_count_up(set, REMAP_REJECTED);
-	note.status = remap_status_class(piece->status);
+	event.status = remap_status_class(piece->status);
 	trace_dm_remap_refuse(set, piece->sector, piece->nr_sectors, reason);
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 }
 
 /**
@@ -257,7 +257,7 @@ bool remap_take_token(struct remap_set *set)
 {
 	u64 burst = max(1024U, remap_geometry(set)->slots / 64);
 	unsigned long seconds = (jiffies - set->engine->tokens_at) / HZ;
-	struct remap_note note = { .kind = DM_REMAP_EVENT_STORM };
+	struct remap_event event = { .kind = DM_REMAP_EVENT_STORM };
 
 	if (test_bit(REMAP_FROZEN, &set->flags))
 		return false;
@@ -271,6 +271,6 @@ bool remap_take_token(struct remap_set *set)
 	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
 	set_bit(REMAP_FROZEN, &set->flags);
 	remap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 	return false;
 }

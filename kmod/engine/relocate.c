@@ -47,7 +47,7 @@ static struct remap_change *get_change(struct remap_set *set, const struct remap
 		u8 errors = (u8)(prov >> 48);
 
 		*reason = DM_REMAP_REASON_COMMIT;
-		if (set->table.word[slot] & REMAP_WORD_DOUBT || remap_is_frozen(set, slot))
+		if (set->table.word[slot] & REMAP_WORD_DOUBT || remap_is_unwritable(set, slot))
 			return NULL;
 		change->word = set->table.word[slot] & ~REMAP_WORD_LINKED;
 		change->prov = remap_prov((u32)prov, prov >> 32, prov >> 40,
@@ -111,7 +111,7 @@ static bool may_try_again(struct remap_set *set)
 		    remap_is_late(set, &set->engine->piece[i]))
 			return false;
 	}
-	return remap_spare_alive(set);
+	return remap_ping_spare(set);
 }
 
 /*
@@ -210,7 +210,7 @@ static u32 write_slots(struct remap_set *set, u32 nr_changes)
 static void note_relocated(struct remap_set *set, const struct remap_change *change)
 {
 	u64 start = (change->word & REMAP_WORD_CHUNK) * REMAP_CHUNK_SECTORS;
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_RELOCATED,
 		.sector = start + __ffs(change->newly),
 		.nr_sectors = fls(change->newly) - __ffs(change->newly),
@@ -220,19 +220,19 @@ static void note_relocated(struct remap_set *set, const struct remap_change *cha
 		.member = DM_REMAP_MEMBER_MAIN,
 	};
 
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 }
 
 static void note_spare_bad(struct remap_set *set, const struct remap_change *change)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_SPARE_BAD,
 		.has_slot = true,
 		.slot = change->slot,
 	};
 
 	if (change->result == REMAP_COMMITTED)
-		remap_notify(set, &note);
+		remap_queue_event(set, &event);
 }
 
 /**
@@ -259,7 +259,7 @@ void remap_relocate(struct remap_set *set)
 	nr_aside = write_slots(set, nr_changes);
 
 	/* Slots that failed are bad only if the spare takes other writes (P5, D7). */
-	if (nr_aside && !remap_spare_alive(set)) {
+	if (nr_aside && !remap_ping_spare(set)) {
 		for (i = nr_changes; i < nr_changes + nr_aside; i++)
 			set->engine->change[i].status = BLK_STS_IOERR;
 	}
@@ -284,7 +284,7 @@ void remap_relocate(struct remap_set *set)
 	}
 	for (i = nr_changes; i < nr_changes + nr_aside; i++)
 		note_spare_bad(set, &set->engine->change[i]);
-	remap_note_use(set);
+	remap_notice_use(set);
 	for (i = 0; i < set->engine->nr_pieces; i++) {
 		struct remap_piece *piece = &set->engine->piece[i];
 

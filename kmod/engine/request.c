@@ -106,7 +106,7 @@ static bool is_next(const struct remap_set *set, u32 i)
 static void note_moved(struct remap_set *set, u32 kind)
 {
 	const struct remap_manual *manual = remap_manual(set);
-	struct remap_note note = { .kind = kind, .has_slot = true };
+	struct remap_event event = { .kind = kind, .has_slot = true };
 	u32 i, nr_notes = 0;
 
 	for (i = 0; i < manual->nr; i++) {
@@ -115,22 +115,22 @@ static void note_moved(struct remap_set *set, u32 kind)
 
 		if (copy->state != REMAP_COPYING)
 			continue;
-		if (!i || !note.nr_sectors || !is_next(set, i)) {
-			if (note.nr_sectors)
-				remap_notify(set, &note);
-			note.sector = start + __ffs(copy->mask);
-			note.slot = copy->slot;
-			note.cause = kind == DM_REMAP_EVENT_REMAPPED ?
+		if (!i || !event.nr_sectors || !is_next(set, i)) {
+			if (event.nr_sectors)
+				remap_queue_event(set, &event);
+			event.sector = start + __ffs(copy->mask);
+			event.slot = copy->slot;
+			event.cause = kind == DM_REMAP_EVENT_REMAPPED ?
 				     (u8)(manual->change[i].prov >> 32) : 0;
-			note.number = 0;
+			event.number = 0;
 			if (++nr_notes % NOTES_AT_ONCE == 0)
 				flush_work(&set->events.work);
 		}
-		note.nr_sectors = start + fls(copy->mask) - note.sector;
-		note.number += hweight8(copy->lost);
+		event.nr_sectors = start + fls(copy->mask) - event.sector;
+		event.number += hweight8(copy->lost);
 	}
-	if (note.nr_sectors)
-		remap_notify(set, &note);
+	if (event.nr_sectors)
+		remap_queue_event(set, &event);
 }
 
 static void say_lost(const struct remap_set *set, const struct remap_copy *copy)

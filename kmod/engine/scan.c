@@ -62,7 +62,7 @@ static bool is_alive(struct remap_set *set)
 	bool alive;
 
 	mutex_lock(&set->lock);
-	alive = may_go_on(set) && remap_main_alive(set) && remap_take_token(set);
+	alive = may_go_on(set) && remap_ping_main(set) && remap_take_token(set);
 	remap_unlock(set);
 	return alive;
 }

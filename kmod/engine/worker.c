@@ -61,10 +61,10 @@ static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	/* As in map: a read may pass a chunk that is being copied. */
 	remap_table_lookup(&set->table, piece->sector, piece->nr_sectors,
 			   write ? REMAP_WORD_DOUBT | REMAP_WORD_BUSY : REMAP_WORD_DOUBT, &place);
-	if (place.kind == REMAP_PLACE_SLOW && bio_op(bio) != REQ_OP_DISCARD &&
+	if (place.kind == REMAP_PLACE_DEFER && bio_op(bio) != REQ_OP_DISCARD &&
 	    set->table.word[place.slot] & REMAP_WORD_BUSY)
 		return false;
-	if (place.kind == REMAP_PLACE_SLOW)
+	if (place.kind == REMAP_PLACE_DEFER)
 		lookup_in_doubt(set, piece, &place);
 	piece->nr_sectors = place.nr_sectors;
 	pb->nr_taken += piece->nr_sectors;
@@ -139,8 +139,8 @@ static void count_failure(struct remap_set *set, const struct remap_piece *piece
 	if (piece->bio->bi_opf & REQ_RAHEAD)
 		return;
 	remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
-	remap_note_error(set, DM_REMAP_EVENT_READ_ERROR, piece->sector, piece->nr_sectors,
-			 on_spare, piece->status);
+	remap_report_error(set, DM_REMAP_EVENT_READ_ERROR, piece->sector, piece->nr_sectors,
+			   on_spare, piece->status);
 }
 
 /* What needs no new entry, and the first try of writes that had to wait for a busy chunk. */

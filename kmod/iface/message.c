@@ -287,9 +287,9 @@ static int run_save(struct remap_set *set, unsigned int argc, char **argv, char 
 	if (!r)
 		r = remap_has_table_doubt(set) ? -EIO : remap_soft_save(set);
 	if (!r)
-		remap_update_mark(set);
+		remap_update_anchor(set);
 	if (!r)
-		DMEMIT("saved generation=%llu", remap_generation(set));
+		DMEMIT("saved generation=%llu", remap_last_seq(set));
 	remap_unlock(set);
 	if (r) {
 		remap_err(set, "save failed: %d", r);
@@ -333,7 +333,7 @@ static int run_sync(struct remap_set *set, unsigned int argc, char **argv, char 
 		r = error;
 		failed = block;
 		/* One that stays frozen keeps those behind it from nothing. */
-		if (!remap_is_block_frozen(set, block) || error == -EBUSY)
+		if (!remap_is_block_unwritable(set, block) || error == -EBUSY)
 			break;
 	}
 	if (r) {
@@ -361,7 +361,7 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	if (!r)
 		r = remap_restore(set, &nr_repaired);
 	if (!r)
-		DMEMIT("restored generation=%llu repaired=%u", remap_generation(set), nr_repaired);
+		DMEMIT("restored generation=%llu repaired=%u", remap_last_seq(set), nr_repaired);
 	remap_unlock(set);
 	if (r) {
 		remap_err(set, "restore failed: %d%s", r, r == -EROFS ?

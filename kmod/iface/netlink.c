@@ -73,50 +73,50 @@ static u32 operation_of(u32 kind)
 	}
 }
 
-static int put_note(struct sk_buff *skb, struct remap_set *set, const struct remap_note *note)
+static int put_event(struct sk_buff *skb, struct remap_set *set, const struct remap_event *event)
 {
 	int r = put_name(skb, set) ?:
-		put_u64(skb, DM_REMAP_A_EVENT_SEQ, note->seq) ?:
-		put_u64(skb, DM_REMAP_A_TIME, note->time) ?:
-		nla_put_u32(skb, DM_REMAP_A_EVENT, note->kind) ?:
-		nla_put_string(skb, DM_REMAP_A_MODE, note->mode) ?:
-		nla_put_u32(skb, DM_REMAP_A_USED_SLOTS, note->nr_used) ?:
+		put_u64(skb, DM_REMAP_A_EVENT_SEQ, event->seq) ?:
+		put_u64(skb, DM_REMAP_A_TIME, event->time) ?:
+		nla_put_u32(skb, DM_REMAP_A_EVENT, event->kind) ?:
+		nla_put_string(skb, DM_REMAP_A_MODE, event->mode) ?:
+		nla_put_u32(skb, DM_REMAP_A_USED_SLOTS, event->nr_used) ?:
 		nla_put_u32(skb, DM_REMAP_A_TOTAL_SLOTS, remap_geometry(set)->slots);
 
-	if (!r && note->nr_sectors)
-		r = put_u64(skb, DM_REMAP_A_SECTOR, note->sector) ?:
-		    nla_put_u32(skb, DM_REMAP_A_NR_SECTORS, note->nr_sectors);
-	if (!r && operation_of(note->kind))
-		r = nla_put_u32(skb, DM_REMAP_A_OPERATION, operation_of(note->kind));
-	if (!r && note->has_slot)
-		r = nla_put_u32(skb, DM_REMAP_A_SLOT, note->slot);
-	if (!r && note->status)
-		r = nla_put_u32(skb, DM_REMAP_A_STATUS, note->status);
-	if (!r && note->member)
-		r = nla_put_u32(skb, DM_REMAP_A_MEMBER, note->member);
-	if (!r && note->reason)
-		r = nla_put_u32(skb, DM_REMAP_A_REASON, note->reason);
-	if (!r && note->cause)
-		r = nla_put_u32(skb, DM_REMAP_A_CAUSE, note->cause);
-	if (!r && note->old_mode)
-		r = nla_put_string(skb, DM_REMAP_A_OLD_MODE, note->old_mode);
+	if (!r && event->nr_sectors)
+		r = put_u64(skb, DM_REMAP_A_SECTOR, event->sector) ?:
+		    nla_put_u32(skb, DM_REMAP_A_NR_SECTORS, event->nr_sectors);
+	if (!r && operation_of(event->kind))
+		r = nla_put_u32(skb, DM_REMAP_A_OPERATION, operation_of(event->kind));
+	if (!r && event->has_slot)
+		r = nla_put_u32(skb, DM_REMAP_A_SLOT, event->slot);
+	if (!r && event->status)
+		r = nla_put_u32(skb, DM_REMAP_A_STATUS, event->status);
+	if (!r && event->member)
+		r = nla_put_u32(skb, DM_REMAP_A_MEMBER, event->member);
+	if (!r && event->reason)
+		r = nla_put_u32(skb, DM_REMAP_A_REASON, event->reason);
+	if (!r && event->cause)
+		r = nla_put_u32(skb, DM_REMAP_A_CAUSE, event->cause);
+	if (!r && event->old_mode)
+		r = nla_put_string(skb, DM_REMAP_A_OLD_MODE, event->old_mode);
 	if (r)
 		return r;
-	switch (note->kind) {
+	switch (event->kind) {
 	case DM_REMAP_EVENT_REMAPPED:
-		return nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, note->number);
+		return nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, event->number);
 	case DM_REMAP_EVENT_SPARE_LOW:
-		return nla_put_u32(skb, DM_REMAP_A_PERCENT, note->number);
+		return nla_put_u32(skb, DM_REMAP_A_PERCENT, event->number);
 	case DM_REMAP_EVENT_REPAIRED:
-		return nla_put_u32(skb, DM_REMAP_A_COPIES, note->number);
+		return nla_put_u32(skb, DM_REMAP_A_COPIES, event->number);
 	case DM_REMAP_EVENT_LOADED:
-		return put_u64(skb, DM_REMAP_A_GENERATION, remap_generation(set));
+		return put_u64(skb, DM_REMAP_A_GENERATION, remap_last_seq(set));
 	default:
 		return 0;
 	}
 }
 
-static void send_note(struct remap_set *set, const struct remap_note *note)
+static void send_event(struct remap_set *set, const struct remap_event *event)
 {
 	struct sk_buff *skb = genlmsg_new(MESSAGE_BYTES, GFP_NOIO);
 	void *header;
@@ -124,7 +124,7 @@ static void send_note(struct remap_set *set, const struct remap_note *note)
 	if (!skb)
 		return;
 	header = genlmsg_put(skb, 0, 0, &family, 0, DM_REMAP_CMD_EVENT);
-	if (!header || put_note(skb, set, note)) {
+	if (!header || put_event(skb, set, event)) {
 		nlmsg_free(skb);
 		return;
 	}
@@ -132,7 +132,7 @@ static void send_note(struct remap_set *set, const struct remap_note *note)
 	genlmsg_multicast(&family, skb, 0, 0, GFP_NOIO);
 }
 
-static const struct remap_sink sink = { .is_listened = is_listened, .send = send_note };
+static const struct remap_sink sink = { .is_listened = is_listened, .send = send_event };
 
 static void *begin_line(struct sk_buff *skb, struct netlink_callback *cb, u8 command)
 {
@@ -154,7 +154,7 @@ static int put_devices_line(struct sk_buff *skb, struct remap_set *set)
 	       nla_put_u32(skb, DM_REMAP_A_TOTAL_SLOTS, remap_geometry(set)->slots) ?:
 	       nla_put_u32(skb, DM_REMAP_A_BAD_SLOTS, READ_ONCE(table->nr_bad)) ?:
 	       nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, READ_ONCE(table->nr_lost)) ?:
-	       put_u64(skb, DM_REMAP_A_GENERATION, remap_generation(set)) ?:
+	       put_u64(skb, DM_REMAP_A_GENERATION, remap_last_seq(set)) ?:
 	       put_u64(skb, DM_REMAP_A_EVENT_SEQ, READ_ONCE(set->events.seq));
 }
 

@@ -47,7 +47,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
 		       READ_ONCE(table->nr_lost), READ_ONCE(table->nr_bad),
 		       READ_ONCE(table->nr_retired));
 		sz = emit_counters(set, REMAP_READ_ERRORS, REMAP_SAVES_OK, result, sz, maxlen);
-		DMEMIT(" generation=%llu", report.generation);
+		DMEMIT(" generation=%llu", report.last_seq);
 		sz = emit_counters(set, REMAP_SAVES_OK, REMAP_NR_COUNTERS, result, sz, maxlen);
 		DMEMIT(" blocks_in_doubt=%u commit_failures=%llu repaired=%llu",
 		       report.nr_in_doubt, report.nr_failures, report.nr_repaired);
@@ -106,7 +106,7 @@ void remap_metadata_status(struct remap_set *set, char *result, unsigned int max
 
 	remap_meta_report(set, &report);
 	DMEMIT("%s uuid=%pU generation=%llu committed=%llu", remap_mode(set), remap_uuid(set),
-	       report.generation, report.committed);
+	       report.last_seq, report.committed);
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
 		DMEMIT(" replica%u=%s replica%u_errors=%llu", replica,
 		       report.out == replica ? "out" :

@@ -60,7 +60,7 @@ FACT(total_slots, "%u", remap_geometry(set)->slots);
 FACT(bad_slots, "%u", READ_ONCE(set->table.nr_bad));
 FACT(retired_slots, "%u", READ_ONCE(set->table.nr_retired));
 FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
-FACT(generation, "%llu", remap_generation(set));
+FACT(generation, "%llu", remap_last_seq(set));
 FACT(blocks_in_doubt, "%u", report_of(set).nr_in_doubt);
 FACT(last_save, "%lld", report_of(set).last_save);
 /* The kernel looks for bad sectors only where somebody reads or writes. */

@@ -18,15 +18,15 @@
  */
 int remap_activate(struct remap_set *set)
 {
-	const struct remap_forebear *known = &set->life->forebear;
+	const struct remap_handover *known = &set->life->predecessor;
 	struct remap_load load = { };
 	int r;
 
 	r = remap_load_super(set, &load) ?: remap_claim(set);
 	if (r)
 		return r;
-	remap_find_forebear(set);
-	remap_inherit_probe(set, known->probe_failed);
+	remap_find_predecessor(set);
+	remap_inherit_ping(set, known->probe_failed);
 	r = remap_load_tables(set, &load);
 	if (r)
 		return r;
@@ -35,7 +35,7 @@ int remap_activate(struct remap_set *set)
 	if (known->known)
 		load.committed = max(load.committed, known->committed);
 	set->life->mark_at = jiffies;
-	set->life->forebear_stale = load.age.newest > known->generation;
+	set->life->predecessor_stale = load.age.newest > known->generation;
 	/* Whoever has the device open goes on with what is not there any more (D22). */
 	if (remap_is_unknown_to(set, load.age.newest) || known->altered ||
 	    (known->was_degraded && load.age.newest > known->numbers))

@@ -44,10 +44,10 @@ module_param_cb(dm_remap_autosave_interval, &interval_ops, &autosave_interval, 0
 MODULE_PARM_DESC(dm_remap_autosave_interval, "Seconds between saves, 1 to 3600 (default: 60)");
 
 /**
- * remap_soft_start() - start the timer, on resume
+ * remap_autosave_start() - start the timer, on resume
  * @set: the set
  */
-void remap_soft_start(struct remap_set *set)
+void remap_autosave_start(struct remap_set *set)
 {
 	queue_delayed_work(set->aux_wq, &set->life->autosave,
 			   min_t(unsigned int, READ_ONCE(autosave_interval),
@@ -71,8 +71,8 @@ void remap_autosave(struct work_struct *work)
 		/* Whoever listens: an older spare is recognised by it (O6, P9). */
 		if (time_after_eq(jiffies, life->mark_at + READ_ONCE(autosave_interval) * HZ)) {
 			life->mark_at = jiffies;
-			remap_update_mark(set);
-			remap_note_probe(set);
+			remap_update_anchor(set);
+			remap_record_ping(set);
 		}
 		/* Whoever listens decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
@@ -82,5 +82,5 @@ void remap_autosave(struct work_struct *work)
 	remap_unlock(set);
 	if (unlikely(remap_is_degraded(set)))
 		queue_work(set->queue.wq, &set->queue.work);
-	remap_soft_start(set);
+	remap_autosave_start(set);
 }

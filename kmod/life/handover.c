@@ -43,14 +43,14 @@ static struct remap_member_id member_id(const struct dm_dev *dev)
 }
 
 /* What a set knew that was destroyed while no other one of its device had inherited it. */
-struct remap_will {
+struct remap_legacy {
 	struct list_head list;
 	const struct mapped_device *md;
 	u8 uuid[REMAP_UUID_BYTES];
-	struct remap_forebear known;
+	struct remap_handover known;
 };
 
-static void describe(const struct remap_set *old, struct remap_forebear *known)
+static void describe(const struct remap_set *old, struct remap_handover *known)
 {
 	known->known = true;
 	known->committed = remap_committed(old);
@@ -62,11 +62,11 @@ static void describe(const struct remap_set *old, struct remap_forebear *known)
 	known->error_threshold = old->options.error_threshold;
 	known->tokens = remap_tokens(old);
 	known->counters = old->counters;
-	known->probe_failed = remap_is_probe_failed(old);
+	known->probe_failed = remap_is_ping_failed(old);
 	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
 	known->main = old->life->main_id;
 	known->spare = old->life->spare_id;
-	known->generation = remap_generation(old);
+	known->generation = remap_last_seq(old);
 	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
 	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
 	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;
@@ -91,10 +91,10 @@ void remap_add_instance(struct remap_set *set)
 	mutex_unlock(&handover_lock);
 }
 
-static void drop_wills(const struct remap_set *set, const u8 *uuid)
+static void drop_legacies(const struct remap_set *set, const u8 *uuid)
 {
 	struct mapped_device *md = dm_table_get_md(set->ti->table);
-	struct remap_will *will, *next;
+	struct remap_legacy *will, *next;
 
 	list_for_each_entry_safe(will, next, &wills, list) {
 		if (will->md != md || (uuid && memcmp(will->uuid, uuid, REMAP_UUID_BYTES)))
@@ -116,7 +116,7 @@ static void drop_wills(const struct remap_set *set, const u8 *uuid)
  */
 void remap_remove_instance(struct remap_set *set)
 {
-	struct remap_will *old, *will = set->life->will;
+	struct remap_legacy *old, *will = set->life->will;
 	bool alone = true, heir = false, newer = true;
 	const struct remap_life *life;
 
@@ -134,7 +134,7 @@ void remap_remove_instance(struct remap_set *set)
 	}
 	list_del_init(&set->life->instances);
 	if (alone) {
-		drop_wills(set, NULL);
+		drop_legacies(set, NULL);
 	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
 		will->md = dm_table_get_md(set->ti->table);
 		memcpy(will->uuid, remap_uuid(set), REMAP_UUID_BYTES);
@@ -153,7 +153,7 @@ void remap_remove_instance(struct remap_set *set)
 			old->known.was_degraded |= will->known.was_degraded;
 			will->known = old->known;
 		}
-		drop_wills(set, remap_uuid(set));
+		drop_legacies(set, remap_uuid(set));
 		list_add(&will->list, &wills);
 		set->life->will = NULL;
 	}
@@ -161,7 +161,7 @@ void remap_remove_instance(struct remap_set *set)
 }
 
 /**
- * remap_find_forebear() - what the instance knew whose table this one replaces
+ * remap_find_predecessor() - what the instance knew whose table this one replaces
  * @set: the set, its UUID known; the other one is suspended, and destroyed after this one
  *       is resumed
  *
@@ -169,12 +169,12 @@ void remap_remove_instance(struct remap_set *set)
  * destroyed, because a table in between could not be resumed, its will is read.
  * Context: preresume, may sleep.
  */
-void remap_find_forebear(struct remap_set *set)
+void remap_find_predecessor(struct remap_set *set)
 {
 	struct mapped_device *md = dm_table_get_md(set->ti->table);
-	struct remap_forebear *known = &set->life->forebear;
+	struct remap_handover *known = &set->life->predecessor;
 	const struct remap_life *life;
-	const struct remap_will *will;
+	const struct remap_legacy *will;
 
 	memset(known, 0, sizeof(*known));
 	mutex_lock(&handover_lock);
@@ -210,7 +210,7 @@ static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev
 static void forget_wills(const struct remap_set *set)
 {
 	mutex_lock(&handover_lock);
-	drop_wills(set, remap_uuid(set));
+	drop_legacies(set, remap_uuid(set));
 	mutex_unlock(&handover_lock);
 }
 
@@ -225,7 +225,7 @@ static bool was_replaced(const struct remap_set *set, const struct remap_member_
 	return id->disk_seq && remap_is_unflushed(set, member) && !is_member(id, dev);
 }
 
-static void take_settings(struct remap_set *set, const struct remap_forebear *known)
+static void take_settings(struct remap_set *set, const struct remap_handover *known)
 {
 	if (known->frozen)
 		set_bit(REMAP_FROZEN, &set->flags);
@@ -238,14 +238,14 @@ static void take_settings(struct remap_set *set, const struct remap_forebear *kn
 
 /**
  * remap_take_over() - go on where the instance before this one stopped
- * @set: the set, loaded; forebear says what is known
+ * @set: the set, loaded; predecessor says what is known
  *
  * Context: preresume, remap_set.lock held.
  */
 void remap_take_over(struct remap_set *set)
 {
-	const struct remap_forebear *known = &set->life->forebear;
-	struct remap_note note = { .kind = DM_REMAP_EVENT_LOST_CACHE };
+	const struct remap_handover *known = &set->life->predecessor;
+	struct remap_event event = { .kind = DM_REMAP_EVENT_LOST_CACHE };
 	/* Also without a new table: another medium in the same drive. */
 	bool lost_main = was_replaced(set, &set->life->main_id, set->main, REMAP_MAIN);
 	bool lost_spare = was_replaced(set, &set->life->spare_id, set->spare, REMAP_SPARE);
@@ -269,7 +269,7 @@ void remap_take_over(struct remap_set *set)
 	/* An error that a flush of ours consumed is told all the same (D17). */
 	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
 	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
-	if (known->known && !set->life->forebear_stale)
+	if (known->known && !set->life->predecessor_stale)
 		take_settings(set, known);
 	if (test_bit(REMAP_ALTERED, &set->flags)) {
 		if (is_open(set))
@@ -285,8 +285,8 @@ void remap_take_over(struct remap_set *set)
 	set_bit(REMAP_LOST_CACHE, &set->flags);
 	if (known->lost_cache)
 		return;
-	note.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
-	remap_notify(set, &note);
+	event.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	remap_queue_event(set, &event);
 	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
 		  lost_main ? set->main->name : set->spare->name);
 }

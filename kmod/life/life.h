@@ -18,7 +18,7 @@ struct remap_member_id {
 };
 
 /**
- * struct remap_forebear - what an instance leaves to the one that replaces its table
+ * struct remap_handover - what an instance leaves to the one that replaces its table
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
@@ -38,7 +38,7 @@ struct remap_member_id {
  * @unflushed_spare: the same of the spare
  * @owed: remap_gate.owed of each member
  */
-struct remap_forebear {
+struct remap_handover {
 	bool known;
 	u64 committed;
 	u64 generation;
@@ -59,7 +59,7 @@ struct remap_forebear {
 	unsigned long owed[REMAP_NR_MEMBERS];
 };
 
-struct remap_will;
+struct remap_legacy;
 
 /**
  * struct remap_life - an instance among others
@@ -70,8 +70,8 @@ struct remap_will;
  * @main_id: what the main device was when the set was resumed
  * @spare_id: the same of the spare
  * @will: what it leaves when it dies before anybody inherits
- * @forebear: what the instance before this one knew, while this one is resumed
- * @forebear_stale: somebody else has written the set since
+ * @predecessor: what the instance before this one knew, while this one is resumed
+ * @predecessor_stale: somebody else has written the set since
  * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
  * @autosave: the timer
  * @mark_at: jiffies when the anchor was last brought up to date by the timer
@@ -83,9 +83,9 @@ struct remap_life {
 	struct list_head instances;
 	struct remap_member_id main_id;
 	struct remap_member_id spare_id;
-	struct remap_will *will;
-	struct remap_forebear forebear;
-	bool forebear_stale;
+	struct remap_legacy *will;
+	struct remap_handover predecessor;
+	bool predecessor_stale;
 	struct delayed_work lost_work;
 	struct delayed_work autosave;
 	unsigned long mark_at;
@@ -112,7 +112,7 @@ void remap_life_stop(struct remap_set *set);
 void remap_life_exit(struct remap_set *set);
 void remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
-void remap_find_forebear(struct remap_set *set);
+void remap_find_predecessor(struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
 void remap_watch_lost(struct remap_set *set);
@@ -122,7 +122,7 @@ int remap_activate(struct remap_set *set);
 
 /* autosave.c */
 void remap_autosave(struct work_struct *work);
-void remap_soft_start(struct remap_set *set);
+void remap_autosave_start(struct remap_set *set);
 
 /* write_cache.c */
 void remap_settle_work(struct work_struct *work);

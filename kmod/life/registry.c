@@ -12,7 +12,7 @@
 #include "meta/meta.h"
 
 static LIST_HEAD(owners);
-static unsigned int owners_generation;
+static unsigned int owners_version;
 /* protects both; inside it only device-mapper's lock of names */
 static DEFINE_MUTEX(owners_lock);
 
@@ -68,7 +68,7 @@ int remap_own(struct remap_set *set, void (*forget)(struct remap_set *set))
 			clear_bit(REMAP_ACTIVE, &other->flags);
 			list_del_init(&life->owners);
 			life->claimed = false;
-			owners_generation++;
+			owners_version++;
 			forget(other);
 			continue;
 		}
@@ -81,7 +81,7 @@ int remap_own(struct remap_set *set, void (*forget)(struct remap_set *set))
 	/* Owned already when another target of the table failed its preresume. */
 	if (!r && list_empty(&set->life->owners))
 		list_add(&set->life->owners, &owners);
-	owners_generation++;
+	owners_version++;
 	mutex_unlock(&owners_lock);
 	return r;
 }
@@ -128,7 +128,7 @@ void remap_disown(struct remap_set *set)
 	mutex_lock(&owners_lock);
 	list_del_init(&set->life->owners);
 	set->life->claimed = false;
-	owners_generation++;
+	owners_version++;
 	mutex_unlock(&owners_lock);
 }
 
@@ -145,7 +145,7 @@ void remap_walk_active(remap_set_fn f, void *data, unsigned int *generation)
 	struct remap_life *life;
 
 	mutex_lock(&owners_lock);
-	*generation = owners_generation;
+	*generation = owners_version;
 	list_for_each_entry(life, &owners, owners) {
 		if (test_bit(REMAP_ACTIVE, &life->set->flags) && f(life->set, data))
 			break;

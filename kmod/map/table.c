@@ -137,9 +137,9 @@ static u32 *chain_head(const struct remap_table *table, u64 chunk)
 
 /*
  * The first sector in [from, to] (all of one hash key) that is mapped, or
- * to + 1.  A chunk with one of @slow_flags counts as mapped as a whole.
+ * to + 1.  A chunk with one of @defer_flags counts as mapped as a whole.
  */
-static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 slow_flags,
+static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 defer_flags,
 		       u32 *slot, u64 *word)
 {
 	u64 first = to + 1;
@@ -149,7 +149,7 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 sl
 	for (; link; link = READ_ONCE(table->next[link - 1])) {
 		u64 w = READ_ONCE(table->word[link - 1]);
 		u64 chunk_start = (w & REMAP_WORD_CHUNK) << CHUNK_SHIFT;
-		u8 mask = w & slow_flags ? 0xff : REMAP_WORD_REDIRECTED(w);
+		u8 mask = w & defer_flags ? 0xff : REMAP_WORD_REDIRECTED(w);
 		u64 sector;
 
 		if (!(w & REMAP_WORD_LINKED) || chunk_start >> GROUP_SHIFT != from >> GROUP_SHIFT)
@@ -176,12 +176,12 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 sl
  * @table: the table
  * @sector: first sector on the mapped device
  * @nr_sectors: 1 to 8, not beyond the chunk
- * @slow_flags: as for remap_table_lookup()
+ * @defer_flags: as for remap_table_lookup()
  *
  * The quick answer for bios of 4 KiB.  Context: as for remap_table_lookup().
  * Return: the slot, -ENOENT: main, or -EAGAIN: ask remap_table_lookup().
  */
-s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors, u64 slow_flags)
+s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors, u64 defer_flags)
 {
 	u64 wanted = sector >> CHUNK_SHIFT | REMAP_WORD_LINKED;
 	/* As in chain_first(). */
@@ -194,7 +194,7 @@ s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors
 		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != wanted)
 			continue;
 		mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
-		if (w & slow_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
+		if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
 			return -EAGAIN;
 		return link - 1;
 	}
@@ -206,13 +206,13 @@ s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors
  * @table: the table
  * @sector: first sector on the mapped device
  * @nr_sectors: at least 1, inside the mapped device
- * @slow_flags: of REMAP_WORD_BUSY and REMAP_WORD_DOUBT, those that the caller must not pass
+ * @defer_flags: of REMAP_WORD_BUSY and REMAP_WORD_DOUBT, those that the caller must not pass
  * @place: the answer, for as many sectors as share it
  *
  * Context: any, inside an RCU read section, or with remap_set.lock held.
  */
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
-			u64 slow_flags, struct remap_place *place)
+			u64 defer_flags, struct remap_place *place)
 {
 	u64 last = sector + nr_sectors - 1;
 	u64 nr_regions = (last >> REGION_SHIFT) + 1;
@@ -227,7 +227,7 @@ void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sect
 		while (from <= region_last) {
 			u64 to = min(region_last, from | ((1ULL << GROUP_SHIFT) - 1));
 			u64 word = 0;
-			u64 first = chain_first(table, from, to, slow_flags, &place->slot, &word);
+			u64 first = chain_first(table, from, to, defer_flags, &place->slot, &word);
 			u32 bit, nr = 1;
 
 			if (first > to) {
@@ -239,8 +239,8 @@ void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sect
 				return;
 			}
 			bit = first & (REMAP_CHUNK_SECTORS - 1);
-			if (word & slow_flags) {
-				place->kind = REMAP_PLACE_SLOW;
+			if (word & defer_flags) {
+				place->kind = REMAP_PLACE_DEFER;
 				nr = REMAP_CHUNK_SECTORS - bit;
 			} else {
 				u8 lost = REMAP_WORD_LOST(word) >> bit;

@@ -17,13 +17,13 @@
 
 /*
  * A slot's word: everything a reader must see at once (D2).
- * bits 0-39 main chunk, 40-47 redirected, 48-55 lost, 56-57 generation, flags.
+ * bits 0-39 main chunk, 40-47 redirected, 48-55 lost, 56-57 epoch, flags.
  * A free slot is zero.
  */
 #define REMAP_WORD_CHUNK	((1ULL << 40) - 1)
 #define REMAP_WORD_REDIRECTED(w) ((u8)((w) >> 40))
 #define REMAP_WORD_LOST(w)	((u8)((w) >> 48))
-#define REMAP_WORD_GENERATION(w) ((u8)(((w) >> 56) & 3))
+#define REMAP_WORD_EPOCH(w) ((u8)(((w) >> 56) & 3))
 #define REMAP_WORD_LINKED	BIT_ULL(58) /* in a hash chain */
 #define REMAP_WORD_BUSY		BIT_ULL(59) /* being copied: writes wait (D3) */
 #define REMAP_WORD_DOUBT	BIT_ULL(60) /* a commit failed: see REMAP_PROV_DOUBT (C4) */
@@ -31,9 +31,9 @@
 #define REMAP_WORD_RETIRED	BIT_ULL(62) /* freed; media may still name it (C11) */
 #define REMAP_WORD_RESERVED	BIT_ULL(63) /* allocated, not published yet */
 
-static inline u64 remap_word(u64 chunk, u8 redirected, u8 lost, u8 generation, u64 flags)
+static inline u64 remap_word(u64 chunk, u8 redirected, u8 lost, u8 epoch, u64 flags)
 {
-	return chunk | (u64)redirected << 40 | (u64)lost << 48 | (u64)generation << 56 | flags;
+	return chunk | (u64)redirected << 40 | (u64)lost << 48 | (u64)epoch << 56 | flags;
 }
 
 /*
@@ -66,7 +66,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @nr_retired: slots that wait to be used again
  * @nr_reserved: slots taken for what is on its way
  * @nr_lost: lost sectors
- * @nr_frozen: slots that are not in use and cannot be (C8)
+ * @nr_unusable: slots that are not in use and cannot be (C8)
  * @free_hint: no free slot lies before it
  */
 struct remap_table {
@@ -85,7 +85,7 @@ struct remap_table {
 	u32 nr_retired;
 	u32 nr_reserved;
 	u32 nr_lost;
-	u32 nr_frozen;
+	u32 nr_unusable;
 	u32 free_hint;
 };
 
@@ -111,7 +111,7 @@ enum remap_place_kind {
 	REMAP_PLACE_MAIN,
 	REMAP_PLACE_SPARE,
 	REMAP_PLACE_LOST,
-	REMAP_PLACE_SLOW,	/* busy or in doubt: ask the worker */
+	REMAP_PLACE_DEFER,	/* busy or in doubt: ask the worker */
 };
 
 /**
@@ -131,9 +131,9 @@ u64 remap_table_bytes(u32 nr_slots, u64 main_sectors);
 void remap_table_exit(struct remap_table *table);
 void remap_table_clear(struct remap_table *table);
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
-			u64 slow_flags, struct remap_place *place);
+			u64 defer_flags, struct remap_place *place);
 s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors,
-		     u64 slow_flags);
+		     u64 defer_flags);
 s64 remap_table_find(const struct remap_table *table, u64 chunk);
 s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 *prov);
 void remap_table_set(struct remap_table *table, u32 slot, u64 word);

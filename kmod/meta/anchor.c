@@ -28,7 +28,7 @@ void remap_age_of(const struct remap_set *set, struct remap_age *age)
 
 	memset(age, 0, sizeof(*age));
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++)
-		remap_age_add(age, block, meta->block[block].seq, meta->block[block].frozen);
+		remap_age_add(age, block, meta->block[block].seq, meta->block[block].unwritable);
 }
 
 /*
@@ -42,7 +42,7 @@ static void make_mark(struct remap_set *set, struct remap_mark *mark)
 	struct remap_age age;
 
 	mark->seq = meta->committed;
-	mark->nr_probe = ++set->meta->anchor.nr_probe;
+	mark->nr_probe = ++set->meta->anchor.nr_ping;
 	mark->digest = 0;
 	if (meta->nr_in_doubt || meta->block[0].in_doubt)
 		return;
@@ -93,7 +93,7 @@ static bool probe_again(struct remap_set *set)
 }
 
 /**
- * remap_main_alive() - probe main by a write to a place of our own (E5)
+ * remap_ping_main() - probe main by a write to a place of our own (E5)
  * @set: the set; the mark is on main
  *
  * Writes the mark anew, with the generation of the last complete commit: a
@@ -102,18 +102,18 @@ static bool probe_again(struct remap_set *set)
  * Context: remap_set.lock held, may sleep.
  * Return: whether main took the write and gave it back.
  */
-bool remap_main_alive(struct remap_set *set)
+bool remap_ping_main(struct remap_set *set)
 {
 	if (!(set->meta->super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
 		return false;
-	set->meta->anchor.probe_failed = !remap_write_anchor(set) && !probe_again(set);
+	set->meta->anchor.ping_failed = !remap_write_anchor(set) && !probe_again(set);
 	trace_dm_remap_probe(set, set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS,
-			     !set->meta->anchor.probe_failed);
-	return !set->meta->anchor.probe_failed;
+			     !set->meta->anchor.ping_failed);
+	return !set->meta->anchor.ping_failed;
 }
 
 /**
- * remap_update_mark() - let main know of the last complete commit (O6)
+ * remap_update_anchor() - let main know of the last complete commit (O6)
  * @set: the set, active and not read-only
  *
  * A probe writes what was committed before it, so after the last relocation the
@@ -121,19 +121,19 @@ bool remap_main_alive(struct remap_set *set)
  *
  * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
  */
-void remap_update_mark(struct remap_set *set)
+void remap_update_anchor(struct remap_set *set)
 {
 	if (set->meta->committed > set->meta->anchor.marked)
-		remap_main_alive(set);
+		remap_ping_main(set);
 }
 
 /**
- * remap_write_mark() - steps 4 and 5
+ * remap_write_first_anchor() - steps 4 and 5
  * @set: the set; the content of the probe chunk is in its slot, durably
  *
  * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
  */
-int remap_write_mark(struct remap_set *set)
+int remap_write_first_anchor(struct remap_set *set)
 {
 	int r;
 
@@ -150,16 +150,16 @@ int remap_write_mark(struct remap_set *set)
 }
 
 /**
- * remap_note_probe() - let the superblock say whether main took the last probe
+ * remap_record_ping() - let the superblock say whether main took the last probe
  * @set: the set, may write
  *
  * So that the next load looks, also after a restart.
  * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
  */
-void remap_note_probe(struct remap_set *set)
+void remap_record_ping(struct remap_set *set)
 {
 	remap_super_set_flags(set, REMAP_SUPER_PROBE_FAILED,
-			      set->meta->anchor.probe_failed ? REMAP_SUPER_PROBE_FAILED : 0);
+			      set->meta->anchor.ping_failed ? REMAP_SUPER_PROBE_FAILED : 0);
 }
 
 /* The content of the probe chunk as users see it: from its slot. */
@@ -184,7 +184,7 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
 		      const struct remap_mark *mark)
 {
 	struct remap_meta *meta = set->meta;
-	bool was_there = meta->generation >= mark->seq;
+	bool was_there = meta->last_seq >= mark->seq;
 
 	if (meta->nr_stale && (was_there || !set->options.force_rw))
 		return 0;
@@ -204,7 +204,7 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
 }
 
 /**
- * remap_check_mark() - whether main is the recorded one, and the spare not too old
+ * remap_check_anchor() - whether main is the recorded one, and the spare not too old
  * @set: the set; its table is loaded, or @age is NULL and the mark was written
  * @age: to compare the mark with, or NULL
  *
@@ -216,7 +216,7 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
  * Return: 0; -ENODEV: another main device (P7); -ESTALE: an older spare (O6);
  * or an I/O error.
  */
-int remap_check_mark(struct remap_set *set, const struct remap_age *age)
+int remap_check_anchor(struct remap_set *set, const struct remap_age *age)
 {
 	struct remap_meta *meta = set->meta;
 	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
@@ -246,7 +246,7 @@ int remap_check_mark(struct remap_set *set, const struct remap_age *age)
 			nr_proofs++;
 			if (remap_mark_succeeds(&found, &mark))
 				mark = found;
-			meta->anchor.nr_probe = max(meta->anchor.nr_probe, found.nr_probe);
+			meta->anchor.nr_ping = max(meta->anchor.nr_ping, found.nr_probe);
 		} else if (!marked && !memcmp(data, set->scratch.chunk + i * REMAP_SECTOR_BYTES,
 					      REMAP_SECTOR_BYTES)) {
 			nr_proofs++;
@@ -274,13 +274,13 @@ int remap_check_mark(struct remap_set *set, const struct remap_age *age)
 }
 
 /**
- * remap_inherit_probe() - the instance before this one knew that main does not take a probe
+ * remap_inherit_ping() - the instance before this one knew that main does not take a probe
  * @set: the set
  * @failed: that it did
  *
  * Context: preresume, remap_set.lock held.
  */
-void remap_inherit_probe(struct remap_set *set, bool failed)
+void remap_inherit_ping(struct remap_set *set, bool failed)
 {
-	set->meta->anchor.probe_failed |= failed;
+	set->meta->anchor.ping_failed |= failed;
 }

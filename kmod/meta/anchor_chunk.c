@@ -18,14 +18,14 @@
 #include "meta/internal.h"
 
 /**
- * remap_find_probe_chunk() - the last whole chunk of main that can be read and written
+ * remap_find_anchor_chunk() - the last whole chunk of main that can be read and written
  * @set: the set; its table says which chunks are taken
  * @chunk: set to it; its content is in chunk_buffer
  *
  * It is written with what it holds: a crash leaves it as it was.
  * Context: preresume, remap_set.lock held.  Return: 0 or a negative errno.
  */
-int remap_find_probe_chunk(struct remap_set *set, u64 *chunk)
+int remap_find_anchor_chunk(struct remap_set *set, u64 *chunk)
 {
 	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
 	u64 at;
@@ -78,7 +78,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 	struct remap_super *super = &set->meta->super;
 	u64 old = super->probe_chunk, chunk;
 	u32 old_flags = super->flags;
-	int r = remap_find_probe_chunk(set, &chunk);
+	int r = remap_find_anchor_chunk(set, &chunk);
 	s64 slot = r ?: remap_slot_alloc(set);
 
 	r = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);
@@ -101,7 +101,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 }
 
 /**
- * remap_mend_probe() - take another probe chunk if the present one is bad (E5)
+ * remap_mend_anchor() - take another probe chunk if the present one is bad (E5)
  * @set: the set, loaded and repaired
  *
  * Nothing is asked of main unless something was wrong before: activation writes nothing
@@ -109,18 +109,18 @@ static int take_new_probe_chunk(struct remap_set *set)
  *
  * Context: preresume, remap_set.lock held, may sleep; no I/O is on its way.
  */
-void remap_mend_probe(struct remap_set *set)
+void remap_mend_anchor(struct remap_set *set)
 {
 	struct remap_super *super = &set->meta->super;
 
 	if (!(super->flags & REMAP_SUPER_MARKED))
 		return;
-	if (!set->meta->anchor.probe_failed && !set->meta->anchor.damaged &&
+	if (!set->meta->anchor.ping_failed && !set->meta->anchor.damaged &&
 	    !(super->flags & REMAP_SUPER_PROBE_FAILED))
 		return;
-	if (remap_main_alive(set)) {
-		remap_note_probe(set);
+	if (remap_ping_main(set)) {
+		remap_record_ping(set);
 		return;
 	}
-	set->meta->anchor.probe_failed = take_new_probe_chunk(set) != 0;
+	set->meta->anchor.ping_failed = take_new_probe_chunk(set) != 0;
 }

@@ -35,7 +35,7 @@ static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
 		entry.main_chunk = word & REMAP_WORD_CHUNK;
 		entry.redirected = REMAP_WORD_REDIRECTED(word);
 		entry.lost = REMAP_WORD_LOST(word);
-		entry.generation = REMAP_WORD_GENERATION(word);
+		entry.generation = REMAP_WORD_EPOCH(word);
 	}
 	if (entry.state != REMAP_ENTRY_FREE) {
 		entry.when = (u32)prov;
@@ -57,7 +57,7 @@ static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
  */
 u64 remap_next_seq(struct remap_set *set)
 {
-	return ++set->meta->generation;
+	return ++set->meta->last_seq;
 }
 
 static int write_block(struct remap_set *set, u32 block)

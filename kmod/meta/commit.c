@@ -62,7 +62,7 @@ static int commit_table_block(struct remap_set *set, u32 block,
 
 static void note_outcome(struct remap_set *set, int r)
 {
-	struct remap_note note = {
+	struct remap_event event = {
 		.kind = DM_REMAP_EVENT_COMMIT_FAILED,
 		.member = DM_REMAP_MEMBER_SPARE,
 		.status = REMAP_STATUS_IOERR,
@@ -70,7 +70,7 @@ static void note_outcome(struct remap_set *set, int r)
 
 	if (r) {
 		set_bit(REMAP_META_FAIL, &set->flags);
-		remap_notify(set, &note);
+		remap_queue_event(set, &event);
 	}
 	if (!r && !set->meta->nr_in_doubt)
 		clear_bit(REMAP_META_FAIL, &set->flags);
@@ -88,11 +88,11 @@ int remap_commit_block(struct remap_set *set, u32 block)
 {
 	int r;
 
-	if (!remap_may_write(set) || set->meta->block[block].frozen)
+	if (!remap_may_write(set) || set->meta->block[block].unwritable)
 		return -EROFS;
 	r = commit_table_block(set, block, NULL, 0);
 	if (r)
-		remap_freeze_if_dead(set, block);
+		remap_give_up_place(set, block);
 	note_outcome(set, r);
 	return r;
 }
@@ -220,7 +220,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 
 	for (i = 0; i < nr_changes; i++) {
 		u32 block = remap_table_block_of(change[i].slot);
-		bool frozen = set->meta->block[block].frozen;
+		bool frozen = set->meta->block[block].unwritable;
 		int r;
 
 		if (change[i].handled)
@@ -251,7 +251,7 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	 * (C5, O6).  Before anything is acknowledged.
 	 */
 	if (set->meta->out >= 0)
-		remap_update_mark(set);
+		remap_update_anchor(set);
 	if (set->meta->nr_in_doubt || set->meta->block[0].in_doubt)
 		remap_resolve_doubt(set, first_error);
 	return first_error;
@@ -296,14 +296,14 @@ static s64 reuse_retired(struct remap_set *set)
 		if (!(slot & 0xffff))
 			cond_resched();
 		if (!(table->word[slot] & REMAP_WORD_RETIRED) || meta->block[block].in_doubt ||
-		    meta->block[block].frozen)
+		    meta->block[block].unwritable)
 			continue;
 		if (table->prov[slot] >= meta->block[block].seq && remap_commit_block(set, block))
 			continue;
 		if (table->prov[slot] >= meta->drained) {
 			struct remap_drain drain = { };
 
-			meta->drained = meta->generation + 1;
+			meta->drained = meta->last_seq + 1;
 			/* I/O to the slots only: writes to main know nothing of them (D20). */
 			bitmap_set(drain.bucket, REMAP_BUCKET_SLOT, REMAP_BUCKETS_SLOT);
 			remap_drain(set, &drain);
@@ -335,7 +335,7 @@ s64 remap_slot_alloc(struct remap_set *set)
 		if (table->word[slot])
 			continue;
 		if (set->meta->block[remap_table_block_of(slot)].in_doubt ||
-		    remap_is_frozen(set, slot)) {
+		    remap_is_unwritable(set, slot)) {
 			skipped = true;
 			continue;
 		}

@@ -25,8 +25,8 @@ static u64 known(const struct remap_set *set)
 {
 	const struct remap_meta *meta = set->meta;
 
-	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_frozen ?
-	       meta->generation : max(meta->committed, meta->loaded);
+	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_unwritable ?
+	       meta->last_seq : max(meta->committed, meta->loaded);
 }
 
 /**

@@ -215,7 +215,7 @@ int remap_format(struct remap_set *set)
 	super->main_sectors = set->ti->len;
 	super->created = ktime_get_real_seconds();
 
-	r = check_unmarked(set) ?: remap_find_probe_chunk(set, &super->probe_chunk);
+	r = check_unmarked(set) ?: remap_find_anchor_chunk(set, &super->probe_chunk);
 	if (r)
 		return r;
 	r = write_initial_blocks(set);
@@ -230,7 +230,7 @@ int remap_format(struct remap_set *set)
 	}
 
 	/* remap_write_block() goes to the other place: A. */
-	meta->generation = FIRST_SEQ;
+	meta->last_seq = FIRST_SEQ;
 	meta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };
 	r = remap_super_commit(set);
 	if (r) {

@@ -17,7 +17,7 @@
  *              may hold anything, even a number that was burnt, so it is written over
  *              before serving (C2)
  * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
- * @frozen: one of its places is dead: nothing in it can change (C8)
+ * @unwritable: one of its places is dead: nothing in it can change (C8)
  * @failed_copy: where its last failed commit failed: 2 * replica + place
  * @nr_failed: commits that failed there in a row
  */
@@ -28,7 +28,7 @@ struct remap_block_state {
 	u8 source;
 	u8 unreadable;
 	bool in_doubt;
-	bool frozen;
+	bool unwritable;
 	u8 failed_copy;
 	u8 nr_failed;
 };
@@ -36,14 +36,14 @@ struct remap_block_state {
 /**
  * struct remap_anchor - the chunk of main that is the set's own
  * @marked: the number that the mark carries (O6)
- * @nr_probe: number of the last probe
- * @probe_failed: main did not take the last probe
+ * @nr_ping: number of the last probe
+ * @ping_failed: main did not take the last probe
  * @damaged: load found sectors of the mark unreadable or overwritten
  */
 struct remap_anchor {
 	u64 marked;
-	u64 nr_probe;
-	bool probe_failed;
+	u64 nr_ping;
+	bool ping_failed;
 	bool damaged;
 };
 
@@ -76,7 +76,7 @@ struct remap_degraded {
  * @super: the superblock as loaded
  * @block: state of every block of a place: superblock, table, soft state
  * @nr_blocks: length of @block
- * @generation: highest sequence number ever given out (C2)
+ * @last_seq: highest sequence number ever given out (C2)
  * @committed: highest sequence number that is complete on both replicas
  * @loaded: highest one that the last load has found in the superblock and the table
  * @image: one block, for building what is to be written
@@ -89,7 +89,7 @@ struct remap_degraded {
  * @retry_delay: the back-off in jiffies
  * @has_table: remap_set.table is what was last known to be committed
  * @moved_chunk: of an unfinished move that load found, or U64_MAX
- * @nr_frozen: blocks that are frozen
+ * @nr_unwritable: blocks with a dead place
  * @nr_stale: blocks of which newer content was committed and is lost, or may have been; plus
  *            one for a table that is older than main's mark says
  * @nr_failures: commits that failed since activation
@@ -104,7 +104,7 @@ struct remap_meta {
 	struct remap_super super;
 	struct remap_block_state *block;
 	u32 nr_blocks;
-	u64 generation;
+	u64 last_seq;
 	u64 committed;
 	u64 loaded;
 	void *image;
@@ -117,7 +117,7 @@ struct remap_meta {
 	unsigned long retry_delay;
 	bool has_table;
 	u64 moved_chunk;
-	u32 nr_frozen;
+	u32 nr_unwritable;
 	u32 nr_stale;
 	u64 nr_failures;
 	u64 nr_repaired;
@@ -140,19 +140,19 @@ int remap_settle_super(struct remap_set *set);
 int remap_soft_load(struct remap_set *set);
 
 /* unwritable.c */
-int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy);
-void remap_freeze_if_dead(struct remap_set *set, u32 block);
-int remap_thaw_block(struct remap_set *set, u32 block);
+int remap_make_unwritable(struct remap_set *set, u32 block, unsigned int copy);
+void remap_give_up_place(struct remap_set *set, u32 block);
+int remap_retry_unwritable(struct remap_set *set, u32 block);
 
 /* anchor.c */
 void remap_age_of(const struct remap_set *set, struct remap_age *age);
-int remap_check_mark(struct remap_set *set, const struct remap_age *age);
-int remap_write_mark(struct remap_set *set);
+int remap_check_anchor(struct remap_set *set, const struct remap_age *age);
+int remap_write_first_anchor(struct remap_set *set);
 bool remap_write_anchor(struct remap_set *set);
 
 /* anchor_chunk.c */
-int remap_find_probe_chunk(struct remap_set *set, u64 *chunk);
-void remap_mend_probe(struct remap_set *set);
+int remap_find_anchor_chunk(struct remap_set *set, u64 *chunk);
+void remap_mend_anchor(struct remap_set *set);
 
 /* copies.c */
 void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i);

@@ -35,7 +35,7 @@ static void note_choice(struct remap_block_state *state, const struct remap_choi
 {
 	unsigned int replica, c;
 
-	state->frozen = false;
+	state->unwritable = false;
 	state->nr_failed = 0;
 	state->seq = choice->seq;
 	state->source = choice->best;
@@ -64,7 +64,7 @@ static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
 	struct remap_block_state *state = &set->meta->block[block];
 	unsigned int replica = dead / REMAP_PLACES, live = dead ^ 1;
 
-	state->frozen = true;
+	state->unwritable = true;
 	state->good_place[replica] = live % REMAP_PLACES;
 	state->repair[replica] = verdict[live] != REMAP_OK ||
 				 memcmp(copy[live] + sizeof(struct remap_block_header),
@@ -150,8 +150,8 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	struct remap_table *table = &set->table;
 	struct remap_block_state *state;
 	u64 chunk = table->word[newer] & REMAP_WORD_CHUNK;
-	int order = remap_generation_compare(REMAP_WORD_GENERATION(table->word[newer]),
-					     REMAP_WORD_GENERATION(table->word[older]));
+	int order = remap_generation_compare(REMAP_WORD_EPOCH(table->word[newer]),
+					     REMAP_WORD_EPOCH(table->word[older]));
 
 	/* Nothing moves while a move is unfinished, so one more than two is none of ours. */
 	if (!order || chunk == set->meta->moved_chunk) {
@@ -169,7 +169,7 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
 	state = &set->meta->block[remap_table_block_of(older)];
 	/* In a frozen block it stays: see remap_is_pinned(). */
-	if (!state->frozen && !state->in_doubt) {
+	if (!state->unwritable && !state->in_doubt) {
 		state->in_doubt = true;
 		set->meta->nr_in_doubt++;
 	}
@@ -276,8 +276,8 @@ static int load_super(struct remap_set *set, bool *formatted)
 		note_stale(set, 0, &choice, verdict);
 	meta->block[0].in_doubt = false;
 	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
-	meta->generation = max(test_bit(REMAP_LOADED, &set->flags) ? meta->generation : 0,
-			       super.seq);
+	meta->last_seq = max(test_bit(REMAP_LOADED, &set->flags) ? meta->last_seq : 0,
+			     super.seq);
 	return 0;
 }
 
@@ -326,7 +326,7 @@ static int load_tables(struct remap_set *set)
 			r = choose(set, block + i, i, unreadable, &choice, verdict);
 			if (r)
 				return r;
-			meta->generation = max(meta->generation, choice.seq);
+			meta->last_seq = max(meta->last_seq, choice.seq);
 			r = take_entries(set, block + i, remap_copy_buffer(set, choice.best, i));
 			if (r)
 				return r;
@@ -352,7 +352,7 @@ static bool needs_repair(const struct remap_block_state *state, unsigned int cop
 	 * A frozen block has one place there.
 	 */
 	return state->repair[replica] &&
-	       (!state->frozen || copy % REMAP_PLACES == state->good_place[replica]);
+	       (!state->unwritable || copy % REMAP_PLACES == state->good_place[replica]);
 }
 
 /* *failed: the copy that could not be written, if it fails. */
@@ -430,7 +430,7 @@ static int repair_blocks(struct remap_set *set)
 		r = repair_block(set, block, &failed);
 		/* One bad sector is not the end of the set (C8). */
 		if (r && block && failed >= 0 && !test_bit(REMAP_READ_ONLY, &set->flags) &&
-		    !meta->block[block].frozen && !remap_freeze_block(set, block, failed))
+		    !meta->block[block].unwritable && !remap_make_unwritable(set, block, failed))
 			r = repair_block(set, block, &failed);
 		if (r && may_leave_out(set, failed))
 			r = repair_block(set, block, &failed);
@@ -461,10 +461,10 @@ static int check_probe_chunk(const struct remap_set *set)
  */
 static void check_numbers(struct remap_set *set)
 {
-	if (set->meta->generation <= REMAP_MAX_SEQ - SEQ_RESERVE)
+	if (set->meta->last_seq <= REMAP_MAX_SEQ - SEQ_RESERVE)
 		return;
 	remap_err(set, "%s: its numbers are used up (%llu): served read-only",
-		  set->spare->name, set->meta->generation);
+		  set->spare->name, set->meta->last_seq);
 	set_bit(REMAP_READ_ONLY, &set->flags);
 }
 
@@ -483,7 +483,7 @@ static int record_loss(struct remap_set *set)
 
 	if (r)
 		return r;
-	remap_update_mark(set);
+	remap_update_anchor(set);
 	if (meta->anchor.marked == meta->committed)
 		meta->nr_stale = 0;
 	return 0;
@@ -497,7 +497,7 @@ static int record_loss(struct remap_set *set)
 static int finish_format(struct remap_set *set, bool formatted)
 {
 	struct remap_meta *meta = set->meta;
-	int r = remap_write_mark(set);
+	int r = remap_write_first_anchor(set);
 	bool written = meta->nr_repaired || meta->committed != meta->loaded ||
 		       meta->anchor.marked == meta->committed;
 
@@ -532,10 +532,10 @@ static int settle(struct remap_set *set, bool formatted)
 		if (r || test_bit(REMAP_READ_ONLY, &set->flags))
 			return r;
 	}
-	remap_mend_probe(set);
+	remap_mend_anchor(set);
 	/* The mark is the third record of a set with one replica (C5). */
 	if (meta->out >= 0 && !remap_super_commit(set))
-		remap_update_mark(set);
+		remap_update_anchor(set);
 	return 0;
 }
 
@@ -595,18 +595,18 @@ int remap_load_finish(struct remap_set *set, const struct remap_load *load)
 		set_bit(REMAP_FAILED, &set->flags);
 		return -ESTALE;
 	}
-	r = remap_check_mark(set, &load->age);
+	r = remap_check_anchor(set, &load->age);
 	if (r)
 		return r;
 
 	if (meta->nr_stale && !set->options.force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	/* What is lost had a number that main knows of. */
-	meta->generation = max3(meta->generation, meta->anchor.marked, load->burnt);
+	meta->last_seq = max3(meta->last_seq, meta->anchor.marked, load->burnt);
 	check_numbers(set);
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
-		meta->generation += LOAD_JUMP;
+		meta->last_seq += LOAD_JUMP;
 	r = repair_blocks(set);
 	if (r) {
 		if (!test_bit(REMAP_READ_ONLY, &set->flags))
@@ -619,7 +619,7 @@ int remap_load_finish(struct remap_set *set, const struct remap_load *load)
 		if (r)
 			return r;
 	}
-	remap_count_frozen(set);
+	remap_count_unwritable(set);
 	/* Read-only or not: the next table may not go back behind it either (D10). */
 	meta->committed = max(meta->committed, load->committed);
 	meta->has_table = true;

@@ -88,15 +88,15 @@ void remap_meta_report(const struct remap_set *set, struct remap_report *report)
 	unsigned int replica;
 
 	*report = (struct remap_report){
-		.generation = READ_ONCE(meta->generation),
+		.last_seq = READ_ONCE(meta->last_seq),
 		.committed = READ_ONCE(meta->committed),
 		.nr_failures = READ_ONCE(meta->nr_failures),
 		.nr_repaired = READ_ONCE(meta->nr_repaired),
 		.last_save = READ_ONCE(meta->saved.time),
 		.nr_in_doubt = READ_ONCE(meta->nr_in_doubt),
-		.nr_unwritable = READ_ONCE(meta->nr_frozen),
+		.nr_unwritable = READ_ONCE(meta->nr_unwritable),
 		.out = READ_ONCE(meta->out),
-		.probe_failed = READ_ONCE(meta->anchor.probe_failed),
+		.probe_failed = READ_ONCE(meta->anchor.ping_failed),
 	};
 	for (replica = 0; replica < REMAP_REPLICAS; replica++)
 		report->replica_errors[replica] = READ_ONCE(meta->replica_errors[replica]);
@@ -114,14 +114,14 @@ const u8 *remap_uuid(const struct remap_set *set)
 }
 
 /**
- * remap_generation() - the highest number ever given out
+ * remap_last_seq() - the highest number ever given out
  * @set: the set
  *
  * Context: any.
  */
-u64 remap_generation(const struct remap_set *set)
+u64 remap_last_seq(const struct remap_set *set)
 {
-	return READ_ONCE(set->meta->generation);
+	return READ_ONCE(set->meta->last_seq);
 }
 
 /**
@@ -180,12 +180,12 @@ bool remap_has_doubt(const struct remap_set *set)
 }
 
 /**
- * remap_is_probe_failed() - whether main did not take the last probe
+ * remap_is_ping_failed() - whether main did not take the last probe
  * @set: the set
  *
  * Context: any.
  */
-bool remap_is_probe_failed(const struct remap_set *set)
+bool remap_is_ping_failed(const struct remap_set *set)
 {
-	return READ_ONCE(set->meta->anchor.probe_failed);
+	return READ_ONCE(set->meta->anchor.ping_failed);
 }

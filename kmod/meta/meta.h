@@ -58,7 +58,7 @@ struct remap_load {
 
 /**
  * struct remap_report - what status shows of the metadata; each a fact of its own
- * @generation: highest number ever given out
+ * @last_seq: highest number ever given out
  * @committed: highest number that is complete on both replicas
  * @nr_failures: commits that failed since activation
  * @nr_repaired: copies that the last load rewrote
@@ -70,7 +70,7 @@ struct remap_load {
  * @probe_failed: main did not take the last probe
  */
 struct remap_report {
-	u64 generation;
+	u64 last_seq;
 	u64 committed;
 	u64 nr_failures;
 	u64 nr_repaired;
@@ -88,7 +88,7 @@ void remap_meta_exit(struct remap_set *set);
 void remap_meta_report(const struct remap_set *set, struct remap_report *report);
 const u8 *remap_uuid(const struct remap_set *set);
 bool remap_is_incomplete(const struct remap_set *set, unsigned int replica);
-u64 remap_generation(const struct remap_set *set);
+u64 remap_last_seq(const struct remap_set *set);
 u64 remap_committed(const struct remap_set *set);
 u64 remap_probe_chunk(const struct remap_set *set);
 u32 remap_super_flags(const struct remap_set *set);
@@ -102,20 +102,20 @@ int remap_super_commit(struct remap_set *set);
 /* soft.c */
 int remap_soft_save(struct remap_set *set);
 bool remap_soft_is_due(struct remap_set *set, unsigned long interval);
-bool remap_spare_alive(struct remap_set *set);
+bool remap_ping_spare(struct remap_set *set);
 
 /* unwritable.c: these write nothing */
-bool remap_is_block_frozen(const struct remap_set *set, u32 block);
-bool remap_is_frozen(const struct remap_set *set, u32 slot);
+bool remap_is_block_unwritable(const struct remap_set *set, u32 block);
+bool remap_is_unwritable(const struct remap_set *set, u32 slot);
 bool remap_is_pinned(const struct remap_set *set, u64 chunk);
-void remap_count_frozen(struct remap_set *set);
+void remap_count_unwritable(struct remap_set *set);
 
 /* anchor.c: bios to main */
-bool remap_main_alive(struct remap_set *set);
-void remap_update_mark(struct remap_set *set);
-void remap_note_probe(struct remap_set *set);
-bool remap_is_probe_failed(const struct remap_set *set);
-void remap_inherit_probe(struct remap_set *set, bool failed);
+bool remap_ping_main(struct remap_set *set);
+void remap_update_anchor(struct remap_set *set);
+void remap_record_ping(struct remap_set *set);
+bool remap_is_ping_failed(const struct remap_set *set);
+void remap_inherit_ping(struct remap_set *set, bool failed);
 
 /*
  * commit.c: flush, block, publish (C1).  Crash states are at the top of the file; not beside

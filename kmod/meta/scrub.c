@@ -72,7 +72,7 @@ static bool is_foreign(const struct remap_set *set, u32 block, const struct rema
 {
 	const struct remap_block_state *state = &set->meta->block[block];
 	/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
-	u64 ours = state->in_doubt || state->frozen ? set->meta->generation : state->seq;
+	u64 ours = state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;
 
 	return strange || (choice->best >= 0 && choice->seq > ours);
 }
@@ -149,7 +149,7 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
 	/* Who commits writes both replicas: one that shows all it has tells of the other. */
 	if (!is_shown(set, block, 0, unreadable) && !is_shown(set, block, 1, unreadable))
 		return -EIO;
-	if (state->in_doubt || state->frozen ||
+	if (state->in_doubt || state->unwritable ||
 	    (choice.best >= 0 && !choice.conflict && choice.seq == state->seq))
 		return 0;
 	return unreadable ? -EIO : refuse(set, block, "is older than ours, or gone");
@@ -169,7 +169,7 @@ static int compare_mark(struct remap_set *set)
 	/* It could not be read before, or says more than the newest copies that are left (C5). */
 	if (!marked || meta->nr_stale)
 		return 0;
-	r = remap_check_mark(set, NULL);
+	r = remap_check_anchor(set, NULL);
 	if (r == -ENODEV || meta->anchor.marked > ours)
 		return refuse(set, 0, "is not what main's mark is of");
 	/* Its place went bad, and main is there: what it said is as old as everything else. */
@@ -277,8 +277,8 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 		if (is_foreign(set, block, &choice, strange))
 			return refuse(set, block, "is not ours or newer: somebody else wrote it");
 		/* It may be written again; if not, it stays as it is. */
-		if (state->frozen) {
-			*nr_repaired += !remap_thaw_block(set, block);
+		if (state->unwritable) {
+			*nr_repaired += !remap_retry_unwritable(set, block);
 			continue;
 		}
 		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
@@ -334,7 +334,7 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
  */
 int remap_rewrite_block(struct remap_set *set, u32 block)
 {
-	if (set->meta->block[block].frozen)
-		return remap_thaw_block(set, block);
+	if (set->meta->block[block].unwritable)
+		return remap_retry_unwritable(set, block);
 	return block ? remap_commit_block(set, block) : remap_super_commit(set);
 }

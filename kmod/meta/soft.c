@@ -49,7 +49,7 @@ int remap_soft_load(struct remap_set *set)
 		state->good_place[i] = choice.good_place[i];
 	if (choice.best < 0)
 		return 0;
-	meta->generation = max(meta->generation, choice.seq);
+	meta->last_seq = max(meta->last_seq, choice.seq);
 	if (choice.conflict || test_bit(REMAP_LOADED, &set->flags))
 		return 0;
 
@@ -72,7 +72,7 @@ int remap_soft_save(struct remap_set *set)
 	struct remap_soft_disk *disk = meta->image;
 	u64 sum = remap_counters_sum(&set->counters);
 	time64_t now = ktime_get_real_seconds();
-	struct remap_note note = { .kind = DM_REMAP_EVENT_SAVED };
+	struct remap_event event = { .kind = DM_REMAP_EVENT_SAVED };
 	int r;
 
 	if (!remap_may_write(set))
@@ -87,15 +87,15 @@ int remap_soft_save(struct remap_set *set)
 	r = remap_write_block(set, soft_block(set));
 	if (r) {
 		remap_count_up(set, REMAP_SAVES_FAILED);
-		note.status = REMAP_STATUS_IOERR;
-		remap_notify(set, &note);
+		event.status = REMAP_STATUS_IOERR;
+		remap_queue_event(set, &event);
 		return r;
 	}
 	remap_count_up(set, REMAP_SAVES_OK);
 	set->meta->saved.sum = sum;
 	set->meta->saved.tried_at = jiffies;
 	set->meta->saved.time = now;
-	remap_notify(set, &note);
+	remap_queue_event(set, &event);
 	/* A commit failed because of the flush alone, and the spare is well again. */
 	if (test_bit(REMAP_META_FAIL, &set->flags) && !meta->nr_in_doubt &&
 	    !remap_flush_spare(set))
@@ -104,14 +104,14 @@ int remap_soft_save(struct remap_set *set)
 }
 
 /**
- * remap_spare_alive() - whether the spare takes a write of our own (D7)
+ * remap_ping_spare() - whether the spare takes a write of our own (D7)
  * @set: the set, active
  *
  * The counters go out; where their own place is bad, the superblock (C3 keeps each block at
  * its place).  Where both fail no commit can succeed, and the mode says so until one does.
  * Context: remap_set.lock held, may sleep.
  */
-bool remap_spare_alive(struct remap_set *set)
+bool remap_ping_spare(struct remap_set *set)
 {
 	if (!remap_soft_save(set) || !remap_super_commit(set))
 		return true;

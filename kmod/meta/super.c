@@ -250,7 +250,7 @@ int remap_probe_spare(struct remap_set *set, char **error)
 	r = remap_find_super(set, &super, &choice, verdict, error);
 	if (!r && super.flags & REMAP_SUPER_MARKED) {
 		remap_use_super(set, &super);
-		r = remap_check_mark(set, NULL);
+		r = remap_check_anchor(set, NULL);
 		if (r)
 			*error = "Main device is not that of the set";
 	} else if (r == -ENOENT) {

@@ -21,7 +21,7 @@
 #include "meta/internal.h"
 
 /* Commits that must have failed at the same copy: they were tried with a growing back-off. */
-#define FREEZE_FAILURES	8
+#define DEAD_FAILURES	8
 
 static s32 free_dead_entry(const struct remap_super *super, u32 block)
 {
@@ -58,7 +58,7 @@ static int check_replica(struct remap_set *set, unsigned int replica)
 }
 
 /**
- * remap_freeze_block() - go on without one copy of a table block
+ * remap_make_unwritable() - go on without one copy of a table block
  * @set: the set, may write
  * @block: number of the table block in its place, from 1
  * @copy: 2 * replica + place: it can neither be written nor, perhaps, read
@@ -66,7 +66,7 @@ static int check_replica(struct remap_set *set, unsigned int replica)
  * Context: remap_set.lock held, may sleep.  See the steps at the top.
  * Return: 0, or a negative errno: nothing has changed.
  */
-int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy)
+int remap_make_unwritable(struct remap_set *set, u32 block, unsigned int copy)
 {
 	struct remap_meta *meta = set->meta;
 	struct remap_block_state *state = &meta->block[block];
@@ -103,9 +103,9 @@ int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy)
 	state->repair[other] = false;
 	state->good_place[copy / REMAP_PLACES] = !(copy % REMAP_PLACES);
 	state->unreadable &= ~BIT(copy);
-	state->frozen = true;
+	state->unwritable = true;
 	remap_clear_doubt(set, block);
-	remap_count_frozen(set);
+	remap_count_unwritable(set);
 	remap_err(set, "%s: metadata block %u can no longer be written at sector %llu: its slots %u and following are not given out any more",
 		  set->spare->name, block, (u64)set->spare_start +
 		  remap_block_sector(remap_geometry(set), copy / REMAP_PLACES,
@@ -115,28 +115,28 @@ int remap_freeze_block(struct remap_set *set, u32 block, unsigned int copy)
 }
 
 /**
- * remap_freeze_if_dead() - freeze a block that goes on failing at the same place
+ * remap_give_up_place() - freeze a block that goes on failing at the same place
  * @set: the set, may write
  * @block: number of the table block; a commit of it has just failed
  *
  * Only while the spare takes other writes: one that is gone has no dead place.
  * Context: remap_set.lock held, may sleep.
  */
-void remap_freeze_if_dead(struct remap_set *set, u32 block)
+void remap_give_up_place(struct remap_set *set, u32 block)
 {
 	struct remap_block_state *state = &set->meta->block[block];
 
-	if (state->nr_failed >= FREEZE_FAILURES && remap_spare_alive(set))
-		remap_freeze_block(set, block, state->failed_copy);
+	if (state->nr_failed >= DEAD_FAILURES && remap_ping_spare(set))
+		remap_make_unwritable(set, block, state->failed_copy);
 }
 
 /**
- * remap_count_frozen() - count the slots that no frozen block will give out
+ * remap_count_unwritable() - count the slots that no frozen block will give out
  * @set: the set
  *
  * Context: remap_set.lock held.
  */
-void remap_count_frozen(struct remap_set *set)
+void remap_count_unwritable(struct remap_set *set)
 {
 	struct remap_meta *meta = set->meta;
 	u32 slot, nr = 0, nr_blocks = 0, block;
@@ -145,7 +145,7 @@ void remap_count_frozen(struct remap_set *set)
 		u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
 		u32 end = first + remap_table_entries(remap_geometry(set), block);
 
-		if (!meta->block[block].frozen)
+		if (!meta->block[block].unwritable)
 			continue;
 		cond_resched();
 		nr_blocks++;
@@ -155,32 +155,32 @@ void remap_count_frozen(struct remap_set *set)
 			nr += !REMAP_WORD_REDIRECTED(word) && !(word & REMAP_WORD_BAD);
 		}
 	}
-	WRITE_ONCE(meta->nr_frozen, nr_blocks);
-	WRITE_ONCE(set->table.nr_frozen, nr);
+	WRITE_ONCE(meta->nr_unwritable, nr_blocks);
+	WRITE_ONCE(set->table.nr_unusable, nr);
 }
 
 /**
- * remap_is_block_frozen() - whether one of the places of a block is dead
+ * remap_is_block_unwritable() - whether one of the places of a block is dead
  * @set: the set
  * @block: number of the block in its place
  *
  * Context: any.
  */
-bool remap_is_block_frozen(const struct remap_set *set, u32 block)
+bool remap_is_block_unwritable(const struct remap_set *set, u32 block)
 {
-	return READ_ONCE(set->meta->block[block].frozen);
+	return READ_ONCE(set->meta->block[block].unwritable);
 }
 
 /**
- * remap_is_frozen() - whether the entry of a slot can no longer change
+ * remap_is_unwritable() - whether the entry of a slot can no longer change
  * @set: the set
  * @slot: the slot
  *
  * Context: remap_set.lock held.
  */
-bool remap_is_frozen(const struct remap_set *set, u32 slot)
+bool remap_is_unwritable(const struct remap_set *set, u32 slot)
 {
-	return set->meta->block[remap_table_block_of(slot)].frozen;
+	return set->meta->block[remap_table_block_of(slot)].unwritable;
 }
 
 /**
@@ -197,12 +197,12 @@ bool remap_is_pinned(const struct remap_set *set, u64 chunk)
 	const struct remap_table *table = &set->table;
 	u32 block, i;
 
-	if (likely(!set->meta->nr_frozen))
+	if (likely(!set->meta->nr_unwritable))
 		return false;
 	for (block = 1; block <= remap_geometry(set)->table_blocks; block++) {
 		u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
 
-		if (!set->meta->block[block].frozen)
+		if (!set->meta->block[block].unwritable)
 			continue;
 		for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
 			if (table->prov[first + i] == U64_MAX &&
@@ -215,7 +215,7 @@ bool remap_is_pinned(const struct remap_set *set, u64 chunk)
 }
 
 /**
- * remap_thaw_block() - try to write a frozen block again
+ * remap_retry_unwritable() - try to write a frozen block again
  * @set: the set, may write
  * @block: number of the table block
  *
@@ -223,7 +223,7 @@ bool remap_is_pinned(const struct remap_set *set, u64 chunk)
  * Context: remap_set.lock held, may sleep.
  * Return: 0, or a negative errno: it is frozen as before.
  */
-int remap_thaw_block(struct remap_set *set, u32 block)
+int remap_retry_unwritable(struct remap_set *set, u32 block)
 {
 	struct remap_meta *meta = set->meta;
 	struct remap_block_state *state = &meta->block[block];
@@ -251,8 +251,8 @@ int remap_thaw_block(struct remap_set *set, u32 block)
 		memcpy(meta->super.dead, dead, sizeof(dead));
 		return r;
 	}
-	state->frozen = false;
+	state->unwritable = false;
 	state->nr_failed = 0;
-	remap_count_frozen(set);
+	remap_count_unwritable(set);
 	return 0;
 }

@@ -220,10 +220,10 @@ void remap_notice_mode(struct remap_set *set)
 	(void)set;
 }
 
-void remap_notify(struct remap_set *set, struct remap_note *note)
+void remap_queue_event(struct remap_set *set, struct remap_event *event)
 {
 	(void)set;
-	(void)note;
+	(void)event;
 }
 
 bool remap_listened(void)
@@ -270,12 +270,12 @@ void remap_worker(struct work_struct *work)
 	(void)work;
 }
 
-void remap_event_work(struct work_struct *work)
+void remap_mode_work(struct work_struct *work)
 {
 	(void)work;
 }
 
-void remap_send_notes(struct work_struct *work)
+void remap_send_events(struct work_struct *work)
 {
 	(void)work;
 }

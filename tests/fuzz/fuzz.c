@@ -92,9 +92,9 @@ static void leave(struct remap_set *set)
 	mutex_lock(&set->lock);
 	remap_resolve_doubt(set, true);
 	if (remap_may_write(set)) {
-		remap_update_mark(set);
-		remap_note_probe(set);
-		remap_update_mark(set);
+		remap_update_anchor(set);
+		remap_record_ping(set);
+		remap_update_anchor(set);
 		remap_soft_save(set);
 	}
 	clear_bit(REMAP_ACTIVE, &set->flags);
@@ -119,12 +119,12 @@ static void commit_one(struct remap_set *set)
 		change.word = remap_word(chunk, change.add, change.add & dice(), 0, 0);
 	} else {
 		old = set->table.word[slot];
-		if (old & (REMAP_WORD_DOUBT | REMAP_WORD_BUSY) || remap_is_frozen(set, slot))
+		if (old & (REMAP_WORD_DOUBT | REMAP_WORD_BUSY) || remap_is_unwritable(set, slot))
 			return;
 		change.word = chunk | (old & (3ULL << 56)); /* freed, or with other sectors */
 		if (!dice_one_in(3))
 			change.word = remap_word(chunk, REMAP_WORD_REDIRECTED(old) | change.add, 0,
-						 REMAP_WORD_GENERATION(old), 0);
+						 REMAP_WORD_EPOCH(old), 0);
 	}
 	change.slot = slot;
 	change.prov = remap_prov(1700000000, REMAP_CAUSE_MANUAL, 0, 0, 0);
@@ -192,7 +192,7 @@ static void use(struct remap_set *set, unsigned int nr_steps)
 			remap_super_commit(set);
 			break;
 		case 5:
-			remap_main_alive(set);
+			remap_ping_main(set);
 			break;
 		default:
 			commit_one(set);

@@ -29,7 +29,7 @@ MAY_ALLOCATE = {
     "allocate_manual": {"kzalloc", "vmalloc", "kcalloc", "kvcalloc"},
     "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"},
     "new_bitmap": {"kvmalloc", "__vmalloc"},
-    "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
+    "remap_sub_submit": {"bio_alloc_clone"}, "send_event": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}
 
 
