@@ -99,27 +99,21 @@ static u64 sum_ended(const struct remap_flow *flow, unsigned int side, unsigned 
 	return sum_of(flow, offsetof(struct remap_percpu, ended[side][bucket]));
 }
 
-/**
- * remap_spare_writes() - users' writes that completed on the spare so far
- * @set: the set
- *
- * A write is counted before it is reported, so every write whose completion
- * the caller can know of is in the sum (D9); but those with FUA, which leave nothing in a
- * cache.  Context: any.
+/*
+ * Users' writes that completed on the spare so far.  A write is counted before it is reported,
+ * so every write whose completion the caller can know of is in the sum (D9); but those with FUA,
+ * which leave nothing in a cache.
  */
-u64 remap_spare_writes(const struct remap_set *set)
+static u64 spare_writes(const struct remap_set *set)
 {
 	return sum_of(&set->flow, offsetof(struct remap_percpu, spare_writes));
 }
 
-/**
- * remap_main_writes() - writes that main has completed, and may have in its cache
- * @set: the set
- *
+/*
+ * Writes that main has completed, and may have in its cache.
  * Too low for a moment, never too high: what ends while it is summed up may be missing.
- * Context: any.
  */
-u64 remap_main_writes(const struct remap_set *set)
+static u64 main_writes(const struct remap_set *set)
 {
 	const struct remap_flow *flow = &set->flow;
 	unsigned int bucket;
@@ -132,27 +126,18 @@ u64 remap_main_writes(const struct remap_set *set)
 	return sum - sum_of(flow, offsetof(struct remap_percpu, not_cached));
 }
 
-static atomic64_t *flushed_of(struct remap_set *set, enum remap_member member)
-{
-	return member == REMAP_SPARE ? &set->flow.spare_flushed : &set->flow.main_flushed;
-}
-
 static u64 writes_of(const struct remap_set *set, enum remap_member member)
 {
-	return member == REMAP_SPARE ? remap_spare_writes(set) : remap_main_writes(set);
+	return member == REMAP_SPARE ? spare_writes(set) : main_writes(set);
 }
 
-/**
- * remap_flush_covered() - a flush of a member succeeded
- * @set: the set
- * @member: which one
- * @sum: remap_spare_writes() or remap_main_writes() from before it was sent
- *
- * Context: any.  Two flushes may end in either order: the larger sum stays.
+/*
+ * A flush succeeded; @sum: writes_of() from before it was sent.  Two flushes may end in either
+ * order: the larger sum stays.
  */
-void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 sum)
+static void flush_covered(struct remap_set *set, enum remap_member member, u64 sum)
 {
-	atomic64_t *flushed = flushed_of(set, member);
+	atomic64_t *flushed = &set->flow.flushed[member];
 	s64 old = atomic64_read(flushed);
 
 	while (old < (s64)sum && !atomic64_try_cmpxchg(flushed, &old, sum))
@@ -169,7 +154,7 @@ void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 su
 bool remap_is_unflushed(const struct remap_set *set, enum remap_member member)
 {
 	return (s64)writes_of(set, member) >
-	       atomic64_read(flushed_of((struct remap_set *)set, member));
+	       atomic64_read(&set->flow.flushed[member]);
 }
 
 /*
@@ -447,7 +432,7 @@ int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 	if (member == REMAP_MAIN)
 		remap_scan_end(set, r);
 	if (!r) {
-		remap_flush_covered(set, member, sum);
+		flush_covered(set, member, sum);
 		return 0;
 	}
 	/* Before anything else can be acknowledged: see remap_gate_work(). */

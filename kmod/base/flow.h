@@ -108,8 +108,7 @@ struct remap_gate {
  * @drain_mutex: held for a moment only
  * @draining: buckets whose sides a drain has to itself; under @drain_mutex
  * @drained: a bucket has left @draining
- * @spare_flushed: spare_writes that a successful flush has covered (D9)
- * @main_flushed: the same of remap_main_writes() (D10)
+ * @flushed: per member, the writes that a successful flush has covered (D9, D10)
  * @gate: per member; see remap_gate()
  * @is_own_unflushed: writes of ours to the spare, not acknowledged, that no flush has covered
  * @own_failed: per member, nr_failed of its gate from before the first of such writes
@@ -124,8 +123,7 @@ struct remap_flow {
 	struct mutex drain_mutex; /* protects draining */
 	DECLARE_BITMAP(draining, REMAP_NR_BUCKETS);
 	wait_queue_head_t drained;
-	atomic64_t spare_flushed;
-	atomic64_t main_flushed;
+	atomic64_t flushed[REMAP_NR_MEMBERS];
 	struct remap_gate gate[REMAP_NR_MEMBERS];
 	bool is_own_unflushed;
 	u64 own_failed[REMAP_NR_MEMBERS];
@@ -184,7 +182,7 @@ static inline void remap_uncount(u64 __percpu *started)
 
 /*
  * The same where the set was written or read before.  Pairs with the barriers of who sums up:
- * remap_main_writes(), wait_bucket(), is_in_flight().
+ * main_writes(), wait_bucket(), is_in_flight().
  */
 static inline void remap_uncount_release(u64 __percpu *started)
 {
@@ -208,10 +206,7 @@ void remap_unhold_main(struct remap_set *set);
 /* Caches */
 bool remap_is_cached(const struct remap_set *set, enum remap_member member);
 bool remap_has_fua(const struct remap_set *set, enum remap_member member);
-u64 remap_spare_writes(const struct remap_set *set);
-u64 remap_main_writes(const struct remap_set *set);
 bool remap_is_unflushed(const struct remap_set *set, enum remap_member member);
-void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 sum);
 
 /* Gates */
 struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member);
