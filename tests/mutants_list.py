@@ -452,19 +452,19 @@ MUTANTS = {
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(FLOW, "remap_flush_covered(set, member, sum);",
-          "remap_flush_covered(set, member, writes_of(set, member));")],
+        [(FLOW, "flush_covered(set, member, sum);",
+          "flush_covered(set, member, writes_of(set, member));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
         [(TARGET, "\tremap_gate_add(gate, bio, true);\n",
-          "\tremap_flush_covered(set, member, remap_spare_writes(set));\n"
+          "\tflush_covered(set, member, spare_writes(set));\n"
           "\tremap_gate_add(gate, bio, true);\n")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(FLOW, "\tif (!r) {\n\t\tremap_flush_covered(set, member, sum);\n",
-          "\tremap_flush_covered(set, member, sum);\n\tif (!r) {\n")],
+        [(FLOW, "\tif (!r) {\n\t\tflush_covered(set, member, sum);\n",
+          "\tflush_covered(set, member, sum);\n\tif (!r) {\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
@@ -502,8 +502,8 @@ MUTANTS = {
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(FLOW, "\t\tremap_flush_covered(set, member, sum);\n",
-          "\t\tif (member == REMAP_SPARE)\n\t\t\tremap_flush_covered(set, member, sum);\n")],
+        [(FLOW, "\t\tflush_covered(set, member, sum);\n",
+          "\t\tif (member == REMAP_SPARE)\n\t\t\tflush_covered(set, member, sum);\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",

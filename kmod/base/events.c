@@ -91,32 +91,20 @@ void remap_send_events(struct work_struct *work)
 }
 
 /**
- * remap_notice_use() - tell when the use of the spare reaches a step
+ * remap_notice_use() - tell when the spare becomes full
  * @set: the set
  *
- * Context: remap_set.lock held.
+ * How near that is, is the daemon's judgement.  Context: remap_set.lock held.
  */
 void remap_notice_use(struct remap_set *set)
 {
-	static const u8 steps[] = { 50, 75, 90, 95, 99, 100 };
-	u64 used = set->table.nr_used + set->table.nr_bad + set->table.nr_unusable;
-	u32 percent = div_u64(used * 100, remap_geometry(set)->slots);
-	u32 step = 0, i;
+	struct remap_event event = { .kind = DM_REMAP_EVENT_SPARE_FULL };
+	bool is_full = set->table.nr_used + set->table.nr_bad + set->table.nr_unusable >=
+		       remap_geometry(set)->slots;
 
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (percent >= steps[i])
-			step = steps[i];
-	}
-	if (step > set->events.step_told) {
-		struct remap_event event = {
-			.kind = step == 100 ? DM_REMAP_EVENT_SPARE_FULL :
-					      DM_REMAP_EVENT_SPARE_LOW,
-			.number = step,
-		};
-
+	if (is_full && !set->events.is_full)
 		remap_queue_event(set, &event);
-	}
-	set->events.step_told = step;
+	set->events.is_full = is_full;
 }
 
 /**
@@ -173,15 +161,18 @@ void remap_report_error(struct remap_set *set, u32 kind, u64 sector, u32 nr_sect
 }
 
 /**
- * remap_notice_mode() - tell listeners if the mode has changed
+ * remap_notice_mode() - tell listeners if the mode is not the one that they know
  * @set: the set
  *
  * By a work item, because dm_table_event() takes a mutex.  Context: any.
  */
 void remap_notice_mode(struct remap_set *set)
 {
-	const char *told = READ_ONCE(set->events.mode_told);
+	const char *told;
 
+	/* Pairs with the one in remap_mode_work(): what was changed, then what was told. */
+	smp_mb();
+	told = READ_ONCE(set->events.mode_told);
 	if (told && strcmp(told, remap_mode(set)))
 		queue_work(set->aux_wq, &set->events.mode_work);
 }
@@ -215,4 +206,6 @@ void remap_mode_work(struct work_struct *work)
 		remap_queue_event(set, &event);
 	}
 	dm_table_event(set->ti->table);
+	/* It may have changed back since it was read, seen by nobody: told first, then look. */
+	remap_notice_mode(set);
 }

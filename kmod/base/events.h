@@ -28,7 +28,7 @@ struct remap_set;
  * @nr_sectors: 0: none concerned
  * @slot: if @has_slot
  * @nr_used: slots in use then
- * @number: lost sectors, percent or copies, as the kind has it
+ * @number: lost sectors or copies, as the kind has it
  * @has_slot: whether a slot is concerned
  * @status: enum remap_status_class
  * @member: enum dm_remap_member, or 0
@@ -63,7 +63,7 @@ struct remap_event {
  * @work: sends them
  * @mode_work: tells listeners, device-mapper's as well, of a change of mode
  * @mode_told: mode that listeners know; NULL: they are told nothing
- * @step_told: use of the spare, in percent, that listeners know; under remap_set.lock
+ * @is_full: listeners know that the spare is full; under remap_set.lock
  * @name: of the mapped device when it was resumed; for events of its end
  */
 struct remap_events {
@@ -75,7 +75,7 @@ struct remap_events {
 	struct work_struct work;
 	struct work_struct mode_work;
 	const char *mode_told;
-	u32 step_told;
+	bool is_full;
 	char name[DM_NAME_LEN];
 };
 

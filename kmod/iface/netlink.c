@@ -105,8 +105,6 @@ static int put_event(struct sk_buff *skb, struct remap_set *set, const struct re
 	switch (event->kind) {
 	case DM_REMAP_EVENT_REMAPPED:
 		return nla_put_u32(skb, DM_REMAP_A_LOST_SECTORS, event->number);
-	case DM_REMAP_EVENT_SPARE_LOW:
-		return nla_put_u32(skb, DM_REMAP_A_PERCENT, event->number);
 	case DM_REMAP_EVENT_REPAIRED:
 		return nla_put_u32(skb, DM_REMAP_A_COPIES, event->number);
 	case DM_REMAP_EVENT_LOADED:
