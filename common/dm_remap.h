@@ -161,7 +161,8 @@ enum dm_remap_attr {
  * @DM_REMAP_EVENT_REFUSED: a failed write was not relocated: SECTOR, NR_SECTORS,
  *	STATUS, REASON, OPERATION
  * @DM_REMAP_EVENT_FLUSH_ERROR: MEMBER, STATUS, OPERATION
- * @DM_REMAP_EVENT_SPARE_LOW: spare use reached a step: PERCENT
+ * @DM_REMAP_EVENT_SPARE_LOW: spare use reached a step: PERCENT; no longer sent, the daemon has
+ *                            steps of its own
  * @DM_REMAP_EVENT_SPARE_FULL: no free slot is left
  * @DM_REMAP_EVENT_SPARE_BAD: a spare chunk is bad: SLOT, and SECTOR if it was in use
  * @DM_REMAP_EVENT_COMMIT_FAILED: a table block could not be written: STATUS

@@ -13,47 +13,33 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include "compat.h"
-#include "manual.h"
-
-#define LOAD_BLOCKS_MIN	8U
-#define CLONE_POOL	64
-
-static void free_manual(struct remap_manual *manual)
-{
-	if (!manual)
-		return;
-	vfree(manual->buffer);
-	kfree(manual->io.vecs);
-	kvfree(manual->copy);
-	kvfree(manual->change);
-	mutex_destroy(&manual->lock);
-	kfree(manual);
-}
+#include "base/compat.h"
+#include "base/written.h"
+#include "construct.h"
+#include "engine/engine.h"
+#include "iface/iface.h"
+#include "life/life.h"
+#include "meta/meta.h"
 
 static void free_set(struct remap_set *set)
 {
 	/* Before the worker's queue: suspects go there. */
 	if (set->flow.wq)
 		flush_workqueue(set->flow.wq);
-	if (set->wq)
-		destroy_workqueue(set->wq);
-	if (set->soft_wq)
-		destroy_workqueue(set->soft_wq);
+	if (set->queue.wq)
+		destroy_workqueue(set->queue.wq);
+	if (set->aux_wq)
+		destroy_workqueue(set->aux_wq);
 	remap_table_exit(&set->table);
-	bioset_exit(&set->clones);
-	kvfree(set->meta.block);
-	vfree(set->meta.buffer);
-	kfree(set->meta.image);
-	kfree(set->chunk_buffer);
-	kfree(set->probe_buffer);
-	kvfree(set->note);
-	kfree(set->rw_vecs);
-	kvfree(set->piece);
-	kvfree(set->change);
+	remap_engine_exit(set);
+	remap_meta_exit(set);
+	remap_life_exit(set);
+	kfree(set->scratch.chunk);
+	kfree(set->scratch.anchor);
+	kfree(set->scratch.vecs);
+	kvfree(set->events.ring);
 	remap_flow_exit(set);
 	remap_scan_exit(set);
-	free_manual(set->manual);
 	if (set->spare)
 		dm_put_device(set->ti, set->spare);
 	if (set->main)
@@ -75,8 +61,7 @@ void remap_dtr(struct dm_target *ti)
 	/* postsuspend does not wait on removal (D11): what is in flight uses the set. */
 	remap_drain_all(set);
 	remap_sysfs_remove(set);
-	cancel_delayed_work_sync(&set->autosave);
-	cancel_delayed_work_sync(&set->lost_work);
+	remap_life_stop(set);
 	cancel_work_sync(&set->settle_work);
 	remap_scan_stop(set);
 	remap_disown(set);
@@ -84,56 +69,25 @@ void remap_dtr(struct dm_target *ti)
 	free_set(set);
 }
 
-static int allocate_manual(struct remap_set *set)
-{
-	struct remap_manual *manual = kzalloc(sizeof(*manual), GFP_KERNEL);
-
-	if (!manual)
-		return -ENOMEM;
-	set->manual = manual;
-	mutex_init(&manual->lock);
-	manual->span = REMAP_MANUAL_CHUNKS;
-	manual->buffer = vmalloc(array_size(REMAP_MANUAL_CHUNKS, REMAP_CHUNK_BYTES));
-	manual->io.bio = &manual->bio;
-	manual->io.vecs = kcalloc(BIO_MAX_VECS, sizeof(*manual->io.vecs), GFP_KERNEL);
-	manual->copy = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->copy), GFP_KERNEL);
-	manual->change = kvcalloc(REMAP_MANUAL_CHUNKS, sizeof(*manual->change), GFP_KERNEL);
-	return manual->buffer && manual->io.vecs && manual->copy && manual->change ? 0 : -ENOMEM;
-}
-
 /* All that the data path and the error path will ever need (D13, P6). */
 static int allocate(struct remap_set *set)
 {
-	struct remap_meta *meta = &set->meta;
-	const struct remap_geometry *geometry = &meta->super.geometry;
-
-	/* Room for every layout that a region of this length may have: remap_geometry_valid(). */
-	meta->nr_blocks = 1 + geometry->table_blocks + REMAP_MAX_SOFT_BLOCKS;
-	meta->load_blocks = clamp_t(u32, 1 + geometry->table_blocks + geometry->soft_blocks,
-				    LOAD_BLOCKS_MIN, BIO_MAX_VECS);
-	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
-	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
-	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
-	set->chunk_buffer = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->probe_buffer = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
-	set->rw_vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->rw_vecs), GFP_KERNEL);
-	set->piece = kvcalloc(REMAP_ROUND_PIECES, sizeof(*set->piece), GFP_KERNEL);
-	/* Behind the changes of a round: slots that turned out to be bad. */
-	set->change = kvcalloc(2 * REMAP_ROUND_PIECES, sizeof(*set->change), GFP_KERNEL);
-	set->note = kvcalloc(REMAP_NOTES, sizeof(*set->note), GFP_KERNEL);
-	set->wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
+	set->scratch.chunk = kmalloc(REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->scratch.anchor = kmalloc(2 * REMAP_CHUNK_BYTES, GFP_KERNEL);
+	set->scratch.vecs = kcalloc(BIO_MAX_VECS, sizeof(*set->scratch.vecs), GFP_KERNEL);
+	set->events.ring = kvcalloc(REMAP_EVENT_RING, sizeof(*set->events.ring), GFP_KERNEL);
+	set->queue.wq = alloc_ordered_workqueue("dm-remap", WQ_MEM_RECLAIM);
 	/* Not ordered: a timer that waits for a hung spare holds no event up (P9). */
-	set->soft_wq = alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!meta->block || !meta->buffer || !meta->image || !set->chunk_buffer ||
-	    !set->probe_buffer || !set->rw_vecs || !set->piece || !set->change || !set->note ||
-	    !set->wq || !set->soft_wq)
+	set->aux_wq = alloc_workqueue("dm-remap-soft", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!set->scratch.chunk || !set->scratch.anchor || !set->scratch.vecs ||
+	    !set->events.ring || !set->queue.wq || !set->aux_wq)
 		return -ENOMEM;
 	set->flow.is_shared = !queue_is_mq(bdev_get_queue(set->main->bdev)) ||
 			      !queue_is_mq(bdev_get_queue(set->spare->bdev)) ||
 			      set->main->bdev->bd_disk == set->spare->bdev->bd_disk;
-	return allocate_manual(set) ?: remap_flow_init(set) ?: remap_scan_init(set) ?:
-	       bioset_init(&set->clones, CLONE_POOL, remap_sub_front_pad(), 0) ?:
-	       remap_table_init(&set->table, geometry->slots, set->ti->len);
+	return remap_meta_init(set) ?: remap_engine_init(set) ?: remap_life_init(set) ?:
+	       remap_flow_init(set) ?: remap_scan_init(set, remap_scan_work) ?:
+	       remap_table_init(&set->table, set->geometry.slots, set->ti->len);
 }
 
 static int parse_features(struct remap_set *set, struct dm_arg_set *as)
@@ -146,7 +100,7 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 	unsigned int nr_features;
 	int r;
 
-	set->deadline_seconds = REMAP_DEADLINE_SECONDS;
+	set->options.deadline_seconds = REMAP_DEADLINE_SECONDS;
 	if (!as->argc)
 		return 0;
 	r = dm_read_arg_group(&group, as, &nr_features, &ti->error);
@@ -160,7 +114,7 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 		const char *name = dm_shift_arg(as);
 
 		if (!strcmp(name, "force_rw")) {
-			set->force_rw = true;
+			set->options.force_rw = true;
 			continue;
 		}
 		if (!strcmp(name, "deadline")) {
@@ -168,7 +122,7 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 				ti->error = "deadline needs a number of seconds";
 				return -EINVAL;
 			}
-			r = dm_read_arg(&deadline, as, &set->deadline_seconds, &ti->error);
+			r = dm_read_arg(&deadline, as, &set->options.deadline_seconds, &ti->error);
 			if (r)
 				return r;
 			continue;
@@ -180,7 +134,7 @@ static int parse_features(struct remap_set *set, struct dm_arg_set *as)
 				return r;
 			}
 			set->write_cache = r;
-			set->has_write_cache = true;
+			set->options.has_write_cache = true;
 			continue;
 		}
 		ti->error = "Unknown feature argument";
@@ -274,24 +228,14 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	set->ti = ti;
 	mutex_init(&set->lock);
-	spin_lock_init(&set->queue_lock);
-	spin_lock_init(&set->note_lock);
-	bio_list_init(&set->queue);
-	bio_list_init(&set->round);
-	bio_list_init(&set->parked);
-	INIT_WORK(&set->work, remap_worker);
-	INIT_WORK(&set->event_work, remap_event_work);
-	INIT_WORK(&set->note_work, remap_send_notes);
-	INIT_DELAYED_WORK(&set->autosave, remap_autosave);
-	INIT_DELAYED_WORK(&set->lost_work, remap_lost_work);
+	spin_lock_init(&set->queue.lock);
+	spin_lock_init(&set->events.lock);
+	bio_list_init(&set->queue.bios);
+	INIT_WORK(&set->queue.work, remap_worker);
+	INIT_WORK(&set->events.mode_work, remap_mode_work);
+	INIT_WORK(&set->events.work, remap_send_events);
 	INIT_WORK(&set->settle_work, remap_settle_work);
-	init_completion(&set->subs_done);
-	INIT_LIST_HEAD(&set->owners);
-	INIT_LIST_HEAD(&set->instances);
-	set->error_threshold = 1;
-	set->meta.out = -1;
-	set->tokens = U64_MAX;
-	set->tokens_at = jiffies;
+	set->options.error_threshold = 1;
 
 	main_path = dm_shift_arg(&as);
 	spare_path = dm_shift_arg(&as);
@@ -315,7 +259,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	r = check_devices(set);
 	if (r)
 		goto bad;
-	r = remap_geometry_compute(set->spare_sectors, &set->meta.super.geometry);
+	r = remap_geometry_compute(set->spare_sectors, &set->geometry);
 	if (r) {
 		ti->error = "Spare region is too small";
 		goto bad;
@@ -323,7 +267,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	r = allocate(set);
 	if (r) {
 		remap_err(set, "%llu MiB of memory for the remap table are not there (1 MiB for each TiB of main device, 24 bytes for each slot)",
-			  (remap_table_bytes(set->meta.super.geometry.slots, ti->len) >> 20) + 1);
+			  (remap_table_bytes(set->geometry.slots, ti->len) >> 20) + 1);
 		ti->error = "Cannot allocate memory for the remap table";
 		goto bad;
 	}
@@ -336,11 +280,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (r)
 		goto bad;
 
-	r = remap_add_instance(set);
-	if (r) {
-		ti->error = "Cannot allocate the set";
-		goto bad;
-	}
+	remap_add_instance(set);
 	ti->private = set;
 	ti->num_flush_bios = REMAP_NR_MEMBERS;
 	ti->flush_supported = true;

@@ -21,10 +21,13 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 
-#include "compat.h"
-#include "dm-remap.h"
-#include "dm_remap.h"
-#include "trace.h"
+#include "base/compat.h"
+#include "base/written.h"
+#include "construct.h"
+#include "engine/engine.h"
+#include "iface/iface.h"
+#include "life/life.h"
+#include "meta/meta.h"
 
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static void count(struct remap_set *set, struct remap_bio *pb, unsigned int bucket)
@@ -47,14 +50,6 @@ static int end_in_map(struct bio *bio, blk_status_t status)
 	return DM_MAPIO_SUBMITTED;
 }
 
-static void queue(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
-{
-	pb->status = BLK_STS_OK;
-	pb->nr_taken = 0;
-	pb->has_left = false;
-	remap_queue(set, bio);
-}
-
 static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	enum remap_member member = dm_bio_get_target_bio_nr(bio);
@@ -65,7 +60,7 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		pb->kind = REMAP_PLACE_MAIN;
 		/* It would succeed, and what it is to make durable is gone (D10). */
 		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
-			atomic64_inc(&set->counters.flush_errors);
+			remap_count_up(set, REMAP_FLUSH_ERRORS);
 			return end_in_map(bio, BLK_STS_IOERR);
 		}
 	} else {
@@ -79,7 +74,7 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* bio_wouldblock_error() ends it: end_io must not look at it. */
@@ -87,7 +82,7 @@ static int map_slow(struct remap_set *set, struct bio *bio, struct remap_bio *pb
 		bio_wouldblock_error(bio);
 	} else {
 		pb->failed = false;
-		queue(set, bio, pb);
+		remap_queue(set, bio);
 	}
 	return DM_MAPIO_SUBMITTED;
 }
@@ -138,11 +133,11 @@ static __always_inline int map_main_write(struct remap_set *set, struct bio *bio
 /* Counted already. */
 static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
 {
-	/* The slot may be another's by now: the worker compares first (O19, D22). */
+	/* The slot may be another's by now: the worker compares first (D22). */
 	if (unlikely(READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)) {
 		remap_uncount(pb->counted);
 		pb->flags = 0;
-		return map_slow(set, bio, pb);
+		return map_defer(set, bio, pb);
 	}
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
@@ -159,7 +154,7 @@ static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *p
 }
 
 /* A read may pass a chunk that is being copied, a write may not (D3). */
-static u64 slow_flags(bool write)
+static u64 defer_flags(bool write)
 {
 	return write ? REMAP_WORD_BUSY | REMAP_WORD_DOUBT : REMAP_WORD_DOUBT;
 }
@@ -172,9 +167,9 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 
 	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
-			   slow_flags(write), &place);
+			   defer_flags(write), &place);
 	if (is_held(set, write))
-		place.kind = REMAP_PLACE_SLOW;
+		place.kind = REMAP_PLACE_DEFER;
 	if (place.kind == REMAP_PLACE_SPARE)
 		count(set, pb, remap_slot_bucket(place.slot));
 	else if (write && place.kind == REMAP_PLACE_MAIN)
@@ -190,7 +185,7 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
 
 	/* What a discarded sector holds does not matter (D14). */
-	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {
+	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {
 		if (pb->flags & REMAP_BIO_COUNTED)
 			remap_uncount(pb->counted);
 		return end_in_map(bio, BLK_STS_OK);
@@ -198,10 +193,10 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	if (place.kind == REMAP_PLACE_SPARE)
 		return map_spare(set, bio, pb, place.slot);
 	if (place.kind == REMAP_PLACE_LOST && !write) {
-		atomic64_inc(&set->counters.lost_reads);
+		remap_count_up(set, REMAP_LOST_READS);
 		return end_in_map(bio, BLK_STS_MEDIUM);
 	}
-	return map_slow(set, bio, pb);
+	return map_defer(set, bio, pb);
 }
 
 /* Sectors in regions that have, or had, remaps.  A bio in one chunk is quick. */
@@ -216,7 +211,7 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	    (bio_op(bio) != REQ_OP_READ && !write))
 		return map_mixed(set, bio, pb);
 	rcu_read_lock_sched();
-	slot = remap_table_slot(&set->table, sector, nr_sectors, slow_flags(write));
+	slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
 	if (is_held(set, write))
 		slot = -EAGAIN;
 	if (slot >= 0)
@@ -232,23 +227,20 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 }
 
 /* What a write has to look at twice. */
-#define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_ASLEEP) | \
-			 BIT(REMAP_UNCOMPARED))
+#define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_UNCOMPARED))
 
 /* DM_MAPIO_REMAPPED: nothing is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	/* Before the flags: they are what a comparison found (O19). */
-	bool must_wait = remap_must_wait(set);
+	/* Once: a comparison that ends sets one flag before it clears the other. */
+	unsigned long flags = READ_ONCE(set->flags);
 
-	if (READ_ONCE(set->flags) & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
+	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	if (must_wait)
-		return map_slow(set, bio, pb);
 	/* Our slots may be others' by now; main is served as before. */
-	if (test_bit(REMAP_UNCOMPARED, &set->flags) &&
+	if (flags & BIT(REMAP_UNCOMPARED) &&
 	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
-		return map_slow(set, bio, pb);
+		return map_defer(set, bio, pb);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -327,8 +319,8 @@ static bool has_moved(struct remap_set *set, const struct remap_bio *pb)
 static void note_error(struct remap_set *set, u32 kind, const struct remap_bio *pb,
 		       blk_status_t error)
 {
-	remap_note_error(set, kind, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT,
-			 pb->kind == REMAP_PLACE_SPARE, error);
+	remap_report_error(set, kind, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT,
+			   pb->kind == REMAP_PLACE_SPARE, error);
 }
 
 static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
@@ -344,16 +336,14 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	if (!on_spare)
 		remap_error_seen(set);
 	if (bio_op(bio) == REQ_OP_READ) {
-		atomic64_inc(on_spare ? &set->counters.read_errors_spare :
-					&set->counters.read_errors_main);
+		remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 		pb->failed = false;
 		if (!has_moved(set, pb)) {
 			note_error(set, DM_REMAP_EVENT_READ_ERROR, pb, error);
 			return DM_ENDIO_DONE;
 		}
 	} else if (bio_op(bio) == REQ_OP_WRITE) {
-		atomic64_inc(on_spare ? &set->counters.write_errors_spare :
-					&set->counters.write_errors_main);
+		remap_count_up(set, on_spare ? REMAP_SPARE_WRITE_ERRORS : REMAP_WRITE_ERRORS);
 		if (!remap_status_confirmable(error)) {
 			note_error(set, DM_REMAP_EVENT_REFUSED, pb, error);
 			return DM_ENDIO_DONE;
@@ -362,32 +352,8 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	} else {
 		return DM_ENDIO_DONE;
 	}
-	queue(set, bio, pb);
+	remap_queue(set, bio);
 	return DM_ENDIO_INCOMPLETE;
-}
-
-/**
- * remap_suspect() - a flush failed, and perhaps because of this write
- * @set: the set
- * @bio: a write that is not acknowledged yet; its data may be gone from the cache
- *
- * Every write to a main that is written through waits for its own flush: the worker finds
- * out which sectors are bad.  Elsewhere the same error may be that of another write, and a
- * second try that succeeds would hide it (D17).
- *
- * Context: any.
- */
-void remap_suspect(struct remap_set *set, struct bio *bio)
-{
-	struct remap_bio *pb = remap_bio(bio);
-
-	if (pb->kind != REMAP_PLACE_MAIN || remap_write_cache(set) != REMAP_WRITE_THROUGH) {
-		remap_end_bio(bio, BLK_STS_IOERR);
-		return;
-	}
-	atomic64_inc(&set->counters.write_errors_main);
-	remap_bio_failed(set, pb, BLK_STS_IOERR);
-	queue(set, bio, pb);
 }
 
 static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
@@ -484,10 +450,10 @@ static void leave_in_order(struct remap_set *set)
 	remap_settle_cache(set);
 	if (!remap_may_write(set))
 		return;
-	remap_update_mark(set);
+	remap_update_anchor(set);
 	/* May commit the superblock: the mark has the number of the last commit (C15). */
-	remap_note_probe(set);
-	remap_update_mark(set);
+	remap_record_ping(set);
+	remap_update_anchor(set);
 	/* Under a number above the mark's: the spare was there when that was written. */
 	remap_soft_save(set);
 }
@@ -501,47 +467,50 @@ static void leave_in_order(struct remap_set *set)
 static void remap_postsuspend(struct dm_target *ti)
 {
 	struct remap_set *set = ti->private;
-	struct remap_note note = { .kind = DM_REMAP_EVENT_UNLOADED };
+	struct remap_event event = { .kind = DM_REMAP_EVENT_UNLOADED };
 	unsigned int noio;
 
 	remap_sysfs_remove(set);
 	remap_wait_for_manual(set);
-	cancel_delayed_work_sync(&set->autosave);
-	cancel_delayed_work_sync(&set->lost_work);
+	remap_life_stop(set);
 	cancel_work_sync(&set->settle_work);
 	remap_scan_stop(set);
 	flush_workqueue(set->flow.wq);
-	flush_workqueue(set->wq);
+	flush_workqueue(set->queue.wq);
 	noio = memalloc_noio_save();
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
 		leave_in_order(set);
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
-	flush_work(&set->event_work);	/* so that UNLOADED is the last event */
+	flush_work(&set->events.mode_work);	/* so that UNLOADED is the last event */
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
-		remap_notify(set, &note);
-	mutex_unlock(&set->lock);
-	flush_work(&set->note_work);
+		remap_queue_event(set, &event);
+	WRITE_ONCE(set->events.mode_told, NULL);	/* nothing more is told of it */
+	remap_unlock(set);
+	flush_work(&set->events.work);
 	memalloc_noio_restore(noio);
 	remap_disown(set);
 }
 
 static void note_loaded(struct remap_set *set)
 {
-	struct remap_note loaded = { .kind = DM_REMAP_EVENT_LOADED };
-	struct remap_note repaired = {
-		.kind = DM_REMAP_EVENT_REPAIRED,
-		.number = min_t(u64, set->meta.nr_repaired, U32_MAX),
-	};
+	struct remap_event loaded = { .kind = DM_REMAP_EVENT_LOADED };
+	struct remap_event repaired = { .kind = DM_REMAP_EVENT_REPAIRED };
+	struct remap_report report;
 
-	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->name, NULL);
-	set->mode_told = remap_mode(set);
-	remap_notify(set, &loaded);
+	remap_meta_report(set, &report);
+	repaired.number = min_t(u64, report.nr_repaired, U32_MAX);
+	dm_copy_name_and_uuid(dm_table_get_md(set->ti->table), set->events.name, NULL);
+	WRITE_ONCE(set->events.mode_told, remap_mode(set));
+	remap_queue_event(set, &loaded);
 	if (repaired.number)
-		remap_notify(set, &repaired);
-	remap_note_use(set);
+		remap_queue_event(set, &repaired);
+	remap_notice_use(set);
+	/* For device-mapper's listeners: the event LOADED has the mode. */
+	if (strcmp(set->events.mode_told, "rw"))
+		queue_work(set->aux_wq, &set->events.mode_work);
 }
 
 /* With what is in RAM, the spare's state included (D22). */
@@ -551,7 +520,6 @@ static void resume_degraded(struct remap_set *set, unsigned long was)
 			      BIT(REMAP_META_FAIL));
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
-	remap_mode_changed(set);
 }
 
 static int remap_preresume(struct dm_target *ti)
@@ -561,7 +529,7 @@ static int remap_preresume(struct dm_target *ti)
 	unsigned long was;
 	int r;
 
-	r = remap_own(set);
+	r = remap_own(set, remap_sysfs_remove);
 	if (r)
 		goto out;
 	mutex_lock(&set->lock);
@@ -579,7 +547,7 @@ static int remap_preresume(struct dm_target *ti)
 			resume_degraded(set, was);
 		goto loaded;
 	}
-	r = remap_load(set);
+	r = remap_activate(set);
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
 		remap_take_over(set);
@@ -587,7 +555,7 @@ static int remap_preresume(struct dm_target *ti)
 		note_loaded(set);
 	}
 loaded:
-	mutex_unlock(&set->lock);
+	remap_unlock(set);
 	if (r) {
 		remap_sysfs_remove(set);
 		remap_disown(set);
@@ -605,7 +573,7 @@ static void remap_resume(struct dm_target *ti)
 
 	clear_bit(REMAP_SUSPENDING, &set->flags);
 	clear_bit(REMAP_NOFLUSH, &set->flags);
-	remap_soft_start(set);
+	remap_autosave_start(set);
 	remap_watch_lost(set);
 	remap_scan_resume(set);
 }
@@ -670,22 +638,16 @@ static int __init remap_init(void)
 
 	if (r)
 		return r;
-	r = remap_sleep_init();
-	if (r)
-		goto no_sleep;
+	remap_sysfs_init();
 	r = dm_register_target(&remap_target);
-	if (!r)
-		return 0;
-	remap_sleep_exit();
-no_sleep:
-	remap_netlink_exit();
+	if (r)
+		remap_netlink_exit();
 	return r;
 }
 
 static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
-	remap_sleep_exit();
 	remap_netlink_exit();
 }
 

@@ -17,6 +17,7 @@ install:
 		$(AT)/share/bash-completion/completions/dmremap
 	install -D -m 644 -t $(AT)/lib/systemd/system systemd/dm-remapd.service
 	install -D -m 644 -t $(AT)/lib/systemd/catalog systemd/dm-remap.catalog
+	install -D -m 755 systemd/dm-remap.sleep $(AT)/lib/systemd/system-sleep/dm-remap
 	install -D -m 644 -t $(DESTDIR)$(ETC)/dm-remap packaging/dm-remapd.conf
 	install -D -m 644 -t $(AT)/share/doc/dm-remap common/FORMAT.md
 	install -D -m 644 -t $(AT)/share/dm-remap packaging/dmremap.schema.json
@@ -25,6 +26,8 @@ install:
 	install -D -m 644 -t $(AT)/share/man/man5 $(wildcard packaging/man/*.5)
 	install -D -m 644 -t $(MODULE) dkms.conf
 	install -D -m 644 -t $(MODULE)/kmod $(filter-out %.mod.c,$(wildcard kmod/*.[ch])) kmod/Kbuild kmod/Makefile
+	for layer in $(notdir $(patsubst %/,%,$(wildcard kmod/*/))); do \
+		install -D -m 644 -t $(MODULE)/kmod/$$layer kmod/$$layer/*.[ch] || exit 1; done
 	install -D -m 644 -t $(MODULE)/common $(wildcard common/*.[ch])
 
 .PHONY: install

@@ -18,15 +18,38 @@ class Mutant:
     catchers: list[str]
 
 
-COMMIT, LOAD, FORMAT, MARK = "kmod/commit.c", "kmod/load.c", "kmod/format.c", "kmod/mark.c"
-CONSTRUCT, CHECK = "kmod/construct.c", "kmod/check.c"
-TARGET, SLOW, RELOCATE = "kmod/target.c", "kmod/slow.c", "kmod/relocate.c"
-MANUAL, REQUEST = "kmod/manual.c", "kmod/request.c"
-COPY, PASS = "kmod/copy.c", "kmod/pass.c"
-MOVE, TABLE, IO = "kmod/move.c", "kmod/table.c", "kmod/io.c"
-MESSAGE, SOFT, FROZEN = "kmod/message.c", "kmod/soft.c", "kmod/frozen.c"
-OWNER, CACHE, COMMON = "kmod/owner.c", "kmod/cache.c", "common/remap_format.c"
-FLOW, CONFIRM = "kmod/flow.c", "kmod/confirm.c"
+ACTIVATE = "kmod/life/activate.c"
+ANCHOR = "kmod/meta/anchor.c"
+ANCHOR_CHUNK = "kmod/meta/anchor_chunk.c"
+BLOCK = "kmod/meta/block.c"
+COMMIT = "kmod/meta/commit.c"
+COMMON = "common/remap_format.c"
+CONFIRM = "kmod/engine/confirm.c"
+CONSTRUCT = "kmod/construct.c"
+COPY = "kmod/engine/copy.c"
+EVENTS = "kmod/base/events.c"
+FLOW = "kmod/base/flow.c"
+FORMAT = "kmod/meta/format.c"
+HANDOVER = "kmod/life/handover.c"
+LOAD = "kmod/meta/load.c"
+MANUAL = "kmod/engine/manual.c"
+MESSAGE = "kmod/iface/message.c"
+MOVE = "kmod/engine/move.c"
+PASS = "kmod/engine/pass.c"
+PIECES = "kmod/engine/pieces.c"
+QUEUE = "kmod/base/queue.c"
+REGISTRY = "kmod/life/registry.c"
+RELOCATE = "kmod/engine/relocate.c"
+REQUEST = "kmod/engine/request.c"
+SCRUB = "kmod/meta/scrub.c"
+SET_H = "kmod/base/set.h"
+SOFT = "kmod/meta/soft.c"
+SUPER = "kmod/meta/super.c"
+TABLE = "kmod/map/table.c"
+TABLE_H = "kmod/map/table.h"
+TARGET = "kmod/target.c"
+UNWRITABLE = "kmod/meta/unwritable.c"
+WORKER = "kmod/engine/worker.c"
 
 MUTANTS = {
     # commits
@@ -36,7 +59,7 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "one-replica": Mutant(
         "C1", "one replica is enough",
-        [(COMMIT, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
+        [(BLOCK, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
           "for (replica = 0; replica < 1; replica++) {\n\t\tsector_t sector")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
@@ -52,9 +75,9 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "go-on-after-failure": Mutant(
         "C1", "replica 1 is written although replica 0 failed",
-        [(COMMIT, "unsigned int replica, try;\n\tint r;",
+        [(BLOCK, "unsigned int replica, try;\n\tint r;",
           "unsigned int replica, try;\n\tint r, failed = 0;"),
-         (COMMIT, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
+         (BLOCK, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
           "(unsigned long long)sector, r);\n\t\t\tfailed = r;\n\t\t}\n\t}\n"
           "\tif (failed)\n\t\treturn failed;")],
         ["test_commit_failures.py::test_numbers_are_never_used_again",
@@ -62,12 +85,12 @@ MUTANTS = {
     "reuse-number": Mutant(
         "C2", "the number of a failed commit is used again",
         [(COMMIT, "\tr = remap_write_block(set, block);\n\tif (!r) {\n\t\tremap_clear",
-          "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->generation--;\n"
+          "\tr = remap_write_block(set, block);\n\tif (r)\n\t\tmeta->last_seq--;\n"
           "\tif (!r) {\n\t\tremap_clear")],
         ["test_commit_failures.py::test_numbers_are_never_used_again", "crash wide 5"]),
     "toggle-place": Mutant(
         "C3", "the place toggles at every attempt",
-        [(COMMIT, "\t\t\tmeta->replica_errors[replica]++;",
+        [(BLOCK, "\t\t\tmeta->replica_errors[replica]++;",
           "\t\t\tmeta->replica_errors[replica]++;\n"
           "\t\t\tstate->good_place[0] = !state->good_place[0];\n"
           "\t\t\tstate->good_place[1] = !state->good_place[1];")],
@@ -75,27 +98,27 @@ MUTANTS = {
     "forget-doubt": Mutant(
         "C4", "what a failed commit withdrew is forgotten",
         [(COMMIT, "r ? REMAP_IN_DOUBT : REMAP_COMMITTED;", "r ? REMAP_NOT_WRITTEN : REMAP_COMMITTED;"),
-         (COMMIT, "\tif (set->meta.nr_in_doubt || set->meta.block[0].in_doubt)\n"
+         (COMMIT, "\tif (set->meta->nr_in_doubt || set->meta->block[0].in_doubt)\n"
           "\t\tremap_resolve_doubt(set, first_error);\n", "")],
         ["test_commit_failures.py::test_acknowledged_data_stays_over_doubt", "crash wide 5"]),
     "serve-doubt": Mutant(
         "C4", "sectors in doubt are served by main",
-        [(SLOW, "bool first = doubt & BIT(bit);", "bool first = false;")],
+        [(WORKER, "bool first = doubt & BIT(bit);", "bool first = false;")],
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "doubt-excuses-all": Mutant(
         "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
-          "state->in_doubt || state->frozen ? U64_MAX : state->seq;")],
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
+          "state->in_doubt || state->unwritable ? U64_MAX : state->seq;")],
         ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
     "doubt-is-strange": Mutant(
         "C4", "`restore` takes a failed commit of our own for somebody else's",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
           "state->seq;")],
         ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
     "frozen-is-strange": Mutant(
         "C8", "`restore` takes what a dead place holds for somebody else's",
-        [(CHECK, "state->in_doubt || state->frozen ? set->meta.generation : state->seq;",
-          "state->in_doubt ? set->meta.generation : state->seq;")],
+        [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
+          "state->in_doubt ? set->meta->last_seq : state->seq;")],
         ["test_frozen.py"]),
     "never-resolve": Mutant(
         "C4", "doubt is not resolved until somebody restarts the set",
@@ -121,7 +144,7 @@ MUTANTS = {
          "test_metadata_copies.py"]),
     "half-repaired-writable": Mutant(
         "C5, P4", "what cannot be repaired is served read-write",
-        [(LOAD, "\t\tset_bit(REMAP_READ_ONLY, &set->flags);\n\t\tremap_mode_changed(set);\n\t}\n"
+        [(LOAD, "\t\tset_bit(REMAP_READ_ONLY, &set->flags);\n\t}\n"
           "\tif (!test", "\t}\n\tif (!test")],
         ["test_metadata.py::test_what_cannot_be_repaired"]),
     "believe-one-replica": Mutant(
@@ -143,20 +166,20 @@ MUTANTS = {
         ["test_hazards.py::test_unreadable_copy"]),
     "restore-one-place": Mutant(
         "C7", "restore rewrites one place of each replica",
-        [(CHECK, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
+        [(SCRUB, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
           "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = block ?")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
-        [(COMMIT, "\t\tif (set->meta.block[remap_table_block_of(slot)].in_doubt ||\n"
-          "\t\t    remap_is_frozen(set, slot)) {", "\t\tif (remap_is_frozen(set, slot)) {")],
+        [(COMMIT, "\t\tif (set->meta->block[remap_table_block_of(slot)].in_doubt ||\n"
+          "\t\t    remap_is_unwritable(set, slot)) {", "\t\tif (remap_is_unwritable(set, slot)) {")],
         ["test_commit_failures.py::test_a_block_in_doubt_gives_no_slots",
          "test_commit_failures.py"]),
     "commit-without-data": Mutant(
         "C9", "an entry whose data write failed is committed",
         [(COMMIT, "change[i].handled = change[i].status || first_error;",
           "change[i].handled = first_error;"),
-         (COMMIT, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
+         (BLOCK, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
           "if (remap_table_block_of(change[i].slot) == block)")],
         ["test_move.py::test_growth"]),
     "flush-before-data": Mutant(
@@ -178,7 +201,7 @@ MUTANTS = {
         ["test_flush.py::test_commit_after_a_failed_flush"]),
     "no-fua": Mutant(
         "C10", "table blocks without FUA",
-        [(COMMIT, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        [(BLOCK, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
         ["test_relocation.py::test_acknowledged_means_durable"]),
     "reuse-slot": Mutant(
         "C11", "a freed slot is used again at once",
@@ -201,7 +224,7 @@ MUTANTS = {
         ["unit"]),
     "same-generation": Mutant(
         "C13", "a moved entry keeps its generation",
-        [(MOVE, "(REMAP_WORD_GENERATION(old) + 1) & 3, 0)", "REMAP_WORD_GENERATION(old), 0)")],
+        [(MOVE, "(REMAP_WORD_EPOCH(old) + 1) & 3, 0)", "REMAP_WORD_EPOCH(old), 0)")],
         ["test_hazards.py::test_cut_short_move", "test_move.py"]),
     "keep-predecessor": Mutant(
         "C13", "load keeps the older of two slots",
@@ -210,7 +233,7 @@ MUTANTS = {
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "tie-accepted": Mutant(
         "C13", "load takes one of two slots with one generation",
-        [(LOAD, "\tif (!order || chunk == set->meta.moved_chunk) {", "\tif (0) {")],
+        [(LOAD, "\tif (!order || chunk == set->meta->moved_chunk) {", "\tif (0) {")],
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "old-slot-first": Mutant(
         "C13", "the old slot's commit comes before the new one's",
@@ -232,7 +255,7 @@ MUTANTS = {
     "superblock-first": Mutant(
         "C14", "the superblock is written first",
         [(FORMAT, "\tr = write_initial_blocks(set);\n",
-          "\tmeta->generation = FIRST_SEQ;\n"
+          "\tmeta->last_seq = FIRST_SEQ;\n"
           "\tmeta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };\n"
           "\tr = remap_super_commit(set) ?: write_initial_blocks(set);\n")],
         ["test_format.py::test_power_cut_while_formatting"]),
@@ -244,7 +267,7 @@ MUTANTS = {
     "mark-first": Mutant(
         "C14, E5", "the mark is written before the superblock",
         [(FORMAT, "\tr = remap_super_commit(set);\n\tif (r) {\n\t\tremap_err",
-          "\tr = remap_write_mark(set);\n\tif (r) {\n\t\tremap_err")],
+          "\tr = remap_write_first_anchor(set);\n\tif (r) {\n\t\tremap_err")],
         ["test_format.py::test_the_superblock_says or test_power_cut_while_formatting"]),
 
     # data path
@@ -254,17 +277,17 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
-        [("kmod/dm-remap.h", "\tif (likely(first == last))\n\t\treturn !test_bit(",
+        [(TABLE_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
           "\tif (last)\n\t\treturn !test_bit(")],
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
         "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",
-        [(TABLE, "if (w & slow_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
-          "if (w & slow_flags || mask & REMAP_WORD_LOST(w))")],
+        [(TABLE, "if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
+          "if (w & defer_flags || mask & REMAP_WORD_LOST(w))")],
         ["test_data_path.py::test_every_small_read"]),
     "no-split-in-worker": Mutant(
         "P3", "the worker ignores place.nr_sectors",
-        [(SLOW, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
+        [(WORKER, "\tpiece->nr_sectors = place.nr_sectors;\n", "")],
         ["test_data_path.py::test_every_small_write or test_thousands", "test_data_path.py",
          "test_interleavings.py", "test_relocation.py"]),
     "whole-chunk": Mutant(
@@ -275,12 +298,12 @@ MUTANTS = {
         "D1", "relocation copies the whole chunk from main",
         [(RELOCATE, "\tnr_aside = write_slots(set, nr_changes);\n",
           "\tfor (i = 0; i < nr_changes; i++) {\n"
-          "\t\tstruct remap_change *change = &set->change[i];\n\n"
+          "\t\tstruct remap_change *change = &set->engine->change[i];\n\n"
           "\t\tif (change->fresh &&\n"
           "\t\t    !remap_rw(set, set->main, (change->word & REMAP_WORD_CHUNK) * 8,\n"
-          "\t\t\t      set->chunk_buffer, 8, REQ_OP_READ) &&\n"
+          "\t\t\t      set->scratch.chunk, 8, REQ_OP_READ) &&\n"
           "\t\t    !remap_rw(set, set->spare, remap_slot_start(set, change->slot),\n"
-          "\t\t\t      set->chunk_buffer, 8, REQ_OP_WRITE))\n"
+          "\t\t\t      set->scratch.chunk, 8, REQ_OP_WRITE))\n"
           "\t\t\tchange->word |= 0xffULL << 40;\n\t}\n"
           "\tnr_aside = write_slots(set, nr_changes);\n")],
         ["test_interleavings.py::test_neighbours_written_during"]),
@@ -312,7 +335,7 @@ MUTANTS = {
         ["test_unremap.py::test_unremap_waits_for_a_write"]),
     "worker-ignores-busy": Mutant(
         "D4, D20", "the worker handles a write to a chunk that is being copied",
-        [(SLOW, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
+        [(WORKER, "set->table.word[place.slot] & REMAP_WORD_BUSY)\n\t\treturn false;",
           "0)\n\t\treturn false;")],
         ["test_manual.py::test_slow_read_holds_up", "test_manual.py::test_failing_write_to_a_busy"]),
     "copy-through-suspend": Mutant(
@@ -321,7 +344,7 @@ MUTANTS = {
         ["test_manual.py::test_suspend_during_a_batch"]),
     "copy-all-busy": Mutant(
         "E8", "slow commands do not end a batch",
-        [(PASS, "return time_after(jiffies, set->manual->until) &&", "return 0 &&")],
+        [(PASS, "return time_after(jiffies, remap_manual(set)->until) &&", "return 0 &&")],
         ["test_manual.py::test_slow_sectors"]),
     "cut-blocks-back": Mutant(
         "D21", "unremap writes a part of a physical block",
@@ -350,13 +373,13 @@ MUTANTS = {
         [(TARGET, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
           "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE) {\n"
           "\t\t/* Not acknowledged"),
-         (SLOW, "\tpb->flags |= REMAP_BIO_ENDED;",
+         (QUEUE, "\tpb->flags |= REMAP_BIO_ENDED;",
           "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
           "\t\tremap_uncount(pb->counted);\n\tpb->flags |= REMAP_BIO_ENDED;")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
-        [(SLOW, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
+        [(WORKER, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
           "\tcase REMAP_PLACE_SPARE:\n\t\tif (write && !pb->failed) {\n"
           "\t\t\tpiece->class = REMAP_PIECE_MAIN_WRITE;\n\t\t\tpiece->dev = set->main;\n"
           "\t\t\tpiece->dev_sector = piece->sector;\n\t\t\treturn;\n\t\t}\n"
@@ -383,7 +406,7 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "lost-stays-on-media": Mutant(
         "D6", "a write to a lost sector is acknowledged with the lost bit still on the media",
-        [(COMMIT, "\t\t\tencode_slot(change[i].word, change[i].prov,",
+        [(BLOCK, "\t\t\tencode_slot(change[i].word, change[i].prov,",
           "\t\t\tencode_slot(change[i].word |\n"
           "\t\t\t\t    (set->table.word[change[i].slot] & 0xffULL << 48),\n"
           "\t\t\t\t    change[i].prov,")],
@@ -398,10 +421,10 @@ MUTANTS = {
         ["test_hazards.py::test_hiccup_of_the_spare"]),
     "spare-unprobed": Mutant(
         "D7, P5", "a dead spare's slots are called bad",
-        [(RELOCATE, "if (nr_aside && !remap_spare_alive(set)) {", "if (0) {"),
+        [(RELOCATE, "if (nr_aside && !remap_ping_spare(set)) {", "if (0) {"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
           "remap_settle_super(set) ?: (remap_flush_spare(set), 0);"),
-         (SOFT, "return !remap_soft_save(set) || !remap_super_commit(set);", "return true;")],
+         (SOFT, "if (!remap_soft_save(set) || !remap_super_commit(set))\n", "if (1)\n")],
         ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
     "move-unconfirmed": Mutant(
         "D7", "an entry moves at the first error of its slot",
@@ -429,19 +452,19 @@ MUTANTS = {
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(FLOW, "remap_note_flushed(set, member, sum);",
-          "remap_note_flushed(set, member, writes_of(set, member));")],
+        [(FLOW, "flush_covered(set, member, sum);",
+          "flush_covered(set, member, writes_of(set, member));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
         [(TARGET, "\tremap_gate_add(gate, bio, true);\n",
-          "\tremap_note_flushed(set, member, remap_spare_writes(set));\n"
+          "\tflush_covered(set, member, spare_writes(set));\n"
           "\tremap_gate_add(gate, bio, true);\n")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(FLOW, "\tif (!r) {\n\t\tremap_note_flushed(set, member, sum);\n",
-          "\tremap_note_flushed(set, member, sum);\n\tif (!r) {\n")],
+        [(FLOW, "\tif (!r) {\n\t\tflush_covered(set, member, sum);\n",
+          "\tflush_covered(set, member, sum);\n\tif (!r) {\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
@@ -450,13 +473,13 @@ MUTANTS = {
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
-        [(CACHE, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
-         (CACHE, "\t\tremap_flush_spare(set);\n\tif (set->meta.super", "\t\t;\n\tif (set->meta.super"),
+        [(HANDOVER, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
+         (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (remap_super", "\t\t;\n\tif (remap_super"),
          (FLOW, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
         "C5", "a replica that cannot be repaired is left out without an administrator's word",
-        [(LOAD, "if (!set->force_rw || test_bit", "if (test_bit")],
+        [(LOAD, "if (!set->options.force_rw || test_bit", "if (test_bit")],
         ["test_force_rw.py::test_only_when_said"]),
     "both-out": Mutant(
         "C5", "force_rw goes on with no replica at all",
@@ -464,8 +487,8 @@ MUTANTS = {
         ["test_force_rw.py::test_never_with_both"]),
     "out-counts-again": Mutant(
         "C7", "restore takes a replica back that it did not write",
-        [(MESSAGE, "\t\tr = remap_check_media(set, out >= 0, &nr_repaired);\n", "\t\tr = out >= 0 ? "
-          "(nr_repaired = 0) : remap_check_media(set, true, &nr_repaired);\n")],
+        [(SCRUB, "\tr = remap_check_media(set, out >= 0, nr_repaired);\n", "\tr = out >= 0 ? "
+          "(*nr_repaired = 0) : remap_check_media(set, true, nr_repaired);\n")],
         ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
@@ -479,42 +502,42 @@ MUTANTS = {
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(FLOW, "\t\tremap_note_flushed(set, member, sum);\n",
-          "\t\tif (member == REMAP_SPARE)\n\t\t\tremap_note_flushed(set, member, sum);\n")],
+        [(FLOW, "\t\tflush_covered(set, member, sum);\n",
+          "\t\tif (member == REMAP_SPARE)\n\t\t\tflush_covered(set, member, sum);\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
         "D10", "a further table ends lost-cache",
-        [(OWNER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
+        [(HANDOVER, "known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);", "")],
         ["test_lost_cache.py::test_over_when_all"]),
-    "forebear-forgotten": Mutant(
+    "predecessor-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
-        [(LOAD, "\t\tcommitted = max(committed, set->forebear.committed);\n", "\t\t;\n")],
+        [(ACTIVATE, "\t\tload.committed = max(load.committed, known->committed);\n", "\t\t;\n")],
         ["test_lost_cache.py::test_an_older_spare"]),
     "freeze-forgotten": Mutant(
         "E7", "a new table ends a freeze",
-        [(CACHE, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        [(HANDOVER, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
-          "\t    choice->seq < set->meta.block[block].seq) {", "if (0) {"),
-         (LOAD, "if (age.newest < committed) {", "if (0) {"),
-         (MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+          "\t    choice->seq < set->meta->block[block].seq) {", "if (0) {"),
+         (LOAD, "if (load->age.newest < load->committed) {", "if (0) {"),
+         (ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
-        [(SLOW, "end_all(set, BLK_STS_DM_REQUEUE);", "end_all(set, BLK_STS_IOERR);")],
+        [(WORKER, "end_all(set, BLK_STS_DM_REQUEUE);", "end_all(set, BLK_STS_IOERR);")],
         ["test_interleavings.py::test_suspend_and_reload"]),
     "share-devices": Mutant(
         "D12", "two sets may own one spare",
-        [(OWNER, "\treturn overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||",
+        [(REGISTRY, "\treturn overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||",
           "\treturn false && overlap(a_main, 0, a->ti->len, b_main, 0, b->ti->len) ||"),
-         (OWNER, "\t       overlap(a_spare, a->spare_start, a->spare_sectors,\n",
+         (REGISTRY, "\t       overlap(a_spare, a->spare_start, a->spare_sectors,\n",
           "\t       false && overlap(a_spare, a->spare_start, a->spare_sectors,\n")],
         ["test_hazards.py::test_one_owner_at_a_time"]),
     "discard-slots": Mutant(
         "D14", "a discard of redirected sectors goes to the spare",
-        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_SLOW) {",
+        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {",
           "if (0) {")],
         ["test_discard.py::test_discard"]),
     "larger-spare-blocks": Mutant(
@@ -541,13 +564,13 @@ MUTANTS = {
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-all-errors": Mutant(
         "E3", "every error is confirmable",
-        [(RELOCATE, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
+        [(EVENTS, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
           "return status != BLK_STS_OK;")],
         ["test_errors.py::test_unknown_error_is_passed_up"]),
     "no-deadline": Mutant(
         "E4", "there is no deadline",
-        [(RELOCATE, "return time_after(jiffies, remap_bio(piece->bio)->start + "
-          "set->deadline_seconds * HZ);", "return false;")],
+        [(PIECES, "return time_after(jiffies,\n\t\t\t  remap_bio(piece->bio)->start + "
+          "set->options.deadline_seconds * HZ);", "return false;")],
         ["test_errors.py::test_deadline"]),
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
@@ -560,25 +583,25 @@ MUTANTS = {
         ["test_errors.py::test_deadline"]),
     "probe-in-cache": Mutant(
         "E5", "the probe is written without FUA",
-        [(MARK, "REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back",
+        [(ANCHOR, "REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back",
           "REQ_OP_WRITE) ||\n\t    remap_rw(set, set->main, sector, back")],
         ["test_errors.py::test_probe_is_durable"]),
     "probe-not-read": Mutant(
         "E5", "the probe is not read back",
-        [(MARK, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
-          "REQ_OP_READ) ||\n\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))", ")")],
+        [(ANCHOR, " ||\n\t    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, "
+          "REQ_OP_READ) ||\n\t    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))", ")")],
         ["test_errors.py::test_probe_that_does_not_stick"]),
     "probe-reads-only": Mutant(
         "E5, P5", "the probe is a read",
-        [(MARK, "\tif (remap_rw(set, set->main, sector, set->probe_buffer, REMAP_CHUNK_SECTORS,\n"
+        [(ANCHOR, "\tif (remap_rw(set, set->main, sector, set->scratch.anchor, REMAP_CHUNK_SECTORS,\n"
           "\t\t     REQ_OP_WRITE | REQ_FUA) ||\n\t    remap_rw(set, set->main, sector, back, "
           "REMAP_CHUNK_SECTORS, REQ_OP_READ) ||\n"
-          "\t    memcmp(back, set->probe_buffer, REMAP_CHUNK_BYTES))",
+          "\t    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))",
           "\tif (remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ))")],
         ["test_errors.py::test_main_that_is_gone"]),
     "no-probe": Mutant(
         "P5, E6", "no probe before or after the confirmation",
-        [(CONFIRM, "alive = one_disk && remap_main_alive(set);", "alive = true;")],
+        [(CONFIRM, "alive = one_disk && remap_ping_main(set);", "alive = true;")],
         ["test_errors.py::test_main_that_is_gone"]),
     "no-first-probe": Mutant(
         "E6", "no probe before the confirmation",
@@ -595,7 +618,7 @@ MUTANTS = {
     "probe-elsewhere": Mutant(
         "E9", "a main of several disks is probed where the set's own probe chunk lies",
         [(CONFIRM, "!one_disk && is_alive_near(set, piece->sector, &window, &alive)",
-          "!one_disk && remap_main_alive(set)")],
+          "!one_disk && remap_ping_main(set)")],
         ["test_several_disks.py::pulled"]),
     "probe-beside-writes": Mutant(
         "E9, D19", "main is not held while it is probed and confirmed",
@@ -610,7 +633,7 @@ MUTANTS = {
         ["test_errors.py::test_one_command"]),
     "deadline-from-arrival": Mutant(
         "E4", "the time counts from the arrival of the write",
-        [(SLOW, "\tpb->error = error;\n\tpb->start = jiffies;\n", "\tpb->error = error;\n")],
+        [(QUEUE, "\tpb->error = error;\n\tpb->start = jiffies;\n", "\tpb->error = error;\n")],
         ["test_errors.py::test_one_command"]),
     "drain-everything": Mutant(
         "D20", "a drain waits for all writes to main",
@@ -619,20 +642,21 @@ MUTANTS = {
         ["test_interleavings.py::test_a_drain_waits_for_its_own"]),
     "degraded-from-nothing": Mutant(
         "D22", "what is on a spare that others may have written is served",
-        [("kmod/dm-remap.h", "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
+        [(SET_H, "(BIT(REMAP_UNCOMPARED) | BIT(REMAP_ALTERED))", "(0UL)")],
         ["test_lifecycle.py::test_another_spare"]),
     "no-storm-limit": Mutant(
         "E7", "there is no storm limit",
-        [(RELOCATE, "\tif (set->tokens) {\n\t\tset->tokens--;", "\tif (1) {\n\t\tset->tokens--;")],
+        [(PIECES, "\tif (set->engine->tokens) {\n\t\tset->engine->tokens--;", "\tif (1) {\n\t\tset->engine->tokens--;")],
         ["test_errors.py::test_storm"]),
     "storm-limit-low": Mutant(
         "E7", "100 chunks are a storm",
-        [(RELOCATE, "u64 burst = max(1024U, remap_geometry(set)->slots / 64);",
+        [(PIECES, "u64 burst = max(1024U, remap_geometry(set)->slots / 64);",
           "u64 burst = 100;")],
         ["test_errors.py::test_a_megabyte"]),
     "storm-thaws": Mutant(
         "E7", "a storm ends by itself",
-        [(RELOCATE, "\tset_bit(REMAP_FROZEN, &set->flags);\n\tremap_note_frozen(set);\n", "")],
+        [(PIECES, "\tset_bit(REMAP_FROZEN, &set->flags);\n"
+          "\tremap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);\n", "")],
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
         "E7", "remap by hand is refused while frozen",
@@ -650,23 +674,23 @@ MUTANTS = {
     # identity
     "any-main": Mutant(
         "P7", "a main without the set's mark is accepted",
-        [(MARK, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
+        [(ANCHOR, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
         ["test_metadata.py::test_another_main_is_refused"]),
     "any-blank-spare": Mutant(
         "P2, P7", "a marked main gets a blank spare",
-        [(FORMAT, "r = check_unmarked(set) ?: remap_find_probe_chunk(", "r = remap_find_probe_chunk(")],
+        [(FORMAT, "r = check_unmarked(set) ?: remap_find_anchor_chunk(", "r = remap_find_anchor_chunk(")],
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
-        [(MARK, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+        [(ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
-        [(MARK, "if (set->meta.committed > set->meta.marked)", "if (0)")],
+        [(ANCHOR, "if (set->meta->committed > set->meta->anchor.marked)", "if (0)")],
         ["test_metadata.py::test_an_older_spare_is_refused_after_one"]),
     "mark-ahead": Mutant(
         "O6", "the mark has a number that is not complete",
-        [(MARK, "mark->seq = meta->committed;", "mark->seq = meta->generation + 1;")],
+        [(ANCHOR, "mark->seq = meta->committed;", "mark->seq = meta->last_seq + 1;")],
         ["test_relocation.py::test_no_acknowledgement_before", "crash wide 5"]),
     "unknown-features": Mutant(
         "P7", "unknown incompatible features are ignored",
@@ -674,7 +698,7 @@ MUTANTS = {
         ["unit", "test_metadata.py::test_unknown_features"]),
     "older-place-instead": Mutant(
         "P7", "an older place without the unknown feature is taken",
-        [(LOAD, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
+        [(SUPER, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
         ["test_hazards.py::test_unknown_newer"]),
     "clear-shows-signatures": Mutant(
         "O1", "clear gives back what hides main's signatures",
@@ -682,7 +706,7 @@ MUTANTS = {
         ["test_messages.py::test_clear_leaves_what_hides_signatures"]),
     "cause-forgotten": Mutant(
         "provenance", "the cause that a message names is not recorded",
-        [("kmod/message.c", "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
+        [(MESSAGE, "*cause = REMAP_CAUSE_RESCUE;", "*cause = REMAP_CAUSE_MANUAL;")],
         ["test_messages.py::test_remap_records_who_asked"]),
     # what came later
     "serve-stale": Mutant(
@@ -697,12 +721,13 @@ MUTANTS = {
         ["unit", "crash wide 5"]),
     "repair-what-may-be-newer": Mutant(
         "C5, C15", "what is possibly stale is served read-write, and the newer copies repaired",
-        [(LOAD, "if (meta->nr_stale && !set->force_rw)", "if (0)")],
+        [(LOAD, "if (meta->nr_stale && !set->options.force_rw)", "if (0)")],
         ["test_stale.py::test_newest_copies_lost"]),
     "counters-hide-age": Mutant(
         "C15", "main's mark is compared with a number in which counters count",
-        [(LOAD, "\tr = remap_check_mark(set, &age);", "\tage.newest = meta->generation;\n"
-          "\tr = remap_check_mark(set, &age);")],
+        [(LOAD, "\tr = remap_check_anchor(set, &load->age);",
+          "\t{\n\t\tstruct remap_age age = load->age;\n\n\t\tage.newest = meta->last_seq;\n"
+          "\t\tr = remap_check_anchor(set, &age);\n\t}")],
         ["test_stale.py::test_counters_do_not_count"]),
     "newest-block-alone": Mutant(
         "C15", "an older content of a block that is not the newest is not noticed",
@@ -710,13 +735,13 @@ MUTANTS = {
         ["unit", "test_stale.py::test_newest_copies_lost"]),
     "doubtful-digest": Mutant(
         "C15", "the mark has a digest although a block is in doubt",
-        [(MARK, "if (meta->nr_in_doubt || meta->block[0].in_doubt)\n\t\treturn;\n\tremap_age_of",
+        [(ANCHOR, "if (meta->nr_in_doubt || meta->block[0].in_doubt)\n\t\treturn;\n\tremap_age_of",
           "if (0)\n\t\treturn;\n\tremap_age_of")],
         ["test_stale.py::test_mark_while_a_block_is_in_doubt"]),
     "mark-before-superblock": Mutant(
         "C15", "the last commit of an orderly removal is not in the mark",
-        [(TARGET, "\tremap_note_probe(set);\n\tremap_update_mark(set);\n",
-          "\tremap_note_probe(set);\n")],
+        [(TARGET, "\tremap_record_ping(set);\n\tremap_update_anchor(set);\n",
+          "\tremap_record_ping(set);\n")],
         ["test_stale.py::test_mark_has_the_highest"]),
     "forget-loss": Mutant(
         "C15", "an accepted loss is not recorded",
@@ -725,7 +750,7 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "second-superblock": Mutant(
         "C16", "a superblock that another one leads to is not checked",
-        [(LOAD, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
+        [(SUPER, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
           "\tif (!r && remap_super_same_layout(super, &first))\n\t\treturn 0;",
           "\tif (!r)\n\t\treturn 0;")],
         ["test_forged.py::test_second_superblock"]),
@@ -740,7 +765,7 @@ MUTANTS = {
         ["unit", "test_stale.py::test_numbers_that_cannot_be"]),
     "slots-that-are-not": Mutant(
         "C16", "a table block has slots that the set has not",
-        [(COMMIT, "\tu32 nr = remap_table_entries(remap_geometry(set), block);",
+        [(BLOCK, "\tu32 nr = remap_table_entries(remap_geometry(set), block);",
           "\tu32 nr = REMAP_ENTRIES_PER_BLOCK;")],
         ["test_forged.py::test_formula_leaves"]),
     "refuse-after-repair": Mutant(
@@ -749,7 +774,7 @@ MUTANTS = {
         ["test_forged.py::test_unmarked"]),
     "one-place-back": Mutant(
         "C7", "a replica that was away gets one place rewritten by load",
-        [(LOAD, "(!state->frozen || copy % REMAP_PLACES == state->good_place[replica])",
+        [(LOAD, "(!state->unwritable || copy % REMAP_PLACES == state->good_place[replica])",
           "copy % REMAP_PLACES == state->good_place[replica]")],
         ["test_metadata_copies.py::test_a_replica_that_was_away"]),
     "starve-doubt": Mutant(
@@ -763,7 +788,7 @@ MUTANTS = {
         ["test_frozen.py"]),
     "freeze-without-rewrite": Mutant(
         "C8, C4", "a failed commit that landed on the other replica outlives the freeze",
-        [(FROZEN, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
+        [(UNWRITABLE, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
           "\t\t     remap_block_sector(remap_geometry(set), other, place, block), meta->image,\n"
           "\t\t     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);\n", "\tr = 0;\n")],
         ["test_frozen.py"]),
@@ -773,11 +798,11 @@ MUTANTS = {
         ["test_frozen.py::test_a_slot_of_a_frozen"]),
     "keep-bad-probe": Mutant(
         "E5", "a bad probe chunk is kept for good",
-        [(LOAD, "\tremap_mend_probe(set);\n", "")],
+        [(LOAD, "\tremap_mend_anchor(set);\n", "")],
         ["test_probe_chunk.py::test_another_one"]),
     "name-probe-first": Mutant(
         "E5, P2", "the mark goes over a chunk whose content was not copied",
-        [(MARK, "\tr = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);\n",
+        [(ANCHOR_CHUNK, "\tr = slot < 0 ? slot : remap_save_chunk(set, chunk, slot, REMAP_CAUSE_PROBE);\n",
           "\tr = slot < 0 ? slot : 0;\n")],
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
@@ -786,12 +811,12 @@ MUTANTS = {
         ["test_lost_cache.py::test_journals"]),
     "die-intestate": Mutant(
         "D10", "a table whose successor cannot be resumed leaves nothing to the next one",
-        [(OWNER, "} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {",
+        [(HANDOVER, "} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {",
           "} else if (false) {")],
         ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
-        [(CACHE, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
+        [(HANDOVER, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
         ["test_lost_cache.py::test_a_table_in_between"]),
     "ask-the-hung": Mutant(
         "D11", "a suspend without flush asks members for counters and flushes",
@@ -799,14 +824,14 @@ MUTANTS = {
         ["test_lost_cache.py::test_suspend_without_flush"]),
     "allocate-in-worker": Mutant(
         "P6", "the worker allocates memory for each piece",
-        [(SLOW, "\tstruct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);",
+        [(PIECES, "\tstruct bio *bio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->engine->clones);",
           "\tstruct bio *bio;\n\n\tkfree(kmalloc(64, GFP_NOIO));\n"
-          "\tbio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->clones);")],
+          "\tbio = bio_alloc_clone(dev->bdev, piece->bio, GFP_NOIO, &set->engine->clones);")],
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(LOAD, "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n",
-          "\tstruct remap_age age;\n\tbool formatted;\n\tint r;\n\n"
+        [(ACTIVATE, "\tstruct remap_load load = { };\n\tint r;\n",
+          "\tstruct remap_load load = { };\n\tint r;\n\n"
           "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(
@@ -828,14 +853,14 @@ MUTANTS = {
         "P2, E3", "a move calls sectors lost after an error that is not of the medium",
         [(MOVE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"
           "\t\treturn -EIO;", "\tremap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed);"),
-         (MOVE, "\tif (!remap_spare_alive(set) ||\n"
+         (MOVE, "\tif (!remap_ping_spare(set) ||\n"
           "\t    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))\n"
-          "\t\treturn -EIO;", "\tif (!remap_spare_alive(set))\n\t\treturn -EIO;\n"
+          "\t\treturn -EIO;", "\tif (!remap_ping_spare(set))\n\t\treturn -EIO;\n"
           "\tremap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost);")],
         ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
     "forget-super": Mutant(
         "C4, E7", "a superblock whose commit failed is never written again",
-        [(COMMIT, "return set->meta.block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
+        [(BLOCK, "return set->meta->block[0].in_doubt ? remap_super_commit(set) : 0;", "return 0;"),
          (COMMIT, "\tif (meta->block[0].in_doubt)\n\t\tnr_failed += !!remap_super_commit(set);\n", "")],
         ["test_commit_failures.py::test_a_freeze_that_failed"]),
     "bad-at-once": Mutant(
@@ -849,25 +874,25 @@ MUTANTS = {
         ["test_move.py::test_a_slot_that_took_it"]),
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
-        [("kmod/frozen.c", "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
-          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->frozen = false;\n"
+        [(UNWRITABLE, "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
+          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->unwritable = false;\n"
           "\t\treturn r;\n")],
         ["test_frozen.py::test_a_thaw_that_fails"]),
     "read-only-forgets": Mutant(
         "D10", "a table that is read-only forgets what was committed before it",
-        [(LOAD, "\tmeta->committed = max(meta->committed, committed);\n", "")],
+        [(LOAD, "\tmeta->committed = max(meta->committed, load->committed);\n", "")],
         ["test_lost_cache.py::test_a_read_only_table"]),
     "share-uuid": Mutant(
         "D12", "two devices may have one set",
-        [(OWNER, "other == set || !other->claimed ||", "1 ||")],
+        [(REGISTRY, "other == set || !life->claimed ||", "1 ||")],
         ["test_hazards.py::test_one_set_has_one_owner"]),
     "mark-lags": Mutant(
         "O6, P9", "save does not renew the mark",
-        [(MESSAGE, "\tif (!r)\n\t\tremap_update_mark(set);\n", "")],
+        [(MESSAGE, "\tif (!r)\n\t\tremap_update_anchor(set);\n", "")],
         ["test_hazards.py::test_older_spare_is_refused_after"]),
     "no-deadline-for-slots": Mutant(
         "E4", "failing slots are tried without a deadline",
-        [(RELOCATE, "\t\t    remap_is_late(set, &set->piece[i]))\n\t\t\treturn false;",
+        [(RELOCATE, "\t\t    remap_is_late(set, &set->engine->piece[i]))\n\t\t\treturn false;",
           "\t\t    0)\n\t\t\treturn false;")],
         ["test_hazards.py::test_slow_failing_slots"]),
     "limits-of-the-spare": Mutant(
@@ -876,7 +901,7 @@ MUTANTS = {
         ["test_hazards.py::test_soft_limits"]),
     "freeze-until-restart": Mutant(
         "E7", "a restart ends a freeze",
-        [(CACHE, "\tif (set->meta.super.flags & REMAP_SUPER_FROZEN)\n"
+        [(HANDOVER, "\tif (remap_super_flags(set) & REMAP_SUPER_FROZEN)\n"
           "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze"]),
 

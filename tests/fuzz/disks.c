@@ -120,8 +120,9 @@ void remap_flow_exit(struct remap_set *set)
 	(void)set;
 }
 
-int remap_scan_init(struct remap_set *set)
+int remap_scan_init(struct remap_set *set, work_func_t work)
 {
+	(void)work;
 	(void)set;
 	return 0;
 }
@@ -132,6 +133,16 @@ void remap_scan_exit(struct remap_set *set)
 }
 
 void remap_scan_stop(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_scan_work(struct work_struct *work)
+{
+	(void)work;
+}
+
+void remap_scan_resume(struct remap_set *set)
 {
 	(void)set;
 }
@@ -152,7 +163,7 @@ void remap_drain_all(struct remap_set *set)
 	(void)set;
 }
 
-/* owner.c, sleep.c */
+/* registry.c, handover.c */
 
 static struct block_device bdev[DISKS];
 static struct gendisk gendisk[DISKS];
@@ -176,10 +187,9 @@ bool remap_owned_by_other(const struct remap_set *set)
 	return false;
 }
 
-int remap_add_instance(struct remap_set *set)
+void remap_add_instance(struct remap_set *set)
 {
 	(void)set;
-	return 0;
 }
 
 void remap_remove_instance(struct remap_set *set)
@@ -187,23 +197,7 @@ void remap_remove_instance(struct remap_set *set)
 	(void)set;
 }
 
-int remap_claim(struct remap_set *set)
-{
-	(void)set;
-	return 0;
-}
-
 void remap_disown(struct remap_set *set)
-{
-	(void)set;
-}
-
-void remap_find_forebear(struct remap_set *set)
-{
-	memset(&set->forebear, 0, sizeof(set->forebear));
-}
-
-void remap_wake_anew(struct remap_set *set)
 {
 	(void)set;
 }
@@ -216,15 +210,20 @@ const char *remap_mode(const struct remap_set *set)
 	return "rw";
 }
 
-void remap_mode_changed(struct remap_set *set)
+void remap_unlock(struct remap_set *set)
+{
+	mutex_unlock(&set->lock);
+}
+
+void remap_notice_mode(struct remap_set *set)
 {
 	(void)set;
 }
 
-void remap_notify(struct remap_set *set, struct remap_note *note)
+void remap_queue_event(struct remap_set *set, struct remap_event *event)
 {
 	(void)set;
-	(void)note;
+	(void)event;
 }
 
 bool remap_listened(void)
@@ -239,9 +238,31 @@ void remap_sysfs_remove(struct remap_set *set)
 
 /* The workers: nothing is queued. */
 
-size_t remap_sub_front_pad(void)
+int remap_engine_init(struct remap_set *set)
 {
+	(void)set;
 	return 0;
+}
+
+void remap_engine_exit(struct remap_set *set)
+{
+	(void)set;
+}
+
+int remap_life_init(struct remap_set *set)
+{
+	(void)set;
+	return 0;
+}
+
+void remap_life_stop(struct remap_set *set)
+{
+	(void)set;
+}
+
+void remap_life_exit(struct remap_set *set)
+{
+	(void)set;
 }
 
 void remap_worker(struct work_struct *work)
@@ -249,17 +270,12 @@ void remap_worker(struct work_struct *work)
 	(void)work;
 }
 
-void remap_event_work(struct work_struct *work)
+void remap_mode_work(struct work_struct *work)
 {
 	(void)work;
 }
 
-void remap_send_notes(struct work_struct *work)
-{
-	(void)work;
-}
-
-void remap_lost_work(struct work_struct *work)
+void remap_send_events(struct work_struct *work)
 {
 	(void)work;
 }

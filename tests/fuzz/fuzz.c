@@ -4,8 +4,7 @@
  *
  *   remap-fuzz CASES [SEED [FIRST]] [-v]
  *
- * The real load.c, check.c, commit.c, table.c, mark.c, soft.c, frozen.c, format.c and
- * construct.c format and fill a few sets.  Each case takes one, changes fields of its blocks
+ * The real files of the module's metadata, the table and construct.c format and fill a few sets.  Each case takes one, changes fields of its blocks
  * and puts the checksums right again, moves, cuts, zeroes or hides blocks; then it constructs,
  * loads, looks up, checks, commits, saves, and loads again.  The sanitizers tell of wild
  * accesses; and it is checked that
@@ -75,10 +74,12 @@ static int construct(struct instance *instance, u64 spare_sectors, bool force_rw
 /* preresume */
 static int activate(struct remap_set *set)
 {
+	struct remap_load load = {};
 	int r;
 
 	mutex_lock(&set->lock);
-	r = remap_load(set);
+	r = remap_load_super(set, &load) ?: remap_load_tables(set, &load);
+	r = r ?: remap_load_finish(set, &load);
 	if (!r)
 		set_bit(REMAP_ACTIVE, &set->flags);
 	mutex_unlock(&set->lock);
@@ -91,9 +92,9 @@ static void leave(struct remap_set *set)
 	mutex_lock(&set->lock);
 	remap_resolve_doubt(set, true);
 	if (remap_may_write(set)) {
-		remap_update_mark(set);
-		remap_note_probe(set);
-		remap_update_mark(set);
+		remap_update_anchor(set);
+		remap_record_ping(set);
+		remap_update_anchor(set);
 		remap_soft_save(set);
 	}
 	clear_bit(REMAP_ACTIVE, &set->flags);
@@ -108,7 +109,7 @@ static void commit_one(struct remap_set *set)
 	struct remap_change change = { .add = 1 + dice_below(255) };
 	u64 old;
 
-	if (chunk == set->meta.super.probe_chunk || remap_is_pinned(set, chunk))
+	if (chunk == set->meta->super.probe_chunk || remap_is_pinned(set, chunk))
 		return;
 	if (slot < 0) {
 		change.fresh = true;
@@ -118,12 +119,12 @@ static void commit_one(struct remap_set *set)
 		change.word = remap_word(chunk, change.add, change.add & dice(), 0, 0);
 	} else {
 		old = set->table.word[slot];
-		if (old & (REMAP_WORD_DOUBT | REMAP_WORD_BUSY) || remap_is_frozen(set, slot))
+		if (old & (REMAP_WORD_DOUBT | REMAP_WORD_BUSY) || remap_is_unwritable(set, slot))
 			return;
 		change.word = chunk | (old & (3ULL << 56)); /* freed, or with other sectors */
 		if (!dice_one_in(3))
 			change.word = remap_word(chunk, REMAP_WORD_REDIRECTED(old) | change.add, 0,
-						 REMAP_WORD_GENERATION(old), 0);
+						 REMAP_WORD_EPOCH(old), 0);
 	}
 	change.slot = slot;
 	change.prov = remap_prov(1700000000, REMAP_CAUSE_MANUAL, 0, 0, 0);
@@ -150,7 +151,7 @@ static void look_up_everything(struct remap_set *set)
 
 static void check_served(struct remap_set *set)
 {
-	const struct remap_super *super = &set->meta.super;
+	const struct remap_super *super = &set->meta->super;
 	const struct remap_geometry *geometry = &super->geometry;
 	u32 slot;
 
@@ -191,7 +192,7 @@ static void use(struct remap_set *set, unsigned int nr_steps)
 			remap_super_commit(set);
 			break;
 		case 5:
-			remap_main_alive(set);
+			remap_ping_main(set);
 			break;
 		default:
 			commit_one(set);
@@ -604,7 +605,7 @@ static bool run(u64 spare_sectors, bool force_rw, unsigned int nr_steps, u64 **m
 		return false;
 	}
 	r = activate(instance.set);
-	unmarked = !(instance.set->meta.super.flags & REMAP_SUPER_MARKED);
+	unmarked = !(instance.set->meta->super.flags & REMAP_SUPER_MARKED);
 	rw = !r && remap_may_write(instance.set);
 	if (r) {
 		/* Formatting is the one thing that may fail half done. */
@@ -614,10 +615,10 @@ static bool run(u64 spare_sectors, bool force_rw, unsigned int nr_steps, u64 **m
 	} else {
 		check_served(instance.set);
 		use(instance.set, nr_steps);
-		rw &= remap_may_write(instance.set) && !instance.set->meta.nr_in_doubt;
+		rw &= remap_may_write(instance.set) && !instance.set->meta->nr_in_doubt;
 		leave(instance.set);
-		if (rw && !instance.set->meta.nr_in_doubt &&
-		    !instance.set->meta.block[0].in_doubt && remap_may_write(instance.set))
+		if (rw && !instance.set->meta->nr_in_doubt &&
+		    !instance.set->meta->block[0].in_doubt && remap_may_write(instance.set))
 			*map = map_of(instance.set);
 		nr_served++;
 		nr_read_only += !rw;

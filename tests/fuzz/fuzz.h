@@ -6,7 +6,12 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "dm-remap.h"
+#include "base/written.h"
+#include "construct.h"
+#include "engine/engine.h"
+#include "iface/iface.h"
+#include "life/life.h"
+#include "meta/internal.h"
 
 enum { DISK_MAIN, DISK_SPARE, DISKS };
 

@@ -51,6 +51,7 @@ typedef long long time64_t;
 #define unlikely(x) (x)
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+#define smp_mb__before_atomic() ((void)0)
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
 
@@ -167,6 +168,7 @@ static inline u64 find_next_bit(const unsigned long *bits, u64 end, u64 from)
 #define le16_to_cpu(x) le16toh(x)
 #define le32_to_cpu(x) le32toh(x)
 #define le64_to_cpu(x) le64toh(x)
+#define le64_add_cpu(at, value) (*(at) = cpu_to_le64(le64_to_cpu(*(at)) + (value)))
 static inline u32 crc32_le(u32 crc, const void *data, size_t nr_bytes)
 {
 	return ~(u32)crc32_z(~crc, data, nr_bytes);
@@ -258,6 +260,7 @@ struct completion {
 struct work_struct {
 	int unused;
 };
+typedef void (*work_func_t)(struct work_struct *work);
 struct delayed_work {
 	struct work_struct work;
 };
@@ -304,6 +307,8 @@ u64 get_random_u64(void);
 void generate_random_uuid(u8 *uuid);
 
 /* block layer */
+#define SECTOR_SIZE 512
+#define PAGE_SIZE 4096
 #define SECTOR_SHIFT 9
 #define BIO_MAX_VECS 256U
 enum { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_MASK = 1 };
@@ -387,6 +392,7 @@ static inline fmode_t dm_table_get_mode(const struct dm_table *table)
 {
 	return table->mode;
 }
+#define dm_table_get_md(table) ((struct mapped_device *)(void *)(table))
 static inline const char *dm_table_device_name(const struct dm_table *table)
 {
 	(void)table;
@@ -416,6 +422,6 @@ __attribute__((format(printf, 1, 2))) void fuzz_log(const char *format, ...);
 /* tracepoints */
 #define DM_REMAP_TRACE_H
 #define trace_dm_remap_commit(set, block, seq, r) ((void)(r))
-#define trace_dm_remap_probe(set, alive) ((void)(set))
+#define trace_dm_remap_probe(set, sector, alive) ((void)(set))
 
 #endif

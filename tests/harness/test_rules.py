@@ -10,7 +10,7 @@ import pytest
 from tests.mutants_list import MUTANTS
 
 PROJECT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(PROJECT.glob("kmod/*.c")) + [PROJECT / "common" / "remap_format.c"]
+SOURCES = sorted(PROJECT.glob("kmod/**/*.c")) + [PROJECT / "common" / "remap_format.c"]
 RULES = [f"{kind}{number}" for kind, last in (("P", 9), ("C", 16), ("D", 22), ("E", 9))
          for number in range(1, last + 1)]
 
@@ -21,14 +21,15 @@ FUNCTION = re.compile(r"^(?:[a-z_].*[ *])?(\w+)\([^;]*$")
 # The constructor's; a bio from the set's own pool; and two that may fail without harm:
 # an event, and the directory in sysfs.
 MAY_ALLOCATE = {
-    "allocate": {"kvcalloc", "vmalloc", "kmalloc", "kcalloc",
-                 "alloc_ordered_workqueue", "alloc_workqueue", "bioset_init"},
+    "allocate": {"kvcalloc", "kmalloc", "kcalloc", "alloc_ordered_workqueue", "alloc_workqueue"},
+    "remap_meta_init": {"kzalloc", "kvcalloc", "vmalloc", "kmalloc"},
+    "remap_engine_init": {"kzalloc", "kvcalloc", "bioset_init"}, "remap_life_init": {"kzalloc"},
     "remap_flow_init": {"kzalloc", "alloc_percpu", "alloc_workqueue"},
     "remap_scan_init": {"kzalloc", "kmalloc"},
     "allocate_manual": {"kzalloc", "vmalloc", "kcalloc", "kvcalloc"},
     "remap_ctr": {"kzalloc"}, "remap_table_init": {"kvcalloc"},
-    "new_bitmap": {"kvmalloc", "__vmalloc"}, "remap_add_instance": {"kzalloc"},
-    "remap_sub_submit": {"bio_alloc_clone"}, "send_note": {"genlmsg_new"},
+    "new_bitmap": {"kvmalloc", "__vmalloc"},
+    "remap_sub_submit": {"bio_alloc_clone"}, "send_event": {"genlmsg_new"},
     "remap_sysfs_add": {"kzalloc"}}
 
 

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What one table of a mapped device leaves to the next one: settings, counters, what it knows of
+ * commits and errors, and what was in the volatile caches of members that vanish (D10, O18).
+ *
+ * device-mapper destroys a table that was replaced even when the new one could not be resumed:
+ * then nobody has inherited what it knew, and that is kept for the next table of the device.
+ *
+ * A member that is pulled out and put in again comes back as another block device, and
+ * may have lost what was in its cache.  A new table brings it in, under a device that
+ * has been open all the time: whoever wrote before would get a flush that succeeds, and
+ * believe that his data is durable.  So if the old member had completed writes that no
+ * flush covers, every flush, and every write with FUA (the commit of a journal), fails until
+ * all who were there have closed the device, or an administrator says `accept_loss`.
+ * Reading, and writing without such promises, go on.
+ *
+ * Where both tables have the same block device, it never went away, and its cache, as far
+ * as anyone can know, did not either: as with a plain disk.
+ *
+ * Rules kept here:
+ *   D10 a member that came back may have lost its cache: flushes fail until told
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "engine/engine.h"
+#include "life/life.h"
+#include "meta/meta.h"
+
+#define LOST_POLL	(HZ / 5)
+
+static LIST_HEAD(instances);	/* newest first */
+static LIST_HEAD(wills);
+/* protects both */
+static DEFINE_MUTEX(handover_lock);
+
+static struct remap_member_id member_id(const struct dm_dev *dev)
+{
+	return (struct remap_member_id){
+		.disk_seq = dev->bdev->bd_disk->diskseq,
+		.start = get_start_sect(dev->bdev),
+	};
+}
+
+/* What a set knew that was destroyed while no other one of its device had inherited it. */
+struct remap_legacy {
+	struct list_head list;
+	const struct mapped_device *md;
+	u8 uuid[REMAP_UUID_BYTES];
+	struct remap_handover known;
+};
+
+static void describe(const struct remap_set *old, struct remap_handover *known)
+{
+	known->known = true;
+	known->committed = remap_committed(old);
+	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
+	known->was_degraded = remap_has_been_degraded(old);
+	known->numbers = remap_highest_own(old);
+	known->altered = test_bit(REMAP_ALTERED, &old->flags);
+	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
+	known->error_threshold = old->options.error_threshold;
+	known->tokens = remap_tokens(old);
+	known->counters = old->counters;
+	known->probe_failed = remap_is_ping_failed(old);
+	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
+	known->main = old->life->main_id;
+	known->spare = old->life->spare_id;
+	known->generation = remap_last_seq(old);
+	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
+	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
+	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;
+	known->owed[REMAP_SPARE] = old->flow.gate[REMAP_SPARE].owed;
+}
+
+static bool is_same_set(const struct remap_set *set, const u8 *uuid)
+{
+	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
+}
+
+/**
+ * remap_add_instance() - a set exists
+ * @set: the set
+ *
+ * Context: constructor, may sleep.
+ */
+void remap_add_instance(struct remap_set *set)
+{
+	mutex_lock(&handover_lock);
+	list_add(&set->life->instances, &instances);
+	mutex_unlock(&handover_lock);
+}
+
+static void drop_legacies(const struct remap_set *set, const u8 *uuid)
+{
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
+	struct remap_legacy *will, *next;
+
+	list_for_each_entry_safe(will, next, &wills, list) {
+		if (will->md != md || (uuid && memcmp(will->uuid, uuid, REMAP_UUID_BYTES)))
+			continue;
+		list_del(&will->list);
+		kfree(will);
+	}
+}
+
+/**
+ * remap_remove_instance() - a set is about to be freed
+ * @set: the set
+ *
+ * device-mapper destroys a table that was replaced even when the new one could not be
+ * resumed: then nobody has inherited what this one knew of a lost cache and of commits
+ * (D10), and it is kept for the next table of the same device.
+ *
+ * Context: destructor, may sleep; nothing is in flight.
+ */
+void remap_remove_instance(struct remap_set *set)
+{
+	struct remap_legacy *old, *will = set->life->will;
+	bool alone = true, heir = false, newer = true;
+	const struct remap_life *life;
+
+	mutex_lock(&handover_lock);
+	list_for_each_entry(life, &instances, instances) {
+		const struct remap_set *other = life->set;
+
+		newer &= other != set;
+		if (!remap_is_same_device(set, other))
+			continue;
+		alone = false;
+		/* One that was there before this one has nothing of it. */
+		heir |= newer && test_bit(REMAP_LOADED, &other->flags) &&
+			is_same_set(other, remap_uuid(set));
+	}
+	list_del_init(&set->life->instances);
+	if (alone) {
+		drop_legacies(set, NULL);
+	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
+		will->md = dm_table_get_md(set->ti->table);
+		memcpy(will->uuid, remap_uuid(set), REMAP_UUID_BYTES);
+		describe(set, &will->known);
+		/* That of a later one, which died before this one. */
+		list_for_each_entry(old, &wills, list) {
+			if (old->md != will->md || !is_same_set(set, old->uuid) ||
+			    old->known.generation < will->known.generation)
+				continue;
+			old->known.lost_cache |= will->known.lost_cache;
+			old->known.owed[REMAP_MAIN] |= will->known.owed[REMAP_MAIN];
+			old->known.owed[REMAP_SPARE] |= will->known.owed[REMAP_SPARE];
+			old->known.altered |= will->known.altered;
+			if (will->known.was_degraded && !old->known.was_degraded)
+				old->known.numbers = will->known.numbers;
+			old->known.was_degraded |= will->known.was_degraded;
+			will->known = old->known;
+		}
+		drop_legacies(set, remap_uuid(set));
+		list_add(&will->list, &wills);
+		set->life->will = NULL;
+	}
+	mutex_unlock(&handover_lock);
+}
+
+/**
+ * remap_find_predecessor() - what the instance knew whose table this one replaces
+ * @set: the set, its UUID known; the other one is suspended, and destroyed after this one
+ *       is resumed
+ *
+ * Of several targets in one table it is the one with the same set.  Where that was
+ * destroyed, because a table in between could not be resumed, its will is read.
+ * Context: preresume, may sleep.
+ */
+void remap_find_predecessor(struct remap_set *set)
+{
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
+	struct remap_handover *known = &set->life->predecessor;
+	const struct remap_life *life;
+	const struct remap_legacy *will;
+
+	memset(known, 0, sizeof(*known));
+	mutex_lock(&handover_lock);
+	list_for_each_entry(life, &instances, instances) {
+		const struct remap_set *old = life->set;
+
+		if (!remap_is_same_device(set, old) || !test_bit(REMAP_LOADED, &old->flags) ||
+		    !is_same_set(old, remap_uuid(set)))
+			continue;
+		describe(old, known);
+		break;	/* the newest */
+	}
+	list_for_each_entry(will, &wills, list) {
+		if (!known->known && will->md == md && is_same_set(set, will->uuid))
+			*known = will->known;
+	}
+	mutex_unlock(&handover_lock);
+}
+
+static void identify(struct remap_set *set)
+{
+	set->life->main_id = member_id(set->main);
+	set->life->spare_id = member_id(set->spare);
+}
+
+static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev)
+{
+	struct remap_member_id now = member_id(dev);
+
+	return id->disk_seq == now.disk_seq && id->start == now.start;
+}
+
+static void forget_wills(const struct remap_set *set)
+{
+	mutex_lock(&handover_lock);
+	drop_legacies(set, remap_uuid(set));
+	mutex_unlock(&handover_lock);
+}
+
+static bool is_open(const struct remap_set *set)
+{
+	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
+}
+
+static bool was_replaced(const struct remap_set *set, const struct remap_member_id *id,
+			 const struct dm_dev *dev, enum remap_member member)
+{
+	return id->disk_seq && remap_is_unflushed(set, member) && !is_member(id, dev);
+}
+
+static void take_settings(struct remap_set *set, const struct remap_handover *known)
+{
+	if (known->frozen)
+		set_bit(REMAP_FROZEN, &set->flags);
+	if (known->auto_off)
+		set_bit(REMAP_AUTO_OFF, &set->flags);
+	set->options.error_threshold = known->error_threshold;
+	remap_set_tokens(set, known->tokens);
+	set->counters = known->counters;
+}
+
+/**
+ * remap_take_over() - go on where the instance before this one stopped
+ * @set: the set, loaded; predecessor says what is known
+ *
+ * Context: preresume, remap_set.lock held.
+ */
+void remap_take_over(struct remap_set *set)
+{
+	const struct remap_handover *known = &set->life->predecessor;
+	struct remap_event event = { .kind = DM_REMAP_EVENT_LOST_CACHE };
+	/* Also without a new table: another medium in the same drive. */
+	bool lost_main = was_replaced(set, &set->life->main_id, set->main, REMAP_MAIN);
+	bool lost_spare = was_replaced(set, &set->life->spare_id, set->spare, REMAP_SPARE);
+
+	/*
+	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
+	 * a spare which is lost before anybody flushes loses nothing that was theirs (D10).
+	 */
+	this_cpu_inc(set->flow.percpu->spare_writes);
+	if (!test_bit(REMAP_READ_ONLY, &set->flags))
+		remap_flush_spare(set);
+	if (remap_super_flags(set) & REMAP_SUPER_FROZEN)
+		set_bit(REMAP_FROZEN, &set->flags);
+	forget_wills(set);
+	identify(set);
+	lost_main |= known->unflushed_main && !is_member(&known->main, set->main);
+	lost_spare |= known->unflushed_spare && !is_member(&known->spare, set->spare);
+	/* Its cache goes on being as full as it was (D10). */
+	if (known->unflushed_main && !lost_main)
+		remap_uncount(remap_count(&set->flow, REMAP_BUCKET_ALL));
+	/* An error that a flush of ours consumed is told all the same (D17). */
+	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
+	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
+	if (known->known && !set->life->predecessor_stale)
+		take_settings(set, known);
+	if (test_bit(REMAP_ALTERED, &set->flags)) {
+		if (is_open(set))
+			remap_refuse_altered(set);
+		else
+			clear_bit(REMAP_ALTERED, &set->flags);
+	}
+	if (!known->lost_cache && !lost_main && !lost_spare)
+		return;
+	/* Whoever opens it from now on knows of no write before. */
+	if (!is_open(set))
+		return;
+	set_bit(REMAP_LOST_CACHE, &set->flags);
+	if (known->lost_cache)
+		return;
+	event.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	remap_queue_event(set, &event);
+	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
+		  lost_main ? set->main->name : set->spare->name);
+}
+
+/**
+ * remap_accept_loss() - flushes succeed again
+ * @set: the set
+ *
+ * Context: may sleep.
+ */
+void remap_accept_loss(struct remap_set *set)
+{
+	if (test_and_clear_bit(REMAP_LOST_CACHE, &set->flags))
+		remap_notice_mode(set);
+}
+
+/**
+ * remap_watch_lost() - wait for the device to be closed, if it lost a cache
+ * @set: the set
+ *
+ * Context: resume.
+ */
+void remap_watch_lost(struct remap_set *set)
+{
+	if (test_bit(REMAP_LOST_CACHE, &set->flags))
+		queue_delayed_work(set->aux_wq, &set->life->lost_work, LOST_POLL);
+}
+
+/* See whether all who had the device open have closed it. */
+static void lost_work(struct work_struct *work)
+{
+	struct remap_life *life = container_of(to_delayed_work(work), struct remap_life, lost_work);
+	struct remap_set *set = life->set;
+
+	if (!test_bit(REMAP_LOST_CACHE, &set->flags))
+		return;
+	if (is_open(set)) {
+		queue_delayed_work(set->aux_wq, &set->life->lost_work, LOST_POLL);
+		return;
+	}
+	remap_info(set, "closed by all: flushes succeed again");
+	remap_accept_loss(set);
+}
+
+/**
+ * remap_life_init() - allocate
+ * @set: the set
+ *
+ * Context: constructor.  Return: 0 or -ENOMEM; remap_life_exit() frees what was allocated.
+ */
+int remap_life_init(struct remap_set *set)
+{
+	struct remap_life *life = kzalloc(sizeof(*life), GFP_KERNEL);
+
+	if (!life)
+		return -ENOMEM;
+	set->life = life;
+	life->set = set;
+	INIT_LIST_HEAD(&life->owners);
+	INIT_LIST_HEAD(&life->instances);
+	INIT_DELAYED_WORK(&life->autosave, remap_autosave);
+	INIT_DELAYED_WORK(&life->lost_work, lost_work);
+	life->will = kzalloc(sizeof(*life->will), GFP_KERNEL);
+	return life->will ? 0 : -ENOMEM;
+}
+
+/**
+ * remap_life_stop() - the timers stop
+ * @set: the set, suspending or being removed
+ *
+ * Context: may sleep; without remap_set.lock.
+ */
+void remap_life_stop(struct remap_set *set)
+{
+	cancel_delayed_work_sync(&set->life->autosave);
+	cancel_delayed_work_sync(&set->life->lost_work);
+}
+
+/**
+ * remap_life_exit() - free
+ * @set: the set; not in any list
+ */
+void remap_life_exit(struct remap_set *set)
+{
+	if (!set->life)
+		return;
+	kfree(set->life->will);
+	kfree(set->life);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The probe chunk and the mark on it (E5, O6).
+ *
+ * One chunk of main is remapped like any other, so its raw place is ours.  It
+ * carries the mark: whose main device this is, and of what age its spare must
+ * be.  Writing the mark anew, and reading it back, is also how main is probed.
+ *
+ * What becomes of a set whose anchor goes bad: anchor_chunk.c.
+ *
+ * Rules kept here:
+ *   E5  main is probed by a FUA write and a read back, in a place that is ours
+ */
+#include "meta/internal.h"
+#include "base/trace.h"
+
+/**
+ * remap_age_of() - the numbers of the set's blocks
+ * @set: the set; its superblock and table are loaded
+ * @age: is filled
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_age_of(const struct remap_set *set, struct remap_age *age)
+{
+	const struct remap_meta *meta = set->meta;
+	u32 block;
+
+	memset(age, 0, sizeof(*age));
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++)
+		remap_age_add(age, block, meta->block[block].seq, meta->block[block].unwritable);
+}
+
+/*
+ * What the mark is to say: the highest number that is complete on both replicas, so that load
+ * finds it whatever a crash leaves (C15); never one of soft state, which is losable.  While a
+ * block is in doubt the media may hold more of it than RAM does, and no digest is right.
+ */
+static void make_mark(struct remap_set *set, struct remap_mark *mark)
+{
+	const struct remap_meta *meta = set->meta;
+	struct remap_age age;
+
+	mark->seq = meta->committed;
+	mark->nr_probe = ++set->meta->anchor.nr_ping;
+	mark->digest = 0;
+	if (meta->nr_in_doubt || meta->block[0].in_doubt)
+		return;
+	remap_age_of(set, &age);
+	mark->digest = age.digest;
+}
+
+/**
+ * remap_write_anchor() - write the mark anew, and read it back
+ * @set: the set
+ *
+ * First half of the buffer: what is written; second half: what is read back.
+ * Context: remap_set.lock held, may sleep.  Return: whether main did both.
+ */
+bool remap_write_anchor(struct remap_set *set)
+{
+	sector_t sector = set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
+	void *back = set->scratch.anchor + REMAP_CHUNK_BYTES;
+	struct remap_mark mark;
+
+	make_mark(set, &mark);
+	remap_probe_encode(set->scratch.anchor, set->meta->super.uuid, &mark);
+	memset(back, 0, REMAP_CHUNK_BYTES);
+	if (remap_rw(set, set->main, sector, set->scratch.anchor, REMAP_CHUNK_SECTORS,
+		     REQ_OP_WRITE | REQ_FUA) ||
+	    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) ||
+	    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))
+		return false;
+	set->meta->anchor.marked = set->meta->committed;
+	return true;
+}
+
+/*
+ * Without FUA the flush behind the probe may have been told of another write that main's cache
+ * lost: that says nothing about main (D19).  So once more, when no flush tells of anything.
+ */
+static bool probe_again(struct remap_set *set)
+{
+	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
+	int r;
+
+	if (remap_has_fua(set, REMAP_MAIN))
+		return false;
+	mutex_lock(&gate->mutex);
+	r = remap_gate_clean(set, REMAP_MAIN);
+	mutex_unlock(&gate->mutex);
+	return !r && remap_write_anchor(set);
+}
+
+/**
+ * remap_ping_main() - probe main by a write to a place of our own (E5)
+ * @set: the set; the mark is on main
+ *
+ * Writes the mark anew, with the generation of the last complete commit: a
+ * spare that is older than that will be recognised (O6).
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: whether main took the write and gave it back.
+ */
+bool remap_ping_main(struct remap_set *set)
+{
+	if (!(set->meta->super.flags & REMAP_SUPER_MARKED) || !remap_may_write(set))
+		return false;
+	set->meta->anchor.ping_failed = !remap_write_anchor(set) && !probe_again(set);
+	trace_dm_remap_probe(set, set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS,
+			     !set->meta->anchor.ping_failed);
+	return !set->meta->anchor.ping_failed;
+}
+
+/**
+ * remap_update_anchor() - let main know of the last complete commit (O6)
+ * @set: the set, active and not read-only
+ *
+ * A probe writes what was committed before it, so after the last relocation the
+ * mark is behind.  When it fails, an older spare is recognised less exactly.
+ *
+ * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
+ */
+void remap_update_anchor(struct remap_set *set)
+{
+	if (set->meta->committed > set->meta->anchor.marked)
+		remap_ping_main(set);
+}
+
+/**
+ * remap_write_first_anchor() - steps 4 and 5
+ * @set: the set; the content of the probe chunk is in its slot, durably
+ *
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_write_first_anchor(struct remap_set *set)
+{
+	int r;
+
+	if (!remap_write_anchor(set)) {
+		remap_err(set, "%s: cannot write the mark to sector %llu of the main device",
+			  set->main->name,
+			  set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS);
+		return -EIO;
+	}
+	r = remap_super_set_flags(set, REMAP_SUPER_MARKED, REMAP_SUPER_MARKED);
+	if (r)
+		remap_err(set, "%s: cannot write the superblock: %d", set->spare->name, r);
+	return r;
+}
+
+/**
+ * remap_record_ping() - let the superblock say whether main took the last probe
+ * @set: the set, may write
+ *
+ * So that the next load looks, also after a restart.
+ * Context: remap_set.lock held, may sleep; never while an I/O waits for it.
+ */
+void remap_record_ping(struct remap_set *set)
+{
+	remap_super_set_flags(set, REMAP_SUPER_PROBE_FAILED,
+			      set->meta->anchor.ping_failed ? REMAP_SUPER_PROBE_FAILED : 0);
+}
+
+/* The content of the probe chunk as users see it: from its slot. */
+static int read_probe_slot(struct remap_set *set, void *buffer)
+{
+	s64 slot = remap_table_find(&set->table, set->meta->super.probe_chunk);
+
+	if (slot < 0)
+		return -EUCLEAN;
+	return remap_rw(set, set->spare, remap_slot_start(set, slot), buffer,
+			REMAP_CHUNK_SECTORS, REQ_OP_READ);
+}
+
+/*
+ * The spare is older than main's mark says (O6, C15).  If any block of it, counters included,
+ * is as new as the mark, it was there when that was written, and has lost some: an
+ * administrator may take what is left, as with blocks that are known or presumed to be lost,
+ * which was told before.  Else it is an old copy, or one that another spare has taken the
+ * place of: its slots have old data, and nothing makes it count again.
+ */
+static int note_older(struct remap_set *set, const struct remap_age *age,
+		      const struct remap_mark *mark)
+{
+	struct remap_meta *meta = set->meta;
+	bool was_there = meta->last_seq >= mark->seq;
+
+	if (meta->nr_stale && (was_there || !set->options.force_rw))
+		return 0;
+	if (!was_there) {
+		remap_err(set, "%s is older than main device %s says (number %llu, not %llu): remaps made since are not on it. Use the newest spare",
+			  set->spare->name, set->main->name, age->newest, mark->seq);
+		return -ESTALE;
+	}
+	remap_err(set, "%s: metadata blocks are older than main device %s says (number %llu, %llu there): remaps in them are missing or outdated: %s",
+		  set->spare->name, set->main->name, age->newest, mark->seq,
+		  set->options.force_rw ? "taken all the same (force_rw)" :
+		  "refused. Put a backup onto another device, or force_rw takes what is left");
+	if (!set->options.force_rw)
+		return -ESTALE;
+	meta->nr_stale++;
+	return 0;
+}
+
+/**
+ * remap_check_anchor() - whether main is the recorded one, and the spare not too old
+ * @set: the set; its table is loaded, or @age is NULL and the mark was written
+ * @age: to compare the mark with, or NULL
+ *
+ * Any one sector of the probe chunk with our mark is proof.  Where the mark was
+ * not written yet, main must hold there what slot 0 holds.  Sectors that cannot
+ * be read prove nothing either way.  Writes nothing.
+ *
+ * Context: remap_set.lock held, may sleep.
+ * Return: 0; -ENODEV: another main device (P7); -ESTALE: an older spare (O6);
+ * or an I/O error.
+ */
+int remap_check_anchor(struct remap_set *set, const struct remap_age *age)
+{
+	struct remap_meta *meta = set->meta;
+	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
+	bool marked = meta->super.flags & REMAP_SUPER_MARKED;
+	u32 unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
+	u32 i, nr_proofs = 0, nr_unreadable = 0, nr_other = 0;
+	struct remap_mark mark = { };
+	bool readable = false;
+	int r;
+
+	if (!marked) {
+		r = read_probe_slot(set, set->scratch.chunk);
+		if (r)
+			return r;
+	}
+	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
+		void *data = set->scratch.anchor + (i % unit) * REMAP_SECTOR_BYTES;
+		struct remap_mark found;
+
+		if (i % unit == 0)
+			readable = !remap_rw(set, set->main, sector + i, set->scratch.anchor, unit,
+					     REQ_OP_READ);
+		if (!readable) {
+			nr_unreadable++;
+		} else if (remap_probe_check_sector(data, i, meta->super.uuid,
+						    &found) == REMAP_OK) {
+			nr_proofs++;
+			if (remap_mark_succeeds(&found, &mark))
+				mark = found;
+			meta->anchor.nr_ping = max(meta->anchor.nr_ping, found.nr_probe);
+		} else if (!marked && !memcmp(data, set->scratch.chunk + i * REMAP_SECTOR_BYTES,
+					      REMAP_SECTOR_BYTES)) {
+			nr_proofs++;
+		} else {
+			nr_other++;
+		}
+	}
+	if (marked ? !nr_proofs && nr_other : nr_other) {
+		remap_err(set, "%s is not the main device of the set %pU on %s: its sector %llu does not carry the set's mark",
+			  set->main->name, meta->super.uuid, set->spare->name,
+			  (unsigned long long)sector);
+		return -ENODEV;
+	}
+	if (age && remap_is_older(age, &mark)) {
+		r = note_older(set, age, &mark);
+		if (r)
+			return r;
+	}
+	meta->anchor.marked = mark.seq;
+	meta->anchor.damaged = marked && nr_proofs < REMAP_CHUNK_SECTORS;
+	if (nr_unreadable)
+		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",
+			   set->main->name, nr_unreadable);
+	return 0;
+}
+
+/**
+ * remap_inherit_ping() - the instance before this one knew that main does not take a probe
+ * @set: the set
+ * @failed: that it did
+ *
+ * Context: preresume, remap_set.lock held.
+ */
+void remap_inherit_ping(struct remap_set *set, bool failed)
+{
+	set->meta->anchor.ping_failed |= failed;
+}

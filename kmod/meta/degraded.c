@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A set that was active and is resumed while its spare cannot be read (D22): main serves what it
+ * served, what lies on the spare or needs a commit fails, and nothing is written.  The worker
+ * compares the media with RAM every now and then, and the set is whole again when they agree.
+ * When somebody else has written the set meanwhile, it is in mode fail until nobody has the
+ * device open.
+ *
+ * A crash leaves nothing behind: all of this is in RAM.
+ *
+ * Rules kept here:
+ *   D22 a set that was active goes on without its spare
+ */
+#include "base/written.h"
+#include "meta/internal.h"
+
+/* Pause between two comparisons of a spare that cannot be read. */
+#define RETRY		HZ
+
+/*
+ * The highest number that a block on the media can have if nobody else wrote one: those of
+ * commits that failed may be there.
+ */
+static u64 known(const struct remap_set *set)
+{
+	const struct remap_meta *meta = set->meta;
+
+	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_unwritable ?
+	       meta->last_seq : max(meta->committed, meta->loaded);
+}
+
+/**
+ * remap_refuse_altered() - somebody else had the set while its spare was away
+ * @set: the set
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_refuse_altered(struct remap_set *set)
+{
+	set_bit(REMAP_ALTERED, &set->flags);
+	set_bit(REMAP_FAILED, &set->flags);
+	remap_err(set, "the set was changed while its spare was away: deactivate it, activate it again, and check what is on it");
+}
+
+/**
+ * remap_recompare() - before a set is written: whether a spare that was away is back
+ * @set: the set
+ *
+ * Afterwards remap_may_write() says whether it may be written.
+ * Context: remap_set.lock held, may sleep: for as long as it takes to read the metadata.
+ */
+void remap_recompare(struct remap_set *set)
+{
+	unsigned long began = jiffies;
+	int r;
+
+	if (likely(!remap_is_degraded(set)) || !test_bit(REMAP_ACTIVE, &set->flags) ||
+	    time_before(jiffies, set->meta->degraded.compare_at))
+		return;
+	r = remap_compare_media(set);
+	/* Others want the lock, too, when a disk takes its time to fail. */
+	set->meta->degraded.compare_at =
+		jiffies + max_t(unsigned long, RETRY, 4 * (jiffies - began));
+	if (r == -EIO)
+		return;
+	if (r) {
+		remap_refuse_altered(set);
+	} else {
+		set->meta->degraded.was_degraded = false;
+		remap_info(set, "%s is as it was before", set->spare->name);
+	}
+	/* Last: map looks at this one, and then at the flags that were set before. */
+	smp_mb__before_atomic();
+	clear_bit(REMAP_UNCOMPARED, &set->flags);
+	remap_scan_resume(set);
+}
+
+/**
+ * remap_has_been_degraded() - whether a set has not seen its spare since it last knew it
+ * @set: the set
+ *
+ * Context: remap_set.lock held, or the set is suspended.
+ */
+bool remap_has_been_degraded(const struct remap_set *set)
+{
+	return test_bit(REMAP_LOADED, &set->flags) &&
+	       (set->meta->degraded.was_degraded || remap_is_degraded(set));
+}
+
+/**
+ * remap_end_degraded() - a set is about to be loaded, which is a comparison of its own
+ * @set: the set, not active
+ *
+ * What it knew is kept in remap_set.was_degraded until a load succeeds.
+ * Context: preresume, remap_set.lock held; before the media are read.
+ */
+void remap_end_degraded(struct remap_set *set)
+{
+	if (!set->meta->degraded.was_degraded && remap_has_been_degraded(set)) {
+		set->meta->degraded.was_degraded = true;
+		set->meta->degraded.known = known(set);
+	}
+	clear_bit(REMAP_UNCOMPARED, &set->flags);
+}
+
+/**
+ * remap_is_unknown_to() - whether somebody else has written a set that was without its spare
+ * @set: the set
+ * @newest: highest number on its media
+ *
+ * Context: remap_set.lock held.
+ */
+bool remap_is_unknown_to(const struct remap_set *set, u64 newest)
+{
+	return set->meta->degraded.was_degraded && newest > set->meta->degraded.known;
+}
+
+/**
+ * remap_highest_own() - the highest number that the set itself may have put on its media
+ * @set: the set
+ *
+ * Context: remap_set.lock held, or the set is suspended.
+ */
+u64 remap_highest_own(const struct remap_set *set)
+{
+	return set->meta->degraded.was_degraded ? set->meta->degraded.known : known(set);
+}
+
+/**
+ * remap_resume_degraded() - resume without the spare, where the table is in RAM (D22)
+ * @set: the set; it was active before, and owns its devices
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: whether it is so; false: load as usual.
+ */
+bool remap_resume_degraded(struct remap_set *set)
+{
+	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta->has_table ||
+	    !remap_is_spare_gone(set))
+		return false;
+	remap_end_degraded(set);
+	set_bit(REMAP_UNCOMPARED, &set->flags);
+	set->meta->degraded.compare_at = jiffies;
+	remap_err(set, "%s cannot be read: sectors on %s are served, those on the spare fail, and nothing is remapped until the spare is back",
+		  set->spare->name, set->main->name);
+	return true;
+}

@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading at activation: choose the newest valid copy of every block, check
+ * that everything belongs together, repair what is behind, and only then let
+ * the first I/O through (C5, C6, P4, P7).
+ *
+ * Until the repairs nothing is written.  A repair writes the chosen bytes under
+ * their own number over an invalid or older place of the other replica, so a
+ * crash during it leaves all that was there before.
+ *
+ * Rules kept here:
+ *   P4  any one damaged block, or the loss of a replica, leaves the table loadable
+ *   C5  the highest valid copy; repaired durably before anything is served, else read-only
+ *   C6  equal numbers with different bytes: neither, refused
+ *   C7  of a replica that was out both places of every block are rewritten
+ *   C15 what cannot be read may have been the newest; main's mark tells what is missing
+ *   C16 numbers from 2^63 on are damage, and some are left to who writes
+ *   D10 never back behind what this device has committed before
+ *   D12 what is refused was not written
+ */
+#include "meta/internal.h"
+
+#define LOAD_JUMP	256
+/* Numbers that must be left to a set that is to be written (C16). */
+#define SEQ_RESERVE	0x100000000ULL
+
+/* Whether there is, or may be, newer content than what was chosen. */
+static bool is_stale(const struct remap_choice *choice)
+{
+	return choice->newer_lost || choice->newer_hidden;
+}
+
+static void note_choice(struct remap_block_state *state, const struct remap_choice *choice,
+			const enum remap_verdict verdict[REMAP_COPIES])
+{
+	unsigned int replica, c;
+
+	state->unwritable = false;
+	state->nr_failed = 0;
+	state->seq = choice->seq;
+	state->source = choice->best;
+	state->unreadable = 0;
+	for (c = 0; c < REMAP_COPIES; c++) {
+		/* What was newer and is damaged must not be found again by the next load. */
+		if (verdict[c] == REMAP_UNREADABLE ||
+		    (is_stale(choice) && verdict[c] != REMAP_OK && verdict[c] != REMAP_ZERO &&
+		     verdict[c] != REMAP_DEAD))
+			state->unreadable |= BIT(c);
+	}
+	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+		state->good_place[replica] = choice->good_place[replica];
+		state->repair[replica] = choice->repair[replica];
+	}
+}
+
+/*
+ * One place of a block is dead (C8): its replica keeps the entries in the other place, under
+ * whatever number.  Where they are not those that were chosen, they are written there.
+ */
+static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
+		      const void *const copy[REMAP_COPIES],
+		      const enum remap_verdict verdict[REMAP_COPIES])
+{
+	struct remap_block_state *state = &set->meta->block[block];
+	unsigned int replica = dead / REMAP_PLACES, live = dead ^ 1;
+
+	state->unwritable = true;
+	state->good_place[replica] = live % REMAP_PLACES;
+	state->repair[replica] = verdict[live] != REMAP_OK ||
+				 memcmp(copy[live] + sizeof(struct remap_block_header),
+					copy[state->source] + sizeof(struct remap_block_header),
+					REMAP_BLOCK_BYTES - sizeof(struct remap_block_header));
+}
+
+/*
+ * Newer content of a block was committed and is damaged on both replicas, or may have been and
+ * cannot be seen on either.  What is older is shown, but nothing is written upon it, and no
+ * copy over what may be newer, unless an administrator says so (C5, C15).
+ */
+static void note_stale(struct remap_set *set, u32 block, const struct remap_choice *choice,
+		       const enum remap_verdict verdict[REMAP_COPIES])
+{
+	const char *outcome = set->options.force_rw ? "taken all the same (force_rw)" :
+			      "served read-only. Put a backup back, or force_rw takes what is left";
+
+	set->meta->nr_stale++;
+	if (choice->newer_lost)
+		remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
+			  set->spare->name, block, choice->seq, outcome);
+	else
+		remap_err(set, "%s: metadata block %u: number %llu is possibly stale, copies of both replicas are missing (replica 0: %s, %s; replica 1: %s, %s): %s",
+			  set->spare->name, block, choice->seq, remap_verdict_name(verdict[0]),
+			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
+			  remap_verdict_name(verdict[3]), outcome);
+}
+
+/* Choose among the four copies of a table block in the buffer. */
+static int choose(struct remap_set *set, u32 block, u32 i,
+		  unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)],
+		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
+{
+	const void *copy[REMAP_COPIES];
+	int dead = remap_dead_copy(set, block);
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		copy[c] = remap_copy_buffer(set, c, i);
+		if (c == dead)
+			verdict[c] = REMAP_DEAD;
+		else if (test_bit(i, unreadable[c]))
+			verdict[c] = REMAP_UNREADABLE;
+		else
+			verdict[c] = remap_check_table_copy(set, block, copy[c]);
+	}
+	remap_choose(copy, verdict, choice);
+	if (choice->conflict) {
+		remap_err(set, "%s: metadata block %u: two valid copies with number %llu differ: activation refused. 'dmremap dump' shows both",
+			  set->spare->name, block, choice->seq);
+		return -EUCLEAN;
+	}
+	if (choice->best < 0) {
+		remap_err(set, "%s: metadata block %u: no valid copy (replica 0: %s, %s; replica 1: %s, %s)",
+			  set->spare->name, block, remap_verdict_name(verdict[0]),
+			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
+			  remap_verdict_name(verdict[3]));
+		return -EIO;
+	}
+	/* The replicas of a frozen block have different numbers. */
+	if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&
+	    choice->seq < set->meta->block[block].seq) {
+		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
+			  set->spare->name, block, set->meta->block[block].seq, choice->seq);
+		return -ESTALE;
+	}
+	note_choice(&set->meta->block[block], choice, verdict);
+	if (is_stale(choice))
+		note_stale(set, block, choice, verdict);
+	if (dead >= 0)
+		note_dead(set, block, dead, copy, verdict);
+	return 0;
+}
+
+/*
+ * Two slots of one chunk: a move was cut short; the successor counts (C13).  The
+ * other's block is in doubt until it is committed without it: as long as it is on
+ * the media, the chunk may neither move again nor be unremapped.
+ */
+static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
+{
+	struct remap_table *table = &set->table;
+	struct remap_block_state *state;
+	u64 chunk = table->word[newer] & REMAP_WORD_CHUNK;
+	int order = remap_generation_compare(REMAP_WORD_EPOCH(table->word[newer]),
+					     REMAP_WORD_EPOCH(table->word[older]));
+
+	/* Nothing moves while a move is unfinished, so one more than two is none of ours. */
+	if (!order || chunk == set->meta->moved_chunk) {
+		remap_err(set, "%s: slots %u and %u both claim sector %llu: activation refused",
+			  set->spare->name, older, newer, chunk * REMAP_CHUNK_SECTORS);
+		return -EUCLEAN;
+	}
+	set->meta->moved_chunk = chunk;
+	if (order < 0)
+		swap(older, newer);
+	if (table->word[older] & REMAP_WORD_LINKED)
+		remap_table_remove(table, older, chunk | REMAP_WORD_RETIRED);
+	else
+		remap_table_set(table, older, chunk | REMAP_WORD_RETIRED);
+	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
+	state = &set->meta->block[remap_table_block_of(older)];
+	/* In a frozen block it stays: see remap_is_pinned(). */
+	if (!state->unwritable && !state->in_doubt) {
+		state->in_doubt = true;
+		set->meta->nr_in_doubt++;
+	}
+	if (!(table->word[newer] & REMAP_WORD_LINKED))
+		remap_table_insert(table, newer, table->word[newer]);
+	return 0;
+}
+
+static int take_entries(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+{
+	struct remap_table *table = &set->table;
+	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	u32 i;
+	int r;
+
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+		struct remap_entry entry;
+		u32 slot = first + i;
+		s64 twin;
+
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state == REMAP_ENTRY_FREE)
+			continue;
+		table->prov[slot] = remap_prov(entry.when, entry.cause, entry.status,
+					       entry.errors, 0);
+		if (entry.state == REMAP_ENTRY_BAD) {
+			remap_table_set(table, slot, REMAP_WORD_BAD);
+			continue;
+		}
+		twin = remap_table_find(table, entry.main_chunk);
+		remap_table_set(table, slot, remap_word(entry.main_chunk, entry.redirected,
+							entry.lost, entry.generation, 0));
+		if (twin < 0) {
+			remap_table_insert(table, slot, table->word[slot]);
+			continue;
+		}
+		r = resolve_twice(set, twin, slot);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* No superblock is there: a blank spare gets one. */
+static int make_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
+		      char **error)
+{
+	int r;
+
+	if (test_bit(REMAP_LOADED, &set->flags)) {
+		remap_err(set, "%s: the superblocks are gone", set->spare->name);
+		return -EIO;
+	}
+	/* The constructor may have seen another layout. */
+	r = remap_geometry_compute(set->spare_sectors, &set->geometry);
+	set->meta->super.geometry = set->geometry;
+	r = r ?: remap_explain_no_super(set, verdict, error) ?: remap_check_blank(set);
+	if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
+		remap_err(set, "%s: blank, and not formatted because the table is read-only",
+			  set->spare->name);
+		r = -EROFS;
+	}
+	return r ?: remap_format(set);
+}
+
+/* *formatted: it is new, and nothing of it was there before. */
+static int load_super(struct remap_set *set, bool *formatted)
+{
+	struct remap_meta *meta = set->meta;
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+	struct remap_super super = { };
+	char *error = "";
+	int r;
+
+	*formatted = false;
+	r = remap_find_super(set, &super, &choice, verdict, &error);
+	if (r == -ENOENT) {
+		r = make_super(set, verdict, &error);
+		*formatted = !r;
+		if (!r)
+			r = remap_find_super(set, &super, &choice, verdict, &error);
+	}
+	if (r) {
+		remap_err(set, "%s: no usable superblock: %d %s", set->spare->name, r, error);
+		return r;
+	}
+	if (test_bit(REMAP_LOADED, &set->flags) &&
+	    memcmp(super.uuid, meta->super.uuid, sizeof(super.uuid))) {
+		remap_err(set, "%s: another set than before lies here", set->spare->name);
+		return -ESTALE;
+	}
+	if (test_bit(REMAP_LOADED, &set->flags) && choice.seq < meta->block[0].seq) {
+		remap_err(set, "%s: the superblock went back from number %llu to %llu: refused",
+			  set->spare->name, meta->block[0].seq, choice.seq);
+		return -ESTALE;
+	}
+	if (super.ro_compat & ~REMAP_KNOWN_RO_COMPAT)
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	remap_use_super(set, &super);
+	meta->nr_stale = 0;
+	note_choice(&meta->block[0], &choice, verdict);
+	if (is_stale(&choice))
+		note_stale(set, 0, &choice, verdict);
+	meta->block[0].in_doubt = false;
+	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
+	meta->last_seq = max(test_bit(REMAP_LOADED, &set->flags) ? meta->last_seq : 0,
+			     super.seq);
+	return 0;
+}
+
+/* Free slots that an older copy still names wait for one more commit of the block (C11). */
+static void retire_named(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+{
+	struct remap_table *table = &set->table;
+	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	struct remap_entry entry;
+	u32 i;
+
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+		if (table->word[first + i])
+			continue;
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state != REMAP_ENTRY_USED)
+			continue;
+		remap_table_set(table, first + i, REMAP_WORD_RETIRED);
+		table->prov[first + i] = set->meta->block[block].seq;
+	}
+}
+
+static int load_tables(struct remap_set *set)
+{
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_meta *meta = set->meta;
+	u32 end = 1 + remap_geometry(set)->table_blocks;
+	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
+	struct remap_choice choice;
+	unsigned int c;
+	u32 block, nr, i;
+	int r;
+
+	meta->has_table = false;
+	remap_table_clear(&set->table);
+	meta->nr_in_doubt = 0;
+	meta->drained = 0;
+	meta->moved_chunk = U64_MAX;
+	for (block = 1; block < end; block++)
+		meta->block[block].in_doubt = false;
+	for (block = 1; block < end; block += nr) {
+		nr = min(end - block, meta->load_blocks);
+		for (c = 0; c < REMAP_COPIES; c++)
+			remap_read_copy(set, c, block, nr, unreadable[c]);
+		for (i = 0; i < nr; i++) {
+			r = choose(set, block + i, i, unreadable, &choice, verdict);
+			if (r)
+				return r;
+			meta->last_seq = max(meta->last_seq, choice.seq);
+			r = take_entries(set, block + i, remap_copy_buffer(set, choice.best, i));
+			if (r)
+				return r;
+			for (c = 0; c < REMAP_COPIES; c++) {
+				if (verdict[c] == REMAP_OK)
+					retire_named(set, block + i, remap_copy_buffer(set, c, i));
+			}
+			cond_resched();
+		}
+	}
+	return 0;
+}
+
+/* Whether load must write a copy before serving (C5). */
+static bool needs_repair(const struct remap_block_state *state, unsigned int copy)
+{
+	unsigned int replica = copy / REMAP_PLACES;
+
+	if (state->unreadable & BIT(copy))
+		return true;
+	/*
+	 * A replica that lacks it may have been away for long: none of its places counts (C7).
+	 * A frozen block has one place there.
+	 */
+	return state->repair[replica] &&
+	       (!state->unwritable || copy % REMAP_PLACES == state->good_place[replica]);
+}
+
+/* *failed: the copy that could not be written, if it fails. */
+static int repair_block(struct remap_set *set, u32 block, int *failed)
+{
+	struct remap_meta *meta = set->meta;
+	struct remap_block_state *state = &meta->block[block];
+	unsigned int i, c, try;
+	int r;
+
+	for (i = 0; i < REMAP_COPIES; i++) {
+		/* In each replica the invalid or older place first: a crash leaves the other. */
+		c = i ^ state->good_place[i / REMAP_PLACES];
+		if (!needs_repair(state, c) || c / REMAP_PLACES == meta->out)
+			continue;
+		*failed = c;
+		if (test_bit(REMAP_READ_ONLY, &set->flags))
+			return -EROFS;
+		r = remap_rw(set, set->spare, remap_copy_sector(set, state->source, block),
+			     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
+		if (!r && (remap_block_check(meta->image, block ? REMAP_MAGIC_TABLE :
+					     REMAP_MAGIC_SUPER, meta->super.uuid, block) ||
+			   remap_block_seq(meta->image) != state->seq))
+			r = -EIO;	/* read well a moment ago */
+		for (try = 0; !r && try < REMAP_WRITE_TRIES; try++) {
+			r = remap_rw(set, set->spare, remap_copy_sector(set, c, block), meta->image,
+				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
+			if (!r)
+				break;
+			r = try + 1 < REMAP_WRITE_TRIES ? 0 : r;
+		}
+		if (r) {
+			remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
+				  set->spare->name, block, c / REMAP_PLACES, r);
+			return r;
+		}
+		meta->nr_repaired++;
+	}
+	for (c = 0; c < REMAP_REPLICAS; c++)
+		state->repair[c] &= c == meta->out;
+	state->unreadable = 0;
+	return 0;
+}
+
+/*
+ * Read-write with one replica only: one more fault, and acknowledged data is gone.  So it
+ * is done only where an administrator says so (C5), and never with both gone.
+ */
+static bool may_leave_out(struct remap_set *set, int copy)
+{
+	struct remap_meta *meta = set->meta;
+	int replica = copy / REMAP_PLACES;
+
+	if (!set->options.force_rw || test_bit(REMAP_READ_ONLY, &set->flags) || copy < 0 ||
+	    meta->out >= 0)
+		return false;
+	meta->out = replica;
+	remap_err(set, "%s: replica %d of the metadata cannot be repaired and is left out (force_rw): the other one is all there is",
+		  set->spare->name, replica);
+	return true;
+}
+
+/* Write the chosen content wherever it is missing; durable when it returns 0. */
+static int repair_blocks(struct remap_set *set)
+{
+	struct remap_meta *meta = set->meta;
+	u32 block;
+	int r;
+
+	meta->nr_repaired = 0;
+	meta->out = -1;
+	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
+		int failed = -1;
+
+		r = repair_block(set, block, &failed);
+		/* One bad sector is not the end of the set (C8). */
+		if (r && block && failed >= 0 && !test_bit(REMAP_READ_ONLY, &set->flags) &&
+		    !meta->block[block].unwritable && !remap_make_unwritable(set, block, failed))
+			r = repair_block(set, block, &failed);
+		if (r && may_leave_out(set, failed))
+			r = repair_block(set, block, &failed);
+		if (r)
+			return r;
+	}
+	if (meta->nr_repaired)
+		remap_warn(set, "%s: %llu copies of metadata blocks were repaired",
+			   set->spare->name, meta->nr_repaired);
+	return 0;
+}
+
+/* Nothing may ever write the mark to a chunk that is not ours (E5). */
+static int check_probe_chunk(const struct remap_set *set)
+{
+	s64 slot = remap_table_find(&set->table, set->meta->super.probe_chunk);
+
+	if (slot >= 0 && REMAP_WORD_REDIRECTED(set->table.word[slot]) == 0xff)
+		return 0;
+	remap_err(set, "%s: the probe chunk at sector %llu is not remapped: activation refused",
+		  set->spare->name, set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS);
+	return -EUCLEAN;
+}
+
+/*
+ * Whether there are numbers left to write with (C16).  No set comes near the end of them, so
+ * somebody made this one.
+ */
+static void check_numbers(struct remap_set *set)
+{
+	if (set->meta->last_seq <= REMAP_MAX_SEQ - SEQ_RESERVE)
+		return;
+	remap_err(set, "%s: its numbers are used up (%llu): served read-only",
+		  set->spare->name, set->meta->last_seq);
+	set_bit(REMAP_READ_ONLY, &set->flags);
+}
+
+/*
+ * An administrator took a table that is, or may be, older than what was committed.  Its
+ * superblock gets a number above all that main's mark knows of, and the mark that number: so it
+ * counts from now on, and what was lost is the older one should it come back.
+ *
+ * A crash before the superblock is on both replicas leaves a set that must be forced again;
+ * one before the mark is written, a set that counts, with a mark that is behind.
+ */
+static int record_loss(struct remap_set *set)
+{
+	struct remap_meta *meta = set->meta;
+	int r = remap_super_commit(set);
+
+	if (r)
+		return r;
+	remap_update_anchor(set);
+	if (meta->anchor.marked == meta->committed)
+		meta->nr_stale = 0;
+	return 0;
+}
+
+/*
+ * The last steps of formatting, for a set that did not get there.  When they fail it is
+ * refused, unless something was written already, by a repair, a commit or the first of these
+ * steps: what is refused was not written (D12).  A set that was just formatted is refused.
+ */
+static int finish_format(struct remap_set *set, bool formatted)
+{
+	struct remap_meta *meta = set->meta;
+	int r = remap_write_first_anchor(set);
+	bool written = meta->nr_repaired || meta->committed != meta->loaded ||
+		       meta->anchor.marked == meta->committed;
+
+	if (!r || formatted || !written)
+		return r;
+	remap_err(set, "%s: served read-only: it has no mark yet on its main device %s",
+		  set->spare->name, set->main->name);
+	set_bit(REMAP_READ_ONLY, &set->flags);
+	return 0;
+}
+
+/* Repaired, and all copies can be written: go on read-write. */
+static int settle(struct remap_set *set, bool formatted)
+{
+	struct remap_meta *meta = set->meta;
+	int r;
+
+	/* All that was loaded is complete on both replicas now. */
+	meta->committed = max(meta->committed, meta->loaded);
+	if (meta->nr_stale) {
+		r = record_loss(set);
+		if (r) {
+			remap_err(set, "%s: served read-only: cannot write the superblock: %d",
+				  set->spare->name, r);
+			set_bit(REMAP_READ_ONLY, &set->flags);
+			return 0;
+		}
+	}
+	remap_resolve_doubt(set, true);
+	if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
+		r = finish_format(set, formatted);
+		if (r || test_bit(REMAP_READ_ONLY, &set->flags))
+			return r;
+	}
+	remap_mend_anchor(set);
+	/* The mark is the third record of a set with one replica (C5). */
+	if (meta->out >= 0 && !remap_super_commit(set))
+		remap_update_anchor(set);
+	return 0;
+}
+
+/**
+ * remap_load_super() - first step of loading: which set this is; formats a blank spare
+ * @set: the set; it owns the media, and no I/O is mapped
+ * @load: zeroed
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: 0 or a negative errno, with a line in the log; then nothing is served.
+ */
+int remap_load_super(struct remap_set *set, struct remap_load *load)
+{
+	load->committed = set->meta->committed;
+	remap_end_degraded(set);
+	return load_super(set, &load->formatted);
+}
+
+/**
+ * remap_load_tables() - second step: the table as it is on the media, and the counters
+ * @set: the set; nobody else has it
+ * @load: remap_load.newest is set
+ *
+ * Nothing is written.  Context: as for remap_load_super().  Return: as for it.
+ */
+int remap_load_tables(struct remap_set *set, struct remap_load *load)
+{
+	int r = load_tables(set) ?: check_probe_chunk(set);
+
+	if (r)
+		return r;
+	remap_age_of(set, &load->age);
+	set->meta->loaded = load->age.newest;
+	return remap_soft_load(set);
+}
+
+/**
+ * remap_load_finish() - third step: check it against main and the past, repair the media
+ * @set: the set
+ * @load: remap_load.committed is the highest number that was ever known to be complete
+ *
+ * What cannot be repaired is served read-only (C5).  An instance that loads
+ * again (resume without a new table) never goes back behind what it committed
+ * itself (D10).
+ *
+ * Context: as for remap_load_super().  Return: as for it.
+ */
+int remap_load_finish(struct remap_set *set, const struct remap_load *load)
+{
+	struct remap_meta *meta = set->meta;
+	int r;
+
+	/* A member may have come back older. */
+	if (load->age.newest < load->committed) {
+		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
+			  set->spare->name, load->committed, load->age.newest);
+		set_bit(REMAP_FAILED, &set->flags);
+		return -ESTALE;
+	}
+	r = remap_check_anchor(set, &load->age);
+	if (r)
+		return r;
+
+	if (meta->nr_stale && !set->options.force_rw)
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	/* What is lost had a number that main knows of. */
+	meta->last_seq = max3(meta->last_seq, meta->anchor.marked, load->burnt);
+	check_numbers(set);
+	/* A copy that cannot be read now may hold a number that was burnt (C2). */
+	if (!test_bit(REMAP_READ_ONLY, &set->flags))
+		meta->last_seq += LOAD_JUMP;
+	r = repair_blocks(set);
+	if (r) {
+		if (!test_bit(REMAP_READ_ONLY, &set->flags))
+			remap_err(set, "%s: served read-only, and possibly stale: one replica cannot be repaired",
+				  set->spare->name);
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	}
+	if (!test_bit(REMAP_READ_ONLY, &set->flags)) {
+		r = settle(set, load->formatted);
+		if (r)
+			return r;
+	}
+	remap_count_unwritable(set);
+	/* Read-only or not: the next table may not go back behind it either (D10). */
+	meta->committed = max(meta->committed, load->committed);
+	meta->has_table = true;
+	set_bit(REMAP_LOADED, &set->flags);
+	set->meta->degraded.was_degraded = false;
+	return 0;
+}
