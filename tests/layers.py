@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The layers of kmod/: who may know whom. tests/lint runs it.
+"""The layers of kmod/ and daemon/: who may know whom. tests/lint runs it.
 
-    python3 -m tests.layers        builds the module for User Mode Linux, prints figures
+    python3 -m tests.layers        builds the module for User Mode Linux and daemon/, prints figures
 
 A file may include headers of its own layer and of those before it in ORDER, and call what they
 define; a layer's internal.h is its own. Calls are read from the object files' symbols, so a
 function that a layer above installs as a pointer is no call. No two files call each other, by
 whatever detour. Beside that: no struct of more than MAX_FIELDS fields, no header of more than
 MAX_HEADER lines, no more than MAX_CODE lines of code (comments and blank lines do not count).
+
+The same order and no circles in daemon/: the folders of the library as in USERSPACE, then the
+programs, which know the library and not each other.
 """
 
 import re
@@ -22,6 +25,10 @@ ALONE = {"remap_format": "map"}    # the format, shared with user space: at the 
 MAX_FIELDS, MAX_HEADER = 25, 250
 # What it is now, so that it does not grow unseen; 5000 is where it is to go.
 MAX_CODE = 8900
+
+DAEMON = PROJECT / "daemon"
+USERSPACE = ["util", "format", "system", "set", "ops"]    # of daemon/lib
+PROGRAMS = ("dmremap", "dm-remapd", "dm-remap-probe")
 
 Graph = dict[str, set[str]]
 
@@ -57,13 +64,14 @@ def includes(files: dict[str, str]) -> Graph:
                    if target in files} for name, text in files.items()}
 
 
-def calls(objects: Path) -> Graph:
-    """Which file names a symbol that which other file defines."""
-    defined, wanted = {}, {}
+def calls(objects: Path, root: Path = KMOD) -> Graph:
+    """Which file names a symbol that which other file of ROOT defines."""
+    defined: dict[str, str] = {}
+    wanted: dict[str, set[str]] = {}
     for path in sorted(objects.rglob("*.o")):
         name = str(path.relative_to(objects))
         source = name.removesuffix(".o") + ".c"
-        if not (KMOD / source).is_file():
+        if not (root / source).is_file():
             continue
         wanted[source] = set()
         for line in subprocess.run(["nm", path], check=True, capture_output=True,
@@ -133,11 +141,55 @@ def complaints(objects: Path) -> list[str]:
     return found
 
 
+def userspace_upward(graph: Graph, verb: str) -> list[str]:
+    """Within the library by USERSPACE; a program may know the library only."""
+    def place(name: str) -> tuple[str, int]:
+        path = Path(name)
+        return (path.parts[0], USERSPACE.index(path.parts[1]) if path.parts[0] == "lib" else 0)
+
+    found = []
+    for name in sorted(graph):
+        for target in sorted(graph[name]):
+            (room, level), (other, above) = place(name), place(target)
+            if (room == other and above > level) or (room != other and other != "lib"):
+                found.append(f"daemon/{name} {verb} daemon/{target}, which is above it")
+    return found
+
+
+def userspace_includes() -> Graph:
+    """Headers of the library are named from daemon/lib on, those of a program by their name."""
+    found: Graph = {}
+    for path in sorted(DAEMON.rglob("*.[ch]")):
+        name = str(path.relative_to(DAEMON))
+        found[name] = set()
+        for target in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+            for known in (DAEMON / "lib" / target, path.parent / target):
+                if known.is_file():
+                    found[name].add(str(known.relative_to(DAEMON)))
+    return found
+
+
+def userspace_complaints(objects: Path) -> list[str]:
+    """OBJECTS: of daemon/, as its Makefile leaves them."""
+    included, called = userspace_includes(), {}
+    # each program has a main() of its own
+    for room in ("lib", *PROGRAMS):
+        graph = calls(objects / room, DAEMON / room)
+        called |= {f"{room}/{name}": {f"{room}/{target}" for target in graph[name]}
+                   for name in graph}
+    missing = {name for name in included if name.endswith(".c")} - set(called)
+    return [f"daemon/{name}: no object file" for name in sorted(missing)] \
+        + userspace_upward(included, "includes") + userspace_upward(called, "calls") \
+        + ["these files call each other: " + ", ".join(group) for group in circles(called)]
+
+
 def main() -> None:
     from tests.harness import kernels
     kernels.build_module("uml")
     print(figures())
-    for line in complaints(kernels.BUILD / "uml" / "kmod"):
+    subprocess.run(["make", "-s", "-C", DAEMON], check=True)
+    for line in complaints(kernels.BUILD / "uml" / "kmod") \
+            + userspace_complaints(PROJECT / "build" / "obj"):
         print(line)
 
 

@@ -15,6 +15,17 @@ def test_order() -> None:
         assert found == f"kmod/{name} calls kmod/{target}, which is above it"
 
 
+def test_order_of_userspace() -> None:
+    good = {"lib/ops/create.c": {"lib/set/handle.c", "lib/ops/guard.c"},
+            "dmremap/main.c": {"lib/ops/create.h", "dmremap/verbs.h"}}
+    assert not layers.userspace_upward(good, "calls")
+    for name, target in (("lib/set/handle.c", "lib/ops/create.c"),
+                         ("lib/util/util.c", "dmremap/verbs.h"),
+                         ("dmremap/main.c", "dm-remapd/jobs.h")):
+        found, = layers.userspace_upward({name: {target}}, "includes")
+        assert found == f"daemon/{name} includes daemon/{target}, which is above it"
+
+
 def test_circles() -> None:
     around = {"a.c": {"b.c"}, "b.c": {"c.c"}, "c.c": {"a.c"}, "d.c": {"a.c"}}
     assert layers.circles(around) == [["a.c", "b.c", "c.c"]]
