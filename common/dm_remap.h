@@ -8,7 +8,7 @@
  *
  * All commands need CAP_SYS_ADMIN, and so does membership of the group (on kernels
  * that know only one kind of administrator there: CAP_NET_ADMIN).  Nothing is
- * numbered or sent while nobody listens.
+ * numbered or sent without a listener.
  * Sectors are 512 bytes and count from the start of the mapped device.
  */
 #ifndef _UAPI_DM_REMAP_H

@@ -178,7 +178,7 @@ int remap_geometry_compute(u64 region_sectors, struct remap_geometry *geometry)
  *
  * It need not be what remap_geometry_compute() would choose, only consistent: all parts
  * inside the region, none over another, every slot with an entry; and with no more slots and
- * table blocks than that would give the region.  So whoever allocates by the length of the
+ * table blocks than that would give the region.  So a reader that allocates by the length of the
  * region has room for all of it.  A table block may be there without a slot.
  *
  * Return: true if so.
@@ -740,7 +740,7 @@ enum remap_verdict remap_super_decode(const void *block, struct remap_super *sup
  * @other: the other one
  *
  * Return: true if so; else one of the two is forged, for a layout that leads to a superblock
- * with another layout is none that anybody wrote.
+ * with another layout was never written.
  */
 bool remap_super_same_layout(const struct remap_super *super, const struct remap_super *other)
 {

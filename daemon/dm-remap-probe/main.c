@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "scan.h"
+#include "set/scan.h"
 
 int main(int argc, char **argv)
 {

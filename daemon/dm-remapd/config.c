@@ -3,7 +3,7 @@
 
 #include "config.h"
 #include "ini.h"
-#include "util.h"
+#include "util/util.h"
 
 #define NAME "dm-remapd"
 
@@ -12,13 +12,13 @@ void config_defaults(struct config *config)
 	*config = (struct config){
 		.save_seconds = 60,
 		.poll_seconds = 60,
-		.patience_seconds = 30,
+		.command_timeout_seconds = 30,
 		.policy = {
 			.step = { 50, 75, 90, 95, 100 },
 			.nr_steps = 5,
 			.error_count = 10,
 			.error_seconds = 3600,
-			.alarm_seconds = 24 * 3600,
+			.reminder_seconds = 24 * 3600,
 		},
 	};
 }
@@ -103,9 +103,9 @@ static int set_poll(struct config *c, const char *text)
 	return parse_time(text, 1, 3600, &c->poll_seconds);
 }
 
-static int set_patience(struct config *c, const char *text)
+static int set_command_timeout(struct config *c, const char *text)
 {
-	return parse_time(text, 1, 3600, &c->patience_seconds);
+	return parse_time(text, 1, 3600, &c->command_timeout_seconds);
 }
 
 static int set_rescue(struct config *c, const char *text)
@@ -131,9 +131,9 @@ static int set_error_seconds(struct config *c, const char *text)
 	return parse_time(text, 1, 30 * 24 * 3600, &c->policy.error_seconds);
 }
 
-static int set_alarm(struct config *c, const char *text)
+static int set_reminder(struct config *c, const char *text)
 {
-	return parse_time(text, 60, 30 * 24 * 3600, &c->policy.alarm_seconds);
+	return parse_time(text, 60, 30 * 24 * 3600, &c->policy.reminder_seconds);
 }
 
 static int set_thaws(struct config *c, const char *text)
@@ -149,14 +149,14 @@ static const struct key {
 } keys[] = {
 	{ "save", "interval", "1 to 3600 seconds", set_save },
 	{ "watch", "interval", "1 to 3600 seconds", set_poll },
-	{ "watch", "patience", "1 to 3600 seconds", set_patience },
+	{ "watch", "patience", "1 to 3600 seconds", set_command_timeout },
 	{ "spare", "steps", "at most 8 rising percents from 1 to 100, as \"50, 75, 90\", or none",
 	  set_steps },
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
 	{ "storm", "thaws", "0 to 100 a day", set_thaws },
-	{ "alarm", "repeat", "60 to 2592000 seconds", set_alarm },
+	{ "alarm", "repeat", "60 to 2592000 seconds", set_reminder },
 };
 
 /* What is no printable character of a file is no reason to print it. */

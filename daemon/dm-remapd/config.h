@@ -15,7 +15,7 @@
  * struct config - all settings
  * @save_seconds: how often counters that moved are saved, 1 to 3600
  * @poll_seconds: how often every device is looked at without an event, 1 to 3600
- * @patience_seconds: how long a command to a set may take before it is told, 1 to 3600
+ * @command_timeout_seconds: how long a command to a set may take before it is told, 1 to 3600
  * @rescue: sectors that main cannot read are remapped, and given up if they stay unreadable
  * @thaws: how often a day a set that a storm froze is thawed by the daemon, 0 to 100
  * @policy: the judgements
@@ -23,7 +23,7 @@
 struct config {
 	unsigned int save_seconds;
 	unsigned int poll_seconds;
-	unsigned int patience_seconds;
+	unsigned int command_timeout_seconds;
 	bool rescue;
 	unsigned int thaws;
 	struct policy_config policy;

@@ -6,7 +6,7 @@
 #ifndef DM_REMAP_INI_H
 #define DM_REMAP_INI_H
 
-#include "util.h"
+#include "util/util.h"
 
 /**
  * struct ini_line - one key as it stands in a file

@@ -12,14 +12,14 @@
 #define SECOND_US 1000000ULL
 #define SYSTEMD_RUN "/usr/bin/systemd-run"
 
-int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int patience_seconds, job_late_f on_late,
+int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int timeout_seconds, job_late_f on_late,
 	      void *userdata)
 {
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	char *slash;
 
-	*jobs = (struct jobs){ loop, NULL, patience_seconds, on_late, userdata, NULL };
+	*jobs = (struct jobs){ loop, NULL, timeout_seconds, on_late, userdata, NULL };
 	if (n < 0)
 		return -errno;
 	path[n] = '\0';
@@ -158,10 +158,10 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		return r;
 	r = sd_event_add_child(jobs->loop, &job->child, pid, WEXITED, on_child, job);
 	if (r < 0)
-		return r; /* it goes on, and nobody hears of its end */
+		return r; /* it goes on, and its end is not noticed */
 	sd_event_now(jobs->loop, CLOCK_BOOTTIME, &now);
 	return sd_event_add_time(jobs->loop, &job->deadline, CLOCK_BOOTTIME,
-				 now + jobs->patience_seconds * SECOND_US, SECOND_US, on_deadline,
+				 now + jobs->timeout_seconds * SECOND_US, SECOND_US, on_deadline,
 				 job);
 }
 

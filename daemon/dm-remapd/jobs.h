@@ -10,7 +10,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "util.h"
+#include "util/util.h"
 
 #define JOB_TEXT_BYTES 512
 #define JOB_ARGUMENTS_MAX 16
@@ -55,7 +55,7 @@ struct job {
  * struct jobs - all children
  * @loop: sd-event's; SIGCHLD is blocked
  * @command: path of the command
- * @patience_seconds: how long a child may take before it is told
+ * @timeout_seconds: how long a child may take before it is told
  * @on_late: who tells
  * @userdata: for the callbacks
  * @first: list of them
@@ -63,14 +63,14 @@ struct job {
 struct jobs {
 	sd_event *loop;
 	char *command;
-	unsigned int patience_seconds;
+	unsigned int timeout_seconds;
 	job_late_f on_late;
 	void *userdata;
 	struct job *first;
 };
 
 /* Finds the command: the file `dmremap` in the directory of this program. */
-int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int patience_seconds, job_late_f on_late,
+int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int timeout_seconds, job_late_f on_late,
 	      void *userdata);
 /* Forgets the children; they go on. */
 void jobs_done(struct jobs *jobs);

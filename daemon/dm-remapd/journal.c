@@ -116,7 +116,7 @@ void journal_event(const struct remap_event *event)
 	send_entry(&entry);
 }
 
-void journal_held(const char *name, uint32_t kind, const struct limit *over)
+void journal_suppressed(const char *name, uint32_t kind, const struct limit *over)
 {
 	struct entry entry = { .nr_fields = 0 };
 	char sectors[64] = "";
@@ -125,12 +125,12 @@ void journal_held(const char *name, uint32_t kind, const struct limit *over)
 		snprintf(sectors, sizeof(sectors), ", sectors %" PRIu64 " to %" PRIu64, over->first,
 			 over->last);
 	add(&entry, "MESSAGE=%s: %" PRIu64 " more events \"%s\" in %d seconds%s", name,
-	    over->nr_held, event_kind_name(kind), LIMIT_SECONDS, sectors);
+	    over->nr_suppressed, event_kind_name(kind), LIMIT_SECONDS, sectors);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HELD);
 	add(&entry, "DM_REMAP_NAME=%s", name);
 	add(&entry, "DM_REMAP_EVENT=%s", event_kind_name(kind));
-	add(&entry, "DM_REMAP_COUNT=%" PRIu64, over->nr_held);
+	add(&entry, "DM_REMAP_COUNT=%" PRIu64, over->nr_suppressed);
 	send_entry(&entry);
 }
 
@@ -191,7 +191,7 @@ void journal_notice(const struct dm_device *device, const struct policy_notice *
 		add(&entry, "DM_REMAP_HEALTH=%s", health_name(notice->health));
 		break;
 	case NOTICE_ALARM:
-		add(&entry, "MESSAGE=%s: mode is %s, somebody must look at it: dmremap status %s",
+		add(&entry, "MESSAGE=%s: mode is %s and needs the administrator: dmremap status %s",
 		    device->name, s->mode, device->name);
 		add(&entry, "PRIORITY=%d", LOG_ALERT);
 		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_ALARM);
@@ -248,21 +248,21 @@ void journal_waiting(const struct waiting *waiting)
 	struct entry entry = { .nr_fields = 0 };
 	const char *name = name_of(waiting);
 
-	if (*waiting->main && *waiting->spare && *waiting->said)
+	if (*waiting->main && *waiting->spare && *waiting->reason)
 		return; /* why it is not active was told */
-	if (!*waiting->spare && *waiting->said)
+	if (!*waiting->spare && *waiting->reason)
 		add(&entry,
 		    "MESSAGE=%s; plug it in; only if it is gone for good: dmremap release "
 		    "--without-spare %s",
-		    waiting->said, waiting->main);
+		    waiting->reason, waiting->main);
 	else if (!*waiting->spare)
 		add(&entry,
 		    "MESSAGE=%s: main device %s is here, its spare device is not: plug it in; only "
 		    "if it is gone for good: dmremap release --without-spare %s",
 		    name, waiting->main, waiting->main);
-	else if (!*waiting->main && *waiting->said)
+	else if (!*waiting->main && *waiting->reason)
 		add(&entry, "MESSAGE=%s; plug it in; dmremap list shows what is here",
-		    waiting->said);
+		    waiting->reason);
 	else if (!*waiting->main)
 		add(&entry,
 		    "MESSAGE=%s: spare device %s is here, its main device was not recognised: plug "
@@ -433,7 +433,7 @@ void journal_job_late(const struct job *job, bool late)
 		add(&entry,
 		    "MESSAGE=%s: `dmremap %s` has not come back after %u seconds: does one of its "
 		    "disks hang? The kernel log may say so; what is told of this set may be old",
-		    job->set, job->verb, job->jobs->patience_seconds);
+		    job->set, job->verb, job->jobs->timeout_seconds);
 	else
 		add(&entry, "MESSAGE=%s: `dmremap %s` came back after all", job->set, job->verb);
 	add(&entry, "PRIORITY=%d", late ? LOG_ERR : LOG_NOTICE);

@@ -6,18 +6,18 @@
 #ifndef DM_REMAP_JOURNAL_H
 #define DM_REMAP_JOURNAL_H
 
-#include "dm.h"
-#include "events.h"
 #include "jobs.h"
 #include "limit.h"
 #include "policy.h"
+#include "system/dm.h"
+#include "system/events.h"
 #include "waiting.h"
 
 void journal_event(const struct remap_event *event);
 /* Events about places that were told already. */
 void journal_repeats(const char *name, uint32_t kind, uint64_t nr);
 void journal_thawed(const struct dm_device *device, unsigned int nr, unsigned int of);
-void journal_held(const char *name, uint32_t kind, const struct limit *over);
+void journal_suppressed(const char *name, uint32_t kind, const struct limit *over);
 void journal_notice(const struct dm_device *device, const struct policy_notice *notice);
 void journal_events_lost(const char *name, const char *why);
 void journal_config(const char *sentence);

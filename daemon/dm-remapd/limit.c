@@ -4,15 +4,15 @@
 static void begin(struct limit *limit, uint64_t now)
 {
 	limit->started = now;
-	limit->nr_told = 0;
-	limit->nr_held = 0;
+	limit->nr_reported = 0;
+	limit->nr_suppressed = 0;
 }
 
 static bool is_known(const struct limit *limit, uint64_t now, uint64_t sector)
 {
 	for (unsigned int i = 0; i < LIMIT_PLACES && sector != LIMIT_NO_SECTOR; i++)
-		if (limit->place[i].told_at && limit->place[i].sector == sector &&
-		    now - limit->place[i].told_at < LIMIT_PLACE_SECONDS)
+		if (limit->place[i].reported_at && limit->place[i].sector == sector &&
+		    now - limit->place[i].reported_at < LIMIT_PLACE_SECONDS)
 			return true;
 	return false;
 }
@@ -25,26 +25,26 @@ bool limit_take(struct limit *limit, uint64_t now, uint64_t sector)
 		return false;
 	}
 	/* what was held back in the while before is told by limit_over() first */
-	if (!limit->nr_held && now - limit->started >= LIMIT_SECONDS)
+	if (!limit->nr_suppressed && now - limit->started >= LIMIT_SECONDS)
 		begin(limit, now);
-	if (sector != LIMIT_NO_SECTOR && !limit->nr_held && limit->nr_told < LIMIT_BURST)
+	if (sector != LIMIT_NO_SECTOR && !limit->nr_suppressed && limit->nr_reported < LIMIT_BURST)
 		limit->place[limit->next_place++ % LIMIT_PLACES] =
 			(struct limit_place){ sector, now ? now : 1 };
-	if (!limit->nr_held && limit->nr_told < LIMIT_BURST) {
-		limit->nr_told++;
+	if (!limit->nr_suppressed && limit->nr_reported < LIMIT_BURST) {
+		limit->nr_reported++;
 		return true;
 	}
-	if (!limit->nr_held || sector < limit->first)
+	if (!limit->nr_suppressed || sector < limit->first)
 		limit->first = sector;
-	if (!limit->nr_held || sector > limit->last)
+	if (!limit->nr_suppressed || sector > limit->last)
 		limit->last = sector;
-	limit->nr_held++;
+	limit->nr_suppressed++;
 	return false;
 }
 
 bool limit_over(struct limit *limit, uint64_t now, struct limit *over)
 {
-	if (!limit->nr_held || now - limit->started < LIMIT_SECONDS)
+	if (!limit->nr_suppressed || now - limit->started < LIMIT_SECONDS)
 		return false;
 	*over = *limit;
 	begin(limit, now);

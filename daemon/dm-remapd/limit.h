@@ -20,18 +20,18 @@
 /**
  * struct limit_place - a sector that was told
  * @sector: it
- * @told_at: when; 0: unused
+ * @reported_at: when; 0: unused
  */
 struct limit_place {
 	uint64_t sector;
-	uint64_t told_at;
+	uint64_t reported_at;
 };
 
 /**
  * struct limit - of one kind of event of one device
  * @started: when the present while began
- * @nr_told: told in it
- * @nr_held: not told in it
+ * @nr_reported: told in it
+ * @nr_suppressed: not told in it
  * @first: lowest sector of those, or LIMIT_NO_SECTOR
  * @last: highest sector of those
  * @place: told lately: a ring
@@ -41,8 +41,8 @@ struct limit_place {
  */
 struct limit {
 	uint64_t started;
-	unsigned int nr_told;
-	uint64_t nr_held;
+	unsigned int nr_reported;
+	uint64_t nr_suppressed;
 	uint64_t first;
 	uint64_t last;
 	struct limit_place place[LIMIT_PLACES];

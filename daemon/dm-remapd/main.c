@@ -6,8 +6,8 @@
 #include <systemd/sd-journal.h>
 
 #include "config.h"
-#include "dm.h"
 #include "manager.h"
+#include "system/dm.h"
 
 static void print_mistake(void *userdata, const char *sentence)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One loop: netlink events are told at once and lead to a look at all sets a moment
- * later (look.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
+ * One loop: netlink events are told at once and lead to a poll at all sets a moment
+ * later (poll.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
  * is in the way of I/O (P9), and nothing waits for a disk: children do (jobs.c).
  */
 #include <errno.h>
@@ -15,36 +15,10 @@
 #include "manager.h"
 #include "state.h"
 
-/* From an event to the look it leads to: a storm leads to one a second. */
-#define LOOK_DELAY_US SECOND_US
+/* From an event to the poll it leads to: a storm leads to one a second. */
+#define POLL_DELAY_US SECOND_US
 /* How long the last saves may take before we go without their answer. */
 #define STOP_US (20 * SECOND_US)
-
-static uint64_t now_us(struct manager *m)
-{
-	uint64_t now = 0;
-
-	sd_event_now(m->loop, CLOCK_BOOTTIME, &now);
-	return now;
-}
-
-uint64_t now_seconds(struct manager *m)
-{
-	return now_us(m) / SECOND_US;
-}
-
-void look_within(struct manager *m, uint64_t delay_us)
-{
-	uint64_t at = now_us(m) + delay_us, planned;
-	int enabled = SD_EVENT_OFF;
-
-	sd_event_source_get_enabled(m->look, &enabled);
-	if (enabled != SD_EVENT_OFF && sd_event_source_get_time(m->look, &planned) >= 0 &&
-	    planned <= at)
-		return;
-	sd_event_source_set_time(m->look, at);
-	sd_event_source_set_enabled(m->look, SD_EVENT_ONESHOT);
-}
 
 /* What moves counters is saved soon, not only at the timer's next turn. */
 static void save_soon(struct manager *m, const struct remap_event *event)
@@ -56,23 +30,23 @@ static void save_soon(struct manager *m, const struct remap_event *event)
 		m->save_at = at;
 }
 
-static void note_event(struct watched *watched, const struct remap_event *event)
+static void note_event(struct set_state *set, const struct remap_event *event)
 {
-	watched->seq = event->seq;
+	set->seq = event->seq;
 	if (event->kind == DM_REMAP_EVENT_STORM)
-		watched->storm = true;
+		set->storm = true;
 	if (event->kind == DM_REMAP_EVENT_READ_ERROR && event->member == DM_REMAP_MEMBER_MAIN)
-		rescue_add(&watched->rescue, event->sector, event->nr_sectors);
+		salvage_add(&set->salvage, event->sector, event->nr_sectors);
 }
 
 static int on_event(void *userdata, const struct remap_event *event)
 {
 	struct manager *m = userdata;
-	struct watched *watched = watched_find(&m->watched, event->major, event->minor);
-	uint64_t seq = watched ? watched->seq : 0;
+	struct set_state *set = set_state_find(&m->sets, event->major, event->minor);
+	uint64_t seq = set ? set->seq : 0;
 	char uuid[UUID_STRING_BYTES];
 
-	look_within(m, LOOK_DELAY_US);
+	poll_within(m, POLL_DELAY_US);
 	save_soon(m, event);
 	if (event->kind == DM_REMAP_EVENT_LOADED)
 		m->loaded[m->next_loaded++ % LOADED_MAX] = makedev(event->major, event->minor);
@@ -81,14 +55,13 @@ static int on_event(void *userdata, const struct remap_event *event)
 		waiting_event(&m->waiting, uuid, event->kind == DM_REMAP_EVENT_UNLOADED,
 			      now_seconds(m));
 	}
-	if (watched) {
-		note_event(watched, event);
-		/* told when the look finds that something was missed: a reload makes gaps, too */
-		watched->gap |=
-			seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
+	if (set) {
+		note_event(set, event);
+		/* told when the poll finds that something was missed: a reload makes gaps, too */
+		set->gap |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
-	if (watched && event->kind <= DM_REMAP_EVENT_MAX &&
-	    !limit_take(&watched->limit[event->kind], now_seconds(m),
+	if (set && event->kind <= DM_REMAP_EVENT_MAX &&
+	    !limit_take(&set->limit[event->kind], now_seconds(m),
 			EVENT_HAS(event, DM_REMAP_A_SECTOR) ? event->sector : LIMIT_NO_SECTOR))
 		return 0;
 	journal_event(event);
@@ -108,17 +81,17 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 	int r = event_socket_read(m->events, on_event, m);
 
 	if (r == -ENOBUFS) {
-		for (size_t i = 0; i < m->watched.nr; i++)
-			m->watched.at[i].seq = 0;
+		for (size_t i = 0; i < m->sets.nr; i++)
+			m->sets.at[i].seq = 0;
 		journal_events_lost(NULL, "too many at once");
 		m->catch_up = true;
-		look_within(m, 0);
+		poll_within(m, 0);
 		return 0;
 	}
 	if (r < 0) {
 		sd_journal_print(LOG_ERR, "netlink: %s; opening it again", strerror(-r));
 		detach_netlink(m);
-		look_within(m, LOOK_DELAY_US);
+		poll_within(m, POLL_DELAY_US);
 	}
 	return 0;
 }
@@ -135,7 +108,7 @@ static void netlink_failed(struct manager *m, int r, const struct error *error)
 	snprintf(m->netlink_error, sizeof(m->netlink_error), "%s", error->text);
 }
 
-/* The family is there only while the module is; also tried at every look. */
+/* The family is there only while the module is; also tried at every poll. */
 static void attach_netlink(struct manager *m)
 {
 	struct error error;
@@ -158,8 +131,8 @@ static void attach_netlink(struct manager *m)
 		return;
 	}
 	m->netlink_error[0] = '\0';
-	m->catch_up = true; /* what happened before we heard is told by a look */
-	look_within(m, 0);
+	m->catch_up = true; /* what happened before we heard is told by a poll */
+	poll_within(m, 0);
 }
 
 static int on_family(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -168,7 +141,7 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 	int r = family_watch_read(m->family);
 
 	if (r < 0) {
-		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every look",
+		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every poll",
 				 strerror(-r));
 		m->family_source = sd_event_source_disable_unref(m->family_source);
 		return 0;
@@ -181,7 +154,7 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 	if (r > 0) {
 		attach_netlink(m);
 		waiting_retry(&m->waiting, now_seconds(m));
-		look_within(m, 0);
+		poll_within(m, 0);
 	}
 	return 0;
 }
@@ -192,36 +165,36 @@ static void watch_family(struct manager *m)
 	int r = family_watch_open(&m->family, &error);
 
 	if (r < 0)
-		sd_journal_print(LOG_ERR, "%s; the module is looked for at every look", error.text);
+		sd_journal_print(LOG_ERR, "%s; the module is looked for at every poll", error.text);
 	else
 		sd_event_add_io(m->loop, &m->family_source, event_socket_fd(m->family), EPOLLIN,
 				on_family, m);
 }
 
-static int on_look(sd_event_source *source, uint64_t at, void *userdata)
+static int on_poll(sd_event_source *source, uint64_t at, void *userdata)
 {
 	struct manager *m = userdata;
 
 	if (m->stopping)
 		return 0;
-	/* what was told before is heard before: the look then finds nothing new in it */
+	/* what was told before is heard before: the poll then finds nothing new in it */
 	if (m->events)
 		on_netlink(NULL, 0, 0, m);
 	attach_netlink(m);
-	look_within(m, look(m) * SECOND_US);
+	poll_within(m, poll_sets(m) * SECOND_US);
 	return 0;
 }
 
 /* The set that has the device of this number in its table, or NULL. */
-static struct watched *set_of_member(struct manager *m, dev_t devno)
+static struct set_state *set_of_member(struct manager *m, dev_t devno)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%u:%u", major(devno), minor(devno));
-	for (size_t i = 0; i < m->watched.nr; i++)
-		if (streq(m->watched.at[i].device.line.main, text) ||
-		    streq(m->watched.at[i].device.line.spare, text))
-			return &m->watched.at[i];
+	for (size_t i = 0; i < m->sets.nr; i++)
+		if (streq(m->sets.at[i].device.line.main, text) ||
+		    streq(m->sets.at[i].device.line.spare, text))
+			return &m->sets.at[i];
 	return NULL;
 }
 
@@ -230,18 +203,18 @@ static int on_udev(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct manager *m = userdata;
 	struct udev_device *device = udev_monitor_receive_device(m->monitor);
 	const char *action = device ? udev_device_get_action(device) : NULL;
-	struct watched *watched;
+	struct set_state *set;
 
 	if (!device)
 		return 0;
-	watched = set_of_member(m, udev_device_get_devnum(device));
-	/* closing a device after writing is a "change" too: only a real one leads to a look */
-	if (action && watched &&
+	set = set_of_member(m, udev_device_get_devnum(device));
+	/* closing a device after writing is a "change" too: only a real one leads to a poll */
+	if (action && set &&
 	    (streq(action, "add") || udev_device_get_property_value(device, "DISK_MEDIA_CHANGE") ||
 	     udev_device_get_property_value(device, "RESIZE")))
-		watched->reported = true;
+		set->reported = true;
 	udev_device_unref(device);
-	look_within(m, LOOK_DELAY_US);
+	poll_within(m, POLL_DELAY_US);
 	return 0;
 }
 
@@ -263,7 +236,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 		return 0;
 	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
-	upkeep_save(m, true);
+	action_save(m, true);
 	if (!m->jobs.first)
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
@@ -278,7 +251,7 @@ static void complain(void *userdata, const char *sentence)
 static void read_config(struct manager *m)
 {
 	config_read(CONFIG_VENDOR_DIR, m->config_dir, &m->config, complain, m);
-	m->jobs.patience_seconds = m->config.patience_seconds;
+	m->jobs.timeout_seconds = m->config.command_timeout_seconds;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -289,7 +262,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	read_config(m);
 	m->save_at = 0;
 	sd_notify(0, "READY=1");
-	look_within(m, 0);
+	poll_within(m, 0);
 	return 0;
 }
 
@@ -311,7 +284,7 @@ static int attach_udev(struct manager *m)
 
 /*
  * Started for the first time since boot, the daemon tries all that is here; started again,
- * it leaves alone what is not active: somebody may have deactivated it.
+ * it leaves alone what is not active: an administrator may have deactivated it.
  */
 static void note_start(struct manager *m)
 {
@@ -353,7 +326,7 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = sd_event_new(&m->loop);
 	if (r >= 0)
-		r = jobs_init(&m->jobs, m->loop, m->config.patience_seconds, upkeep_late, m);
+		r = jobs_init(&m->jobs, m->loop, m->config.command_timeout_seconds, action_late, m);
 	if (r >= 0)
 		r = sd_event_add_signal(m->loop, NULL, SIGTERM, on_stop, m);
 	if (r >= 0)
@@ -363,9 +336,9 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = sd_event_set_watchdog(m->loop, true);
 	if (r >= 0)
-		r = sd_event_add_time(m->loop, &m->look, CLOCK_BOOTTIME, 0, SECOND_US / 10, on_look,
+		r = sd_event_add_time(m->loop, &m->poll, CLOCK_BOOTTIME, 0, SECOND_US / 10, on_poll,
 				      m);
-	/* First attach, then look: nothing that happens in between is missed. */
+	/* First attach, then poll: nothing that happens in between is missed. */
 	if (r >= 0)
 		r = attach_udev(m);
 	return r;
@@ -380,11 +353,11 @@ int manager_new(struct manager **result)
 		return r;
 	read_config(m);
 	if (m->state_path)
-		watched_load_steps(&m->watched, m->state_path);
+		set_state_load_steps(&m->sets, m->state_path);
 	m->save_at = now_seconds(m) + m->config.save_seconds;
 	watch_family(m);
 	attach_netlink(m);
-	look_within(m, look(m) * SECOND_US);
+	poll_within(m, poll_sets(m) * SECOND_US);
 	*result = m;
 	m = NULL;
 	return 0;
@@ -405,7 +378,7 @@ void manager_free_p(struct manager **manager)
 	jobs_done(&m->jobs);
 	sd_event_source_unref(m->events_source);
 	sd_event_source_unref(m->family_source);
-	sd_event_source_unref(m->look);
+	sd_event_source_unref(m->poll);
 	event_socket_close(m->events);
 	event_socket_close(m->family);
 	if (m->monitor)
@@ -413,7 +386,7 @@ void manager_free_p(struct manager **manager)
 	if (m->udev)
 		udev_unref(m->udev);
 	sd_event_unref(m->loop);
-	free(m->watched.at);
+	free(m->sets.at);
 	free(m->waiting.at);
 	free(m->state_path);
 	free(m);

@@ -7,7 +7,7 @@
 
 struct manager;
 
-/* Attaches to netlink and udev, then looks at every set. */
+/* Attaches to netlink and udev, then polls every set. */
 int manager_new(struct manager **manager);
 /* Runs until SIGTERM or SIGINT; then saves and leaves all devices running. */
 int manager_run(struct manager *manager);

@@ -117,7 +117,7 @@ static unsigned int step_left(const struct policy_config *config, const struct p
 	return step_of(config, facts);
 }
 
-/* A state that somebody must do something about, told again now and then (O23). */
+/* A state that needs the administrator, reported again now and then (O23). */
 static bool needs_somebody(const struct policy_facts *facts)
 {
 	return mode_is(facts, "full") || is_broken(facts) ||
@@ -146,14 +146,14 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	fast = errors_come_fast(config, state, facts, now);
 	state->errors = facts->errors;
 
-	if (step > state->step_told)
+	if (step > state->step_reported)
 		notices[nr++] = (struct policy_notice){
 			.kind = NOTICE_STEP,
 			.percent = step,
 			.seconds_left = time_left(state, facts, now),
 		};
-	state->step_told =
-		step > state->step_told ? step : step_left(config, facts, state->step_told);
+	state->step_reported =
+		step > state->step_reported ? step : step_left(config, facts, state->step_reported);
 	take_sample(state, facts, now);
 
 	health = judge(facts, fast);
@@ -162,10 +162,10 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	state->health = health;
 
 	if (!needs_somebody(facts)) {
-		state->alarm = false;
-	} else if (!state->alarm || now - state->alarmed_at >= config->alarm_seconds) {
-		state->alarm = true;
-		state->alarmed_at = now;
+		state->reminding = false;
+	} else if (!state->reminding || now - state->reminded_at >= config->reminder_seconds) {
+		state->reminding = true;
+		state->reminded_at = now;
 		notices[nr++] = (struct policy_notice){ .kind = NOTICE_ALARM };
 	}
 	return nr;

@@ -24,14 +24,14 @@
  * @nr_steps: how many
  * @error_count: so many errors ...
  * @error_seconds: ... in so many seconds are a disk that fails
- * @alarm_seconds: how often a state that needs somebody is told again
+ * @reminder_seconds: how often a state that needs the administrator is reported again
  */
 struct policy_config {
 	unsigned int step[POLICY_STEPS_MAX];
 	unsigned int nr_steps;
 	unsigned int error_count;
 	unsigned int error_seconds;
-	unsigned int alarm_seconds;
+	unsigned int reminder_seconds;
 };
 
 enum health {
@@ -48,8 +48,8 @@ enum health {
  * @lost_sectors: sectors without content
  * @errors: failed reads and writes of either member, ever
  * @mode: the mode word
- * @read_only: the mapped device is read-only because somebody wanted it so
- * @by_hand: mode frozen: somebody froze it, not a storm
+ * @read_only: the mapped device is read-only by request
+ * @by_hand: mode frozen: by request, not by a storm
  */
 struct policy_facts {
 	uint64_t used_slots;
@@ -75,20 +75,20 @@ struct policy_sample {
 /**
  * struct policy_state - what was told of a set
  * @known: there were facts before
- * @step_told: last step of spare use, in percent; kept over restarts
+ * @step_reported: last step of spare use, in percent; kept over restarts
  * @health: as told
- * @errors: counter at the last look
+ * @errors: counter at the last poll
  * @error_at: when the latest errors were seen: a ring
  * @next_error: next place in the ring
- * @used: slots in use at the last look
+ * @used: slots in use at the last poll
  * @sample: use of the spare in the last day: a ring
  * @next_sample: next place in the ring
- * @alarmed_at: when the present alarm was told, if @alarm
- * @alarm: an alarm was told and its cause is still there
+ * @reminded_at: when the present state was last reported, if @reminding
+ * @reminding: it was reported and its cause is still there
  */
 struct policy_state {
 	bool known;
-	unsigned int step_told;
+	unsigned int step_reported;
 	enum health health;
 	uint64_t errors;
 	uint64_t error_at[POLICY_ERRORS_MAX];
@@ -96,8 +96,8 @@ struct policy_state {
 	uint64_t used;
 	struct policy_sample sample[POLICY_SAMPLES];
 	unsigned int next_sample;
-	uint64_t alarmed_at;
-	bool alarm;
+	uint64_t reminded_at;
+	bool reminding;
 };
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon's state: shared by manager.c (the loop), look.c (what is seen and judged)
- * and upkeep.c (what children are sent to do), and by nobody else.
+ * The daemon's state: shared by manager.c (the loop), poll.c (what is read and
+ * judged) and actions.c (what children are sent to do), which are called in this order.
  */
 #ifndef DM_REMAP_STATE_H
 #define DM_REMAP_STATE_H
@@ -10,10 +10,10 @@
 #include <systemd/sd-event.h>
 
 #include "config.h"
-#include "events.h"
 #include "jobs.h"
+#include "set-state.h"
+#include "system/events.h"
 #include "waiting.h"
-#include "watched.h"
 
 #define SECOND_US 1000000ULL
 #define LOADED_MAX 32
@@ -23,7 +23,7 @@
 /**
  * struct manager - everything
  * @loop: sd-event's
- * @look: timer of the next look
+ * @poll: timer of the next poll
  * @config: settings
  * @config_dir: where the administrator's settings are
  * @events: netlink, NULL: the module is not there (yet), or netlink does not work
@@ -34,18 +34,18 @@
  * @udev: libudev's context
  * @monitor: block devices that come and go
  * @jobs: children at work
- * @watched: the sets
+ * @sets: what is known of each
  * @waiting: sets with a member here
  * @state_path: where steps told are kept; NULL: nowhere
  * @save_at: when counters that moved are saved next, seconds
- * @catch_up: events were lost: the next look tells what moved
- * @loaded: devices whose loading was told, and which no look has seen yet: a ring
+ * @catch_up: events were lost: the next poll tells what moved
+ * @loaded: devices whose loading was told, and which no poll has seen yet: a ring
  * @next_loaded: next place in the ring
  * @stopping: SIGTERM came
  */
 struct manager {
 	sd_event *loop;
-	sd_event_source *look;
+	sd_event_source *poll;
 	struct config config;
 	const char *config_dir;
 	struct event_socket *events;
@@ -56,7 +56,7 @@ struct manager {
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct jobs jobs;
-	struct watched_list watched;
+	struct set_states sets;
 	struct waiting_list waiting;
 	char *state_path;
 	uint64_t save_at;
@@ -66,20 +66,21 @@ struct manager {
 	bool stopping;
 };
 
-/* manager.c: the next look comes at @delay_us from now at the latest. */
-void look_within(struct manager *m, uint64_t delay_us);
+/* state.c: the time of the loop; the next poll comes at @delay_us from now at the latest. */
+uint64_t now_us(struct manager *m);
 uint64_t now_seconds(struct manager *m);
+void poll_within(struct manager *m, uint64_t delay_us);
 
-/* look.c: looks at every set; returns when to do so again, in seconds. */
-unsigned int look(struct manager *m);
+/* poll.c: looks at every set; returns when to do so again, in seconds. */
+unsigned int poll_sets(struct manager *m);
 
-/* upkeep.c: none of these waits. */
+/* actions.c: none of these waits for a disk. */
 /* Whether all that are to be saved are being saved: a set may be busy. */
-bool upkeep_save(struct manager *m, bool always);
-void upkeep_restore(struct manager *m, struct watched *watched);
-void upkeep_rescue(struct manager *m, struct watched *watched, uint64_t now);
-void upkeep_thaw(struct manager *m, struct watched *watched, uint64_t now);
-void upkeep_activate(struct manager *m, struct waiting *waiting);
-void upkeep_late(void *userdata, const struct job *job);
+bool action_save(struct manager *m, bool always);
+void action_restore(struct manager *m, struct set_state *set);
+void action_salvage(struct manager *m, struct set_state *set, uint64_t now);
+void action_thaw(struct manager *m, struct set_state *set, uint64_t now);
+void action_activate(struct manager *m, struct waiting *waiting);
+void action_late(void *userdata, const struct job *job);
 
 #endif /* DM_REMAP_STATE_H */

@@ -46,8 +46,10 @@ int waiting_member(struct waiting_list *list, const char *uuid, const char *labe
 {
 	struct waiting *waiting = waiting_find(list, uuid);
 	bool is_main = streq(role, "main");
+	uint8_t number[16];
 
-	if (strlen(uuid) != UUID_STRING_BYTES - 1)
+	/* it becomes a part of paths */
+	if (uuid_from_string(uuid, number) < 0)
 		return -EINVAL;
 	if (!waiting)
 		waiting = make(list, uuid, now);
@@ -116,7 +118,7 @@ static bool is_worth_trying(const struct waiting *waiting)
 	for (unsigned int i = 0; i < waiting->nr_members; i++)
 		if (!has(waiting->before, waiting->nr_before, waiting->member[i]))
 			return true;
-	return (*waiting->said || *waiting->name) && waiting->nr_members < waiting->nr_before;
+	return (*waiting->reason || *waiting->name) && waiting->nr_members < waiting->nr_before;
 }
 
 /* A member went, and one came in its place: between two looks it was unplugged and plugged in. */
@@ -139,10 +141,10 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 	if (*waiting->name && !waiting->nr_strange) {
 		waiting->try_at = 0;
 		waiting->nr_tries = 0;
-		waiting->said[0] = '\0';
+		waiting->reason[0] = '\0';
 		return;
 	}
-	/* Its members are new to us, but somebody had it active already, and let it go. */
+	/* Its members are new to us, but it was active already, and was deactivated. */
 	if (waiting->let_go && !waiting->noted && !*waiting->name && !was_replaced(waiting)) {
 		if (!waiting->nr_tries)
 			waiting->try_at = 0;
@@ -152,7 +154,7 @@ static void plan(struct waiting *waiting, uint64_t now, bool passive)
 		return;
 	waiting->try_at = now + WAITING_TRY_SECONDS;
 	waiting->nr_tries = 0;
-	waiting->said[0] = '\0';
+	waiting->reason[0] = '\0';
 }
 
 void waiting_end(struct waiting_list *list, uint64_t now,
@@ -168,11 +170,12 @@ void waiting_end(struct waiting_list *list, uint64_t now,
 		plan(waiting, now, list->passive);
 		waiting->let_go = false;
 		if (*waiting->name) {
-			waiting->told = false;
+			waiting->reported = false;
 			waiting->since = now;
-		} else if (!waiting->told && now - waiting->since >= WAITING_PATIENCE_SECONDS) {
+		} else if (!waiting->reported && !waiting->held && /* else it is wanted so */
+			   now - waiting->since >= WAITING_PATIENCE_SECONDS) {
 			tell(waiting);
-			waiting->told = true;
+			waiting->reported = true;
 		}
 		list->at[kept++] = *waiting;
 	}
@@ -191,9 +194,9 @@ bool waiting_take(struct waiting *waiting, uint64_t now)
 bool waiting_result(struct waiting *waiting, bool failed, const char *said, uint64_t now)
 {
 	uint64_t pause = WAITING_TRY_SECONDS * 2;
-	bool is_new = *said && !streq(waiting->said, said);
+	bool is_new = *said && !streq(waiting->reason, said);
 
-	snprintf(waiting->said, sizeof(waiting->said), "%s", said);
+	snprintf(waiting->reason, sizeof(waiting->reason), "%s", said);
 	if (!failed) {
 		waiting->nr_tries = 0;
 		return is_new;
@@ -219,7 +222,7 @@ unsigned int waiting_next(const struct waiting_list *list, uint64_t now, unsigne
 		const struct waiting *waiting = &list->at[i];
 		uint64_t at = waiting->try_at;
 
-		if (!*waiting->name && !waiting->told &&
+		if (!*waiting->name && !waiting->reported && !waiting->held &&
 		    (!at || at > waiting->since + WAITING_PATIENCE_SECONDS))
 			at = waiting->since + WAITING_PATIENCE_SECONDS;
 		if (at && at < now + most)

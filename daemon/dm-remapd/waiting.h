@@ -6,7 +6,7 @@
  *
  * An activation is tried once after members have come (or gone, if copies confuse it),
  * a moment later than udev's own one-shot, and again with growing pauses while it
- * fails.  A set that was active and is not any more was deactivated by somebody, and
+ * fails.  A set that was active and is not any more was deactivated by request, and
  * stays so until a member comes: where there is a note of it the activation decides that.
  */
 #ifndef DM_REMAP_WAITING_H
@@ -14,7 +14,7 @@
 
 #include <libudev.h>
 
-#include "util.h"
+#include "util/util.h"
 
 /* How long a set may wait for its other member before it is told. */
 #define WAITING_PATIENCE_SECONDS 20
@@ -46,19 +46,20 @@ struct waiting_member {
  * @main: path of its main device, or empty
  * @spare: the same
  * @name: of the mapped device; empty: the set is not active
- * @member: what is here in the present look
+ * @member: what is here in the present poll
  * @nr_members: how many
- * @before: what was here in the look before
+ * @before: what was here in the poll before
  * @nr_before: how many
  * @nr_strange: active: how many of @member are not in the mapped device's table
  * @since: when it was first seen inactive, seconds
  * @try_at: when to try an activation; 0: not planned
  * @nr_tries: failed ones in a row
- * @said: what the last one said; empty: nothing
- * @told: that it waits
- * @let_go: since the last look it was active, and is not any more
+ * @reason: what the last one said; empty: nothing
+ * @reported: that it waits
+ * @let_go: since the last poll it was active, and is not any more
  * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
- * @seen: in the present look
+ * @held: the same, and they are the same disks: that it is not active is no news
+ * @seen: in the present poll
  */
 struct waiting {
 	char uuid[UUID_STRING_BYTES];
@@ -74,10 +75,11 @@ struct waiting {
 	uint64_t since;
 	uint64_t try_at;
 	unsigned int nr_tries;
-	char said[512];
-	bool told;
+	char reason[512];
+	bool reported;
 	bool let_go;
 	bool noted;
+	bool held;
 	bool seen;
 };
 
@@ -85,7 +87,7 @@ struct waiting {
  * struct waiting_list - all of them
  * @at: array
  * @nr: how many
- * @passive: what is here at the next look is not tried: somebody may have deactivated it
+ * @passive: what is here at the next poll is not tried: it may have been deactivated
  */
 struct waiting_list {
 	struct waiting *at;
@@ -94,7 +96,7 @@ struct waiting_list {
 };
 
 void waiting_begin(struct waiting_list *list);
-/* A member is here; called for each between begin and end of a look. */
+/* A member is here; called for each between begin and end of a poll. */
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
 		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now);
 /*

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-#include "gone.h"
 #include "health.h"
+#include "set/gone.h"
 
 /* Use of the spare from here on is worth a word, in percent. */
 #define USE_WARNING 90

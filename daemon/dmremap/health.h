@@ -3,7 +3,7 @@
 #ifndef DM_REMAP_HEALTH_H
 #define DM_REMAP_HEALTH_H
 
-#include "dm.h"
+#include "system/dm.h"
 
 /* As exit codes of `dmremap status --check`. */
 enum severity {

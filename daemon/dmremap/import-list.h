@@ -3,9 +3,9 @@
 #ifndef DM_REMAP_IMPORT_LIST_H
 #define DM_REMAP_IMPORT_LIST_H
 
-#include "badlist.h"
+#include "format/badlist.h"
+#include "set/whole-disk.h"
 #include "verbs.h"
-#include "whole-disk.h"
 
 /*
  * Reads @path ("-": the standard input) by the options format, block-size, areas and disk of the

@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "remap_format.h"
+#include "util/foreign.h"
 
 /* Length of the UTF-8 character at @at; 0: it is none. */
 static unsigned int utf8_length(const unsigned char *at)
@@ -25,7 +26,17 @@ static unsigned int utf8_length(const unsigned char *at)
 	return nr;
 }
 
-/* What is no character becomes U+FFFD; controls, C1 as well, are escaped. */
+/* Of the UTF-8 at @at, which is valid. */
+static uint32_t utf8_character(const unsigned char *at, unsigned int length)
+{
+	uint32_t character = length == 1 ? *at : *at & (0x7fU >> length);
+
+	for (unsigned int i = 1; i < length; i++)
+		character = character << 6 | (at[i] & 0x3f);
+	return character;
+}
+
+/* What is no character becomes U+FFFD; controls, those of direction as well, are escaped. */
 static void print_string(const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
@@ -33,18 +44,18 @@ static void print_string(const char *text)
 	putchar('"');
 	while (*at) {
 		unsigned int nr = utf8_length(at);
+		uint32_t character;
 
 		if (!nr) {
 			printf("\\ufffd");
 			at++;
 			continue;
 		}
+		character = utf8_character(at, nr);
 		if (*at == '"' || *at == '\\')
 			printf("\\%c", *at);
-		else if (*at < 0x20 || *at == 0x7f)
-			printf("\\u%04x", *at);
-		else if (*at == 0xc2 && at[1] < 0xa0)
-			printf("\\u%04x", at[1]);
+		else if (foreign_is_control(character)) /* all are below U+10000 */
+			printf("\\u%04x", character);
 		else
 			fwrite(at, 1, nr, stdout);
 		at += nr;

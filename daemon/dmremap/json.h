@@ -6,7 +6,7 @@
 #ifndef DM_REMAP_JSON_H
 #define DM_REMAP_JSON_H
 
-#include "util.h"
+#include "util/util.h"
 
 /* Of the schema: it changes when a reader of the old one would break. */
 #define JSON_VERSION 1

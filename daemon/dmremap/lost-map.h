@@ -5,7 +5,7 @@
 
 #include <fcntl.h>
 
-#include "lost.h"
+#include "ops/lost.h"
 #include "verbs.h"
 
 /**

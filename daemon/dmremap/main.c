@@ -1,292 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * dmremap: the command.  Here: the table of verbs, options, help, exit codes.
- */
+/* dmremap: the command.  Here: options, help, exit codes; verb-table.c has the verbs. */
 #include <errno.h>
 #include <getopt.h>
 #include <unistd.h>
 
-#include "scan.h"
+#include "set/scan.h"
 #include "verbs.h"
 
-static const struct verb_option options_status[] = {
-	{ "check", NULL, "one line for a monitor: exit 0 well, 1 warning, 2 critical, 3 unknown" },
-	{ NULL },
-};
-
-static const struct verb_option options_events[] = {
-	{ "follow", NULL, "go on until interrupted" },
-	{ NULL },
-};
-
-static const struct verb_option options_remap[] = {
-	{ "cause", "CAUSE", "what show is to tell: manual, rescue or import (manual)" },
-	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
-	{ NULL },
-};
-
-static const struct verb_option options_sectors[] = {
-	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
-	{ NULL },
-};
-
-static const struct verb_option options_check[] = {
-	{ "spare-start", "SECTOR", "where the region begins on the device" },
-	{ "all", NULL, "show the copies that are whole as well" },
-	{ NULL },
-};
-
-static const struct verb_option options_dump[] = {
-	{ "spare-start", "SECTOR", "where the region begins on the device" },
-	{ "dm-table", "MAIN", "print a table for dmsetup that needs no module" },
-	{ NULL },
-};
-
-static const struct verb_option options_create[] = {
-	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
-	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
-	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
-	{ "write-cache", "MODE", "of main: through (the default), keep or auto" },
-	{ "accept-unreadable", NULL,
-	  "what cannot be read of main is lost: an error until written" },
-	{ "backup", "FILE", "where the set's first backup goes; else below /var/lib/dm-remap" },
-	{ "dry-run", NULL, "say what would be done" },
-	{ "print-table", NULL, "print the table line of the new set for dmsetup" },
-	{ NULL },
-};
-
-static const struct verb_option options_activate[] = {
-	{ "auto", NULL, "as udev does: a set that has to wait is no failure" },
-	{ "exit-code", NULL, "with --auto: exit as without it, also when a set has to wait" },
-	{ "name", "NAME", "call the mapped device NAME this time" },
-	{ "read-only", NULL, "write nothing at all, not even repairs" },
-	{ "foreign", NULL, "also a set of another host" },
-	{ "any-hardware", NULL, "also when a member is other hardware than was recorded" },
-	{ "force-rw", NULL, "read-write although half of the metadata cannot be repaired" },
-	{ "fallback", NULL, "without the module: what is mapped is served, nothing new is" },
-	{ NULL },
-};
-
-static const struct verb_option options_release[] = {
-	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
-	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
-	{ "give-up", "SECTORS", "lost sectors that are not to be found again: 2,100-103" },
-	{ "backup", "FILE", "without the spare: the set's backup, if not below /var/lib/dm-remap" },
-	{ "accept-loss", NULL, "without the spare: what no backup has either becomes zeros" },
-	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
-	{ NULL },
-};
-
-static const struct verb_option options_adopt_host[] = {
-	{ "name", "NAME", "call the set NAME from now on" },
-	{ NULL },
-};
-
-static const struct verb_option options_restore_backup[] = {
-	{ "main", "MAIN", "the set's main device, where it is not found by itself" },
-	{ "older", NULL, "also when the backup is older than the last remap, or may be" },
-	{ "wipe-spare", NULL, "there is something else on the spare, and it may go" },
-	{ NULL },
-};
-
-static const struct verb_option options_replace_main[] = {
-	{ "map", "FILE", "of ddrescue: what it could not read is lost, not zeros" },
-	{ "areas", "TYPES", "which areas of it were not rescued (all but +: ?*/-)" },
-	{ "disk", NULL, "its numbers are of the whole disk" },
-	{ NULL },
-};
-
-static const struct verb_option options_resize[] = {
-	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
-	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
-	{ "accept-loss", NULL, "what the old spare does not give back any more is lost" },
-	{ NULL },
-};
-
-static const struct verb_option options_write_cache[] = {
-	{ "auto", NULL, "as udev does, with a disk: off again, where it was turned off" },
-	{ NULL },
-};
-
-static const struct verb_option options_import[] = {
-	{ "format", "FORMAT",
-	  "badblocks, ddrescue, ranges, kernel, smartctl, mdadm; else guessed" },
-	{ "block-size", "SIZE", "of a list of badblocks, as its option -b (1024)" },
-	{ "areas", "TYPES", "which areas of a map, of ? * / - (those that are bad: -)" },
-	{ "disk", NULL, "its numbers are of the whole disk" },
-	{ "up-to", "N", "only the first N chunks that are not remapped yet" },
-	{ "lost", NULL, "of a copy of main: what was not rescued is lost (SET inactive)" },
-	{ "dry-run", NULL, "say how many sectors it names" },
-	{ NULL },
-};
-
-static const struct verb verbs[] = {
-	{ "create", NULL, "NAME MAIN SPARE", "make a set of a disk with data and a spare", 3, 3,
-	  options_create, verb_create },
-	{ "activate", "assemble", "[SET|DEVICE]", "make the mapped device of a set, or of all", 0,
-	  1, options_activate, verb_activate },
-	{ "deactivate", "stop", "NAME", "remove the mapped device; the set stays", 1, 1, NULL,
-	  verb_deactivate },
-	{ "list", NULL, "", "all sets whose members are here", 0, 0, NULL, verb_list },
-	{ "release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again", 0, 2,
-	  options_release, verb_release },
-	{ "replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place", 2,
-	  2, options_replace_main, verb_replace_main },
-	{ "replace-spare", NULL, "SET DEVICE",
-	  "the spare was copied to DEVICE, which takes its place", 2, 2, NULL, verb_replace_spare },
-	{ "resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not", 2, 2,
-	  options_resize, verb_resize },
-	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1,
-	  options_adopt_host, verb_adopt_host },
-	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2, NULL,
-	  verb_backup },
-	{ "restore-backup", NULL, "FILE SPARE", "put a backup onto the spare, or onto another one",
-	  2, 2, options_restore_backup, verb_restore_backup },
-	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
-	  options_import, verb_import },
-	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, options_status, verb_status },
-	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
-	  verb_show },
-	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,
-	  verb_events },
-	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,
-	  3, options_remap, verb_remap },
-	{ "unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device", 2, 3,
-	  options_sectors, verb_unremap },
-	{ "verify", NULL, "NAME SECTOR", "whether and where a sector is remapped", 2, 2,
-	  options_sectors, verb_verify },
-	{ "clear", NULL, "NAME", "move back to the main device all that it takes", 1, 1, NULL,
-	  verb_message },
-	{ "save", NULL, "NAME", "write the counters to the spare now", 1, 1, NULL, verb_message },
-	{ "sync", NULL, "NAME", "rewrite every copy of the metadata", 1, 1, NULL, verb_message },
-	{ "restore", NULL, "NAME", "compare the metadata on the spare with memory and mend it", 1,
-	  1, NULL, verb_message },
-	{ "metadata-status", NULL, "NAME", "the state of the metadata in one line", 1, 1, NULL,
-	  verb_message },
-	{ "freeze", NULL, "NAME", "no automatic remaps", 1, 1, NULL, verb_message },
-	{ "thaw", NULL, "NAME", "new remaps again", 1, 1, NULL, verb_message },
-	{ "write-cache", NULL, "SET [MODE]", "of main: through, keep or auto; and of its disks", 1,
-	  2, options_write_cache, verb_write_cache },
-	{ "accept-loss", NULL, "NAME", "flushes may succeed again after a member lost its cache", 1,
-	  1, NULL, verb_accept_loss },
-	{ "stats-clear", NULL, "NAME", "start counting errors anew", 1, 1, NULL, verb_message },
-	{ "check", NULL, "DEVICE|IMAGE", "look at every copy of the metadata on a spare", 1, 1,
-	  options_check, verb_check },
-	{ "dump", NULL, "DEVICE|IMAGE", "what is on a spare, without the module", 1, 1,
-	  options_dump, verb_dump },
-};
-
-/**
- * struct verb_group - verbs as --help shows them
- * @title: of the group
- * @verb: their names
- */
-struct verb_group {
-	const char *title;
-	const char *verb[16];
-};
-
-static const struct verb_group groups[] = {
-	{ "Look", { "list", "status", "show", "events", "verify", "metadata-status" } },
-	{ "Make, use, end",
-	  { "create", "activate", "deactivate", "release", "adopt-host", "backup" } },
-	{ "Bad sectors",
-	  { "import", "remap", "unremap", "clear", "freeze", "thaw", "write-cache" } },
-	{ "Other disks, and what goes wrong",
-	  { "replace-main", "replace-spare", "resize", "restore-backup", "restore", "sync",
-	    "accept-loss", "save", "stats-clear" } },
-	{ "Without the module, also of an image", { "check", "dump" } },
-};
-
-/* With --json; of the others there is nothing to print, and it is refused. */
-static const char *const json_verbs[] = {
-	"list",	  "status",	 "show",    "events", "verify",	     "metadata-status",
-	"import", "remap",	 "unremap", "clear",  "freeze",	     "thaw",
-	"save",	  "sync",	 "restore", "check",  "accept-loss", "stats-clear",
-	"dump",	  "write-cache",
-};
-
-/* Files of one's own are read without being root. */
-static const char *const image_verbs[] = { "check", "dump", "backup" };
-
-#define IS_ONE_OF(verb, names) is_one_of((verb)->name, names, sizeof(names) / sizeof((names)[0]))
-
-static bool is_one_of(const char *name, const char *const *names, size_t nr)
+static void print_call(FILE *to, const struct verb *verb)
 {
-	for (size_t i = 0; i < nr; i++)
-		if (streq(name, names[i]))
-			return true;
-	return false;
-}
-
-const char *option_value(const struct invocation *invocation, const char *name)
-{
-	for (int i = 0; invocation->verb->option && invocation->verb->option[i].name; i++)
-		if (streq(invocation->verb->option[i].name, name))
-			return invocation->value[i];
-	return NULL;
-}
-
-int confirm(const struct invocation *invocation, const char *question, struct error *error)
-{
-	char answer[16];
-
-	if (invocation->yes)
-		return 0;
-	if (!isatty(STDIN_FILENO))
-		return error_set(error, ECANCELED,
-				 "not done: there is no terminal to ask on; --yes does it without");
-	fflush(stdout);
-	fprintf(stderr, "%s [y/N] ", question);
-	if (!fgets(answer, sizeof(answer), stdin) || (*answer != 'y' && *answer != 'Y'))
-		return error_set(error, ECANCELED, "not done");
-	return 0;
-}
-
-int find_device(const char *what, struct dm_device *device, struct error *error)
-{
-	static const char mapper[] = "/dev/mapper/", node[] = "/dev/dm-";
-	_cleanup_free_ char *name = NULL;
-	char dm_uuid[64], path[64];
-	size_t nr_bytes;
-	uint8_t uuid[16];
-	uint64_t number;
-	int r;
-
-	if (!strncmp(what, mapper, strlen(mapper)))
-		return dm_get(what + strlen(mapper), device, error);
-	if (!strncmp(what, node, strlen(node)) && parse_u64(what + strlen(node), &number) == 0) {
-		snprintf(path, sizeof(path), "/sys/block/dm-%u/dm/name", (unsigned int)number);
-		r = read_file(path, &name, &nr_bytes);
-		if (r < 0)
-			return error_set(error, ENODEV, "%s: there is no such mapped device", what);
-		name[strcspn(name, "\n")] = '\0';
-		return dm_get(name, device, error);
-	}
-	if (uuid_from_string(what, uuid) == 0) {
-		char found[128];
-
-		snprintf(dm_uuid, sizeof(dm_uuid), DM_UUID_PREFIX "%s", what);
-		if (dm_name_of_uuid(dm_uuid, found) < 0)
-			return error_set(error, ENODEV, "set %s is not active", what);
-		return dm_get(found, device, error);
-	}
-	if (strchr(what, '/'))
-		return error_set(error, EINVAL, "%s: not the name of a mapped device", what);
-	return dm_get(what, device, error);
-}
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (streq(name, verbs[i].name) || (verbs[i].alias && streq(name, verbs[i].alias)))
-			return &verbs[i];
-	return NULL;
-}
-
-static void print_call(FILE *to, const char *name)
-{
-	const struct verb *verb = find_verb(name);
 	char call[64];
 
 	snprintf(call, sizeof(call), "%s %s", verb->name, verb->arguments);
@@ -295,11 +17,13 @@ static void print_call(FILE *to, const char *name)
 
 static void print_help(FILE *to)
 {
+	const struct verb *verb, *before = NULL;
+
 	fprintf(to, "usage: dmremap VERB [ARGUMENTS] [OPTIONS]\n");
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		fprintf(to, "\n%s:\n", groups[i].title);
-		for (size_t v = 0; groups[i].verb[v]; v++)
-			print_call(to, groups[i].verb[v]);
+	for (size_t i = 0; (verb = verb_at(i)); before = verb, i++) {
+		if (!before || before->group != verb->group)
+			fprintf(to, "\n%s:\n", verb_group_title(verb->group));
+		print_call(to, verb);
 	}
 	fprintf(to, "\nOptions, before or after the verb:\n"
 		    "  --json     print JSON\n"
@@ -411,7 +135,7 @@ static int parse_before(int argc, char **argv, struct invocation *invocation)
 
 static const struct verb *find_or_complain(const char *name)
 {
-	const struct verb *verb = find_verb(name);
+	const struct verb *verb = verb_find(name);
 
 	if (!verb)
 		fprintf(stderr, "dmremap: there is no verb \"%s\"; dmremap --help lists them\n",
@@ -437,15 +161,15 @@ static int check_call(const struct invocation *invocation)
 {
 	const struct verb *verb = invocation->verb;
 
-	if (invocation->json && !IS_ONE_OF(verb, json_verbs)) {
+	if (invocation->json && !(verb->flags & VERB_JSON)) {
 		fprintf(stderr,
 			"dmremap: %s prints no JSON: --json is for verbs that show something\n",
 			verb->name);
 		return EXIT_CODE_USAGE;
 	}
 	if (geteuid() != 0 &&
-	    !(IS_ONE_OF(verb, image_verbs) && invocation->argc &&
-	      strchr(invocation->argv[0], '/') && !device_number(invocation->argv[0]))) {
+	    !(verb->flags & VERB_IMAGE && invocation->argc && strchr(invocation->argv[0], '/') &&
+	      !device_number(invocation->argv[0]))) {
 		fprintf(stderr, "dmremap: %s needs root\n", verb->name);
 		return EXIT_CODE_REFUSED;
 	}

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <libsmartcols.h>
 
-#include "foreign.h"
 #include "output.h"
+#include "util/foreign.h"
 
 /**
  * struct output - a table being filled

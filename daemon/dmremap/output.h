@@ -5,7 +5,7 @@
 #ifndef DM_REMAP_OUTPUT_H
 #define DM_REMAP_OUTPUT_H
 
-#include "util.h"
+#include "util/util.h"
 
 /**
  * struct column - one column of a table

@@ -34,7 +34,7 @@ static void show(struct progress *progress)
 	char left[32];
 	int cells;
 
-	if (!line->what || spent < SILENT_SECONDS || !total || done > total ||
+	if (!line->what || spent < SILENT_SECONDS || !total || !done || done > total ||
 	    at < line->told + (line->on_terminal ? 1 : LINE_SECONDS))
 		return;
 	/* the first line elsewhere comes after a minute, too: what is short is not told */

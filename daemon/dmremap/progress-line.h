@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-#include "progress.h"
+#include "util/progress.h"
 #include "verbs.h"
 
 /**

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "scan.h"
 #include "sectors.h"
+#include "set/scan.h"
 
 /* What is read before a remap; more would take a dying disk too long. */
 #define READ_MAX_SECTORS 64

@@ -3,8 +3,8 @@
 #ifndef DM_REMAP_SECTORS_H
 #define DM_REMAP_SECTORS_H
 
+#include "set/whole-disk.h"
 #include "verbs.h"
-#include "whole-disk.h"
 
 /**
  * struct sectors - what was named

@@ -6,11 +6,12 @@
 #include <limits.h>
 #include <time.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "foreign.h"
-#include "identity.h"
-#include "restore.h"
+#include "ops/activate.h"
+#include "ops/restore.h"
+#include "progress-line.h"
+#include "set/handle.h"
+#include "system/identity.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /* Paths of the members of the set that @what means; an image has no main. */
@@ -24,7 +25,7 @@ static int find_members(const char *what, struct machine *machine, char *spare, 
 	snprintf(spare, nr_spare, "%s", what);
 	if (strchr(what, '/') && access(what, F_OK) == 0 && !device_number(what))
 		return 0;
-	r = machine_look(machine, error);
+	r = machine_look(machine, what, true, error);
 	if (!r)
 		r = machine_find(machine, what, &set, error);
 	if (r < 0)
@@ -37,38 +38,51 @@ static int find_members(const char *what, struct machine *machine, char *spare, 
 	return 0;
 }
 
+int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
+		 struct progress *progress, struct error *error)
+{
+	_cleanup_close_ int fd = open_direct(spare, O_RDONLY); /* the kernel may be writing */
+	_cleanup_close_ int main_fd = *main ? open_direct(main, O_RDONLY) : -1;
+	char usual[PATH_MAX], identity[REMAP_IDENTITY_BYTES];
+	struct region region;
+	struct error why;
+	uint64_t nr_bytes;
+	int r;
+
+	if (fd < 0)
+		return error_set(error, -fd, "%s: cannot open it: %s", spare, strerror(-fd));
+	identity_of_device(device_number(spare), identity);
+	r = device_bytes(fd, &nr_bytes);
+	if (r < 0)
+		return error_set(error, -r, "%s: cannot read its size", spare);
+	r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
+	region.progress = progress;
+	if (!r)
+		r = backup_make(&region, main_fd, identity, backup, &why);
+	if (r < 0)
+		return error_set(error, -r, "%s: %.400s", spare, why.text);
+	if (!*path)
+		r = backup_default_path(backup->super.uuid, usual, sizeof(usual), error);
+	return r ? r : backup_write(backup, *path ? path : usual, error);
+}
+
 int verb_backup(struct invocation *invocation, struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_backup_ struct backup backup = { 0 };
-	_cleanup_close_ int fd = -1, main_fd = -1;
-	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX], identity[REMAP_IDENTITY_BYTES];
-	struct region region;
-	struct error why;
-	uint64_t nr_bytes;
+	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX] = "";
+	struct progress_line line;
 	int r = find_members(invocation->argv[0], &machine, spare, sizeof(spare), main,
 			     sizeof(main), error);
 
-	if (r < 0)
-		return r;
-	fd = open_direct(spare, O_RDONLY); /* past the page cache: the kernel may be writing */
-	if (fd < 0)
-		return error_set(error, -fd, "%s: cannot open it: %s", spare, strerror(-fd));
-	main_fd = *main ? open_direct(main, O_RDONLY) : -1;
-	identity_of_device(device_number(spare), identity);
-	r = device_bytes(fd, &nr_bytes);
-	if (!r)
-		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
-	if (!r)
-		r = backup_make(&region, main_fd, identity, &backup, &why);
-	if (r < 0)
-		return error_set(error, -r, "%s: %.400s", spare, why.text);
 	if (invocation->argc == 2)
 		snprintf(path, sizeof(path), "%s", invocation->argv[1]);
-	else
-		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
+	progress_begin(&line, invocation, "reading the table", 0);
 	if (!r)
-		r = backup_write(&backup, path, error);
+		r = write_backup(spare, main, path, &backup, &line.progress, error);
+	progress_end(&line);
+	if (!r && !*path)
+		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
 	if (!r && backup.nr_unreadable)
 		fprintf(stderr,
 			"dmremap: %u hidden chunk%s of %s cannot be read, and not in the backup\n",
@@ -86,7 +100,7 @@ static void find_main(const uint8_t *uuid, char *path, size_t nr_bytes)
 	_cleanup_machine_ struct machine machine = { 0 };
 
 	*path = '\0';
-	if (machine_look(&machine, NULL) < 0)
+	if (machine_look(&machine, NULL, true, NULL) < 0)
 		return;
 	for (size_t i = 0; i < machine.nr_members; i++)
 		if (machine.members[i].role == MEMBER_MAIN &&
@@ -122,6 +136,11 @@ static void print_restoring(const struct restoring *a, const char *file)
 	printf("backup   %s, of set \"%s\", number %" PRIu64 ", made %s\n", file,
 	       foreign_text(backup->super.label, sizeof(backup->super.label)).text,
 	       backup->generation, when);
+	if (a->only_record) {
+		printf("spare    %s has it already: main is told that this is its spare now\n",
+		       a->spare_path);
+		return;
+	}
 	if (a->current)
 		printf("note     nothing newer was found; but if the set was active after %s, its very "
 		       "last\n         remaps may be unknown to main's mark, and would be read from "
@@ -171,6 +190,7 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
 	_cleanup_close_ int lock = -1;
+	struct progress_line line;
 	int r = backup_read(file, &backup, error);
 
 	if (r < 0)
@@ -187,7 +207,10 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		if (a.main_fd < 0)
 			return a.main_fd;
 	}
+	progress_begin(&line, invocation, "reading the table", 0);
+	a.progress = &line.progress;
 	r = restore_look(&a, error);
+	progress_end(&line);
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes)
@@ -195,5 +218,10 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 	r = confirm(invocation, "Put it back?", error);
 	if (!r)
 		r = activation_lock(&lock, error);
-	return r < 0 ? r : restore_carry_out(&a, error);
+	if (r < 0)
+		return r;
+	progress_begin(&line, invocation, "writing the table", 0);
+	r = restore_carry_out(&a, error);
+	progress_end(&line);
+	return r;
 }

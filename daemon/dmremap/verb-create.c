@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Making sets: create, replace-main.  What is about to be done is printed before anything is
- * asked (O21).
+ * Making sets: create.  What is about to be done is printed before anything is asked (O21).
+ * One that was killed goes on when it is called again, see go_on().
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "create.h"
-#include "guard.h"
-#include "identity.h"
-#include "lost-map.h"
-#include "mask.h"
-#include "purpose.h"
+#include "format/backup.h"
+#include "ops/activate.h"
+#include "ops/create.h"
+#include "ops/guard.h"
+#include "ops/purpose.h"
+#include "ops/release.h"
+#include "progress-line.h"
+#include "set/handle.h"
+#include "system/identity.h"
 #include "verbs.h"
 
 static void adoption_p(struct adoption *adoption)
@@ -74,18 +75,21 @@ static void print_plan(const struct adoption *a)
 	print_unreadable(a);
 	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
 	printf("         %s; %u spare chunks of 4 KiB\n",
-	       *a->spare_content ? a->spare_content : "blank", a->slots);
+	       a->half_made	 ? "what an earlier create left that was cut short" :
+	       *a->spare_content ? a->spare_content :
+				   "blank",
+	       a->slots);
 	if (*a->spare_content)
 		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunk%s of main %s to the spare, so that nobody mounts the raw "
-		       "disk by mistake:\n        ",
+		printf("guard    %u chunk%s of main %s to the spare, so that the raw disk is not "
+		       "mounted by mistake:\n        ",
 		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
 		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");
 	} else {
-		printf("guard    none: whoever mounts %s instead of the mapped device damages it\n",
+		printf("guard    none: mounting %s instead of the mapped device damages it\n",
 		       a->main_path);
 	}
 	if (a->guard && a->chunk0_elsewhere)
@@ -121,42 +125,142 @@ static bool both_are_devices(const struct adoption *a)
 	return device_number(a->main_path) && device_number(a->spare_path);
 }
 
+/*
+ * Main has its mark only now, with a number that the first backup does not know: without
+ * another one it would count as older although nothing was remapped since.
+ */
+static void refresh_backup(const struct adoption *a)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+	struct error error;
+
+	if (write_backup(a->spare_path, a->main_path, a->backup_path, &backup, NULL, &error) < 0)
+		fprintf(stderr, "dmremap: the backup is of before the first activation: %s\n",
+			error.text);
+}
+
 /* From here on the set exists; what fails now is about using it. */
-static int activate_created(struct invocation *invocation, struct adoption *a, struct error *error)
+static int activate_created(struct invocation *invocation, struct adoption *a, int *lock,
+			    struct error *error)
 {
 	struct error note = { "" };
 	struct activate_options options = { .note = &note };
+	struct assembly set = { .verdict = ASSEMBLY_READY };
 	char uuid[UUID_STRING_BYTES];
 	struct error why;
 	int r;
 
 	uuid_to_string(a->uuid, uuid);
 	/*
-	 * Device-mapper takes both for itself, and could not while they are held; the guard and
-	 * the lock are there meanwhile.
+	 * Device-mapper takes both for itself, and could not while they are held; the guard, or the
+	 * rule that hides main, is there meanwhile.  The next holder of the lock may activate it.
 	 */
 	adoption_done(a);
-	scan_wait_for_udev(device_number(a->main_path));
+	close_p(lock);
+	*lock = -1;
+	/* a main without guard is found by its hardware */
+	if (a->guard)
+		scan_wait_for_udev(device_number(a->main_path));
 	scan_wait_for_udev(device_number(a->spare_path));
-	r = activate_locked(uuid, &options, NULL, &why);
+	r = activate(uuid, &options, &set, &why);
+	tell_taken(&set);
 	if (r < 0)
 		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
 	if (!invocation->quiet)
 		printf("/dev/mapper/%s is active\n", a->label);
 	if (!invocation->quiet && *note.text)
 		printf("%s\n", note.text);
+	refresh_backup(a);
 	care_for_content(invocation, a->label);
 	return 0;
 }
 
-/* Before main is closed, which makes udev look at it again.  The set does without. */
-static void mask(const struct adoption *a)
+/* What an earlier create made of these two, or began to; -ENODATA: nothing. */
+static int open_made(const struct adoption *a, struct member *spare, struct adopted *adopted,
+		     struct error *error)
 {
-	struct error error;
+	uint8_t host[16];
+	int r;
 
-	if (mask_write(a->uuid, device_number(a->main_path), &error) < 0)
-		fprintf(stderr, "dmremap: %s is not hidden from udev: %s\n", a->main_path,
-			error.text);
+	host_id(host);
+	if (!both_are_devices(a) || member_probe(a->spare_path, spare, NULL) < 0 ||
+	    spare->role != MEMBER_SPARE || memcmp(spare->host_id, host, sizeof(host)) ||
+	    strcmp(spare->label, a->label) || spare->flags & REMAP_SUPER_MARKED)
+		return -ENODATA; /* or of another set: that is refused with its own sentence */
+	r = adopt_open(a->main_path, a->spare_path, O_RDWR, adopted, error);
+	return r == -ENODEV || r == -EINVAL ? -ENODATA : r; /* of another main */
+}
+
+/* It is active already, of these two, under this name. */
+static bool is_active(struct adoption *a)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	const struct assembly *set;
+	bool same;
+
+	if (!both_are_devices(a) || machine_look(&machine, a->spare_path, false, NULL) < 0 ||
+	    machine_find(&machine, a->spare_path, &set, NULL) < 0)
+		return false;
+	/* returned: the device was made, and has no table yet */
+	same = (set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED) &&
+	       streq(set->name, a->label) && set->main >= 0 && set->spare >= 0 &&
+	       machine.members[set->main].devno == device_number(a->main_path) &&
+	       machine.members[set->spare].devno == device_number(a->spare_path);
+	if (same)
+		memcpy(a->uuid, set->uuid, sizeof(a->uuid));
+	return same;
+}
+
+/*
+ * An earlier create with the same words was killed: its set was not finished, and is undone, as
+ * activation would do; or it was made, and what is missing is its activation, or what comes
+ * after that (1).
+ */
+static int go_on(struct invocation *invocation, struct adoption *a, int *lock, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	struct member spare;
+	int r;
+
+	if (is_active(a)) {
+		if (!invocation->quiet)
+			printf("%s was made already\n", a->label);
+		return 1;
+	}
+	r = open_made(a, &spare, &adopted, error);
+
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	r = activation_lock(lock, error);
+	if (r < 0)
+		return r;
+	memcpy(a->uuid, spare.uuid, sizeof(a->uuid));
+	if (!(spare.flags & REMAP_SUPER_CREATING)) {
+		if (!invocation->quiet)
+			printf("%s was made already, and is activated\n", a->label);
+		return 1;
+	}
+	r = adopt_undo_create(&adopted, false, error);
+	close_p(lock);
+	*lock = -1;
+	if (!r && !invocation->quiet)
+		printf("%s: its creation was interrupted: that was undone, %s is a plain disk as "
+		       "before\n",
+		       a->label, a->main_path);
+	return r;
+}
+
+static int carry_out(const struct invocation *invocation, struct adoption *a, struct error *error)
+{
+	struct progress_line line;
+	int r;
+
+	progress_begin(&line, invocation, "writing to the spare", 0);
+	a->progress = &line.progress;
+	r = adoption_carry_out(a, error);
+	a->progress = NULL;
+	progress_end(&line);
+	return r;
 }
 
 int verb_create(struct invocation *invocation, struct error *error)
@@ -176,7 +280,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	const char *write_cache = option_value(invocation, "write-cache");
 	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
-	int r;
+	int r = 0;
 
 	if (backup)
 		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
@@ -189,7 +293,12 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (write_cache && write_cache_parse(write_cache, &a.write_cache) < 0)
 		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
 				 write_cache);
-	r = adoption_prepare(&a, error);
+	if (!option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
+		r = go_on(invocation, &a, &lock, error);
+	if (r > 0)
+		return activate_created(invocation, &a, &lock, error);
+	if (!r)
+		r = adoption_prepare(&a, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))
@@ -212,13 +321,13 @@ int verb_create(struct invocation *invocation, struct error *error)
 				 "the same",
 				 a.spare_path, a.spare_content);
 	r = confirm(invocation, "Make this set?", error);
-	/* udev's activation waits for the lock: not while somebody thinks about the question */
+	/* udev's activation waits for the lock: not while the question is open */
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r && !invocation->yes)
 		r = adoption_look_again(&a, error);
 	if (!r)
-		r = adoption_carry_out(&a, error);
+		r = carry_out(invocation, &a, error);
 	if (r < 0)
 		return r;
 	if (a.bad_on_spare.nr && !invocation->quiet) {
@@ -228,112 +337,9 @@ int verb_create(struct invocation *invocation, struct error *error)
 		printf("%s: sectors %s take no write: the set does without them\n", a.spare_path,
 		       sectors);
 	}
-	if (*a.no_backup.text)
-		fprintf(stderr, "dmremap: there is no backup of the set yet: %s\n",
-			a.no_backup.text);
-	else if (!invocation->quiet)
+	if (!invocation->quiet)
 		printf("a backup of the set is in %s\n", a.backup_path);
 	if (!both_are_devices(&a))
 		return 0;
-	if (!a.guard)
-		mask(&a);
-	return activate_created(invocation, &a, error);
-}
-
-static void print_replacing(const char *name, const char *path, const struct lost_map *map)
-{
-	printf("%s: %s takes the place of its main device, and the old one is ignored from then "
-	       "on\n",
-	       name, path);
-	if (map->path)
-		lost_map_print(map);
-	else
-		printf("note     what could not be read from the old one is zeros on a copy, and would "
-		       "be served\n         so: ddrescue's map names it, and --map FILE makes it "
-		       "lost\n");
-}
-
-/* As adopt-host and activate: what another host's, nobody's or a half-made set says is not done. */
-static int refuse_foreign(const char *name, const struct remap_super *super, struct error *error)
-{
-	uint8_t host[16];
-
-	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
-		return error_set(
-			error, EPERM,
-			"%s: its create or release was interrupted: dmremap activate mends it",
-			name);
-	host_id(host);
-	if (!memcmp(host, super->host_id, sizeof(host)))
-		return 0;
-	return error_set(
-		error, EPERM,
-		"%s belongs to another host, or to none: dmremap adopt-host %s takes it over", name,
-		name);
-}
-
-/*
- * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
- * that this is the hardware from now on, and the old disk counts as a copy.
- */
-int verb_replace_main(struct invocation *invocation, struct error *error)
-{
-	const char *path = invocation->argv[1];
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
-							 .path = option_value(invocation, "map") };
-	_cleanup_close_ int lock = -1;
-	char identity[REMAP_IDENTITY_BYTES];
-	const struct assembly *set;
-	struct remap_super super;
-	int r;
-
-	r = activation_lock(&lock, error);
-	if (!r)
-		r = machine_look(&machine, error);
-	if (!r)
-		r = machine_find(&machine, invocation->argv[0], &set, error);
-	if (r < 0)
-		return r;
-	if (set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED)
-		return error_set(error, EBUSY, "%s is active: dmremap deactivate it first",
-				 set->name);
-	if (set->spare < 0)
-		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
-	identity_of_device(device_number(path), identity);
-	if (!*identity)
-		return error_set(error, EPERM,
-				 "%s has no serial number or WWN: it could not be told from the "
-				 "old disk. Unplug that one, and no replacement is needed",
-				 path);
-	r = adopt_open(path, machine.members[set->spare].path, O_RDWR, &adopted, error);
-	if (!r)
-		r = refuse_foreign(set->name, &adopted.region.super, error);
-	if (!r && map.path)
-		r = lost_map_look(&map, &adopted, error);
-	if (r < 0)
-		return r;
-	if (!invocation->quiet || !invocation->yes)
-		print_replacing(set->name, path, &map);
-	/* both are held now; and udev's activation of other sets waits for the lock */
-	close_p(&lock);
-	lock = -1;
-	r = confirm(invocation, map.path ? "Replace it?" : "Could all of the old one be read?",
-		    error);
-	/* before main is another: until then the order is repeated */
-	if (!r && map.path)
-		r = losing_carry_out(&map.losing, error);
-	if (r < 0)
-		return r;
-	super = adopted.region.super;
-	memcpy(super.identity, identity, sizeof(super.identity));
-	super.seq = adopted.table.generation + 1;
-	r = region_write_super(&adopted.region, &super, error);
-	if (!r && !adopt_has_guard(&adopted))
-		r = mask_write(super.uuid, device_number(path), error);
-	if (!r && !invocation->quiet)
-		printf("%s: %s is its main device now; the old one is ignored from now on\n",
-		       set->name, path);
-	return r;
+	return activate_created(invocation, &a, &lock, error);
 }

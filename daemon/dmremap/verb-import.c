@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "events.h"
 #include "import-list.h"
 #include "json.h"
 #include "progress-line.h"
 #include "remap_format.h"
+#include "system/events.h"
 #include "verbs.h"
 
 /*

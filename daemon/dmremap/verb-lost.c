@@ -8,6 +8,7 @@
 
 #include "import-list.h"
 #include "lost-map.h"
+#include "ops/activate.h"
 
 #define UNRESCUED "?*/-"
 
@@ -74,12 +75,8 @@ int import_lost(struct invocation *invocation, struct error *error)
 							 .path = invocation->argv[1] };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
-	int r = activation_lock(&lock, error);
+	int r = machine_lock_set(invocation->argv[0], &machine, &set, &lock, error);
 
-	if (!r)
-		r = machine_look(&machine, error);
-	if (!r)
-		r = machine_find(&machine, invocation->argv[0], &set, error);
 	if (r < 0)
 		return r;
 	if (set->verdict != ASSEMBLY_READY)
@@ -90,7 +87,7 @@ int import_lost(struct invocation *invocation, struct error *error)
 				 set->name, set->verdict == ASSEMBLY_ACTIVE ? "" : set->reason);
 	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
 		       &adopted, error);
-	/* it is held now: nobody can activate it */
+	/* it is held now, and cannot be activated */
 	close_p(&lock);
 	lock = -1;
 	if (!r)

@@ -8,11 +8,12 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "events.h"
-#include "foreign.h"
+#include "format/region.h"
 #include "json.h"
 #include "output.h"
-#include "region.h"
+#include "progress-line.h"
+#include "system/events.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /**
@@ -40,6 +41,7 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 		      void *userdata, struct error *error)
 {
 	const char *path = invocation->argv[0], *text = option_value(invocation, "spare-start");
+	struct progress_line line;
 	uint64_t nr_bytes, start = 0;
 	struct error why = { "" };
 	int r;
@@ -60,10 +62,19 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 				 nr_bytes / REMAP_SECTOR_BYTES);
 	r = region_open(opened->fd, start, nr_bytes / REMAP_SECTOR_BYTES - start, &opened->region,
 			&why);
-	if (!r)
+	if (!r) {
+		progress_begin(&line, invocation, "reading the table",
+			       region_table_steps(&opened->region.super.geometry));
+		opened->region.progress = &line.progress;
 		r = region_read_table(&opened->region, &opened->table, f, userdata, &why);
+		opened->region.progress = NULL;
+		progress_end(&line);
+	}
 	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
 }
+
+#define CHECK_TRIES 4
+#define CHECK_PAUSE_MS 200
 
 static const struct column copy_columns[] = {
 	{ "BLOCK", true },    { "KIND", false },  { "REPLICA", true }, { "PLACE", false },
@@ -71,18 +82,42 @@ static const struct column copy_columns[] = {
 };
 
 /**
+ * struct copy - a copy of a block, as it was found
+ * @block: which
+ * @replica: where
+ * @place: where in it
+ * @verdict: of its content
+ * @seq: its number
+ * @chosen: it is the one that counts
+ */
+struct copy {
+	uint32_t block;
+	unsigned int replica;
+	unsigned int place;
+	enum remap_verdict verdict;
+	uint64_t seq;
+	bool chosen;
+};
+
+/**
  * struct checking - the copies that are being looked at
- * @output: table of those worth showing; NULL: JSON
- * @json: the text
  * @all: show all of them
+ * @copy: those worth showing, in the order of their blocks
+ * @nr: how many
  * @opened: the spare
  */
 struct checking {
-	struct output *output;
-	struct json json;
 	bool all;
-	const struct opened *opened;
+	struct copy *copy;
+	size_t nr;
+	struct opened opened;
 };
+
+static void checking_done(struct checking *checking)
+{
+	opened_done(&checking->opened);
+	free(checking->copy);
+}
 
 /* Beside the chosen copy there may be an older one, or nothing: both are as they should be. */
 static bool as_it_should_be(enum remap_verdict verdict, bool chosen)
@@ -94,63 +129,102 @@ static int check_copy(void *userdata, uint32_t block, unsigned int replica, unsi
 		      enum remap_verdict verdict, uint64_t seq, bool chosen)
 {
 	struct checking *checking = userdata;
-	uint32_t table_blocks = checking->opened->region.super.geometry.table_blocks;
-	const char *kind;
+	struct copy *bigger;
 
 	if (!checking->all && as_it_should_be(verdict, chosen))
 		return 0;
-	kind = !block ? "superblock" : block <= table_blocks ? "table" : "soft state";
-	if (!checking->output) {
-		json_begin(&checking->json, NULL);
-		json_number(&checking->json, "block", block);
-		json_string(&checking->json, "kind", kind);
-		json_number(&checking->json, "replica", replica);
-		json_string(&checking->json, "place", place ? "B" : "A");
-		json_string(&checking->json, "verdict", remap_verdict_name(verdict));
-		json_number(&checking->json, "number", seq);
-		json_bool(&checking->json, "used", chosen);
-		json_end(&checking->json);
-		return 0;
-	}
-	if (output_line(checking->output) < 0)
+	bigger = reallocarray(checking->copy, checking->nr + 1, sizeof(*bigger));
+	if (!bigger)
 		return -ENOMEM;
-	output_number(checking->output, block);
-	output_text(checking->output, kind);
-	output_number(checking->output, replica);
-	output_text(checking->output, place ? "B" : "A");
-	output_text(checking->output, remap_verdict_name(verdict));
-	output_number(checking->output, seq);
-	return output_text(checking->output, chosen ? "yes" : "no");
+	checking->copy = bigger;
+	bigger[checking->nr++] = (struct copy){ block, replica, place, verdict, seq, chosen };
+	return 0;
 }
 
-int verb_check(struct invocation *invocation, struct error *error)
+static const char *copy_kind(const struct checking *checking, const struct copy *copy)
+{
+	uint32_t table_blocks = checking->opened.region.super.geometry.table_blocks;
+
+	return !copy->block ? "superblock" : copy->block <= table_blocks ? "table" : "soft state";
+}
+
+static int print_copies(const struct checking *checking)
 {
 	_cleanup_output_ struct output *output = NULL;
-	_cleanup_opened_ struct opened opened = { .fd = -1 };
-	struct checking checking = { .all = option_value(invocation, "all"), .opened = &opened };
-	const struct region_table *table = &opened.table;
-	int r;
+	int r = output_open(&output, copy_columns);
 
-	if (invocation->json) {
-		json_begin(&checking.json, NULL);
-		json_begin_list(&checking.json, "copies");
-	} else {
-		r = output_open(&output, copy_columns);
-		if (r < 0)
-			return r;
+	for (size_t i = 0; !r && i < checking->nr; i++) {
+		const struct copy *copy = &checking->copy[i];
+
+		if (output_line(output) < 0)
+			return -ENOMEM;
+		output_number(output, copy->block);
+		output_text(output, copy_kind(checking, copy));
+		output_number(output, copy->replica);
+		output_text(output, copy->place ? "B" : "A");
+		output_text(output, remap_verdict_name(copy->verdict));
+		output_number(output, copy->seq);
+		r = output_text(output, copy->chosen ? "yes" : "no");
 	}
-	checking.output = output;
-	r = open_spare(invocation, &opened, check_copy, &checking, error);
-	if (invocation->json) {
-		json_end(&checking.json);
-		json_bool(&checking.json, "whole",
-			  r >= 0 && !table->nr_unloadable && !table->nr_contradictions &&
-				  !table->nr_damaged);
-		json_end(&checking.json);
+	return r || output_is_empty(output) ? r : output_print(output);
+}
+
+static void print_copies_json(const struct checking *checking, bool whole)
+{
+	struct json json = { 0 };
+
+	json_begin(&json, NULL);
+	json_begin_list(&json, "copies");
+	for (size_t i = 0; i < checking->nr; i++) {
+		const struct copy *copy = &checking->copy[i];
+
+		json_begin(&json, NULL);
+		json_number(&json, "block", copy->block);
+		json_string(&json, "kind", copy_kind(checking, copy));
+		json_number(&json, "replica", copy->replica);
+		json_string(&json, "place", copy->place ? "B" : "A");
+		json_string(&json, "verdict", remap_verdict_name(copy->verdict));
+		json_number(&json, "number", copy->seq);
+		json_bool(&json, "used", copy->chosen);
+		json_end(&json);
 	}
+	json_end(&json);
+	json_bool(&json, "whole", whole);
+	json_end(&json);
+}
+
+/* As far as the next look may find it otherwise. */
+static bool is_damaged(int r, const struct region_table *table)
+{
+	return r == -EUCLEAN ||
+	       (!r && (table->nr_unloadable || table->nr_contradictions || table->nr_damaged));
+}
+
+/*
+ * The set may be active, and a commit under way: one replica has it, the other does not, or a
+ * place is half-written.  What is damaged is so at every look.
+ */
+int verb_check(struct invocation *invocation, struct error *error)
+{
+	_cleanup_(checking_done) struct checking checking = {
+		.all = option_value(invocation, "all"),
+		.opened = { .fd = -1 },
+	};
+	const struct region_table *table = &checking.opened.table;
+	int r = open_spare(invocation, &checking.opened, check_copy, &checking, error);
+
+	for (unsigned int i = 1; i < CHECK_TRIES && is_damaged(r, table); i++) {
+		usleep(CHECK_PAUSE_MS * 1000);
+		opened_done(&checking.opened);
+		checking.opened = (struct opened){ .fd = -1 };
+		checking.nr = 0;
+		r = open_spare(invocation, &checking.opened, check_copy, &checking, error);
+	}
+	if (invocation->json)
+		print_copies_json(&checking, !r && !is_damaged(r, table));
 	if (r < 0)
 		return r;
-	r = invocation->json || output_is_empty(output) ? 0 : output_print(output);
+	r = invocation->json ? 0 : print_copies(&checking);
 	if (r < 0)
 		return r;
 	if (table->nr_unloadable || table->nr_contradictions)

@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who a set belongs to, and what its spare is: adopt-host, replace-spare, resize.
+ * Who a set belongs to, and what its members are: adopt-host, replace-main, replace-spare,
+ * resize.  Nothing of a foreign set is written but by adopt-host (O7), and nothing of one whose
+ * create or release was cut short.
  */
 #include <errno.h>
 #include <fcntl.h>
 
-#include "foreign.h"
-#include "identity.h"
-#include "let-go.h"
+#include "lost-map.h"
+#include "ops/activate.h"
+#include "ops/record.h"
+#include "ops/resize.h"
 #include "progress-line.h"
-#include "record.h"
-#include "resize.h"
+#include "set/let-go.h"
+#include "set/scan.h"
+#include "system/identity.h"
+#include "system/mask.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /* The set that @what means, found under the lock, inactive and whole enough to be changed. */
 static int find_inactive(const char *what, struct machine *machine, const struct assembly **set,
 			 int *lock, struct error *error)
 {
-	int r = activation_lock(lock, error);
+	int r = machine_lock_set(what, machine, set, lock, error);
 
-	if (!r)
-		r = machine_look(machine, error);
-	if (!r)
-		r = machine_find(machine, what, set, error);
 	if (r < 0)
 		return r;
 	if ((*set)->state == ASSEMBLY_ACTIVE || (*set)->state == ASSEMBLY_RETURNED)
@@ -67,42 +69,220 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	if (!r && !invocation->quiet)
 		printf("%s belongs to this host from now on\n",
 		       *adopted.region.super.label ?
-			       foreign_text(adopted.region.super.label, REMAP_LABEL_BYTES).text :
+			       foreign_text(adopted.region.super.label,
+					    sizeof(adopted.region.super.label))
+				       .text :
 			       set->name);
+	return r;
+}
+
+/**
+ * struct replacement - a member whose raw copy takes its place
+ * @role: which member
+ * @path: of the copy
+ * @identity: of the copy's hardware
+ * @machine: what there is
+ * @set: the set
+ * @adopted: its members, the copy among them
+ */
+struct replacement {
+	enum member_role role;
+	const char *path;
+	char identity[REMAP_IDENTITY_BYTES];
+	struct machine machine;
+	const struct assembly *set;
+	struct adopted adopted;
+};
+
+static void replacement_p(struct replacement *a)
+{
+	adopt_close(&a->adopted);
+	machine_done(&a->machine);
+}
+
+static int refuse_foreign(const struct assembly *set, struct error *error)
+{
+	if (set->verdict != ASSEMBLY_FOREIGN && set->verdict != ASSEMBLY_NO_HOST)
+		return 0;
+	return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+}
+
+/*
+ * The same by the superblock of the spare that was opened: where it is the copy, or its set is
+ * incomplete, no verdict speaks of it.
+ */
+static int refuse_foreign_super(const char *name, const struct remap_super *super,
+				struct error *error)
+{
+	uint8_t host[16];
+
+	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
+		return error_set(
+			error, EPERM,
+			"%s: its create or release was interrupted: dmremap activate mends it",
+			name);
+	host_id(host);
+	if (!memcmp(host, super->host_id, sizeof(host)))
+		return 0;
+	return error_set(
+		error, EPERM,
+		"%s belongs to another host, or to none: dmremap adopt-host %s takes it over", name,
+		name);
+}
+
+/* Looks and opens; writes nothing. */
+static int replacement_look(struct invocation *invocation, struct replacement *a, int *lock,
+			    struct error *error)
+{
+	const char *role = member_role_name(a->role), *main, *spare;
+	bool is_main = a->role == MEMBER_MAIN;
+	int r = find_inactive(invocation->argv[0], &a->machine, &a->set, lock, error), other;
+
+	if (!r)
+		r = refuse_foreign(a->set, error);
+	if (r < 0)
+		return r;
+	other = is_main ? a->set->spare : a->set->main;
+	if (other < 0)
+		return error_set(error, other == -2 ? EEXIST : EAGAIN, "%s: %s", a->set->name,
+				 other == -2 || (is_main ? a->set->main : a->set->spare) >= 0 ?
+					 a->set->state_reason :
+				 is_main ? "its spare device is not there" :
+					   "its main device is not there");
+	identity_of_device(device_number(a->path), a->identity);
+	if (!*a->identity)
+		return error_set(error, EPERM,
+				 "%s has no serial number or WWN: it could not be told from the "
+				 "old %s. Unplug that one, and no replacement is needed",
+				 a->path, role);
+	main = is_main ? a->path : a->machine.members[other].path;
+	spare = is_main ? a->machine.members[other].path : a->path;
+	r = adopt_open(main, spare, O_RDWR, &a->adopted, error);
+	if (!r && memcmp(a->adopted.region.super.uuid, a->set->uuid, sizeof(a->set->uuid)))
+		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
+	if (!r)
+		r = refuse_foreign_super(a->set->name, &a->adopted.region.super, error);
+	if (!r && is_main && !adopt_has_guard(&a->adopted))
+		r = mask_check(device_number(a->path), error);
+	return r;
+}
+
+static void print_replacement(const struct replacement *a, const struct lost_map *map)
+{
+	const char *role = member_role_name(a->role);
+	int old = a->role == MEMBER_MAIN ? a->set->main : a->set->spare;
+
+	printf("set      \"%s\", with %s %s\n"
+	       "%-8s %s, %s: it counts from now on, with what is on it\n",
+	       a->set->name, a->role == MEMBER_MAIN ? "spare" : "main",
+	       a->role == MEMBER_MAIN ? a->adopted.spare_path : a->adopted.main_path, role, a->path,
+	       a->identity);
+	if (old >= 0 && a->machine.members[old].devno != device_number(a->path))
+		printf("old      %s, %s: it is taken for a copy from now on, and ignored\n",
+		       a->machine.members[old].path, a->machine.members[old].identity);
+	if (map && map->path)
+		lost_map_print(map);
+	else if (map)
+		printf("note     what could not be read from the old one is zeros on a copy, and would "
+		       "be served\n         so: ddrescue's map names it, and --map FILE makes it "
+		       "lost\n");
+}
+
+/* If it was deactivated by hand, that a member was replaced is no reason to activate it. */
+static void stay_inactive(const struct replacement *a)
+{
+	char uuid[UUID_STRING_BYTES];
+
+	uuid_to_string(a->set->uuid, uuid);
+	if (!let_go_noted(uuid))
+		return;
+	let_go_note_members(uuid, device_number(a->adopted.main_path),
+			    device_number(a->adopted.spare_path));
+}
+
+/*
+ * The lock is not held while a question is open; the members are, exclusively, so that
+ * the set is not activated or mended meanwhile.
+ */
+static int replacement_confirm(struct invocation *invocation, const struct replacement *a,
+			       const struct lost_map *map, int *lock, struct error *error)
+{
+	int r;
+
+	close_p(lock);
+	*lock = -1;
+	if (!invocation->quiet || !invocation->yes)
+		print_replacement(a, map);
+	r = confirm(invocation,
+		    map && !map->path ? "Could all of the old one be read?" : "Replace it?", error);
+	return r ? r : activation_lock(lock, error);
+}
+
+/*
+ * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
+ * that this is the hardware from now on, and the old disk counts as a copy.  A crash before
+ * the superblock leaves the old main, and perhaps a rule that hides the copy instead:
+ * activation puts that right.  What the map made lost before stays so: it is made lost again.
+ */
+int verb_replace_main(struct invocation *invocation, struct error *error)
+{
+	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_MAIN,
+							  .path = invocation->argv[1],
+							  .adopted = ADOPTED_NONE };
+	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
+							 .path = option_value(invocation, "map") };
+	_cleanup_close_ int lock = -1;
+	struct remap_super super;
+	int r = replacement_look(invocation, &a, &lock, error);
+
+	if (!r && map.path)
+		r = lost_map_look(&map, &a.adopted, error);
+	if (!r)
+		r = replacement_confirm(invocation, &a, &map, &lock, error);
+	/* before main is another: until then the order is repeated */
+	if (!r && map.path)
+		r = losing_carry_out(&map.losing, error);
+	if (r < 0)
+		return r;
+	stay_inactive(&a);
+	super = a.adopted.region.super;
+	if (!adopt_has_guard(&a.adopted))
+		r = mask_write(super.uuid, device_number(a.path), true, error);
+	memset(super.identity, 0, sizeof(super.identity));
+	snprintf(super.identity, sizeof(super.identity), "%s", a.identity);
+	super.seq = a.adopted.table.generation + 1;
+	if (!r)
+		r = region_write_super(&a.adopted.region, &super, error);
+	if (!r && !invocation->quiet)
+		printf("%s: %s is its main device now; the old one is ignored from now on\n",
+		       a.set->name, a.path);
 	return r;
 }
 
 /* After a raw copy of the spare: main learns that this is the hardware from now on. */
 int verb_replace_spare(struct invocation *invocation, struct error *error)
 {
-	const char *path = invocation->argv[1];
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_SPARE,
+							  .path = invocation->argv[1],
+							  .adopted = ADOPTED_NONE };
 	_cleanup_close_ int lock = -1;
-	char identity[REMAP_IDENTITY_BYTES];
-	const struct assembly *set;
-	int r;
+	int r = replacement_look(invocation, &a, &lock, error);
 
-	r = find_inactive(invocation->argv[0], &machine, &set, &lock, error);
+	if (!r)
+		r = record_check(&a.adopted, error);
+	if (r == -ENODATA)
+		return error_set(error, ENODATA,
+				 "%s has no guard, and records nothing of its spare",
+				 a.adopted.main_path);
+	if (!r)
+		r = replacement_confirm(invocation, &a, NULL, &lock, error);
 	if (r < 0)
 		return r;
-	if (set->main < 0)
-		return error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN,
-				 "%s: %s", set->name, set->state_reason);
-	identity_of_device(device_number(path), identity);
-	if (!*identity)
-		return error_set(error, EPERM,
-				 "%s has no serial number or WWN: it could not be told from the "
-				 "old spare. Unplug that one, and no replacement is needed",
-				 path);
-	r = adopt_open(machine.members[set->main].path, path, O_RDWR, &adopted, error);
-	if (!r && memcmp(adopted.region.super.uuid, set->uuid, sizeof(set->uuid)))
-		r = error_set(error, EPERM, "%s is the spare of another set", path);
-	if (!r)
-		r = record_spare(&adopted, identity, error);
+	stay_inactive(&a);
+	r = record_spare(&a.adopted, a.identity, error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its spare device now; another one is ignored from now on\n",
-		       set->name, path);
+		       a.set->name, a.path);
 	return r;
 }
 
@@ -187,8 +367,9 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
 
 	if (r < 0)
 		return r;
-	if (set->verdict == ASSEMBLY_FOREIGN || set->verdict == ASSEMBLY_NO_HOST)
-		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	r = refuse_foreign(set, error);
+	if (r < 0)
+		return r;
 	if (set->main < 0)
 		return error_set(error, set->main == -2 ? EEXIST : EAGAIN, "%s: %s", set->name,
 				 set->state_reason);
@@ -343,7 +524,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		r = finish_move(&move, &a, invocation, error);
 	} else {
 		r = begin_move(&move, &a, invocation, error);
-		/* Nobody can activate it now; and copying may take long. */
+		/* It cannot be activated now; and copying may take long. */
 		close_p(&lock);
 		lock = -1;
 		if (r < 0)

@@ -9,14 +9,17 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "activate.h"
-#include "adopt.h"
-#include "backup.h"
-#include "mask.h"
+#include "format/backup.h"
+#include "format/region.h"
+#include "ops/activate.h"
+#include "ops/mend.h"
+#include "ops/release.h"
+#include "ops/without_spare.h"
 #include "progress-line.h"
-#include "region.h"
+#include "set/handle.h"
+#include "system/mask.h"
+#include "util/foreign.h"
 #include "verbs.h"
-#include "without_spare.h"
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
@@ -33,7 +36,7 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 
 	if (!device_number(main_path))
 		return 0; /* an image */
-	r = machine_look(&machine, error);
+	r = machine_look(&machine, main_path, true, error);
 	if (r < 0)
 		return r;
 	if (machine_find(&machine, main_path, &set, NULL) < 0)
@@ -118,9 +121,10 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		print_stale(&a);
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
-		r = activation_lock(&lock, error);
-	if (!r)
 		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
+	/* and where it is activated now main cannot be opened exclusively */
+	if (!r)
+		r = activation_lock(&lock, error);
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
@@ -128,7 +132,7 @@ static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	const struct assembly *set;
-	int r = device_number(spare_path) ? machine_look(&machine, error) : 0;
+	int r = device_number(spare_path) ? machine_look(&machine, spare_path, true, error) : 0;
 
 	if (r < 0)
 		return r;
@@ -159,15 +163,17 @@ static int release_without_main(struct invocation *invocation, const char *spare
 	if (r < 0)
 		return r;
 	printf("%s: what it holds for its main device (%s) is lost for good.\n", spare_path,
-	       *region.super.identity ? region.super.identity : "unknown");
+	       *region.super.identity ?
+		       foreign_text(region.super.identity, sizeof(region.super.identity)).text :
+		       "unknown");
 	r = confirm(invocation, "Do it?", error);
-	if (!r)
-		r = activation_lock(&lock, error);
 	if (!r)
 		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
 	if (!r)
-		r = region_wipe(&region, error);
-	return r < 0 ? r : mask_remove(region.super.uuid, error);
+		r = activation_lock(&lock, error);
+	if (!r)
+		r = mask_remove(region.super.uuid, error);
+	return r < 0 ? r : region_wipe(&region, error);
 }
 
 static void print_sectors(const struct sector_ranges *sectors, const char *main_path,
@@ -217,95 +223,202 @@ static int parse_give_up(const struct invocation *invocation, struct adopted *ad
 	return 0;
 }
 
-/* Opens the set, and finds out what would hold the release back before anything is changed. */
-static int open_set(const struct invocation *invocation, const char *main_path,
-		    const char *spare_path, int flags, struct adopted *adopted, struct error *error)
+/* What would hold the release back, found out before anything is changed. */
+static int check_lost(const struct invocation *invocation, struct adopted *adopted,
+		      struct error *error)
 {
-	int r = adopt_open(main_path, spare_path, flags, adopted, error);
+	int r = parse_give_up(invocation, adopted, error);
+
+	return r < 0 || adopted->region.super.flags & REMAP_SUPER_CREATING ?
+		       r :
+		       adopt_check_release(adopted, error);
+}
+
+/**
+ * struct releasing - a set that is to end
+ * @uuid: as text
+ * @name: of the set
+ * @main_path: of its main device
+ * @spare_path: of its spare
+ * @main: number
+ * @spare: number
+ * @active: there is a mapped device
+ * @as: how it was activated
+ * @interrupted: its release or creation was cut short when main was a plain disk already, which
+ *               no scan can tell from others
+ * @adopted: both opened, if not active
+ */
+struct releasing {
+	char uuid[UUID_STRING_BYTES];
+	char name[128];
+	char main_path[256];
+	char spare_path[256];
+	dev_t main;
+	dev_t spare;
+	bool active;
+	struct activate_options as;
+	bool interrupted;
+	struct adopted adopted;
+};
+
+/* These members were taken with whatever options: they are no others. */
+static void how_it_is_active(const struct machine *machine, struct releasing *a)
+{
+	a->as = (struct activate_options){ .name = a->name, .foreign = true, .any_hardware = true };
+	for (size_t i = 0; a->active && i < machine->nr_devices; i++) {
+		const struct dm_device *device = &machine->devices[i];
+
+		if (!streq(device->name, a->name))
+			continue;
+		a->as.read_only = device->read_only;
+		a->as.fallback = device->fallback;
+		a->as.force_rw = strstr(device->line.features, "force_rw");
+	}
+}
+
+/* Everything that can be refused before the question; an active set is only read. */
+static int release_look(struct invocation *invocation, const char *what, struct releasing *a,
+			struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	const struct assembly *set;
+	struct error why;
+	int r = machine_look(&machine, what, true, error);
 
 	if (!r)
-		r = parse_give_up(invocation, adopted, error);
-	if (!r && !(adopted->region.super.flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)))
-		r = adopt_check_lost(adopted, error);
+		r = machine_find(&machine, what, &set, error);
+	if (r < 0)
+		return r;
+	if (set->verdict == ASSEMBLY_FOREIGN)
+		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	uuid_to_string(set->uuid, a->uuid);
+	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
+	if (a->interrupted)
+		return 0;
+	if (set->main < 0 || set->spare < 0)
+		return error_set(error, EAGAIN, "%s: %s", set->name,
+				 *set->reason ? set->reason : "a member is missing");
+	snprintf(a->name, sizeof(a->name), "%s", set->name);
+	snprintf(a->main_path, sizeof(a->main_path), "%s", machine.members[set->main].path);
+	snprintf(a->spare_path, sizeof(a->spare_path), "%s", machine.members[set->spare].path);
+	a->main = machine.members[set->main].devno;
+	a->spare = machine.members[set->spare].devno;
+	a->active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
+	how_it_is_active(&machine, a);
+	r = adopt_open(a->main_path, a->spare_path, a->active ? O_RDONLY : O_RDWR, &a->adopted,
+		       a->active ? &why : error);
+	/* of an active set the table may change while it is read: it is read again, at rest */
+	if (!r)
+		r = check_lost(invocation, &a->adopted, error);
+	else if (a->active)
+		r = 0;
+	if (a->active && r == -ESTALE)
+		r = 0;
+	if (a->active)
+		adopt_close(&a->adopted);
 	return r;
 }
 
 /* An active set is held by device-mapper: after the question it must be the same devices. */
-static int deactivate_the_same(const struct machine *agreed, const struct assembly *agreed_set,
-			       struct error *error)
+static int deactivate_the_same(struct releasing *a, int *lock, struct error *error)
 {
 	_cleanup_machine_ struct machine now = { 0 };
 	const struct assembly *set;
-	char uuid[UUID_STRING_BYTES];
-	int r = machine_look(&now, error);
+	int r = machine_lock_set(a->uuid, &now, &set, lock, error);
 
-	uuid_to_string(agreed_set->uuid, uuid);
-	if (!r)
-		r = machine_find(&now, uuid, &set, error);
 	if (r < 0)
 		return r;
-	if (set->main < 0 || set->spare < 0 ||
-	    now.members[set->main].devno != agreed->members[agreed_set->main].devno ||
-	    now.members[set->spare].devno != agreed->members[agreed_set->spare].devno)
+	if (set->main < 0 || set->spare < 0 || now.members[set->main].devno != a->main ||
+	    now.members[set->spare].devno != a->spare)
 		return error_set(
 			error, EBUSY,
 			"%s: its members are others than a moment ago; nothing was changed",
-			agreed_set->name);
-	return set->verdict == ASSEMBLY_ACTIVE ? deactivate_locked(set->name, error) : 0;
+			a->name);
+	if (set->verdict == ASSEMBLY_ACTIVE)
+		r = deactivate_locked(set->name, error);
+	return r ? r : adopt_open(a->main_path, a->spare_path, O_RDWR, &a->adopted, error);
+}
+
+/* It was refused, and nothing was changed: the mapped device is there again, as it was. */
+static void activate_again(struct releasing *a, int *lock)
+{
+	adopt_close(&a->adopted);
+	close_p(lock);
+	*lock = -1;
+	if (activate(a->uuid, &a->as, NULL, NULL) < 0)
+		fprintf(stderr, "dmremap: %s is not active any more\n", a->name);
+}
+
+/* What was agreed on when it began is completed, as activation would do. */
+static int complete(const struct invocation *invocation, const struct releasing *a,
+		    struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *set;
+	int r = machine_lock_set(a->uuid, &machine, &set, &lock, error);
+
+	if (!r && (set->verdict != ASSEMBLY_UNFINISHED || set->spare < 0))
+		return error_set(error, EBUSY, "%s: its members are others than a moment ago",
+				 set->name);
+	if (!r)
+		r = adopt_mend(&machine, set, error);
+	if (r != -ECANCELED)
+		return r;
+	if (!invocation->quiet)
+		printf("%s\n", error->text);
+	return 0;
+}
+
+static void releasing_p(struct releasing *a)
+{
+	adopt_close(&a->adopted);
 }
 
 /* The set is found by its members; an active one is deactivated.  @path: was its main. */
 static int release_set(struct invocation *invocation, const char *what, char path[256],
 		       struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(releasing_p) struct releasing a = { .adopted = ADOPTED_NONE };
 	_cleanup_close_ int lock = -1;
-	const struct assembly *set;
-	const char *main_path, *spare_path;
-	bool active;
-	int r = machine_look(&machine, error);
+	int r = release_look(invocation, what, &a, error);
 
-	if (!r)
-		r = machine_find(&machine, what, &set, error);
+	*path = '\0';
+	if (!r && a.interrupted)
+		return complete(invocation, &a, error);
 	if (r < 0)
 		return r;
-	if (set->main < 0 || set->spare < 0)
-		return error_set(error, EAGAIN, "%s: %s", set->name,
-				 *set->reason ? set->reason : "a member is missing");
-	main_path = machine.members[set->main].path;
-	spare_path = machine.members[set->spare].path;
-	active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
-	/* what is active is held by device-mapper: it is looked at only */
-	r = open_set(invocation, main_path, spare_path, active ? O_RDONLY : O_RDWR, &adopted,
-		     error);
-	if (active) {
-		adopt_close(&adopted);
-		/* it may have been committed to between two reads: looked at again below */
-		r = r == -ESTALE ? 0 : r;
-	}
-	if (r < 0)
-		return r;
-	if (!invocation->quiet || !invocation->yes)
+	if (!invocation->quiet || !invocation->yes) {
 		printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n",
-		       set->name, main_path, spare_path);
+		       a.name, a.main_path, a.spare_path);
+		if (option_value(invocation, "give-up"))
+			printf("What was in the sectors %s is given up: they read as an error, or as "
+			       "something older.\n",
+			       option_value(invocation, "give-up"));
+	}
 	r = confirm(invocation, "Do it?", error);
+	if (r < 0)
+		return r;
+	r = a.active ? deactivate_the_same(&a, &lock, error) : activation_lock(&lock, error);
+	if (!r && a.active)
+		r = check_lost(invocation, &a.adopted, error);
+	snprintf(path, 256, "%s", a.main_path);
 	if (!r)
-		r = activation_lock(&lock, error);
-	if (!r && active)
-		r = deactivate_the_same(&machine, set, error);
-	if (!r && active)
-		r = open_set(invocation, main_path, spare_path, O_RDWR, &adopted, error);
-	snprintf(path, 256, "%s", main_path);
-	return r ? r : end_set(invocation, &adopted, error);
+		r = end_set(invocation, &a.adopted, error);
+	if (r < 0 && a.active && a.adopted.spare_fd >= 0 &&
+	    !(a.adopted.region.super.flags & REMAP_SUPER_RELEASING))
+		activate_again(&a, &lock);
+	return r;
 }
 
 static int release_images(struct invocation *invocation, const char *main, const char *spare,
 			  struct error *error)
 {
 	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	int r = open_set(invocation, main, spare, O_RDWR, &adopted, error);
+	int r = adopt_open(main, spare, O_RDWR, &adopted, error);
 
+	if (!r)
+		r = check_lost(invocation, &adopted, error);
 	if (!r)
 		r = confirm(invocation, "End this set?", error);
 	return r ? r : end_set(invocation, &adopted, error);
@@ -315,7 +428,7 @@ int verb_release(struct invocation *invocation, struct error *error)
 {
 	const char *main = option_value(invocation, "without-spare");
 	const char *spare = option_value(invocation, "without-main");
-	char path[256];
+	char path[256] = "";
 	int r;
 
 	if (!!main + !!spare + !!invocation->argc != 1)

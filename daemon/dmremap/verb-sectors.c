@@ -6,10 +6,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "events.h"
 #include "json.h"
+#include "progress-slots.h"
 #include "remap_format.h"
 #include "sectors.h"
+#include "system/events.h"
 
 /* "key=value" words of a reply are its values; what else it says is for people. */
 static void print_values(struct json *json, const char *reply)
@@ -58,26 +59,17 @@ static int print_reply(const struct invocation *invocation, const struct dm_devi
 	return 0;
 }
 
-int find_live_device(const struct invocation *invocation, struct dm_device *device,
-		     struct error *error)
-{
-	int r = find_device(invocation->argv[0], device, error);
-
-	if (r < 0)
-		return r;
-	if (device->fallback)
-		return error_set(error, EBUSY,
-				 "%s is active without the module (fallback): it takes no messages",
-				 device->name);
-	return 0;
-}
-
+/* @nr_chunks: that it moves at most; 0: none */
 static int send_message(const struct invocation *invocation, const struct dm_device *device,
-			const char *message, struct error *error)
+			const char *message, uint64_t nr_chunks, struct error *error)
 {
 	_cleanup_free_ char *reply = NULL;
-	int r = dm_message(device->name, message, &reply, error);
+	struct progress_slots slots;
+	int r;
 
+	progress_slots_begin(&slots, invocation, device, "moving chunks", nr_chunks);
+	r = dm_message(device->name, message, &reply, error);
+	progress_slots_end(&slots);
 	return r < 0 ? r : print_reply(invocation, device, reply);
 }
 
@@ -86,6 +78,7 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	const char *cause = option_value(invocation, "cause");
 	struct dm_device device;
 	struct sectors sectors;
+	uint64_t nr_chunks = 0;
 	char message[96];
 	int r;
 
@@ -105,7 +98,9 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	else
 		snprintf(message, sizeof(message), "%s %" PRIu64 " %" PRIu64 "%s%s", verb,
 			 sectors.sector, sectors.nr_sectors, cause ? " " : "", cause ? cause : "");
-	return send_message(invocation, &device, message, error);
+	if (!streq(verb, "verify"))
+		nr_chunks = (sectors.nr_sectors + REMAP_CHUNK_SECTORS - 1) / REMAP_CHUNK_SECTORS;
+	return send_message(invocation, &device, message, nr_chunks, error);
 }
 
 int verb_remap(struct invocation *invocation, struct error *error)
@@ -196,10 +191,11 @@ int verb_message(struct invocation *invocation, struct error *error)
 	for (char *at = message; *at; at++)
 		if (*at == '-')
 			*at = '_';
-	return send_message(invocation, &device, message, error);
+	return send_message(invocation, &device, message,
+			    streq(message, "clear") ? device.status.used_slots : 0, error);
 }
 
-/* Whoever had the device open may believe that something is durable which is gone (O18). */
+/* Programs that had the device open may rely on writes that are gone (O18). */
 int verb_accept_loss(struct invocation *invocation, struct error *error)
 {
 	struct dm_device device;

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "activate.h"
 #include "exit-code.h"
 #include "health.h"
 #include "json.h"
-#include "lvm-devices.h"
+#include "ops/activate.h"
 #include "output.h"
+#include "system/lvm-devices.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 static const struct column list_columns[] = {
@@ -146,14 +147,75 @@ static void add_set_json(struct json *json, const struct listed *listed)
 	json_end(json);
 }
 
+/* What udev knows of a disk that does not answer: of most it knows the set and the role. */
+static int add_silent(struct output *output, const struct member *silent)
+{
+	static const uint8_t none[16];
+	char uuid[UUID_STRING_BYTES], reason[320];
+
+	if (output_line(output) < 0)
+		return -ENOMEM;
+	uuid_to_string(silent->uuid, uuid);
+	snprintf(reason, sizeof(reason), "%s does not answer: look at the kernel log and the cable",
+		 silent->path);
+	output_text(output, NULL);
+	output_text(output, "silent");
+	output_text(output, NULL);
+	output_text(output, NULL);
+	output_text(output, NULL);
+	output_text(output, NULL);
+	output_text(output, silent->role == MEMBER_MAIN ? silent->path : NULL);
+	output_text(output, silent->role == MEMBER_SPARE ? silent->path : NULL);
+	output_text(output, memcmp(silent->uuid, none, sizeof(none)) ? uuid : NULL);
+	return output_text(output, reason);
+}
+
+static void add_silent_json(struct json *json, const struct member *silent)
+{
+	static const uint8_t none[16];
+	char uuid[UUID_STRING_BYTES];
+
+	uuid_to_string(silent->uuid, uuid);
+	json_begin(json, NULL);
+	json_string(json, "path", silent->path);
+	json_string(json, "role",
+		    silent->role == MEMBER_NONE ? NULL : member_role_name(silent->role));
+	json_string(json, "uuid", memcmp(silent->uuid, none, sizeof(none)) ? uuid : NULL);
+	json_end(json);
+}
+
+/* For completion: what the kernel and udev's database have; no disk is opened. */
+static int list_names(struct error *error)
+{
+	_cleanup_free_ struct dm_device *devices = NULL;
+	_cleanup_free_ struct member *members = NULL;
+	size_t nr_devices, nr_members;
+	int r = dm_list(&devices, &nr_devices, error);
+
+	if (!r)
+		r = scan_known(&members, &nr_members, error);
+	for (size_t i = 0; !r && i < nr_devices; i++)
+		printf("%s\n", foreign_text(devices[i].name, sizeof(devices[i].name)).text);
+	for (size_t i = 0; !r && i < nr_members; i++) {
+		char uuid[UUID_STRING_BYTES];
+
+		uuid_to_string(members[i].uuid, uuid);
+		printf("%s\n", *members[i].label ? members[i].label : uuid);
+	}
+	return r;
+}
+
 int verb_list(struct invocation *invocation, struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
 	_cleanup_output_ struct output *output = NULL;
 	struct listed listed;
 	struct json json = { 0 };
-	int r = machine_look(&machine, error);
+	int r;
 
+	if (option_value(invocation, "names"))
+		return list_names(error);
+	r = machine_look(&machine, NULL, false, error);
 	if (r < 0)
 		return r;
 	if (invocation->json) {
@@ -164,10 +226,14 @@ int verb_list(struct invocation *invocation, struct error *error)
 			add_set_json(&json, &listed);
 		}
 		json_end(&json);
+		json_begin_list(&json, "silent");
+		for (size_t i = 0; i < machine.nr_silent; i++)
+			add_silent_json(&json, &machine.silent[i]);
+		json_end(&json);
 		json_end(&json);
 		return 0;
 	}
-	if (!machine.nr_sets) {
+	if (!machine.nr_sets && !machine.nr_silent) {
 		if (!invocation->quiet)
 			printf("No set is here.\n");
 		return 0;
@@ -177,6 +243,8 @@ int verb_list(struct invocation *invocation, struct error *error)
 		describe(&machine, &machine.sets[i], &listed);
 		r = add_set(output, &listed);
 	}
+	for (size_t i = 0; !r && i < machine.nr_silent; i++)
+		r = add_silent(output, &machine.silent[i]);
 	return r ? r : output_print(output);
 }
 
@@ -220,7 +288,16 @@ void care_for_content(const struct invocation *invocation, const char *name)
 	}
 }
 
-/* One set; with --auto what must wait or be decided by somebody is told, and is no failure. */
+void tell_taken(const struct assembly *set)
+{
+	if (*set->taken)
+		fprintf(stderr,
+			"dmremap: %s: %s: another mapped device has that name, and the partition "
+			"of the set has no device; rename it, then dmremap activate %s\n",
+			set->name, set->taken, set->name);
+}
+
+/* One set; with --auto a set that waits or needs a decision is reported, and is no failure. */
 static int activate_one(struct invocation *invocation, const char *what, struct error *error)
 {
 	struct error note = { "" };
@@ -245,6 +322,10 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		fprintf(stderr,
 			"dmremap: %s: %s claims to be a member, too, and is ignored: a copy\n",
 			set.name, set.ignored);
+	tell_taken(&set);
+	/* any device that comes may be the main that a set waits for: most are not */
+	if (options.automatic && r == -ENODEV && strchr(what, '/'))
+		return 0;
 	if (options.automatic && !option_value(invocation, "exit-code") && is_wait(r)) {
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
@@ -274,7 +355,7 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 static int activate_all(struct invocation *invocation, struct error *error)
 {
 	_cleanup_machine_ struct machine machine = { 0 };
-	int r = machine_look(&machine, error), worst = 0;
+	int r = machine_look(&machine, NULL, !option_value(invocation, "auto"), error), worst = 0;
 
 	if (!r && !machine.nr_sets && !invocation->quiet)
 		printf("No set is here.\n");

@@ -7,10 +7,10 @@
 #include <poll.h>
 #include <time.h>
 
-#include "events.h"
-#include "foreign.h"
 #include "json.h"
 #include "remap_format.h"
+#include "system/events.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 static void format_time(uint64_t seconds, char *text, size_t nr_bytes)

@@ -6,12 +6,12 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
-#include "activate.h"
-#include "adopt.h"
 #include "json.h"
+#include "ops/activate.h"
 #include "output.h"
+#include "set/handle.h"
+#include "system/write-cache.h"
 #include "verbs.h"
-#include "write-cache.h"
 
 static const struct column columns[] = {
 	{ "SET", false },   { "MODE", false }, { "DISK", false },
@@ -178,11 +178,12 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 	if (invocation->argc > 1 && write_cache_parse(invocation->argv[1], &wanted) < 0)
 		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
 				 invocation->argv[1]);
-	r = invocation->argc > 1 ? activation_lock(&lock, error) : 0;
-	if (!r)
-		r = machine_look(&machine, error);
+	/* nothing is looked for under the lock: who changes it meanwhile holds its disks or its name */
+	r = machine_look(&machine, invocation->argv[0], true, error);
 	if (!r)
 		r = find(&machine, invocation->argv[0], &set, &meant, error);
+	if (!r && invocation->argc > 1)
+		r = activation_lock(&lock, error);
 	if (r < 0)
 		return r;
 	if (invocation->argc == 1)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a verb of `dmremap` is, and what main.c gives it.  One file verb-*.c per group
- * of verbs; main.c has the table.
+ * What a verb of `dmremap` is, and what it may ask of its call (invocation.c).  One file
+ * verb-*.c per group of verbs; verb-table.c has the table, main.c calls them.
  */
 #ifndef DM_REMAP_VERBS_H
 #define DM_REMAP_VERBS_H
 
-#include "dm.h"
 #include "exit-code.h"
-#include "util.h"
+#include "system/dm.h"
+#include "util/util.h"
 
 #define VERB_OPTIONS_MAX 12
 
@@ -46,6 +46,19 @@ struct invocation {
 	int exit_code;
 };
 
+enum verb_group {
+	VERB_LOOK,
+	VERB_USE,
+	VERB_SECTORS,
+	VERB_MEMBERS,
+	VERB_OFFLINE,
+};
+
+enum verb_flags {
+	VERB_JSON = 1,	/* has something to print with --json; of others that is refused */
+	VERB_IMAGE = 2, /* of a file of one's own without being root */
+};
+
 /**
  * struct verb - one verb
  * @name: as typed
@@ -56,6 +69,8 @@ struct invocation {
  * @max_args: most arguments
  * @option: its own options, ended by one without a name
  * @run: does it: 0 or a negative errno with a sentence
+ * @group: where --help shows it
+ * @flags: of enum verb_flags
  */
 struct verb {
 	const char *name;
@@ -66,11 +81,18 @@ struct verb {
 	int max_args;
 	const struct verb_option *option;
 	int (*run)(struct invocation *invocation, struct error *error);
+	enum verb_group group;
+	unsigned int flags;
 };
+
+/* verb-table.c: NULL behind the last one. */
+const struct verb *verb_at(size_t i);
+const struct verb *verb_find(const char *name); /* NULL: there is none */
+const char *verb_group_title(enum verb_group group);
 
 /* The value of an option of the verb, or NULL. */
 const char *option_value(const struct invocation *invocation, const char *name);
-/* Asks on the terminal; -ECANCELED: no, or there is nobody to ask and no --yes (O21). */
+/* Asks on the terminal; -ECANCELED: no, or there is no terminal and no --yes (O21). */
 int confirm(const struct invocation *invocation, const char *question, struct error *error);
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
@@ -85,6 +107,15 @@ int find_live_device(const struct invocation *invocation, struct dm_device *devi
 void care_for_lvm(const struct invocation *invocation, const char *path);
 /* The same for a mapped device and its partitions. */
 void care_for_content(const struct invocation *invocation, const char *name);
+
+struct assembly;
+struct backup;
+struct progress;
+/* Of a set that may be active; @main: empty: it is not here; @path: empty: the usual place. */
+int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
+		 struct progress *progress, struct error *error);
+/* Partitions of a set that was activated whose names are in use. */
+void tell_taken(const struct assembly *set);
 
 int verb_status(struct invocation *invocation, struct error *error);
 int verb_show(struct invocation *invocation, struct error *error);

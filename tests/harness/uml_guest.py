@@ -37,8 +37,10 @@ def make_room(project: str, results: str) -> None:
     for place in ("/dev/shm", "/dev/pts"):
         Path(place).mkdir(exist_ok=True)
     mount("devpts", "/dev/pts")
-    for place in ("/dev/shm", "/run", "/var/tmp", "/tmp"):
-        mount("tmpfs", place)
+    # where the command keeps what must be durable, too: the guest's own, and writable
+    for place in ("/dev/shm", "/run", "/var/tmp", "/tmp", "/var/lib", "/etc/udev/rules.d"):
+        if Path(place).is_dir():
+            mount("tmpfs", place)
     # these may lie below one of the places that were just covered
     for place, flags in ((project, MS_RDONLY), (results, 0)):
         os.makedirs(place, exist_ok=True)

@@ -39,6 +39,22 @@ class _Standard:
 
 
 _library: list[ctypes.CDLL] = []
+KILLED = 137
+
+
+def killed(before: int, *arguments: str) -> int:
+    """As call(), in a process that ends before changing call BEFORE; its exit code."""
+    call("--version")    # the library is there
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        ctypes.c_int.in_dll(_library[0], "killed_before").value = before
+        ctypes.c_int.in_dll(_library[0], "killed_calls").value = 0
+        code = call(*arguments).returncode
+    finally:
+        os._exit(code)
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:

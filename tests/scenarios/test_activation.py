@@ -331,10 +331,11 @@ def test_a_copied_spare_takes_its_place(rig: Rig) -> None:
     drop_page_cache(spare)
     assert f"replace-spare data {other}" in dmremap("activate", "--auto", main).stderr
     assert dm.devices() == []
-    output("replace-spare", "data", other)
+    output("replace-spare", "data", other, "--yes")
     rig.spare.back()
     drop_page_cache(spare)
-    told = dmremap("activate", "--auto", main)
+    assert "deactivated" in dmremap("activate", "--auto", main).stderr    # and stays so
+    told = dmremap("activate", main)
     assert told.stdout == "/dev/mapper/data\n" and f"{spare} claims to be" in told.stderr
     assert rig.dmsetup("deps", "-o", "devname", "data").stdout.count(
         f"({Path(other).name})") == 1
@@ -640,3 +641,50 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
         devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
                            f"PVID={pvid}\n")
         assert dmremap("activate", "data").stderr == ""
+
+
+def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
+    """Row 36: a set that is ready and cannot be activated."""
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    replugged()    # or --auto would leave it alone
+    subprocess.run(["rmmod", "dm_remap"], check=True)
+    try:
+        found, = sets()
+        assert found["state"] == "ready" and "dm-remap is not loaded" in found["reason"]
+        assert "dm-remap is not loaded" in output("list")
+        for arguments in (("activate", "data"), ("activate",), ("activate", "--auto", "data")):
+            assert refused(NOT_FOUND, *arguments).startswith(
+                "dmremap: data: the kernel has no target")
+        output("activate", "data", "--fallback")
+        output("deactivate", "data")
+    finally:
+        subprocess.run(["insmod", str(Path(os.environ["DM_REMAP_RESULTS"]) / "dm-remap.ko")],
+                       check=True)
+    found, = sets()
+    assert (found["state"], found["reason"]) == ("ready", None)
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
+def test_the_worst_of_all_sets_counts(rig: Rig) -> None:
+    """Row 16: a set of another host, then one that waits for its spare."""
+    inactive(rig)
+    output("create", "second", *paths(rig, "other", "back"), "--yes")
+    output("deactivate", "second")
+    supers(rig, HOST, bytes(range(16)))
+    settle(rig, "main", "spare", "other", "back")
+    rig.media("back").write(0, bytes(rig.server.disk("back").size_bytes))
+    assert {found["state"] for found in sets()} == {"foreign", "waiting"}
+    told = dmremap("activate")
+    assert told.returncode == REFUSED and "another host" in told.stderr
+    assert "its spare device is not there" in told.stderr
+
+
+def test_a_fallback_takes_no_list(rig: Rig, tmp_path: Path) -> None:
+    """Row 16: refused with a sentence; nothing of the list is wrong."""
+    inactive(rig)
+    output("activate", "data", "--fallback")
+    (tmp_path / "list").write_text("100 8\n")
+    assert "fallback" in refused(REFUSED, "import", "data", str(tmp_path / "list"), "--format",
+                                 "ranges")

@@ -139,6 +139,25 @@ def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:
     assert not any(rig.media("other").whole())
 
 
+def test_the_backup_of_create_is_current_until_something_is_remapped(
+        rig: Rig, state_directory: Path) -> None:
+    """Activated, deactivated, its counters saved: nothing of that is in a backup."""
+    model = ext4_on_main(rig)
+    create(rig)
+    output("save", "data")
+    output("deactivate", "data")
+    output("activate", "data")
+    output("deactivate", "data")
+    settle(rig)
+    rig.media("spare").write(0, bytes(rig.spare.size_bytes))
+    first, = state_directory.iterdir()
+    spare, = paths(rig, "spare")
+    said = output("restore-backup", str(first), spare, "--yes")
+    assert "OLDER" not in said and "lost     0 chunks" in said, said
+    output("activate", "data")
+    assert content("data") == model
+
+
 def test_what_is_no_backup(rig: Rig, tmp_path: Path) -> None:
     ext4_on_main(rig)
     create(rig)

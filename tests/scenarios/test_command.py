@@ -304,18 +304,14 @@ def test_exit_codes_are_those_of_the_manual(rig: Rig) -> None:
     assert "nothing to accept" in output("accept-loss", "r0", "--yes")
 
 
-def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
-    """On a terminal a bar with the time left, after two seconds."""
-    rig.create()
-    output("remap", "r0", "0", "480")
-    rig.remove()
-    rig.spare.delay("read", 40)
+BAR = r"\[#* *\] +\d+ %, \d+ s left"
 
+
+def on_terminal(*arguments: str) -> str:
+    """What dmremap says of its progress to a terminal."""
     terminal, inside = pty.openpty()
-    result = subprocess.run([str(PROGRAM), "release", str(rig.main.kernel_path),
-                             str(rig.spare.kernel_path), "--yes"], stderr=inside,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    assert result.returncode == OK
+    result = subprocess.run([str(PROGRAM), *arguments], stderr=inside, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL)
     os.close(inside)
     text = b""
     while select.select([terminal], [], [], 0.1)[0]:
@@ -324,7 +320,46 @@ def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
         except OSError:    # the other end is closed
             break
     os.close(terminal)
-    assert re.search(r"copying back \[#+ *\] +\d+ %, \d+ s left", text.decode())
+    assert result.returncode == OK, text
+    return text.decode()
+
+
+def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
+    """On a terminal a bar with the time left, after two seconds."""
+    rig.create()
+    output("remap", "r0", "0", "480")
+    rig.remove()
+    rig.spare.delay("read", 40)
+
+    assert re.search(r"copying back " + BAR, on_terminal("release", str(rig.main.kernel_path),
+                                                         str(rig.spare.kernel_path), "--yes"))
+
+
+def test_reading_a_large_table_shows_how_far_it_is(rig: Rig, tmp_path: Path) -> None:
+    rig.create()
+    rig.spare.delay("read", 700)    # the whole table is a few commands
+    assert re.search(r"reading the table " + BAR, on_terminal("check", str(rig.spare.kernel_path)))
+    assert re.search(r"reading the table " + BAR,
+                     on_terminal("backup", str(rig.spare.kernel_path), str(tmp_path / "backup")))
+    # what somebody reads by program has none
+    assert on_terminal("check", str(rig.spare.kernel_path), "--quiet") == ""
+
+
+@pytest.mark.disks(main="4M", spare="4M")
+def test_sectors_that_move_show_how_far_they_are(rig: Rig) -> None:
+    """The kernel answers in the end only; how far it is, it counts."""
+    rig.create()
+    output("remap", "r0", "0", "5120")
+    rig.main.delay("write", 500)
+    assert re.search(r"moving chunks " + BAR, on_terminal("clear", "r0"))
+    assert rig.status()["used"] == 1
+
+
+def test_create_shows_how_far_it_is(rig: Rig) -> None:
+    rig.spare.delay("write", 300)
+    assert re.search(r"writing to the spare " + BAR,
+                     on_terminal("create", "data", str(rig.main.kernel_path),
+                                 str(rig.spare.kernel_path), "--yes"))
 
 
 def test_the_manual_has_every_verb_and_option() -> None:

@@ -59,7 +59,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_every_verb(rig: Rig, tmp_path: Path) -> None:
-    assert valid(output("list", "--json"), "list") == {"version": 1, "sets": []}
+    assert valid(output("list", "--json"), "list") == {"version": 1, "sets": [], "silent": []}
     assert valid(output("status", "--json"), "status") == {"version": 1, "devices": []}
     ext4_on_main(rig)
     create(rig)

@@ -253,6 +253,14 @@ def test_metadata_status(rig: Rig, device: Device) -> None:
     assert "unsure" in (last["replica0"], last["replica1"])
 
 
+def test_lost_sectors_of_this_request(rig: Rig, device: Device) -> None:
+    """Row 17: not those that the set has from others."""
+    rig.main.bad(101, kind="read")
+    assert "lost_sectors=1 " in rig.message("r0", "remap 96 8")
+    assert "lost_sectors=0" in rig.message("r0", "remap 200 8")
+    assert rig.status()["lost_sectors"] == 1
+
+
 def test_freeze_and_thaw(rig: Rig, device: Device) -> None:
     """Frozen: bad sectors are not remapped, by hand they are; what is mapped is served."""
     rig.message("r0", "remap 8")

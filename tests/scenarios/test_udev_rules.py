@@ -138,7 +138,7 @@ def test_a_set_that_waits_for_a_main_without_guard(rig: Rig) -> None:
     rig.main.back()
     drop_page_cache(main)
     seen = Seen(main)
-    assert len(seen.run) == 1 and seen.run[0].endswith("dmremap activate --auto"), seen.text
+    assert len(seen.run) == 1 and seen.run[0].endswith(activation(main)), seen.text
     assert "SYSTEMD_READY" not in seen.properties
     # nbd devices, md arrays and mapped devices are made by a "change"
     assert len(Seen(main, "change").run) == 1

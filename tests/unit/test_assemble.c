@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Which members make a set (O7, O11, O12, O17, O18), and how hardware is recognised. */
-#include "assemble.h"
-#include "identity.h"
+#include "set/assemble.h"
+#include "system/identity.h"
 #include "unit.h"
 
 #define MAIN_DEV 0x801

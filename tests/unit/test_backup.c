@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "adopt.h"
-#include "create.h"
 #include "disks.h"
-#include "restore.h"
-#include "without_spare.h"
+#include "ops/create.h"
+#include "ops/release.h"
+#include "ops/restore.h"
+#include "ops/without_spare.h"
+#include "set/handle.h"
+#include "set/scan.h"
 
 #define MAIN_SECTORS 4096
 #define SPARE_SECTORS 3200 /* two table blocks */

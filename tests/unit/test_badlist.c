@@ -2,7 +2,7 @@
 /* Lists of bad sectors in all formats: also broken ones, also random bytes. */
 #include <errno.h>
 
-#include "badlist.h"
+#include "format/badlist.h"
 #include "unit.h"
 
 #define LIST(...) \

@@ -6,7 +6,7 @@
 #include "config.h"
 #include "journal.h"
 #include "unit.h"
-#include "util.h"
+#include "util/util.h"
 
 static char vendor[64], admin[64], said[4096];
 
@@ -84,8 +84,8 @@ static void the_shipped_file(void **unused)
 	assert_int_equal(config.policy.step[4], 100);
 	assert_int_equal(config.policy.error_count, 10);
 	assert_int_equal(config.policy.error_seconds, 3600);
-	assert_int_equal(config.policy.alarm_seconds, 86400);
-	assert_int_equal(config.patience_seconds, 30);
+	assert_int_equal(config.policy.reminder_seconds, 86400);
+	assert_int_equal(config.command_timeout_seconds, 30);
 	assert_false(config.rescue);
 }
 
@@ -200,7 +200,7 @@ static void steps_and_times(void **unused)
 	assert_int_equal(read_config(&config), 0);
 	assert_int_equal(config.policy.nr_steps, 0);
 	assert_int_equal(config.policy.error_seconds, 7200);
-	assert_int_equal(config.policy.alarm_seconds, 86400);
+	assert_int_equal(config.policy.reminder_seconds, 86400);
 	assert_int_equal(config.thaws, 3);
 }
 
@@ -217,13 +217,13 @@ static void vendors_and_administrators_files(void **unused)
 	put(vendor, "dm-remapd.conf.d/50-v.conf", "[watch]\npatience = 12\n");
 	assert_int_equal(read_config(&config), 0);
 	assert_int_equal(config.save_seconds, 11);
-	assert_int_equal(config.patience_seconds, 12);
+	assert_int_equal(config.command_timeout_seconds, 12);
 	put(admin, "dm-remapd.conf", "[save]\ninterval = 13\n");
 	put(admin, "dm-remapd.conf.d/50-v.conf", "");
 	assert_int_equal(read_config(&config), 0);
 	assert_int_equal(config.save_seconds, 13);
 	assert_int_equal(config.poll_seconds, 60);
-	assert_int_equal(config.patience_seconds, 30);
+	assert_int_equal(config.command_timeout_seconds, 30);
 }
 
 /* Half a file is no file: whatever was in force stays so, and the place is told. */

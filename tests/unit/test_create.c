@@ -6,9 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "adopt.h"
-#include "create.h"
 #include "disks.h"
+#include "ops/create.h"
+#include "ops/release.h"
+#include "set/handle.h"
 
 #define NR_SECTORS 8192
 

@@ -2,7 +2,7 @@
 /* Decoding of netlink messages, good and bad, without a kernel. */
 #include <linux/netlink.h>
 
-#include "events.h"
+#include "system/events.h"
 #include "unit.h"
 
 static uint8_t message[1024];

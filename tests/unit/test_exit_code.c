@@ -4,7 +4,7 @@
 
 #include "exit-code.h"
 #include "unit.h"
-#include "util.h"
+#include "util/util.h"
 
 static void what_a_verb_returns(void **unused)
 {

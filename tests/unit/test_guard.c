@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "guard.h"
+#include "ops/guard.h"
 #include "unit.h"
 
 static uint8_t content[64][REMAP_CHUNK_BYTES];

@@ -2,8 +2,8 @@
 /* How a set is doing, in a word: every mode, counts, members that are gone. */
 #include <sys/stat.h>
 
-#include "gone.h"
 #include "health.h"
+#include "set/gone.h"
 #include "unit.h"
 
 static struct dm_device device_in(const char *mode)

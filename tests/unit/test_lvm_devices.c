@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* LVM's devices file (O17): what it lists, and what it says of the same volume elsewhere. */
-#include "lvm-devices.h"
+#include "system/lvm-devices.h"
 #include "unit.h"
 
 #define PVID "eGHzZ6kCn3bYQCZbIdFmXjMzpHEkUYrK"

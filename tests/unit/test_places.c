@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "places.h"
-#include "purpose.h"
-#include "spare_layout.h"
+#include "format/places.h"
+#include "format/spare_layout.h"
+#include "ops/purpose.h"
 #include "unit.h"
 
 static void assert_text(const struct sector_ranges *ranges, size_t nr_bytes, const char *wanted)

@@ -12,7 +12,7 @@ static const struct policy_config config = {
 	.nr_steps = 5,
 	.error_count = 3,
 	.error_seconds = 100,
-	.alarm_seconds = 1000,
+	.reminder_seconds = 1000,
 };
 
 static struct policy_state state;
@@ -106,7 +106,7 @@ static void what_somebody_wanted_is_no_alarm(void **unused)
 static void steps_told_survive(void **unused)
 {
 	(void)unused;
-	state.step_told = 75;
+	state.step_reported = 75;
 	assert_int_equal(at(5, 760, 0, "rw"), 0);
 	assert_int_equal(at(6, 900, 0, "rw"), 1);
 	assert_int_equal(notices[0].percent, 90);
@@ -147,7 +147,7 @@ static void counters_that_go_back(void **unused)
 static void alarms_are_repeated(void **unused)
 {
 	(void)unused;
-	state.step_told = 100;
+	state.step_reported = 100;
 	state.health = HEALTH_DEGRADED;
 	assert_int_equal(at(10, 1000, 0, "full"), 1);
 	assert_int_equal(notices[0].kind, NOTICE_ALARM);
@@ -171,7 +171,7 @@ static void a_storm_is_told_in_one_line(void **unused)
 	/* it goes on longer than a while: still held until it was told */
 	assert_false(limit_take(&limit, 1000 + LIMIT_SECONDS, 5));
 	assert_true(limit_over(&limit, 1000 + LIMIT_SECONDS, &over));
-	assert_int_equal(over.nr_held, 100 - LIMIT_BURST + 1);
+	assert_int_equal(over.nr_suppressed, 100 - LIMIT_BURST + 1);
 	assert_int_equal(over.first, 5);
 	assert_int_equal(over.last, 199);
 	assert_true(limit_take(&limit, 1000 + LIMIT_SECONDS, 1));
@@ -179,7 +179,7 @@ static void a_storm_is_told_in_one_line(void **unused)
 	for (int i = 0; i < 2 * LIMIT_BURST; i++)
 		limit_take(&limit, 6000, LIMIT_NO_SECTOR);
 	assert_true(limit_over(&limit, 6000 + LIMIT_SECONDS, &over));
-	assert_true(over.nr_held == LIMIT_BURST && over.first == LIMIT_NO_SECTOR);
+	assert_true(over.nr_suppressed == LIMIT_BURST && over.first == LIMIT_NO_SECTOR);
 }
 
 static unsigned int nr_told;
@@ -356,6 +356,27 @@ static void what_was_deactivated_with_a_note(void **unused)
 	}
 }
 
+/* Somebody wants it so: that it is not active is no news, and nothing to be woken up for. */
+static void what_was_deactivated_is_not_told(void **unused)
+{
+	(void)unused;
+	for (int noted = 0; noted < 2; noted++) {
+		free(list.at);
+		list = (struct waiting_list){ 0 };
+		nr_told = 0;
+		for (uint64_t now = 100; now < 100 + 3 * WAITING_PATIENCE_SECONDS; now += 5) {
+			waiting_begin(&list);
+			waiting_member(&list, uuid, "data", "main", "/dev/sda1", 1, 0, now);
+			waiting_find(&list, uuid)->held = noted;
+			waiting_end(&list, now, tell);
+			waiting_take(waiting_find(&list, uuid), now);
+		}
+		assert_int_equal(nr_told, !noted);
+		if (noted)
+			assert_int_equal(waiting_next(&list, 1000, 3600), 3600);
+	}
+}
+
 /* Deactivated, unplugged and plugged in again before anybody looked: it has the same numbers. */
 static void members_that_were_replaced(void **unused)
 {
@@ -471,6 +492,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_activation_is_tried_after_members_come,
 						setup_list, free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_stays_so, setup_list,
+						free_list),
+		cmocka_unit_test_setup_teardown(what_was_deactivated_is_not_told, setup_list,
 						free_list),
 		cmocka_unit_test_setup_teardown(what_was_deactivated_with_a_note, setup_list,
 						free_list),

@@ -5,7 +5,7 @@
  */
 #include <fcntl.h>
 
-#include "region.h"
+#include "format/region.h"
 #include "unit.h"
 
 #define START 8	     /* the region does not begin with the device */

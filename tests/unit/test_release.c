@@ -8,10 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "adopt.h"
-#include "create.h"
 #include "disks.h"
-#include "without_spare.h"
+#include "ops/create.h"
+#include "ops/mend.h"
+#include "ops/release.h"
+#include "ops/without_spare.h"
+#include "set/handle.h"
 
 #define MAIN_SECTORS 128
 #define SPARE_SECTORS 640

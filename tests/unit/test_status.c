@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The status line and the table line, as every release of the module may print them (O25). */
-#include "status.h"
+#include "system/status.h"
 #include "unit.h"
 
 static const char full[] =

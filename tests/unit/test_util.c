@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "unit.h"
-#include "util.h"
+#include "util/util.h"
 
 static void numbers(void **unused)
 {

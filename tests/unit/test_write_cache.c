@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "remap_format.h"
+#include "system/write-cache.h"
 #include "unit.h"
-#include "write-cache.h"
 
 #define ONE "11111111-1111-1111-1111-111111111111"
 #define TWO "22222222-2222-2222-2222-222222222222"

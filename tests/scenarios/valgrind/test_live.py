@@ -83,9 +83,15 @@ def test_everything_of_one_set(rig: Rig, tmp_path: Path) -> None:
         os.kill(daemon.pid, signal.SIGTERM)
         wait_for(manager, "STOPPING=1")
         assert wait_for_end(daemon, journal) == 0
-        for verb in ("deactivate", "activate", "deactivate"):
-            result = tool.run("dmremap", verb, "data")
-            assert result.returncode == 0, result
+        rig.main.clear()
+        for arguments in (["deactivate", "data"], ["activate", "data"],
+                          ["remap", "data", "0", "200"], ["clear", "data"],
+                          ["backup", "data", str(tmp_path / "backup")], ["dump", spare],
+                          ["check", spare], ["deactivate", "data"], ["write-cache", "data"],
+                          ["adopt-host", "data", "--name", "other"],
+                          ["release", "other", "--yes", "--give-up", "1200"]):
+            result = tool.run("dmremap", *arguments)
+            assert result.returncode == 0, (arguments, result)
     finally:
         daemon.kill()
         daemon.wait()

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sets that the daemon knows of, and what of them survives its restart.
+ */
+#ifndef DM_REMAP_SET_STATE_H
+#define DM_REMAP_SET_STATE_H
+
+#include "dm_remap.h"
+#include "limit.h"
+#include "policy.h"
+#include "salvage.h"
+#include "system/dm.h"
+
+/**
+ * struct set_state - one active set
+ * @device: as it was last seen
+ * @policy: what was told of it
+ * @limit: per kind of event
+ * @seq: number of its last event; 0: none was seen since the last poll
+ * @gap: numbers of its events were missed since the last poll
+ * @activity: sum of its counters when they were last saved
+ * @save_failed: the last save failed, and that was told
+ * @storm: mode frozen: a storm did it, or it was so when the set was first seen
+ * @thaw: storms that the daemon ended by itself
+ * @reported: udev reported a member under the number that is in the table
+ * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
+ * @salvage: sectors that are to be salvaged
+ * @seen: in the present poll
+ */
+struct set_state {
+	struct dm_device device;
+	struct policy_state policy;
+	struct salvage salvage;
+	bool save_failed;
+	bool storm;
+	struct thaw_budget thaw;
+	bool reported;
+	bool is_gone[2];
+	struct limit limit[DM_REMAP_EVENT_MAX + 1];
+	uint64_t seq;
+	bool gap;
+	uint64_t activity;
+	bool seen;
+};
+
+/* So many sets that are not active are remembered; the longest forgotten goes first. */
+#define STEPS_MAX 256
+
+/**
+ * struct step_reported - what was told of a set, active or not
+ * @dm_uuid: of the set
+ * @step: the step, in percent
+ */
+struct step_reported {
+	char dm_uuid[129];
+	unsigned int step;
+};
+
+/**
+ * struct set_states - all sets
+ * @at: the active ones
+ * @nr: how many
+ * @step: steps told, of these and of others
+ * @nr_steps: how many
+ */
+struct set_states {
+	struct set_state *at;
+	size_t nr;
+	struct step_reported step[STEPS_MAX];
+	size_t nr_steps;
+};
+
+struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32_t minor);
+/* The one of @device, made if it is not known; NULL: out of memory. */
+struct set_state *set_state_of(struct set_states *list, const struct dm_device *device);
+/* Forgets those that were not seen in the present poll. */
+void set_state_forget_unseen(struct set_states *list);
+/* Changes whenever a counter worth saving does. */
+uint64_t set_state_activity(const struct dm_device *device);
+/* Steps already told, per set: "UUID PERCENT" a line, in @path. */
+void set_state_load_steps(struct set_states *list, const char *path);
+unsigned int set_state_step(const struct set_states *list, const char *dm_uuid);
+/* Notes the step of @set, if the set has a DM_UUID.  Whether that changes anything. */
+bool set_state_note_step(struct set_states *list, const struct set_state *set);
+int set_state_save_steps(const struct set_states *list, const char *path);
+
+#endif /* DM_REMAP_SET_STATE_H */

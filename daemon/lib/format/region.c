@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reading a spare region as the kernel's load does (FORMAT.md section 9), but
+ * without repairing anything.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "format/region.h"
+
+static off_t copy_offset(const struct region *region, const struct remap_geometry *geometry,
+			 unsigned int copy, uint32_t block)
+{
+	return (off_t)((region->start + remap_block_sector(geometry, copy / REMAP_PLACES,
+							   copy % REMAP_PLACES, block)) *
+		       REMAP_SECTOR_BYTES);
+}
+
+/* The four superblocks by one geometry: verdicts, and the best one in region->super. */
+static int read_supers(struct region *region, const struct remap_geometry *geometry)
+{
+	_cleanup_free_ uint8_t *buffer =
+		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
+	const void *copy[REMAP_COPIES];
+	struct remap_super super;
+	uint64_t unknown_seq = 0;
+	bool stranger = false;
+	int r, best = -1;
+
+	if (!buffer)
+		return -ENOMEM;
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
+
+		copy[c] = data;
+		r = read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+				copy_offset(region, geometry, c, 0));
+		region->verdict[c] = r < 0 ? REMAP_UNREADABLE : remap_super_decode(data, &super);
+		if (region->verdict[c] == REMAP_BAD_VERSION && remap_block_seq(data) > unknown_seq)
+			unknown_seq = remap_block_seq(data);
+	}
+	/* The set that most copies name is the one; two that are equal are none. */
+	for (unsigned int c = 0, most = 0; c < REMAP_COPIES; c++) {
+		const struct remap_block_header *own = copy[c], *other;
+		unsigned int votes = 0;
+
+		if (region->verdict[c] != REMAP_OK)
+			continue;
+		for (unsigned int o = 0; o < REMAP_COPIES; o++) {
+			other = copy[o];
+			votes += region->verdict[o] == REMAP_OK &&
+				 !memcmp(own->uuid, other->uuid, REMAP_UUID_BYTES);
+		}
+		if (votes > most) {
+			most = votes;
+			best = (int)c;
+			stranger = false;
+		} else if (votes == most &&
+			   memcmp(own->uuid, ((const struct remap_block_header *)copy[best])->uuid,
+				  REMAP_UUID_BYTES)) {
+			stranger = true;
+		}
+	}
+	if (stranger)
+		return -EUCLEAN;
+	for (unsigned int c = 0; c < REMAP_COPIES && best >= 0; c++) {
+		const struct remap_block_header *header = copy[c], *own = copy[best];
+
+		if (region->verdict[c] == REMAP_OK &&
+		    memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES))
+			region->verdict[c] = REMAP_OTHER_SET;
+	}
+	r = remap_choose(copy, region->verdict, &region->choice);
+	if (unknown_seq && (r < 0 || unknown_seq > region->choice.seq))
+		return -ENOTSUP;
+	if (r < 0)
+		return r;
+	remap_super_decode(copy[region->choice.best], &region->super);
+	return 0;
+}
+
+static bool is_ours(const struct region *region)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++)
+		if (region->verdict[c] == REMAP_BAD_CRC || region->verdict[c] == REMAP_BAD_FIELD)
+			return true;
+	return false;
+}
+
+static bool is_unreadable(const struct region *region)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++)
+		if (region->verdict[c] == REMAP_UNREADABLE)
+			return true;
+	return false;
+}
+
+static int smaller(const struct remap_super *super, uint64_t nr_sectors, struct error *error)
+{
+	return error_set(error, EUCLEAN,
+			 "the spare region is %" PRIu64 " sectors long, but only %" PRIu64
+			 " are there: the device has become smaller",
+			 (uint64_t)super->geometry.region_sectors, nr_sectors);
+}
+
+/*
+ * The four superblocks where @geometry says, and then, if the best of them has another layout,
+ * where that says: there it must be found again, or one of the two is forged (C16).  So it is
+ * when @leader (or NULL), whose geometry that is, leads to an end replica with another one.
+ */
+static int read_supers_twice(struct region *region, const struct remap_geometry *geometry,
+			     const struct remap_super *leader)
+{
+	struct remap_super first;
+	int r = read_supers(region, geometry);
+
+	if (!r && leader && region->choice.best >= REMAP_PLACES &&
+	    !remap_super_same_layout(&region->super, leader))
+		return -EUCLEAN;
+	if (r < 0 || !memcmp(&region->super.geometry, geometry, sizeof(*geometry)) ||
+	    region->super.geometry.region_sectors > region->nr_sectors)
+		return r;
+	first = region->super;
+	r = read_supers(region, &first.geometry);
+	if (r == -ENODATA || (!r && !remap_super_same_layout(&region->super, &first)))
+		return -EUCLEAN;
+	return r;
+}
+
+int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
+		struct error *error)
+{
+	_cleanup_free_ uint8_t *first = aligned_alloc(REMAP_BLOCK_BYTES, REMAP_BLOCK_BYTES);
+	struct remap_geometry formula;
+	struct remap_super at_start;
+	int r;
+
+	if (!first)
+		return error_set(error, ENOMEM, "out of memory");
+	memset(region, 0, sizeof(*region));
+	region->fd = fd;
+	region->start = start_sector;
+	region->nr_sectors = nr_sectors;
+	region->choice.best = -1;
+
+	/* Sector 0 first: it may have a layout, and a length, of its own (O10). */
+	r = read_all_at(fd, first, REMAP_BLOCK_BYTES, (off_t)(start_sector * REMAP_SECTOR_BYTES));
+	if (!r && remap_super_decode(first, &at_start) == REMAP_OK) {
+		if (at_start.geometry.region_sectors > nr_sectors)
+			return smaller(&at_start, nr_sectors, error);
+		r = read_supers_twice(region, &at_start.geometry, &at_start);
+	} else {
+		r = remap_geometry_compute(nr_sectors, &formula);
+		if (r < 0)
+			return error_set(error, ENODATA,
+					 "no dm-remap spare: the region is too small");
+		r = read_supers_twice(region, &formula, NULL);
+	}
+	if (!r && region->super.geometry.region_sectors > nr_sectors)
+		return smaller(&region->super, nr_sectors, error);
+	if (!r) {
+		region->nr_sectors = region->super.geometry.region_sectors;
+		return 0;
+	}
+	if (r == -ENOTSUP)
+		return error_set(error, ENOTSUP,
+				 "the set was made by a newer dm-remap: a newer release is needed");
+	if (r == -EUCLEAN)
+		return error_set(
+			error, EUCLEAN,
+			"the superblocks contradict each other: `dmremap check` shows them");
+	if (r != -ENODATA)
+		return error_set(error, -r, "cannot read the superblocks: %s", strerror(-r));
+	if (is_ours(region))
+		return error_set(error, EUCLEAN,
+				 "a dm-remap spare, but all its superblocks are damaged");
+	if (is_unreadable(region))
+		return error_set(error, EIO, "the superblocks cannot be read");
+	return error_set(error, ENODATA, "no dm-remap spare");
+}
+
+/*
+ * Of a block's four copies: @readable says which could be read; @newest: number of superblock and
+ * table so far.
+ */
+static int judge_copies(const struct region *region, uint32_t block, uint64_t newest,
+			const void *const copy[REMAP_COPIES], const bool readable[REMAP_COPIES],
+			enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
+{
+	const struct remap_super *super = &region->super;
+
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		/* what a dead place holds was never acknowledged (C8) */
+		if (remap_is_dead(super, block, c))
+			verdict[c] = REMAP_DEAD;
+		else if (!readable[c])
+			verdict[c] = REMAP_UNREADABLE;
+		else if (block <= super->geometry.table_blocks)
+			verdict[c] = remap_table_check(copy[c], &super->geometry, super->uuid,
+						       block, super->main_sectors);
+		else
+			verdict[c] = remap_soft_check(copy[c], super->uuid, block, newest);
+	}
+	return remap_choose(copy, verdict, choice);
+}
+
+int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
+		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES],
+		       struct remap_choice *choice)
+{
+	const void *copy[REMAP_COPIES];
+	bool readable[REMAP_COPIES];
+
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
+
+		copy[c] = data;
+		readable[c] =
+			read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+				    copy_offset(region, &region->super.geometry, c, block)) == 0;
+	}
+	return judge_copies(region, block, newest, copy, readable, verdict, choice);
+}
+
+/* So many blocks are read at once of each place, where they lie behind each other. */
+#define BATCH_BLOCKS 64
+
+/**
+ * struct batch - blocks of all four places, read ahead
+ * @first: number of the first block
+ * @nr: how many; 0: none yet
+ * @data: aligned: of each copy BATCH_BLOCKS blocks
+ * @readable: per copy and block
+ */
+struct batch {
+	uint32_t first;
+	uint32_t nr;
+	uint8_t *data;
+	bool readable[REMAP_COPIES][BATCH_BLOCKS];
+};
+
+static uint8_t *block_in(const struct batch *batch, unsigned int copy, uint32_t i)
+{
+	return batch->data + ((size_t)copy * BATCH_BLOCKS + i) * REMAP_BLOCK_BYTES;
+}
+
+/* One by one where a place cannot be read as a whole. */
+static void read_batch(const struct region *region, uint32_t first, uint32_t nr,
+		       struct batch *batch)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+
+	batch->first = first;
+	batch->nr = nr;
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		bool whole = read_all_at(region->fd, block_in(batch, c, 0),
+					 (size_t)nr * REMAP_BLOCK_BYTES,
+					 copy_offset(region, geometry, c, first)) == 0;
+
+		for (uint32_t i = 0; i < nr; i++)
+			batch->readable[c][i] =
+				whole ||
+				read_all_at(region->fd, block_in(batch, c, i), REMAP_BLOCK_BYTES,
+					    copy_offset(region, geometry, c, first + i)) == 0;
+	}
+}
+
+static int read_from_batch(const struct region *region, uint32_t block, uint64_t newest,
+			   struct batch *batch, enum remap_verdict verdict[REMAP_COPIES],
+			   struct remap_choice *choice)
+{
+	const struct remap_geometry *geometry = &region->super.geometry;
+	uint32_t end = 1 + geometry->table_blocks + geometry->soft_blocks;
+	const void *copy[REMAP_COPIES];
+	bool readable[REMAP_COPIES];
+
+	if (!batch->nr || block >= batch->first + batch->nr)
+		read_batch(region, block, end - block < BATCH_BLOCKS ? end - block : BATCH_BLOCKS,
+			   batch);
+	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+		copy[c] = block_in(batch, c, block - batch->first);
+		readable[c] = batch->readable[c][block - batch->first];
+	}
+	return judge_copies(region, block, newest, copy, readable, verdict, choice);
+}
+
+static bool is_frozen(const struct region *region, uint32_t block)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++)
+		if (block && remap_is_dead(&region->super, block, c))
+			return true;
+	return false;
+}
+
+static int take_block(const struct region *region, uint32_t block, const void *data,
+		      struct region_table *table)
+{
+	const struct remap_table_disk *disk = data;
+	uint32_t first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	uint32_t nr = remap_table_entries(&region->super.geometry, block);
+
+	for (uint32_t i = 0; i < nr; i++)
+		remap_entry_decode(&disk->entry[i], &table->entry[first + i]);
+	return 0;
+}
+
+static int by_chunk(const void *a, const void *b, void *userdata)
+{
+	const struct region_table *table = userdata;
+	const struct remap_entry *x = &table->entry[*(const uint32_t *)a];
+	const struct remap_entry *y = &table->entry[*(const uint32_t *)b];
+
+	if (x->main_chunk != y->main_chunk)
+		return x->main_chunk < y->main_chunk ? -1 : 1;
+	return 0;
+}
+
+/* The used slots in order of their main chunk; the caller frees. */
+static int slots_by_chunk(struct region_table *table, uint32_t **slots, size_t *nr_slots)
+{
+	size_t nr = 0;
+
+	*slots = malloc((table->nr_slots + 1) * sizeof(**slots));
+	if (!*slots)
+		return -ENOMEM;
+	for (uint32_t slot = 0; slot < table->nr_slots; slot++)
+		if (table->entry[slot].state == REMAP_ENTRY_USED)
+			(*slots)[nr++] = slot;
+	qsort_r(*slots, nr, sizeof(**slots), by_chunk, table);
+	*nr_slots = nr;
+	return 0;
+}
+
+/*
+ * A move that was cut short: the successor counts, the other slot is free (C13).  Three
+ * claims, or two of which neither is the other's successor, contradict each other.
+ */
+static int resolve_moves(struct region_table *table)
+{
+	_cleanup_free_ uint32_t *slots = NULL;
+	size_t nr, i, end;
+	int r = slots_by_chunk(table, &slots, &nr);
+
+	for (i = 0; !r && i < nr; i = end) {
+		struct remap_entry *a = &table->entry[slots[i]], *b;
+		int order;
+
+		for (end = i + 1; end < nr; end++)
+			if (table->entry[slots[end]].main_chunk != a->main_chunk)
+				break;
+		if (end - i == 1)
+			continue;
+		b = &table->entry[slots[i + 1]];
+		order = remap_generation_compare(b->generation, a->generation);
+		if (end - i > 2 || !order)
+			table->nr_contradictions++;
+		else
+			memset(order > 0 ? a : b, 0, sizeof(*a));
+	}
+	return r;
+}
+
+int region_read_table(const struct region *region, struct region_table *table, region_copy_f f,
+		      void *userdata, struct error *error)
+{
+	_cleanup_free_ uint8_t *buffer = aligned_alloc(
+		REMAP_BLOCK_BYTES, (size_t)REMAP_COPIES * BATCH_BLOCKS * REMAP_BLOCK_BYTES);
+	struct batch batch = { .data = buffer };
+	const struct remap_geometry *geometry = &region->super.geometry;
+	int r;
+
+	memset(table, 0, sizeof(*table));
+	table->nr_slots = geometry->slots;
+	table->generation = region->super.seq;
+	table->entry = calloc(geometry->slots, sizeof(*table->entry));
+	table->unloadable = calloc(1 + geometry->table_blocks, sizeof(*table->unloadable));
+	if (!buffer || !table->entry || !table->unloadable) {
+		region_table_done(table);
+		return error_set(error, ENOMEM, "out of memory");
+	}
+	for (uint32_t block = 0; block <= geometry->table_blocks + geometry->soft_blocks; block++) {
+		bool soft = block > geometry->table_blocks;
+		enum remap_verdict verdict[REMAP_COPIES];
+		struct remap_choice choice;
+
+		if (!block) {
+			memcpy(verdict, region->verdict, sizeof(verdict));
+			choice = region->choice;
+			r = 0;
+		} else {
+			r = read_from_batch(region, block, table->age.newest, &batch, verdict,
+					    &choice);
+		}
+		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
+			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
+			uint64_t seq = 0;
+			int stop;
+
+			if (verdict[c] == REMAP_OK)
+				seq = block ? remap_block_seq(
+						      block_in(&batch, c, block - batch.first)) :
+					      region->super.seq;
+			if (seq > table->newest)
+				table->newest = seq;
+			stop = f ? f(userdata, block, c / REMAP_PLACES, c % REMAP_PLACES,
+				     verdict[c], seq, chosen) :
+				   0;
+			if (stop < 0) {
+				region_table_done(table);
+				return stop;
+			}
+		}
+		progress_step(region->progress);
+		if (soft)
+			continue;
+		table->unloadable[block] = r < 0 || choice.newer_lost || choice.newer_hidden;
+		table->nr_unloadable += table->unloadable[block];
+		if (r < 0)
+			continue;
+		for (unsigned int c = 0; c < REMAP_COPIES; c += REMAP_PLACES)
+			table->nr_damaged += choice.repair[c / REMAP_PLACES] &&
+					     !remap_is_dead(&region->super, block, c) &&
+					     !remap_is_dead(&region->super, block, c + 1);
+		remap_age_add(&table->age, block, choice.seq, is_frozen(region, block));
+		table->generation = table->age.newest;
+		if (block)
+			take_block(region, block,
+				   block_in(&batch, (unsigned int)choice.best, block - batch.first),
+				   table);
+	}
+	r = resolve_moves(table);
+	if (r < 0) {
+		region_table_done(table);
+		return error_set(error, -r, "out of memory");
+	}
+	return 0;
+}
+
+void region_table_done(struct region_table *table)
+{
+	free(table->entry);
+	free(table->unloadable);
+	memset(table, 0, sizeof(*table));
+}
+
+int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
+{
+	_cleanup_free_ uint8_t *buffer =
+		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+
+	if (!buffer)
+		return -ENOMEM;
+	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, region->super.seq,
+			       buffer, verdict, &choice) < 0)
+		return -ENODATA;
+	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
+	return 0;
+}
+
+struct segments {
+	struct segment *at;
+	size_t nr;
+	size_t room;
+};
+
+/* Adds a run, or lengthens the last one when it goes on in the same way. */
+static int add_segment(struct segments *list, uint64_t start, uint64_t nr_sectors,
+		       enum segment_kind kind, uint64_t spare_sector)
+{
+	struct segment *last = list->nr ? &list->at[list->nr - 1] : NULL;
+
+	if (!nr_sectors)
+		return 0;
+	if (last && last->kind == kind &&
+	    (kind != SEGMENT_SPARE || last->spare_sector + last->nr_sectors == spare_sector)) {
+		last->nr_sectors += nr_sectors;
+		return 0;
+	}
+	if (list->nr == list->room) {
+		size_t room = list->room ? 2 * list->room : 64;
+		struct segment *bigger = reallocarray(list->at, room, sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		list->at = bigger;
+		list->room = room;
+	}
+	list->at[list->nr++] = (struct segment){
+		.start = start,
+		.nr_sectors = nr_sectors,
+		.kind = kind,
+		.spare_sector = kind == SEGMENT_SPARE ? spare_sector : 0,
+	};
+	return 0;
+}
+
+int region_segments(const struct region *region, const struct region_table *table,
+		    struct segment **segments, size_t *nr_segments, struct error *error)
+{
+	_cleanup_free_ uint32_t *slots = NULL;
+	struct segments list = { 0 };
+	uint64_t at = 0;
+	size_t nr, i;
+	int r;
+
+	if (table->nr_unloadable || table->nr_contradictions)
+		return error_set(error, EUCLEAN,
+				 "%u table blocks cannot be read and %u chunks are claimed twice: "
+				 "the map is not whole",
+				 table->nr_unloadable, table->nr_contradictions);
+	r = slots_by_chunk((struct region_table *)table, &slots, &nr);
+	for (i = 0; !r && i < nr; i++) {
+		const struct remap_entry *entry = &table->entry[slots[i]];
+		uint64_t start = (uint64_t)entry->main_chunk * REMAP_CHUNK_SECTORS;
+		uint64_t spare =
+			region->start + remap_slot_sector(&region->super.geometry, slots[i]);
+
+		for (unsigned int s = 0; !r && s < REMAP_CHUNK_SECTORS; s++) {
+			if (!(entry->redirected >> s & 1))
+				continue;
+			r = add_segment(&list, at, start + s - at, SEGMENT_MAIN, 0);
+			if (!r)
+				r = add_segment(&list, start + s, 1,
+						entry->lost >> s & 1 ? SEGMENT_LOST : SEGMENT_SPARE,
+						spare + s);
+			at = start + s + 1;
+		}
+	}
+	if (!r)
+		r = add_segment(&list, at, region->super.main_sectors - at, SEGMENT_MAIN, 0);
+	if (r < 0) {
+		free(list.at);
+		return error_set(error, -r, "out of memory");
+	}
+	*segments = list.at;
+	*nr_segments = list.nr;
+	return 0;
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "format/backup.h"
+#include "format/region.h"
+#include "ops/activate.h"
+#include "ops/mend.h"
+#include "set/handle.h"
+#include "set/let-go.h"
+#include "set/mark.h"
+#include "system/mask.h"
+#include "system/partitions.h"
+#include "system/write-cache.h"
+
+static void table_line(const struct machine *machine, const struct assembly *set,
+		       struct remap_line *line)
+{
+	const struct member *main = &machine->members[set->main];
+	const struct member *spare = &machine->members[set->spare];
+
+	snprintf(line->main, sizeof(line->main), "%u:%u", major(main->devno), minor(main->devno));
+	snprintf(line->spare, sizeof(line->spare), "%u:%u", major(spare->devno),
+		 minor(spare->devno));
+	line->spare_start = 0;
+	line->spare_sectors = spare->region_sectors;
+}
+
+/* The kernel says EIO of a disk that fails and of metadata of which nothing is left. */
+static bool is_damaged(const struct machine *machine, const struct assembly *set)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+
+	return adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
+			  O_RDONLY, &adopted, NULL) == -EUCLEAN;
+}
+
+static int create_remap(const struct machine *machine, const struct assembly *set, const char *name,
+			const char *dm_uuid, const struct activate_options *options,
+			struct error *error)
+{
+	const struct member *spare = &machine->members[set->spare];
+	struct remap_line line = { .features = "" };
+	char params[1024];
+	struct error why;
+	int r = dm_ensure_target(&why);
+
+	if (r < 0)
+		return error_set(error, -r, "%s: %s", set->name, why.text);
+	table_line(machine, set, &line);
+	if (options->force_rw)
+		snprintf(line.features, sizeof(line.features), "1 force_rw");
+	r = remap_line_format(&line, params, sizeof(params));
+	if (r < 0)
+		return error_set(error, -r, "%s: the table line is too long", name);
+	r = dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
+	return r == -EIO && is_damaged(machine, set) ? -EUCLEAN : r;
+}
+
+/* Of a release that cannot be completed, the map counts as long as main is hidden. */
+static int check_still_due(const struct adopted *adopted, const struct activate_options *options,
+			   struct error *error)
+{
+	struct error why;
+	int r = adopt_is_due(adopted, &why);
+
+	if (r == 0)
+		return error_set(error, ECANCELED,
+				 "%s was given back its content and is a plain disk: dmremap "
+				 "activate %s frees the spare",
+				 adopted->main_path, adopted->spare_path);
+	if (r < 0 && r != -EEXIST && !options->read_only)
+		return error_set(error, -r, "%.380s. With --read-only it is served all the same",
+				 why.text);
+	return 0;
+}
+
+/* The map as linear and error segments (O9): full access, nothing new is remapped. */
+static int create_fallback(const struct machine *machine, const struct assembly *set,
+			   const char *name, const char *dm_uuid,
+			   const struct activate_options *options, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_free_ struct segment *segments = NULL;
+	_cleanup_free_ char *table = NULL;
+	size_t nr, nr_bytes;
+	FILE *stream;
+	int r;
+
+	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
+		       O_RDONLY, &adopted, error);
+	if (!r && adopted.region.super.flags & REMAP_SUPER_RELEASING)
+		r = check_still_due(&adopted, options, error);
+	if (!r)
+		r = region_segments(&adopted.region, &adopted.table, &segments, &nr, error);
+	if (r < 0)
+		return r;
+	stream = open_memstream(&table, &nr_bytes);
+	if (!stream)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < nr; i++) {
+		const struct segment *s = &segments[i];
+		dev_t devno =
+			machine->members[s->kind == SEGMENT_MAIN ? set->main : set->spare].devno;
+
+		fprintf(stream, "%" PRIu64 " %" PRIu64 " ", s->start, s->nr_sectors);
+		if (s->kind == SEGMENT_LOST)
+			fprintf(stream, "error\n");
+		else
+			fprintf(stream, "linear %u:%u %" PRIu64 "\n", major(devno), minor(devno),
+				s->kind == SEGMENT_MAIN ? s->start : s->spare_sector);
+	}
+	if (fclose(stream) == EOF)
+		return error_set(error, ENOMEM, "out of memory");
+	return dm_create_table(name, dm_uuid, table, options->read_only, error);
+}
+
+/*
+ * Where the kernel writes main through, its disks need no volatile cache.  Nothing depends on
+ * it; and a read-only activation changes nothing at all.
+ */
+static void care_for_cache(const struct assembly *set, const struct member *main,
+			   const struct dm_device *device, const struct activate_options *options)
+{
+	char uuid[UUID_STRING_BYTES];
+	struct error told = { "" };
+
+	uuid_to_string(set->uuid, uuid);
+	if (device->read_only || device->fallback || device->failed)
+		return;
+	if (streq(device->status.write_cache, write_cache_name(WRITE_CACHE_THROUGH)))
+		write_cache_off(&this_world, uuid, main->devno, &told);
+	else
+		write_cache_let_go(&this_world, uuid);
+	if (options->note)
+		*options->note = told;
+}
+
+static int create_device(const struct machine *machine, const struct assembly *set,
+			 const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+			 struct error *error)
+{
+	const char *name = options->name ? options->name : set->name;
+	char dm_uuid[64] = DM_UUID_PREFIX;
+	struct dm_device device;
+	int r;
+
+	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
+	r = (options->fallback ? create_fallback : create_remap)(machine, set, name, dm_uuid,
+								 options, error);
+	if (!r)
+		let_go_forget(dm_uuid + strlen(DM_UUID_PREFIX));
+	if (!r)
+		r = dm_get(name, &device, error);
+	if (r < 0)
+		return r;
+	care_for_cache(set, &machine->members[set->main], &device, options);
+	return partitions_create(&device, taken, error);
+}
+
+static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
+{
+	for (size_t i = 0; i < machine->nr_devices; i++)
+		if (streq(machine->devices[i].name, set->name))
+			return &machine->devices[i];
+	return NULL;
+}
+
+/* The highest generation that the kernel has acknowledged; 0: it does not say. */
+static uint64_t committed_in_memory(const char *name)
+{
+	_cleanup_free_ char *reply = NULL;
+	const char *at;
+	uint64_t committed;
+
+	if (dm_message(name, "metadata_status", &reply, NULL) < 0)
+		return 0;
+	at = strstr(reply, " committed=");
+	return at && sscanf(at, " committed=%" SCNu64, &committed) == 1 ? committed : 0;
+}
+
+/*
+ * The kernel compares, too, but only when the old table is gone: what it would refuse is
+ * found out before.
+ */
+static int check_returned(const struct machine *machine, const struct assembly *set,
+			  const struct dm_device *device, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	const struct member *main = &machine->members[set->main];
+	const struct member *spare = &machine->members[set->spare];
+	/* before the media are read: what is committed meanwhile is on them, too */
+	uint64_t committed = device->failed ? 0 : committed_in_memory(set->name);
+	int r = adopt_open(main->path, spare->path, O_RDONLY, &adopted, error);
+
+	if (r == -EINVAL || r == -ENODEV) /* no argument was wrong: another disk */
+		return -EPERM;
+	if (r < 0)
+		return r;
+	if (device->nr_sectors && adopted.region.super.main_sectors != device->nr_sectors)
+		return error_set(error, EPERM,
+				 "%s: the set on %s is for %" PRIu64 " sectors, not %" PRIu64,
+				 set->name, spare->path,
+				 (uint64_t)adopted.region.super.main_sectors, device->nr_sectors);
+	if (adopted.table.generation < committed)
+		return error_set(error, ESTALE,
+				 "%s is an older copy of the spare: it does not know all remaps of "
+				 "%s that were made since",
+				 spare->path, set->name);
+	return 0;
+}
+
+/*
+ * A member has returned, perhaps under another number: the device gets it by a reload that
+ * does not flush (a flush to the one that is gone would fail); then the kernel compares
+ * what is on the media with what it has acknowledged.
+ */
+static int put_in_again(const struct machine *machine, const struct assembly *set,
+			const struct activate_options *options, struct error *error)
+{
+	const struct dm_device *device = device_of(machine, set);
+	struct remap_line line;
+	struct dm_device now;
+	char params[1024];
+	int r;
+
+	if (!device || (device->fallback && !device->failed))
+		return error_set(error, ENODEV, "%s: it went away", set->name);
+	if (options->read_only && !device->read_only)
+		return error_set(error, EBUSY,
+				 "%s is active read-write, and to put its member in again writes: "
+				 "dmremap deactivate it first",
+				 set->name);
+	r = check_returned(machine, set, device, error);
+	if (r < 0)
+		return r;
+	line = device->line;
+	table_line(machine, set, &line);
+	if (options->force_rw && !*line.features)
+		snprintf(line.features, sizeof(line.features), "1 force_rw");
+	r = remap_line_format(&line, params, sizeof(params));
+	if (r < 0)
+		return error_set(error, -r, "%s: the table line is too long", set->name);
+	r = dm_reload(set->name, machine->members[set->spare].main_sectors, params,
+		      device->read_only, true, error);
+	if (!r && !device->read_only)
+		r = dm_message(set->name, "restore", NULL, error);
+	if (!r && dm_get(set->name, &now, NULL) == 0)
+		care_for_cache(set, &machine->members[set->main], &now, options);
+	return r;
+}
+
+/* Partitions that were removed by others, or that a crash left out. */
+static int complete_active(const struct machine *machine, const struct assembly *set,
+			   const struct activate_options *options,
+			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
+{
+	const struct dm_device *device = device_of(machine, set);
+
+	if (!device || *set->reason || device->suspended)
+		return 0;
+	if (set->main >= 0)
+		care_for_cache(set, &machine->members[set->main], device, options);
+	return partitions_create(device, taken, error);
+}
+
+static int refuse(const struct assembly *set, int number, const char *reason, struct error *error)
+{
+	return error_set(error, number, "%s: %s", set->name, reason);
+}
+
+/* The sentence for the user begins with what was interrupted, whosever set it is. */
+static int mend(const struct machine *machine, const struct assembly *set,
+		const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+		struct error *error)
+{
+	struct assembly interrupted = *set;
+	int r;
+
+	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
+	r = adopt_mend(machine, &interrupted, error);
+	/* it was completed: a set like any other, as soon as its members are let go */
+	return r > 0 ? create_device(machine, set, options, taken, error) : r;
+}
+
+/* It was deactivated by hand, and its disks are the same: it is activated by hand only. */
+static bool is_let_go(const struct machine *machine, const struct assembly *set)
+{
+	char uuid[UUID_STRING_BYTES];
+
+	if (set->main < 0 || set->spare < 0)
+		return false;
+	uuid_to_string(set->uuid, uuid);
+	return let_go_holds(uuid, machine->members[set->main].devno,
+			    machine->members[set->spare].devno);
+}
+
+static int act(const struct machine *machine, const struct assembly *set,
+	       const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+	       struct error *error)
+{
+	if (set->verdict == ASSEMBLY_FOREIGN && !options->foreign)
+		return refuse(set, EPERM, set->reason, error);
+	if (set->verdict == ASSEMBLY_NO_HOST && options->automatic)
+		return refuse(set, EPERM, set->reason, error);
+	switch (set->state) {
+	case ASSEMBLY_ACTIVE:
+		return complete_active(machine, set, options, taken, error);
+	case ASSEMBLY_RETURNED:
+		return put_in_again(machine, set, options, error);
+	case ASSEMBLY_NO_MAIN:
+	case ASSEMBLY_NO_SPARE:
+		return refuse(set, EAGAIN, set->state_reason, error);
+	case ASSEMBLY_DUPLICATE:
+		return refuse(set, EEXIST, set->state_reason, error);
+	case ASSEMBLY_MISMATCH:
+		return refuse(set, EPERM, set->state_reason, error);
+	case ASSEMBLY_UNFINISHED:
+	case ASSEMBLY_READY:
+		break;
+	case ASSEMBLY_FOREIGN:
+	case ASSEMBLY_NO_HOST:
+	case ASSEMBLY_OTHER_HARDWARE: /* verdicts, never states */
+		return error_set(error, EPROTO, "%s: nothing to be done", set->name);
+	}
+	if (*set->doubt && !options->any_hardware)
+		return refuse(set, EPERM, set->doubt, error);
+	if (options->automatic && is_let_go(machine, set))
+		return refuse(set, EAGAIN,
+			      "it was deactivated, and its disks are the same as then: "
+			      "dmremap activate it",
+			      error);
+	/* Of a release that cannot be completed the map counts as long as main is hidden. */
+	if (set->state == ASSEMBLY_READY ||
+	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
+	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
+		return create_device(machine, set, options, taken, error);
+	if (options->read_only)
+		return error_set(error, EPERM,
+				 "%s: %s, and to mend that writes: activate it without --read-only",
+				 set->name, set->state_reason);
+	return mend(machine, set, options, taken, error);
+}
+
+/* Rules of sets that were being made when create was killed. */
+static void clean_masks(const struct machine *machine)
+{
+	_cleanup_free_ uint8_t(*kept)[16] = calloc(machine->nr_sets + 1, sizeof(*kept));
+
+	if (!kept)
+		return;
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		memcpy(kept[i], machine->sets[i].uuid, sizeof(*kept));
+	mask_clean((const uint8_t(*)[16])kept, machine->nr_sets);
+}
+
+/* The rule of a main without guard that create did not come to, or that names another main. */
+static void mend_mask(const struct machine *machine, const struct assembly *set,
+		      const struct activate_options *options)
+{
+	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
+
+	if (!main || main->guarded || options->read_only ||
+	    (set->verdict != ASSEMBLY_READY && set->verdict != ASSEMBLY_ACTIVE))
+		return;
+	if (mask_mend(set->uuid, main->devno) > 0)
+		scan_tell_udev(main->devno);
+}
+
+int activate(const char *what, const struct activate_options *options, struct assembly *set,
+	     struct error *error)
+{
+	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_close_ int lock = -1;
+	const struct assembly *found = NULL;
+	char taken[PARTITIONS_TAKEN_BYTES] = "";
+	int r = machine_look_and_lock(what, !options->automatic, &machine, &found, &lock, error);
+
+	if (lock >= 0)
+		clean_masks(&machine);
+	if (r < 0)
+		return r;
+	if (set)
+		*set = *found;
+	r = act(&machine, found, options, taken, error);
+	if (set)
+		snprintf(set->taken, sizeof(set->taken), "%s", taken);
+	if (!r)
+		mend_mask(&machine, found, options);
+	return r;
+}
+
+int deactivate_locked(const char *name, struct error *error)
+{
+	char taken[PARTITIONS_TAKEN_BYTES];
+	struct dm_device device;
+	int r = dm_get(name, &device, error);
+
+	if (r < 0)
+		return r;
+	r = partitions_remove(&device, error);
+	if (!r)
+		r = dm_remove(device.name, false, error);
+	if (!r && !strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		write_cache_let_go(&this_world, device.dm_uuid + strlen(DM_UUID_PREFIX));
+	if (r < 0 && !device.suspended && !device.failed)
+		partitions_create(&device, taken, NULL); /* as before */
+	return r;
+}
+
+int deactivate(const char *name, struct error *error)
+{
+	_cleanup_close_ int lock = -1;
+	struct dm_device device;
+	const char *uuid = NULL;
+	int r = activation_lock(&lock, error);
+
+	if (!r)
+		r = dm_get(name, &device, error);
+	if (r < 0)
+		return r;
+	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
+	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
+	if (uuid)
+		let_go_note(uuid, makedev(device.major, device.minor));
+	r = deactivate_locked(name, error);
+	if (r < 0 && uuid)
+		let_go_forget(uuid);
+	return r;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Activation and deactivation: idempotent, under one lock (/run/dm-remap/lock, O13).
+ * Callers: `dmremap activate` (also --auto, from udev), create, release.
+ */
+#ifndef DM_REMAP_ACTIVATE_H
+#define DM_REMAP_ACTIVATE_H
+
+#include "set/inventory.h"
+
+/**
+ * struct activate_options - how
+ * @name: name of the mapped device instead of the set's own; NULL: the set's
+ * @automatic: not asked for by name: only a set of this host (O7), and none that was
+ *             deactivated by hand
+ * @read_only: read-only
+ * @foreign: also a set of another host
+ * @any_hardware: also with a member that is not the recorded hardware (O12)
+ * @force_rw: read-write although one replica of the metadata cannot be repaired (C5)
+ * @fallback: with linear and error segments, without the module (O9)
+ * @note: may be NULL; a sentence about what was done besides, or empty: main's write cache
+ */
+struct activate_options {
+	const char *name;
+	bool automatic;
+	bool read_only;
+	bool foreign;
+	bool any_hardware;
+	bool force_rw;
+	bool fallback;
+	struct error *note;
+};
+
+/*
+ * Activates the set that @what means, under the lock.  Already active: 0, and partitions
+ * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a
+ * member is missing.  An interrupted create is undone, an interrupted release completed:
+ * -ECANCELED with the sentence.
+ * On return *@set (may be NULL) tells what was decided.
+ */
+int activate(const char *what, const struct activate_options *options, struct assembly *set,
+	     struct error *error);
+/*
+ * Removes the partitions, then the device.  -EBUSY: it is open; then the
+ * partitions that were removed are there again.
+ */
+int deactivate(const char *name, struct error *error);
+/* The same for a caller that holds the lock. */
+int deactivate_locked(const char *name, struct error *error);
+
+#endif /* DM_REMAP_ACTIVATE_H */

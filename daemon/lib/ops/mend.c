@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A set whose create or release was cut short is undone or completed. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "ops/create.h"
+#include "ops/mend.h"
+#include "ops/release.h"
+#include "system/identity.h"
+
+/* The device that the set recorded, when it is here without being a member. */
+static bool find_recorded_main(const struct member *spare, char *path, size_t nr_bytes)
+{
+	_cleanup_closedir_ DIR *directory = opendir("/sys/class/block");
+	unsigned int nr_found = 0;
+	struct dirent *at;
+
+	while (*spare->recorded && directory && (at = readdir(directory))) {
+		char node[300], identity[REMAP_IDENTITY_BYTES];
+		dev_t devno;
+
+		snprintf(node, sizeof(node), "/dev/%s", at->d_name);
+		devno = device_number(node);
+		if (*at->d_name == '.' || !devno || devno == spare->devno)
+			continue;
+		identity_of_device(devno, identity);
+		if (!identity_matches(identity, spare->recorded))
+			continue;
+		snprintf(path, nr_bytes, "%s", node);
+		nr_found++;
+	}
+	return nr_found == 1;
+}
+
+int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error)
+{
+	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	const struct member *spare = &machine->members[set->spare];
+	bool creating = spare->flags & REMAP_SUPER_CREATING;
+	char main_path[300];
+	int r;
+
+	if (set->main >= 0)
+		snprintf(main_path, sizeof(main_path), "%s", machine->members[set->main].path);
+	else if (!find_recorded_main(spare, main_path, sizeof(main_path)))
+		return error_set(error, EAGAIN,
+				 "%s: %s, and its main device is not here or is not recognised; "
+				 "attach it, or, if it is a plain disk again, free the spare with: "
+				 "dmremap release --without-main %s",
+				 set->name, set->reason, spare->path);
+	r = adopt_open(main_path, spare->path, O_RDWR, &adopted, error);
+	if (!r && creating && adopt_first_lost(&adopted)) {
+		r = adopt_is_due(&adopted, error);
+		if (r > 0) {
+			r = adoption_complete(&adopted, error);
+			return r < 0 ? r : 1;
+		}
+	}
+	if (!r)
+		r = creating ? adopt_undo_create(&adopted, false, error) :
+			       adopt_release(&adopted, error);
+	if (r < 0 && !creating && adopted.spare_fd >= 0)
+		return error_set(error, -r,
+				 "%.300s; dmremap activate --fallback %s serves what is "
+				 "there",
+				 error->text, spare->path);
+	if (r < 0)
+		return r;
+	return error_set(error, ECANCELED, "%s: %s; that was %s: %s is a plain disk%s", set->name,
+			 set->reason, creating ? "undone" : "completed", main_path,
+			 creating ? " as before" : "");
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Both members of an inactive set, open; and what they say of an interrupted create or release.
+ * Changes nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "set/handle.h"
+#include "set/scan.h"
+
+/* "sda1 is held by dm-3" for people: the first holder that sysfs knows. */
+static void holder_of(const char *path, char *text, size_t nr_bytes)
+{
+	_cleanup_closedir_ DIR *directory = NULL;
+	dev_t devno = device_number(path);
+	char holders[64];
+	struct dirent *at;
+
+	snprintf(holders, sizeof(holders), "/sys/dev/block/%u:%u/holders", major(devno),
+		 minor(devno));
+	*text = '\0';
+	directory = opendir(holders);
+	while (directory && (at = readdir(directory)))
+		if (*at->d_name != '.')
+			snprintf(text, nr_bytes, " by %s", at->d_name);
+}
+
+int open_exclusive(const char *path, struct error *error)
+{
+	bool device = device_number(path) != 0;
+	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0));
+	char holder[280];
+
+	if (fd >= 0)
+		return fd;
+	if (fd != -EBUSY)
+		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
+	holder_of(path, holder, sizeof(holder));
+	return error_set(error, EBUSY,
+			 "%s is in use%s (mounted, swap, or part of something): stop that first",
+			 path, holder);
+}
+
+off_t adopt_slot_offset(const struct adopted *a, uint32_t slot)
+{
+	return (off_t)((a->region.start + remap_slot_sector(&a->region.super.geometry, slot)) *
+		       REMAP_SECTOR_BYTES);
+}
+
+static bool is_used(const struct adopted *a, uint32_t slot)
+{
+	return a->table.entry[slot].state == REMAP_ENTRY_USED;
+}
+
+bool adopt_has_guard(const struct adopted *a)
+{
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_GUARD &&
+		    !a->table.entry[slot].main_chunk)
+			return true;
+	return false;
+}
+
+uint8_t adopt_first_lost(const struct adopted *a)
+{
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_GUARD &&
+		    !a->table.entry[slot].main_chunk)
+			return a->table.entry[slot].lost;
+	return 0;
+}
+
+int adopt_is_marked(const struct adopted *a)
+{
+	const struct remap_super *super = &a->region.super;
+	struct remap_mark mark;
+	int r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
+
+	return r == 0 ? 1 : r == -ENODATA ? 0 : r;
+}
+
+int adopt_sector0_is_ours(const struct adopted *a)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	const struct remap_block_header *header = (const void *)(chunk + REMAP_MEMBER_OFFSET);
+	uint32_t unit = logical_bytes(a->main_fd);
+	uint8_t uuid[REMAP_UUID_BYTES];
+
+	if (!chunk)
+		return -ENOMEM;
+	if (read_all_at(a->main_fd, chunk, unit, 0) == 0)
+		return remap_guard_check(chunk, uuid, 0) != REMAP_BAD_MAGIC &&
+		       !memcmp(uuid, a->region.super.uuid, sizeof(uuid));
+	/* the header is written after sector 0 and goes before it does */
+	if (unit == REMAP_MEMBER_OFFSET &&
+	    read_all_at(a->main_fd, chunk + unit, REMAP_SECTOR_BYTES, unit) == 0 &&
+	    !memcmp(header->magic, REMAP_MAGIC_MEMBER, REMAP_MAGIC_BYTES) &&
+	    !memcmp(header->uuid, a->region.super.uuid, sizeof(uuid)))
+		return 1;
+	return -EIO;
+}
+
+static int cannot_know(const struct adopted *a, const char *what, struct error *error)
+{
+	return error_set(error, EIO,
+			 "%s: %s cannot be read, so whether its content was given back already "
+			 "cannot be known; nothing was changed. If it is a plain disk: dmremap "
+			 "release --without-main %s",
+			 a->main_path, what, a->spare_path);
+}
+
+int adopt_is_due(const struct adopted *a, struct error *error)
+{
+	bool table_lost = a->table.nr_unloadable || a->table.nr_contradictions;
+	int ours = adopt_sector0_is_ours(a), marked;
+
+	if (ours == -ENOMEM)
+		return no_memory(error);
+	if (ours == 1)
+		return 1;
+	/* create writes sector 0 first: one that could not be read before, and cannot now, was not */
+	if (ours < 0 && a->region.super.flags & REMAP_SUPER_CREATING && adopt_first_lost(a))
+		return 0;
+	marked = a->region.super.flags & REMAP_SUPER_MARKED ? adopt_is_marked(a) : 0;
+	if (marked == 1) {
+		/* the mark goes before sector 0 does */
+		if (ours == 0 && adopt_has_guard(a))
+			return error_set(error, EEXIST,
+					 "%s: its first sector was overwritten before its content "
+					 "was given back; nothing was changed. To reach that: "
+					 "dmremap activate --fallback %s; to give it up: dmremap "
+					 "release --without-main %s",
+					 a->main_path, a->spare_path, a->spare_path);
+		return 1;
+	}
+	if (ours < 0 && (adopt_has_guard(a) || table_lost))
+		return cannot_know(a, "its first sector", error);
+	if (marked < 0 && !adopt_has_guard(a))
+		return cannot_know(a, "the place of its mark", error);
+	return 0;
+}
+
+/*
+ * Before the kernel has written the mark, main is the one with our sector 0; without a guard,
+ * the one that holds in the probe chunk what its slot holds.
+ */
+static int check_unmarked(struct adopted *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *raw = aligned_bytes(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *kept = aligned_bytes(REMAP_CHUNK_BYTES);
+	bool is_main = false;
+
+	if (!raw || !kept)
+		return no_memory(error);
+	if (adopt_has_guard(a)) {
+		int r = adopt_is_due(a, error);
+
+		if (r < 0)
+			return r;
+		is_main = r == 1;
+	}
+	for (uint32_t slot = 0; slot < a->table.nr_slots && !is_main; slot++) {
+		const struct remap_entry *entry = &a->table.entry[slot];
+
+		if (entry->state != REMAP_ENTRY_USED || entry->cause != REMAP_CAUSE_PROBE ||
+		    adopt_has_guard(a))
+			continue;
+		if (read_all_at(a->main_fd, raw, REMAP_CHUNK_BYTES,
+				(off_t)(entry->main_chunk * REMAP_CHUNK_BYTES)) < 0 ||
+		    read_all_at(a->spare_fd, kept, REMAP_CHUNK_BYTES, adopt_slot_offset(a, slot)) <
+			    0)
+			return error_set(error, EIO, "%s: its probe chunk cannot be read",
+					 a->main_path);
+		is_main = !memcmp(raw, kept, REMAP_CHUNK_BYTES);
+	}
+	return is_main ? 0 :
+			 error_set(error, ENODEV, "%s is not the main device of the set on %s",
+				   a->main_path, a->spare_path);
+}
+
+static int check_age(struct adopted *a, struct error *error)
+{
+	const struct remap_super *super = &a->region.super;
+	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
+	struct remap_mark mark;
+	int r;
+
+	if (!(super->flags & REMAP_SUPER_MARKED))
+		return unfinished ? 0 : check_unmarked(a, error);
+	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
+	/* a release may have been past it: what is due is decided by adopt_is_due() */
+	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
+		return 0;
+	if (r == -ENODATA)
+		return error_set(error, ENODEV, "%s is not the main device of the set on %s",
+				 a->main_path, a->spare_path);
+	if (r < 0)
+		return error_set(error, EIO,
+				 "%s: sector %" PRIu64
+				 ", which says what set it belongs to, cannot "
+				 "be read",
+				 a->main_path, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS);
+	if (remap_is_older(&a->table.age, &mark))
+		return error_set(
+			error, ESTALE,
+			"%s is an older copy of the spare: it does not know all remaps of %s",
+			a->spare_path, a->main_path);
+	return 0;
+}
+
+static int open_spare(struct adopted *a, struct error *error)
+{
+	uint64_t nr_bytes;
+	struct error why;
+	int r = device_bytes(a->spare_fd, &nr_bytes);
+
+	if (r < 0)
+		return error_set(error, -r, "%s: cannot read its size", a->spare_path);
+	r = region_open(a->spare_fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &a->region, &why);
+	if (!r)
+		r = region_read_table(&a->region, &a->table, NULL, NULL, &why);
+	if (r < 0)
+		return error_set(error, -r, "%s: %s", a->spare_path, why.text);
+	/* the end of a release wipes the table before the last superblock */
+	if (!(a->region.super.flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)) &&
+	    (a->table.nr_unloadable || a->table.nr_contradictions))
+		return error_set(error, EUCLEAN,
+				 "%s: its metadata is damaged (see dmremap check): where data is "
+				 "cannot be known",
+				 a->spare_path);
+	return 0;
+}
+
+int adopt_open(const char *main_path, const char *spare_path, int flags, struct adopted *a,
+	       struct error *error)
+{
+	uint64_t nr_bytes;
+	int r;
+
+	memset(a, 0, sizeof(*a));
+	a->main_fd = -1;
+	a->spare_fd = -1;
+	snprintf(a->main_path, sizeof(a->main_path), "%s", main_path);
+	snprintf(a->spare_path, sizeof(a->spare_path), "%s", spare_path);
+	if (flags == O_RDWR) {
+		a->main_fd = open_exclusive(main_path, error);
+		a->spare_fd = a->main_fd < 0 ? a->main_fd : open_exclusive(spare_path, error);
+		r = a->spare_fd;
+	} else {
+		a->main_fd = open_direct(main_path, flags);
+		a->spare_fd = a->main_fd < 0 ? a->main_fd : open_direct(spare_path, flags);
+		r = a->spare_fd;
+		if (r < 0)
+			error_set(error, -r, "%s: cannot open it: %s",
+				  a->main_fd < 0 ? main_path : spare_path, strerror(-r));
+	}
+	if (r < 0)
+		return r;
+	r = open_spare(a, error);
+	if (!r)
+		r = device_bytes(a->main_fd, &nr_bytes);
+	if (!r && nr_bytes / REMAP_SECTOR_BYTES < a->region.super.main_sectors)
+		return error_set(error, EINVAL, "%s is shorter than the main device of the set",
+				 main_path);
+	return r < 0 ? r : check_age(a, error);
+}
+
+void adopt_close(struct adopted *a)
+{
+	region_table_done(&a->table);
+	sector_ranges_done(&a->give_up);
+	sector_ranges_done(&a->still_lost);
+	sector_ranges_done(&a->zeroed);
+	close_p(&a->main_fd);
+	close_p(&a->spare_fd);
+	a->main_fd = -1;
+	a->spare_fd = -1;
+}

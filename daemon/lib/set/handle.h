@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An inactive set taken apart: both members open, checked to be one set (FORMAT.md section 7).
+ * Changes nothing; create.c, release.c, mend.c and others do.
+ */
+#ifndef DM_REMAP_HANDLE_H
+#define DM_REMAP_HANDLE_H
+
+#include "format/places.h"
+#include "format/region.h"
+#include "util/progress.h"
+
+/**
+ * struct adopted - an inactive set with both members open
+ * @main_path: of main
+ * @spare_path: of the spare
+ * @main_fd: opened for direct I/O
+ * @spare_fd: the same
+ * @region: on @spare_fd
+ * @table: its entries
+ * @give_up: lost sectors that need not be found again when the set ends
+ * @still_lost: after adopt_release(): sectors that are errors on main, as they were in the set
+ * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
+ * @progress: of what is done with it; NULL: not shown
+ */
+struct adopted {
+	char main_path[256];
+	char spare_path[256];
+	int main_fd;
+	int spare_fd;
+	struct region region;
+	struct region_table table;
+	struct sector_ranges give_up;
+	struct sector_ranges still_lost;
+	struct sector_ranges zeroed;
+	struct progress *progress;
+};
+
+#define ADOPTED_NONE                          \
+	{                                     \
+		.main_fd = -1, .spare_fd = -1 \
+	}
+
+/*
+ * Opens both (@flags: O_RDONLY, or O_RDWR which takes them exclusively) and checks that
+ * they are one set, whole and of one age: by the mark (O6).  A set with flags of create or
+ * release is opened, too.
+ */
+int adopt_open(const char *main_path, const char *spare_path, int flags, struct adopted *adopted,
+	       struct error *error);
+void adopt_close(struct adopted *adopted);
+
+/* As open_direct(), exclusively where @path is a block device; says who uses it. */
+int open_exclusive(const char *path, struct error *error);
+
+/* Where slot @slot lies on the spare device, in bytes. */
+off_t adopt_slot_offset(const struct adopted *adopted, uint32_t slot);
+bool adopt_has_guard(const struct adopted *adopted);
+/*
+ * Of a set whose create or release was cut short: 1: main is still hidden, so what the spare
+ * holds for it is due; 0: main is a plain disk, perhaps in use again, and only the spare is
+ * to be wiped.  An error where that cannot be known: then nothing may be written.
+ */
+int adopt_is_due(const struct adopted *adopted, struct error *error);
+/* Sectors of the hidden first chunk that are lost, a bit for each. */
+uint8_t adopt_first_lost(const struct adopted *adopted);
+/* Whether main carries the set's mark: 1, 0, or a negative errno: its place cannot be read. */
+int adopt_is_marked(const struct adopted *adopted);
+/* Whether sector 0 is the guard's: 1, 0; -EIO: it cannot be read, and nothing else tells. */
+int adopt_sector0_is_ours(const struct adopted *adopted);
+
+#endif /* DM_REMAP_HANDLE_H */

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What sets there are on this machine, and the one that a user means; the lock under which a
+ * set is changed.  Changes no set.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "format/backup.h"
+#include "set/inventory.h"
+#include "set/mark.h"
+
+#define RUN_DIR "/run/dm-remap"
+#define LOCK_PATH RUN_DIR "/lock"
+#define WAITING_PATH RUN_DIR "/waiting"
+
+int activation_lock(int *fd, struct error *error)
+{
+	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
+		return error_set(error, errno, RUN_DIR ": cannot make it: %s", strerror(errno));
+	*fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*fd < 0 || flock(*fd, LOCK_EX) < 0)
+		return error_set(error, errno, LOCK_PATH ": cannot lock it: %s", strerror(errno));
+	return 0;
+}
+
+/* Device number of what a table line names; 0: that device is gone. */
+static dev_t number_in_table(const char *text)
+{
+	unsigned int major_number, minor_number;
+	char path[64];
+	dev_t devno;
+	int end = 0;
+
+	if (sscanf(text, "%u:%u%n", &major_number, &minor_number, &end) != 2 || text[end])
+		return device_number(text);
+	devno = makedev(major_number, minor_number);
+	device_path(devno, path, sizeof(path));
+	return *path ? devno : 0;
+}
+
+/* The set of a mapped device: by its DM_UUID, else by its spare's superblock. */
+static bool uuid_of(const struct machine *machine, const struct dm_device *device,
+		    struct active_set *active)
+{
+	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		return uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), active->uuid) ==
+		       0;
+	for (size_t i = 0; i < machine->nr_members; i++) {
+		const struct member *member = &machine->members[i];
+
+		if (member->role != MEMBER_SPARE || member->devno != active->spare)
+			continue;
+		memcpy(active->uuid, member->uuid, sizeof(active->uuid));
+		return true;
+	}
+	return false;
+}
+
+/* A fallback device has no line: its members count as being there. */
+static void fill_active(const struct machine *machine, const struct dm_device *device,
+			struct active_set *active)
+{
+	active->main = number_in_table(device->line.main);
+	active->spare = number_in_table(device->line.spare);
+	active->suspended = device->suspended;
+	/* one whose return failed has no member at all */
+	if (!device->fallback || device->failed)
+		return;
+	for (size_t i = 0; i < machine->nr_members; i++)
+		if (!memcmp(machine->members[i].uuid, active->uuid, sizeof(active->uuid)))
+			*(machine->members[i].role == MEMBER_MAIN ? &active->main :
+								    &active->spare) =
+				machine->members[i].devno;
+}
+
+/* A member that udev knows and that does not answer is there: that is another sentence. */
+static void tell_silent(const struct machine *machine)
+{
+	for (size_t i = 0; i < machine->nr_silent; i++)
+		for (size_t s = 0; s < machine->nr_sets; s++) {
+			const struct member *silent = &machine->silent[i];
+			struct assembly *set = &machine->sets[s];
+			bool is_main = silent->role == MEMBER_MAIN;
+
+			if (silent->role == MEMBER_NONE ||
+			    (is_main ? set->main : set->spare) >= 0 ||
+			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
+				continue;
+			snprintf(set->state_reason, sizeof(set->state_reason),
+				 "its %s device %s does not answer", member_role_name(silent->role),
+				 silent->path);
+			if (set->verdict == set->state)
+				snprintf(set->reason, sizeof(set->reason), "%s", set->state_reason);
+		}
+}
+
+static int make_sets(struct machine *machine, struct error *error)
+{
+	_cleanup_free_ struct active_set *active = NULL;
+	_cleanup_free_ struct dm_name *names = NULL;
+	_cleanup_free_ const char **taken = NULL;
+	size_t nr_active = 0, nr_names, nr_taken = 0;
+	uint8_t host[16];
+	int r;
+
+	host_id(host);
+	r = dm_names(&names, &nr_names, error);
+	if (r < 0)
+		return r;
+	active = calloc(machine->nr_devices + 1, sizeof(*active));
+	taken = calloc(nr_names + 1, sizeof(*taken));
+	if (!active || !taken)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		struct active_set *at = &active[nr_active];
+
+		at->spare = number_in_table(machine->devices[i].line.spare);
+		if (!uuid_of(machine, &machine->devices[i], at))
+			continue;
+		snprintf(at->name, sizeof(at->name), "%s", machine->devices[i].name);
+		fill_active(machine, &machine->devices[i], at);
+		nr_active++;
+	}
+	for (size_t i = 0; i < nr_names; i++) {
+		bool is_set = false;
+
+		for (size_t j = 0; j < nr_active; j++)
+			is_set |= streq(active[j].name, names[i].name);
+		if (!is_set)
+			taken[nr_taken++] = names[i].name;
+	}
+	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
+		     &machine->sets, &machine->nr_sets);
+	if (r < 0)
+		return error_set(error, -r, "out of memory");
+	tell_silent(machine);
+	return 0;
+}
+
+static struct timespec waiting_noted(void)
+{
+	struct stat st;
+
+	return stat(WAITING_PATH, &st) < 0 ? (struct timespec){ 0 } : st.st_mtim;
+}
+
+void machine_note_waiting(const struct machine *machine)
+{
+	struct timespec noted = waiting_noted();
+	bool waiting = false;
+	int fd;
+
+	for (size_t i = 0; i < machine->nr_sets; i++)
+		waiting |= machine->sets[i].main < 0 &&
+			   (machine->sets[i].verdict == ASSEMBLY_NO_MAIN ||
+			    machine->sets[i].verdict == ASSEMBLY_ACTIVE);
+	if (!waiting) {
+		if (noted.tv_sec == machine->waiting_noted.tv_sec &&
+		    noted.tv_nsec == machine->waiting_noted.tv_nsec)
+			unlink(WAITING_PATH);
+		return;
+	}
+	fd = open(WAITING_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		futimens(fd, NULL);
+	close_p(&fd);
+}
+
+int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error)
+{
+	_cleanup_free_ dev_t *devices = NULL;
+	struct scan_request request = { .thorough = thorough };
+	struct scan scan;
+	int r;
+
+	memset(machine, 0, sizeof(*machine));
+	machine->waiting_noted = waiting_noted();
+	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	if (r < 0)
+		return r;
+	/* udev may not have looked at a set that was made with plain dmsetup */
+	devices = calloc(2 * machine->nr_devices + 1, sizeof(*devices));
+	if (!devices)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.main);
+		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.spare);
+	}
+	if (what && strchr(what, '/') && device_number(what))
+		devices[request.nr_devices++] = device_number(what);
+	request.devices = devices;
+	r = scan_members(&request, &scan, error);
+	machine->members = scan.members;
+	machine->nr_members = scan.nr_members;
+	machine->silent = scan.silent;
+	machine->nr_silent = scan.nr_silent;
+	return r < 0 ? r : make_sets(machine, error);
+}
+
+void machine_done(struct machine *machine)
+{
+	free(machine->members);
+	free(machine->silent);
+	free(machine->devices);
+	free(machine->sets);
+}
+
+static bool is_meant(const struct machine *machine, const struct assembly *set, const char *what,
+		     dev_t devno)
+{
+	uint8_t uuid[16];
+
+	if (uuid_from_string(what, uuid) == 0)
+		return !memcmp(uuid, set->uuid, sizeof(uuid));
+	for (size_t i = 0; devno && i < machine->nr_members; i++)
+		if (machine->members[i].devno == devno &&
+		    !memcmp(machine->members[i].uuid, set->uuid, 16))
+			return true;
+	for (size_t i = 0; devno && i < machine->nr_devices; i++)
+		if (makedev(machine->devices[i].major, machine->devices[i].minor) == devno)
+			return streq(machine->devices[i].name, set->name);
+	if (devno)
+		return false;
+	for (size_t i = 0; i < machine->nr_members; i++)
+		if (!memcmp(machine->members[i].uuid, set->uuid, 16) &&
+		    streq(machine->members[i].label, what))
+			return true;
+	return streq(set->name, what);
+}
+
+/* What is not found may be a set of which only a main without guard is left, or a backup. */
+static int not_found(const char *what, dev_t devno, struct error *error)
+{
+	char backup[PATH_MAX], text[UUID_STRING_BYTES];
+	uint8_t uuid[16];
+	uint64_t chunk;
+
+	if (!error)
+		return -ENODEV;
+	if (devno && mark_find_on(what, uuid, &chunk) == 0) {
+		uuid_to_string(uuid, text);
+		return error_set(
+			error, EAGAIN,
+			"%s is the main device, without guard, of set %s, and the spare is "
+			"not here: attach it; if it is dead: dmremap release "
+			"--without-spare %s, or dmremap restore-backup onto another one",
+			what, text, what);
+	}
+	if (devno)
+		return error_set(error, ENODEV, "%s: not a member of a set", what);
+	if (backup_find(what, backup, sizeof(backup)) == 0)
+		return error_set(
+			error, ENODEV,
+			"%s: no set of that name is here, though there is a backup of one, "
+			"%s: attach its disks; if its spare is dead: dmremap release "
+			"--without-spare MAIN, or dmremap restore-backup onto another one",
+			what, backup);
+	return error_set(error, ENODEV, "%s: no set of that name is here; dmremap list shows all",
+			 what);
+}
+
+int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
+		 struct error *error)
+{
+	dev_t devno = strchr(what, '/') ? device_number(what) : 0;
+
+	*set = NULL;
+	if (strchr(what, '/') && !devno)
+		return error_set(error, ENODEV, "%s: there is no such device", what);
+	for (size_t i = 0; i < machine->nr_sets; i++) {
+		if (!is_meant(machine, &machine->sets[i], what, devno))
+			continue;
+		if (*set)
+			return error_set(error, EEXIST,
+					 "%s: several sets are called that; give the UUID (dmremap "
+					 "list)",
+					 what);
+		*set = &machine->sets[i];
+	}
+	for (size_t i = 0; !*set && devno && i < machine->nr_silent; i++)
+		if (machine->silent[i].devno == devno)
+			return error_set(error, EAGAIN, "%s does not answer", what);
+	if (!*set && !devno && machine->nr_silent)
+		return error_set(error, ENODEV,
+				 "%s: no set of that name is here, but a disk does not answer; "
+				 "dmremap list shows all",
+				 what);
+	return *set ? 0 : not_found(what, devno, error);
+}
+
+/*
+ * What may have changed between the scan and the lock: which devices are active, and what the
+ * members of this set are.  A member that came meanwhile has an activation of its own.
+ */
+static int look_again(struct machine *machine, const uint8_t *uuid, struct error *error)
+{
+	_cleanup_free_ struct member *own = calloc(machine->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *same = calloc(machine->nr_members + 1, sizeof(*same));
+	size_t nr = 0, nr_own = 0;
+	int r;
+
+	if (!own || !same)
+		return error_set(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < machine->nr_members; i++) {
+		const struct member *member = &machine->members[i];
+		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
+
+		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself)
+			own[nr_own++] = *member;
+		else
+			machine->members[nr++] = *member;
+	}
+	r = scan_again(own, nr_own, same, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nr_own; i++)
+		if (same[i])
+			machine->members[nr++] = own[i];
+	machine->nr_members = nr;
+	free(machine->devices);
+	free(machine->sets);
+	machine->devices = NULL;
+	machine->sets = NULL;
+	machine->nr_devices = 0;
+	machine->nr_sets = 0;
+	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	return r < 0 ? r : make_sets(machine, error);
+}
+
+/* The scan is done without the lock: a disk that does not answer delays no other call. */
+int machine_look_and_lock(const char *what, bool thorough, struct machine *machine,
+			  const struct assembly **set, int *lock, struct error *error)
+{
+	char uuid[UUID_STRING_BYTES];
+	uint8_t wanted[16] = { 0 };
+	int r, missing;
+
+	r = machine_look(machine, what, thorough, error);
+	if (r < 0)
+		return r;
+	missing = machine_find(machine, what, set, error);
+	if (!missing) {
+		memcpy(wanted, (*set)->uuid, sizeof(wanted));
+		uuid_to_string(wanted, uuid);
+	}
+	r = activation_lock(lock, error);
+	if (!r)
+		r = look_again(machine, wanted, error);
+	if (r < 0)
+		return r;
+	machine_note_waiting(machine);
+	return missing ? missing : machine_find(machine, uuid, set, error);
+}
+
+int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
+		     int *lock, struct error *error)
+{
+	return machine_look_and_lock(what, true, machine, set, lock, error);
+}
+
+/* Rules of sets that were being made when create was killed. */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What there is on this machine: members, mapped devices and the sets that they make; and the
+ * lock of those who change a set (/run/dm-remap/lock, O13).
+ */
+#ifndef DM_REMAP_INVENTORY_H
+#define DM_REMAP_INVENTORY_H
+
+#include <time.h>
+
+#include "set/assemble.h"
+#include "system/dm.h"
+
+/**
+ * struct machine - what there is on this machine
+ * @members: of all sets
+ * @nr_members: how many
+ * @silent: devices that may be members and do not answer, see scan.h
+ * @nr_silent: how many
+ * @devices: remap devices
+ * @nr_devices: how many
+ * @sets: what they make
+ * @nr_sets: how many
+ * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
+ *                 there was none
+ */
+struct machine {
+	struct member *members;
+	size_t nr_members;
+	struct member *silent;
+	size_t nr_silent;
+	struct dm_device *devices;
+	size_t nr_devices;
+	struct assembly *sets;
+	size_t nr_sets;
+	struct timespec waiting_noted;
+};
+
+/*
+ * Looks at all there is, without waiting for a disk longer than seconds.  @what: what the user
+ * named, so that a device is looked at whatever udev says of it; NULL: nothing.  @thorough: as
+ * in struct scan_request.  Not under the lock.
+ */
+int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error);
+void machine_done(struct machine *machine);
+#define _cleanup_machine_ _cleanup_(machine_done)
+/*
+ * The set that @what means: a UUID, the name or label of a set, the path of a member.
+ * -ENODEV: none.
+ */
+int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
+		 struct error *error);
+
+/* One at a time on this machine; *@fd is closed by the caller and holds it. */
+int activation_lock(int *fd, struct error *error);
+/*
+ * Looks for the set that @what means, takes the lock, and looks again at what may have changed:
+ * nothing but the set's own members is looked at under the lock.  @thorough: as in struct
+ * scan_request.
+ */
+int machine_look_and_lock(const char *what, bool thorough, struct machine *machine,
+			  const struct assembly **set, int *lock, struct error *error);
+/* The same, thoroughly. */
+int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
+		     int *lock, struct error *error);
+
+/*
+ * Leaves a note for udev when a set waits for a main without guard, which no rule can
+ * recognise: then every device that comes is looked at.  Under the lock; one that was left
+ * since @machine was looked at stays: its look may have seen more.
+ */
+void machine_note_waiting(const struct machine *machine);
+
+#endif /* DM_REMAP_INVENTORY_H */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sets that were deactivated by request, and are activated by request only: a note for each in
+ * /run/dm-remap, of the disks that were in it.  udev's one-shot may come late, and the
+ * daemon starts anew; as long as the same disks are plugged in, both leave the set alone.
+ * Every disk has another sequence number each time it comes (diskseq in sysfs).
+ * Callers: activate.c, under its lock; the daemon asks whether there is a note.
+ */
+#ifndef DM_REMAP_LET_GO_H
+#define DM_REMAP_LET_GO_H
+
+#include "util/util.h"
+
+/* Before the mapped device @devno of the set is removed; a failure is no reason not to. */
+void let_go_note(const char *uuid, dev_t devno);
+/* The same of a set that is not active, by its members. */
+void let_go_note_members(const char *uuid, dev_t main, dev_t spare);
+/* It was not removed, or it is activated by request. */
+void let_go_forget(const char *uuid);
+bool let_go_noted(const char *uuid);
+/* Whether the set was let go with these two in it, and both were here ever since. */
+bool let_go_holds(const char *uuid, dev_t main, dev_t spare);
+
+#endif /* DM_REMAP_LET_GO_H */

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A rule file is written whole or not at all (write_file_atomic()).  Beside the set a crash
+ * leaves:
+ *
+ *   in create, until the set counts	a rule that says that its set is being made: main is hidden,
+ *					and no set has that UUID.  mask_clean() removes it
+ *   afterwards				the same rule, which hides as well; mask_mend() completes it
+ *   in release				no rule any more, and the release is not completed yet
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+
+#include "system/identity.h"
+#include "system/mask.h"
+#include "util/foreign.h"
+
+#define RULES_DIRECTORY "/etc/udev/rules.d"
+#define PREFIX "65-dm-remap-" /* before 66-dm-remap.rules, which does what the rule asks for */
+#define SUFFIX ".rules"
+#define BEING_MADE "# The set is being made.\n"
+
+#define MATCH_BYTES 600
+#define TEXT_BYTES 1200
+
+static void path_of(const uint8_t uuid[16], char path[PATH_MAX])
+{
+	char text[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, text);
+	snprintf(path, PATH_MAX, RULES_DIRECTORY "/" PREFIX "%s" SUFFIX, text);
+}
+
+/*
+ * The only place where text becomes a rule: a rule runs programs as root.  The keys are
+ * identity.c's, the values plain; no label is in it.
+ */
+static int make_rule(const uint8_t uuid[16], dev_t main, bool complete, char text[TEXT_BYTES],
+		     struct error *error)
+{
+	char match[MATCH_BYTES], uuid_text[UUID_STRING_BYTES];
+	int length;
+
+	identity_udev_match_of_device(main, match, sizeof(match));
+	if (!*match)
+		return error_set(error, EPERM,
+				 "main has no serial number, WWN or partition UUID that a rule of "
+				 "udev could spell: it needs the guard");
+	uuid_to_string(uuid, uuid_text);
+	length =
+		snprintf(text, TEXT_BYTES,
+			 "# Main of the dm-remap set %s,\n"
+			 "# which has no guard: to be used through the mapped device only. Written "
+			 "by dmremap\n"
+			 "# create --no-guard, removed by dmremap release.\n"
+			 "%sSUBSYSTEM==\"block\", %s, ENV{DM_REMAP_MASKED}=\"1\"\n",
+			 uuid_text, complete ? "" : BEING_MADE, match);
+	return length < TEXT_BYTES ? 0 : error_set(error, ENAMETOOLONG, "the rule is too long");
+}
+
+static int cannot_write(int r, const char *path, struct error *error)
+{
+	return error_set(error, -r, "%s cannot be written: %s", path, strerror(-r));
+}
+
+int mask_check(dev_t main, struct error *error)
+{
+	static const uint8_t any[16];
+	char text[TEXT_BYTES];
+	int r = make_rule(any, main, true, text, error);
+
+	if (!r && access(RULES_DIRECTORY, W_OK) < 0)
+		r = cannot_write(-errno, RULES_DIRECTORY, error);
+	return r;
+}
+
+int mask_write(const uint8_t uuid[16], dev_t main, bool complete, struct error *error)
+{
+	char path[PATH_MAX], text[TEXT_BYTES];
+	int r = make_rule(uuid, main, complete, text, error);
+
+	if (r < 0)
+		return r;
+	path_of(uuid, path);
+	r = write_file_atomic(path, text, strlen(text), 0644);
+	return r < 0 ? cannot_write(r, path, error) : 0;
+}
+
+int mask_mend(const uint8_t uuid[16], dev_t main)
+{
+	_cleanup_free_ char *now = NULL;
+	char path[PATH_MAX], text[TEXT_BYTES];
+	int r = make_rule(uuid, main, true, text, NULL);
+
+	if (r < 0)
+		return r;
+	path_of(uuid, path);
+	if (read_file(path, &now, NULL) == 0 && streq(now, text))
+		return 0;
+	r = write_file_atomic(path, text, strlen(text), 0644);
+	return r < 0 ? r : 1;
+}
+
+int mask_check_removable(const uint8_t uuid[16], struct error *error)
+{
+	char path[PATH_MAX];
+
+	path_of(uuid, path);
+	if (access(path, F_OK) < 0 || access(RULES_DIRECTORY, W_OK) == 0)
+		return 0;
+	return error_set(error, errno, "%s, which hides main, cannot be removed: %s", path,
+			 strerror(errno));
+}
+
+static int remove_rule(const char *path)
+{
+	_cleanup_close_ int directory = open(RULES_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (access(path, F_OK) < 0) /* where nothing can be written unlink() would not say so */
+		return 0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	return directory < 0 || fsync(directory) < 0 ? -errno : 0;
+}
+
+int mask_remove(const uint8_t uuid[16], struct error *error)
+{
+	char path[PATH_MAX];
+	int r;
+
+	path_of(uuid, path);
+	r = remove_rule(path);
+	return r < 0 ? error_set(error, -r, "%s, which hides main, cannot be removed: %s", path,
+				 strerror(-r)) :
+		       0;
+}
+
+/* The UUID in the name of a rule file of ours. */
+static bool is_rule(const char *name, uint8_t uuid[16])
+{
+	size_t prefix = strlen(PREFIX), length = strlen(name);
+	char text[UUID_STRING_BYTES];
+
+	if (length != prefix + UUID_STRING_BYTES - 1 + strlen(SUFFIX) ||
+	    strncmp(name, PREFIX, prefix) != 0)
+		return false;
+	snprintf(text, sizeof(text), "%s", name + prefix);
+	return uuid_from_string(text, uuid) == 0;
+}
+
+static bool is_one_of(const uint8_t uuid[16], const uint8_t (*kept)[16], size_t nr_kept)
+{
+	for (size_t i = 0; i < nr_kept; i++)
+		if (!memcmp(kept[i], uuid, 16))
+			return true;
+	return false;
+}
+
+void mask_clean(const uint8_t (*kept)[16], size_t nr_kept)
+{
+	_cleanup_closedir_ DIR *directory = opendir(RULES_DIRECTORY);
+	struct dirent *at;
+
+	while (directory && (at = readdir(directory))) {
+		_cleanup_free_ char *text = NULL;
+		char path[PATH_MAX];
+		uint8_t uuid[16];
+
+		if (!is_rule(at->d_name, uuid) || is_one_of(uuid, kept, nr_kept))
+			continue;
+		path_of(uuid, path);
+		if (read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE))
+			remove_rule(path);
+	}
+}

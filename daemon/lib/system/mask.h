@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The main of a set without guard shows its own content: a rule for udev takes its links by
+ * content away and says that it is not to be used, so that the mapped device alone is found by
+ * them (O5).  The rule lies in /etc, for it must be there before the spare is: it is durable
+ * before the set counts, and gone before the set has ended.
+ *
+ * Callers: create.c, release.c, activate.c and the verbs, under the lock of activation.
+ */
+#ifndef DM_REMAP_MASK_H
+#define DM_REMAP_MASK_H
+
+#include <sys/types.h>
+
+#include "util/util.h"
+
+/* Whether a rule for @main could be written; says why not. */
+int mask_check(dev_t main, struct error *error);
+/*
+ * Writes the rule of the set @uuid, or writes it anew for another main, durably.  @complete:
+ * the set counts already; else mask_clean() may remove the rule until it is written again.
+ */
+int mask_write(const uint8_t uuid[16], dev_t main, bool complete, struct error *error);
+/* 1: there was none, or not this one, and there is now. */
+int mask_mend(const uint8_t uuid[16], dev_t main);
+/* Whether mask_remove() would fail. */
+int mask_check_removable(const uint8_t uuid[16], struct error *error);
+/* The set ends; there may be no rule.  One that stays would hide a disk that is no main. */
+int mask_remove(const uint8_t uuid[16], struct error *error);
+/*
+ * Removes the rules of sets that were being made when create was killed, but not those of
+ * @kept: of sets that are here.  A set that is not, because its spare is unplugged, gets its
+ * rule back when it is activated.
+ */
+void mask_clean(const uint8_t (*kept)[16], size_t nr_kept);
+
+#endif /* DM_REMAP_MASK_H */

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
+
+#include "util/foreign.h"
+#include "util/util.h"
+
+#define READ_FILE_MAX (64U << 20)
+/* What direct I/O may need, and the largest block that a device of ours may have. */
+#define BLOCK_BYTES_MAX 4096
+#define SECTOR_BYTES 512
+
+/* Names this application to sd-id128, so that the machine id itself is not told. */
+#define HOST_ID_APPLICATION \
+	SD_ID128_MAKE(6d, 2d, 72, 65, 6d, 61, 70, 40, 9a, 51, 1f, 0c, 83, e7, 55, b2)
+
+int error_set(struct error *error, int number, const char *format, ...)
+{
+	char text[sizeof(error->text)]; /* the old sentence may be one of the arguments */
+	va_list arguments;
+
+	if (error) {
+		va_start(arguments, format);
+		vsnprintf(text, sizeof(text), format, arguments);
+		va_end(arguments);
+		/* a sentence may quote what a disk or the kernel said */
+		foreign_escape(text, sizeof(text), error->text, sizeof(error->text));
+	}
+	return -number;
+}
+
+int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset)
+{
+	uint8_t *at = data;
+
+	while (nr_bytes) {
+		ssize_t n = pread(fd, at, nr_bytes, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		offset += n;
+		nr_bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset)
+{
+	const uint8_t *at = data;
+
+	while (nr_bytes) {
+		ssize_t n = pwrite(fd, at, nr_bytes, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		offset += n;
+		nr_bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+int device_bytes(int fd, uint64_t *nr_bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode)) {
+		*nr_bytes = (uint64_t)st.st_size;
+		return 0;
+	}
+	if (!S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	if (ioctl(fd, BLKGETSIZE64, nr_bytes) < 0)
+		return -errno;
+	return 0;
+}
+
+uint8_t *aligned_bytes(size_t nr_bytes)
+{
+	uint8_t *data = aligned_alloc(BLOCK_BYTES_MAX, nr_bytes);
+
+	return data ? memset(data, 0, nr_bytes) : NULL;
+}
+
+int no_memory(struct error *error)
+{
+	return error_set(error, ENOMEM, "out of memory");
+}
+
+uint32_t logical_bytes(int fd)
+{
+	int nr_bytes = SECTOR_BYTES;
+
+	if (ioctl(fd, BLKSSZGET, &nr_bytes) < 0 || nr_bytes < SECTOR_BYTES ||
+	    nr_bytes > BLOCK_BYTES_MAX)
+		return SECTOR_BYTES;
+	return (uint32_t)nr_bytes;
+}
+
+int parse_u64(const char *text, uint64_t *value)
+{
+	unsigned long long number;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno)
+		return -errno;
+	if (*end)
+		return -EINVAL;
+	*value = number;
+	return 0;
+}
+
+/*
+ * One grammar for what people type: decimal, or hexadecimal with 0x (a leading 0 is not octal),
+ * then nothing, or s (sectors of 512 bytes), or K, M, G, T, P (binary; also KiB, kb ...).
+ * @unit: what a number without a suffix counts, in bytes.
+ */
+static int parse_bytes(const char *text, uint64_t unit, uint64_t *nr_bytes)
+{
+	static const char suffixes[] = "KMGTP";
+	bool is_hex = !strncasecmp(text, "0x", 2) && isxdigit((unsigned char)text[2]);
+	unsigned long long number;
+	const char *suffix;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(text, &end, is_hex ? 16 : 10);
+	if (errno)
+		return -errno;
+	suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+	if ((*end == 's' || *end == 'S') && !end[1]) {
+		unit = 512;
+		end++;
+	} else if (suffix) {
+		unit = 1ULL << 10 * (suffix - suffixes + 1);
+		end++;
+		if (*end == 'i')
+			end++;
+		if (*end == 'B' || *end == 'b')
+			end++;
+	}
+	if (*end)
+		return -EINVAL;
+	if (number > UINT64_MAX / unit)
+		return -ERANGE;
+	*nr_bytes = number * unit;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t *nr_bytes)
+{
+	return parse_bytes(text, 1, nr_bytes);
+}
+
+int parse_sectors(const char *text, uint64_t *nr_sectors)
+{
+	bool plain = text[strcspn(text, "sSkKmMgGtTpP")] == '\0';
+	uint64_t nr_bytes;
+	int r = parse_bytes(text, plain ? 1 : 512, &nr_bytes);
+
+	if (r < 0)
+		return r;
+	if (!plain && nr_bytes % 512)
+		return -EINVAL;
+	*nr_sectors = plain ? nr_bytes : nr_bytes / 512;
+	return 0;
+}
+
+void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES])
+{
+	static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
+	unsigned int group, i, at = 0;
+
+	for (group = 0; group < sizeof(groups); group++) {
+		if (group)
+			*text++ = '-';
+		for (i = 0; i < groups[group]; i++) {
+			snprintf(text, 3, "%02x", uuid[at++]);
+			text += 2;
+		}
+	}
+}
+
+int uuid_from_string(const char *text, uint8_t uuid[16])
+{
+	unsigned int i;
+
+	if (strlen(text) != UUID_STRING_BYTES - 1)
+		return -EINVAL;
+	for (i = 0; i < 16; i++) {
+		char digits[3];
+
+		if (i == 4 || i == 6 || i == 8 || i == 10) {
+			if (*text++ != '-')
+				return -EINVAL;
+		}
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
+			return -EINVAL;
+		memcpy(digits, text, 2);
+		digits[2] = '\0';
+		uuid[i] = (uint8_t)strtoul(digits, NULL, 16);
+		text += 2;
+	}
+	return 0;
+}
+
+bool device_name_ok(const char *name)
+{
+	size_t length = strlen(name), i;
+
+	if (length < 1 || length > 32 || *name == '-' || *name == '.')
+		return false;
+	for (i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		if (c > 127 || !(isalnum(c) || c == '_' || c == '.' || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+/* A crash leaves the old file or the new one: the name changes after the content is durable. */
+int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode)
+{
+	_cleanup_close_ int directory = -1, fd = -1;
+	char parent[PATH_MAX], temporary[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int r;
+
+	if (slash == path)
+		snprintf(parent, sizeof(parent), "/");
+	else
+		snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 1,
+			 slash ? path : ".");
+	r = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+	if (r < 0 || (size_t)r >= sizeof(temporary))
+		return -ENAMETOOLONG;
+	directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_all_at(fd, data, nr_bytes, 0);
+	if (!r && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (!r && fsync(fd) < 0)
+		r = -errno;
+	if (!r && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(temporary);
+		return r;
+	}
+	return fsync(directory) < 0 ? -errno : 0;
+}
+
+int read_file(const char *path, char **data, size_t *nr_bytes)
+{
+	return read_file_upto(path, READ_FILE_MAX, data, nr_bytes);
+}
+
+int read_fd(int fd, size_t max_bytes, char **data, size_t *nr_bytes)
+{
+	_cleanup_free_ char *buffer = NULL;
+	size_t room = 4096, length = 0;
+
+	for (;;) {
+		char *bigger = realloc(buffer, room + 1);
+		ssize_t n;
+
+		if (!bigger)
+			return -ENOMEM;
+		buffer = bigger;
+		n = read(fd, buffer + length, room - length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		length += (size_t)n;
+		if (length == room)
+			room *= 2;
+		if (room / 2 > max_bytes)
+			return -EFBIG;
+	}
+	buffer[length] = '\0';
+	*data = buffer;
+	if (nr_bytes)
+		*nr_bytes = length;
+	buffer = NULL;
+	return 0;
+}
+
+int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : read_fd(fd, max_bytes, data, nr_bytes);
+}
+
+int host_id(uint8_t id[16])
+{
+	sd_id128_t host;
+	int r;
+
+	memset(id, 0, 16);
+	r = sd_id128_get_machine_app_specific(HOST_ID_APPLICATION, &host);
+	if (r < 0)
+		return r;
+	memcpy(id, host.bytes, 16);
+	return 0;
+}
