@@ -10,8 +10,8 @@
 #include <systemd/sd-journal.h>
 
 #include "journal.h"
+#include "set/deactivated.h"
 #include "set/gone.h"
-#include "set/let-go.h"
 #include "state.h"
 
 /* Whether the mapped device was made read-only, as by `dmremap activate --read-only`. */
@@ -172,8 +172,9 @@ static void note_let_go(struct waiting *waiting)
 
 	for (unsigned int i = 0; i < waiting->nr_members; i++)
 		*(waiting->member[i].is_main ? &main : &spare) = waiting->member[i].devno;
-	waiting->noted = let_go_noted(waiting->uuid);
-	waiting->held = waiting->noted && main && spare && let_go_holds(waiting->uuid, main, spare);
+	waiting->noted = deactivated_noted(waiting->uuid);
+	waiting->held =
+		waiting->noted && main && spare && deactivated_holds(waiting->uuid, main, spare);
 }
 
 static unsigned int poll_waiting(struct manager *m, const struct dm_device *devices, size_t nr,

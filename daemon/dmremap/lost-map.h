@@ -23,7 +23,7 @@ struct lost_map {
 };
 
 /* Reads, checks that it is of all of main, plans; writes nothing. */
-int lost_map_look(struct lost_map *map, struct adopted *adopted, struct error *error);
+int lost_map_look(struct lost_map *map, struct set_handle *handle, struct error *error);
 /* Lines for people. */
 void lost_map_print(const struct lost_map *map);
 void lost_map_done(struct lost_map *map);

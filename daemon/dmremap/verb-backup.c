@@ -15,7 +15,7 @@
 #include "verbs.h"
 
 /* Paths of the members of the set that @what means; an image has no main. */
-static int find_members(const char *what, struct machine *machine, char *spare, size_t nr_spare,
+static int find_members(const char *what, struct inventory *inventory, char *spare, size_t nr_spare,
 			char *main, size_t nr_main, struct error *error)
 {
 	const struct assembly *set;
@@ -25,16 +25,16 @@ static int find_members(const char *what, struct machine *machine, char *spare, 
 	snprintf(spare, nr_spare, "%s", what);
 	if (strchr(what, '/') && access(what, F_OK) == 0 && !device_number(what))
 		return 0;
-	r = machine_look(machine, what, true, error);
+	r = inventory_look(inventory, what, true, error);
 	if (!r)
-		r = machine_find(machine, what, &set, error);
+		r = inventory_find(inventory, what, &set, error);
 	if (r < 0)
 		return r;
 	if (set->spare < 0)
 		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
-	snprintf(spare, nr_spare, "%s", machine->members[set->spare].path);
+	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
-		snprintf(main, nr_main, "%s", machine->members[set->main].path);
+		snprintf(main, nr_main, "%s", inventory->members[set->main].path);
 	return 0;
 }
 
@@ -68,11 +68,11 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 
 int verb_backup(struct invocation *invocation, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_backup_ struct backup backup = { 0 };
 	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX] = "";
 	struct progress_line line;
-	int r = find_members(invocation->argv[0], &machine, spare, sizeof(spare), main,
+	int r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main,
 			     sizeof(main), error);
 
 	if (invocation->argc == 2)
@@ -97,15 +97,15 @@ int verb_backup(struct invocation *invocation, struct error *error)
 /* The guarded main of that set among the devices that are here. */
 static void find_main(const uint8_t *uuid, char *path, size_t nr_bytes)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 
 	*path = '\0';
-	if (machine_look(&machine, NULL, true, NULL) < 0)
+	if (inventory_look(&inventory, NULL, true, NULL) < 0)
 		return;
-	for (size_t i = 0; i < machine.nr_members; i++)
-		if (machine.members[i].role == MEMBER_MAIN &&
-		    !memcmp(machine.members[i].uuid, uuid, REMAP_UUID_BYTES))
-			snprintf(path, nr_bytes, "%s", machine.members[i].path);
+	for (size_t i = 0; i < inventory.nr_members; i++)
+		if (inventory.members[i].role == MEMBER_MAIN &&
+		    !memcmp(inventory.members[i].uuid, uuid, REMAP_UUID_BYTES))
+			snprintf(path, nr_bytes, "%s", inventory.members[i].path);
 }
 
 static void print_lost(const struct restoring *a)

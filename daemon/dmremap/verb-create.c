@@ -19,9 +19,9 @@
 #include "system/identity.h"
 #include "verbs.h"
 
-static void adoption_p(struct adoption *adoption)
+static void create_request_p(struct create_request *request)
 {
-	adoption_done(adoption);
+	create_done(request);
 }
 
 static void print_size(const char *what, const char *path, uint64_t nr_sectors,
@@ -32,7 +32,7 @@ static void print_size(const char *what, const char *path, uint64_t nr_sectors,
 }
 
 /* Every place, with what it is for: who decides must not look it up. */
-static void print_unreadable(const struct adoption *a)
+static void print_unreadable(const struct create_request *a)
 {
 	_cleanup_free_ struct purpose *purpose = NULL;
 	size_t nr = 0;
@@ -67,7 +67,7 @@ static void print_unreadable(const struct adoption *a)
 		       a->main_path);
 }
 
-static void print_plan(const struct adoption *a)
+static void print_plan(const struct create_request *a)
 {
 	print_size("main", a->main_path, a->main_sectors, a->main_identity);
 	printf("         holds %s: it stays, and is reached through /dev/mapper/%s\n",
@@ -113,14 +113,14 @@ static void print_plan(const struct adoption *a)
 	       a->main_path, a->label, a->label);
 }
 
-static int print_table(const struct adoption *a)
+static int print_table(const struct create_request *a)
 {
 	printf("0 %" PRIu64 " remap %s %s 0 %" PRIu64 "\n", a->main_sectors, a->main_path,
 	       a->spare_path, a->region_sectors);
 	return 0;
 }
 
-static bool both_are_devices(const struct adoption *a)
+static bool both_are_devices(const struct create_request *a)
 {
 	return device_number(a->main_path) && device_number(a->spare_path);
 }
@@ -129,7 +129,7 @@ static bool both_are_devices(const struct adoption *a)
  * Main has its mark only now, with a number that the first backup does not know: without
  * another one it would count as older although nothing was remapped since.
  */
-static void refresh_backup(const struct adoption *a)
+static void refresh_backup(const struct create_request *a)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
 	struct error error;
@@ -140,7 +140,7 @@ static void refresh_backup(const struct adoption *a)
 }
 
 /* From here on the set exists; what fails now is about using it. */
-static int activate_created(struct invocation *invocation, struct adoption *a, int *lock,
+static int activate_created(struct invocation *invocation, struct create_request *a, int *lock,
 			    struct error *error)
 {
 	struct error note = { "" };
@@ -155,7 +155,7 @@ static int activate_created(struct invocation *invocation, struct adoption *a, i
 	 * Device-mapper takes both for itself, and could not while they are held; the guard, or the
 	 * rule that hides main, is there meanwhile.  The next holder of the lock may activate it.
 	 */
-	adoption_done(a);
+	create_done(a);
 	close_p(lock);
 	*lock = -1;
 	/* a main without guard is found by its hardware */
@@ -176,8 +176,8 @@ static int activate_created(struct invocation *invocation, struct adoption *a, i
 }
 
 /* What an earlier create made of these two, or began to; -ENODATA: nothing. */
-static int open_made(const struct adoption *a, struct member *spare, struct adopted *adopted,
-		     struct error *error)
+static int open_made(const struct create_request *a, struct member *spare,
+		     struct set_handle *handle, struct error *error)
 {
 	uint8_t host[16];
 	int r;
@@ -187,25 +187,25 @@ static int open_made(const struct adoption *a, struct member *spare, struct adop
 	    spare->role != MEMBER_SPARE || memcmp(spare->host_id, host, sizeof(host)) ||
 	    strcmp(spare->label, a->label) || spare->flags & REMAP_SUPER_MARKED)
 		return -ENODATA; /* or of another set: that is refused with its own sentence */
-	r = adopt_open(a->main_path, a->spare_path, O_RDWR, adopted, error);
+	r = handle_open(a->main_path, a->spare_path, O_RDWR, handle, error);
 	return r == -ENODEV || r == -EINVAL ? -ENODATA : r; /* of another main */
 }
 
 /* It is active already, of these two, under this name. */
-static bool is_active(struct adoption *a)
+static bool is_active(struct create_request *a)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
 	bool same;
 
-	if (!both_are_devices(a) || machine_look(&machine, a->spare_path, false, NULL) < 0 ||
-	    machine_find(&machine, a->spare_path, &set, NULL) < 0)
+	if (!both_are_devices(a) || inventory_look(&inventory, a->spare_path, false, NULL) < 0 ||
+	    inventory_find(&inventory, a->spare_path, &set, NULL) < 0)
 		return false;
 	/* returned: the device was made, and has no table yet */
 	same = (set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED) &&
 	       streq(set->name, a->label) && set->main >= 0 && set->spare >= 0 &&
-	       machine.members[set->main].devno == device_number(a->main_path) &&
-	       machine.members[set->spare].devno == device_number(a->spare_path);
+	       inventory.members[set->main].devno == device_number(a->main_path) &&
+	       inventory.members[set->spare].devno == device_number(a->spare_path);
 	if (same)
 		memcpy(a->uuid, set->uuid, sizeof(a->uuid));
 	return same;
@@ -216,9 +216,10 @@ static bool is_active(struct adoption *a)
  * activation would do; or it was made, and what is missing is its activation, or what comes
  * after that (1).
  */
-static int go_on(struct invocation *invocation, struct adoption *a, int *lock, struct error *error)
+static int go_on(struct invocation *invocation, struct create_request *a, int *lock,
+		 struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	struct member spare;
 	int r;
 
@@ -227,7 +228,7 @@ static int go_on(struct invocation *invocation, struct adoption *a, int *lock, s
 			printf("%s was made already\n", a->label);
 		return 1;
 	}
-	r = open_made(a, &spare, &adopted, error);
+	r = open_made(a, &spare, &handle, error);
 
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
@@ -240,7 +241,7 @@ static int go_on(struct invocation *invocation, struct adoption *a, int *lock, s
 			printf("%s was made already, and is activated\n", a->label);
 		return 1;
 	}
-	r = adopt_undo_create(&adopted, false, error);
+	r = release_undo_create(&handle, false, error);
 	close_p(lock);
 	*lock = -1;
 	if (!r && !invocation->quiet)
@@ -250,14 +251,15 @@ static int go_on(struct invocation *invocation, struct adoption *a, int *lock, s
 	return r;
 }
 
-static int carry_out(const struct invocation *invocation, struct adoption *a, struct error *error)
+static int carry_out(const struct invocation *invocation, struct create_request *a,
+		     struct error *error)
 {
 	struct progress_line line;
 	int r;
 
 	progress_begin(&line, invocation, "writing to the spare", 0);
 	a->progress = &line.progress;
-	r = adoption_carry_out(a, error);
+	r = create_set(a, error);
 	a->progress = NULL;
 	progress_end(&line);
 	return r;
@@ -265,7 +267,7 @@ static int carry_out(const struct invocation *invocation, struct adoption *a, st
 
 int verb_create(struct invocation *invocation, struct error *error)
 {
-	_cleanup_(adoption_p) struct adoption a = {
+	_cleanup_(create_request_p) struct create_request a = {
 		.main_path = invocation->argv[1],
 		.spare_path = invocation->argv[2],
 		.main_fd = -1,
@@ -298,7 +300,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (r > 0)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)
-		r = adoption_prepare(&a, error);
+		r = create_prepare(&a, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))
@@ -307,7 +309,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 		print_plan(&a);
 	if (option_value(invocation, "dry-run"))
 		return 0;
-	r = adoption_check_unreadable(&a, error);
+	r = create_check_unreadable(&a, error);
 	if (r < 0)
 		return r;
 	if (both_are_devices(&a)) {
@@ -325,7 +327,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r && !invocation->yes)
-		r = adoption_look_again(&a, error);
+		r = create_look_again(&a, error);
 	if (!r)
 		r = carry_out(invocation, &a, error);
 	if (r < 0)

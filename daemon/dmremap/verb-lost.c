@@ -25,12 +25,12 @@ static int check_whole(const struct badlist *list, const struct whole_disk *disk
 			 import_list_name(path), list->end, wanted);
 }
 
-int lost_map_look(struct lost_map *map, struct adopted *adopted, struct error *error)
+int lost_map_look(struct lost_map *map, struct set_handle *handle, struct error *error)
 {
 	const struct invocation *invocation = map->invocation;
-	uint64_t main_sectors = adopted->region.super.main_sectors;
+	uint64_t main_sectors = handle->region.super.main_sectors;
 	struct whole_disk disk;
-	int r = whole_disk_of(adopted->main_path, &disk, error);
+	int r = whole_disk_of(handle->main_path, &disk, error);
 
 	if (r < 0)
 		return r;
@@ -42,7 +42,7 @@ int lost_map_look(struct lost_map *map, struct adopted *adopted, struct error *e
 	if (!r)
 		r = check_whole(&map->list, &disk, map->path, option_value(invocation, "disk"),
 				main_sectors, error);
-	map->losing.adopted = adopted;
+	map->losing.handle = handle;
 	return r ? r : losing_look(&map->losing, map->list.range, map->list.nr_ranges, error);
 }
 
@@ -69,13 +69,13 @@ void lost_map_done(struct lost_map *map)
 
 int import_lost(struct invocation *invocation, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = invocation->argv[1] };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
-	int r = machine_lock_set(invocation->argv[0], &machine, &set, &lock, error);
+	int r = inventory_lock_set(invocation->argv[0], &inventory, &set, &lock, error);
 
 	if (r < 0)
 		return r;
@@ -85,20 +85,20 @@ int import_lost(struct invocation *invocation, struct error *error)
 					 "%s is active: dmremap deactivate it first%s" :
 					 "%s: %s",
 				 set->name, set->verdict == ASSEMBLY_ACTIVE ? "" : set->reason);
-	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
-		       &adopted, error);
+	r = handle_open(inventory.members[set->main].path, inventory.members[set->spare].path,
+			O_RDWR, &handle, error);
 	/* it is held now, and cannot be activated */
 	close_p(&lock);
 	lock = -1;
 	if (!r)
-		r = lost_map_look(&map, &adopted, error);
+		r = lost_map_look(&map, &handle, error);
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes) {
 		lost_map_print(&map);
 		printf("note     what was written to these sectors of %s since it was copied is lost, "
 		       "too\n",
-		       adopted.main_path);
+		       handle.main_path);
 	}
 	if (option_value(invocation, "dry-run"))
 		return 0;

@@ -12,7 +12,7 @@
 #include "ops/record.h"
 #include "ops/resize.h"
 #include "progress-line.h"
-#include "set/let-go.h"
+#include "set/deactivated.h"
 #include "set/scan.h"
 #include "system/identity.h"
 #include "system/mask.h"
@@ -20,10 +20,10 @@
 #include "verbs.h"
 
 /* The set that @what means, found under the lock, inactive and whole enough to be changed. */
-static int find_inactive(const char *what, struct machine *machine, const struct assembly **set,
+static int find_inactive(const char *what, struct inventory *inventory, const struct assembly **set,
 			 int *lock, struct error *error)
 {
-	int r = machine_lock_set(what, machine, set, lock, error);
+	int r = inventory_lock_set(what, inventory, set, lock, error);
 
 	if (r < 0)
 		return r;
@@ -40,8 +40,8 @@ static int find_inactive(const char *what, struct machine *machine, const struct
 int verb_adopt_host(struct invocation *invocation, struct error *error)
 {
 	static const uint8_t none[16];
-	_cleanup_machine_ struct machine machine = { 0 };
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	_cleanup_close_ int lock = -1;
 	const char *name = option_value(invocation, "name");
 	const struct assembly *set;
@@ -56,23 +56,22 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
 		return error_set(error, EPERM, "this host has no machine id (/etc/machine-id)");
-	r = find_inactive(invocation->argv[0], &machine, &set, &lock, error);
+	r = find_inactive(invocation->argv[0], &inventory, &set, &lock, error);
 	if (r < 0)
 		return r;
 	if (set->main < 0 || set->spare < 0)
 		return error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN,
 				 "%s: %s", set->name, set->state_reason);
-	r = adopt_open(machine.members[set->main].path, machine.members[set->spare].path, O_RDWR,
-		       &adopted, error);
+	r = handle_open(inventory.members[set->main].path, inventory.members[set->spare].path,
+			O_RDWR, &handle, error);
 	if (!r)
-		r = record_host(&adopted, host, name, error);
+		r = record_host(&handle, host, name, error);
 	if (!r && !invocation->quiet)
 		printf("%s belongs to this host from now on\n",
-		       *adopted.region.super.label ?
-			       foreign_text(adopted.region.super.label,
-					    sizeof(adopted.region.super.label))
-				       .text :
-			       set->name);
+		       *handle.region.super.label ? foreign_text(handle.region.super.label,
+								 sizeof(handle.region.super.label))
+							    .text :
+						    set->name);
 	return r;
 }
 
@@ -81,23 +80,23 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
  * @role: which member
  * @path: of the copy
  * @identity: of the copy's hardware
- * @machine: what there is
+ * @inventory: what there is
  * @set: the set
- * @adopted: its members, the copy among them
+ * @handle: its members, the copy among them
  */
 struct replacement {
 	enum member_role role;
 	const char *path;
 	char identity[REMAP_IDENTITY_BYTES];
-	struct machine machine;
+	struct inventory inventory;
 	const struct assembly *set;
-	struct adopted adopted;
+	struct set_handle handle;
 };
 
 static void replacement_p(struct replacement *a)
 {
-	adopt_close(&a->adopted);
-	machine_done(&a->machine);
+	handle_close(&a->handle);
+	inventory_done(&a->inventory);
 }
 
 static int refuse_foreign(const struct assembly *set, struct error *error)
@@ -136,7 +135,7 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 {
 	const char *role = member_role_name(a->role), *main, *spare;
 	bool is_main = a->role == MEMBER_MAIN;
-	int r = find_inactive(invocation->argv[0], &a->machine, &a->set, lock, error), other;
+	int r = find_inactive(invocation->argv[0], &a->inventory, &a->set, lock, error), other;
 
 	if (!r)
 		r = refuse_foreign(a->set, error);
@@ -155,14 +154,14 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 				 "%s has no serial number or WWN: it could not be told from the "
 				 "old %s. Unplug that one, and no replacement is needed",
 				 a->path, role);
-	main = is_main ? a->path : a->machine.members[other].path;
-	spare = is_main ? a->machine.members[other].path : a->path;
-	r = adopt_open(main, spare, O_RDWR, &a->adopted, error);
-	if (!r && memcmp(a->adopted.region.super.uuid, a->set->uuid, sizeof(a->set->uuid)))
+	main = is_main ? a->path : a->inventory.members[other].path;
+	spare = is_main ? a->inventory.members[other].path : a->path;
+	r = handle_open(main, spare, O_RDWR, &a->handle, error);
+	if (!r && memcmp(a->handle.region.super.uuid, a->set->uuid, sizeof(a->set->uuid)))
 		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
 	if (!r)
-		r = refuse_foreign_super(a->set->name, &a->adopted.region.super, error);
-	if (!r && is_main && !adopt_has_guard(&a->adopted))
+		r = refuse_foreign_super(a->set->name, &a->handle.region.super, error);
+	if (!r && is_main && !handle_has_guard(&a->handle))
 		r = mask_check(device_number(a->path), error);
 	return r;
 }
@@ -175,11 +174,11 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 	printf("set      \"%s\", with %s %s\n"
 	       "%-8s %s, %s: it counts from now on, with what is on it\n",
 	       a->set->name, a->role == MEMBER_MAIN ? "spare" : "main",
-	       a->role == MEMBER_MAIN ? a->adopted.spare_path : a->adopted.main_path, role, a->path,
+	       a->role == MEMBER_MAIN ? a->handle.spare_path : a->handle.main_path, role, a->path,
 	       a->identity);
-	if (old >= 0 && a->machine.members[old].devno != device_number(a->path))
+	if (old >= 0 && a->inventory.members[old].devno != device_number(a->path))
 		printf("old      %s, %s: it is taken for a copy from now on, and ignored\n",
-		       a->machine.members[old].path, a->machine.members[old].identity);
+		       a->inventory.members[old].path, a->inventory.members[old].identity);
 	if (map && map->path)
 		lost_map_print(map);
 	else if (map)
@@ -194,10 +193,10 @@ static void stay_inactive(const struct replacement *a)
 	char uuid[UUID_STRING_BYTES];
 
 	uuid_to_string(a->set->uuid, uuid);
-	if (!let_go_noted(uuid))
+	if (!deactivated_noted(uuid))
 		return;
-	let_go_note_members(uuid, device_number(a->adopted.main_path),
-			    device_number(a->adopted.spare_path));
+	deactivated_note_members(uuid, device_number(a->handle.main_path),
+				 device_number(a->handle.spare_path));
 }
 
 /*
@@ -228,7 +227,7 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_MAIN,
 							  .path = invocation->argv[1],
-							  .adopted = ADOPTED_NONE };
+							  .handle = SET_HANDLE_NONE };
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = option_value(invocation, "map") };
 	_cleanup_close_ int lock = -1;
@@ -236,7 +235,7 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	int r = replacement_look(invocation, &a, &lock, error);
 
 	if (!r && map.path)
-		r = lost_map_look(&map, &a.adopted, error);
+		r = lost_map_look(&map, &a.handle, error);
 	if (!r)
 		r = replacement_confirm(invocation, &a, &map, &lock, error);
 	/* before main is another: until then the order is repeated */
@@ -245,14 +244,14 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	stay_inactive(&a);
-	super = a.adopted.region.super;
-	if (!adopt_has_guard(&a.adopted))
+	super = a.handle.region.super;
+	if (!handle_has_guard(&a.handle))
 		r = mask_write(super.uuid, device_number(a.path), true, error);
 	memset(super.identity, 0, sizeof(super.identity));
 	snprintf(super.identity, sizeof(super.identity), "%s", a.identity);
-	super.seq = a.adopted.table.generation + 1;
+	super.seq = a.handle.table.generation + 1;
 	if (!r)
-		r = region_write_super(&a.adopted.region, &super, error);
+		r = region_write_super(&a.handle.region, &super, error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its main device now; the old one is ignored from now on\n",
 		       a.set->name, a.path);
@@ -264,22 +263,22 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_SPARE,
 							  .path = invocation->argv[1],
-							  .adopted = ADOPTED_NONE };
+							  .handle = SET_HANDLE_NONE };
 	_cleanup_close_ int lock = -1;
 	int r = replacement_look(invocation, &a, &lock, error);
 
 	if (!r)
-		r = record_check(&a.adopted, error);
+		r = record_check(&a.handle, error);
 	if (r == -ENODATA)
 		return error_set(error, ENODATA,
 				 "%s has no guard, and records nothing of its spare",
-				 a.adopted.main_path);
+				 a.handle.main_path);
 	if (!r)
 		r = replacement_confirm(invocation, &a, NULL, &lock, error);
 	if (r < 0)
 		return r;
 	stay_inactive(&a);
-	r = record_spare(&a.adopted, a.identity, error);
+	r = record_spare(&a.handle, a.identity, error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its spare device now; another one is ignored from now on\n",
 		       a.set->name, a.path);
@@ -288,7 +287,7 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 
 static void print_resizing(const struct resizing *a, const char *name)
 {
-	const struct adopted *set = a->adopted;
+	const struct set_handle *set = a->handle;
 
 	printf("set      \"%s\", %u of %u slots in use\n"
 	       "from     %s: all that is in use is copied, then it is made blank\n"
@@ -337,11 +336,11 @@ struct move {
 	bool is_settled;
 };
 
-static int look_at_spares(const struct machine *machine, const struct assembly *set,
+static int look_at_spares(const struct inventory *inventory, const struct assembly *set,
 			  dev_t new_spare, struct move *move, struct error *error)
 {
-	for (size_t i = 0; i < machine->nr_members; i++) {
-		const struct member *member = &machine->members[i];
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		const struct member *member = &inventory->members[i];
 
 		if (member->role != MEMBER_SPARE || memcmp(member->uuid, set->uuid, 16) != 0)
 			continue;
@@ -361,9 +360,9 @@ static int look_at_spares(const struct machine *machine, const struct assembly *
 static int find_move(const char *what, dev_t new_spare, struct move *move, int *lock,
 		     struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
-	int r = find_inactive(what, &machine, &set, lock, error);
+	int r = find_inactive(what, &inventory, &set, lock, error);
 
 	if (r < 0)
 		return r;
@@ -376,9 +375,9 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
 	memset(move, 0, sizeof(*move));
 	snprintf(move->name, sizeof(move->name), "%s", set->name);
 	uuid_to_string(set->uuid, move->uuid);
-	snprintf(move->main_path, sizeof(move->main_path), "%s", machine.members[set->main].path);
+	snprintf(move->main_path, sizeof(move->main_path), "%s", inventory.members[set->main].path);
 	move->is_settled = set->verdict == ASSEMBLY_READY;
-	return look_at_spares(&machine, set, new_spare, move, error);
+	return look_at_spares(&inventory, set, new_spare, move, error);
 }
 
 /*
@@ -388,8 +387,8 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
 static int finish_move(const struct move *move, struct resizing *a,
 		       const struct invocation *invocation, struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted now = ADOPTED_NONE;
-	_cleanup_(adopt_close) struct adopted old = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle now = SET_HANDLE_NONE;
+	_cleanup_(handle_close) struct set_handle old = SET_HANDLE_NONE;
 	int r;
 
 	if (!*move->old_path && !move->was_completed && move->is_settled)
@@ -403,7 +402,7 @@ static int finish_move(const struct move *move, struct resizing *a,
 				 "replace-spare %s %s tells it",
 				 move->name, a->path, move->name, a->path);
 	if (*move->old_path) {
-		r = adopt_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		r = handle_open(move->main_path, move->old_path, O_RDWR, &old, error);
 		if (r == 0)
 			return error_set(error, EEXIST,
 					 "%s: %s is its spare, and %s is a copy of it: wipe that "
@@ -414,7 +413,7 @@ static int finish_move(const struct move *move, struct resizing *a,
 		close_p(&old.main_fd);
 		old.main_fd = -1;
 	}
-	r = adopt_open(move->main_path, a->path, O_RDWR, &now, error);
+	r = handle_open(move->main_path, a->path, O_RDWR, &now, error);
 	if (!r && *move->old_path) {
 		if (!invocation->quiet || !invocation->yes)
 			printf("%s: %s is its spare. %s is older than main says, and is made "
@@ -456,16 +455,16 @@ static int begin_move(const struct move *move, struct resizing *a,
 
 	if (!*move->old_path)
 		return error_set(error, EAGAIN, "%s: its spare device is not there", move->name);
-	r = adopt_open(move->main_path, move->old_path, O_RDWR, a->adopted, error);
+	r = handle_open(move->main_path, move->old_path, O_RDWR, a->handle, error);
 	if (r < 0)
 		return r;
 	a->fd = open_exclusive(a->path, error);
 	if (a->fd < 0)
 		return a->fd;
 	progress_begin(&line, invocation, "reading the old spare", 0);
-	a->adopted->progress = &line.progress;
+	a->handle->progress = &line.progress;
 	r = resize_look(a, error);
-	a->adopted->progress = NULL;
+	a->handle->progress = NULL;
 	progress_end(&line);
 	if (r < 0)
 		return r;
@@ -483,9 +482,9 @@ static int carry_out(struct resizing *a, const struct invocation *invocation, st
 	int r;
 
 	progress_begin(&line, invocation, "copying to the new spare", 0);
-	a->adopted->progress = &line.progress;
+	a->handle->progress = &line.progress;
 	r = resize_carry_out(a, error);
-	a->adopted->progress = NULL;
+	a->handle->progress = NULL;
 	progress_end(&line);
 	return r;
 }
@@ -499,9 +498,9 @@ static void resizing_p(struct resizing *resizing)
 int verb_resize(struct invocation *invocation, struct error *error)
 {
 	const char *size = option_value(invocation, "spare-size");
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	_cleanup_(resizing_p) struct resizing a = {
-		.adopted = &adopted,
+		.handle = &handle,
 		.path = invocation->argv[1],
 		.fd = -1,
 		.wipe_spare = option_value(invocation, "wipe-spare"),
@@ -538,7 +537,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	/* It was deactivated, and that it has another spare now is no reason to activate it. */
-	let_go_note_members(move.uuid, device_number(move.main_path), new_spare);
+	deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
 	print_resized(invocation, &a, move.name, move.old_path);
 	return 0;
 }

@@ -13,8 +13,8 @@
 #include "format/region.h"
 #include "ops/activate.h"
 #include "ops/mend.h"
+#include "ops/release-without-spare.h"
 #include "ops/release.h"
-#include "ops/without_spare.h"
 #include "progress-line.h"
 #include "set/handle.h"
 #include "system/mask.h"
@@ -24,7 +24,7 @@
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
 	const char *spare;
 	_cleanup_close_ int fd = -1;
@@ -36,16 +36,16 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 
 	if (!device_number(main_path))
 		return 0; /* an image */
-	r = machine_look(&machine, main_path, true, error);
+	r = inventory_look(&inventory, main_path, true, error);
 	if (r < 0)
 		return r;
-	if (machine_find(&machine, main_path, &set, NULL) < 0)
+	if (inventory_find(&inventory, main_path, &set, NULL) < 0)
 		return 0;
 	if (set->spare == -2)
 		return error_set(error, EBUSY, "%s: %s", set->name, set->reason);
 	if (set->spare < 0)
 		return 0;
-	spare = machine.members[set->spare].path;
+	spare = inventory.members[set->spare].path;
 	fd = open_direct(spare, O_RDONLY);
 	if (fd < 0 || device_bytes(fd, &nr_bytes) < 0 ||
 	    region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, NULL) < 0 ||
@@ -130,17 +130,17 @@ static int release_without_spare(struct invocation *invocation, const char *main
 
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
-	int r = device_number(spare_path) ? machine_look(&machine, spare_path, true, error) : 0;
+	int r = device_number(spare_path) ? inventory_look(&inventory, spare_path, true, error) : 0;
 
 	if (r < 0)
 		return r;
-	if (machine_find(&machine, spare_path, &set, NULL) == 0 && set->main >= 0)
+	if (inventory_find(&inventory, spare_path, &set, NULL) == 0 && set->main >= 0)
 		return error_set(error, EBUSY,
 				 "%s: its main device %s is here: dmremap release %s gives it back "
 				 "what is on the spare",
-				 spare_path, machine.members[set->main].path, set->name);
+				 spare_path, inventory.members[set->main].path, set->name);
 	return 0;
 }
 
@@ -187,36 +187,36 @@ static void print_sectors(const struct sector_ranges *sectors, const char *main_
 		       sector_ranges_count(sectors) == 1 ? "" : "s", text, what);
 }
 
-static int end_set(const struct invocation *invocation, struct adopted *adopted,
+static int end_set(const struct invocation *invocation, struct set_handle *handle,
 		   struct error *error)
 {
 	struct progress_line line;
 	int r;
 
-	if (adopted->region.super.flags & REMAP_SUPER_CREATING)
-		return adopt_undo_create(adopted, false, error);
+	if (handle->region.super.flags & REMAP_SUPER_CREATING)
+		return release_undo_create(handle, false, error);
 	progress_begin(&line, invocation, "copying back", 0);
-	adopted->progress = &line.progress;
-	r = adopt_release(adopted, error);
-	adopted->progress = NULL;
+	handle->progress = &line.progress;
+	r = release_run(handle, error);
+	handle->progress = NULL;
 	progress_end(&line);
 	if (r < 0)
 		return r;
-	print_sectors(&adopted->still_lost, adopted->main_path,
+	print_sectors(&handle->still_lost, handle->main_path,
 		      "cannot be read, as before: an error until written");
-	print_sectors(&adopted->zeroed, adopted->main_path,
+	print_sectors(&handle->zeroed, handle->main_path,
 		      "had no content that could be found again: zeros now");
 	return 0;
 }
 
-static int parse_give_up(const struct invocation *invocation, struct adopted *adopted,
+static int parse_give_up(const struct invocation *invocation, struct set_handle *handle,
 			 struct error *error)
 {
 	const char *text = option_value(invocation, "give-up");
-	uint64_t nr_sectors = adopted->region.super.main_sectors;
+	uint64_t nr_sectors = handle->region.super.main_sectors;
 
-	sector_ranges_done(&adopted->give_up);
-	if (text && sector_ranges_parse(text, nr_sectors, &adopted->give_up) < 0)
+	sector_ranges_done(&handle->give_up);
+	if (text && sector_ranges_parse(text, nr_sectors, &handle->give_up) < 0)
 		return error_set(error, EINVAL,
 				 "\"%s\" does not name sectors of a set of %" PRIu64 ": 2,100-103",
 				 text, nr_sectors);
@@ -224,14 +224,14 @@ static int parse_give_up(const struct invocation *invocation, struct adopted *ad
 }
 
 /* What would hold the release back, found out before anything is changed. */
-static int check_lost(const struct invocation *invocation, struct adopted *adopted,
+static int check_lost(const struct invocation *invocation, struct set_handle *handle,
 		      struct error *error)
 {
-	int r = parse_give_up(invocation, adopted, error);
+	int r = parse_give_up(invocation, handle, error);
 
-	return r < 0 || adopted->region.super.flags & REMAP_SUPER_CREATING ?
+	return r < 0 || handle->region.super.flags & REMAP_SUPER_CREATING ?
 		       r :
-		       adopt_check_release(adopted, error);
+		       release_check(handle, error);
 }
 
 /**
@@ -246,7 +246,7 @@ static int check_lost(const struct invocation *invocation, struct adopted *adopt
  * @as: how it was activated
  * @interrupted: its release or creation was cut short when main was a plain disk already, which
  *               no scan can tell from others
- * @adopted: both opened, if not active
+ * @handle: both opened, if not active
  */
 struct releasing {
 	char uuid[UUID_STRING_BYTES];
@@ -258,15 +258,15 @@ struct releasing {
 	bool active;
 	struct activate_options as;
 	bool interrupted;
-	struct adopted adopted;
+	struct set_handle handle;
 };
 
 /* These members were taken with whatever options: they are no others. */
-static void how_it_is_active(const struct machine *machine, struct releasing *a)
+static void how_it_is_active(const struct inventory *inventory, struct releasing *a)
 {
 	a->as = (struct activate_options){ .name = a->name, .foreign = true, .any_hardware = true };
-	for (size_t i = 0; a->active && i < machine->nr_devices; i++) {
-		const struct dm_device *device = &machine->devices[i];
+	for (size_t i = 0; a->active && i < inventory->nr_devices; i++) {
+		const struct dm_device *device = &inventory->devices[i];
 
 		if (!streq(device->name, a->name))
 			continue;
@@ -280,13 +280,13 @@ static void how_it_is_active(const struct machine *machine, struct releasing *a)
 static int release_look(struct invocation *invocation, const char *what, struct releasing *a,
 			struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
 	struct error why;
-	int r = machine_look(&machine, what, true, error);
+	int r = inventory_look(&inventory, what, true, error);
 
 	if (!r)
-		r = machine_find(&machine, what, &set, error);
+		r = inventory_find(&inventory, what, &set, error);
 	if (r < 0)
 		return r;
 	if (set->verdict == ASSEMBLY_FOREIGN)
@@ -299,32 +299,32 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 		return error_set(error, EAGAIN, "%s: %s", set->name,
 				 *set->reason ? set->reason : "a member is missing");
 	snprintf(a->name, sizeof(a->name), "%s", set->name);
-	snprintf(a->main_path, sizeof(a->main_path), "%s", machine.members[set->main].path);
-	snprintf(a->spare_path, sizeof(a->spare_path), "%s", machine.members[set->spare].path);
-	a->main = machine.members[set->main].devno;
-	a->spare = machine.members[set->spare].devno;
+	snprintf(a->main_path, sizeof(a->main_path), "%s", inventory.members[set->main].path);
+	snprintf(a->spare_path, sizeof(a->spare_path), "%s", inventory.members[set->spare].path);
+	a->main = inventory.members[set->main].devno;
+	a->spare = inventory.members[set->spare].devno;
 	a->active = set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED;
-	how_it_is_active(&machine, a);
-	r = adopt_open(a->main_path, a->spare_path, a->active ? O_RDONLY : O_RDWR, &a->adopted,
-		       a->active ? &why : error);
+	how_it_is_active(&inventory, a);
+	r = handle_open(a->main_path, a->spare_path, a->active ? O_RDONLY : O_RDWR, &a->handle,
+			a->active ? &why : error);
 	/* of an active set the table may change while it is read: it is read again, at rest */
 	if (!r)
-		r = check_lost(invocation, &a->adopted, error);
+		r = check_lost(invocation, &a->handle, error);
 	else if (a->active)
 		r = 0;
 	if (a->active && r == -ESTALE)
 		r = 0;
 	if (a->active)
-		adopt_close(&a->adopted);
+		handle_close(&a->handle);
 	return r;
 }
 
 /* An active set is held by device-mapper: after the question it must be the same devices. */
 static int deactivate_the_same(struct releasing *a, int *lock, struct error *error)
 {
-	_cleanup_machine_ struct machine now = { 0 };
+	_cleanup_inventory_ struct inventory now = { 0 };
 	const struct assembly *set;
-	int r = machine_lock_set(a->uuid, &now, &set, lock, error);
+	int r = inventory_lock_set(a->uuid, &now, &set, lock, error);
 
 	if (r < 0)
 		return r;
@@ -336,13 +336,13 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 			a->name);
 	if (set->verdict == ASSEMBLY_ACTIVE)
 		r = deactivate_locked(set->name, error);
-	return r ? r : adopt_open(a->main_path, a->spare_path, O_RDWR, &a->adopted, error);
+	return r ? r : handle_open(a->main_path, a->spare_path, O_RDWR, &a->handle, error);
 }
 
 /* It was refused, and nothing was changed: the mapped device is there again, as it was. */
 static void activate_again(struct releasing *a, int *lock)
 {
-	adopt_close(&a->adopted);
+	handle_close(&a->handle);
 	close_p(lock);
 	*lock = -1;
 	if (activate(a->uuid, &a->as, NULL, NULL) < 0)
@@ -353,16 +353,16 @@ static void activate_again(struct releasing *a, int *lock)
 static int complete(const struct invocation *invocation, const struct releasing *a,
 		    struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
-	int r = machine_lock_set(a->uuid, &machine, &set, &lock, error);
+	int r = inventory_lock_set(a->uuid, &inventory, &set, &lock, error);
 
 	if (!r && (set->verdict != ASSEMBLY_UNFINISHED || set->spare < 0))
 		return error_set(error, EBUSY, "%s: its members are others than a moment ago",
 				 set->name);
 	if (!r)
-		r = adopt_mend(&machine, set, error);
+		r = mend_set(&inventory, set, error);
 	if (r != -ECANCELED)
 		return r;
 	if (!invocation->quiet)
@@ -372,14 +372,14 @@ static int complete(const struct invocation *invocation, const struct releasing 
 
 static void releasing_p(struct releasing *a)
 {
-	adopt_close(&a->adopted);
+	handle_close(&a->handle);
 }
 
 /* The set is found by its members; an active one is deactivated.  @path: was its main. */
 static int release_set(struct invocation *invocation, const char *what, char path[256],
 		       struct error *error)
 {
-	_cleanup_(releasing_p) struct releasing a = { .adopted = ADOPTED_NONE };
+	_cleanup_(releasing_p) struct releasing a = { .handle = SET_HANDLE_NONE };
 	_cleanup_close_ int lock = -1;
 	int r = release_look(invocation, what, &a, error);
 
@@ -401,12 +401,12 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 		return r;
 	r = a.active ? deactivate_the_same(&a, &lock, error) : activation_lock(&lock, error);
 	if (!r && a.active)
-		r = check_lost(invocation, &a.adopted, error);
+		r = check_lost(invocation, &a.handle, error);
 	snprintf(path, 256, "%s", a.main_path);
 	if (!r)
-		r = end_set(invocation, &a.adopted, error);
-	if (r < 0 && a.active && a.adopted.spare_fd >= 0 &&
-	    !(a.adopted.region.super.flags & REMAP_SUPER_RELEASING))
+		r = end_set(invocation, &a.handle, error);
+	if (r < 0 && a.active && a.handle.spare_fd >= 0 &&
+	    !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
 		activate_again(&a, &lock);
 	return r;
 }
@@ -414,14 +414,14 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 static int release_images(struct invocation *invocation, const char *main, const char *spare,
 			  struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	int r = adopt_open(main, spare, O_RDWR, &adopted, error);
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	int r = handle_open(main, spare, O_RDWR, &handle, error);
 
 	if (!r)
-		r = check_lost(invocation, &adopted, error);
+		r = check_lost(invocation, &handle, error);
 	if (!r)
 		r = confirm(invocation, "End this set?", error);
-	return r ? r : end_set(invocation, &adopted, error);
+	return r ? r : end_set(invocation, &handle, error);
 }
 
 int verb_release(struct invocation *invocation, struct error *error)

@@ -23,7 +23,7 @@ static const struct column list_columns[] = {
 
 /**
  * struct listed - a set as it is listed
- * @machine: where it was found
+ * @inventory: where it was found
  * @set: it
  * @main: its main device, NULL: not here
  * @spare: its spare, NULL: not here
@@ -32,7 +32,7 @@ static const struct column list_columns[] = {
  * @needs_uuid: its name does not tell it from another
  */
 struct listed {
-	const struct machine *machine;
+	const struct inventory *inventory;
 	const struct assembly *set;
 	const struct member *main;
 	const struct member *spare;
@@ -41,23 +41,23 @@ struct listed {
 	bool needs_uuid;
 };
 
-static void describe(const struct machine *machine, const struct assembly *set,
+static void describe(const struct inventory *inventory, const struct assembly *set,
 		     struct listed *listed)
 {
 	*listed = (struct listed){
-		.machine = machine,
+		.inventory = inventory,
 		.set = set,
-		.main = set->main >= 0 ? &machine->members[set->main] : NULL,
-		.spare = set->spare >= 0 ? &machine->members[set->spare] : NULL,
+		.main = set->main >= 0 ? &inventory->members[set->main] : NULL,
+		.spare = set->spare >= 0 ? &inventory->members[set->spare] : NULL,
 		.needs_uuid = !*set->name,
 	};
-	for (size_t i = 0; i < machine->nr_devices; i++)
+	for (size_t i = 0; i < inventory->nr_devices; i++)
 		if ((set->verdict == ASSEMBLY_ACTIVE || set->verdict == ASSEMBLY_RETURNED) &&
-		    streq(machine->devices[i].name, set->name))
-			listed->device = &machine->devices[i];
-	for (size_t i = 0; i < machine->nr_sets; i++)
+		    streq(inventory->devices[i].name, set->name))
+			listed->device = &inventory->devices[i];
+	for (size_t i = 0; i < inventory->nr_sets; i++)
 		listed->needs_uuid |=
-			&machine->sets[i] != set && streq(machine->sets[i].name, set->name);
+			&inventory->sets[i] != set && streq(inventory->sets[i].name, set->name);
 	if (listed->device)
 		report_of(listed->device, &listed->report);
 }
@@ -207,7 +207,7 @@ static int list_names(struct error *error)
 
 int verb_list(struct invocation *invocation, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_output_ struct output *output = NULL;
 	struct listed listed;
 	struct json json = { 0 };
@@ -215,36 +215,36 @@ int verb_list(struct invocation *invocation, struct error *error)
 
 	if (option_value(invocation, "names"))
 		return list_names(error);
-	r = machine_look(&machine, NULL, false, error);
+	r = inventory_look(&inventory, NULL, false, error);
 	if (r < 0)
 		return r;
 	if (invocation->json) {
 		json_begin(&json, NULL);
 		json_begin_list(&json, "sets");
-		for (size_t i = 0; i < machine.nr_sets; i++) {
-			describe(&machine, &machine.sets[i], &listed);
+		for (size_t i = 0; i < inventory.nr_sets; i++) {
+			describe(&inventory, &inventory.sets[i], &listed);
 			add_set_json(&json, &listed);
 		}
 		json_end(&json);
 		json_begin_list(&json, "silent");
-		for (size_t i = 0; i < machine.nr_silent; i++)
-			add_silent_json(&json, &machine.silent[i]);
+		for (size_t i = 0; i < inventory.nr_silent; i++)
+			add_silent_json(&json, &inventory.silent[i]);
 		json_end(&json);
 		json_end(&json);
 		return 0;
 	}
-	if (!machine.nr_sets && !machine.nr_silent) {
+	if (!inventory.nr_sets && !inventory.nr_silent) {
 		if (!invocation->quiet)
 			printf("No set is here.\n");
 		return 0;
 	}
 	r = output_open(&output, list_columns);
-	for (size_t i = 0; !r && i < machine.nr_sets; i++) {
-		describe(&machine, &machine.sets[i], &listed);
+	for (size_t i = 0; !r && i < inventory.nr_sets; i++) {
+		describe(&inventory, &inventory.sets[i], &listed);
 		r = add_set(output, &listed);
 	}
-	for (size_t i = 0; !r && i < machine.nr_silent; i++)
-		r = add_silent(output, &machine.silent[i]);
+	for (size_t i = 0; !r && i < inventory.nr_silent; i++)
+		r = add_silent(output, &inventory.silent[i]);
 	return r ? r : output_print(output);
 }
 
@@ -354,17 +354,18 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 /* All that can be; the worst failure is returned, all are told. */
 static int activate_all(struct invocation *invocation, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
-	int r = machine_look(&machine, NULL, !option_value(invocation, "auto"), error), worst = 0;
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	int r = inventory_look(&inventory, NULL, !option_value(invocation, "auto"), error),
+	    worst = 0;
 
-	if (!r && !machine.nr_sets && !invocation->quiet)
+	if (!r && !inventory.nr_sets && !invocation->quiet)
 		printf("No set is here.\n");
-	for (size_t i = 0; !r && i < machine.nr_sets; i++) {
+	for (size_t i = 0; !r && i < inventory.nr_sets; i++) {
 		char uuid[UUID_STRING_BYTES];
 		struct error own_error = { "" };
 		int own;
 
-		uuid_to_string(machine.sets[i].uuid, uuid);
+		uuid_to_string(inventory.sets[i].uuid, uuid);
 		own = activate_one(invocation, uuid, &own_error);
 		if (own == 0)
 			continue;

@@ -80,26 +80,26 @@ static int print_disks(const struct invocation *invocation, const struct meant *
 }
 
 /* Of a set that is not active the superblock says it. */
-static int change_inactive(const struct machine *machine, const struct assembly *set,
+static int change_inactive(const struct inventory *inventory, const struct assembly *set,
 			   enum write_cache write_cache, struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	struct remap_super super;
 	int r;
 
 	if (set->verdict != ASSEMBLY_READY)
 		return error_set(error, set->main < 0 || set->spare < 0 ? EAGAIN : EPERM, "%s: %s",
 				 set->name, set->reason);
-	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path, O_RDWR,
-		       &adopted, error);
+	r = handle_open(inventory->members[set->main].path, inventory->members[set->spare].path,
+			O_RDWR, &handle, error);
 	if (r < 0)
 		return r;
-	super = adopted.region.super;
+	super = handle.region.super;
 	super.flags = write_cache_flags(super.flags, write_cache);
-	super.seq = adopted.table.generation + 1;
-	return super.flags == adopted.region.super.flags ?
+	super.seq = handle.table.generation + 1;
+	return super.flags == handle.region.super.flags ?
 		       0 :
-		       region_write_super(&adopted.region, &super, error);
+		       region_write_super(&handle.region, &super, error);
 }
 
 static int change_active(const struct meant *meant, enum write_cache write_cache,
@@ -117,10 +117,10 @@ static int change_active(const struct meant *meant, enum write_cache write_cache
 	return r;
 }
 
-static int find(const struct machine *machine, const char *what, const struct assembly **set,
+static int find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		struct meant *meant, struct error *error)
 {
-	int r = machine_find(machine, what, set, error);
+	int r = inventory_find(inventory, what, set, error);
 
 	if (r < 0)
 		return r;
@@ -129,8 +129,8 @@ static int find(const struct machine *machine, const char *what, const struct as
 	if ((*set)->main < 0 || (*set)->spare < 0)
 		return error_set(error, EAGAIN, "%s: %s", (*set)->name,
 				 *(*set)->reason ? (*set)->reason : "a member is missing");
-	meant->main = machine->members[(*set)->main].devno;
-	meant->write_cache = write_cache_of_flags(machine->members[(*set)->spare].flags);
+	meant->main = inventory->members[(*set)->main].devno;
+	meant->write_cache = write_cache_of_flags(inventory->members[(*set)->spare].flags);
 	if ((*set)->state != ASSEMBLY_ACTIVE)
 		return 0;
 	r = dm_get((*set)->name, &meant->device, error);
@@ -165,7 +165,7 @@ static int again(const char *path, struct error *error)
 
 int verb_write_cache(struct invocation *invocation, struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
 	struct error told = { "" };
@@ -179,9 +179,9 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
 				 invocation->argv[1]);
 	/* nothing is looked for under the lock: who changes it meanwhile holds its disks or its name */
-	r = machine_look(&machine, invocation->argv[0], true, error);
+	r = inventory_look(&inventory, invocation->argv[0], true, error);
 	if (!r)
-		r = find(&machine, invocation->argv[0], &set, &meant, error);
+		r = find(&inventory, invocation->argv[0], &set, &meant, error);
 	if (!r && invocation->argc > 1)
 		r = activation_lock(&lock, error);
 	if (r < 0)
@@ -189,7 +189,7 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 	if (invocation->argc == 1)
 		return print_disks(invocation, &meant);
 	r = *meant.device.name ? change_active(&meant, wanted, &told, error) :
-				 change_inactive(&machine, set, wanted, error);
+				 change_inactive(&inventory, set, wanted, error);
 	if (!r && *told.text && !invocation->quiet)
 		printf("%s\n", told.text);
 	return r;

@@ -10,9 +10,9 @@
 
 #include "disks.h"
 #include "ops/create.h"
+#include "ops/release-without-spare.h"
 #include "ops/release.h"
 #include "ops/restore.h"
-#include "ops/without_spare.h"
 #include "set/handle.h"
 #include "set/scan.h"
 
@@ -29,17 +29,17 @@ static struct remap_geometry geometry;
 
 static int create(const char *backup_path, struct error *error)
 {
-	struct adoption a = { .main_path = disks.path[MAIN],
-			      .spare_path = disks.path[SPARE],
-			      .label = "data",
-			      .guard = true };
+	struct create_request a = { .main_path = disks.path[MAIN],
+				    .spare_path = disks.path[SPARE],
+				    .label = "data",
+				    .guard = true };
 	int r;
 
 	snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup_path);
-	r = adoption_prepare(&a, error);
+	r = create_prepare(&a, error);
 	if (!r)
-		r = adoption_carry_out(&a, error);
-	adoption_done(&a);
+		r = create_set(&a, error);
+	create_done(&a);
 	return r;
 }
 
@@ -51,13 +51,13 @@ static off_t copy_offset(unsigned int copy, uint32_t block)
 /* One more remap, as a commit does it: whole chunk @main_chunk in @slot, with new data. */
 static void remap(uint64_t main_chunk, uint32_t slot)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct error error;
 	u8 *block = aligned_bytes(4096), *chunk = aligned_bytes(4096);
 
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 	unit_random_bytes(chunk, 4096);
-	assert_int_equal(write_all_at(a.spare_fd, chunk, 4096, adopt_slot_offset(&a, slot)), 0);
+	assert_int_equal(write_all_at(a.spare_fd, chunk, 4096, handle_slot_offset(&a, slot)), 0);
 	memcpy(model + main_chunk * 4096, chunk, 4096);
 	a.table.entry[slot] = (struct remap_entry){ .main_chunk = main_chunk,
 						    .redirected = 0xff,
@@ -68,7 +68,7 @@ static void remap(uint64_t main_chunk, uint32_t slot)
 			    a.table.entry, a.table.nr_slots, block);
 	assert_int_equal(region_replace_block(&a.region, remap_table_block_of(slot), block, &error),
 			 0);
-	adopt_close(&a);
+	handle_close(&a);
 	free(block);
 	free(chunk);
 }
@@ -76,12 +76,12 @@ static void remap(uint64_t main_chunk, uint32_t slot)
 /* What activation writes: the mark, and the superblock that says so. */
 static void mark(void)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct remap_super super;
 	struct error error;
 	u8 *chunk = aligned_bytes(4096);
 
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 	super = a.region.super;
 	remap_probe_encode(chunk, super.uuid,
 			   &(struct remap_mark){ .seq = a.table.generation,
@@ -91,7 +91,7 @@ static void mark(void)
 	super.flags |= REMAP_SUPER_MARKED;
 	super.seq = a.table.generation + 1;
 	assert_int_equal(region_write_super(&a.region, &super, &error), 0);
-	adopt_close(&a);
+	handle_close(&a);
 	free(chunk);
 }
 
@@ -192,14 +192,14 @@ static int restore(struct options options, uint32_t *nr_lost, struct error *erro
 /* The set counts and serves MODEL; but chunk @lost is an error, or @old is what it was once. */
 static void assert_serves(uint64_t lost, uint64_t old)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct segment *segments;
 	struct error error = { "" };
 	u8 *main = disks_get(MAIN), *spare = disks_get(SPARE);
 	bool seen_lost = false;
 	size_t nr;
 
-	if (adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error) < 0)
+	if (handle_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error) < 0)
 		fail_msg("%s", error.text);
 	assert_int_equal(region_segments(&a.region, &a.table, &segments, &nr, &error), 0);
 	for (size_t i = 0; i < nr; i++)
@@ -222,7 +222,7 @@ static void assert_serves(uint64_t lost, uint64_t old)
 		}
 	assert_int_equal(seen_lost, lost != UINT64_MAX);
 	free(segments);
-	adopt_close(&a);
+	handle_close(&a);
 	free(main);
 	free(spare);
 }
@@ -291,20 +291,20 @@ static void a_damaged_spare_is_whole_again(void **unused)
 /* What hidden chunks were given after the backup is in their slots, and is not overwritten. */
 static void slots_of_the_same_spare_are_not_overwritten(void **unused)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct error error = { "" };
 	u8 *chunk = aligned_bytes(4096);
 
 	(void)unused;
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 	for (uint32_t slot = 0; slot < a.table.nr_slots; slot++) {
 		if (a.table.entry[slot].state != REMAP_ENTRY_USED || a.table.entry[slot].main_chunk)
 			continue;
 		unit_random_bytes(chunk, 4096);
-		write_all_at(a.spare_fd, chunk, 4096, adopt_slot_offset(&a, slot));
+		write_all_at(a.spare_fd, chunk, 4096, handle_slot_offset(&a, slot));
 		memcpy(model, chunk, 4096);
 	}
-	adopt_close(&a);
+	handle_close(&a);
 	free(chunk);
 	zero_copies(1);
 	assert_int_equal(restore((struct options){ 0 }, NULL, &error), 0);
@@ -467,7 +467,7 @@ static void an_outdated_block(void **unused)
 /* C8: nothing that is written to a dead place counts. */
 static void a_block_with_a_dead_place(void **unused)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct remap_super super;
 	struct error error = { "" };
 
@@ -475,12 +475,12 @@ static void a_block_with_a_dead_place(void **unused)
 	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++) {
 		disks_put(SPARE, saved[SPARE]);
 		assert_int_equal(
-			adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+			handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 		super = a.region.super;
 		super.dead[0] = remap_dead_code(2, copy);
 		super.seq = a.table.generation + 1;
 		assert_int_equal(region_write_super(&a.region, &super, &error), 0);
-		adopt_close(&a);
+		handle_close(&a);
 		back_up(&error);
 		zero_copies(2);
 		assert_int_equal(restore((struct options){ 0 }, NULL, &error), 0);
@@ -501,17 +501,17 @@ static void a_block_with_a_dead_place(void **unused)
 /* A damaged superblock has the only trace that the set went on. */
 static void a_damaged_superblock_has_a_number(void **unused)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct remap_super super;
 	struct error error;
 	u8 *spare;
 
 	(void)unused;
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
 	super = a.region.super;
 	super.seq = a.table.generation + 1;
 	assert_int_equal(region_write_super(&a.region, &super, &error), 0);
-	adopt_close(&a);
+	handle_close(&a);
 	spare = disks_get(SPARE);
 	for (unsigned int copy = 0; copy < REMAP_COPIES; copy++)
 		spare[copy_offset(copy, 0) + 150] ^= 1;
@@ -524,14 +524,14 @@ static void a_damaged_superblock_has_a_number(void **unused)
 /* Main was released and is somebody's disk: no map is laid over it again. */
 static void a_released_main(void **unused)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct error error;
 	u8 *before;
 
 	(void)unused;
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
-	assert_int_equal(adopt_release(&a, &error), 0);
-	adopt_close(&a);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDWR, &a, &error), 0);
+	assert_int_equal(release_run(&a, &error), 0);
+	handle_close(&a);
 	before = disks_get(SPARE);
 	assert_int_equal(
 		restore((struct options){ .older = true, .wipe_spare = true }, NULL, &error),
@@ -543,7 +543,7 @@ static void a_released_main(void **unused)
 /* The spare that another one stands in for comes back, with commits that nobody knew of. */
 static void the_old_spare_is_the_older_one(void **unused)
 {
-	struct adopted a = ADOPTED_NONE;
+	struct set_handle a = SET_HANDLE_NONE;
 	struct error error = { "" };
 	u8 *old, *zeros = calloc(1, disks.nr_bytes[SPARE]);
 
@@ -553,14 +553,14 @@ static void the_old_spare_is_the_older_one(void **unused)
 	old = disks_get(SPARE);
 	disks_put(SPARE, zeros);
 	assert_int_equal(restore((struct options){ 0 }, NULL, &error), 0);
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error), 0);
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error), 0);
 	assert_true(a.region.super.flags & REMAP_SUPER_MARKED); /* only this main is the one */
-	adopt_close(&a);
+	handle_close(&a);
 	mark(); /* as the next activation does */
 	disks_put(SPARE, old);
-	assert_int_equal(adopt_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error),
+	assert_int_equal(handle_open(disks.path[MAIN], disks.path[SPARE], O_RDONLY, &a, &error),
 			 -ESTALE);
-	adopt_close(&a);
+	handle_close(&a);
 	free(old);
 	free(zeros);
 }

@@ -36,19 +36,19 @@ static int teardown(void **unused)
 static int prepare(enum disk disk, bool guard, const char **text)
 {
 	static struct error error;
-	struct adoption a = { .main_path = disks.path[MAIN],
-			      .spare_path = disks.path[SPARE],
-			      .label = "data",
-			      .guard = guard,
-			      .wipe_spare = true };
+	struct create_request a = { .main_path = disks.path[MAIN],
+				    .spare_path = disks.path[SPARE],
+				    .label = "data",
+				    .guard = guard,
+				    .wipe_spare = true };
 	u8 *now, *zeros = calloc(1, NR_SECTORS * 512);
 	int r;
 
 	disks_put(disk, content);
 	disks_put(!disk, zeros);
 	*error.text = '\0';
-	r = adoption_prepare(&a, &error);
-	adoption_done(&a);
+	r = create_prepare(&a, &error);
+	create_done(&a);
 	now = disks_get(disk);
 	assert_memory_equal(now, content, NR_SECTORS * 512);
 	free(now);

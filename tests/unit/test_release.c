@@ -11,8 +11,8 @@
 #include "disks.h"
 #include "ops/create.h"
 #include "ops/mend.h"
+#include "ops/release-without-spare.h"
 #include "ops/release.h"
-#include "ops/without_spare.h"
 #include "set/handle.h"
 
 #define MAIN_SECTORS 128
@@ -33,33 +33,33 @@ static void restore_saved(void)
 
 static int create(bool guard, struct error *error)
 {
-	struct adoption a = { .main_path = disks.path[MAIN],
-			      .spare_path = disks.path[SPARE],
-			      .label = "data",
-			      .guard = guard,
-			      .main_fd = -1,
-			      .spare_fd = -1 };
+	struct create_request a = { .main_path = disks.path[MAIN],
+				    .spare_path = disks.path[SPARE],
+				    .label = "data",
+				    .guard = guard,
+				    .main_fd = -1,
+				    .spare_fd = -1 };
 	int r;
 
 	snprintf(a.backup_path, sizeof(a.backup_path), "%s", disks.backup);
 	unlink(disks.backup); /* of the set before */
-	r = adoption_prepare(&a, error);
+	r = create_prepare(&a, error);
 	if (!r)
-		r = adoption_carry_out(&a, error);
-	adoption_done(&a);
+		r = create_set(&a, error);
+	create_done(&a);
 	return r;
 }
 
-static int open_set(struct adopted *a, int flags, struct error *error)
+static int open_set(struct set_handle *a, int flags, struct error *error)
 {
-	*a = (struct adopted)ADOPTED_NONE;
-	return adopt_open(disks.path[MAIN], disks.path[SPARE], flags, a, error);
+	*a = (struct set_handle)SET_HANDLE_NONE;
+	return handle_open(disks.path[MAIN], disks.path[SPARE], flags, a, error);
 }
 
 /* What activation, a remap, and writing through the device would have done. */
 static void use_set(void)
 {
-	struct adopted a;
+	struct set_handle a;
 	struct error error;
 	struct remap_super super;
 	u8 *chunk = aligned_bytes(REMAP_CHUNK_BYTES), *block = aligned_bytes(REMAP_BLOCK_BYTES);
@@ -95,7 +95,7 @@ static void use_set(void)
 		if (!at->main_chunk) /* this one must fit into the member header */
 			memset(chunk + 64, 0, REMAP_CHUNK_BYTES - 64);
 		assert_int_equal(write_all_at(a.spare_fd, chunk, REMAP_CHUNK_BYTES,
-					      adopt_slot_offset(&a, slot)),
+					      handle_slot_offset(&a, slot)),
 				 0);
 		for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
 			if (at->redirected & 1U << i)
@@ -112,7 +112,7 @@ static void use_set(void)
 		at = (off_t)remap_block_sector(&super.geometry, replica, 1, 1) * 512;
 		assert_int_equal(write_all_at(a.spare_fd, block, REMAP_BLOCK_BYTES, at), 0);
 	}
-	adopt_close(&a);
+	handle_close(&a);
 	free(chunk);
 	free(block);
 }
@@ -187,7 +187,7 @@ static bool spare_is_blank(void)
 static void assert_set_serves_model(void)
 {
 	struct segment *segments;
-	struct adopted a;
+	struct set_handle a;
 	struct error error;
 	u8 *main = disks_get(MAIN), *spare = disks_get(SPARE);
 	size_t nr;
@@ -204,21 +204,21 @@ static void assert_set_serves_model(void)
 				    segments[i].nr_sectors * 512);
 	}
 	free(segments);
-	adopt_close(&a);
+	handle_close(&a);
 	free(main);
 	free(spare);
 }
 
 static int release(struct error *error)
 {
-	struct adopted a;
+	struct set_handle a;
 	int r = open_set(&a, O_RDWR, error);
 
 	if (!r)
 		r = a.region.super.flags & REMAP_SUPER_CREATING ?
-			    adopt_undo_create(&a, false, error) :
-			    adopt_release(&a, error);
-	adopt_close(&a);
+			    release_undo_create(&a, false, error) :
+			    release_run(&a, error);
+	handle_close(&a);
 	return r;
 }
 
@@ -582,29 +582,29 @@ static void create_fails_in_the_middle(void **unused)
 /* Between the question and the answer somebody wrote to a device, past O_EXCL. */
 static void what_was_agreed_on_is_looked_at_again(void **unused)
 {
-	struct adoption a = { .main_path = disks.path[MAIN],
-			      .spare_path = disks.path[SPARE],
-			      .label = "data",
-			      .guard = true };
+	struct create_request a = { .main_path = disks.path[MAIN],
+				    .spare_path = disks.path[SPARE],
+				    .label = "data",
+				    .guard = true };
 	u8 *content = calloc(1, disks.nr_bytes[SPARE]);
 	struct error error = { "" };
 
 	(void)unused;
 	disks_put(SPARE, content);
 	disks_put(MAIN, original);
-	assert_int_equal(adoption_prepare(&a, &error), 0);
-	assert_int_equal(adoption_look_again(&a, &error), 0);
+	assert_int_equal(create_prepare(&a, &error), 0);
+	assert_int_equal(create_look_again(&a, &error), 0);
 	content[5000] = 1; /* data on the spare, which was blank */
 	disks_put(SPARE, content);
-	assert_int_equal(adoption_look_again(&a, &error), -EBUSY);
+	assert_int_equal(create_look_again(&a, &error), -EBUSY);
 	content[5000] = 0;
 	disks_put(SPARE, content);
-	assert_int_equal(adoption_look_again(&a, &error), 0);
+	assert_int_equal(create_look_again(&a, &error), 0);
 	memcpy(content, original, disks.nr_bytes[MAIN]);
 	content[disks.nr_bytes[MAIN] - 512] = 'X'; /* a signature of main is gone */
 	disks_put(MAIN, content);
-	assert_int_equal(adoption_look_again(&a, &error), -EBUSY);
-	adoption_done(&a);
+	assert_int_equal(create_look_again(&a, &error), -EBUSY);
+	create_done(&a);
 	free(content);
 }
 

@@ -11,18 +11,18 @@
 #include "format/region.h"
 #include "ops/activate.h"
 #include "ops/mend.h"
+#include "set/deactivated.h"
 #include "set/handle.h"
-#include "set/let-go.h"
 #include "set/mark.h"
 #include "system/mask.h"
 #include "system/partitions.h"
 #include "system/write-cache.h"
 
-static void table_line(const struct machine *machine, const struct assembly *set,
+static void table_line(const struct inventory *inventory, const struct assembly *set,
 		       struct remap_line *line)
 {
-	const struct member *main = &machine->members[set->main];
-	const struct member *spare = &machine->members[set->spare];
+	const struct member *main = &inventory->members[set->main];
+	const struct member *spare = &inventory->members[set->spare];
 
 	snprintf(line->main, sizeof(line->main), "%u:%u", major(main->devno), minor(main->devno));
 	snprintf(line->spare, sizeof(line->spare), "%u:%u", major(spare->devno),
@@ -32,19 +32,19 @@ static void table_line(const struct machine *machine, const struct assembly *set
 }
 
 /* The kernel says EIO of a disk that fails and of metadata of which nothing is left. */
-static bool is_damaged(const struct machine *machine, const struct assembly *set)
+static bool is_damaged(const struct inventory *inventory, const struct assembly *set)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 
-	return adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
-			  O_RDONLY, &adopted, NULL) == -EUCLEAN;
+	return handle_open(inventory->members[set->main].path, inventory->members[set->spare].path,
+			   O_RDONLY, &handle, NULL) == -EUCLEAN;
 }
 
-static int create_remap(const struct machine *machine, const struct assembly *set, const char *name,
-			const char *dm_uuid, const struct activate_options *options,
-			struct error *error)
+static int create_remap(const struct inventory *inventory, const struct assembly *set,
+			const char *name, const char *dm_uuid,
+			const struct activate_options *options, struct error *error)
 {
-	const struct member *spare = &machine->members[set->spare];
+	const struct member *spare = &inventory->members[set->spare];
 	struct remap_line line = { .features = "" };
 	char params[1024];
 	struct error why;
@@ -52,28 +52,28 @@ static int create_remap(const struct machine *machine, const struct assembly *se
 
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", set->name, why.text);
-	table_line(machine, set, &line);
+	table_line(inventory, set, &line);
 	if (options->force_rw)
 		snprintf(line.features, sizeof(line.features), "1 force_rw");
 	r = remap_line_format(&line, params, sizeof(params));
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", name);
 	r = dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
-	return r == -EIO && is_damaged(machine, set) ? -EUCLEAN : r;
+	return r == -EIO && is_damaged(inventory, set) ? -EUCLEAN : r;
 }
 
 /* Of a release that cannot be completed, the map counts as long as main is hidden. */
-static int check_still_due(const struct adopted *adopted, const struct activate_options *options,
+static int check_still_due(const struct set_handle *handle, const struct activate_options *options,
 			   struct error *error)
 {
 	struct error why;
-	int r = adopt_is_due(adopted, &why);
+	int r = handle_is_due(handle, &why);
 
 	if (r == 0)
 		return error_set(error, ECANCELED,
 				 "%s was given back its content and is a plain disk: dmremap "
 				 "activate %s frees the spare",
-				 adopted->main_path, adopted->spare_path);
+				 handle->main_path, handle->spare_path);
 	if (r < 0 && r != -EEXIST && !options->read_only)
 		return error_set(error, -r, "%.380s. With --read-only it is served all the same",
 				 why.text);
@@ -81,23 +81,23 @@ static int check_still_due(const struct adopted *adopted, const struct activate_
 }
 
 /* The map as linear and error segments (O9): full access, nothing new is remapped. */
-static int create_fallback(const struct machine *machine, const struct assembly *set,
+static int create_fallback(const struct inventory *inventory, const struct assembly *set,
 			   const char *name, const char *dm_uuid,
 			   const struct activate_options *options, struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	_cleanup_free_ struct segment *segments = NULL;
 	_cleanup_free_ char *table = NULL;
 	size_t nr, nr_bytes;
 	FILE *stream;
 	int r;
 
-	r = adopt_open(machine->members[set->main].path, machine->members[set->spare].path,
-		       O_RDONLY, &adopted, error);
-	if (!r && adopted.region.super.flags & REMAP_SUPER_RELEASING)
-		r = check_still_due(&adopted, options, error);
+	r = handle_open(inventory->members[set->main].path, inventory->members[set->spare].path,
+			O_RDONLY, &handle, error);
+	if (!r && handle.region.super.flags & REMAP_SUPER_RELEASING)
+		r = check_still_due(&handle, options, error);
 	if (!r)
-		r = region_segments(&adopted.region, &adopted.table, &segments, &nr, error);
+		r = region_segments(&handle.region, &handle.table, &segments, &nr, error);
 	if (r < 0)
 		return r;
 	stream = open_memstream(&table, &nr_bytes);
@@ -106,7 +106,7 @@ static int create_fallback(const struct machine *machine, const struct assembly 
 	for (size_t i = 0; i < nr; i++) {
 		const struct segment *s = &segments[i];
 		dev_t devno =
-			machine->members[s->kind == SEGMENT_MAIN ? set->main : set->spare].devno;
+			inventory->members[s->kind == SEGMENT_MAIN ? set->main : set->spare].devno;
 
 		fprintf(stream, "%" PRIu64 " %" PRIu64 " ", s->start, s->nr_sectors);
 		if (s->kind == SEGMENT_LOST)
@@ -141,7 +141,7 @@ static void care_for_cache(const struct assembly *set, const struct member *main
 		*options->note = told;
 }
 
-static int create_device(const struct machine *machine, const struct assembly *set,
+static int create_device(const struct inventory *inventory, const struct assembly *set,
 			 const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
 			 struct error *error)
 {
@@ -151,23 +151,24 @@ static int create_device(const struct machine *machine, const struct assembly *s
 	int r;
 
 	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
-	r = (options->fallback ? create_fallback : create_remap)(machine, set, name, dm_uuid,
+	r = (options->fallback ? create_fallback : create_remap)(inventory, set, name, dm_uuid,
 								 options, error);
 	if (!r)
-		let_go_forget(dm_uuid + strlen(DM_UUID_PREFIX));
+		deactivated_forget(dm_uuid + strlen(DM_UUID_PREFIX));
 	if (!r)
 		r = dm_get(name, &device, error);
 	if (r < 0)
 		return r;
-	care_for_cache(set, &machine->members[set->main], &device, options);
+	care_for_cache(set, &inventory->members[set->main], &device, options);
 	return partitions_create(&device, taken, error);
 }
 
-static const struct dm_device *device_of(const struct machine *machine, const struct assembly *set)
+static const struct dm_device *device_of(const struct inventory *inventory,
+					 const struct assembly *set)
 {
-	for (size_t i = 0; i < machine->nr_devices; i++)
-		if (streq(machine->devices[i].name, set->name))
-			return &machine->devices[i];
+	for (size_t i = 0; i < inventory->nr_devices; i++)
+		if (streq(inventory->devices[i].name, set->name))
+			return &inventory->devices[i];
 	return NULL;
 }
 
@@ -188,26 +189,26 @@ static uint64_t committed_in_memory(const char *name)
  * The kernel compares, too, but only when the old table is gone: what it would refuse is
  * found out before.
  */
-static int check_returned(const struct machine *machine, const struct assembly *set,
+static int check_returned(const struct inventory *inventory, const struct assembly *set,
 			  const struct dm_device *device, struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	const struct member *main = &machine->members[set->main];
-	const struct member *spare = &machine->members[set->spare];
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	const struct member *main = &inventory->members[set->main];
+	const struct member *spare = &inventory->members[set->spare];
 	/* before the media are read: what is committed meanwhile is on them, too */
 	uint64_t committed = device->failed ? 0 : committed_in_memory(set->name);
-	int r = adopt_open(main->path, spare->path, O_RDONLY, &adopted, error);
+	int r = handle_open(main->path, spare->path, O_RDONLY, &handle, error);
 
 	if (r == -EINVAL || r == -ENODEV) /* no argument was wrong: another disk */
 		return -EPERM;
 	if (r < 0)
 		return r;
-	if (device->nr_sectors && adopted.region.super.main_sectors != device->nr_sectors)
+	if (device->nr_sectors && handle.region.super.main_sectors != device->nr_sectors)
 		return error_set(error, EPERM,
 				 "%s: the set on %s is for %" PRIu64 " sectors, not %" PRIu64,
-				 set->name, spare->path,
-				 (uint64_t)adopted.region.super.main_sectors, device->nr_sectors);
-	if (adopted.table.generation < committed)
+				 set->name, spare->path, (uint64_t)handle.region.super.main_sectors,
+				 device->nr_sectors);
+	if (handle.table.generation < committed)
 		return error_set(error, ESTALE,
 				 "%s is an older copy of the spare: it does not know all remaps of "
 				 "%s that were made since",
@@ -220,10 +221,10 @@ static int check_returned(const struct machine *machine, const struct assembly *
  * does not flush (a flush to the one that is gone would fail); then the kernel compares
  * what is on the media with what it has acknowledged.
  */
-static int put_in_again(const struct machine *machine, const struct assembly *set,
+static int put_in_again(const struct inventory *inventory, const struct assembly *set,
 			const struct activate_options *options, struct error *error)
 {
-	const struct dm_device *device = device_of(machine, set);
+	const struct dm_device *device = device_of(inventory, set);
 	struct remap_line line;
 	struct dm_device now;
 	char params[1024];
@@ -236,36 +237,36 @@ static int put_in_again(const struct machine *machine, const struct assembly *se
 				 "%s is active read-write, and to put its member in again writes: "
 				 "dmremap deactivate it first",
 				 set->name);
-	r = check_returned(machine, set, device, error);
+	r = check_returned(inventory, set, device, error);
 	if (r < 0)
 		return r;
 	line = device->line;
-	table_line(machine, set, &line);
+	table_line(inventory, set, &line);
 	if (options->force_rw && !*line.features)
 		snprintf(line.features, sizeof(line.features), "1 force_rw");
 	r = remap_line_format(&line, params, sizeof(params));
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", set->name);
-	r = dm_reload(set->name, machine->members[set->spare].main_sectors, params,
+	r = dm_reload(set->name, inventory->members[set->spare].main_sectors, params,
 		      device->read_only, true, error);
 	if (!r && !device->read_only)
 		r = dm_message(set->name, "restore", NULL, error);
 	if (!r && dm_get(set->name, &now, NULL) == 0)
-		care_for_cache(set, &machine->members[set->main], &now, options);
+		care_for_cache(set, &inventory->members[set->main], &now, options);
 	return r;
 }
 
 /* Partitions that were removed by others, or that a crash left out. */
-static int complete_active(const struct machine *machine, const struct assembly *set,
+static int complete_active(const struct inventory *inventory, const struct assembly *set,
 			   const struct activate_options *options,
 			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
 {
-	const struct dm_device *device = device_of(machine, set);
+	const struct dm_device *device = device_of(inventory, set);
 
 	if (!device || *set->reason || device->suspended)
 		return 0;
 	if (set->main >= 0)
-		care_for_cache(set, &machine->members[set->main], device, options);
+		care_for_cache(set, &inventory->members[set->main], device, options);
 	return partitions_create(device, taken, error);
 }
 
@@ -275,7 +276,7 @@ static int refuse(const struct assembly *set, int number, const char *reason, st
 }
 
 /* The sentence for the user begins with what was interrupted, whosever set it is. */
-static int mend(const struct machine *machine, const struct assembly *set,
+static int mend(const struct inventory *inventory, const struct assembly *set,
 		const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
 		struct error *error)
 {
@@ -283,24 +284,24 @@ static int mend(const struct machine *machine, const struct assembly *set,
 	int r;
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
-	r = adopt_mend(machine, &interrupted, error);
+	r = mend_set(inventory, &interrupted, error);
 	/* it was completed: a set like any other, as soon as its members are let go */
-	return r > 0 ? create_device(machine, set, options, taken, error) : r;
+	return r > 0 ? create_device(inventory, set, options, taken, error) : r;
 }
 
 /* It was deactivated by hand, and its disks are the same: it is activated by hand only. */
-static bool is_let_go(const struct machine *machine, const struct assembly *set)
+static bool is_let_go(const struct inventory *inventory, const struct assembly *set)
 {
 	char uuid[UUID_STRING_BYTES];
 
 	if (set->main < 0 || set->spare < 0)
 		return false;
 	uuid_to_string(set->uuid, uuid);
-	return let_go_holds(uuid, machine->members[set->main].devno,
-			    machine->members[set->spare].devno);
+	return deactivated_holds(uuid, inventory->members[set->main].devno,
+				 inventory->members[set->spare].devno);
 }
 
-static int act(const struct machine *machine, const struct assembly *set,
+static int act(const struct inventory *inventory, const struct assembly *set,
 	       const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
 	       struct error *error)
 {
@@ -310,9 +311,9 @@ static int act(const struct machine *machine, const struct assembly *set,
 		return refuse(set, EPERM, set->reason, error);
 	switch (set->state) {
 	case ASSEMBLY_ACTIVE:
-		return complete_active(machine, set, options, taken, error);
+		return complete_active(inventory, set, options, taken, error);
 	case ASSEMBLY_RETURNED:
-		return put_in_again(machine, set, options, error);
+		return put_in_again(inventory, set, options, error);
 	case ASSEMBLY_NO_MAIN:
 	case ASSEMBLY_NO_SPARE:
 		return refuse(set, EAGAIN, set->state_reason, error);
@@ -330,7 +331,7 @@ static int act(const struct machine *machine, const struct assembly *set,
 	}
 	if (*set->doubt && !options->any_hardware)
 		return refuse(set, EPERM, set->doubt, error);
-	if (options->automatic && is_let_go(machine, set))
+	if (options->automatic && is_let_go(inventory, set))
 		return refuse(set, EAGAIN,
 			      "it was deactivated, and its disks are the same as then: "
 			      "dmremap activate it",
@@ -338,32 +339,32 @@ static int act(const struct machine *machine, const struct assembly *set,
 	/* Of a release that cannot be completed the map counts as long as main is hidden. */
 	if (set->state == ASSEMBLY_READY ||
 	    (options->fallback && set->main >= 0 && set->spare >= 0 &&
-	     machine->members[set->spare].flags & REMAP_SUPER_RELEASING))
-		return create_device(machine, set, options, taken, error);
+	     inventory->members[set->spare].flags & REMAP_SUPER_RELEASING))
+		return create_device(inventory, set, options, taken, error);
 	if (options->read_only)
 		return error_set(error, EPERM,
 				 "%s: %s, and to mend that writes: activate it without --read-only",
 				 set->name, set->state_reason);
-	return mend(machine, set, options, taken, error);
+	return mend(inventory, set, options, taken, error);
 }
 
 /* Rules of sets that were being made when create was killed. */
-static void clean_masks(const struct machine *machine)
+static void clean_masks(const struct inventory *inventory)
 {
-	_cleanup_free_ uint8_t(*kept)[16] = calloc(machine->nr_sets + 1, sizeof(*kept));
+	_cleanup_free_ uint8_t(*kept)[16] = calloc(inventory->nr_sets + 1, sizeof(*kept));
 
 	if (!kept)
 		return;
-	for (size_t i = 0; i < machine->nr_sets; i++)
-		memcpy(kept[i], machine->sets[i].uuid, sizeof(*kept));
-	mask_clean((const uint8_t(*)[16])kept, machine->nr_sets);
+	for (size_t i = 0; i < inventory->nr_sets; i++)
+		memcpy(kept[i], inventory->sets[i].uuid, sizeof(*kept));
+	mask_clean((const uint8_t(*)[16])kept, inventory->nr_sets);
 }
 
 /* The rule of a main without guard that create did not come to, or that names another main. */
-static void mend_mask(const struct machine *machine, const struct assembly *set,
+static void mend_mask(const struct inventory *inventory, const struct assembly *set,
 		      const struct activate_options *options)
 {
-	const struct member *main = set->main >= 0 ? &machine->members[set->main] : NULL;
+	const struct member *main = set->main >= 0 ? &inventory->members[set->main] : NULL;
 
 	if (!main || main->guarded || options->read_only ||
 	    (set->verdict != ASSEMBLY_READY && set->verdict != ASSEMBLY_ACTIVE))
@@ -375,23 +376,24 @@ static void mend_mask(const struct machine *machine, const struct assembly *set,
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error)
 {
-	_cleanup_machine_ struct machine machine = { 0 };
+	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *found = NULL;
 	char taken[PARTITIONS_TAKEN_BYTES] = "";
-	int r = machine_look_and_lock(what, !options->automatic, &machine, &found, &lock, error);
+	int r = inventory_look_and_lock(what, !options->automatic, &inventory, &found, &lock,
+					error);
 
 	if (lock >= 0)
-		clean_masks(&machine);
+		clean_masks(&inventory);
 	if (r < 0)
 		return r;
 	if (set)
 		*set = *found;
-	r = act(&machine, found, options, taken, error);
+	r = act(&inventory, found, options, taken, error);
 	if (set)
 		snprintf(set->taken, sizeof(set->taken), "%s", taken);
 	if (!r)
-		mend_mask(&machine, found, options);
+		mend_mask(&inventory, found, options);
 	return r;
 }
 
@@ -428,9 +430,9 @@ int deactivate(const char *name, struct error *error)
 		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
 	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
 	if (uuid)
-		let_go_note(uuid, makedev(device.major, device.minor));
+		deactivated_note(uuid, makedev(device.major, device.minor));
 	r = deactivate_locked(name, error);
 	if (r < 0 && uuid)
-		let_go_forget(uuid);
+		deactivated_forget(uuid);
 	return r;
 }

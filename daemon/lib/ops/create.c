@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a crash leaves between the steps of adoption_carry_out():
+ * What a crash leaves between the steps of create_set():
  *
  *   after the rule of a main without	no set; activation and the next create remove it (mask.c)
  *   guard
@@ -13,7 +13,7 @@
  *   after main's sector 0		the same, and main is hidden, more or less: mended by
  *					writing back from the slots, sector 0 last; where sectors of
  *					the first chunk could not be read, they have something else
- *					now, so that the set is completed instead (adoption_complete)
+ *					now, so that the set is completed instead (create_complete)
  *   after the superblock without	the set, whole, without its mark, which the kernel
  *   the flag				writes when it activates it
  *
@@ -46,7 +46,7 @@
 /* How far from its end main is tried for a chunk that can be written. */
 #define PROBE_TRIES 64
 
-static int open_members(struct adoption *a, struct error *error)
+static int open_members(struct create_request *a, struct error *error)
 {
 	dev_t main = device_number(a->main_path);
 	uint64_t nr_bytes;
@@ -140,7 +140,7 @@ int spare_check(const char *main_path, int main_fd, const char *spare_path, int 
 	return r;
 }
 
-static int check_devices(struct adoption *a, struct error *error)
+static int check_devices(struct create_request *a, struct error *error)
 {
 	dev_t main = device_number(a->main_path), spare = device_number(a->spare_path);
 	char main_disk[PATH_MAX], spare_disk[PATH_MAX];
@@ -182,7 +182,7 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
 }
 
 /* Neither device may be a member of a set already. */
-static int check_members(struct adoption *a, struct error *error)
+static int check_members(struct create_request *a, struct error *error)
 {
 	const char *const paths[] = { a->main_path, a->spare_path };
 	struct member member;
@@ -210,7 +210,7 @@ static int check_members(struct adoption *a, struct error *error)
 }
 
 /* A main without guard has no sector 0 of ours, but the mark near its end. */
-static int check_mark(struct adoption *a, struct error *error)
+static int check_mark(struct create_request *a, struct error *error)
 {
 	uint8_t uuid[REMAP_UUID_BYTES];
 	uint64_t chunk;
@@ -278,7 +278,7 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, struct places 
 	return 0;
 }
 
-static int check_unguarded(const struct adoption *a, struct error *error)
+static int check_unguarded(const struct create_request *a, struct error *error)
 {
 	if (!*a->main_identity && device_number(a->main_path))
 		return error_set(error, EPERM,
@@ -293,7 +293,7 @@ static int check_unguarded(const struct adoption *a, struct error *error)
 	return device_number(a->main_path) ? mask_check(device_number(a->main_path), error) : 0;
 }
 
-static int look_at_main(struct adoption *a, struct error *error)
+static int look_at_main(struct create_request *a, struct error *error)
 {
 	struct error why;
 	int r = guard_plan_make(a->main_path, a->main_fd, a->main_sectors, &a->plan, &a->places,
@@ -320,7 +320,7 @@ static bool is_in(const uint64_t *chunk, uint32_t nr, uint64_t main_chunk)
 }
 
 /* Chunks that are not hidden, with sectors that cannot be read. */
-static int find_bad_chunks(struct adoption *a, struct error *error)
+static int find_bad_chunks(struct create_request *a, struct error *error)
 {
 	const struct sector_ranges *bad = &a->places.unreadable;
 
@@ -339,7 +339,7 @@ static int find_bad_chunks(struct adoption *a, struct error *error)
 }
 
 /* The last whole chunk that can be read and is not hidden for its own sake. */
-static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
+static int find_probe_chunk(struct create_request *a, bool write, struct error *error)
 {
 	_cleanup_free_ uint8_t *data = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint64_t last = a->main_sectors / REMAP_CHUNK_SECTORS;
@@ -364,7 +364,7 @@ static int find_probe_chunk(struct adoption *a, bool write, struct error *error)
 			 a->main_path, PROBE_TRIES, write ? "written" : "read");
 }
 
-static uint64_t chunk_of(const struct adoption *a, uint32_t i)
+static uint64_t chunk_of(const struct create_request *a, uint32_t i)
 {
 	if (!i)
 		return a->probe_chunk;
@@ -372,7 +372,7 @@ static uint64_t chunk_of(const struct adoption *a, uint32_t i)
 }
 
 /* What cannot be read is lost; that was agreed on, and no other sector. */
-static int plan_entry(const struct adoption *a, uint32_t i, struct remap_entry *entry,
+static int plan_entry(const struct create_request *a, uint32_t i, struct remap_entry *entry,
 		      uint8_t *data, struct error *error)
 {
 	uint64_t main_chunk = chunk_of(a, i);
@@ -404,13 +404,13 @@ static int plan_entry(const struct adoption *a, uint32_t i, struct remap_entry *
 	return 0;
 }
 
-static uint32_t nr_entries(const struct adoption *a)
+static uint32_t nr_entries(const struct create_request *a)
 {
 	return 1 + a->nr_chunks + a->nr_bad_chunks;
 }
 
 /* Entries and content: the probe chunk, then the hidden ones, then those with bad sectors. */
-static int make_plan(struct adoption *a, struct region_plan *plan, struct error *error)
+static int make_plan(struct create_request *a, struct region_plan *plan, struct error *error)
 {
 	uint32_t nr = nr_entries(a);
 	sd_id128_t uuid;
@@ -440,11 +440,11 @@ static int make_plan(struct adoption *a, struct region_plan *plan, struct error 
 
 /**
  * struct originals - main's content in the chunks that are hidden
- * @adoption: with the numbers of the chunks
+ * @request: with the numbers of the chunks
  * @plan: with their content
  */
 struct originals {
-	const struct adoption *adoption;
+	const struct create_request *request;
 	const struct region_plan *plan;
 };
 
@@ -452,16 +452,16 @@ static const uint8_t *original_of(void *userdata, uint64_t main_chunk)
 {
 	const struct originals *originals = userdata;
 
-	for (uint32_t i = 0; i < originals->adoption->nr_chunks; i++)
-		if (originals->adoption->chunk[i] == main_chunk)
+	for (uint32_t i = 0; i < originals->request->nr_chunks; i++)
+		if (originals->request->chunk[i] == main_chunk)
 			return originals->plan->data + (size_t)(1 + i) * REMAP_CHUNK_BYTES;
 	return originals->plan->data; /* every range lies in a chunk of the plan */
 }
 
-static int make_header(struct adoption *a, struct region_plan *plan,
+static int make_header(struct create_request *a, struct region_plan *plan,
 		       struct remap_member_disk *header, struct error *error)
 {
-	struct originals originals = { .adoption = a, .plan = plan };
+	struct originals originals = { .request = a, .plan = plan };
 	int r;
 
 	plan->super.seq = 1;
@@ -477,7 +477,7 @@ static int make_header(struct adoption *a, struct region_plan *plan,
  * member header's place on main could not tell either, and a chunk 0 that the header has no room
  * for.
  */
-static bool needs_backup(const struct adoption *a)
+static bool needs_backup(const struct create_request *a)
 {
 	return !a->guard || a->chunk0_elsewhere;
 }
@@ -499,7 +499,8 @@ static int check_backup_directory(const char *path, struct stat *st, struct erro
 }
 
 /* The disk that the backup would be on, if it is a member's: then it would be no backup. */
-static int check_backup_disk(const struct adoption *a, const struct stat *st, struct error *error)
+static int check_backup_disk(const struct create_request *a, const struct stat *st,
+			     struct error *error)
 {
 	char disk[PATH_MAX], main_disk[PATH_MAX], spare_disk[PATH_MAX];
 	bool on_main, on_spare;
@@ -516,7 +517,7 @@ static int check_backup_disk(const struct adoption *a, const struct stat *st, st
 }
 
 /* Without the backup there is no set; the usual place may be on either disk: it is printed. */
-static int check_backup_path(const struct adoption *a, struct error *error)
+static int check_backup_path(const struct create_request *a, struct error *error)
 {
 	char path[PATH_MAX];
 	struct error why;
@@ -543,7 +544,7 @@ static int check_backup_path(const struct adoption *a, struct error *error)
 	return check_backup_directory(path, &st, error);
 }
 
-static int look_at_header(struct adoption *a, struct error *error)
+static int look_at_header(struct create_request *a, struct error *error)
 {
 	struct remap_member_disk header;
 	struct region_plan plan = { 0 };
@@ -557,7 +558,7 @@ static int look_at_header(struct adoption *a, struct error *error)
 }
 
 /* Everything that can be known without writing; both are open. */
-static int look(struct adoption *a, struct error *error)
+static int look(struct create_request *a, struct error *error)
 {
 	int r = check_devices(a, error);
 
@@ -590,7 +591,7 @@ static int look(struct adoption *a, struct error *error)
 	return r ? r : check_backup_path(a, error);
 }
 
-int adoption_prepare(struct adoption *a, struct error *error)
+int create_prepare(struct create_request *a, struct error *error)
 {
 	int r;
 
@@ -607,7 +608,7 @@ int adoption_prepare(struct adoption *a, struct error *error)
 	return r ? r : look(a, error);
 }
 
-static void looked_done(struct adoption *a)
+static void looked_done(struct create_request *a)
 {
 	free(a->chunk);
 	free(a->bad_chunk);
@@ -639,9 +640,9 @@ static bool same_ranges(const struct guard_plan *a, const struct guard_plan *b)
 	return a->nr_ranges == b->nr_ranges;
 }
 
-int adoption_look_again(struct adoption *a, struct error *error)
+int create_look_again(struct create_request *a, struct error *error)
 {
-	struct adoption now = *a;
+	struct create_request now = *a;
 	uint64_t nr_bytes;
 	bool same;
 	int r;
@@ -670,7 +671,7 @@ int adoption_look_again(struct adoption *a, struct error *error)
 	return r;
 }
 
-void adoption_done(struct adoption *a)
+void create_done(struct create_request *a)
 {
 	close_p(&a->main_fd);
 	close_p(&a->spare_fd);
@@ -680,7 +681,7 @@ void adoption_done(struct adoption *a)
 	sector_ranges_done(&a->bad_on_spare);
 }
 
-int adoption_check_unreadable(const struct adoption *a, struct error *error)
+int create_check_unreadable(const struct create_request *a, struct error *error)
 {
 	const struct places *places = &a->places;
 	_cleanup_free_ struct purpose *purpose = NULL;
@@ -717,8 +718,8 @@ int adoption_check_unreadable(const struct adoption *a, struct error *error)
  * blocks of the table that are not dead: theirs could not change any more.  Until the format that
  * follows there is no set, and the spare's content was given up.
  */
-static int lay_out(struct adoption *a, const struct region_plan *plan, struct region_plan *out,
-		   struct error *error)
+static int lay_out(struct create_request *a, const struct region_plan *plan,
+		   struct region_plan *out, struct error *error)
 {
 	struct remap_geometry geometry;
 	uint32_t nr = 0, slot = 0, room;
@@ -781,7 +782,7 @@ static int lay_out(struct adoption *a, const struct region_plan *plan, struct re
 	return 0;
 }
 
-static int format_spare(struct adoption *a, struct region_plan *plan, struct error *error)
+static int format_spare(struct create_request *a, struct region_plan *plan, struct error *error)
 {
 	struct region_plan out;
 	int r = lay_out(a, plan, &out, error);
@@ -795,7 +796,7 @@ static int format_spare(struct adoption *a, struct region_plan *plan, struct err
 }
 
 /* What main shows of a hidden chunk: the magic bytes are gone; chunk 0 is the header. */
-static void hide_in(const struct adoption *a, const struct remap_super *super,
+static void hide_in(const struct create_request *a, const struct remap_super *super,
 		    const struct remap_member_disk *header, uint64_t main_chunk, uint8_t *chunk)
 {
 	if (!main_chunk) {
@@ -812,7 +813,7 @@ static void hide_in(const struct adoption *a, const struct remap_super *super,
 		}
 }
 
-static int write_and_compare(const struct adoption *a, const uint8_t *data, size_t nr_bytes,
+static int write_and_compare(const struct create_request *a, const uint8_t *data, size_t nr_bytes,
 			     uint64_t offset, struct error *error)
 {
 	_cleanup_free_ uint8_t *back = aligned_bytes(REMAP_CHUNK_BYTES);
@@ -834,8 +835,8 @@ static int write_and_compare(const struct adoption *a, const uint8_t *data, size
  * Sector 0 first: from then on main is known to be ours to put right.  A first chunk that is lost
  * as a whole may be one physical sector, which takes nothing less, and which is not torn.
  */
-static int hide_first(const struct adoption *a, const uint8_t *chunk, uint8_t lost, size_t nr_bytes,
-		      bool *begun, struct error *error)
+static int hide_first(const struct create_request *a, const uint8_t *chunk, uint8_t lost,
+		      size_t nr_bytes, bool *begun, struct error *error)
 {
 	_cleanup_free_ uint8_t *back = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint32_t unit = (uint32_t)block_bytes(a->main_fd), first = unit;
@@ -864,7 +865,7 @@ static int hide_first(const struct adoption *a, const uint8_t *chunk, uint8_t lo
  * A sector that could not be read must not get something else as long as the set does not
  * count, for undoing it could not make it unreadable again: only what changes is written.
  */
-static int hide_chunk(const struct adoption *a, const uint8_t *original, const uint8_t *chunk,
+static int hide_chunk(const struct create_request *a, const uint8_t *original, const uint8_t *chunk,
 		      uint64_t main_chunk, uint8_t lost, size_t nr_bytes, struct error *error)
 {
 	size_t unit = lost ? (size_t)block_bytes(a->main_fd) : nr_bytes;
@@ -877,7 +878,7 @@ static int hide_chunk(const struct adoption *a, const uint8_t *original, const u
 	return r;
 }
 
-static int hide(const struct adoption *a, const struct region_plan *plan,
+static int hide(const struct create_request *a, const struct region_plan *plan,
 		const struct remap_member_disk *header, bool *begun, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
@@ -904,7 +905,7 @@ static int hide(const struct adoption *a, const struct region_plan *plan,
  * From a set that is being created to one that counts.  1: it failed, and so did putting the
  * flag back: the set may count or not, and is whole.
  */
-static int finish(struct adoption *a, struct error *error)
+static int finish(struct create_request *a, struct error *error)
 {
 	struct remap_super super;
 	struct region region;
@@ -923,11 +924,12 @@ static int finish(struct adoption *a, struct error *error)
  * What could not be read in the first chunk has been written to, and that cannot be undone: it
  * is said, because it would not be noticed.
  */
-static void tell_zeros(const struct adoption *a, const struct adopted *adopted, struct error *error)
+static void tell_zeros(const struct create_request *a, const struct set_handle *handle,
+		       struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	struct sector_ranges zeros = { 0 };
-	uint8_t lost = adopt_first_lost(adopted);
+	uint8_t lost = handle_first_lost(handle);
 	uint8_t still = 0xff;
 	char sectors[64];
 
@@ -945,24 +947,24 @@ static void tell_zeros(const struct adoption *a, const struct adopted *adopted, 
 }
 
 /* Main as it was; the sentence of the failure stays, with what came of it if that fails. */
-static int undo(struct adoption *a, bool begun, struct error *error)
+static int undo(struct create_request *a, bool begun, struct error *error)
 {
-	struct adopted adopted = ADOPTED_NONE;
+	struct set_handle handle = SET_HANDLE_NONE;
 	struct error why;
 	int r_undo;
 
-	adopted.main_fd = a->main_fd;
-	adopted.spare_fd = a->spare_fd;
-	snprintf(adopted.main_path, sizeof(adopted.main_path), "%s", a->main_path);
-	snprintf(adopted.spare_path, sizeof(adopted.spare_path), "%s", a->spare_path);
-	r_undo = region_open(a->spare_fd, 0, a->spare_sectors, &adopted.region, &why);
+	handle.main_fd = a->main_fd;
+	handle.spare_fd = a->spare_fd;
+	snprintf(handle.main_path, sizeof(handle.main_path), "%s", a->main_path);
+	snprintf(handle.spare_path, sizeof(handle.spare_path), "%s", a->spare_path);
+	r_undo = region_open(a->spare_fd, 0, a->spare_sectors, &handle.region, &why);
 	if (!r_undo)
-		r_undo = region_read_table(&adopted.region, &adopted.table, NULL, NULL, &why);
+		r_undo = region_read_table(&handle.region, &handle.table, NULL, NULL, &why);
 	if (!r_undo)
-		r_undo = adopt_undo_create(&adopted, begun, &why);
+		r_undo = release_undo_create(&handle, begun, &why);
 	if (!r_undo && begun)
-		tell_zeros(a, &adopted, error);
-	region_table_done(&adopted.table);
+		tell_zeros(a, &handle, error);
+	region_table_done(&handle.table);
 	if (r_undo == 0)
 		return 0;
 	return error_set(error, -r_undo,
@@ -972,7 +974,7 @@ static int undo(struct adoption *a, bool begun, struct error *error)
 }
 
 /* The set's first backup, before anything of main is overwritten: without it there is no set. */
-static int write_backup(struct adoption *a, const struct remap_member_disk *header,
+static int write_backup(struct create_request *a, const struct remap_member_disk *header,
 			struct error *error)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
@@ -995,7 +997,7 @@ static int write_backup(struct adoption *a, const struct remap_member_disk *head
 }
 
 /* Udev must know that main is hidden before there is a set whose main it is. */
-static int mask(const struct adoption *a, bool complete, struct error *error)
+static int mask(const struct create_request *a, bool complete, struct error *error)
 {
 	dev_t main = device_number(a->main_path);
 
@@ -1003,7 +1005,7 @@ static int mask(const struct adoption *a, bool complete, struct error *error)
 }
 
 /* Formatting failed: of a set without guard the superblock may be there all the same. */
-static void forget(const struct adoption *a)
+static void forget(const struct create_request *a)
 {
 	struct region region;
 
@@ -1013,7 +1015,7 @@ static void forget(const struct adoption *a)
 	mask_remove(a->uuid, NULL);
 }
 
-static int build(struct adoption *a, struct region_plan *plan, struct error *error)
+static int build(struct create_request *a, struct region_plan *plan, struct error *error)
 {
 	struct remap_member_disk header;
 	bool begun = false, backed_up = false;
@@ -1057,8 +1059,8 @@ static int by_number(const void *a, const void *b)
 }
 
 /* The plan of an interrupted create, from the set that it has made. */
-static int plan_again(struct adoption *a, const struct adopted *set, struct region_plan *plan,
-		      struct error *error)
+static int plan_again(struct create_request *a, const struct set_handle *set,
+		      struct region_plan *plan, struct error *error)
 {
 	const struct region_table *table = &set->table;
 	int r = 0;
@@ -1086,13 +1088,13 @@ static int plan_again(struct adoption *a, const struct adopted *set, struct regi
 				continue;
 			plan->entry[1 + i] = table->entry[slot];
 			r = read_all_at(a->spare_fd, data, REMAP_CHUNK_BYTES,
-					adopt_slot_offset(set, slot));
+					handle_slot_offset(set, slot));
 		}
 	return r < 0 ? error_set(error, EIO, "%s: its slots cannot be read", a->spare_path) : 0;
 }
 
 /* What is hidden, found on main as it was. */
-static int find_again(struct adoption *a, const struct region_plan *plan, struct error *error)
+static int find_again(struct create_request *a, const struct region_plan *plan, struct error *error)
 {
 	_cleanup_free_ uint64_t *chunk = NULL;
 	uint32_t nr_chunks = 0;
@@ -1115,9 +1117,9 @@ static int find_again(struct adoption *a, const struct region_plan *plan, struct
 	return r;
 }
 
-int adoption_complete(struct adopted *set, struct error *error)
+int create_complete(struct set_handle *set, struct error *error)
 {
-	struct adoption a = {
+	struct create_request a = {
 		.main_path = set->main_path,
 		.spare_path = set->spare_path,
 		.guard = true,
@@ -1155,7 +1157,7 @@ int adoption_complete(struct adopted *set, struct error *error)
 	return r;
 }
 
-int adoption_carry_out(struct adoption *a, struct error *error)
+int create_set(struct create_request *a, struct error *error)
 {
 	struct region_plan plan = { 0 };
 	int r;
@@ -1164,7 +1166,7 @@ int adoption_carry_out(struct adoption *a, struct error *error)
 		return error_set(error, EPERM,
 				 "%s holds %s: --wipe-spare makes it the spare all the same",
 				 a->spare_path, a->spare_content);
-	r = adoption_check_unreadable(a, error);
+	r = create_check_unreadable(a, error);
 	if (!r)
 		r = find_probe_chunk(a, true, error);
 	if (!r)

@@ -14,7 +14,7 @@
 #include "system/write-cache.h"
 
 /**
- * struct adoption - a set that is to be made; the first part is the caller's
+ * struct create_request - a set that is to be made; the first part is the caller's
  * @main_path: device or image whose bad sectors are to be replaced; its content stays
  * @spare_path: device or image that replaces them; what is on it is lost
  * @label: of the set, and name of the mapped device
@@ -51,7 +51,7 @@
  * @uuid: of the set
  * @progress: of writing to the spare; NULL: not shown
  */
-struct adoption {
+struct create_request {
 	const char *main_path;
 	const char *spare_path;
 	char label[REMAP_LABEL_BYTES];
@@ -89,28 +89,28 @@ struct adoption {
 };
 
 /*
- * Opens both exclusively, until adoption_done(), and looks; writes nothing.  Every refusal is
+ * Opens both exclusively, until create_done(), and looks; writes nothing.  Every refusal is
  * a sentence.
  */
-int adoption_prepare(struct adoption *adoption, struct error *error);
+int create_prepare(struct create_request *request, struct error *error);
 /* After the question: -EBUSY if what is on them is not what was agreed on any more. */
-int adoption_look_again(struct adoption *adoption, struct error *error);
+int create_look_again(struct create_request *request, struct error *error);
 /*
  * Does it.  After an error main is as it was; if it could not be put right, the sentence
  * says so, and `dmremap activate` on the spare tries again.
  */
-int adoption_carry_out(struct adoption *adoption, struct error *error);
-void adoption_done(struct adoption *adoption);
+int create_set(struct create_request *request, struct error *error);
+void create_done(struct create_request *request);
 /*
  * Why main is not taken without being told so: -EPERM with what cannot be read and what that is
  * for; 0: all of it can be read, or that was accepted.
  */
-int adoption_check_unreadable(const struct adoption *adoption, struct error *error);
+int create_check_unreadable(const struct create_request *request, struct error *error);
 /*
  * Goes on with an interrupted create where undoing it would leave something on main in place
  * of sectors that could not be read: the set counts afterwards.
  */
-int adoption_complete(struct adopted *adopted, struct error *error);
+int create_complete(struct set_handle *handle, struct error *error);
 /* Whether a device can be the spare of a main: writable, not zoned, no larger blocks. */
 int spare_check(const char *main_path, int main_fd, const char *spare_path, int spare_fd,
 		struct error *error);

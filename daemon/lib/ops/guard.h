@@ -29,7 +29,7 @@ struct hidden_range {
  * @nr_ranges: how many
  * @content: for people: "ext4 \"data\"", "nothing known"
  * @type: of the first thing found, as libblkid calls it; empty: nothing
- * @danger: why this device must not be adopted as a whole (O5); empty: nothing
+ * @danger: why this device must not be handle as a whole (O5); empty: nothing
  * @assembles: what is on it, or on one of its partitions, and is put together from whatever
  *             device shows it: LVM, md, ZFS, btrfs; empty: nothing
  * @member: the same, where more than this device may belong to it (O4): all but a btrfs of one

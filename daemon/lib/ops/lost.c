@@ -61,7 +61,7 @@ struct finder {
 /* -ENOSPC: there is none left. */
 static int find_free(struct finder *finder, uint32_t *slot)
 {
-	const struct adopted *a = finder->losing->adopted;
+	const struct set_handle *a = finder->losing->handle;
 
 	for (; finder->next < a->table.nr_slots; finder->next++) {
 		uint32_t block = remap_table_block_of(finder->next);
@@ -146,7 +146,7 @@ static int lose_all(struct losing *losing, const struct bad_range *range, size_t
 	size_t nr_sorted;
 	int r = 0;
 
-	sorted = sort_slots(&losing->adopted->table, &nr_sorted);
+	sorted = sort_slots(&losing->handle->table, &nr_sorted);
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; !r && i < nr_ranges; i++)
@@ -164,7 +164,7 @@ static int lose_all(struct losing *losing, const struct bad_range *range, size_t
 
 static int check_places(const struct losing *losing, struct error *error)
 {
-	const struct remap_super *super = &losing->adopted->region.super;
+	const struct remap_super *super = &losing->handle->region.super;
 
 	for (uint32_t b = 1; b <= super->geometry.table_blocks; b++)
 		for (unsigned int c = 0; losing->dirty[b] && c < REMAP_COPIES; c++)
@@ -174,14 +174,14 @@ static int check_places(const struct losing *losing, struct error *error)
 					"%s: its table block %u cannot be written any more: "
 					"dmremap resize moves the set to another spare; "
 					"nothing was changed",
-					losing->adopted->spare_path, b);
+					losing->handle->spare_path, b);
 	return 0;
 }
 
 int losing_look(struct losing *losing, const struct bad_range *range, size_t nr_ranges,
 		struct error *error)
 {
-	const struct adopted *a = losing->adopted;
+	const struct set_handle *a = losing->handle;
 	uint32_t nr_free = 0, nr_taken = 0;
 	int r;
 
@@ -210,7 +210,7 @@ int losing_look(struct losing *losing, const struct bad_range *range, size_t nr_
 
 int losing_carry_out(struct losing *losing, struct error *error)
 {
-	struct adopted *a = losing->adopted;
+	struct set_handle *a = losing->handle;
 	uint64_t seq =
 		(a->table.newest > a->table.generation ? a->table.newest : a->table.generation) +
 		LEAP;

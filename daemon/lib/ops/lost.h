@@ -12,7 +12,7 @@
 
 /**
  * struct losing - sectors that are to be lost
- * @adopted: the set, opened exclusively
+ * @handle: the set, opened exclusively
  * @nr_sectors: that are not lost yet, and are not served from the spare
  * @nr_served: of those named that the spare serves: they stay as they are
  * @nr_slots: that this takes
@@ -20,7 +20,7 @@
  * @dirty: per table block: whether it has to be written
  */
 struct losing {
-	struct adopted *adopted;
+	struct set_handle *handle;
 	uint64_t nr_sectors;
 	uint64_t nr_served;
 	uint32_t nr_slots;

@@ -32,34 +32,34 @@ static bool find_recorded_main(const struct member *spare, char *path, size_t nr
 	return nr_found == 1;
 }
 
-int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error)
+int mend_set(const struct inventory *inventory, const struct assembly *set, struct error *error)
 {
-	_cleanup_(adopt_close) struct adopted adopted = ADOPTED_NONE;
-	const struct member *spare = &machine->members[set->spare];
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	const struct member *spare = &inventory->members[set->spare];
 	bool creating = spare->flags & REMAP_SUPER_CREATING;
 	char main_path[300];
 	int r;
 
 	if (set->main >= 0)
-		snprintf(main_path, sizeof(main_path), "%s", machine->members[set->main].path);
+		snprintf(main_path, sizeof(main_path), "%s", inventory->members[set->main].path);
 	else if (!find_recorded_main(spare, main_path, sizeof(main_path)))
 		return error_set(error, EAGAIN,
 				 "%s: %s, and its main device is not here or is not recognised; "
 				 "attach it, or, if it is a plain disk again, free the spare with: "
 				 "dmremap release --without-main %s",
 				 set->name, set->reason, spare->path);
-	r = adopt_open(main_path, spare->path, O_RDWR, &adopted, error);
-	if (!r && creating && adopt_first_lost(&adopted)) {
-		r = adopt_is_due(&adopted, error);
+	r = handle_open(main_path, spare->path, O_RDWR, &handle, error);
+	if (!r && creating && handle_first_lost(&handle)) {
+		r = handle_is_due(&handle, error);
 		if (r > 0) {
-			r = adoption_complete(&adopted, error);
+			r = create_complete(&handle, error);
 			return r < 0 ? r : 1;
 		}
 	}
 	if (!r)
-		r = creating ? adopt_undo_create(&adopted, false, error) :
-			       adopt_release(&adopted, error);
-	if (r < 0 && !creating && adopted.spare_fd >= 0)
+		r = creating ? release_undo_create(&handle, false, error) :
+			       release_run(&handle, error);
+	if (r < 0 && !creating && handle.spare_fd >= 0)
 		return error_set(error, -r,
 				 "%.300s; dmremap activate --fallback %s serves what is "
 				 "there",

@@ -9,6 +9,6 @@
  * Undoes or completes what was interrupted; -ECANCELED with a sentence when that is done and there
  * is no set any more, 1: the set was completed, and counts.
  */
-int adopt_mend(const struct machine *machine, const struct assembly *set, struct error *error);
+int mend_set(const struct inventory *inventory, const struct assembly *set, struct error *error);
 
 #endif /* DM_REMAP_MEND_H */

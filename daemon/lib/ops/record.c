@@ -17,13 +17,13 @@
 #include "util/foreign.h"
 
 /* Main's chunk 0 with a header that can be believed.  -ENODATA: main is not guarded. */
-static int read_header(const struct adopted *a, uint8_t *chunk, struct error *error)
+static int read_header(const struct set_handle *a, uint8_t *chunk, struct error *error)
 {
 	uint8_t uuid[16];
 	int r = read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0);
 
 	/* the table, where it was read, says that main is as it is, readable or not */
-	if (r < 0 && a->table.entry && !adopt_has_guard(a))
+	if (r < 0 && a->table.entry && !handle_has_guard(a))
 		return -ENODATA;
 	if (r < 0)
 		return error_set(error, EIO, "%s: sectors 0 to 7 cannot be read", a->main_path);
@@ -36,7 +36,7 @@ static int read_header(const struct adopted *a, uint8_t *chunk, struct error *er
 }
 
 /* All that may have changed is in the header's first sector. */
-static int write_header(const struct adopted *a, uint8_t *chunk, struct error *error)
+static int write_header(const struct set_handle *a, uint8_t *chunk, struct error *error)
 {
 	struct remap_member_disk *header = (void *)(chunk + REMAP_MEMBER_OFFSET);
 	int unit = REMAP_SECTOR_BYTES;
@@ -53,7 +53,8 @@ static int write_header(const struct adopted *a, uint8_t *chunk, struct error *e
 	return 0;
 }
 
-int record_host(struct adopted *a, const uint8_t host[16], const char *label, struct error *error)
+int record_host(struct set_handle *a, const uint8_t host[16], const char *label,
+		struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	struct remap_super super = a->region.super;
@@ -80,14 +81,14 @@ int record_host(struct adopted *a, const uint8_t host[16], const char *label, st
 	return write_header(a, chunk, error);
 }
 
-int record_check(const struct adopted *a, struct error *error)
+int record_check(const struct set_handle *a, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 
 	return chunk ? read_header(a, chunk, error) : error_set(error, ENOMEM, "out of memory");
 }
 
-bool record_is_other(const struct adopted *a, const char *identity)
+bool record_is_other(const struct set_handle *a, const char *identity)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	const struct remap_member_disk *header = (void *)(chunk + REMAP_MEMBER_OFFSET);
@@ -99,7 +100,7 @@ bool record_is_other(const struct adopted *a, const char *identity)
 	return identity_contradicts(identity, recorded.text);
 }
 
-int record_spare(struct adopted *a, const char *identity, struct error *error)
+int record_spare(struct set_handle *a, const char *identity, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
 	struct remap_member_disk *header;

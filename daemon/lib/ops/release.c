@@ -5,12 +5,12 @@
  *
  *   while copying entries back	  the set, whole: its map still counts, main only has copies
  *   while trying hidden places	  the same: they hold what they held
- *   after the flag is committed  main hidden, the kernel refuses: completed by adopt_mend()
+ *   after the flag is committed  main hidden, the kernel refuses: completed by mend_set()
  *   while writing back		  sector 0 is still the guard's (or marks are left): the same,
  *				  all of it again, and main cannot have been mistaken for a disk
  *   after sector 0		  a plain disk; only wiping is left, and before it the rule that
  *				  hides a main without guard.  What is written to the disk
- *				  from now on is never touched: adopt_is_due() says that it is not
+ *				  from now on is never touched: handle_is_due() says that it is not
  *   while taking back		  the flag is still there: completed, or refused once more
  *
  * Everything that main must take is tried before the flag is committed, and what was written
@@ -32,7 +32,7 @@ static off_t chunk_offset(uint64_t main_chunk)
 	return (off_t)(main_chunk * REMAP_CHUNK_BYTES);
 }
 
-static int durable(const struct adopted *a, struct error *error)
+static int durable(const struct set_handle *a, struct error *error)
 {
 	return fsync(a->main_fd) < 0 ? error_set(error, errno, "%s: flushing failed: %s",
 						 a->main_path, strerror(errno)) :
@@ -40,7 +40,7 @@ static int durable(const struct adopted *a, struct error *error)
 }
 
 /* The smallest piece of main that can be written. */
-static uint32_t unit_sectors(const struct adopted *a)
+static uint32_t unit_sectors(const struct set_handle *a)
 {
 	return logical_bytes(a->main_fd) / REMAP_SECTOR_BYTES;
 }
@@ -50,14 +50,15 @@ static uint8_t unit_mask(uint32_t first, uint32_t nr)
 	return (uint8_t)(((1U << nr) - 1) << first);
 }
 
-static int read_slot(const struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int read_slot(const struct set_handle *a, uint32_t slot, uint8_t *buffer,
+		     struct error *error)
 {
-	if (read_all_at(a->spare_fd, buffer, REMAP_CHUNK_BYTES, adopt_slot_offset(a, slot)) < 0)
+	if (read_all_at(a->spare_fd, buffer, REMAP_CHUNK_BYTES, handle_slot_offset(a, slot)) < 0)
 		return error_set(error, EIO, "%s: slot %u cannot be read", a->spare_path, slot);
 	return 0;
 }
 
-static int cannot_do_without(const struct adopted *a, uint64_t main_chunk, uint32_t first,
+static int cannot_do_without(const struct set_handle *a, uint64_t main_chunk, uint32_t first,
 			     const char *what, struct error *error)
 {
 	return error_set(error, EBUSY,
@@ -67,7 +68,7 @@ static int cannot_do_without(const struct adopted *a, uint64_t main_chunk, uint3
 }
 
 /* @f for each of @nr sectors that @mask selects of a unit; compared with @data. */
-static bool holds(const struct adopted *a, uint64_t main_chunk, uint32_t first, uint32_t nr,
+static bool holds(const struct set_handle *a, uint64_t main_chunk, uint32_t first, uint32_t nr,
 		  uint8_t mask, const uint8_t *data)
 {
 	_cleanup_free_ uint8_t *held = aligned_bytes(REMAP_CHUNK_BYTES);
@@ -84,7 +85,7 @@ static bool holds(const struct adopted *a, uint64_t main_chunk, uint32_t first, 
 }
 
 /* A unit of which only a part is to be written is completed with what main holds. */
-static int complete(const struct adopted *a, uint64_t main_chunk, uint32_t first, uint32_t nr,
+static int complete(const struct set_handle *a, uint64_t main_chunk, uint32_t first, uint32_t nr,
 		    uint8_t mask, uint8_t *data, struct error *error)
 {
 	_cleanup_free_ uint8_t *held = aligned_bytes(REMAP_CHUNK_BYTES);
@@ -104,8 +105,8 @@ static int complete(const struct adopted *a, uint64_t main_chunk, uint32_t first
 }
 
 /* The sectors of @mask, from @data to main.  What is there already may be unwritable. */
-static int write_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t mask, uint8_t *data,
-			 struct error *error)
+static int write_sectors(const struct set_handle *a, uint64_t main_chunk, uint8_t mask,
+			 uint8_t *data, struct error *error)
 {
 	uint32_t unit = unit_sectors(a);
 
@@ -133,7 +134,7 @@ static int write_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t m
 	return 0;
 }
 
-static int compare_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t mask,
+static int compare_sectors(const struct set_handle *a, uint64_t main_chunk, uint8_t mask,
 			   const uint8_t *data, struct error *error)
 {
 	uint32_t unit = unit_sectors(a);
@@ -145,7 +146,7 @@ static int compare_sectors(const struct adopted *a, uint64_t main_chunk, uint8_t
 	return 0;
 }
 
-static bool is_used(const struct adopted *a, uint32_t slot)
+static bool is_used(const struct set_handle *a, uint32_t slot)
 {
 	return a->table.entry[slot].state == REMAP_ENTRY_USED;
 }
@@ -156,9 +157,9 @@ static bool is_hidden(const struct remap_entry *entry)
 	return entry->cause == REMAP_CAUSE_GUARD || entry->cause == REMAP_CAUSE_PROBE;
 }
 
-typedef int (*entry_f)(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error);
+typedef int (*entry_f)(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error);
 
-static int for_each_used(struct adopted *a, bool hidden, entry_f f, struct error *error)
+static int for_each_used(struct set_handle *a, bool hidden, entry_f f, struct error *error)
 {
 	_cleanup_free_ uint8_t *buffer = aligned_bytes(REMAP_CHUNK_BYTES);
 	int r = buffer ? 0 : no_memory(error);
@@ -186,7 +187,7 @@ static uint8_t mask_back(const struct remap_entry *entry)
 }
 
 /* Main fails there as well: it returns nothing that is not true. */
-static bool fails_on_main(const struct adopted *a, uint64_t sector)
+static bool fails_on_main(const struct set_handle *a, uint64_t sector)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	uint64_t unit = unit_sectors(a);
@@ -196,7 +197,7 @@ static bool fails_on_main(const struct adopted *a, uint64_t sector)
 					   (off_t)(sector / unit * unit * REMAP_SECTOR_BYTES)));
 }
 
-static int sort_lost(struct adopted *a, uint32_t slot, struct sector_ranges *unsettled)
+static int sort_lost(struct set_handle *a, uint32_t slot, struct sector_ranges *unsettled)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
 	int r = 0;
@@ -216,7 +217,7 @@ static int sort_lost(struct adopted *a, uint32_t slot, struct sector_ranges *uns
 	return r;
 }
 
-static bool is_lost(const struct adopted *a, uint64_t sector)
+static bool is_lost(const struct set_handle *a, uint64_t sector)
 {
 	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
 		if (is_used(a, slot) &&
@@ -225,7 +226,7 @@ static bool is_lost(const struct adopted *a, uint64_t sector)
 	return false;
 }
 
-static int check_given_up(const struct adopted *a, struct error *error)
+static int check_given_up(const struct set_handle *a, struct error *error)
 {
 	for (size_t i = 0; i < a->give_up.nr; i++)
 		for (uint64_t s = 0; s < a->give_up.at[i].nr; s++)
@@ -238,7 +239,7 @@ static int check_given_up(const struct adopted *a, struct error *error)
 	return 0;
 }
 
-int adopt_check_lost(struct adopted *a, struct error *error)
+int release_check_lost(struct set_handle *a, struct error *error)
 {
 	struct sector_ranges unsettled = { 0 };
 	char sectors[160], all[200];
@@ -266,7 +267,7 @@ int adopt_check_lost(struct adopted *a, struct error *error)
 }
 
 /* The content for main: of what is lost, in places of our own, that is zeros (said before). */
-static int read_for_main(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int read_for_main(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
 	int r = read_slot(a, slot, buffer, error);
@@ -277,7 +278,7 @@ static int read_for_main(struct adopted *a, uint32_t slot, uint8_t *buffer, stru
 	return r;
 }
 
-static int copy_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int copy_back(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
 	int r = read_for_main(a, slot, buffer, error);
@@ -285,7 +286,7 @@ static int copy_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct e
 	return r ? r : write_sectors(a, entry->main_chunk, mask_back(entry), buffer, error);
 }
 
-static int compare_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int compare_back(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
 	int r = read_for_main(a, slot, buffer, error);
@@ -294,17 +295,17 @@ static int compare_back(struct adopted *a, uint32_t slot, uint8_t *buffer, struc
 }
 
 /* The same without chunk 0. */
-static int copy_hidden(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int copy_hidden(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	return a->table.entry[slot].main_chunk ? copy_back(a, slot, buffer, error) : 0;
 }
 
-static int compare_hidden(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int compare_hidden(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	return a->table.entry[slot].main_chunk ? compare_back(a, slot, buffer, error) : 0;
 }
 
-static int copy_and_compare(struct adopted *a, uint8_t mask, uint8_t *data, struct error *error)
+static int copy_and_compare(struct set_handle *a, uint8_t mask, uint8_t *data, struct error *error)
 {
 	int r = write_sectors(a, 0, mask, data, error);
 
@@ -314,7 +315,7 @@ static int copy_and_compare(struct adopted *a, uint8_t mask, uint8_t *data, stru
 }
 
 /* Zeros, or the error that it was. */
-static int end_lost(struct adopted *a, uint8_t mask, uint8_t *data, struct error *error)
+static int end_lost(struct set_handle *a, uint8_t mask, uint8_t *data, struct error *error)
 {
 	uint32_t unit = unit_sectors(a);
 	int r = 0;
@@ -330,7 +331,7 @@ static int end_lost(struct adopted *a, uint8_t mask, uint8_t *data, struct error
 }
 
 /* Sectors 1 to 7, durably, and only then sector 0. */
-static int copy_chunk0(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int copy_chunk0(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	uint8_t first = unit_mask(0, unit_sectors(a)), lost = a->table.entry[slot].lost;
 	int r;
@@ -351,7 +352,7 @@ static int copy_chunk0(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
  * Without a guard only what carries the mark is ours to overwrite; and what cannot be read,
  * as long as there is a mark: afterwards it may be another program's.
  */
-static int copy_marked(struct adopted *a, uint32_t slot, uint8_t *buffer, struct error *error)
+static int copy_marked(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	const struct remap_entry *entry = &a->table.entry[slot];
 	uint32_t unit = unit_sectors(a);
@@ -377,7 +378,7 @@ static int copy_marked(struct adopted *a, uint32_t slot, uint8_t *buffer, struct
 }
 
 /* The place of the mark itself last: it says that there is something to be done. */
-static int copy_all_marked(struct adopted *a, struct error *error)
+static int copy_all_marked(struct set_handle *a, struct error *error)
 {
 	_cleanup_free_ uint8_t *buffer = aligned_bytes(REMAP_CHUNK_BYTES);
 	int r = buffer ? 0 : no_memory(error);
@@ -393,7 +394,7 @@ static int copy_all_marked(struct adopted *a, struct error *error)
 	return r;
 }
 
-static int copy_all_hidden(struct adopted *a, struct error *error)
+static int copy_all_hidden(struct set_handle *a, struct error *error)
 {
 	int r = for_each_used(a, true, copy_hidden, error);
 
@@ -405,18 +406,18 @@ static int copy_all_hidden(struct adopted *a, struct error *error)
 }
 
 /* From what the set hides to a plain disk; may be repeated until it has ended. */
-static int uncover(struct adopted *a, struct error *error)
+static int uncover(struct set_handle *a, struct error *error)
 {
 	if (a->table.nr_unloadable || a->table.nr_contradictions)
 		return error_set(error, EUCLEAN,
 				 "%s: its metadata is damaged, and %s was not given back yet: "
 				 "dmremap restore-backup puts the metadata right",
 				 a->spare_path, a->main_path);
-	return adopt_has_guard(a) ? copy_all_hidden(a, error) : copy_all_marked(a, error);
+	return handle_has_guard(a) ? copy_all_hidden(a, error) : copy_all_marked(a, error);
 }
 
 /* The set is none any more.  Nothing hides main from then on: the rule goes first. */
-static int end(struct adopted *a, struct error *error)
+static int end(struct set_handle *a, struct error *error)
 {
 	int r = mask_remove(a->region.super.uuid, error);
 
@@ -427,9 +428,9 @@ static int end(struct adopted *a, struct error *error)
 	return r;
 }
 
-int adopt_undo_create(struct adopted *a, bool begun, struct error *error)
+int release_undo_create(struct set_handle *a, bool begun, struct error *error)
 {
-	int r = begun ? 1 : adopt_is_due(a, error);
+	int r = begun ? 1 : handle_is_due(a, error);
 
 	/* the probe chunk's raw place was not touched: the kernel writes the mark */
 	if (r > 0)
@@ -463,7 +464,7 @@ static void raw_places_done(struct raw_places *raw)
  * For a raw place that cannot be read: what belongs there.  Of a hidden chunk that is its
  * content without what the header says is hidden; without a header, nothing.
  */
-static int substitute(struct adopted *a, uint32_t slot, uint8_t *data, struct error *error)
+static int substitute(struct set_handle *a, uint32_t slot, uint8_t *data, struct error *error)
 {
 	_cleanup_free_ uint8_t *chunk0 = aligned_bytes(REMAP_CHUNK_BYTES);
 	const struct remap_member_disk *header = (const void *)(chunk0 + REMAP_MEMBER_OFFSET);
@@ -505,7 +506,7 @@ static int substitute(struct adopted *a, uint32_t slot, uint8_t *data, struct er
 	return 0;
 }
 
-static int read_raw(struct adopted *a, uint32_t slot, uint8_t *data, struct error *error)
+static int read_raw(struct set_handle *a, uint32_t slot, uint8_t *data, struct error *error)
 {
 	_cleanup_free_ uint8_t *instead = aligned_bytes(REMAP_CHUNK_BYTES);
 	const struct remap_entry *entry = &a->table.entry[slot];
@@ -528,7 +529,7 @@ static int read_raw(struct adopted *a, uint32_t slot, uint8_t *data, struct erro
 }
 
 /* What main serves already in the spare's stead need not be written. */
-static int try_raw(struct adopted *a, uint32_t slot, const uint8_t *data, struct error *error)
+static int try_raw(struct set_handle *a, uint32_t slot, const uint8_t *data, struct error *error)
 {
 	_cleanup_free_ uint8_t *wanted = aligned_bytes(REMAP_CHUNK_BYTES);
 	const struct remap_entry *entry = &a->table.entry[slot];
@@ -556,7 +557,7 @@ static int try_raw(struct adopted *a, uint32_t slot, const uint8_t *data, struct
  * Whether main takes what it is going to be given: each raw place gets what it holds, and
  * is read again.  Chunk 0 must be the guard's afterwards, for it decides from now on.
  */
-static int try_hidden(struct adopted *a, struct raw_places *raw, struct error *error)
+static int try_hidden(struct set_handle *a, struct raw_places *raw, struct error *error)
 {
 	int r = 0;
 
@@ -573,7 +574,7 @@ static int try_hidden(struct adopted *a, struct raw_places *raw, struct error *e
 		r = read_raw(a, raw->slot[i], raw->data + i * (size_t)REMAP_CHUNK_BYTES, error);
 	for (uint32_t i = 0; !r && i < raw->nr; i++)
 		r = try_raw(a, raw->slot[i], raw->data + i * (size_t)REMAP_CHUNK_BYTES, error);
-	if (!r && adopt_has_guard(a) && adopt_sector0_is_ours(a) != 1)
+	if (!r && handle_has_guard(a) && handle_sector0_is_ours(a) != 1)
 		r = cannot_do_without(a, 0, 0, "cannot be read", error);
 	return r;
 }
@@ -582,7 +583,7 @@ static int try_hidden(struct adopted *a, struct raw_places *raw, struct error *e
  * Main is hidden again: its sector 0 first, durably, or a crash would leave what looks like a
  * plain disk.  Of the rest what cannot be written is left: the spare serves it.
  */
-static bool hide_again(struct adopted *a, const struct raw_places *raw)
+static bool hide_again(struct set_handle *a, const struct raw_places *raw)
 {
 	uint32_t unit = unit_sectors(a);
 
@@ -597,13 +598,14 @@ static bool hide_again(struct adopted *a, const struct raw_places *raw)
 						      mask_back(entry) & unit_mask(s, unit), data,
 						      NULL);
 		}
-		if (fsync(a->main_fd) < 0 || (adopt_has_guard(a) && adopt_sector0_is_ours(a) != 1))
+		if (fsync(a->main_fd) < 0 ||
+		    (handle_has_guard(a) && handle_sector0_is_ours(a) != 1))
 			return false;
 	}
-	return !(a->region.super.flags & REMAP_SUPER_MARKED) || adopt_is_marked(a) == 1;
+	return !(a->region.super.flags & REMAP_SUPER_MARKED) || handle_is_marked(a) == 1;
 }
 
-static int write_flag(struct adopted *a, bool releasing, struct error *error)
+static int write_flag(struct set_handle *a, bool releasing, struct error *error)
 {
 	struct remap_super super = a->region.super;
 	struct error why;
@@ -627,7 +629,7 @@ static int write_flag(struct adopted *a, bool releasing, struct error *error)
  * Main failed while it was given back: main hidden again and the mark there, then the set
  * counts again.  The sentence of the failure stays, with what came of it.
  */
-static int take_back(struct adopted *a, const struct raw_places *raw, int r, struct error *error)
+static int take_back(struct set_handle *a, const struct raw_places *raw, int r, struct error *error)
 {
 	struct error why;
 
@@ -641,20 +643,20 @@ static int take_back(struct adopted *a, const struct raw_places *raw, int r, str
 		error->text, why.text, a->spare_path);
 }
 
-int adopt_check_release(struct adopted *a, struct error *error)
+int release_check(struct set_handle *a, struct error *error)
 {
 	int r = mask_check_removable(a->region.super.uuid, error);
 
 	/* once its release has begun this is decided */
 	if (r < 0 || a->region.super.flags & REMAP_SUPER_RELEASING)
 		return r;
-	return adopt_check_lost(a, error);
+	return release_check_lost(a, error);
 }
 
-static int release_whole(struct adopted *a, struct error *error)
+static int release_whole(struct set_handle *a, struct error *error)
 {
 	_cleanup_(raw_places_done) struct raw_places raw = { 0 };
-	int r = adopt_check_release(a, error);
+	int r = release_check(a, error);
 
 	/* once to copy it, and once to compare */
 	for (uint32_t slot = 0; !r && slot < a->table.nr_slots; slot++)
@@ -675,13 +677,13 @@ static int release_whole(struct adopted *a, struct error *error)
 	return r < 0 ? take_back(a, &raw, r, error) : end(a, error);
 }
 
-int adopt_release(struct adopted *a, struct error *error)
+int release_run(struct set_handle *a, struct error *error)
 {
 	int r;
 
 	if (!(a->region.super.flags & REMAP_SUPER_RELEASING))
 		return release_whole(a, error);
-	r = adopt_is_due(a, error);
+	r = handle_is_due(a, error);
 	if (r > 0)
 		r = uncover(a, error);
 	return r < 0 ? r : end(a, error);

@@ -9,21 +9,21 @@
  * Undoes an interrupted create: main as it was, the spare wiped.  @begun: by the process that
  * was creating it, which knows that it had begun to hide main.
  */
-int adopt_undo_create(struct adopted *adopted, bool begun, struct error *error);
-/* What adopt_release() would refuse and that can be known by reading the spare: no change. */
-int adopt_check_release(struct adopted *adopted, struct error *error);
+int release_undo_create(struct set_handle *handle, bool begun, struct error *error);
+/* What release_run() would refuse and that can be known by reading the spare: no change. */
+int release_check(struct set_handle *handle, struct error *error);
 /*
  * Ends a set: main gets back what the spare serves, is read again, then the spare is wiped.
  * -EBUSY with the first sector that main does not take, or that is lost: that is found
  * before anything that counts is changed, and the set is as it was.  If main fails between
  * the trial and the end, the release is taken back; the sentence says if that failed, too.
  */
-int adopt_release(struct adopted *adopted, struct error *error);
+int release_run(struct set_handle *handle, struct error *error);
 /*
  * Whether a set can end with its lost sectors.  One that main cannot read either stays the error
- * that it is; another must be in adopted.give_up, for main would return something older, or what
+ * that it is; another must be in handle.give_up, for main would return something older, or what
  * the set itself has put there: -EBUSY with all of them.  -EINVAL: one of give_up is not lost.
  */
-int adopt_check_lost(struct adopted *adopted, struct error *error);
+int release_check_lost(struct set_handle *handle, struct error *error);
 
 #endif /* DM_REMAP_RELEASE_H */

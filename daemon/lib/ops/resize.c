@@ -43,7 +43,7 @@ void resize_done(struct resizing *a)
 /* It must be blank, agreed upon, or what an earlier resize of this set has left. */
 static int check_device(struct resizing *a, struct error *error)
 {
-	const struct adopted *set = a->adopted;
+	const struct set_handle *set = a->handle;
 	struct member member;
 	char content[160];
 	int r = spare_check(set->main_path, set->main_fd, a->path, a->fd, error);
@@ -67,18 +67,18 @@ static int check_device(struct resizing *a, struct error *error)
 /* What would fail only when there is no way back. */
 static int check_set(const struct resizing *a, struct error *error)
 {
-	const struct remap_super *super = &a->adopted->region.super;
+	const struct remap_super *super = &a->handle->region.super;
 	int r;
 
 	if (super->compat || super->ro_compat)
 		return error_set(error, ENOTSUP, "%s has what only a newer release can copy",
-				 a->adopted->spare_path);
+				 a->handle->spare_path);
 	if (!(super->flags & REMAP_SUPER_MARKED))
 		return error_set(
 			error, EAGAIN,
 			"the set was never active, and main does not know it yet: activate "
 			"it once");
-	r = record_check(a->adopted, error);
+	r = record_check(a->handle, error);
 	return r == -ENODATA ? 0 : r;
 }
 
@@ -97,14 +97,14 @@ static int check_room(struct resizing *a, struct error *error)
 static void take(struct resizing *a, uint32_t slot)
 {
 	a->slot[a->nr_used] = slot;
-	a->entry[a->nr_used++] = a->adopted->table.entry[slot];
+	a->entry[a->nr_used++] = a->handle->table.entry[slot];
 }
 
 /* The probe chunk's slot is the first, as always. */
 static int collect(struct resizing *a, struct error *error)
 {
-	const struct region_table *table = &a->adopted->table;
-	uint64_t probe_chunk = a->adopted->region.super.probe_chunk;
+	const struct region_table *table = &a->handle->table;
+	uint64_t probe_chunk = a->handle->region.super.probe_chunk;
 
 	a->slot = calloc(table->nr_slots + 1, sizeof(*a->slot));
 	a->entry = calloc(table->nr_slots + 1, sizeof(*a->entry));
@@ -124,15 +124,15 @@ static int collect(struct resizing *a, struct error *error)
  */
 static uint8_t read_slot(const struct resizing *a, uint32_t i, uint8_t *chunk)
 {
-	const struct remap_entry *entry = &a->adopted->table.entry[a->slot[i]];
-	uint32_t unit = logical_bytes(a->adopted->spare_fd);
-	off_t at = adopt_slot_offset(a->adopted, a->slot[i]);
+	const struct remap_entry *entry = &a->handle->table.entry[a->slot[i]];
+	uint32_t unit = logical_bytes(a->handle->spare_fd);
+	off_t at = handle_slot_offset(a->handle, a->slot[i]);
 	uint8_t unreadable = 0;
 
-	if (read_all_at(a->adopted->spare_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
+	if (read_all_at(a->handle->spare_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
 		return 0;
 	for (uint32_t from = 0; from < REMAP_CHUNK_BYTES; from += unit) {
-		if (read_all_at(a->adopted->spare_fd, chunk + from, unit, at + from) == 0)
+		if (read_all_at(a->handle->spare_fd, chunk + from, unit, at + from) == 0)
 			continue;
 		memset(chunk + from, 0, unit);
 		for (uint32_t b = from; b < from + unit; b += REMAP_SECTOR_BYTES)
@@ -148,11 +148,11 @@ static int read_all(struct resizing *a, struct error *error)
 
 	if (!chunk)
 		return no_memory(error);
-	progress_expect(a->adopted->progress, a->nr_used);
+	progress_expect(a->handle->progress, a->nr_used);
 	for (uint32_t i = 0; i < a->nr_used; i++) {
 		uint8_t unreadable = read_slot(a, i, chunk);
 
-		progress_step(a->adopted->progress);
+		progress_step(a->handle->progress);
 
 		a->entry[i].lost |= unreadable;
 		a->nr_unreadable += (uint32_t)__builtin_popcount(unreadable);
@@ -163,17 +163,17 @@ static int read_all(struct resizing *a, struct error *error)
 /* One that is above all of the old spare, counters and mark included. */
 static int choose_number(struct resizing *a, struct error *error)
 {
-	const struct remap_super *super = &a->adopted->region.super;
-	uint64_t newest = a->adopted->table.newest;
+	const struct remap_super *super = &a->handle->region.super;
+	uint64_t newest = a->handle->table.newest;
 	struct remap_mark mark;
 	uint32_t random = 0;
 	int r;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return error_set(error, EIO, "there are no random numbers");
-	r = mark_read(a->adopted->main_fd, super->probe_chunk, super->uuid, &mark);
+	r = mark_read(a->handle->main_fd, super->probe_chunk, super->uuid, &mark);
 	if (r < 0)
-		return error_set(error, -r, "%s: its mark cannot be read", a->adopted->main_path);
+		return error_set(error, -r, "%s: its mark cannot be read", a->handle->main_path);
 	a->number = (newest > mark.seq ? newest : mark.seq) + LEAP + random % LEAP;
 	return 0;
 }
@@ -229,7 +229,7 @@ static int copy_slot(void *userdata, uint32_t i, uint8_t *chunk)
 {
 	struct resizing *a = userdata;
 
-	progress_step(a->adopted->progress);
+	progress_step(a->handle->progress);
 	a->old_fails |= (read_slot(a, i, chunk) & ~a->entry[i].lost) != 0;
 	return a->old_fails ? -EIO : 0;
 }
@@ -282,14 +282,14 @@ static int copy_all(struct resizing *a, struct region_plan *plan, struct error *
 	if (!r)
 		r = verify(a, plan, error);
 	return r < 0 && a->old_fails ? error_set(error, EIO, "%s gives back less than a moment ago",
-						 a->adopted->spare_path) :
+						 a->handle->spare_path) :
 				       r;
 }
 
 /* From here on the old spare is older than main says (O6). */
 static int write_mark(struct resizing *a, struct error *error)
 {
-	const struct adopted *set = a->adopted;
+	const struct set_handle *set = a->handle;
 	const struct remap_super *super = &set->region.super;
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	off_t at = (off_t)(super->probe_chunk * REMAP_CHUNK_BYTES);
@@ -319,7 +319,7 @@ static int write_mark(struct resizing *a, struct error *error)
 }
 
 /* One for the old layout could not be put back onto this spare. */
-static void write_backup(struct resizing *a, struct adopted *now)
+static void write_backup(struct resizing *a, struct set_handle *now)
 {
 	_cleanup_backup_ struct backup backup = { 0 };
 	char path[256];
@@ -333,7 +333,7 @@ static void write_backup(struct resizing *a, struct adopted *now)
 		*a->no_backup.text = '\0';
 }
 
-int resize_finish(struct resizing *a, struct adopted *now, const struct region *old,
+int resize_finish(struct resizing *a, struct set_handle *now, const struct region *old,
 		  struct error *error)
 {
 	struct error why;
@@ -356,7 +356,7 @@ int resize_carry_out(struct resizing *a, struct error *error)
 {
 	struct remap_soft_disk *soft = (void *)aligned_bytes(REMAP_BLOCK_BYTES);
 	struct region_plan plan = {
-		.super = a->adopted->region.super,
+		.super = a->handle->region.super,
 		.entry = a->entry,
 		.nr_entries = a->nr_used,
 		.read = copy_slot,
@@ -364,15 +364,15 @@ int resize_carry_out(struct resizing *a, struct error *error)
 		.nr_data = a->nr_used,
 		.note = true,
 	};
-	struct adopted now = *a->adopted;
+	struct set_handle now = *a->handle;
 	struct error why;
 	int r = soft ? 0 : no_memory(&why);
 
-	if (!r && region_read_soft(&a->adopted->region, soft) == 0)
+	if (!r && region_read_soft(&a->handle->region, soft) == 0)
 		plan.soft = soft;
 	plan.super.seq = a->number;
 	/* once to copy it, and once to compare */
-	progress_expect(a->adopted->progress, 2 * (uint64_t)a->nr_used);
+	progress_expect(a->handle->progress, 2 * (uint64_t)a->nr_used);
 	if (!r)
 		r = copy_all(a, &plan, &why);
 	free(soft);
@@ -387,5 +387,5 @@ int resize_carry_out(struct resizing *a, struct error *error)
 				 a->half_done ? "repeat the command, until then the set may be on "
 						"neither spare" :
 						"the set is on the old spare as before");
-	return resize_finish(a, &now, &a->adopted->region, error);
+	return resize_finish(a, &now, &a->handle->region, error);
 }

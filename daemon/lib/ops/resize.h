@@ -11,7 +11,7 @@
 
 /**
  * struct resizing - a set on its way to another spare; the first part is the caller's
- * @adopted: the set, opened for writing
+ * @handle: the set, opened for writing
  * @path: the new spare
  * @fd: opened for direct I/O, exclusively
  * @region_bytes: length of the new region; 0: the whole device
@@ -32,7 +32,7 @@
  * @no_backup: why there is no new backup; empty: there is
  */
 struct resizing {
-	struct adopted *adopted;
+	struct set_handle *handle;
 	const char *path;
 	int fd;
 	uint64_t region_bytes;
@@ -70,7 +70,7 @@ int resize_complete(struct resizing *resizing, const struct remap_super *super,
  * The end of it, when the new spare counts: @now is the set with that.  @old is made blank;
  * NULL: it is not here.
  */
-int resize_finish(struct resizing *resizing, struct adopted *now, const struct region *old,
+int resize_finish(struct resizing *resizing, struct set_handle *now, const struct region *old,
 		  struct error *error);
 void resize_done(struct resizing *resizing);
 

@@ -152,9 +152,9 @@ static int read_blocks(struct restoring *a, struct seen *seen, struct error *err
  */
 static bool is_to_be_recorded(const struct restoring *a)
 {
-	struct adopted members = { .main_fd = a->main_fd,
-				   .spare_fd = a->spare_fd,
-				   .region = a->region };
+	struct set_handle members = { .main_fd = a->main_fd,
+				      .spare_fd = a->spare_fd,
+				      .region = a->region };
 	char identity[REMAP_IDENTITY_BYTES];
 	struct remap_mark mark;
 
@@ -497,7 +497,7 @@ static int format(struct restoring *a, struct error *error)
 /* Main's header says which hardware the spare is: without that the new one would be a copy. */
 static int record_new_spare(struct restoring *a, struct error *error)
 {
-	struct adopted members = { .main_fd = a->main_fd, .spare_fd = a->spare_fd };
+	struct set_handle members = { .main_fd = a->main_fd, .spare_fd = a->spare_fd };
 	char identity[REMAP_IDENTITY_BYTES];
 	struct error why;
 	int r;

@@ -45,18 +45,18 @@ int open_exclusive(const char *path, struct error *error)
 			 path, holder);
 }
 
-off_t adopt_slot_offset(const struct adopted *a, uint32_t slot)
+off_t handle_slot_offset(const struct set_handle *a, uint32_t slot)
 {
 	return (off_t)((a->region.start + remap_slot_sector(&a->region.super.geometry, slot)) *
 		       REMAP_SECTOR_BYTES);
 }
 
-static bool is_used(const struct adopted *a, uint32_t slot)
+static bool is_used(const struct set_handle *a, uint32_t slot)
 {
 	return a->table.entry[slot].state == REMAP_ENTRY_USED;
 }
 
-bool adopt_has_guard(const struct adopted *a)
+bool handle_has_guard(const struct set_handle *a)
 {
 	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
 		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_GUARD &&
@@ -65,7 +65,7 @@ bool adopt_has_guard(const struct adopted *a)
 	return false;
 }
 
-uint8_t adopt_first_lost(const struct adopted *a)
+uint8_t handle_first_lost(const struct set_handle *a)
 {
 	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
 		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_GUARD &&
@@ -74,7 +74,7 @@ uint8_t adopt_first_lost(const struct adopted *a)
 	return 0;
 }
 
-int adopt_is_marked(const struct adopted *a)
+int handle_is_marked(const struct set_handle *a)
 {
 	const struct remap_super *super = &a->region.super;
 	struct remap_mark mark;
@@ -83,7 +83,7 @@ int adopt_is_marked(const struct adopted *a)
 	return r == 0 ? 1 : r == -ENODATA ? 0 : r;
 }
 
-int adopt_sector0_is_ours(const struct adopted *a)
+int handle_sector0_is_ours(const struct set_handle *a)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
 	const struct remap_block_header *header = (const void *)(chunk + REMAP_MEMBER_OFFSET);
@@ -104,7 +104,7 @@ int adopt_sector0_is_ours(const struct adopted *a)
 	return -EIO;
 }
 
-static int cannot_know(const struct adopted *a, const char *what, struct error *error)
+static int cannot_know(const struct set_handle *a, const char *what, struct error *error)
 {
 	return error_set(error, EIO,
 			 "%s: %s cannot be read, so whether its content was given back already "
@@ -113,22 +113,22 @@ static int cannot_know(const struct adopted *a, const char *what, struct error *
 			 a->main_path, what, a->spare_path);
 }
 
-int adopt_is_due(const struct adopted *a, struct error *error)
+int handle_is_due(const struct set_handle *a, struct error *error)
 {
 	bool table_lost = a->table.nr_unloadable || a->table.nr_contradictions;
-	int ours = adopt_sector0_is_ours(a), marked;
+	int ours = handle_sector0_is_ours(a), marked;
 
 	if (ours == -ENOMEM)
 		return no_memory(error);
 	if (ours == 1)
 		return 1;
 	/* create writes sector 0 first: one that could not be read before, and cannot now, was not */
-	if (ours < 0 && a->region.super.flags & REMAP_SUPER_CREATING && adopt_first_lost(a))
+	if (ours < 0 && a->region.super.flags & REMAP_SUPER_CREATING && handle_first_lost(a))
 		return 0;
-	marked = a->region.super.flags & REMAP_SUPER_MARKED ? adopt_is_marked(a) : 0;
+	marked = a->region.super.flags & REMAP_SUPER_MARKED ? handle_is_marked(a) : 0;
 	if (marked == 1) {
 		/* the mark goes before sector 0 does */
-		if (ours == 0 && adopt_has_guard(a))
+		if (ours == 0 && handle_has_guard(a))
 			return error_set(error, EEXIST,
 					 "%s: its first sector was overwritten before its content "
 					 "was given back; nothing was changed. To reach that: "
@@ -137,9 +137,9 @@ int adopt_is_due(const struct adopted *a, struct error *error)
 					 a->main_path, a->spare_path, a->spare_path);
 		return 1;
 	}
-	if (ours < 0 && (adopt_has_guard(a) || table_lost))
+	if (ours < 0 && (handle_has_guard(a) || table_lost))
 		return cannot_know(a, "its first sector", error);
-	if (marked < 0 && !adopt_has_guard(a))
+	if (marked < 0 && !handle_has_guard(a))
 		return cannot_know(a, "the place of its mark", error);
 	return 0;
 }
@@ -148,7 +148,7 @@ int adopt_is_due(const struct adopted *a, struct error *error)
  * Before the kernel has written the mark, main is the one with our sector 0; without a guard,
  * the one that holds in the probe chunk what its slot holds.
  */
-static int check_unmarked(struct adopted *a, struct error *error)
+static int check_unmarked(struct set_handle *a, struct error *error)
 {
 	_cleanup_free_ uint8_t *raw = aligned_bytes(REMAP_CHUNK_BYTES);
 	_cleanup_free_ uint8_t *kept = aligned_bytes(REMAP_CHUNK_BYTES);
@@ -156,8 +156,8 @@ static int check_unmarked(struct adopted *a, struct error *error)
 
 	if (!raw || !kept)
 		return no_memory(error);
-	if (adopt_has_guard(a)) {
-		int r = adopt_is_due(a, error);
+	if (handle_has_guard(a)) {
+		int r = handle_is_due(a, error);
 
 		if (r < 0)
 			return r;
@@ -167,11 +167,11 @@ static int check_unmarked(struct adopted *a, struct error *error)
 		const struct remap_entry *entry = &a->table.entry[slot];
 
 		if (entry->state != REMAP_ENTRY_USED || entry->cause != REMAP_CAUSE_PROBE ||
-		    adopt_has_guard(a))
+		    handle_has_guard(a))
 			continue;
 		if (read_all_at(a->main_fd, raw, REMAP_CHUNK_BYTES,
 				(off_t)(entry->main_chunk * REMAP_CHUNK_BYTES)) < 0 ||
-		    read_all_at(a->spare_fd, kept, REMAP_CHUNK_BYTES, adopt_slot_offset(a, slot)) <
+		    read_all_at(a->spare_fd, kept, REMAP_CHUNK_BYTES, handle_slot_offset(a, slot)) <
 			    0)
 			return error_set(error, EIO, "%s: its probe chunk cannot be read",
 					 a->main_path);
@@ -182,7 +182,7 @@ static int check_unmarked(struct adopted *a, struct error *error)
 				   a->main_path, a->spare_path);
 }
 
-static int check_age(struct adopted *a, struct error *error)
+static int check_age(struct set_handle *a, struct error *error)
 {
 	const struct remap_super *super = &a->region.super;
 	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
@@ -192,7 +192,7 @@ static int check_age(struct adopted *a, struct error *error)
 	if (!(super->flags & REMAP_SUPER_MARKED))
 		return unfinished ? 0 : check_unmarked(a, error);
 	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
-	/* a release may have been past it: what is due is decided by adopt_is_due() */
+	/* a release may have been past it: what is due is decided by handle_is_due() */
 	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
 		return 0;
 	if (r == -ENODATA)
@@ -212,7 +212,7 @@ static int check_age(struct adopted *a, struct error *error)
 	return 0;
 }
 
-static int open_spare(struct adopted *a, struct error *error)
+static int open_spare(struct set_handle *a, struct error *error)
 {
 	uint64_t nr_bytes;
 	struct error why;
@@ -235,8 +235,8 @@ static int open_spare(struct adopted *a, struct error *error)
 	return 0;
 }
 
-int adopt_open(const char *main_path, const char *spare_path, int flags, struct adopted *a,
-	       struct error *error)
+int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
+		struct error *error)
 {
 	uint64_t nr_bytes;
 	int r;
@@ -269,7 +269,7 @@ int adopt_open(const char *main_path, const char *spare_path, int flags, struct 
 	return r < 0 ? r : check_age(a, error);
 }
 
-void adopt_close(struct adopted *a)
+void handle_close(struct set_handle *a)
 {
 	region_table_done(&a->table);
 	sector_ranges_done(&a->give_up);

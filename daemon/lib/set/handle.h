@@ -11,7 +11,7 @@
 #include "util/progress.h"
 
 /**
- * struct adopted - an inactive set with both members open
+ * struct set_handle - an inactive set with both members open
  * @main_path: of main
  * @spare_path: of the spare
  * @main_fd: opened for direct I/O
@@ -19,11 +19,11 @@
  * @region: on @spare_fd
  * @table: its entries
  * @give_up: lost sectors that need not be found again when the set ends
- * @still_lost: after adopt_release(): sectors that are errors on main, as they were in the set
+ * @still_lost: after release_run(): sectors that are errors on main, as they were in the set
  * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
  * @progress: of what is done with it; NULL: not shown
  */
-struct adopted {
+struct set_handle {
 	char main_path[256];
 	char spare_path[256];
 	int main_fd;
@@ -36,7 +36,7 @@ struct adopted {
 	struct progress *progress;
 };
 
-#define ADOPTED_NONE                          \
+#define SET_HANDLE_NONE                       \
 	{                                     \
 		.main_fd = -1, .spare_fd = -1 \
 	}
@@ -46,27 +46,27 @@ struct adopted {
  * they are one set, whole and of one age: by the mark (O6).  A set with flags of create or
  * release is opened, too.
  */
-int adopt_open(const char *main_path, const char *spare_path, int flags, struct adopted *adopted,
-	       struct error *error);
-void adopt_close(struct adopted *adopted);
+int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *handle,
+		struct error *error);
+void handle_close(struct set_handle *handle);
 
 /* As open_direct(), exclusively where @path is a block device; says who uses it. */
 int open_exclusive(const char *path, struct error *error);
 
 /* Where slot @slot lies on the spare device, in bytes. */
-off_t adopt_slot_offset(const struct adopted *adopted, uint32_t slot);
-bool adopt_has_guard(const struct adopted *adopted);
+off_t handle_slot_offset(const struct set_handle *handle, uint32_t slot);
+bool handle_has_guard(const struct set_handle *handle);
 /*
  * Of a set whose create or release was cut short: 1: main is still hidden, so what the spare
  * holds for it is due; 0: main is a plain disk, perhaps in use again, and only the spare is
  * to be wiped.  An error where that cannot be known: then nothing may be written.
  */
-int adopt_is_due(const struct adopted *adopted, struct error *error);
+int handle_is_due(const struct set_handle *handle, struct error *error);
 /* Sectors of the hidden first chunk that are lost, a bit for each. */
-uint8_t adopt_first_lost(const struct adopted *adopted);
+uint8_t handle_first_lost(const struct set_handle *handle);
 /* Whether main carries the set's mark: 1, 0, or a negative errno: its place cannot be read. */
-int adopt_is_marked(const struct adopted *adopted);
+int handle_is_marked(const struct set_handle *handle);
 /* Whether sector 0 is the guard's: 1, 0; -EIO: it cannot be read, and nothing else tells. */
-int adopt_sector0_is_ours(const struct adopted *adopted);
+int handle_sector0_is_ours(const struct set_handle *handle);
 
 #endif /* DM_REMAP_HANDLE_H */

@@ -45,14 +45,14 @@ static dev_t number_in_table(const char *text)
 }
 
 /* The set of a mapped device: by its DM_UUID, else by its spare's superblock. */
-static bool uuid_of(const struct machine *machine, const struct dm_device *device,
+static bool uuid_of(const struct inventory *inventory, const struct dm_device *device,
 		    struct active_set *active)
 {
 	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
 		return uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), active->uuid) ==
 		       0;
-	for (size_t i = 0; i < machine->nr_members; i++) {
-		const struct member *member = &machine->members[i];
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		const struct member *member = &inventory->members[i];
 
 		if (member->role != MEMBER_SPARE || member->devno != active->spare)
 			continue;
@@ -63,7 +63,7 @@ static bool uuid_of(const struct machine *machine, const struct dm_device *devic
 }
 
 /* A fallback device has no line: its members count as being there. */
-static void fill_active(const struct machine *machine, const struct dm_device *device,
+static void fill_active(const struct inventory *inventory, const struct dm_device *device,
 			struct active_set *active)
 {
 	active->main = number_in_table(device->line.main);
@@ -72,20 +72,20 @@ static void fill_active(const struct machine *machine, const struct dm_device *d
 	/* one whose return failed has no member at all */
 	if (!device->fallback || device->failed)
 		return;
-	for (size_t i = 0; i < machine->nr_members; i++)
-		if (!memcmp(machine->members[i].uuid, active->uuid, sizeof(active->uuid)))
-			*(machine->members[i].role == MEMBER_MAIN ? &active->main :
-								    &active->spare) =
-				machine->members[i].devno;
+	for (size_t i = 0; i < inventory->nr_members; i++)
+		if (!memcmp(inventory->members[i].uuid, active->uuid, sizeof(active->uuid)))
+			*(inventory->members[i].role == MEMBER_MAIN ? &active->main :
+								      &active->spare) =
+				inventory->members[i].devno;
 }
 
 /* A member that udev knows and that does not answer is there: that is another sentence. */
-static void tell_silent(const struct machine *machine)
+static void tell_silent(const struct inventory *inventory)
 {
-	for (size_t i = 0; i < machine->nr_silent; i++)
-		for (size_t s = 0; s < machine->nr_sets; s++) {
-			const struct member *silent = &machine->silent[i];
-			struct assembly *set = &machine->sets[s];
+	for (size_t i = 0; i < inventory->nr_silent; i++)
+		for (size_t s = 0; s < inventory->nr_sets; s++) {
+			const struct member *silent = &inventory->silent[i];
+			struct assembly *set = &inventory->sets[s];
 			bool is_main = silent->role == MEMBER_MAIN;
 
 			if (silent->role == MEMBER_NONE ||
@@ -100,7 +100,7 @@ static void tell_silent(const struct machine *machine)
 		}
 }
 
-static int make_sets(struct machine *machine, struct error *error)
+static int make_sets(struct inventory *inventory, struct error *error)
 {
 	_cleanup_free_ struct active_set *active = NULL;
 	_cleanup_free_ struct dm_name *names = NULL;
@@ -113,18 +113,18 @@ static int make_sets(struct machine *machine, struct error *error)
 	r = dm_names(&names, &nr_names, error);
 	if (r < 0)
 		return r;
-	active = calloc(machine->nr_devices + 1, sizeof(*active));
+	active = calloc(inventory->nr_devices + 1, sizeof(*active));
 	taken = calloc(nr_names + 1, sizeof(*taken));
 	if (!active || !taken)
 		return error_set(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < machine->nr_devices; i++) {
+	for (size_t i = 0; i < inventory->nr_devices; i++) {
 		struct active_set *at = &active[nr_active];
 
-		at->spare = number_in_table(machine->devices[i].line.spare);
-		if (!uuid_of(machine, &machine->devices[i], at))
+		at->spare = number_in_table(inventory->devices[i].line.spare);
+		if (!uuid_of(inventory, &inventory->devices[i], at))
 			continue;
-		snprintf(at->name, sizeof(at->name), "%s", machine->devices[i].name);
-		fill_active(machine, &machine->devices[i], at);
+		snprintf(at->name, sizeof(at->name), "%s", inventory->devices[i].name);
+		fill_active(inventory, &inventory->devices[i], at);
 		nr_active++;
 	}
 	for (size_t i = 0; i < nr_names; i++) {
@@ -135,11 +135,11 @@ static int make_sets(struct machine *machine, struct error *error)
 		if (!is_set)
 			taken[nr_taken++] = names[i].name;
 	}
-	r = assemble(machine->members, machine->nr_members, active, nr_active, taken, host,
-		     &machine->sets, &machine->nr_sets);
+	r = assemble(inventory->members, inventory->nr_members, active, nr_active, taken, host,
+		     &inventory->sets, &inventory->nr_sets);
 	if (r < 0)
 		return error_set(error, -r, "out of memory");
-	tell_silent(machine);
+	tell_silent(inventory);
 	return 0;
 }
 
@@ -150,19 +150,19 @@ static struct timespec waiting_noted(void)
 	return stat(WAITING_PATH, &st) < 0 ? (struct timespec){ 0 } : st.st_mtim;
 }
 
-void machine_note_waiting(const struct machine *machine)
+void inventory_note_waiting(const struct inventory *inventory)
 {
 	struct timespec noted = waiting_noted();
 	bool waiting = false;
 	int fd;
 
-	for (size_t i = 0; i < machine->nr_sets; i++)
-		waiting |= machine->sets[i].main < 0 &&
-			   (machine->sets[i].verdict == ASSEMBLY_NO_MAIN ||
-			    machine->sets[i].verdict == ASSEMBLY_ACTIVE);
+	for (size_t i = 0; i < inventory->nr_sets; i++)
+		waiting |= inventory->sets[i].main < 0 &&
+			   (inventory->sets[i].verdict == ASSEMBLY_NO_MAIN ||
+			    inventory->sets[i].verdict == ASSEMBLY_ACTIVE);
 	if (!waiting) {
-		if (noted.tv_sec == machine->waiting_noted.tv_sec &&
-		    noted.tv_nsec == machine->waiting_noted.tv_nsec)
+		if (noted.tv_sec == inventory->waiting_noted.tv_sec &&
+		    noted.tv_nsec == inventory->waiting_noted.tv_nsec)
 			unlink(WAITING_PATH);
 		return;
 	}
@@ -172,64 +172,65 @@ void machine_note_waiting(const struct machine *machine)
 	close_p(&fd);
 }
 
-int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error)
+int inventory_look(struct inventory *inventory, const char *what, bool thorough,
+		   struct error *error)
 {
 	_cleanup_free_ dev_t *devices = NULL;
 	struct scan_request request = { .thorough = thorough };
 	struct scan scan;
 	int r;
 
-	memset(machine, 0, sizeof(*machine));
-	machine->waiting_noted = waiting_noted();
-	r = dm_list(&machine->devices, &machine->nr_devices, error);
+	memset(inventory, 0, sizeof(*inventory));
+	inventory->waiting_noted = waiting_noted();
+	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
 	if (r < 0)
 		return r;
 	/* udev may not have looked at a set that was made with plain dmsetup */
-	devices = calloc(2 * machine->nr_devices + 1, sizeof(*devices));
+	devices = calloc(2 * inventory->nr_devices + 1, sizeof(*devices));
 	if (!devices)
 		return error_set(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < machine->nr_devices; i++) {
-		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.main);
-		devices[request.nr_devices++] = number_in_table(machine->devices[i].line.spare);
+	for (size_t i = 0; i < inventory->nr_devices; i++) {
+		devices[request.nr_devices++] = number_in_table(inventory->devices[i].line.main);
+		devices[request.nr_devices++] = number_in_table(inventory->devices[i].line.spare);
 	}
 	if (what && strchr(what, '/') && device_number(what))
 		devices[request.nr_devices++] = device_number(what);
 	request.devices = devices;
 	r = scan_members(&request, &scan, error);
-	machine->members = scan.members;
-	machine->nr_members = scan.nr_members;
-	machine->silent = scan.silent;
-	machine->nr_silent = scan.nr_silent;
-	return r < 0 ? r : make_sets(machine, error);
+	inventory->members = scan.members;
+	inventory->nr_members = scan.nr_members;
+	inventory->silent = scan.silent;
+	inventory->nr_silent = scan.nr_silent;
+	return r < 0 ? r : make_sets(inventory, error);
 }
 
-void machine_done(struct machine *machine)
+void inventory_done(struct inventory *inventory)
 {
-	free(machine->members);
-	free(machine->silent);
-	free(machine->devices);
-	free(machine->sets);
+	free(inventory->members);
+	free(inventory->silent);
+	free(inventory->devices);
+	free(inventory->sets);
 }
 
-static bool is_meant(const struct machine *machine, const struct assembly *set, const char *what,
-		     dev_t devno)
+static bool is_meant(const struct inventory *inventory, const struct assembly *set,
+		     const char *what, dev_t devno)
 {
 	uint8_t uuid[16];
 
 	if (uuid_from_string(what, uuid) == 0)
 		return !memcmp(uuid, set->uuid, sizeof(uuid));
-	for (size_t i = 0; devno && i < machine->nr_members; i++)
-		if (machine->members[i].devno == devno &&
-		    !memcmp(machine->members[i].uuid, set->uuid, 16))
+	for (size_t i = 0; devno && i < inventory->nr_members; i++)
+		if (inventory->members[i].devno == devno &&
+		    !memcmp(inventory->members[i].uuid, set->uuid, 16))
 			return true;
-	for (size_t i = 0; devno && i < machine->nr_devices; i++)
-		if (makedev(machine->devices[i].major, machine->devices[i].minor) == devno)
-			return streq(machine->devices[i].name, set->name);
+	for (size_t i = 0; devno && i < inventory->nr_devices; i++)
+		if (makedev(inventory->devices[i].major, inventory->devices[i].minor) == devno)
+			return streq(inventory->devices[i].name, set->name);
 	if (devno)
 		return false;
-	for (size_t i = 0; i < machine->nr_members; i++)
-		if (!memcmp(machine->members[i].uuid, set->uuid, 16) &&
-		    streq(machine->members[i].label, what))
+	for (size_t i = 0; i < inventory->nr_members; i++)
+		if (!memcmp(inventory->members[i].uuid, set->uuid, 16) &&
+		    streq(inventory->members[i].label, what))
 			return true;
 	return streq(set->name, what);
 }
@@ -265,28 +266,28 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 			 what);
 }
 
-int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
-		 struct error *error)
+int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
+		   struct error *error)
 {
 	dev_t devno = strchr(what, '/') ? device_number(what) : 0;
 
 	*set = NULL;
 	if (strchr(what, '/') && !devno)
 		return error_set(error, ENODEV, "%s: there is no such device", what);
-	for (size_t i = 0; i < machine->nr_sets; i++) {
-		if (!is_meant(machine, &machine->sets[i], what, devno))
+	for (size_t i = 0; i < inventory->nr_sets; i++) {
+		if (!is_meant(inventory, &inventory->sets[i], what, devno))
 			continue;
 		if (*set)
 			return error_set(error, EEXIST,
 					 "%s: several sets are called that; give the UUID (dmremap "
 					 "list)",
 					 what);
-		*set = &machine->sets[i];
+		*set = &inventory->sets[i];
 	}
-	for (size_t i = 0; !*set && devno && i < machine->nr_silent; i++)
-		if (machine->silent[i].devno == devno)
+	for (size_t i = 0; !*set && devno && i < inventory->nr_silent; i++)
+		if (inventory->silent[i].devno == devno)
 			return error_set(error, EAGAIN, "%s does not answer", what);
-	if (!*set && !devno && machine->nr_silent)
+	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV,
 				 "%s: no set of that name is here, but a disk does not answer; "
 				 "dmremap list shows all",
@@ -298,70 +299,70 @@ int machine_find(const struct machine *machine, const char *what, const struct a
  * What may have changed between the scan and the lock: which devices are active, and what the
  * members of this set are.  A member that came meanwhile has an activation of its own.
  */
-static int look_again(struct machine *machine, const uint8_t *uuid, struct error *error)
+static int look_again(struct inventory *inventory, const uint8_t *uuid, struct error *error)
 {
-	_cleanup_free_ struct member *own = calloc(machine->nr_members + 1, sizeof(*own));
-	_cleanup_free_ bool *same = calloc(machine->nr_members + 1, sizeof(*same));
+	_cleanup_free_ struct member *own = calloc(inventory->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *same = calloc(inventory->nr_members + 1, sizeof(*same));
 	size_t nr = 0, nr_own = 0;
 	int r;
 
 	if (!own || !same)
 		return error_set(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < machine->nr_members; i++) {
-		const struct member *member = &machine->members[i];
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		const struct member *member = &inventory->members[i];
 		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
 
 		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself)
 			own[nr_own++] = *member;
 		else
-			machine->members[nr++] = *member;
+			inventory->members[nr++] = *member;
 	}
 	r = scan_again(own, nr_own, same, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < nr_own; i++)
 		if (same[i])
-			machine->members[nr++] = own[i];
-	machine->nr_members = nr;
-	free(machine->devices);
-	free(machine->sets);
-	machine->devices = NULL;
-	machine->sets = NULL;
-	machine->nr_devices = 0;
-	machine->nr_sets = 0;
-	r = dm_list(&machine->devices, &machine->nr_devices, error);
-	return r < 0 ? r : make_sets(machine, error);
+			inventory->members[nr++] = own[i];
+	inventory->nr_members = nr;
+	free(inventory->devices);
+	free(inventory->sets);
+	inventory->devices = NULL;
+	inventory->sets = NULL;
+	inventory->nr_devices = 0;
+	inventory->nr_sets = 0;
+	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
+	return r < 0 ? r : make_sets(inventory, error);
 }
 
 /* The scan is done without the lock: a disk that does not answer delays no other call. */
-int machine_look_and_lock(const char *what, bool thorough, struct machine *machine,
-			  const struct assembly **set, int *lock, struct error *error)
+int inventory_look_and_lock(const char *what, bool thorough, struct inventory *inventory,
+			    const struct assembly **set, int *lock, struct error *error)
 {
 	char uuid[UUID_STRING_BYTES];
 	uint8_t wanted[16] = { 0 };
 	int r, missing;
 
-	r = machine_look(machine, what, thorough, error);
+	r = inventory_look(inventory, what, thorough, error);
 	if (r < 0)
 		return r;
-	missing = machine_find(machine, what, set, error);
+	missing = inventory_find(inventory, what, set, error);
 	if (!missing) {
 		memcpy(wanted, (*set)->uuid, sizeof(wanted));
 		uuid_to_string(wanted, uuid);
 	}
 	r = activation_lock(lock, error);
 	if (!r)
-		r = look_again(machine, wanted, error);
+		r = look_again(inventory, wanted, error);
 	if (r < 0)
 		return r;
-	machine_note_waiting(machine);
-	return missing ? missing : machine_find(machine, uuid, set, error);
+	inventory_note_waiting(inventory);
+	return missing ? missing : inventory_find(inventory, uuid, set, error);
 }
 
-int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
-		     int *lock, struct error *error)
+int inventory_lock_set(const char *what, struct inventory *inventory, const struct assembly **set,
+		       int *lock, struct error *error)
 {
-	return machine_look_and_lock(what, true, machine, set, lock, error);
+	return inventory_look_and_lock(what, true, inventory, set, lock, error);
 }
 
 /* Rules of sets that were being made when create was killed. */

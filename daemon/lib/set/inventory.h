@@ -12,7 +12,7 @@
 #include "system/dm.h"
 
 /**
- * struct machine - what there is on this machine
+ * struct inventory - what there is on this machine
  * @members: of all sets
  * @nr_members: how many
  * @silent: devices that may be members and do not answer, see scan.h
@@ -24,7 +24,7 @@
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
  */
-struct machine {
+struct inventory {
 	struct member *members;
 	size_t nr_members;
 	struct member *silent;
@@ -41,15 +41,16 @@ struct machine {
  * named, so that a device is looked at whatever udev says of it; NULL: nothing.  @thorough: as
  * in struct scan_request.  Not under the lock.
  */
-int machine_look(struct machine *machine, const char *what, bool thorough, struct error *error);
-void machine_done(struct machine *machine);
-#define _cleanup_machine_ _cleanup_(machine_done)
+int inventory_look(struct inventory *inventory, const char *what, bool thorough,
+		   struct error *error);
+void inventory_done(struct inventory *inventory);
+#define _cleanup_inventory_ _cleanup_(inventory_done)
 /*
  * The set that @what means: a UUID, the name or label of a set, the path of a member.
  * -ENODEV: none.
  */
-int machine_find(const struct machine *machine, const char *what, const struct assembly **set,
-		 struct error *error);
+int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
+		   struct error *error);
 
 /* One at a time on this machine; *@fd is closed by the caller and holds it. */
 int activation_lock(int *fd, struct error *error);
@@ -58,17 +59,17 @@ int activation_lock(int *fd, struct error *error);
  * nothing but the set's own members is looked at under the lock.  @thorough: as in struct
  * scan_request.
  */
-int machine_look_and_lock(const char *what, bool thorough, struct machine *machine,
-			  const struct assembly **set, int *lock, struct error *error);
+int inventory_look_and_lock(const char *what, bool thorough, struct inventory *inventory,
+			    const struct assembly **set, int *lock, struct error *error);
 /* The same, thoroughly. */
-int machine_lock_set(const char *what, struct machine *machine, const struct assembly **set,
-		     int *lock, struct error *error);
+int inventory_lock_set(const char *what, struct inventory *inventory, const struct assembly **set,
+		       int *lock, struct error *error);
 
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
  * recognise: then every device that comes is looked at.  Under the lock; one that was left
- * since @machine was looked at stays: its look may have seen more.
+ * since @inventory was looked at stays: its look may have seen more.
  */
-void machine_note_waiting(const struct machine *machine);
+void inventory_note_waiting(const struct inventory *inventory);
 
 #endif /* DM_REMAP_INVENTORY_H */

@@ -6,19 +6,19 @@
  * Every disk has another sequence number each time it comes (diskseq in sysfs).
  * Callers: activate.c, under its lock; the daemon asks whether there is a note.
  */
-#ifndef DM_REMAP_LET_GO_H
-#define DM_REMAP_LET_GO_H
+#ifndef DM_REMAP_DEACTIVATED_H
+#define DM_REMAP_DEACTIVATED_H
 
 #include "util/util.h"
 
 /* Before the mapped device @devno of the set is removed; a failure is no reason not to. */
-void let_go_note(const char *uuid, dev_t devno);
+void deactivated_note(const char *uuid, dev_t devno);
 /* The same of a set that is not active, by its members. */
-void let_go_note_members(const char *uuid, dev_t main, dev_t spare);
+void deactivated_note_members(const char *uuid, dev_t main, dev_t spare);
 /* It was not removed, or it is activated by request. */
-void let_go_forget(const char *uuid);
-bool let_go_noted(const char *uuid);
+void deactivated_forget(const char *uuid);
+bool deactivated_noted(const char *uuid);
 /* Whether the set was let go with these two in it, and both were here ever since. */
-bool let_go_holds(const char *uuid, dev_t main, dev_t spare);
+bool deactivated_holds(const char *uuid, dev_t main, dev_t spare);
 
-#endif /* DM_REMAP_LET_GO_H */
+#endif /* DM_REMAP_DEACTIVATED_H */

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "set/let-go.h"
+#include "set/deactivated.h"
 
-#define LET_GO_DIR "/run/dm-remap/let-go"
+#define DEACTIVATED_DIR "/run/dm-remap/let-go"
 
 /* @uuid may come from udev's database or a mapped device: only a UUID is the name of a file. */
 static bool note_path(const char *uuid, char *path, size_t nr_bytes)
@@ -18,7 +18,7 @@ static bool note_path(const char *uuid, char *path, size_t nr_bytes)
 	if (uuid_from_string(uuid, number) < 0)
 		return false;
 	uuid_to_string(number, text);
-	snprintf(path, nr_bytes, LET_GO_DIR "/%s", text);
+	snprintf(path, nr_bytes, DEACTIVATED_DIR "/%s", text);
 	return true;
 }
 
@@ -82,13 +82,13 @@ static void write_note(const char *uuid, const char *text, size_t nr_bytes)
 		unlink(path);
 }
 
-void let_go_note(const char *uuid, dev_t devno)
+void deactivated_note(const char *uuid, dev_t devno)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t nr_bytes;
 	FILE *stream;
 
-	if (mkdir(LET_GO_DIR, 0700) < 0 && errno != EEXIST)
+	if (mkdir(DEACTIVATED_DIR, 0700) < 0 && errno != EEXIST)
 		return;
 	stream = open_memstream(&text, &nr_bytes);
 	if (!stream)
@@ -98,11 +98,11 @@ void let_go_note(const char *uuid, dev_t devno)
 		write_note(uuid, text, nr_bytes);
 }
 
-void let_go_note_members(const char *uuid, dev_t main, dev_t spare)
+void deactivated_note_members(const char *uuid, dev_t main, dev_t spare)
 {
 	char lines[2][64], text[128];
 
-	if (mkdir(LET_GO_DIR, 0700) < 0 && errno != EEXIST)
+	if (mkdir(DEACTIVATED_DIR, 0700) < 0 && errno != EEXIST)
 		return;
 	describe(main, lines[0], sizeof(lines[0]));
 	describe(spare, lines[1], sizeof(lines[1]));
@@ -110,7 +110,7 @@ void let_go_note_members(const char *uuid, dev_t main, dev_t spare)
 	write_note(uuid, text, strlen(text));
 }
 
-void let_go_forget(const char *uuid)
+void deactivated_forget(const char *uuid)
 {
 	char path[128];
 
@@ -118,14 +118,14 @@ void let_go_forget(const char *uuid)
 		unlink(path);
 }
 
-bool let_go_noted(const char *uuid)
+bool deactivated_noted(const char *uuid)
 {
 	char path[128];
 
 	return note_path(uuid, path, sizeof(path)) && access(path, F_OK) == 0;
 }
 
-bool let_go_holds(const char *uuid, dev_t main, dev_t spare)
+bool deactivated_holds(const char *uuid, dev_t main, dev_t spare)
 {
 	const dev_t members[] = { main, spare };
 	_cleanup_free_ char *text = NULL;

@@ -17,7 +17,7 @@
 #include <inttypes.h>
 
 #include "ops/guard.h"
-#include "ops/without_spare.h"
+#include "ops/release-without-spare.h"
 #include "set/handle.h"
 #include "set/mark.h"
 #include "system/mask.h"
