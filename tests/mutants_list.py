@@ -457,9 +457,12 @@ MUTANTS = {
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
-        [(TARGET, "\tremap_gate_add(gate, bio, true);\n",
-          "\tflush_covered(set, member, spare_writes(set));\n"
-          "\tremap_gate_add(gate, bio, true);\n")],
+        [(FLOW, "\tbio_list_add(flush ? &gate->flushes : &gate->writes, bio);\n",
+          "\tif (flush)\n\t\tflush_covered(gate->set, member_of(bio), spare_writes(gate->set));\n"
+          "\tbio_list_add(flush ? &gate->flushes : &gate->writes, bio);\n"),
+         (FLOW, "void remap_gate_add(struct remap_gate *gate,",
+          "static enum remap_member member_of(struct bio *bio);\n\n"
+          "void remap_gate_add(struct remap_gate *gate,")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
