@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events, at the bottom: whoever has something to tell puts it here, and knows no listener.
+ * Events, at the bottom: every layer puts here what it reports, and knows no listener.
  *
  * Events come from any context, also end_io.  They are numbered and put into a small ring of the
  * set under a spinlock, and handed to the sink by a work item of remap_set.aux_wq, which may
  * allocate but never waits for I/O of ours (P6).  What does not fit is dropped; its number is
  * used up, so a listener sees the gap.  Nothing is numbered while the sink has no listener.
  *
- * A change of mode is noticed in one place, remap_unlock(): whoever changes a flag or a counter
+ * A change of mode is noticed in one place, remap_unlock(): code that changes a flag or a counter
  * that the mode is made of holds remap_set.lock.  A change without the lock says so itself
  * (remap_notice_mode()).
  *
@@ -36,7 +36,7 @@ void remap_set_sink(const struct remap_sink *to)
 }
 
 /**
- * remap_listened() - whether anybody listens
+ * remap_listened() - whether there is a listener
  *
  * Context: any.
  */
@@ -46,7 +46,7 @@ bool remap_listened(void)
 }
 
 /**
- * remap_queue_event() - tell whoever listens
+ * remap_queue_event() - report to the listeners
  * @set: the set; active, or about to be let go by the caller
  * @event: what; number, time, mode and use are filled in here
  *
@@ -206,6 +206,6 @@ void remap_mode_work(struct work_struct *work)
 		remap_queue_event(set, &event);
 	}
 	dm_table_event(set->ti->table);
-	/* It may have changed back since it was read, seen by nobody: told first, then look. */
+	/* It may have changed back unseen since it was read: reported first, then look. */
 	remap_notice_mode(set);
 }

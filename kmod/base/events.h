@@ -81,7 +81,7 @@ struct remap_events {
 
 /**
  * struct remap_sink - who gets the events
- * @is_listened: whether anybody wants any; any context
+ * @is_listened: whether there is a listener; any context
  * @send: one of them; may sleep, but waits for no I/O of ours
  */
 struct remap_sink {

@@ -12,7 +12,7 @@
  *   iface/    status, sysfs, netlink, messages
  *   construct.c, target.c    device-mapper's operations
  *
- * Locking: remap_set.lock is held by whoever changes the table or the metadata ("the one
+ * Locking: remap_set.lock is held by the one who changes the table or the metadata ("the one
  * writer"): the worker, messages, soft saves, load; remap_unlock() lets go of it.  Readers of
  * the table are in RCU sections, and who only looks (verify, status, sysfs, dumps) takes no lock
  * that is held over a disk command.  The queue of the worker and the ring of events have
@@ -52,7 +52,7 @@ enum remap_flag {
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
 	REMAP_UNCOMPARED,	/* resumed without the spare: nothing of the set is written (D22) */
-	REMAP_ALTERED,		/* REMAP_FAILED until nobody has the device open (D22) */
+	REMAP_ALTERED,		/* REMAP_FAILED until the device is closed (D22) */
 	REMAP_HELD,		/* writes wait for the worker: see remap_hold_main() */
 };
 

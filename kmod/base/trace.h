@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Tracepoints of the slow path, system dm_remap in tracefs.  They are for
- * looking on: what anybody relies on comes by netlink (netlink.c).
+ * looking on: what programs rely on comes by netlink (netlink.c).
  *
  * Texts are arrays of fixed length: __assign_str() differs between kernels.
  */

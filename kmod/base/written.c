@@ -57,7 +57,7 @@ void remap_scan_begin(struct remap_set *set)
 /**
  * remap_scan_end() - a flush of main is over
  * @set: the set
- * @failed: and nobody knows what it lost
+ * @failed: and what it lost is unknown
  *
  * Context: main's gate is held.
  */

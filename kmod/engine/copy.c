@@ -2,12 +2,12 @@
 /*
  * Copying busy chunks between main and the spare, for manual.c alone.
  *
- * It runs without remap_set.lock: the busy marks keep everybody else away from the chunks,
+ * It runs without remap_set.lock: the busy marks keep all others away from the chunks,
  * and remap_manual.lock from the memory used here, so that a disk which takes half a minute
  * for a sector holds up nothing but what was asked for.
  *
  * No crash can hurt: the table does not change here, and what is written, a slot that no
- * entry names or sectors of main that a slot serves, is read by nobody yet.
+ * entry names or sectors of main that a slot serves, is not read yet.
  *
  * Rules kept here:
  *   P2  what cannot be read is lost and reads as an error; nothing is invented
@@ -75,7 +75,7 @@ static void want_masks(struct remap_set *set)
 }
 
 /*
- * A slot that nobody uses is written whole: scattered chunks, next to each other on the
+ * A slot that is not in use is written whole: scattered chunks, next to each other on the
  * spare, go out as one bio.
  */
 static void fill_slot(struct remap_copy *copy, void *buffer)

@@ -16,7 +16,7 @@
  * what was last written (P2).
  *
  * Crash states: before the commit of a table block nothing has changed, and after it both
- * places hold the same, since nobody wrote in between.  Blocks are committed one after the
+ * places hold the same, since there was no write in between.  Blocks are committed one after the
  * other, so each chunk is wholly old or new, whatever the others are.
  *
  * Beside a batch, with the busy marks set and the lock free:

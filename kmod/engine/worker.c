@@ -187,7 +187,7 @@ static void serve(struct remap_set *set)
 
 /*
  * Bios of which a piece is left to be confirmed go on in the next round, from that piece on,
- * behind those that came meanwhile: a slow disk holds nobody else up for long (E8).
+ * behind those that came meanwhile: a slow disk delays no other for long (E8).
  */
 static void finish(struct remap_set *set)
 {

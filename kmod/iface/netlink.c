@@ -31,7 +31,7 @@ static const struct nla_policy policy[DM_REMAP_A_MAX + 1] = {
 	[DM_REMAP_A_MINOR] = { .type = NLA_U32 },
 };
 
-/* Whether anybody is in the group. */
+/* Whether the group has a member. */
 static bool is_listened(void)
 {
 	return genl_has_listeners(&family, &init_net, 0);

@@ -96,7 +96,7 @@ void remap_status(struct dm_target *ti, status_type_t type, unsigned int status_
  * @result: the text
  * @maxlen: its room in bytes
  *
- * Without the lock: a disk that is slow keeps nobody from asking (D20).  Each number is a
+ * Without the lock: a slow disk keeps no one waiting here (D20).  Each number is a
  * fact of its own, and may be a moment old.  Context: any.
  */
 void remap_metadata_status(struct remap_set *set, char *result, unsigned int maxlen)

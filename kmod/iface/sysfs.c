@@ -63,7 +63,7 @@ FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
 FACT(generation, "%llu", remap_last_seq(set));
 FACT(blocks_in_doubt, "%u", report_of(set).nr_in_doubt);
 FACT(last_save, "%lld", report_of(set).last_save);
-/* The kernel looks for bad sectors only where somebody reads or writes. */
+/* The kernel looks for bad sectors only where users read or write. */
 FACT(scan, "%s", "off");
 /*
  * What the kernel alone can say: whether everything is whole.  How near the end

@@ -36,7 +36,7 @@ int remap_activate(struct remap_set *set)
 		load.committed = max(load.committed, known->committed);
 	set->life->mark_at = jiffies;
 	set->life->predecessor_stale = load.age.newest > known->generation;
-	/* Whoever has the device open goes on with what is not there any more (D22). */
+	/* Programs that have the device open go on with what is not there any more (D22). */
 	if (remap_is_unknown_to(set, load.age.newest) || known->altered ||
 	    (known->was_degraded && load.age.newest > known->numbers))
 		set_bit(REMAP_ALTERED, &set->flags);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The set's timer: it saves counters that moved, if nobody listens who would, brings the anchor
+ * The set's timer: it saves counters that moved, if no listener does, brings the anchor
  * up to date, and tries again what is in doubt or degraded.
  */
 #include <linux/jiffies.h>
@@ -68,13 +68,13 @@ void remap_autosave(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
-		/* Whoever listens: an older spare is recognised by it (O6, P9). */
+		/* With a listener, too: an older spare is recognised by it (O6, P9). */
 		if (time_after_eq(jiffies, life->mark_at + READ_ONCE(autosave_interval) * HZ)) {
 			life->mark_at = jiffies;
 			remap_update_anchor(set);
 			remap_record_ping(set);
 		}
-		/* Whoever listens decides when to save. */
+		/* A listener decides when to save. */
 		if (READ_ONCE(autosave_enabled) && !remap_listened() &&
 		    remap_soft_is_due(set, READ_ONCE(autosave_interval) * HZ))
 			remap_soft_save(set);

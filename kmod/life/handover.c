@@ -4,11 +4,11 @@
  * commits and errors, and what was in the volatile caches of members that vanish (D10, O18).
  *
  * device-mapper destroys a table that was replaced even when the new one could not be resumed:
- * then nobody has inherited what it knew, and that is kept for the next table of the device.
+ * then no table has inherited what it knew, and that is kept for the next table of the device.
  *
  * A member that is pulled out and put in again comes back as another block device, and
  * may have lost what was in its cache.  A new table brings it in, under a device that
- * has been open all the time: whoever wrote before would get a flush that succeeds, and
+ * has been open all the time: a program that wrote before would get a flush that succeeds, and
  * believe that his data is durable.  So if the old member had completed writes that no
  * flush covers, every flush, and every write with FUA (the commit of a journal), fails until
  * all who were there have closed the device, or an administrator says `accept_loss`.
@@ -109,7 +109,7 @@ static void drop_legacies(const struct remap_set *set, const u8 *uuid)
  * @set: the set
  *
  * device-mapper destroys a table that was replaced even when the new one could not be
- * resumed: then nobody has inherited what this one knew of a lost cache and of commits
+ * resumed: then no table has inherited what this one knew of a lost cache and of commits
  * (D10), and it is kept for the next table of the same device.
  *
  * Context: destructor, may sleep; nothing is in flight.
@@ -252,7 +252,7 @@ void remap_take_over(struct remap_set *set)
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
-	 * a spare which is lost before anybody flushes loses nothing that was theirs (D10).
+	 * a spare which is lost before a user flushes loses nothing that was theirs (D10).
 	 */
 	this_cpu_inc(set->flow.percpu->spare_writes);
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
@@ -279,7 +279,7 @@ void remap_take_over(struct remap_set *set)
 	}
 	if (!known->lost_cache && !lost_main && !lost_spare)
 		return;
-	/* Whoever opens it from now on knows of no write before. */
+	/* A program that opens it from now on knows of no write before. */
 	if (!is_open(set))
 		return;
 	set_bit(REMAP_LOST_CACHE, &set->flags);

@@ -25,7 +25,7 @@ struct remap_member_id {
  * @frozen: by an administrator or a storm
  * @was_degraded: it was without its spare, and what it knew was not compared with it since
  * @numbers: remap_known() then
- * @altered: somebody else had written the set meanwhile
+ * @altered: another system had written the set meanwhile
  * @auto_off: a setting
  * @error_threshold: a setting
  * @tokens: what the storm limit left (E7)
@@ -65,14 +65,14 @@ struct remap_legacy;
  * struct remap_life - an instance among others
  * @set: whose it is
  * @owners: in the list of active sets, see registry.c
- * @claimed: its UUID is known and nobody else's; under the list's lock
+ * @claimed: its UUID is known and no other set's; under the list's lock
  * @instances: in the list of all, see handover.c
  * @main_id: what the main device was when the set was resumed
  * @spare_id: the same of the spare
- * @will: what it leaves when it dies before anybody inherits
+ * @will: what it leaves when it dies before another table inherits
  * @predecessor: what the instance before this one knew, while this one is resumed
- * @predecessor_stale: somebody else has written the set since
- * @lost_work: ends REMAP_LOST_CACHE when nobody has the device open any more
+ * @predecessor_stale: another system has written the set since
+ * @lost_work: ends REMAP_LOST_CACHE when the device is not open any more
  * @autosave: the timer
  * @mark_at: jiffies when the anchor was last brought up to date by the timer
  */

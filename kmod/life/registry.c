@@ -90,7 +90,7 @@ int remap_own(struct remap_set *set, void (*forget)(struct remap_set *set))
  * remap_claim() - take the set, whatever devices it was found on
  * @set: the set; it owns its devices, and its superblock was read
  *
- * Nothing was written to a set that somebody else has, and nothing must be before this.
+ * Nothing was written to a set that another device has, and nothing must be before this.
  * Context: preresume, may sleep.  Return: 0, or -EBUSY with a line in the log.
  */
 int remap_claim(struct remap_set *set)

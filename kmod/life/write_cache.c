@@ -76,7 +76,7 @@ void remap_settle_work(struct work_struct *work)
  * @set: the set, loaded; no I/O is on its way
  *
  * Main is flushed, so that whatever an earlier owner left in its cache is told to the
- * first user who flushes, and to nobody later.
+ * first user who flushes, and to none later.
  * Context: preresume, remap_set.lock held.
  */
 void remap_load_write_cache(struct remap_set *set)

@@ -12,7 +12,7 @@
  *
  * The hash key is chunk / 8, so that one walk finds the first mapped sector of
  * 32 KiB.  It is multiplied by a random odd number: the table is read from a disk that
- * may come from anybody, and readers walk chains with preemption off.
+ * may come from anywhere, and readers walk chains with preemption off.
  *
  * The region bitmap in front of it has one bit per 128 KiB: a bio in clean regions of main
  * costs a look at that, and nothing else.
@@ -36,7 +36,7 @@
 
 /*
  * A bitmap of up to 4 GiB: kvmalloc() does not go beyond INT_MAX.  Where there is no memory for
- * it the table is refused, and nobody else's is taken.
+ * it the table is refused, and no other's is taken.
  */
 static void *new_bitmap(u64 nr_bytes)
 {

@@ -57,7 +57,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
  * @word: per slot: REMAP_WORD_*
  * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
- * @hash_key: odd and random, so that nobody can make an image whose chunks share a chain
+ * @hash_key: odd and random, so that no one can make an image whose chunks share a chain
  * @regions: one bit per 128 KiB of main, set when a chunk in it was ever mapped
  * @nr_regions: bits in @regions
  * @nr_removed: entries taken out of it so far: a dump that sees this change is no snapshot

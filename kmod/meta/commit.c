@@ -280,7 +280,7 @@ void remap_slot_release(struct remap_set *set, u32 slot)
 }
 
 /*
- * The two commits of C11 are over; the drain makes sure that nobody knows the slot.  One
+ * The two commits of C11 are over; the drain makes sure that no reader knows the slot.  One
  * drain does for all slots that were freed before it.
  */
 static s64 reuse_retired(struct remap_set *set)

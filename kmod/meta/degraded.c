@@ -3,7 +3,7 @@
  * A set that was active and is resumed while its spare cannot be read (D22): main serves what it
  * served, what lies on the spare or needs a commit fails, and nothing is written.  The worker
  * compares the media with RAM every now and then, and the set is whole again when they agree.
- * When somebody else has written the set meanwhile, it is in mode fail until nobody has the
+ * When another system has written the set meanwhile, it is in mode fail until no one has the
  * device open.
  *
  * A crash leaves nothing behind: all of this is in RAM.
@@ -18,7 +18,7 @@
 #define RETRY		HZ
 
 /*
- * The highest number that a block on the media can have if nobody else wrote one: those of
+ * The highest number that a block on the media can have if no other system wrote one: those of
  * commits that failed may be there.
  */
 static u64 known(const struct remap_set *set)
@@ -30,7 +30,7 @@ static u64 known(const struct remap_set *set)
 }
 
 /**
- * remap_refuse_altered() - somebody else had the set while its spare was away
+ * remap_refuse_altered() - another system had the set while its spare was away
  * @set: the set
  *
  * Context: remap_set.lock held.
@@ -104,7 +104,7 @@ void remap_end_degraded(struct remap_set *set)
 }
 
 /**
- * remap_is_unknown_to() - whether somebody else has written a set that was without its spare
+ * remap_is_unknown_to() - whether another system has written a set that was without its spare
  * @set: the set
  * @newest: highest number on its media
  *

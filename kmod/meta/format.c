@@ -94,7 +94,7 @@ foreign:
  * remap_check_blank() - whether the kernel may format the region (C14)
  * @set: the set; remap_set.geometry says where metadata would go
  *
- * Everywhere that metadata or somebody else's signature could be must be zero:
+ * Everywhere that metadata or another program's signature could be must be zero:
  * both replicas, the first and the last MiB.  Writes nothing.
  *
  * Context: remap_set.lock held, may sleep.

@@ -457,7 +457,7 @@ static int check_probe_chunk(const struct remap_set *set)
 
 /*
  * Whether there are numbers left to write with (C16).  No set comes near the end of them, so
- * somebody made this one.
+ * this one was made.
  */
 static void check_numbers(struct remap_set *set)
 {
@@ -556,7 +556,7 @@ int remap_load_super(struct remap_set *set, struct remap_load *load)
 
 /**
  * remap_load_tables() - second step: the table as it is on the media, and the counters
- * @set: the set; nobody else has it
+ * @set: the set; no other code has it
  * @load: remap_load.newest is set
  *
  * Nothing is written.  Context: as for remap_load_super().  Return: as for it.

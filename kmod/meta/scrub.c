@@ -5,7 +5,7 @@
  * is anything in RAM.
  *
  * Rules kept here:
- *   P7  what somebody else wrote is not written over
+ *   P7  what another system wrote is not written over
  *   C4  doubt ends when the block is committed again
  *   C7  both places of every block that is not as it should be are rewritten
  *   D22 no copy of the table that is newer than ours is missed
@@ -66,7 +66,7 @@ static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 
 	return unreadable;
 }
 
-/* Whether somebody else has written a block, or a superblock where ours was. */
+/* Whether another system has written a block, or a superblock where ours was. */
 static bool is_foreign(const struct remap_set *set, u32 block, const struct remap_choice *choice,
 		       bool strange)
 {
@@ -96,7 +96,7 @@ static int let_others_in(struct remap_set *set, bool alone)
 		0 : -EBUSY;
 }
 
-/* Whether somebody else has written the metadata; nothing is written here. */
+/* Whether another system has written the metadata; nothing is written here. */
 static int compare(struct remap_set *set, bool alone)
 {
 	u32 block, i, nr, end = 1 + remap_geometry(set)->table_blocks;
@@ -116,7 +116,7 @@ static int compare(struct remap_set *set, bool alone)
 			choose(set, &look, block + i, i, &choice, &strange, &unknown_seq);
 			if (is_foreign(set, block + i, &choice, strange))
 				return refuse(set, block + i,
-					      "is not ours or newer: somebody else wrote it");
+					      "is not ours or newer: another system wrote it");
 		}
 	}
 	return 0;
@@ -145,7 +145,7 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
 
 	/* What load has passed over is no news: strange copies that are not newer than ours. */
 	if (is_foreign(set, block, &choice, unknown_seq > state->seq))
-		return refuse(set, block, "is not ours or newer: somebody else wrote it");
+		return refuse(set, block, "is not ours or newer: another system wrote it");
 	/* Who commits writes both replicas: one that shows all it has tells of the other. */
 	if (!is_shown(set, block, 0, unreadable) && !is_shown(set, block, 1, unreadable))
 		return -EIO;
@@ -156,7 +156,7 @@ static int judge(struct remap_set *set, const struct look *look, u32 block, u32 
 }
 
 /*
- * Another spare may have gone on in place of this one: main knows (O6).  Nobody but us writes
+ * Another spare may have gone on in place of this one: main knows (O6).  Only we write
  * its mark, so it has no number but those that we gave it.
  */
 static int compare_mark(struct remap_set *set)
@@ -232,16 +232,16 @@ int remap_compare_media(struct remap_set *set)
 /**
  * remap_check_media() - compare the media with what is in RAM, repair the media
  * @set: the set, active
- * @alone: let nobody commit meanwhile
+ * @alone: let no one commit meanwhile
  * @nr_repaired: set to the number of blocks that were written again
  *
  * For the message `restore`.  RAM holds all that was acknowledged, and never
  * goes back (D10): a block that is not on the media as it should be is
  * committed again, which ends doubt as well.  All blocks are compared before
- * the first is written, and mode fail ends only when nobody else wrote any.
+ * the first is written, and mode fail ends only when no other system wrote any.
  *
  * Context: remap_set.lock held, may sleep; between blocks the lock is dropped, unless @alone.
- * Return: 0; -ESTALE: the media are newer: somebody else wrote; or an I/O error.
+ * Return: 0; -ESTALE: the media are newer: another system wrote; or an I/O error.
  */
 int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 {
@@ -275,7 +275,7 @@ int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
 		read_blocks(set, block, 1, &look);
 		whole = !choose(set, &look, block, 0, &choice, &strange, &unknown_seq);
 		if (is_foreign(set, block, &choice, strange))
-			return refuse(set, block, "is not ours or newer: somebody else wrote it");
+			return refuse(set, block, "is not ours or newer: another system wrote it");
 		/* It may be written again; if not, it stays as it is. */
 		if (state->unwritable) {
 			*nr_repaired += !remap_retry_unwritable(set, block);
@@ -319,7 +319,7 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	}
 	if (r && was_failed)
 		set_bit(REMAP_FAILED, &set->flags);
-	/* The first one also fails for a flush of somebody else's before it. */
+	/* The first one also fails for an earlier flush of another user. */
 	if (!r && !meta->nr_in_doubt && (!remap_flush_spare(set) || !remap_flush_spare(set)))
 		clear_bit(REMAP_META_FAIL, &set->flags);
 	return r;

@@ -10,7 +10,7 @@
  *      replica, over whatever the failed commit left there.
  *      A crash here: load takes them, finds the dead place in need of repair, and is back
  *      at this function.
- *   2. the superblock names the dead copy, on both replicas.  From here on nobody reads it.
+ *   2. the superblock names the dead copy, on both replicas.  From here on it is not read.
  *   3. nothing of the block is in doubt any more.
  *
  * Afterwards each replica has the same entries, though not the same number.
