@@ -483,11 +483,13 @@ static void remap_postsuspend(struct dm_target *ti)
 		leave_in_order(set);
 	remap_unlock(set);
 	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
-	flush_work(&set->events.mode_work);	/* so that UNLOADED is the last event */
+	flush_work(&set->events.mode_work);
+	/* Nothing more is told of the mode, so that UNLOADED is the last event. */
+	WRITE_ONCE(set->events.mode_told, NULL);
+	flush_work(&set->events.mode_work);
 	mutex_lock(&set->lock);
 	if (test_and_clear_bit(REMAP_ACTIVE, &set->flags))
 		remap_queue_event(set, &event);
-	WRITE_ONCE(set->events.mode_told, NULL);	/* nothing more is told of it */
 	remap_unlock(set);
 	flush_work(&set->events.work);
 	memalloc_noio_restore(noio);

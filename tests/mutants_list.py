@@ -514,8 +514,17 @@ MUTANTS = {
         ["test_lost_cache.py::test_over_when_all"]),
     "predecessor-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
-        [(ACTIVATE, "\t\tload.committed = max(load.committed, known->committed);\n", "\t\t;\n")],
+        [(ACTIVATE, "\t\tload->committed = max(load->committed, known->committed);\n", "\t\t;\n")],
         ["test_lost_cache.py::test_an_older_spare"]),
+    "new-spare-believed": Mutant(
+        "D22", "a spare that comes back as another device may be newer",
+        [(ACTIVATE, "known->was_degraded || remap_is_spare_new(set)", "known->was_degraded")],
+        ["test_lost_cache.py::test_a_spare_that_another_system_wrote"]),
+    "restore-goes-on": Mutant(
+        "D22", "slots are read by a table that another system has replaced",
+        [(SCRUB, "\tset_bit(REMAP_ALTERED, &set->flags);\n\tset_bit(REMAP_FAILED,",
+          "\tset_bit(REMAP_FAILED,")],
+        ["test_sleep_hook.py::test_the_set_was_changed"]),
     "freeze-forgotten": Mutant(
         "E7", "a new table ends a freeze",
         [(HANDOVER, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
@@ -833,8 +842,8 @@ MUTANTS = {
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(ACTIVATE, "\tstruct remap_load load = { };\n\tint r;\n",
-          "\tstruct remap_load load = { };\n\tint r;\n\n"
+        [(ACTIVATE, "\tint r = load_set(set, &load);\n",
+          "\tint r = load_set(set, &load);\n\n"
           "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(

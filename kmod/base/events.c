@@ -200,8 +200,11 @@ void remap_mode_work(struct work_struct *work)
 		.old_mode = READ_ONCE(set->events.mode_told),
 	};
 
-	WRITE_ONCE(set->events.mode_told, mode);
-	if (event.old_mode && strcmp(event.old_mode, mode)) {
+	/* NULL: the set is let go, and UNLOADED is its last event. */
+	if (!event.old_mode ||
+	    cmpxchg(&set->events.mode_told, event.old_mode, mode) != event.old_mode)
+		return;
+	if (strcmp(event.old_mode, mode)) {
 		trace_dm_remap_mode(set, event.old_mode, mode);
 		remap_queue_event(set, &event);
 	}

@@ -371,6 +371,22 @@ static int run_restore(struct remap_set *set, unsigned int argc, char **argv, ch
 	return 1;
 }
 
+static int run_compare(struct remap_set *set, unsigned int argc, char **argv, char *result,
+		       unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	int r;
+
+	mutex_lock(&set->lock);
+	r = still_active(set);
+	if (!r)
+		r = remap_compare(set);
+	if (!r)
+		DMEMIT("compared generation=%llu", remap_last_seq(set));
+	remap_unlock(set);
+	return r ?: 1;
+}
+
 static int run_metadata_status(struct remap_set *set, unsigned int argc, char **argv,
 			       char *result, unsigned int maxlen)
 {
@@ -474,6 +490,7 @@ static const struct verb verbs[] = {
 	{ "save",		"",		0, 0, true, false, run_save },
 	{ "sync",		"",		0, 0, true, false, run_sync },
 	{ "restore",		"",		0, 0, true, false, run_restore },
+	{ "compare",		"",		0, 0, true, false, run_compare },
 	{ "metadata_status",	"",		0, 0, true, true, run_metadata_status },
 	{ "freeze",		"",		0, 0, true, false, run_freeze },
 	{ "thaw",		"",		0, 0, true, false, run_thaw },

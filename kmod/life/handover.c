@@ -207,6 +207,19 @@ static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev
 	return id->disk_seq == now.disk_seq && id->start == now.start;
 }
 
+/**
+ * remap_is_spare_new() - whether the spare is another device than the instance before had
+ * @set: the set, after remap_find_predecessor()
+ *
+ * It was unplugged meanwhile, perhaps, and another system may have had it.  Context: preresume.
+ */
+bool remap_is_spare_new(const struct remap_set *set)
+{
+	const struct remap_handover *known = &set->life->predecessor;
+
+	return known->known && known->spare.disk_seq && !is_member(&known->spare, set->spare);
+}
+
 static void forget_wills(const struct remap_set *set)
 {
 	mutex_lock(&handover_lock);

@@ -113,6 +113,7 @@ void remap_life_exit(struct remap_set *set);
 void remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
 void remap_find_predecessor(struct remap_set *set);
+bool remap_is_spare_new(const struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
 void remap_watch_lost(struct remap_set *set);

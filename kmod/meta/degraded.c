@@ -30,19 +30,6 @@ static u64 known(const struct remap_set *set)
 }
 
 /**
- * remap_refuse_altered() - another system had the set while its spare was away
- * @set: the set
- *
- * Context: remap_set.lock held.
- */
-void remap_refuse_altered(struct remap_set *set)
-{
-	set_bit(REMAP_ALTERED, &set->flags);
-	set_bit(REMAP_FAILED, &set->flags);
-	remap_err(set, "the set was changed while its spare was away: deactivate it, activate it again, and check what is on it");
-}
-
-/**
  * remap_recompare() - before a set is written: whether a spare that was away is back
  * @set: the set
  *
@@ -73,6 +60,47 @@ void remap_recompare(struct remap_set *set)
 	smp_mb__before_atomic();
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	remap_scan_resume(set);
+}
+
+/**
+ * remap_compare() - the message `compare`: is the set on the media the one in RAM?
+ * @set: the set, active
+ *
+ * After the machine slept another system may have had the disks.  Nothing is written.  Where the
+ * media cannot be read, nothing is written before they are compared, as in a set that was
+ * resumed without its spare.
+ *
+ * Context: remap_set.lock held, may sleep: for as long as it takes to read the metadata.
+ * Return: 0; -ESTALE: it was changed, and is in mode fail until it is not open; -EIO: unknown.
+ */
+int remap_compare(struct remap_set *set)
+{
+	struct remap_degraded *degraded = &set->meta->degraded;
+	int r;
+
+	if (test_bit(REMAP_ALTERED, &set->flags))
+		return -ESTALE;
+	if (remap_is_degraded(set)) {
+		degraded->compare_at = jiffies;
+		remap_recompare(set);
+		if (remap_is_degraded(set))
+			return -EIO;
+		return test_bit(REMAP_ALTERED, &set->flags) ? -ESTALE : 0;
+	}
+	r = remap_compare_media(set);
+	if (r == -ESTALE)
+		remap_refuse_altered(set);
+	if (r != -EIO)
+		return r;
+	if (!degraded->was_degraded) {
+		degraded->known = known(set);
+		degraded->was_degraded = true;
+	}
+	degraded->compare_at = jiffies + RETRY;
+	set_bit(REMAP_UNCOMPARED, &set->flags);
+	remap_err(set, "%s cannot be read: sectors on it fail, and nothing is remapped until it is compared with what it was",
+		  set->spare->name);
+	return r;
 }
 
 /**

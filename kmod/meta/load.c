@@ -275,9 +275,7 @@ static int load_super(struct remap_set *set, bool *formatted)
 	if (is_stale(&choice))
 		note_stale(set, 0, &choice, verdict);
 	meta->block[0].in_doubt = false;
-	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
-	meta->last_seq = max(test_bit(REMAP_LOADED, &set->flags) ? meta->last_seq : 0,
-			     super.seq);
+	meta->last_seq = super.seq;
 	return 0;
 }
 
@@ -550,8 +548,22 @@ static int settle(struct remap_set *set, bool formatted)
 int remap_load_super(struct remap_set *set, struct remap_load *load)
 {
 	load->committed = set->meta->committed;
+	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
+	load->burnt = test_bit(REMAP_LOADED, &set->flags) ? set->meta->last_seq : 0;
 	remap_end_degraded(set);
 	return load_super(set, &load->formatted);
+}
+
+/**
+ * remap_load_fail() - a load ends here: what was burnt before stays burnt (C2)
+ * @set: the set
+ * @load: as far as it went
+ *
+ * Context: as for remap_load_super().
+ */
+void remap_load_fail(struct remap_set *set, const struct remap_load *load)
+{
+	set->meta->last_seq = max(set->meta->last_seq, load->burnt);
 }
 
 /**

@@ -47,7 +47,7 @@ struct remap_change {
  * @formatted: the set was made just now
  * @age: the numbers on the media
  * @committed: the highest number that was ever known to be complete
- * @burnt: the highest number that the instance before this one gave out (C2)
+ * @burnt: the highest number that was given out before, by this instance or the one before (C2)
  */
 struct remap_load {
 	bool formatted;
@@ -135,19 +135,21 @@ int remap_probe_spare(struct remap_set *set, char **error);
 
 /* load.c: preresume, the three steps of an activation in this order */
 int remap_load_super(struct remap_set *set, struct remap_load *load);
+void remap_load_fail(struct remap_set *set, const struct remap_load *load);
 int remap_load_tables(struct remap_set *set, struct remap_load *load);
 int remap_load_finish(struct remap_set *set, const struct remap_load *load);
 
 /* scrub.c */
 int remap_restore(struct remap_set *set, u32 *nr_repaired);
+void remap_refuse_altered(struct remap_set *set);
 int remap_rewrite_block(struct remap_set *set, u32 block);
 
 /* degraded.c */
 void remap_recompare(struct remap_set *set);
+int remap_compare(struct remap_set *set);
 bool remap_has_been_degraded(const struct remap_set *set);
 bool remap_is_unknown_to(const struct remap_set *set, u64 newest);
 u64 remap_highest_own(const struct remap_set *set);
 bool remap_resume_degraded(struct remap_set *set);
-void remap_refuse_altered(struct remap_set *set);
 
 #endif /* DM_REMAP_META_H */

@@ -84,11 +84,25 @@ static int refuse(struct remap_set *set, u32 block, const char *what)
 	return -ESTALE;
 }
 
+/**
+ * remap_refuse_altered() - another system had the set, and what is in RAM is the old one
+ * @set: the set
+ *
+ * Context: remap_set.lock held.
+ */
+void remap_refuse_altered(struct remap_set *set)
+{
+	set_bit(REMAP_ALTERED, &set->flags);
+	set_bit(REMAP_FAILED, &set->flags);
+	remap_err(set, "the set was changed by another system: deactivate it, activate it again, and check what is on it");
+}
+
 /* To read a whole table may take a slow disk minutes: a worker that waits goes first. */
 static int let_others_in(struct remap_set *set, bool alone)
 {
 	if (!alone) {
-		remap_unlock(set);
+		/* No change of mode is told from the middle of it. */
+		mutex_unlock(&set->lock);
 		cond_resched();
 		mutex_lock(&set->lock);
 	}
@@ -319,8 +333,11 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	}
 	if (r && was_failed)
 		set_bit(REMAP_FAILED, &set->flags);
+	/* What is in RAM is the old one: no slot may be read by it, whatever comes (D22). */
+	if (r == -ESTALE)
+		remap_refuse_altered(set);
 	/* The first one also fails for an earlier flush of another user. */
-	if (!r && !meta->nr_in_doubt && (!remap_flush_spare(set) || !remap_flush_spare(set)))
+	if (!r && !remap_has_doubt(set) && (!remap_flush_spare(set) || !remap_flush_spare(set)))
 		clear_bit(REMAP_META_FAIL, &set->flags);
 	return r;
 }

@@ -97,7 +97,7 @@ int remap_soft_save(struct remap_set *set)
 	set->meta->saved.time = now;
 	remap_queue_event(set, &event);
 	/* A commit failed because of the flush alone, and the spare is well again. */
-	if (test_bit(REMAP_META_FAIL, &set->flags) && !meta->nr_in_doubt &&
+	if (test_bit(REMAP_META_FAIL, &set->flags) && !remap_has_doubt(set) &&
 	    !remap_flush_spare(set))
 		clear_bit(REMAP_META_FAIL, &set->flags);
 	return 0;

@@ -16,7 +16,8 @@ import pytest
 from tests.harness.blockd import FUA, Disk
 from tests.harness.disks import LATE
 from tests.scenarios import dm
-from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern, wait_for
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
+from tests.scenarios.ondisk import Spare
 
 # what is written through leaves nothing in a cache that could be lost; the superblock keeps it
 KEEP = "2 write_cache keep"
@@ -211,6 +212,24 @@ def test_an_older_spare_does_not_come_back(rig: Rig) -> None:
     device = rig.create(more=KEEP)
     other = older_spare(rig, device)
     assert_refused(rig, device, other)
+
+
+@pytest.mark.parametrize("leap", [1, 1000])
+def test_a_spare_that_another_system_wrote(rig: Rig, leap: int) -> None:
+    """D22: it was away while the device was open, and what programs know is of before."""
+    device = rig.create(more=KEEP)
+    rig.main.bad(800, 8, kind="write")
+    device.pwrite(800, pattern(1, 8))
+    device.fsync()
+    rig.media("other").write(0, rig.media("spare").whole())
+    spare = Spare(rig.media("other"), rig.spare.size_bytes // SECTOR)
+    block = spare.newest(1).with_seq(spare.highest() + leap)
+    for sector in [spare.next_sector(1, replica) for replica in (0, 1)]:
+        rig.media("other").write(sector, block.data)
+    put_in(rig, spare=rig.server.disk("other"))
+    assert rig.status()["mode"] == "fail"
+    with pytest.raises(OSError):
+        device.pread(800)
 
 
 def test_freeze_and_settings_outlive_a_table(rig: Rig) -> None:

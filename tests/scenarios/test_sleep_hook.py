@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios import dm
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.ondisk import Spare
 
@@ -22,10 +23,10 @@ def hook(when: str) -> str:
     return result.stderr
 
 
-def commit_as_somebody_else(rig: Rig) -> None:
+def commit_as_another_system(rig: Rig, leap: int) -> None:
     """A newer table block with the same entries, where the next commit of it goes."""
     spare = Spare.of(rig)
-    block = spare.newest(1).with_seq(spare.highest() + 1000)
+    block = spare.newest(1).with_seq(spare.highest() + leap)
     for sector in [spare.next_sector(1, replica) for replica in (0, 1)]:
         rig.media("spare").write(sector, block.data)
 
@@ -44,21 +45,31 @@ def test_nobody_came(rig: Rig) -> None:
         assert rig.media("spare").whole() == before and rig.status()["mode"] == "rw"
 
 
-def test_the_set_was_changed(rig: Rig) -> None:
-    """Our table is not written over theirs, nor anything by it; activated anew it is whole."""
+@pytest.mark.parametrize("leap", [1, 1000])
+def test_the_set_was_changed(rig: Rig, leap: int) -> None:
+    """Our table is not written over theirs, nor anything by it, nor is anything read by it; as
+    long as the device is open that stays so. Activated anew it is whole. The other system may
+    have taken a number that the kernel has burnt."""
     device = rig.create()
     rig.main.bad(100, kind="write")
     device.pwrite(96, pattern(1, 8))
     device.fsync()
     hook("pre")
-    commit_as_somebody_else(rig)
+    commit_as_another_system(rig, leap)
     before = rig.media("spare").whole(), rig.media("main").whole()
     said = hook("post")
     assert said.startswith("<3>r0: the set was changed while this machine slept")
     assert rig.status()["mode"] == "fail"
+    rig.suspend()
+    rig.resume()
+    assert rig.status()["mode"] == "fail"
+    with pytest.raises(OSError):
+        device.pread(100)
     for sector in (100, 400):
         with pytest.raises(OSError):
             device.pwrite(sector, pattern(2))
+    with pytest.raises(OSError):
+        rig.message("r0", "restore")
     rig.close()
     rig.remove()
     assert (rig.media("spare").whole(), rig.media("main").whole()) == before
@@ -66,10 +77,44 @@ def test_the_set_was_changed(rig: Rig) -> None:
     assert rig.status()["mode"] == "rw"
 
 
+def test_an_older_spare(rig: Rig) -> None:
+    """A copy from before the last remaps was put in: nothing of it is served."""
+    device = rig.create()
+    older = rig.media("spare").whole()
+    rig.main.bad(100, kind="write")
+    device.pwrite(96, pattern(1, 8))
+    device.fsync()
+    rig.media("spare").write(0, older)
+    assert "was changed while this machine slept" in hook("post")
+    assert rig.status()["mode"] == "fail"
+    with pytest.raises(OSError):
+        device.pread(100)
+
+
 def test_a_spare_that_cannot_be_read(rig: Rig) -> None:
-    """It is said, and nothing is done to the set."""
-    rig.create()
+    """Nothing is written to it before it is compared; main is served."""
+    device = rig.create()
+    rig.main.bad(100, kind="write")
+    device.pwrite(96, pattern(1, 8))
     rig.spare.fail()
-    assert "cannot compare" in hook("post")
+    assert "cannot be compared" in hook("post")
+    assert rig.status()["mode"] == "meta_fail"
+    device.pwrite(400, pattern(2))
+    with pytest.raises(OSError):
+        device.pread(100)
     rig.spare.back()
-    assert rig.status()["mode"] == "rw" and hook("post") == ""
+    assert hook("post") == "" and rig.status()["mode"] == "rw"
+    assert device.pread(96, 8) == pattern(1, 8)
+
+
+def test_two_targets(rig: Rig) -> None:
+    """Each is told for itself: what precedes it in the table is no set."""
+    table = rig.table()
+    length = int(table.split()[1])
+    dm.create("r0")
+    dm.load("r0", f"0 8 error\n8 {length} {table.split(None, 2)[2]}")
+    dm.resume("r0")
+    commit_as_another_system(rig, 1)
+    assert hook("post").startswith("<3>r0: the set was changed")
+    assert dm.status("r0")[1].split()[3] == "fail"
+    dm.remove("r0")
