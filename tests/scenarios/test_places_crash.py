@@ -5,6 +5,8 @@ As test_create_crash.py, but an unreadable sector stays so until the log has wri
 `dmremap activate` finds is the plain disk, with its errors, or the whole set.
 """
 
+import random
+
 import pytest
 
 from tests.harness.blockd import Record
@@ -135,7 +137,7 @@ def test_every_power_cut_during_release(rig: Rig, guard: bool) -> None:
     assert min(ends.values()) >= 1
 
 
-def test_a_first_sector_that_goes_bad_again(rig: Rig) -> None:
+def test_a_first_sector_that_goes_bad_again(rig: Rig, rng: random.Random) -> None:
     """Create was cut short, and sector 0 cannot be read, as before it was begun."""
     original = image()
     rig.media("main").write(0, original)
@@ -144,7 +146,7 @@ def test_a_first_sector_that_goes_bad_again(rig: Rig) -> None:
                              "--accept-unreadable")
     output("deactivate", "data")
     main_writes = [i for i, r in enumerate(records) if r.disk == 0 and r.kind == "write"]
-    for number, state in crash_states(records[:main_writes[-1]], before, seed=3):
+    for number, state in crash_states(records[:main_writes[-1]], before, rng.randrange(1 << 32)):
         rig.main.clear()
         for name, index in (("main", 0), ("spare", 1)):
             rig.media(name).write(0, state[index])

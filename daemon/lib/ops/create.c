@@ -856,6 +856,11 @@ static int hide_first(const struct create_request *a, const uint8_t *chunk, uint
 				 "%s: sector 0 cannot be written, where the guard goes: --no-guard "
 				 "does without it",
 				 a->main_path);
+	/* The header before the rest: a sector 0 that goes bad again leaves it to tell. */
+	if (!r && first <= REMAP_MEMBER_OFFSET && first + unit < nr_bytes) {
+		r = write_and_compare(a, chunk + first, unit, first, error);
+		first += unit;
+	}
 	if (!r && first < nr_bytes)
 		r = write_and_compare(a, chunk + first, nr_bytes - first, first, error);
 	return r;

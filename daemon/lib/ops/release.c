@@ -330,19 +330,27 @@ static int end_lost(struct set_handle *a, uint8_t mask, uint8_t *data, struct er
 	return r;
 }
 
-/* Sectors 1 to 7, durably, and only then sector 0. */
+/*
+ * Sectors 2 to 7, durably, then the header in sector 1, and only then sector 0: what is not ours
+ * any more is behind what says that main is.
+ */
 static int copy_chunk0(struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
 	uint8_t first = unit_mask(0, unit_sectors(a)), lost = a->table.entry[slot].lost;
+	uint8_t header = unit_mask(REMAP_MEMBER_OFFSET / REMAP_SECTOR_BYTES, 1) & (uint8_t)~first;
 	int r;
 
 	if (a->table.entry[slot].main_chunk)
 		return 0;
 	r = read_for_main(a, slot, buffer, error);
 	if (!r)
-		r = copy_and_compare(a, (uint8_t) ~(first | lost), buffer, error);
+		r = copy_and_compare(a, (uint8_t) ~(first | header | lost), buffer, error);
 	if (!r)
-		r = end_lost(a, lost & (uint8_t)~first, buffer, error);
+		r = end_lost(a, lost & (uint8_t) ~(first | header), buffer, error);
+	if (!r && header & ~lost)
+		r = copy_and_compare(a, header, buffer, error);
+	if (!r)
+		r = end_lost(a, lost & header, buffer, error);
 	if (!r && first & ~lost)
 		r = copy_and_compare(a, first, buffer, error);
 	return r ? r : end_lost(a, lost & first, buffer, error);
