@@ -241,9 +241,11 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 			printf("%s was made already, and is activated\n", a->label);
 		return 1;
 	}
-	r = release_undo_create(&handle, false, error);
+	r = release_undo_create(&handle, UNDO_FOUND, error);
 	close_p(lock);
 	*lock = -1;
+	if (r == -ENODEV) /* another main than was to be hidden: check_members() refuses it */
+		return 0;
 	if (!r && !invocation->quiet)
 		printf("%s: its creation was interrupted: that was undone, %s is a plain disk as "
 		       "before\n",

@@ -194,7 +194,7 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 	int r;
 
 	if (handle->region.super.flags & REMAP_SUPER_CREATING)
-		return release_undo_create(handle, false, error);
+		return release_undo_create(handle, UNDO_FOUND, error);
 	progress_begin(&line, invocation, "copying back", 0);
 	handle->progress = &line.progress;
 	r = release_run(handle, error);

@@ -216,7 +216,7 @@ static int release(struct error *error)
 
 	if (!r)
 		r = a.region.super.flags & REMAP_SUPER_CREATING ?
-			    release_undo_create(&a, false, error) :
+			    release_undo_create(&a, UNDO_FOUND, error) :
 			    release_run(&a, error);
 	handle_close(&a);
 	return r;
@@ -535,6 +535,82 @@ static void assert_create_fails(unsigned int at)
 		assert_main_is_model();
 }
 
+/* Interrupted: another disk in the place of main is refused, and the spare stays.  1: it had to. */
+static unsigned int assert_another_main_is_refused(const char *what, unsigned int at)
+{
+	struct error error = { "" };
+	unsigned int nr_hidden = 0;
+	u8 *other, *main, *spare, *now;
+	int r;
+
+	disks_reset();
+	if (flags_now() < 0 || !(flags_now() & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)))
+		return 0;
+	main = disks_get(MAIN);
+	spare = disks_get(SPARE);
+	other = disks_get(MAIN);
+	for (u64 i = 0; i < disks.nr_bytes[MAIN]; i++)
+		other[i] = (u8)(model[i] ^ 0xff);
+	disks_put(MAIN, other);
+	r = release(&error);
+	now = disks_get(SPARE);
+	/* or there is nothing that only the spare has */
+	if (memcmp(main, model, disks.nr_bytes[MAIN]) != 0 &&
+	    (r != -ENODEV || memcmp(now, spare, disks.nr_bytes[SPARE]) != 0))
+		fail_msg("%s, %u: %d, %s", what, at, r, error.text);
+	nr_hidden += memcmp(main, model, disks.nr_bytes[MAIN]) != 0;
+	free(now);
+	now = disks_get(MAIN);
+	assert_memory_equal(now, other, disks.nr_bytes[MAIN]);
+	disks_put(MAIN, main);
+	disks_put(SPARE, spare);
+	free(now);
+	free(other);
+	free(main);
+	free(spare);
+	assert_can_be_ended(what, at);
+	return nr_hidden;
+}
+
+static void another_main_after_a_cut_create(void **unused)
+{
+	unsigned int nr_hidden = 0;
+	struct error error;
+
+	(void)unused;
+	for (int guard = 0; guard < 2; guard++) {
+		unsigned int nr_writes;
+
+		before_create();
+		assert_int_equal(create(guard, &error), 0);
+		nr_writes = disks.nr_writes;
+		for (unsigned int at = 0; at < nr_writes; at++) {
+			before_create();
+			disks.power_off_after = (int)at;
+			assert_int_not_equal(create(guard, &error), 0);
+			nr_hidden += assert_another_main_is_refused("create", at);
+		}
+	}
+	assert_true(nr_hidden > 1);
+}
+
+static void another_main_after_a_cut_release(void **unused)
+{
+	struct error error;
+	unsigned int nr_writes, nr_hidden = 0;
+
+	(void)unused;
+	assert_int_equal(release(&error), 0);
+	nr_writes = disks.nr_writes;
+	for (unsigned int at = 0; at < nr_writes; at++) {
+		restore_saved();
+		disks.power_off_after = (int)at;
+		assert_int_not_equal(release(&error), 0);
+		nr_hidden += assert_another_main_is_refused("release", at);
+	}
+	assert_true(nr_hidden > 1);
+}
+
 static void cut_create(bool cache, unsigned int repeat)
 {
 	struct error error;
@@ -717,6 +793,8 @@ int main(void)
 		GUARDED(the_flag_cannot_be_written),
 		GUARDED(nothing_is_taken_for_main),
 		GUARDED(every_power_cut_of_create),
+		GUARDED(another_main_after_a_cut_create),
+		GUARDED(another_main_after_a_cut_release),
 		GUARDED(create_fails_in_the_middle),
 		GUARDED(what_was_agreed_on_is_looked_at_again),
 		GUARDED(every_power_cut_without_spare),
@@ -728,6 +806,7 @@ int main(void)
 		UNGUARDED(every_power_cut_with_a_cache),
 		UNGUARDED(every_power_cut_while_it_is_taken_back),
 		UNGUARDED(cut_and_then_unreadable),
+		UNGUARDED(another_main_after_a_cut_release),
 		UNGUARDED(a_place_that_cannot_be_written),
 		UNGUARDED(main_fails_in_the_middle),
 		UNGUARDED(the_flag_cannot_be_written),

@@ -961,7 +961,7 @@ static int undo(struct create_request *a, bool begun, struct error *error)
 	if (!r_undo)
 		r_undo = region_read_table(&handle.region, &handle.table, NULL, NULL, &why);
 	if (!r_undo)
-		r_undo = release_undo_create(&handle, begun, &why);
+		r_undo = release_undo_create(&handle, begun ? UNDO_OWN_BEGUN : UNDO_OWN, &why);
 	if (!r_undo && begun)
 		tell_zeros(a, &handle, error);
 	region_table_done(&handle.table);

@@ -57,7 +57,7 @@ int mend_set(const struct inventory *inventory, const struct assembly *set, stru
 		}
 	}
 	if (!r)
-		r = creating ? release_undo_create(&handle, false, error) :
+		r = creating ? release_undo_create(&handle, UNDO_FOUND, error) :
 			       release_run(&handle, error);
 	if (r < 0 && !creating && handle.spare_fd >= 0)
 		return error_set(error, -r,

@@ -428,13 +428,15 @@ static int end(struct set_handle *a, struct error *error)
 	return r;
 }
 
-int release_undo_create(struct set_handle *a, bool begun, struct error *error)
+int release_undo_create(struct set_handle *a, enum undo_of of, struct error *error)
 {
-	int r = begun ? 1 : handle_is_due(a, error);
+	int r = of == UNDO_OWN_BEGUN ? 1 : handle_is_due(a, error);
 
 	/* the probe chunk's raw place was not touched: the kernel writes the mark */
 	if (r > 0)
 		r = uncover(a, error);
+	else if (!r && of == UNDO_FOUND)
+		r = handle_check_main(a, error);
 	if (r >= 0)
 		r = end(a, error);
 	if (!r)
@@ -686,5 +688,7 @@ int release_run(struct set_handle *a, struct error *error)
 	r = handle_is_due(a, error);
 	if (r > 0)
 		r = uncover(a, error);
+	else if (!r)
+		r = handle_check_main(a, error);
 	return r < 0 ? r : end(a, error);
 }
