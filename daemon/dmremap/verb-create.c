@@ -75,8 +75,8 @@ static void print_plan(const struct create_request *a)
 	print_unreadable(a);
 	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
 	printf("         %s; %u spare chunks of 4 KiB\n",
-	       a->half_made	 ? "what an earlier create left that was cut short" :
 	       *a->spare_content ? a->spare_content :
+	       a->half_made	 ? "what an earlier create left that was cut short" :
 				   "blank",
 	       a->slots);
 	if (*a->spare_content)

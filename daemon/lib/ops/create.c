@@ -245,8 +245,17 @@ static int other_content(int fd, uint64_t nr_sectors, char *text, size_t nr_text
 	return 0;
 }
 
-int device_content(const char *path, int fd, uint64_t nr_sectors, struct places *places, char *text,
-		   size_t nr_text, struct error *error)
+/* The note itself has a protective MBR, as the superblock after it. */
+static bool has_name(const struct guard_plan *plan)
+{
+	for (size_t i = 0; i < plan->nr_ranges; i++)
+		if (!streq(plan->range[i].type, "PMBR"))
+			return true;
+	return false;
+}
+
+int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
+		   struct places *places, char *text, size_t nr_text, struct error *error)
 {
 	struct guard_plan plan;
 	struct error why;
@@ -267,6 +276,8 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, struct places 
 				  nr_sectors, text, nr_text, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", path, why.text);
+	if (half_made && !has_name(&plan))
+		*text = '\0';
 	if (places && places->unreadable.nr) {
 		size_t length = strlen(text);
 		char sectors[64];
@@ -574,9 +585,10 @@ static int look(struct create_request *a, struct error *error)
 	if (!r)
 		r = find_bad_chunks(a, error);
 	a->half_made = region_is_half_made(a->spare_fd, 0);
-	if (!r && !a->half_made)
-		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, &a->spare_places,
-				   a->spare_content, sizeof(a->spare_content), error);
+	if (!r)
+		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->half_made,
+				   &a->spare_places, a->spare_content, sizeof(a->spare_content),
+				   error);
 	if (!r)
 		r = find_probe_chunk(a, false, error);
 	if (!r && nr_entries(a) + 1 > a->slots)
