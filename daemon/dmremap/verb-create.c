@@ -12,8 +12,8 @@
 #include "ops/activate.h"
 #include "ops/create.h"
 #include "ops/guard.h"
+#include "ops/mend.h"
 #include "ops/purpose.h"
-#include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
 #include "system/identity.h"
@@ -212,8 +212,8 @@ static bool is_active(struct create_request *a)
 }
 
 /*
- * An earlier create with the same words was killed: its set was not finished, and is undone, as
- * activation would do; or it was made, and what is missing is its activation, or what comes
+ * An earlier create with the same words was killed: its set was not finished, and is undone or
+ * completed, as activation would do; or it was made, and what is missing is its activation, or what comes
  * after that (1).
  */
 static int go_on(struct invocation *invocation, struct create_request *a, int *lock,
@@ -241,9 +241,18 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 			printf("%s was made already, and is activated\n", a->label);
 		return 1;
 	}
-	r = release_undo_create(&handle, UNDO_FOUND, error);
+	r = mend_create(&handle, error);
+	if (!r && *a->backup_path && backup_check_target(a->backup_path, spare.uuid, NULL) == 0)
+		unlink(a->backup_path); /* of a set that there is not */
+	if (r > 0) {
+		if (!invocation->quiet)
+			printf("%s: its creation was interrupted: it is completed, and activated\n",
+			       a->label);
+		return 1;
+	}
 	close_p(lock);
 	*lock = -1;
+	memset(a->uuid, 0, sizeof(a->uuid));
 	if (r == -ENODEV) /* another main than was to be hidden: check_members() refuses it */
 		return 0;
 	if (!r && !invocation->quiet)

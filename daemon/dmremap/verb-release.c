@@ -193,8 +193,13 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 	struct progress_line line;
 	int r;
 
-	if (handle->region.super.flags & REMAP_SUPER_CREATING)
-		return release_undo_create(handle, UNDO_FOUND, error);
+	if (handle->region.super.flags & REMAP_SUPER_CREATING) {
+		r = release_undo_create(handle, UNDO_FOUND, error);
+		if (!r)
+			print_sectors(&handle->zeroed, handle->main_path,
+				      "could not be read when the set was made: zeros now");
+		return r;
+	}
 	progress_begin(&line, invocation, "copying back", 0);
 	handle->progress = &line.progress;
 	r = release_run(handle, error);

@@ -31,12 +31,17 @@ static void restore_saved(void)
 	disks_put(SPARE, saved[SPARE]);
 }
 
+static bool accept_unreadable;
+
 static int create(bool guard, struct error *error)
 {
 	struct create_request a = { .main_path = disks.path[MAIN],
 				    .spare_path = disks.path[SPARE],
 				    .label = "data",
 				    .guard = guard,
+				    .accept_unreadable = accept_unreadable,
+				    .places = PLACES_NONE,
+				    .spare_places = PLACES_NONE,
 				    .main_fd = -1,
 				    .spare_fd = -1 };
 	int r;
@@ -655,6 +660,63 @@ static void create_fails_in_the_middle(void **unused)
 			}
 }
 
+/* Sector 2 cannot be read until something was written to it. */
+static void spoil_first_chunk(void)
+{
+	u8 *now = disks_get(MAIN);
+
+	if (!memcmp(now + 1024, model + 1024, 512))
+		disks_fail(MAIN, 2, 1, true, false)->heals = true;
+	free(now);
+}
+
+/* What create could not read of the first chunk becomes no zeros that are taken for content. */
+static void a_cut_create_makes_no_zeros(void **unused)
+{
+	struct error error = { "" };
+	unsigned int nr_writes, nr_completed = 0, nr_zeroed = 0;
+
+	(void)unused;
+	accept_unreadable = true;
+	before_create();
+	spoil_first_chunk();
+	if (create(true, &error) < 0)
+		fail_msg("%s", error.text);
+	nr_writes = disks.nr_writes;
+	for (unsigned int i = 0; i < 2 * nr_writes; i++) {
+		struct set_handle a;
+		int r;
+
+		before_create();
+		spoil_first_chunk();
+		disks.power_off_after = (int)i / 2;
+		assert_int_not_equal(create(true, &error), 0);
+		disks_reset();
+		spoil_first_chunk();
+		if (flags_now() < 0 || !(flags_now() & REMAP_SUPER_CREATING))
+			continue;
+		assert_int_equal(open_set(&a, O_RDWR, &error), 0);
+		/* by hand it is undone all the same, and what is zeros is said */
+		r = i % 2 ? release_undo_create(&a, UNDO_FOUND, &error) : mend_create(&a, &error);
+		if (r < 0)
+			fail_msg("%u: %s", i, error.text);
+		nr_completed += r > 0;
+		nr_zeroed += a.zeroed.nr;
+		assert_int_equal(flags_now(), r ? 0 : -1);
+		if (a.zeroed.nr) {
+			assert_true(i % 2);
+			assert_true(sector_ranges_has(&a.zeroed, 2));
+			assert_int_equal(sector_ranges_count(&a.zeroed), 1);
+		} else if (!r) {
+			assert_main_is_model();
+		}
+		handle_close(&a);
+	}
+	accept_unreadable = false;
+	assert_true(nr_completed > 0);
+	assert_true(nr_zeroed > 0);
+}
+
 /* Between the question and the answer somebody wrote to a device, past O_EXCL. */
 static void what_was_agreed_on_is_looked_at_again(void **unused)
 {
@@ -796,6 +858,7 @@ int main(void)
 		GUARDED(another_main_after_a_cut_create),
 		GUARDED(another_main_after_a_cut_release),
 		GUARDED(create_fails_in_the_middle),
+		GUARDED(a_cut_create_makes_no_zeros),
 		GUARDED(what_was_agreed_on_is_looked_at_again),
 		GUARDED(every_power_cut_without_spare),
 		GUARDED(without_spare_on_a_longer_main),

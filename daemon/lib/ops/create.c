@@ -936,26 +936,15 @@ static int finish(struct create_request *a, struct error *error)
  * What could not be read in the first chunk has been written to, and that cannot be undone: it
  * is said, because it would not be noticed.
  */
-static void tell_zeros(const struct create_request *a, const struct set_handle *handle,
-		       struct error *error)
+static void tell_zeros(const struct set_handle *handle, struct error *error)
 {
-	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
-	struct sector_ranges zeros = { 0 };
-	uint8_t lost = handle_first_lost(handle);
-	uint8_t still = 0xff;
 	char sectors[64];
 
-	if (!chunk || !lost || places_read_chunk(a->main_fd, 0, a->main_sectors, chunk, &still) < 0)
-		return;
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (lost & ~still & 1U << i)
-			sector_ranges_add(&zeros, i, 1);
-	sector_ranges_text(&zeros, sectors, sizeof(sectors));
-	if (zeros.nr)
+	sector_ranges_text(&handle->zeroed, sectors, sizeof(sectors));
+	if (handle->zeroed.nr)
 		error_set(error, EIO,
 			  "%.300s. Sectors %s, which could not be read before, are zeros now",
 			  error->text, sectors);
-	sector_ranges_done(&zeros);
 }
 
 /* Main as it was; the sentence of the failure stays, with what came of it if that fails. */
@@ -974,8 +963,9 @@ static int undo(struct create_request *a, bool begun, struct error *error)
 		r_undo = region_read_table(&handle.region, &handle.table, NULL, NULL, &why);
 	if (!r_undo)
 		r_undo = release_undo_create(&handle, begun ? UNDO_OWN_BEGUN : UNDO_OWN, &why);
-	if (!r_undo && begun)
-		tell_zeros(a, &handle, error);
+	if (!r_undo)
+		tell_zeros(&handle, error);
+	sector_ranges_done(&handle.zeroed);
 	region_table_done(&handle.table);
 	if (r_undo == 0)
 		return 0;

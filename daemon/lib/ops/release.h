@@ -13,7 +13,8 @@ enum undo_of {
 
 /*
  * Undoes an interrupted create: main as it was, the spare wiped.  -ENODEV: main is not the disk
- * that was to be hidden, and nothing was changed.
+ * that was to be hidden, and nothing was changed.  Sectors of the first chunk that could not be
+ * read, and were written to, cannot be made so again: handle->zeroed.
  */
 int release_undo_create(struct set_handle *handle, enum undo_of of, struct error *error);
 /* What release_run() would refuse and that can be known by reading the spare: no change. */

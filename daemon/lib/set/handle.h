@@ -20,7 +20,7 @@
  * @table: its entries
  * @give_up: lost sectors that need not be found again when the set ends
  * @still_lost: after release_run(): sectors that are errors on main, as they were in the set
- * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
+ * @zeroed: after it, or release_undo_create(): lost sectors in places of the set's own, which are zeros now
  * @progress: of what is done with it; NULL: not shown
  */
 struct set_handle {
