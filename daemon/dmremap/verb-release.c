@@ -17,9 +17,39 @@
 #include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
+#include "set/mark.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 #include "verbs.h"
+
+static bool is_silent(const struct inventory *inventory, const char *path)
+{
+	for (size_t i = 0; i < inventory->nr_silent; i++)
+		if (inventory->silent[i].devno == device_number(path))
+			return true;
+	return false;
+}
+
+/*
+ * A main that is no member without its spare: it has no guard, or its first sectors are damaged.
+ * Without a mark nothing says whose it is, and any spare that is silent may be its own.
+ */
+static int refuse_if_any_spare_is_silent(const struct inventory *inventory, const char *main_path,
+					 struct error *error)
+{
+	uint8_t uuid[REMAP_UUID_BYTES];
+	uint64_t chunk;
+
+	if (mark_find_on(main_path, uuid, &chunk) == 0)
+		return inventory_check_silent(inventory, uuid, MEMBER_SPARE, "", true, error);
+	for (size_t i = 0; i < inventory->nr_silent; i++)
+		if (inventory->silent[i].role != MEMBER_MAIN)
+			return error_set(error, EAGAIN,
+					 "%s does not answer, and may be its spare; nothing was "
+					 "changed. If it is another one, detach it meanwhile",
+					 inventory->silent[i].path);
+	return 0;
+}
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
@@ -39,12 +69,17 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 	r = inventory_look(&inventory, main_path, true, error);
 	if (r < 0)
 		return r;
-	if (inventory_find(&inventory, main_path, &set, NULL) < 0)
-		return 0;
-	if (set->spare == -2)
-		return error_set(error, EBUSY, "%s: %s", set->name, set->reason);
+	r = inventory_find(&inventory, main_path, &set, error);
+	if (r == -EEXIST || (r < 0 && is_silent(&inventory, main_path)))
+		return r;
+	if (r < 0)
+		return refuse_if_any_spare_is_silent(&inventory, main_path, error);
+	if (set->spare == -2 || set->main == -2)
+		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
 	if (set->spare < 0)
-		return 0;
+		return inventory_check_silent(
+			&inventory, set->uuid, MEMBER_SPARE,
+			set->main >= 0 ? inventory.members[set->main].recorded : "", false, error);
 	spare = inventory.members[set->spare].path;
 	fd = open_direct(spare, O_RDONLY);
 	if (fd < 0 || device_bytes(fd, &nr_bytes) < 0 ||
@@ -128,20 +163,43 @@ static int release_without_spare(struct invocation *invocation, const char *main
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
+/* Of a table that cannot be read nothing is known. */
+static bool has_guard(const char *spare_path)
+{
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	uint64_t nr_bytes;
+
+	handle.spare_fd = open_direct(spare_path, O_RDONLY);
+	return handle.spare_fd >= 0 && device_bytes(handle.spare_fd, &nr_bytes) == 0 &&
+	       region_open(handle.spare_fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &handle.region,
+			   NULL) == 0 &&
+	       region_read_table(&handle.region, &handle.table, NULL, NULL, NULL) == 0 &&
+	       handle_has_guard(&handle);
+}
+
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
-	int r = device_number(spare_path) ? inventory_look(&inventory, spare_path, true, error) : 0;
+	int r;
 
+	if (!device_number(spare_path))
+		return 0; /* an image */
+	r = inventory_look(&inventory, spare_path, true, error);
+	if (!r)
+		r = inventory_find(&inventory, spare_path, &set, error);
 	if (r < 0)
 		return r;
-	if (inventory_find(&inventory, spare_path, &set, NULL) == 0 && set->main >= 0)
+	if (set->main == -2)
+		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
+	if (set->main >= 0)
 		return error_set(error, EBUSY,
 				 "%s: its main device %s is here: dmremap release %s gives it back "
 				 "what is on the spare",
 				 spare_path, inventory.members[set->main].path, set->name);
-	return 0;
+	return inventory_check_silent(&inventory, set->uuid, MEMBER_MAIN,
+				      set->spare >= 0 ? inventory.members[set->spare].recorded : "",
+				      !has_guard(spare_path), error);
 }
 
 static int release_without_main(struct invocation *invocation, const char *spare_path,
