@@ -354,6 +354,9 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 		return r;
 	if (set->verdict == ASSEMBLY_FOREIGN)
 		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	/* perhaps a copy: ending it would wipe a spare that the other one needs */
+	if (*set->doubt)
+		return error_set(error, EPERM, "%s: %s", set->name, set->doubt);
 	uuid_to_string(set->uuid, a->uuid);
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)
