@@ -306,6 +306,7 @@ static int check_lost(const struct invocation *invocation, struct set_handle *ha
  * @main: number
  * @spare: number
  * @active: there is a mapped device
+ * @deactivated: there is none any more
  * @as: how it was activated
  * @interrupted: its release or creation was cut short when main was a plain disk already, which
  *               no scan can tell from others
@@ -319,6 +320,7 @@ struct releasing {
 	dev_t main;
 	dev_t spare;
 	bool active;
+	bool deactivated;
 	struct activate_options as;
 	bool interrupted;
 	struct set_handle handle;
@@ -400,8 +402,10 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 			error, EBUSY,
 			"%s: its members are others than a moment ago; nothing was changed",
 			a->name);
-	if (set->verdict == ASSEMBLY_ACTIVE)
+	if (set->verdict == ASSEMBLY_ACTIVE) {
 		r = deactivate_locked(set->name, error);
+		a->deactivated = !r;
+	}
 	return r ? r : handle_open(a->main_path, a->spare_path, O_RDWR, &a->handle, error);
 }
 
@@ -471,8 +475,7 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	snprintf(path, 256, "%s", a.main_path);
 	if (!r)
 		r = end_set(invocation, &a.handle, error);
-	if (r < 0 && a.active && a.handle.spare_fd >= 0 &&
-	    !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
+	if (r < 0 && a.deactivated && !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
 		activate_again(&a, &lock);
 	return r;
 }

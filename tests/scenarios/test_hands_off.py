@@ -245,6 +245,21 @@ def test_a_refused_release_leaves_the_set_active(rig: Rig) -> None:
     assert (rig.media("main").whole(), rig.media("spare").whole()) == before
 
 
+def test_a_release_that_cannot_have_the_members_leaves_the_set_active(rig: Rig) -> None:
+    """Another mapped device has the spare as well, which is found when the set's own is gone."""
+    ext4_on_main(rig)
+    create(rig)
+    before = content("data")
+    dm.create("neighbour")
+    dm.load("neighbour", f"0 8 linear {paths(rig, 'spare')[0]} 0", read_only=True)
+    dm.resume("neighbour")
+    told = refused(REFUSED, "release", "data", "--yes")
+    assert "is in use" in told and sorted(dm.devices()) == ["data", "neighbour"], told
+    assert content("data") == before
+    dm.remove("neighbour")
+    output("release", "data", "--yes")
+
+
 def test_a_release_that_main_refuses_leaves_the_set_active(rig: Rig) -> None:
     """Only when it is deactivated can that be tried."""
     ext4_on_main(rig)
