@@ -262,6 +262,17 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 	return r;
 }
 
+/* What says how a set is made comes too late for one that is. */
+static void tell_ignored(const struct invocation *invocation)
+{
+	static const char *const options[] = { "no-guard", "spare-size", "write-cache" };
+
+	for (size_t i = 0; !invocation->quiet && i < sizeof(options) / sizeof(options[0]); i++)
+		if (option_value(invocation, options[i]))
+			printf("note     --%s changes nothing: the set is as it was made\n",
+			       options[i]);
+}
+
 static int carry_out(const struct invocation *invocation, struct create_request *a,
 		     struct error *error)
 {
@@ -308,6 +319,8 @@ int verb_create(struct invocation *invocation, struct error *error)
 				 write_cache);
 	if (!option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
 		r = go_on(invocation, &a, &lock, error);
+	if (r > 0)
+		tell_ignored(invocation);
 	if (r > 0)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)
