@@ -12,8 +12,8 @@
 #include "ops/activate.h"
 #include "ops/create.h"
 #include "ops/guard.h"
+#include "ops/mend.h"
 #include "ops/purpose.h"
-#include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
 #include "system/identity.h"
@@ -75,8 +75,8 @@ static void print_plan(const struct create_request *a)
 	print_unreadable(a);
 	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
 	printf("         %s; %u spare chunks of 4 KiB\n",
-	       a->half_made	 ? "what an earlier create left that was cut short" :
 	       *a->spare_content ? a->spare_content :
+	       a->half_made	 ? "what an earlier create left that was cut short" :
 				   "blank",
 	       a->slots);
 	if (*a->spare_content)
@@ -212,8 +212,8 @@ static bool is_active(struct create_request *a)
 }
 
 /*
- * An earlier create with the same words was killed: its set was not finished, and is undone, as
- * activation would do; or it was made, and what is missing is its activation, or what comes
+ * An earlier create with the same words was killed: its set was not finished, and is undone or
+ * completed, as activation would do; or it was made, and what is missing is its activation, or what comes
  * after that (1).
  */
 static int go_on(struct invocation *invocation, struct create_request *a, int *lock,
@@ -241,14 +241,36 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 			printf("%s was made already, and is activated\n", a->label);
 		return 1;
 	}
-	r = release_undo_create(&handle, false, error);
+	r = mend_create(&handle, error);
+	if (!r && *a->backup_path && backup_check_target(a->backup_path, spare.uuid, NULL) == 0)
+		unlink(a->backup_path); /* of a set that there is not */
+	if (r > 0) {
+		if (!invocation->quiet)
+			printf("%s: its creation was interrupted: it is completed, and activated\n",
+			       a->label);
+		return 1;
+	}
 	close_p(lock);
 	*lock = -1;
+	memset(a->uuid, 0, sizeof(a->uuid));
+	if (r == -ENODEV) /* another main than was to be hidden: check_members() refuses it */
+		return 0;
 	if (!r && !invocation->quiet)
 		printf("%s: its creation was interrupted: that was undone, %s is a plain disk as "
 		       "before\n",
 		       a->label, a->main_path);
 	return r;
+}
+
+/* What says how a set is made comes too late for one that is. */
+static void tell_ignored(const struct invocation *invocation)
+{
+	static const char *const options[] = { "no-guard", "spare-size", "write-cache" };
+
+	for (size_t i = 0; !invocation->quiet && i < sizeof(options) / sizeof(options[0]); i++)
+		if (option_value(invocation, options[i]))
+			printf("note     --%s changes nothing: the set is as it was made\n",
+			       options[i]);
 }
 
 static int carry_out(const struct invocation *invocation, struct create_request *a,
@@ -297,6 +319,8 @@ int verb_create(struct invocation *invocation, struct error *error)
 				 write_cache);
 	if (!option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
 		r = go_on(invocation, &a, &lock, error);
+	if (r > 0)
+		tell_ignored(invocation);
 	if (r > 0)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)

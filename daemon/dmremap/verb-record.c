@@ -385,7 +385,7 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
  * the old one nothing tells whether it was a resize that made it the spare.
  */
 static int finish_move(const struct move *move, struct resizing *a,
-		       const struct invocation *invocation, struct error *error)
+		       const struct invocation *invocation, int *lock, struct error *error)
 {
 	_cleanup_(handle_close) struct set_handle now = SET_HANDLE_NONE;
 	_cleanup_(handle_close) struct set_handle old = SET_HANDLE_NONE;
@@ -415,11 +415,16 @@ static int finish_move(const struct move *move, struct resizing *a,
 	}
 	r = handle_open(move->main_path, a->path, O_RDWR, &now, error);
 	if (!r && *move->old_path) {
+		/* not while the question is open: the members are held, see replacement_confirm() */
+		close_p(lock);
+		*lock = -1;
 		if (!invocation->quiet || !invocation->yes)
 			printf("%s: %s is its spare. %s is older than main says, and is made "
 			       "blank.\n",
 			       move->name, a->path, move->old_path);
 		r = confirm(invocation, "Do it?", error);
+		if (!r)
+			r = activation_lock(lock, error);
 	}
 	return r ? r : resize_finish(a, &now, *move->old_path ? &old.region : NULL, error);
 }
@@ -520,7 +525,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	if (move.has_moved) {
-		r = finish_move(&move, &a, invocation, error);
+		r = finish_move(&move, &a, invocation, &lock, error);
 	} else {
 		r = begin_move(&move, &a, invocation, error);
 		/* It cannot be activated now; and copying may take long. */

@@ -17,9 +17,39 @@
 #include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
+#include "set/mark.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 #include "verbs.h"
+
+static bool is_silent(const struct inventory *inventory, const char *path)
+{
+	for (size_t i = 0; i < inventory->nr_silent; i++)
+		if (inventory->silent[i].devno == device_number(path))
+			return true;
+	return false;
+}
+
+/*
+ * A main that is no member without its spare: it has no guard, or its first sectors are damaged.
+ * Without a mark nothing says whose it is, and any spare that is silent may be its own.
+ */
+static int refuse_if_any_spare_is_silent(const struct inventory *inventory, const char *main_path,
+					 struct error *error)
+{
+	uint8_t uuid[REMAP_UUID_BYTES];
+	uint64_t chunk;
+
+	if (mark_find_on(main_path, uuid, &chunk) == 0)
+		return inventory_check_silent(inventory, uuid, MEMBER_SPARE, "", true, error);
+	for (size_t i = 0; i < inventory->nr_silent; i++)
+		if (inventory->silent[i].role != MEMBER_MAIN)
+			return error_set(error, EAGAIN,
+					 "%s does not answer, and may be its spare; nothing was "
+					 "changed. If it is another one, detach it meanwhile",
+					 inventory->silent[i].path);
+	return 0;
+}
 
 /* Refuses while the spare is here and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
@@ -39,12 +69,17 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 	r = inventory_look(&inventory, main_path, true, error);
 	if (r < 0)
 		return r;
-	if (inventory_find(&inventory, main_path, &set, NULL) < 0)
-		return 0;
-	if (set->spare == -2)
-		return error_set(error, EBUSY, "%s: %s", set->name, set->reason);
+	r = inventory_find(&inventory, main_path, &set, error);
+	if (r == -EEXIST || (r < 0 && is_silent(&inventory, main_path)))
+		return r;
+	if (r < 0)
+		return refuse_if_any_spare_is_silent(&inventory, main_path, error);
+	if (set->spare == -2 || set->main == -2)
+		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
 	if (set->spare < 0)
-		return 0;
+		return inventory_check_silent(
+			&inventory, set->uuid, MEMBER_SPARE,
+			set->main >= 0 ? inventory.members[set->main].recorded : "", false, error);
 	spare = inventory.members[set->spare].path;
 	fd = open_direct(spare, O_RDONLY);
 	if (fd < 0 || device_bytes(fd, &nr_bytes) < 0 ||
@@ -128,20 +163,43 @@ static int release_without_spare(struct invocation *invocation, const char *main
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
+/* Of a table that cannot be read nothing is known. */
+static bool has_guard(const char *spare_path)
+{
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	uint64_t nr_bytes;
+
+	handle.spare_fd = open_direct(spare_path, O_RDONLY);
+	return handle.spare_fd >= 0 && device_bytes(handle.spare_fd, &nr_bytes) == 0 &&
+	       region_open(handle.spare_fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &handle.region,
+			   NULL) == 0 &&
+	       region_read_table(&handle.region, &handle.table, NULL, NULL, NULL) == 0 &&
+	       handle_has_guard(&handle);
+}
+
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
-	int r = device_number(spare_path) ? inventory_look(&inventory, spare_path, true, error) : 0;
+	int r;
 
+	if (!device_number(spare_path))
+		return 0; /* an image */
+	r = inventory_look(&inventory, spare_path, true, error);
+	if (!r)
+		r = inventory_find(&inventory, spare_path, &set, error);
 	if (r < 0)
 		return r;
-	if (inventory_find(&inventory, spare_path, &set, NULL) == 0 && set->main >= 0)
+	if (set->main == -2)
+		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
+	if (set->main >= 0)
 		return error_set(error, EBUSY,
 				 "%s: its main device %s is here: dmremap release %s gives it back "
 				 "what is on the spare",
 				 spare_path, inventory.members[set->main].path, set->name);
-	return 0;
+	return inventory_check_silent(&inventory, set->uuid, MEMBER_MAIN,
+				      set->spare >= 0 ? inventory.members[set->spare].recorded : "",
+				      !has_guard(spare_path), error);
 }
 
 static int release_without_main(struct invocation *invocation, const char *spare_path,
@@ -193,8 +251,13 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 	struct progress_line line;
 	int r;
 
-	if (handle->region.super.flags & REMAP_SUPER_CREATING)
-		return release_undo_create(handle, false, error);
+	if (handle->region.super.flags & REMAP_SUPER_CREATING) {
+		r = release_undo_create(handle, UNDO_FOUND, error);
+		if (!r)
+			print_sectors(&handle->zeroed, handle->main_path,
+				      "could not be read when the set was made: zeros now");
+		return r;
+	}
 	progress_begin(&line, invocation, "copying back", 0);
 	handle->progress = &line.progress;
 	r = release_run(handle, error);
@@ -243,6 +306,7 @@ static int check_lost(const struct invocation *invocation, struct set_handle *ha
  * @main: number
  * @spare: number
  * @active: there is a mapped device
+ * @deactivated: there is none any more
  * @as: how it was activated
  * @interrupted: its release or creation was cut short when main was a plain disk already, which
  *               no scan can tell from others
@@ -256,6 +320,7 @@ struct releasing {
 	dev_t main;
 	dev_t spare;
 	bool active;
+	bool deactivated;
 	struct activate_options as;
 	bool interrupted;
 	struct set_handle handle;
@@ -291,6 +356,9 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 		return r;
 	if (set->verdict == ASSEMBLY_FOREIGN)
 		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
+	/* perhaps a copy: ending it would wipe a spare that the other one needs */
+	if (*set->doubt)
+		return error_set(error, EPERM, "%s: %s", set->name, set->doubt);
 	uuid_to_string(set->uuid, a->uuid);
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)
@@ -334,8 +402,10 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 			error, EBUSY,
 			"%s: its members are others than a moment ago; nothing was changed",
 			a->name);
-	if (set->verdict == ASSEMBLY_ACTIVE)
+	if (set->verdict == ASSEMBLY_ACTIVE) {
 		r = deactivate_locked(set->name, error);
+		a->deactivated = !r;
+	}
 	return r ? r : handle_open(a->main_path, a->spare_path, O_RDWR, &a->handle, error);
 }
 
@@ -405,8 +475,7 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	snprintf(path, 256, "%s", a.main_path);
 	if (!r)
 		r = end_set(invocation, &a.handle, error);
-	if (r < 0 && a.active && a.handle.spare_fd >= 0 &&
-	    !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
+	if (r < 0 && a.deactivated && !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
 		activate_again(&a, &lock);
 	return r;
 }

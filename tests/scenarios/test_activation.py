@@ -310,6 +310,7 @@ def test_a_lone_copy_is_not_activated(rig: Rig) -> None:
     assert told.returncode == OK and "--any-hardware" in told.stderr, told
     assert f"replace-main data {copy}" in told.stderr and "COPY-0003" in told.stderr
     assert "copy" in refused(REFUSED, "activate", "data") and dm.devices() == []
+    assert f"replace-main data {copy}" in refused(REFUSED, "release", "data", "--yes")
     settle(rig, "copy", "spare")
     assert (rig.media("copy").whole(), rig.media("spare").whole()) == was
     output("activate", "data", "--any-hardware")

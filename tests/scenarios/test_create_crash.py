@@ -138,3 +138,27 @@ def test_every_power_cut_during_a_release_without_the_spare(rig: Rig) -> None:
         after = rig.media("main").whole()
         done = after[:-4096] == before[:-4096]
         assert done and result.returncode in (OK, NOT_FOUND), (number, result)
+
+
+@pytest.mark.disks(main="2M:vcache=on", spare="512K:vcache=on", other="2M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="OTHER-0003")
+def test_another_main_does_not_end_an_interrupted_create(rig: Rig) -> None:
+    """What is hidden of main is on the spare only: another disk is no reason to wipe that."""
+    plain = ext4_on_main(rig)
+    main, spare, other = paths(rig, "main", "spare", "other")
+    before, records = logged(rig, "create", "data", main, spare, "--yes")
+    output("deactivate", "data")
+    settle(rig)
+    state = next(state for state in (state_after(records[:i], before)
+                                     for i in range(len(records)))
+                 if state[0][:SECTOR] != plain[:SECTOR])
+    for name, index in (("main", 0), ("spare", 1)):
+        rig.media(name).write(0, state[index])
+    kept = rig.media("spare").whole()
+    assert "is the spare device of set" in refused(REFUSED, "create", "data", other, spare, "--yes")
+    refused(NOT_FOUND, "release", other, spare, "--yes")
+    settle(rig, "main", "spare", "other")
+    assert rig.media("spare").whole() == kept
+    output("create", "data", main, spare, "--yes")
+    assert content("data") == plain
+    output("deactivate", "data")

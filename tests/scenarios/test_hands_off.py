@@ -167,6 +167,22 @@ def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
     assert content_after_activation(rig)
 
 
+@pytest.mark.parametrize("more", [(), ("--no-guard",)], ids=["guard", "no-guard"])
+@pytest.mark.parametrize("hung", ["main", "spare"])
+def test_a_member_that_hangs_is_not_gone(rig: Rig, hung: str, more: tuple[str, ...]) -> None:
+    """Nothing is given up for a disk that is here, and only slow."""
+    uuid = inactive(rig, *more)
+    there, = paths(rig, "spare" if hung == "main" else "main")
+    before = [rig.media(name).whole() for name in ("main", "spare")]
+    main = "ID_FS_TYPE=ext4 ID_FS_USAGE=filesystem" if more else member("main", uuid)
+    with udev_runs(rig, {"main": main, "spare": member("spare", uuid)}), hanging(rig, hung):
+        told = refused(4, "release", f"--without-{hung}", there, "--yes")
+        assert f"{paths(rig, hung)[0]} does not answer" in told, told
+    settle(rig)
+    assert [rig.media(name).whole() for name in ("main", "spare")] == before
+    assert content_after_activation(rig)
+
+
 def content_after_activation(rig: Rig) -> bool:
     output("activate", "data")
     with contextlib.ExitStack() as stack:
@@ -227,6 +243,21 @@ def test_a_refused_release_leaves_the_set_active(rig: Rig) -> None:
     assert dm.devices() == ["data"]
     settle(rig)
     assert (rig.media("main").whole(), rig.media("spare").whole()) == before
+
+
+def test_a_release_that_cannot_have_the_members_leaves_the_set_active(rig: Rig) -> None:
+    """Another mapped device has the spare as well, which is found when the set's own is gone."""
+    ext4_on_main(rig)
+    create(rig)
+    before = content("data")
+    dm.create("neighbour")
+    dm.load("neighbour", f"0 8 linear {paths(rig, 'spare')[0]} 0", read_only=True)
+    dm.resume("neighbour")
+    told = refused(REFUSED, "release", "data", "--yes")
+    assert "is in use" in told and sorted(dm.devices()) == ["data", "neighbour"], told
+    assert content("data") == before
+    dm.remove("neighbour")
+    output("release", "data", "--yes")
 
 
 def test_a_release_that_main_refuses_leaves_the_set_active(rig: Rig) -> None:

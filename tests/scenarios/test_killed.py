@@ -6,6 +6,8 @@ the end is what one call leaves. (Power cuts, which lose what was not flushed: t
 test_resize, test_activation.)
 """
 
+from pathlib import Path
+
 import pytest
 
 from tests.scenarios.killing import MARKS, at_every_step, backups, no_files_stay, rules, used
@@ -38,6 +40,22 @@ def test_create(rig: Rig, more: tuple[str, ...]) -> None:
         assert (rig.media("main").whole()[:SECTOR] == plain[:SECTOR]) == bool(more), what
 
     at_every_step(rig, ["create", "data", main, spare, "--yes", *more], check)
+
+
+def test_create_with_its_backup_elsewhere(rig: Rig, tmp_path: Path) -> None:
+    """The file of the set that was undone is no other set's."""
+    plain = ext4_on_main(rig)
+    main, spare = paths(rig, "main", "spare")
+    file = tmp_path / "backup"
+
+    def check(code: int, what: str) -> None:
+        found, = sets()
+        assert (found["state"], found["name"]) == ("active", "data"), what
+        assert content("data") == plain and backups() == [], what
+        assert bytes.fromhex(found["uuid"].replace("-", "")) in file.read_bytes(), what
+        file.unlink()
+
+    at_every_step(rig, ["create", "data", main, spare, "--yes", "--backup", str(file)], check)
 
 
 @pytest.mark.parametrize("more", [(), ("--no-guard",)], ids=["guard", "no-guard"])

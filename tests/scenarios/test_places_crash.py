@@ -12,7 +12,7 @@ import pytest
 from tests.harness.blockd import Record
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
-from tests.scenarios.powercuts import crash_states
+from tests.scenarios.powercuts import crash_states, state_after
 from tests.scenarios.sets import OK, REFUSED, create, dmremap, logged, output, paths, sets, settle
 
 SECTORS = 4096
@@ -161,3 +161,32 @@ def test_a_first_sector_that_goes_bad_again(rig: Rig, rng: random.Random) -> Non
         else:
             settle(rig)
             assert content_of(paths(rig, "main")[0]) == expected(original, {0}), number
+
+
+def test_a_create_that_is_called_again_makes_no_zeros(rig: Rig) -> None:
+    """It is completed: undone, sector 2 would pass for content. release does that, and says it."""
+    original = image()
+    rig.media("main").write(0, original)
+    spoil(rig, {2}, original, original)
+    order = ("create", "data", *paths(rig, "main", "spare"), "--yes", "--accept-unreadable")
+    before, records = logged(rig, *order)
+    output("deactivate", "data")
+    settle(rig)
+    state = next(state for state in (state_after(records[:i], before)
+                                     for i in range(len(records)))
+                 if state[0][:SECTOR] != original[:SECTOR])
+
+    def put_back() -> None:
+        rig.main.clear()
+        for name, index in (("main", 0), ("spare", 1)):
+            rig.media(name).write(0, state[index])
+        spoil(rig, {2}, state[0], original)
+
+    put_back()
+    assert "it is completed" in output(*order)
+    assert content_of("/dev/mapper/data") == expected(original, {2})
+    output("deactivate", "data")
+    settle(rig)
+    put_back()
+    said = output("release", "data", "--yes")
+    assert "sector 2 could not be read when the set was made: zeros now" in said

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
 
+import fcntl
+import os
+import pty
+import subprocess
+
 import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, content_at, create,
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, content_at, create,
                                   dmremap, ext4_on_main, logged, output, paths, refused, replugged,
                                   sets, settle)
 
@@ -317,3 +322,28 @@ def test_larger_blocks_than_mains(rig: Rig) -> None:
     output("activate", "data")
     assert whole(rig) == before
     output("deactivate", "data")
+
+
+def test_a_question_is_asked_without_the_lock(rig: Rig) -> None:
+    """The old spare was not wiped yet when the command was killed: it asks before it does that."""
+    used(rig)
+    spare, larger = paths(rig, "spare", "larger")
+    old = rig.media("spare").whole()
+    output("resize", "data", larger, "--yes")
+    settle(rig, *ALL)
+    rig.media("spare").write(0, old)
+    terminal, inside = pty.openpty()
+    with subprocess.Popen([str(PROGRAM), "resize", "data", larger], stdin=inside,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        asked = b""
+        while not asked.endswith(b"[y/N] "):
+            asked += os.read(process.stderr.fileno(), 100)
+        with open("/run/dm-remap/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(terminal, b"y\n")
+        assert process.wait(60) == OK
+    os.close(terminal)
+    os.close(inside)
+    settle(rig, *ALL)
+    assert not any(rig.media("spare").whole()[:4096])

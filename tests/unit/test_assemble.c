@@ -329,6 +329,10 @@ static void identities(void **unused)
 	assert_true(identity_contradicts("partuuid:1 wwn:1", "serial:A_1 wwn:2"));
 	assert_false(identity_contradicts("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
 	assert_false(identity_contradicts("word", "word2"));
+	assert_true(identity_agrees("partuuid:1 wwn:1", "serial:A_1 wwn:1"));
+	assert_false(identity_agrees("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
+	assert_false(identity_agrees("wwn:1", "serial:A_1"));
+	assert_false(identity_agrees("", ""));
 }
 
 /* O5: what a rule for udev compares; nothing of it may end the string or match by pattern. */

@@ -33,6 +33,8 @@ static int teardown(void **unused)
 }
 
 /* What create says of CONTENT on @disk, the other one being blank. */
+static char spare_content[160];
+
 static int prepare(enum disk disk, bool guard, const char **text)
 {
 	static struct error error;
@@ -48,6 +50,7 @@ static int prepare(enum disk disk, bool guard, const char **text)
 	disks_put(!disk, zeros);
 	*error.text = '\0';
 	r = create_prepare(&a, &error);
+	snprintf(spare_content, sizeof(spare_content), "%s", a.spare_content);
 	create_done(&a);
 	now = disks_get(disk);
 	assert_memory_equal(now, content, NR_SECTORS * 512);
@@ -105,6 +108,49 @@ static void what_is_no_spare(void **unused)
 	}
 }
 
+/* What a create leaves in the first block of the spare when it is cut short. */
+static void put_note(void)
+{
+	struct block block = { 0 };
+	struct remap_super super;
+
+	unit_super(&super, NR_SECTORS);
+	super.flags = REMAP_SUPER_CREATING;
+	remap_super_encode(&super, block.bytes);
+	memcpy(block.bytes, "dmRemapR", 8);
+	remap_block_seal(block.bytes);
+	memcpy(content, block.bytes, sizeof(block.bytes));
+}
+
+/* The note says what it has left: data without a name, and nothing that is another's. */
+static void a_note_is_no_leave_to_wipe_all(void **unused)
+{
+	const char *text;
+
+	(void)unused;
+	for (int note = 0; note < 2; note++) {
+		unit_put_btrfs(empty(false), 1);
+		if (note)
+			put_note();
+		assert_int_equal(prepare(SPARE, true, &text), 0);
+		assert_non_null(strstr(spare_content, "btrfs"));
+		unit_put_btrfs(empty(false), 2);
+		if (note)
+			put_note();
+		assert_int_equal(prepare(SPARE, true, &text), -EPERM);
+		unit_put_md(empty(false));
+		if (note)
+			put_note();
+		assert_int_equal(prepare(SPARE, true, &text), -EPERM);
+		assert_non_null(strstr(text, "a part of something that may need it"));
+		memset(empty(false) + 8192, 1, 100);
+		if (note)
+			put_note();
+		assert_int_equal(prepare(SPARE, true, &text), 0);
+		assert_string_equal(spare_content, note ? "" : "unknown data");
+	}
+}
+
 /* O5: the firmware reads the raw disk. */
 static void what_a_machine_boots_from(void **unused)
 {
@@ -146,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_needs_the_guard),
 		TEST(what_is_no_spare),
+		TEST(a_note_is_no_leave_to_wipe_all),
 		TEST(what_a_machine_boots_from),
 	};
 

@@ -31,12 +31,17 @@ static void restore_saved(void)
 	disks_put(SPARE, saved[SPARE]);
 }
 
+static bool accept_unreadable;
+
 static int create(bool guard, struct error *error)
 {
 	struct create_request a = { .main_path = disks.path[MAIN],
 				    .spare_path = disks.path[SPARE],
 				    .label = "data",
 				    .guard = guard,
+				    .accept_unreadable = accept_unreadable,
+				    .places = PLACES_NONE,
+				    .spare_places = PLACES_NONE,
 				    .main_fd = -1,
 				    .spare_fd = -1 };
 	int r;
@@ -216,7 +221,7 @@ static int release(struct error *error)
 
 	if (!r)
 		r = a.region.super.flags & REMAP_SUPER_CREATING ?
-			    release_undo_create(&a, false, error) :
+			    release_undo_create(&a, UNDO_FOUND, error) :
 			    release_run(&a, error);
 	handle_close(&a);
 	return r;
@@ -535,6 +540,82 @@ static void assert_create_fails(unsigned int at)
 		assert_main_is_model();
 }
 
+/* Interrupted: another disk in the place of main is refused, and the spare stays.  1: it had to. */
+static unsigned int assert_another_main_is_refused(const char *what, unsigned int at)
+{
+	struct error error = { "" };
+	unsigned int nr_hidden = 0;
+	u8 *other, *main, *spare, *now;
+	int r;
+
+	disks_reset();
+	if (flags_now() < 0 || !(flags_now() & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)))
+		return 0;
+	main = disks_get(MAIN);
+	spare = disks_get(SPARE);
+	other = disks_get(MAIN);
+	for (u64 i = 0; i < disks.nr_bytes[MAIN]; i++)
+		other[i] = (u8)(model[i] ^ 0xff);
+	disks_put(MAIN, other);
+	r = release(&error);
+	now = disks_get(SPARE);
+	/* or there is nothing that only the spare has */
+	if (memcmp(main, model, disks.nr_bytes[MAIN]) != 0 &&
+	    (r != -ENODEV || memcmp(now, spare, disks.nr_bytes[SPARE]) != 0))
+		fail_msg("%s, %u: %d, %s", what, at, r, error.text);
+	nr_hidden += memcmp(main, model, disks.nr_bytes[MAIN]) != 0;
+	free(now);
+	now = disks_get(MAIN);
+	assert_memory_equal(now, other, disks.nr_bytes[MAIN]);
+	disks_put(MAIN, main);
+	disks_put(SPARE, spare);
+	free(now);
+	free(other);
+	free(main);
+	free(spare);
+	assert_can_be_ended(what, at);
+	return nr_hidden;
+}
+
+static void another_main_after_a_cut_create(void **unused)
+{
+	unsigned int nr_hidden = 0;
+	struct error error;
+
+	(void)unused;
+	for (int guard = 0; guard < 2; guard++) {
+		unsigned int nr_writes;
+
+		before_create();
+		assert_int_equal(create(guard, &error), 0);
+		nr_writes = disks.nr_writes;
+		for (unsigned int at = 0; at < nr_writes; at++) {
+			before_create();
+			disks.power_off_after = (int)at;
+			assert_int_not_equal(create(guard, &error), 0);
+			nr_hidden += assert_another_main_is_refused("create", at);
+		}
+	}
+	assert_true(nr_hidden > 1);
+}
+
+static void another_main_after_a_cut_release(void **unused)
+{
+	struct error error;
+	unsigned int nr_writes, nr_hidden = 0;
+
+	(void)unused;
+	assert_int_equal(release(&error), 0);
+	nr_writes = disks.nr_writes;
+	for (unsigned int at = 0; at < nr_writes; at++) {
+		restore_saved();
+		disks.power_off_after = (int)at;
+		assert_int_not_equal(release(&error), 0);
+		nr_hidden += assert_another_main_is_refused("release", at);
+	}
+	assert_true(nr_hidden > 1);
+}
+
 static void cut_create(bool cache, unsigned int repeat)
 {
 	struct error error;
@@ -577,6 +658,63 @@ static void create_fails_in_the_middle(void **unused)
 				disks_fail(d, 0, disks.nr_bytes[d] / 512, read, true)->after = at;
 				assert_create_fails(at);
 			}
+}
+
+/* Sector 2 cannot be read until something was written to it. */
+static void spoil_first_chunk(void)
+{
+	u8 *now = disks_get(MAIN);
+
+	if (!memcmp(now + 1024, model + 1024, 512))
+		disks_fail(MAIN, 2, 1, true, false)->heals = true;
+	free(now);
+}
+
+/* What create could not read of the first chunk becomes no zeros that are taken for content. */
+static void a_cut_create_makes_no_zeros(void **unused)
+{
+	struct error error = { "" };
+	unsigned int nr_writes, nr_completed = 0, nr_zeroed = 0;
+
+	(void)unused;
+	accept_unreadable = true;
+	before_create();
+	spoil_first_chunk();
+	if (create(true, &error) < 0)
+		fail_msg("%s", error.text);
+	nr_writes = disks.nr_writes;
+	for (unsigned int i = 0; i < 2 * nr_writes; i++) {
+		struct set_handle a;
+		int r;
+
+		before_create();
+		spoil_first_chunk();
+		disks.power_off_after = (int)i / 2;
+		assert_int_not_equal(create(true, &error), 0);
+		disks_reset();
+		spoil_first_chunk();
+		if (flags_now() < 0 || !(flags_now() & REMAP_SUPER_CREATING))
+			continue;
+		assert_int_equal(open_set(&a, O_RDWR, &error), 0);
+		/* by hand it is undone all the same, and what is zeros is said */
+		r = i % 2 ? release_undo_create(&a, UNDO_FOUND, &error) : mend_create(&a, &error);
+		if (r < 0)
+			fail_msg("%u: %s", i, error.text);
+		nr_completed += r > 0;
+		nr_zeroed += a.zeroed.nr;
+		assert_int_equal(flags_now(), r ? 0 : -1);
+		if (a.zeroed.nr) {
+			assert_true(i % 2);
+			assert_true(sector_ranges_has(&a.zeroed, 2));
+			assert_int_equal(sector_ranges_count(&a.zeroed), 1);
+		} else if (!r) {
+			assert_main_is_model();
+		}
+		handle_close(&a);
+	}
+	accept_unreadable = false;
+	assert_true(nr_completed > 0);
+	assert_true(nr_zeroed > 0);
 }
 
 /* Between the question and the answer somebody wrote to a device, past O_EXCL. */
@@ -717,7 +855,10 @@ int main(void)
 		GUARDED(the_flag_cannot_be_written),
 		GUARDED(nothing_is_taken_for_main),
 		GUARDED(every_power_cut_of_create),
+		GUARDED(another_main_after_a_cut_create),
+		GUARDED(another_main_after_a_cut_release),
 		GUARDED(create_fails_in_the_middle),
+		GUARDED(a_cut_create_makes_no_zeros),
 		GUARDED(what_was_agreed_on_is_looked_at_again),
 		GUARDED(every_power_cut_without_spare),
 		GUARDED(without_spare_on_a_longer_main),
@@ -728,6 +869,7 @@ int main(void)
 		UNGUARDED(every_power_cut_with_a_cache),
 		UNGUARDED(every_power_cut_while_it_is_taken_back),
 		UNGUARDED(cut_and_then_unreadable),
+		UNGUARDED(another_main_after_a_cut_release),
 		UNGUARDED(a_place_that_cannot_be_written),
 		UNGUARDED(main_fails_in_the_middle),
 		UNGUARDED(the_flag_cannot_be_written),

@@ -103,6 +103,30 @@ void unit_put_lvm(u8 *at)
 	memset(at + 544, 'x', 32);
 }
 
+void unit_put_md(u8 *at)
+{
+	static const struct {
+		unsigned int offset;
+		u32 value;
+	} fields[] = { { 0, 0xa92b4efc }, { 4, 1 },	 { 64, 1 },	{ 72, 1 },  { 80, 4096 },
+		       { 92, 2 },	  { 128, 2048 }, { 136, 4096 }, { 144, 8 }, { 220, 2 } };
+	u64 sum = 0;
+
+	at += 4096;
+	memset(at + 16, 'u', 16);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		__le32 value = cpu_to_le32(fields[i].value);
+
+		memcpy(at + fields[i].offset, &value, sizeof(value));
+	}
+	for (unsigned int i = 0; i < 256 + 4; i += 4)
+		sum += (u32)at[i] | (u32)at[i + 1] << 8 | (u32)at[i + 2] << 16 |
+		       (u32)at[i + 3] << 24;
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	for (unsigned int i = 0; i < 4; i++)
+		at[216 + i] = (u8)(sum >> 8 * i);
+}
+
 static u32 crc32c(const u8 *data, size_t nr_bytes)
 {
 	u32 crc = ~0U;

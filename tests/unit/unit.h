@@ -34,6 +34,8 @@ void unit_random_bytes(void *data, size_t nr_bytes);
 /* Signatures as their tools write them, as far as libblkid looks; @at: start of the device. */
 void unit_put_lvm(u8 *at);
 void unit_put_btrfs(u8 *at, u64 nr_devices);
+/* Version 1.2: 4 KiB from the start. */
+void unit_put_md(u8 *at);
 /* In the MBR @at: partition 1, from 1 MiB, 2 MiB long. */
 void unit_put_partition(u8 *at, u8 status, u8 type);
 

@@ -205,6 +205,8 @@ int region_write_super(struct region *region, struct remap_super *super, struct 
  * last MiB become zero, durably.  May be repeated: the newest superblock goes last.
  */
 int region_wipe(const struct region *region, struct error *error);
+/* Whether region_wipe() had begun: one superblock is left, and zeros are where the others were. */
+bool region_is_half_wiped(const struct region *region);
 /*
  * The same for a spare that another one has taken the place of: its superblocks go first, so
  * that it is never found with slots that are wiped already.  One that cannot be written keeps

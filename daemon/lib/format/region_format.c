@@ -549,6 +549,23 @@ int region_wipe(const struct region *region, struct error *error)
 	return r < 0 ? error_set(error, -r, "cannot wipe the spare region: %s", strerror(-r)) : 0;
 }
 
+bool region_is_half_wiped(const struct region *region)
+{
+	_cleanup_free_ uint8_t *block = zeroed(REMAP_BLOCK_BYTES);
+	unsigned int nr_left = 0;
+
+	for (unsigned int c = 0; block && c < REMAP_COPIES; c++) {
+		uint64_t sector = remap_block_sector(&region->super.geometry, c / REMAP_PLACES,
+						     c % REMAP_PLACES, 0);
+
+		nr_left +=
+			read_all_at(region->fd, block, REMAP_BLOCK_BYTES,
+				    (off_t)((region->start + sector) * REMAP_SECTOR_BYTES)) < 0 ||
+			!remap_is_zero(block, REMAP_BLOCK_BYTES);
+	}
+	return block && nr_left == 1;
+}
+
 int region_discard(const struct region *region, struct error *error)
 {
 	_cleanup_free_ uint8_t *zeros = zeroed(WIPE_BYTES);

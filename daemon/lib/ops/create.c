@@ -245,8 +245,17 @@ static int other_content(int fd, uint64_t nr_sectors, char *text, size_t nr_text
 	return 0;
 }
 
-int device_content(const char *path, int fd, uint64_t nr_sectors, struct places *places, char *text,
-		   size_t nr_text, struct error *error)
+/* The note itself has a protective MBR, as the superblock after it. */
+static bool has_name(const struct guard_plan *plan)
+{
+	for (size_t i = 0; i < plan->nr_ranges; i++)
+		if (!streq(plan->range[i].type, "PMBR"))
+			return true;
+	return false;
+}
+
+int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
+		   struct places *places, char *text, size_t nr_text, struct error *error)
 {
 	struct guard_plan plan;
 	struct error why;
@@ -267,6 +276,8 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, struct places 
 				  nr_sectors, text, nr_text, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", path, why.text);
+	if (half_made && !has_name(&plan))
+		*text = '\0';
 	if (places && places->unreadable.nr) {
 		size_t length = strlen(text);
 		char sectors[64];
@@ -574,9 +585,10 @@ static int look(struct create_request *a, struct error *error)
 	if (!r)
 		r = find_bad_chunks(a, error);
 	a->half_made = region_is_half_made(a->spare_fd, 0);
-	if (!r && !a->half_made)
-		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, &a->spare_places,
-				   a->spare_content, sizeof(a->spare_content), error);
+	if (!r)
+		r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->half_made,
+				   &a->spare_places, a->spare_content, sizeof(a->spare_content),
+				   error);
 	if (!r)
 		r = find_probe_chunk(a, false, error);
 	if (!r && nr_entries(a) + 1 > a->slots)
@@ -929,26 +941,15 @@ static int finish(struct create_request *a, struct error *error)
  * What could not be read in the first chunk has been written to, and that cannot be undone: it
  * is said, because it would not be noticed.
  */
-static void tell_zeros(const struct create_request *a, const struct set_handle *handle,
-		       struct error *error)
+static void tell_zeros(const struct set_handle *handle, struct error *error)
 {
-	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
-	struct sector_ranges zeros = { 0 };
-	uint8_t lost = handle_first_lost(handle);
-	uint8_t still = 0xff;
 	char sectors[64];
 
-	if (!chunk || !lost || places_read_chunk(a->main_fd, 0, a->main_sectors, chunk, &still) < 0)
-		return;
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
-		if (lost & ~still & 1U << i)
-			sector_ranges_add(&zeros, i, 1);
-	sector_ranges_text(&zeros, sectors, sizeof(sectors));
-	if (zeros.nr)
+	sector_ranges_text(&handle->zeroed, sectors, sizeof(sectors));
+	if (handle->zeroed.nr)
 		error_set(error, EIO,
 			  "%.300s. Sectors %s, which could not be read before, are zeros now",
 			  error->text, sectors);
-	sector_ranges_done(&zeros);
 }
 
 /* Main as it was; the sentence of the failure stays, with what came of it if that fails. */
@@ -966,9 +967,10 @@ static int undo(struct create_request *a, bool begun, struct error *error)
 	if (!r_undo)
 		r_undo = region_read_table(&handle.region, &handle.table, NULL, NULL, &why);
 	if (!r_undo)
-		r_undo = release_undo_create(&handle, begun, &why);
-	if (!r_undo && begun)
-		tell_zeros(a, &handle, error);
+		r_undo = release_undo_create(&handle, begun ? UNDO_OWN_BEGUN : UNDO_OWN, &why);
+	if (!r_undo)
+		tell_zeros(&handle, error);
+	sector_ranges_done(&handle.zeroed);
 	region_table_done(&handle.table);
 	if (r_undo == 0)
 		return 0;

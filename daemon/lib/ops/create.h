@@ -120,9 +120,10 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
 /*
  * What would be lost if a device became a spare; @text: empty: it is blank.  -EPERM: it is a
  * member of an array, a volume group or a file system of several devices (O4).  @places: says
- * what cannot be read, which is part of @text; NULL: that is an error.
+ * what cannot be read, which is part of @text; NULL: that is an error.  @half_made: it has the note
+ * of what is to be made again: data without a name is what that has left.
  */
-int device_content(const char *path, int fd, uint64_t nr_sectors, struct places *places, char *text,
-		   size_t nr_text, struct error *error);
+int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
+		   struct places *places, char *text, size_t nr_text, struct error *error);
 
 #endif /* DM_REMAP_CREATE_H */

@@ -32,6 +32,18 @@ static bool find_recorded_main(const struct member *spare, char *path, size_t nr
 	return nr_found == 1;
 }
 
+int mend_create(struct set_handle *handle, struct error *error)
+{
+	int r = handle_first_lost(handle) ? handle_is_due(handle, error) : 0;
+
+	if (r < 0)
+		return r;
+	if (!r)
+		return release_undo_create(handle, UNDO_FOUND, error);
+	r = create_complete(handle, error);
+	return r < 0 ? r : 1;
+}
+
 int mend_set(const struct inventory *inventory, const struct assembly *set, struct error *error)
 {
 	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
@@ -49,16 +61,10 @@ int mend_set(const struct inventory *inventory, const struct assembly *set, stru
 				 "dmremap release --without-main %s",
 				 set->name, set->reason, spare->path);
 	r = handle_open(main_path, spare->path, O_RDWR, &handle, error);
-	if (!r && creating && handle_first_lost(&handle)) {
-		r = handle_is_due(&handle, error);
-		if (r > 0) {
-			r = create_complete(&handle, error);
-			return r < 0 ? r : 1;
-		}
-	}
 	if (!r)
-		r = creating ? release_undo_create(&handle, false, error) :
-			       release_run(&handle, error);
+		r = creating ? mend_create(&handle, error) : release_run(&handle, error);
+	if (r > 0)
+		return r;
 	if (r < 0 && !creating && handle.spare_fd >= 0)
 		return error_set(error, -r,
 				 "%.300s; dmremap activate --fallback %s serves what is "

@@ -3,6 +3,7 @@
 #ifndef DM_REMAP_MEND_H
 #define DM_REMAP_MEND_H
 
+#include "set/handle.h"
 #include "set/inventory.h"
 
 /*
@@ -10,5 +11,11 @@
  * is no set any more, 1: the set was completed, and counts.
  */
 int mend_set(const struct inventory *inventory, const struct assembly *set, struct error *error);
+/*
+ * The same of a create, with both open: 0: it was undone, the spare is blank; 1: completed, where
+ * undoing it would leave zeros in place of sectors that could not be read.  -ENODEV: main is not
+ * the disk that was to be hidden.
+ */
+int mend_create(struct set_handle *handle, struct error *error);
 
 #endif /* DM_REMAP_MEND_H */

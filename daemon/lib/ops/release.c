@@ -436,13 +436,33 @@ static int end(struct set_handle *a, struct error *error)
 	return r;
 }
 
-int release_undo_create(struct set_handle *a, bool begun, struct error *error)
+/* Not those that still cannot be read: there nothing was written. */
+static void find_zeroed(struct set_handle *a)
 {
-	int r = begun ? 1 : handle_is_due(a, error);
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	uint8_t lost = handle_first_lost(a), still;
+
+	sector_ranges_done(&a->zeroed);
+	if (!chunk || !lost ||
+	    places_read_chunk(a->main_fd, 0, a->region.super.main_sectors, chunk, &still) < 0)
+		return;
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (lost & ~still & 1U << i)
+			sector_ranges_add(&a->zeroed, i, 1);
+}
+
+int release_undo_create(struct set_handle *a, enum undo_of of, struct error *error)
+{
+	int r = of == UNDO_OWN_BEGUN ? 1 : handle_is_due(a, error);
 
 	/* the probe chunk's raw place was not touched: the kernel writes the mark */
-	if (r > 0)
+	if (r > 0) {
 		r = uncover(a, error);
+		if (!r)
+			find_zeroed(a);
+	} else if (!r && of == UNDO_FOUND) {
+		r = handle_check_main(a, error);
+	}
 	if (r >= 0)
 		r = end(a, error);
 	if (!r)
@@ -694,5 +714,7 @@ int release_run(struct set_handle *a, struct error *error)
 	r = handle_is_due(a, error);
 	if (r > 0)
 		r = uncover(a, error);
+	else if (!r)
+		r = handle_check_main(a, error);
 	return r < 0 ? r : end(a, error);
 }

@@ -5,11 +5,18 @@
 
 #include "set/handle.h"
 
+enum undo_of {
+	UNDO_FOUND,	/* of a create that was cut short: main may be another disk */
+	UNDO_OWN,	/* by the process that was creating it, and had not begun to hide main */
+	UNDO_OWN_BEGUN, /* or had */
+};
+
 /*
- * Undoes an interrupted create: main as it was, the spare wiped.  @begun: by the process that
- * was creating it, which knows that it had begun to hide main.
+ * Undoes an interrupted create: main as it was, the spare wiped.  -ENODEV: main is not the disk
+ * that was to be hidden, and nothing was changed.  Sectors of the first chunk that could not be
+ * read, and were written to, cannot be made so again: handle->zeroed.
  */
-int release_undo_create(struct set_handle *handle, bool begun, struct error *error);
+int release_undo_create(struct set_handle *handle, enum undo_of of, struct error *error);
 /* What release_run() would refuse and that can be known by reading the spare: no change. */
 int release_check(struct set_handle *handle, struct error *error);
 /*

@@ -46,15 +46,16 @@ static int check_device(struct resizing *a, struct error *error)
 	const struct set_handle *set = a->handle;
 	struct member member;
 	char content[160];
+	bool half_made = region_has_note(a->fd, 0, set->region.super.uuid, NULL);
 	int r = spare_check(set->main_path, set->main_fd, a->path, a->fd, error);
 
-	if (r < 0 || region_has_note(a->fd, 0, set->region.super.uuid, NULL))
+	if (r < 0)
 		return r;
 	if (member_probe(a->path, &member, NULL) == 0)
 		return error_set(error, EEXIST, "%s is the %s device of a set", a->path,
 				 member_role_name(member.role));
-	r = device_content(a->path, a->fd, a->device_sectors, NULL, content, sizeof(content),
-			   error);
+	r = device_content(a->path, a->fd, a->device_sectors, half_made, NULL, content,
+			   sizeof(content), error);
 	if (r < 0)
 		return r;
 	if (*content && !a->wipe_spare)

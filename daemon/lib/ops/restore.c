@@ -218,11 +218,11 @@ static int check_other_device(struct restoring *a, struct error *error)
 	if (member_probe(a->spare_path, &member, NULL) == 0)
 		return error_set(error, EEXIST, "%s is the %s device of a set", a->spare_path,
 				 member_role_name(member.role));
-	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, NULL, content,
-			   sizeof(content), error);
+	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->half_restored, NULL,
+			   content, sizeof(content), error);
 	if (r < 0)
 		return r;
-	if (*content && !a->wipe_spare && !a->half_restored)
+	if (*content && !a->wipe_spare)
 		return error_set(error, EPERM,
 				 "%s holds %s: --wipe-spare makes it the spare all the same",
 				 a->spare_path, content);

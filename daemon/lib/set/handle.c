@@ -11,6 +11,7 @@
 
 #include "set/handle.h"
 #include "set/scan.h"
+#include "system/identity.h"
 
 /* "sda1 is held by dm-3" for people: the first holder that sysfs knows. */
 static void holder_of(const char *path, char *text, size_t nr_bytes)
@@ -142,6 +143,59 @@ int handle_is_due(const struct set_handle *a, struct error *error)
 	if (marked < 0 && !handle_has_guard(a))
 		return cannot_know(a, "the place of its mark", error);
 	return 0;
+}
+
+static int check_kept(const struct set_handle *a, uint32_t slot, bool *same, struct error *error)
+{
+	_cleanup_free_ uint8_t *raw = aligned_bytes(REMAP_CHUNK_BYTES);
+	_cleanup_free_ uint8_t *kept = aligned_bytes(REMAP_CHUNK_BYTES);
+	const struct remap_entry *entry = &a->table.entry[slot];
+	uint8_t mask = entry->redirected & (uint8_t)~entry->lost, unreadable;
+
+	if (!raw || !kept)
+		return no_memory(error);
+	if (places_read_chunk(a->main_fd, entry->main_chunk, a->region.super.main_sectors, raw,
+			      &unreadable) < 0 ||
+	    mask & unreadable)
+		return cannot_know(a, "what it held when the set was made", error);
+	if (read_all_at(a->spare_fd, kept, REMAP_CHUNK_BYTES, handle_slot_offset(a, slot)) < 0)
+		return error_set(error, EIO, "%s: slot %u cannot be read", a->spare_path, slot);
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (mask & 1U << i)
+			*same &= !memcmp(raw + i * REMAP_SECTOR_BYTES,
+					 kept + i * REMAP_SECTOR_BYTES, REMAP_SECTOR_BYTES);
+	return 0;
+}
+
+int handle_check_main(const struct set_handle *a, struct error *error)
+{
+	char identity[REMAP_IDENTITY_BYTES], recorded[REMAP_IDENTITY_BYTES + 1];
+	bool same;
+	int r = 0;
+
+	identity_of_device(device_number(a->main_path), identity);
+	snprintf(recorded, sizeof(recorded), "%.*s", REMAP_IDENTITY_BYTES,
+		 a->region.super.identity);
+	if (identity_agrees(identity, recorded))
+		return 0;
+	same = !identity_matches(identity, recorded) && !identity_contradicts(identity, recorded);
+	/* what is kept may be gone already, and main has it */
+	if (same && region_is_half_wiped(&a->region))
+		return 0;
+	for (uint32_t slot = 0; !r && same && slot < a->table.nr_slots; slot++) {
+		const struct remap_entry *entry = &a->table.entry[slot];
+
+		if (is_used(a, slot) &&
+		    (entry->cause == REMAP_CAUSE_GUARD || entry->cause == REMAP_CAUSE_PROBE))
+			r = check_kept(a, slot, &same, error);
+	}
+	if (r < 0 || same)
+		return r;
+	return error_set(error, ENODEV,
+			 "%s is not the main device of the set on %s, or was written to since; "
+			 "nothing was changed. If its main device is a plain disk: dmremap release "
+			 "--without-main %s",
+			 a->main_path, a->spare_path, a->spare_path);
 }
 
 /*

@@ -20,7 +20,7 @@
  * @table: its entries
  * @give_up: lost sectors that need not be found again when the set ends
  * @still_lost: after release_run(): sectors that are errors on main, as they were in the set
- * @zeroed: after it: lost sectors in places of the set's own, which are zeros now
+ * @zeroed: after it, or release_undo_create(): lost sectors in places of the set's own, which are zeros now
  * @progress: of what is done with it; NULL: not shown
  */
 struct set_handle {
@@ -62,6 +62,13 @@ bool handle_has_guard(const struct set_handle *handle);
  * to be wiped.  An error where that cannot be known: then nothing may be written.
  */
 int handle_is_due(const struct set_handle *handle, struct error *error);
+/*
+ * Of a set whose create or release was cut short, and main shows nothing of it: whether this is
+ * the disk all the same.  Its hardware tells; where nothing is recorded that can be compared, it
+ * must hold what is kept of the places that were to be hidden.  -ENODEV: it is another one, and
+ * the spare may have all there is.
+ */
+int handle_check_main(const struct set_handle *handle, struct error *error);
 /* Sectors of the hidden first chunk that are lost, a bit for each. */
 uint8_t handle_first_lost(const struct set_handle *handle);
 /* Whether main carries the set's mark: 1, 0, or a negative errno: its place cannot be read. */

@@ -14,6 +14,7 @@
 #include "format/backup.h"
 #include "set/inventory.h"
 #include "set/mark.h"
+#include "system/identity.h"
 
 #define RUN_DIR "/run/dm-remap"
 #define LOCK_PATH RUN_DIR "/lock"
@@ -201,6 +202,8 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	inventory->nr_members = scan.nr_members;
 	inventory->silent = scan.silent;
 	inventory->nr_silent = scan.nr_silent;
+	inventory->strangers = scan.strangers;
+	inventory->nr_strangers = scan.nr_strangers;
 	return r < 0 ? r : make_sets(inventory, error);
 }
 
@@ -208,6 +211,7 @@ void inventory_done(struct inventory *inventory)
 {
 	free(inventory->members);
 	free(inventory->silent);
+	free(inventory->strangers);
 	free(inventory->devices);
 	free(inventory->sets);
 }
@@ -293,6 +297,36 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 				 "dmremap list shows all",
 				 what);
 	return *set ? 0 : not_found(what, devno, error);
+}
+
+/* A silent device is what udev knows, or else whatever its hardware does not rule out. */
+static bool may_be(const struct member *silent, const uint8_t uuid[16], enum member_role role,
+		   const char *recorded, bool any_hardware)
+{
+	if (identity_matches(silent->identity, recorded))
+		return true;
+	if (silent->role != MEMBER_NONE)
+		return silent->role == role && !memcmp(silent->uuid, uuid, sizeof(silent->uuid));
+	return any_hardware || !identity_contradicts(silent->identity, recorded);
+}
+
+int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid[16],
+			   enum member_role role, const char *recorded, bool any_hardware,
+			   struct error *error)
+{
+	for (size_t i = 0; i < inventory->nr_silent + inventory->nr_strangers; i++) {
+		const struct member *silent =
+			i < inventory->nr_silent ? &inventory->silent[i] :
+						   &inventory->strangers[i - inventory->nr_silent];
+
+		if (may_be(silent, uuid, role, recorded, any_hardware))
+			return error_set(error, EAGAIN,
+					 "%s does not answer, and may be the set's %s device; "
+					 "nothing was changed. If it is another one, detach it "
+					 "meanwhile",
+					 silent->path, member_role_name(role));
+	}
+	return 0;
 }
 
 /*

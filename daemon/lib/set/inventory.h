@@ -17,6 +17,8 @@
  * @nr_members: how many
  * @silent: devices that may be members and do not answer, see scan.h
  * @nr_silent: how many
+ * @strangers: other devices that do not answer, see scan.h
+ * @nr_strangers: how many
  * @devices: remap devices
  * @nr_devices: how many
  * @sets: what they make
@@ -29,6 +31,8 @@ struct inventory {
 	size_t nr_members;
 	struct member *silent;
 	size_t nr_silent;
+	struct member *strangers;
+	size_t nr_strangers;
 	struct dm_device *devices;
 	size_t nr_devices;
 	struct assembly *sets;
@@ -51,6 +55,15 @@ void inventory_done(struct inventory *inventory);
  */
 int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		   struct error *error);
+
+/*
+ * Before a member is given up for gone: -EAGAIN with its path while a device does not answer that
+ * may be the member in @role of set @uuid.  @recorded: what the other member says of its hardware;
+ * @any_hardware: a main without guard: none is ruled out by its hardware.
+ */
+int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid[16],
+			   enum member_role role, const char *recorded, bool any_hardware,
+			   struct error *error);
 
 /* One at a time on this machine; *@fd is closed by the caller and holds it. */
 int activation_lock(int *fd, struct error *error);

@@ -175,12 +175,14 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct 
  * @known: udev or the kernel says that it is one, or none has looked yet
  * @asked: it was asked, in vain perhaps
  * @silent: it did not answer
+ * @silent_stranger: it did not answer a question for a mark
  */
 struct candidate {
 	struct member member;
 	bool known;
 	bool asked;
 	bool silent;
+	bool silent_stranger;
 };
 
 /**
@@ -475,6 +477,7 @@ static int ask(struct candidates *candidates, candidate_f which, const struct me
 		at[i]->asked = true;
 		/* one that is only asked for a mark is a stranger's: it may be silent */
 		at[i]->silent = !answered[i] && !spare;
+		at[i]->silent_stranger |= !answered[i] && spare;
 		if (!answered[i])
 			continue;
 		memcpy(answer[i].identity, at[i]->member.identity, sizeof(answer[i].identity));
@@ -606,7 +609,8 @@ int scan_members(const struct scan_request *request, struct scan *scan, struct e
 	if (!r) {
 		scan->members = calloc(candidates.nr + 1, sizeof(*scan->members));
 		scan->silent = calloc(candidates.nr + 1, sizeof(*scan->silent));
-		r = scan->members && scan->silent ? 0 : -ENOMEM;
+		scan->strangers = calloc(candidates.nr + 1, sizeof(*scan->strangers));
+		r = scan->members && scan->silent && scan->strangers ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; !r && i < candidates.nr; i++) {
 		const struct candidate *candidate = &candidates.at[i];
@@ -615,6 +619,8 @@ int scan_members(const struct scan_request *request, struct scan *scan, struct e
 			scan->silent[scan->nr_silent++] = candidate->member;
 		else if (candidate->asked && candidate->member.role != MEMBER_NONE)
 			scan->members[scan->nr_members++] = candidate->member;
+		else if (candidate->silent_stranger)
+			scan->strangers[scan->nr_strangers++] = candidate->member;
 	}
 	return r < 0 ? error_set(error, -r, "cannot look at the block devices: %s", strerror(-r)) :
 		       0;
@@ -624,6 +630,7 @@ void scan_done(struct scan *scan)
 {
 	free(scan->members);
 	free(scan->silent);
+	free(scan->strangers);
 	memset(scan, 0, sizeof(*scan));
 }
 

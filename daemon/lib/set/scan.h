@@ -78,12 +78,17 @@ struct scan_request {
  * @silent: devices that did not answer in time: path and number; role and uuid as udev knows
  *          them, or none
  * @nr_silent: how many
+ * @strangers: that did not either, and that nothing says are members: they were only asked
+ *             whether they are a main without guard
+ * @nr_strangers: how many
  */
 struct scan {
 	struct member *members;
 	size_t nr_members;
 	struct member *silent;
 	size_t nr_silent;
+	struct member *strangers;
+	size_t nr_strangers;
 };
 
 /*

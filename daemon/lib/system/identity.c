@@ -185,21 +185,36 @@ unsigned int identity_matches(const char *a, const char *b)
 	return nr;
 }
 
-bool identity_contradicts(const char *a, const char *b)
+/* How many kinds of words both have. */
+static unsigned int nr_comparable(const char *a, const char *b)
 {
-	if (identity_matches(a, b))
-		return false;
+	unsigned int nr = 0;
+
 	while (*a) {
 		size_t kind = strcspn(a, ": "), length = strcspn(a, " ");
 
 		for (const char *at = b; a[kind] == ':' && *at;) {
-			if (!strncmp(a, at, kind + 1))
-				return true;
+			if (!strncmp(a, at, kind + 1)) {
+				nr++;
+				break;
+			}
 			at += strcspn(at, " ");
 			at += strspn(at, " ");
 		}
 		a += length;
 		a += strspn(a, " ");
 	}
-	return false;
+	return nr;
+}
+
+bool identity_contradicts(const char *a, const char *b)
+{
+	return nr_comparable(a, b) && !identity_matches(a, b);
+}
+
+bool identity_agrees(const char *a, const char *b)
+{
+	unsigned int nr = identity_matches(a, b);
+
+	return nr && nr == nr_comparable(a, b);
 }

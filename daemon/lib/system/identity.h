@@ -56,5 +56,7 @@ unsigned int identity_matches(const char *a, const char *b);
  * the same behind another bridge.  Without comparable words: false.
  */
 bool identity_contradicts(const char *a, const char *b);
+/* Pure: they have a word in common, and differ in none of a kind that both have. */
+bool identity_agrees(const char *a, const char *b);
 
 #endif /* DM_REMAP_IDENTITY_H */
