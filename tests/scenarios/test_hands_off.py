@@ -351,6 +351,24 @@ def test_a_rule_that_is_missing_is_written_by_activation(rig: Rig) -> None:
         output("deactivate", "data")
 
 
+def test_udev_is_told_of_a_rule(rig: Rig, tmp_path: Path) -> None:
+    """It looks at the directory every three seconds only: a disk may come earlier."""
+    uuid = inactive(rig, "--no-guard")
+    rule, = RULES.iterdir()
+    stale = RULES / "65-dm-remap-11111111-2222-3333-4444-555555555555.rules"
+    told, program = tmp_path / "told", tmp_path / "udevadm"
+    program.write_text(f"#!/bin/sh\necho $* >>{told}; ls {RULES} >>{told}\n")
+    program.chmod(0o755)
+    rule.unlink()
+    stale.write_text("# The set is being made.\n")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4"}):
+        result = subprocess.run([str(PROGRAM), "activate", "data"], capture_output=True, text=True,
+                                env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        assert result.returncode == OK, result
+    assert told.read_text().split() == ["control", "--reload", "--timeout=5"] * 2 + [rule.name]
+    output("release", "data", "--yes")
+
+
 # what was deactivated stays so; what is in the way is told
 
 def test_a_replaced_main_stays_deactivated(rig: Rig) -> None:
