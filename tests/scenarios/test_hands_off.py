@@ -149,6 +149,15 @@ def test_a_member_that_hangs_is_named(rig: Rig) -> None:
         assert listed["silent"] == [{"path": path, "role": "spare", "uuid": strange}]
         assert f"{path} does not answer" in output("list")
         output("list", "--names")
+        # the set that create was making there is here, although it is silent
+        rule = RULES / f"65-dm-remap-{strange}.rules"
+        rule.write_text("# The set is being made.\n")
+        output("activate", "data")
+        assert rule.exists()
+    output("deactivate", "data")
+    output("activate", "data")
+    assert not rule.exists()
+    output("deactivate", "data")
     settle(rig)
 
 

@@ -302,11 +302,13 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 static int look_again(struct inventory *inventory, const uint8_t *uuid, struct error *error)
 {
 	_cleanup_free_ struct member *own = calloc(inventory->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *answered = calloc(inventory->nr_members + 1, sizeof(*answered));
 	_cleanup_free_ bool *same = calloc(inventory->nr_members + 1, sizeof(*same));
 	size_t nr = 0, nr_own = 0;
 	int r;
 
-	if (!own || !same)
+	inventory->is_whole = false;
+	if (!own || !answered || !same)
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < inventory->nr_members; i++) {
 		const struct member *member = &inventory->members[i];
@@ -317,12 +319,14 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 		else
 			inventory->members[nr++] = *member;
 	}
-	r = scan_again(own, nr_own, same, error);
+	r = scan_again(own, nr_own, answered, same, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < nr_own; i++)
 		if (same[i])
 			inventory->members[nr++] = own[i];
+		else if (!answered[i])
+			inventory->silent[inventory->nr_silent++] = own[i];
 	inventory->nr_members = nr;
 	free(inventory->devices);
 	free(inventory->sets);
@@ -331,7 +335,10 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 	inventory->nr_devices = 0;
 	inventory->nr_sets = 0;
 	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
-	return r < 0 ? r : make_sets(inventory, error);
+	if (!r)
+		r = make_sets(inventory, error);
+	inventory->is_whole = r == 0;
+	return r;
 }
 
 /* The scan is done without the lock: a disk that does not answer delays no other call. */

@@ -23,6 +23,7 @@
  * @nr_sets: how many
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
+ * @is_whole: the look under the lock came to its end
  */
 struct inventory {
 	struct member *members;
@@ -34,6 +35,7 @@ struct inventory {
 	struct assembly *sets;
 	size_t nr_sets;
 	struct timespec waiting_noted;
+	bool is_whole;
 };
 
 /*

@@ -259,6 +259,30 @@ void scan_tell_udev(dev_t devno)
 		return; /* then it is waited for in vain, and what is missing is told */
 }
 
+void scan_tell_udev_of_masked(void)
+{
+	struct udev *udev = udev_new();
+	struct udev_enumerate *enumerate = udev ? udev_enumerate_new(udev) : NULL;
+	struct udev_list_entry *at;
+
+	if (enumerate && udev_enumerate_add_match_subsystem(enumerate, "block") >= 0 &&
+	    udev_enumerate_add_match_property(enumerate, "DM_REMAP_MASKED", "1") >= 0 &&
+	    udev_enumerate_scan_devices(enumerate) >= 0)
+		udev_list_entry_foreach(at, udev_enumerate_get_list_entry(enumerate))
+		{
+			struct udev_device *device =
+				udev_device_new_from_syspath(udev, udev_list_entry_get_name(at));
+
+			if (device)
+				scan_tell_udev(udev_device_get_devnum(device));
+			udev_device_unref(device);
+		}
+	if (enumerate)
+		udev_enumerate_unref(enumerate);
+	if (udev)
+		udev_unref(udev);
+}
+
 void scan_wait_for_udev(dev_t devno)
 {
 	bool running = udev_is_running();
@@ -644,14 +668,13 @@ int scan_known(struct member **members, size_t *nr_members, struct error *error)
 	return 0;
 }
 
-int scan_again(struct member *members, size_t nr, bool *same, struct error *error)
+int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error)
 {
 	_cleanup_free_ struct question *question = calloc(nr + 1, sizeof(*question));
 	_cleanup_free_ struct member *answer = calloc(nr + 1, sizeof(*answer));
-	_cleanup_free_ bool *answered = calloc(nr + 1, sizeof(*answered));
 	int r;
 
-	if (!question || !answer || !answered)
+	if (!question || !answer)
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < nr; i++)
 		make_question(&question[i], &members[i], NULL);
