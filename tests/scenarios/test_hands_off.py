@@ -172,6 +172,10 @@ def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
         assert [line["uuid"] for line in listed["silent"]] == [uuid]
         told = refused(4, "adopt-host", "data")
         assert "does not answer" in told
+        # no answer for the daemon, which tries it again; and for udev no failure
+        for what in (uuid, paths(rig, "spare")[0]):
+            assert "does not answer" in refused(FAILED, "activate", what, "--auto", "--exit-code")
+        assert "does not answer" in dmremap("activate", uuid, "--auto").stderr
     settle(rig)
     assert content_after_activation(rig)
 

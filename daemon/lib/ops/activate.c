@@ -402,6 +402,8 @@ int activate(const char *what, const struct activate_options *options, struct as
 	if (set)
 		*set = *found;
 	r = act(&inventory, found, options, taken, error);
+	if (r == -EAGAIN && found->silent)
+		r = -ETIMEDOUT;
 	if (set)
 		snprintf(set->taken, sizeof(set->taken), "%s", taken);
 	if (!r)

@@ -92,6 +92,7 @@ static void tell_silent(const struct inventory *inventory)
 			    (is_main ? set->main : set->spare) >= 0 ||
 			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
 				continue;
+			set->silent = true;
 			snprintf(set->state_reason, sizeof(set->state_reason),
 				 "its %s device %s does not answer", member_role_name(silent->role),
 				 silent->path);
@@ -266,6 +267,15 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 			 what);
 }
 
+static bool is_silent(const struct member *silent, const char *what, dev_t devno)
+{
+	uint8_t uuid[16];
+
+	if (devno || uuid_from_string(what, uuid) < 0)
+		return devno && silent->devno == devno;
+	return silent->role != MEMBER_NONE && !memcmp(silent->uuid, uuid, sizeof(uuid));
+}
+
 int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		   struct error *error)
 {
@@ -284,9 +294,10 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 					 what);
 		*set = &inventory->sets[i];
 	}
-	for (size_t i = 0; !*set && devno && i < inventory->nr_silent; i++)
-		if (inventory->silent[i].devno == devno)
-			return error_set(error, EAGAIN, "%s does not answer", what);
+	for (size_t i = 0; !*set && i < inventory->nr_silent; i++)
+		if (is_silent(&inventory->silent[i], what, devno))
+			return error_set(error, ETIMEDOUT, "%s does not answer",
+					 inventory->silent[i].path);
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV,
 				 "%s: no set of that name is here, but a disk does not answer; "

@@ -49,7 +49,7 @@ void inventory_done(struct inventory *inventory);
 #define _cleanup_inventory_ _cleanup_(inventory_done)
 /*
  * The set that @what means: a UUID, the name or label of a set, the path of a member.
- * -ENODEV: none.
+ * -ENODEV: none; -ETIMEDOUT: it is a disk, or has one, that does not answer.
  */
 int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		   struct error *error);
