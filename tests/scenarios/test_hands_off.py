@@ -11,7 +11,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -178,6 +178,64 @@ def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
         assert "does not answer" in dmremap("activate", uuid, "--auto").stderr
     settle(rig)
     assert content_after_activation(rig)
+
+
+def test_a_main_without_guard_that_hangs(rig: Rig) -> None:
+    """Udev knows nothing of it; whose it is, its hardware tells."""
+    uuid = inactive(rig, "--no-guard")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4",
+                         "other": "ID_FS_TYPE=ext4"}):
+        with hanging(rig, "main"):
+            assert "does not answer" in refused(FAILED, "activate", uuid, "--auto", "--exit-code")
+            found, = sets()
+            assert f"{paths(rig, 'main')[0]} does not answer" in found["reason"], found
+        # one that never was active has no mark: then, too, it has to answer
+        spare = Spare.of(rig)
+        change(spare, FLAGS, lambda old: bytes([old[0] & ~1]))
+        with hanging(rig, "main"):
+            found, = sets()
+            assert "does not answer" in found["reason"], found
+        found, = sets()
+        assert found["state"] == "ready", found
+    settle(rig)
+
+
+FLAGS, HOST = (52, 1), (152, 16)    # of the superblock: where, how long
+
+
+def change(spare: Spare, field: tuple[int, int], new: Callable[[bytes], bytes]) -> None:
+    at, length = field
+    for (replica, place), copy in spare.copies(0).items():
+        if copy.valid:
+            spare.write(replica, place, 0,
+                        copy.changed(at, new(copy.data[at:at + length])).data)
+
+
+def test_a_foreign_spare_takes_no_main_away(rig: Rig) -> None:
+    """It says that it is of our hardware, and of a main that has no mark yet."""
+    stranger = inactive(rig, "--no-guard")
+    settle(rig)
+    spare = Spare.of(rig)
+    change(spare, FLAGS, lambda old: bytes([old[0] & ~1]))
+    change(spare, HOST, lambda _: b"another host's id"[:16])
+    for rule in RULES.iterdir():
+        rule.unlink()
+    forged = rig.media("spare").whole()
+    rig.media("spare").write(0, bytes(rig.spare.size_bytes))
+    main, other = paths(rig, "main", "other")
+    ext4_on_main(rig)
+    output("create", "own", main, other, "--yes", "--no-guard")
+    output("deactivate", "own")
+    settle(rig, "main", "spare", "other")
+    rig.media("spare").write(0, forged)
+    found = {line["uuid"]: line for line in sets()}
+    assert found.pop(stranger)["state"] == "foreign"
+    own, = found.values()
+    assert (own["state"], own["main"]) == ("ready", main), own
+    output("activate", "own")
+    output("release", "own", "--yes")
+    found, = sets()
+    assert found["main"] is None, found
 
 
 def content_after_activation(rig: Rig) -> bool:

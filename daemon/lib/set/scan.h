@@ -76,7 +76,7 @@ struct scan_request {
  * @members: members, in the order of their devices
  * @nr_members: how many
  * @silent: devices that did not answer in time: path and number; role and uuid as udev knows
- *          them, or none
+ *          them, or their hardware tells, or none.  There is room for the members, too
  * @nr_silent: how many
  */
 struct scan {
