@@ -132,6 +132,8 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		"--collect",
 		"--property=DefaultDependencies=no",
 		"--property=SyslogIdentifier=dmremap",
+		/* a child of it that waits for a disk is killed already: the unit does not wait */
+		"--property=KillMode=process",
 		"--description=Activation of a set of dm-remap",
 	};
 	const char *argv[JOB_ARGUMENTS_MAX + ARRAY_SIZE(by_systemd)];

@@ -250,7 +250,7 @@ int verb_list(struct invocation *invocation, struct error *error)
 
 static bool is_wait(int r)
 {
-	return r == -EAGAIN || r == -EPERM || r == -EEXIST || r == -ECANCELED;
+	return r == -EAGAIN || r == -ETIMEDOUT || r == -EPERM || r == -EEXIST || r == -ECANCELED;
 }
 
 void care_for_lvm(const struct invocation *invocation, const char *path)

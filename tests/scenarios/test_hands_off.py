@@ -11,7 +11,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,15 @@ def test_a_member_that_hangs_is_named(rig: Rig) -> None:
         assert listed["silent"] == [{"path": path, "role": "spare", "uuid": strange}]
         assert f"{path} does not answer" in output("list")
         output("list", "--names")
+        # the set that create was making there is here, although it is silent
+        rule = RULES / f"65-dm-remap-{strange}.rules"
+        rule.write_text("# The set is being made.\n")
+        output("activate", "data")
+        assert rule.exists()
+    output("deactivate", "data")
+    output("activate", "data")
+    assert not rule.exists()
+    output("deactivate", "data")
     settle(rig)
 
 
@@ -163,6 +172,10 @@ def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
         assert [line["uuid"] for line in listed["silent"]] == [uuid]
         told = refused(4, "adopt-host", "data")
         assert "does not answer" in told
+        # no answer for the daemon, which tries it again; and for udev no failure
+        for what in (uuid, paths(rig, "spare")[0]):
+            assert "does not answer" in refused(FAILED, "activate", what, "--auto", "--exit-code")
+        assert "does not answer" in dmremap("activate", uuid, "--auto").stderr
     settle(rig)
     assert content_after_activation(rig)
 
@@ -181,6 +194,64 @@ def test_a_member_that_hangs_is_not_gone(rig: Rig, hung: str, more: tuple[str, .
     settle(rig)
     assert [rig.media(name).whole() for name in ("main", "spare")] == before
     assert content_after_activation(rig)
+
+
+def test_a_main_without_guard_that_hangs(rig: Rig) -> None:
+    """Udev knows nothing of it; whose it is, its hardware tells."""
+    uuid = inactive(rig, "--no-guard")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4",
+                         "other": "ID_FS_TYPE=ext4"}):
+        with hanging(rig, "main"):
+            assert "does not answer" in refused(FAILED, "activate", uuid, "--auto", "--exit-code")
+            found, = sets()
+            assert f"{paths(rig, 'main')[0]} does not answer" in found["reason"], found
+        # one that never was active has no mark: then, too, it has to answer
+        spare = Spare.of(rig)
+        change(spare, FLAGS, lambda old: bytes([old[0] & ~1]))
+        with hanging(rig, "main"):
+            found, = sets()
+            assert "does not answer" in found["reason"], found
+        found, = sets()
+        assert found["state"] == "ready", found
+    settle(rig)
+
+
+FLAGS, HOST = (52, 1), (152, 16)    # of the superblock: where, how long
+
+
+def change(spare: Spare, field: tuple[int, int], new: Callable[[bytes], bytes]) -> None:
+    at, length = field
+    for (replica, place), copy in spare.copies(0).items():
+        if copy.valid:
+            spare.write(replica, place, 0,
+                        copy.changed(at, new(copy.data[at:at + length])).data)
+
+
+def test_a_foreign_spare_takes_no_main_away(rig: Rig) -> None:
+    """It says that it is of our hardware, and of a main that has no mark yet."""
+    stranger = inactive(rig, "--no-guard")
+    settle(rig)
+    spare = Spare.of(rig)
+    change(spare, FLAGS, lambda old: bytes([old[0] & ~1]))
+    change(spare, HOST, lambda _: b"another host's id"[:16])
+    for rule in RULES.iterdir():
+        rule.unlink()
+    forged = rig.media("spare").whole()
+    rig.media("spare").write(0, bytes(rig.spare.size_bytes))
+    main, other = paths(rig, "main", "other")
+    ext4_on_main(rig)
+    output("create", "own", main, other, "--yes", "--no-guard")
+    output("deactivate", "own")
+    settle(rig, "main", "spare", "other")
+    rig.media("spare").write(0, forged)
+    found = {line["uuid"]: line for line in sets()}
+    assert found.pop(stranger)["state"] == "foreign"
+    own, = found.values()
+    assert (own["state"], own["main"]) == ("ready", main), own
+    output("activate", "own")
+    output("release", "own", "--yes")
+    found, = sets()
+    assert found["main"] is None, found
 
 
 def content_after_activation(rig: Rig) -> bool:
@@ -380,6 +451,24 @@ def test_a_rule_that_is_missing_is_written_by_activation(rig: Rig) -> None:
         output("activate", "data")
         assert rule.read_text() == wanted and others.exists() and not stale.exists()
         output("deactivate", "data")
+
+
+def test_udev_is_told_of_a_rule(rig: Rig, tmp_path: Path) -> None:
+    """It looks at the directory every three seconds only: a disk may come earlier."""
+    uuid = inactive(rig, "--no-guard")
+    rule, = RULES.iterdir()
+    stale = RULES / "65-dm-remap-11111111-2222-3333-4444-555555555555.rules"
+    told, program = tmp_path / "told", tmp_path / "udevadm"
+    program.write_text(f"#!/bin/sh\necho $* >>{told}; ls {RULES} >>{told}\n")
+    program.chmod(0o755)
+    rule.unlink()
+    stale.write_text("# The set is being made.\n")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4"}):
+        result = subprocess.run([str(PROGRAM), "activate", "data"], capture_output=True, text=True,
+                                env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        assert result.returncode == OK, result
+    assert told.read_text().split() == ["control", "--reload", "--timeout=5"] * 2 + [rule.name]
+    output("release", "data", "--yes")
 
 
 # what was deactivated stays so; what is in the way is told

@@ -10,7 +10,7 @@ from tests.scenarios.killing import (ALL, MARKS, at_every_step, backups, no_file
                                      used)
 from tests.scenarios.lib import SECTOR, Rig
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (OK, REFUSED, content, output, paths, sets, settle)
+from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, output, paths, sets, settle)
 
 __all__ = ["no_files_stay"]
 HOST = (152, 16)
@@ -116,6 +116,20 @@ def test_restore_backup(rig: Rig, tmp_path: Path, onto: str) -> None:
 
     at_every_step(rig, ["restore-backup", file, paths(rig, onto)[0], "--yes"], check,
                   (OK, REFUSED))
+
+
+@pytest.mark.parametrize("more", [(), ("--no-guard",)], ids=["guard", "no-guard"])
+def test_release_without_spare(rig: Rig, more: tuple[str, ...]) -> None:
+    used(rig, *more)
+    output("deactivate", "data")
+    main, = paths(rig, "main")
+    rig.media("spare").write(0, bytes(rig.spare.size_bytes))
+
+    def check(code: int, what: str) -> None:
+        assert rules() == [], what
+        assert code == OK or "it is a plain disk" in what, what
+
+    at_every_step(rig, ["release", "--without-spare", main, "--yes"], check, (OK, NOT_FOUND))
 
 
 def test_backup(rig: Rig, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The border for foreign bytes, and questions to disks that may not answer. */
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,16 @@ static void answer(const void *data, void *result)
 	*(int *)result = request->number + 1;
 }
 
+static unsigned int starved_ms;
+
+/* Of this program alone: as if it got no processor for a while. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (starved_ms)
+		usleep(starved_ms * 1000);
+	return (int)syscall(SYS_clock_gettime, clock, now);
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -172,12 +183,31 @@ static void late_answers(void **unused)
 	assert_int_equal(answers[1], 3);
 }
 
+/* The disks have answered long ago: it is the parent that is late. */
+static void a_parent_that_is_late(void **unused)
+{
+	struct request request[4] = {
+		{ .number = 1 }, { .number = 2 }, { .number = 3 }, { .number = 4 }
+	};
+	bool answered[4];
+	int answers[4];
+
+	(void)unused;
+	starved_ms = 200;
+	ask(request, 4, answers, answered, 100);
+	starved_ms = 0;
+	for (int i = 0; i < 4; i++) {
+		assert_true(answered[i]);
+		assert_int_equal(answers[i], i + 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_text),	cmocka_unit_test(any_bytes),
 		cmocka_unit_test(plain),	cmocka_unit_test(who_does_not_answer),
-		cmocka_unit_test(late_answers),
+		cmocka_unit_test(late_answers), cmocka_unit_test(a_parent_that_is_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,16 +348,28 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 	return mend(inventory, set, options, taken, error);
 }
 
-/* Rules of sets that were being made when create was killed. */
+/*
+ * Rules of sets that were being made when create was killed.  A set of which a member does not
+ * answer is here; and if one that does not answer may be of any set, all are.
+ */
 static void clean_masks(const struct inventory *inventory)
 {
-	_cleanup_free_ uint8_t(*kept)[16] = calloc(inventory->nr_sets + 1, sizeof(*kept));
+	size_t nr_sets = inventory->nr_sets, nr = nr_sets + inventory->nr_silent;
+	_cleanup_free_ uint8_t(*kept)[16] = calloc(nr + 1, sizeof(*kept));
 
-	if (!kept)
+	if (!kept || !inventory->is_whole)
 		return;
-	for (size_t i = 0; i < inventory->nr_sets; i++)
+	for (size_t i = 0; i < nr_sets; i++)
 		memcpy(kept[i], inventory->sets[i].uuid, sizeof(*kept));
-	mask_clean((const uint8_t(*)[16])kept, inventory->nr_sets);
+	for (size_t i = nr_sets; i < nr; i++) {
+		const struct member *silent = &inventory->silent[i - nr_sets];
+
+		if (silent->role == MEMBER_NONE)
+			return;
+		memcpy(kept[i], silent->uuid, sizeof(*kept));
+	}
+	if (mask_clean((const uint8_t(*)[16])kept, nr))
+		scan_tell_udev_of_masked();
 }
 
 /* The rule of a main without guard that create did not come to, or that names another main. */
@@ -390,6 +402,8 @@ int activate(const char *what, const struct activate_options *options, struct as
 	if (set)
 		*set = *found;
 	r = act(&inventory, found, options, taken, error);
+	if (r == -EAGAIN && found->silent)
+		r = -ETIMEDOUT;
 	if (set)
 		snprintf(set->taken, sizeof(set->taken), "%s", taken);
 	if (!r)

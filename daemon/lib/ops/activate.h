@@ -34,8 +34,8 @@ struct activate_options {
 /*
  * Activates the set that @what means, under the lock.  Already active: 0, and partitions
  * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a
- * member is missing.  An interrupted create is undone, an interrupted release completed:
- * -ECANCELED with the sentence.
+ * member is missing; -ETIMEDOUT: it is perhaps a disk that does not answer.  An interrupted
+ * create is undone, an interrupted release completed: -ECANCELED with the sentence.
  * On return *@set (may be NULL) tells what was decided.
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,

@@ -10,7 +10,8 @@
  *   in the place of the copy	its sector 0 goes last, and is ours: that place is written again
  *
  * Without a guard only the place of the mark is overwritten: as long as one of its sectors has
- * the mark the same order writes all of them again.
+ * the mark the same order writes all of them again.  The rule that hides main goes before: of
+ * what has no mark any more nothing tells that it is hidden.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -275,6 +276,8 @@ int stale_release_look(struct stale_release *a, struct error *error)
 		return error_set(error, -r, "%s: cannot read its size", a->main_path);
 	r = find_set(a, nr_bytes / REMAP_SECTOR_BYTES, error);
 	if (!r)
+		r = mask_check_removable(a->uuid, error);
+	if (!r)
 		r = find_backup(a, error);
 	if (!r && a->guarded && !a->has_ended)
 		r = find_chunk0(a, chunk0, error);
@@ -330,14 +333,15 @@ int stale_release_carry_out(struct stale_release *a, struct error *error)
 		memcpy(probe, kept, REMAP_CHUNK_BYTES);
 	if (a->guarded && !a->has_ended)
 		r = write_guarded(a, error);
+	if (!r)
+		r = mask_remove(a->uuid, error);
 	if (r < 0)
 		return r;
 	if (a->probe_chunk != UINT64_MAX)
 		r = write_chunk_first_last(a->fd, a->probe_chunk, probe);
-	if (r < 0)
-		return error_set(error, -r, "%s: cannot be written: %s; the order may be repeated",
-				 a->main_path, strerror(-r));
-	return mask_remove(a->uuid, error);
+	return r < 0 ? error_set(error, -r, "%s: cannot be written: %s; the order may be repeated",
+				 a->main_path, strerror(-r)) :
+		       0;
 }
 
 void stale_release_done(struct stale_release *a)

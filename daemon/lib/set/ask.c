@@ -169,7 +169,10 @@ static unsigned int wait_for_answers(const struct questions *q, uint64_t until,
 		if (!asker->pid || asker->at == NOTHING)
 			continue;
 		if (now >= asker->since + timeout_ms) {
-			leave(asker);
+			/* perhaps it was us who were late */
+			read_answer(q, asker);
+			if (asker->pid && asker->at != NOTHING)
+				leave(asker);
 			continue;
 		}
 		if (asker->since + timeout_ms < until)

@@ -33,6 +33,7 @@ enum assembly_verdict {
  * @doubt: one sentence: a member is not the recorded hardware; empty: nothing contradicts
  * @main: index in the array of members, -1: none
  * @spare: the same
+ * @silent: a member that is missing may be one that does not answer: inventory.c fills it in
  * @nr_ignored: copies that claim to be a member and are not the recorded hardware
  * @ignored: their paths, as many as fit
  * @taken: after activate(): names of partitions that belong to other devices
@@ -47,6 +48,7 @@ struct assembly {
 	char doubt[512];
 	int main;
 	int spare;
+	bool silent;
 	unsigned int nr_ignored;
 	char ignored[256];
 	char taken[256];

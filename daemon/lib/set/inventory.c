@@ -93,6 +93,7 @@ static void tell_silent(const struct inventory *inventory)
 			    (is_main ? set->main : set->spare) >= 0 ||
 			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
 				continue;
+			set->silent = true;
 			snprintf(set->state_reason, sizeof(set->state_reason),
 				 "its %s device %s does not answer", member_role_name(silent->role),
 				 silent->path);
@@ -270,6 +271,15 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 			 what);
 }
 
+static bool is_silent(const struct member *silent, const char *what, dev_t devno)
+{
+	uint8_t uuid[16];
+
+	if (devno || uuid_from_string(what, uuid) < 0)
+		return devno && silent->devno == devno;
+	return silent->role != MEMBER_NONE && !memcmp(silent->uuid, uuid, sizeof(uuid));
+}
+
 int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		   struct error *error)
 {
@@ -288,9 +298,10 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 					 what);
 		*set = &inventory->sets[i];
 	}
-	for (size_t i = 0; !*set && devno && i < inventory->nr_silent; i++)
-		if (inventory->silent[i].devno == devno)
-			return error_set(error, EAGAIN, "%s does not answer", what);
+	for (size_t i = 0; !*set && i < inventory->nr_silent; i++)
+		if (is_silent(&inventory->silent[i], what, devno))
+			return error_set(error, ETIMEDOUT, "%s does not answer",
+					 inventory->silent[i].path);
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV,
 				 "%s: no set of that name is here, but a disk does not answer; "
@@ -336,11 +347,13 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 static int look_again(struct inventory *inventory, const uint8_t *uuid, struct error *error)
 {
 	_cleanup_free_ struct member *own = calloc(inventory->nr_members + 1, sizeof(*own));
+	_cleanup_free_ bool *answered = calloc(inventory->nr_members + 1, sizeof(*answered));
 	_cleanup_free_ bool *same = calloc(inventory->nr_members + 1, sizeof(*same));
 	size_t nr = 0, nr_own = 0;
 	int r;
 
-	if (!own || !same)
+	inventory->is_whole = false;
+	if (!own || !answered || !same)
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < inventory->nr_members; i++) {
 		const struct member *member = &inventory->members[i];
@@ -351,12 +364,14 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 		else
 			inventory->members[nr++] = *member;
 	}
-	r = scan_again(own, nr_own, same, error);
+	r = scan_again(own, nr_own, answered, same, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < nr_own; i++)
 		if (same[i])
 			inventory->members[nr++] = own[i];
+		else if (!answered[i])
+			inventory->silent[inventory->nr_silent++] = own[i];
 	inventory->nr_members = nr;
 	free(inventory->devices);
 	free(inventory->sets);
@@ -365,7 +380,10 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 	inventory->nr_devices = 0;
 	inventory->nr_sets = 0;
 	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
-	return r < 0 ? r : make_sets(inventory, error);
+	if (!r)
+		r = make_sets(inventory, error);
+	inventory->is_whole = r == 0;
+	return r;
 }
 
 /* The scan is done without the lock: a disk that does not answer delays no other call. */

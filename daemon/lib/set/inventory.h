@@ -25,6 +25,7 @@
  * @nr_sets: how many
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
+ * @is_whole: the look under the lock came to its end
  */
 struct inventory {
 	struct member *members;
@@ -38,6 +39,7 @@ struct inventory {
 	struct assembly *sets;
 	size_t nr_sets;
 	struct timespec waiting_noted;
+	bool is_whole;
 };
 
 /*
@@ -51,7 +53,7 @@ void inventory_done(struct inventory *inventory);
 #define _cleanup_inventory_ _cleanup_(inventory_done)
 /*
  * The set that @what means: a UUID, the name or label of a set, the path of a member.
- * -ENODEV: none.
+ * -ENODEV: none; -ETIMEDOUT: it is a disk, or has one, that does not answer.
  */
 int inventory_find(const struct inventory *inventory, const char *what, const struct assembly **set,
 		   struct error *error);

@@ -174,13 +174,15 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct 
  * @member: what it turned out to be; path, devno and identity are known before
  * @known: udev or the kernel says that it is one, or none has looked yet
  * @asked: it was asked, in vain perhaps
- * @silent: it did not answer
+ * @answered: it answered when it was asked last
+ * @silent: it is a member, or likely one, and did not answer
  * @silent_stranger: it did not answer a question for a mark
  */
 struct candidate {
 	struct member member;
 	bool known;
 	bool asked;
+	bool answered;
 	bool silent;
 	bool silent_stranger;
 };
@@ -190,11 +192,13 @@ struct candidate {
  * @at: they
  * @nr: how many
  * @udev_knows: udev is there and has looked at every device that it lists
+ * @host: this one
  */
 struct candidates {
 	struct candidate *at;
 	size_t nr;
 	bool udev_knows;
+	uint8_t host[16];
 };
 
 static void candidates_done(struct candidates *candidates)
@@ -259,6 +263,30 @@ void scan_tell_udev(dev_t devno)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, "change", 6) < 0)
 		return; /* then it is waited for in vain, and what is missing is told */
+}
+
+void scan_tell_udev_of_masked(void)
+{
+	struct udev *udev = udev_new();
+	struct udev_enumerate *enumerate = udev ? udev_enumerate_new(udev) : NULL;
+	struct udev_list_entry *at;
+
+	if (enumerate && udev_enumerate_add_match_subsystem(enumerate, "block") >= 0 &&
+	    udev_enumerate_add_match_property(enumerate, "DM_REMAP_MASKED", "1") >= 0 &&
+	    udev_enumerate_scan_devices(enumerate) >= 0)
+		udev_list_entry_foreach(at, udev_enumerate_get_list_entry(enumerate))
+		{
+			struct udev_device *device =
+				udev_device_new_from_syspath(udev, udev_list_entry_get_name(at));
+
+			if (device)
+				scan_tell_udev(udev_device_get_devnum(device));
+			udev_device_unref(device);
+		}
+	if (enumerate)
+		udev_enumerate_unref(enumerate);
+	if (udev)
+		udev_unref(udev);
 }
 
 void scan_wait_for_udev(dev_t devno)
@@ -368,6 +396,7 @@ static int find_candidates(struct candidates *candidates, const struct scan_requ
 	int r = enumerate ? 0 : -ENOMEM;
 
 	candidates->udev_knows = udev_is_running();
+	host_id(candidates->host);
 	if (!r)
 		r = udev_enumerate_add_match_subsystem(enumerate, "block");
 	if (!r)
@@ -453,39 +482,6 @@ static int ask_questions(size_t nr, const struct question *question, struct memb
 
 typedef bool (*candidate_f)(const struct candidate *candidate, const struct member *other);
 
-/* Asks those that @which selects, each in good time; those that do not answer are silent. */
-static int ask(struct candidates *candidates, candidate_f which, const struct member *other,
-	       const struct member *spare, unsigned int timeout_ms)
-{
-	_cleanup_free_ struct candidate **at = calloc(candidates->nr + 1, sizeof(*at));
-	_cleanup_free_ struct question *question = calloc(candidates->nr + 1, sizeof(*question));
-	_cleanup_free_ struct member *answer = calloc(candidates->nr + 1, sizeof(*answer));
-	_cleanup_free_ bool *answered = calloc(candidates->nr + 1, sizeof(*answered));
-	size_t nr = 0;
-	int r;
-
-	if (!at || !question || !answer || !answered)
-		return -ENOMEM;
-	for (size_t i = 0; i < candidates->nr; i++) {
-		if (!which(&candidates->at[i], other))
-			continue;
-		make_question(&question[nr], &candidates->at[i].member, spare);
-		at[nr++] = &candidates->at[i];
-	}
-	r = ask_questions(nr, question, answer, answered, timeout_ms);
-	for (size_t i = 0; !r && i < nr; i++) {
-		at[i]->asked = true;
-		/* one that is only asked for a mark is a stranger's: it may be silent */
-		at[i]->silent = !answered[i] && !spare;
-		at[i]->silent_stranger |= !answered[i] && spare;
-		if (!answered[i])
-			continue;
-		memcpy(answer[i].identity, at[i]->member.identity, sizeof(answer[i].identity));
-		at[i]->member = answer[i];
-	}
-	return r;
-}
-
 static bool is_known(const struct candidate *candidate, const struct member *other)
 {
 	(void)other;
@@ -510,6 +506,48 @@ static bool is_likely_main(const struct candidate *candidate, const struct membe
 {
 	return can_be_main(candidate, spare) &&
 	       (candidate->known || identity_matches(candidate->member.identity, spare->recorded));
+}
+
+/* Asks those that @which selects, each in good time; those that do not answer are silent. */
+static int ask(struct candidates *candidates, candidate_f which, const struct member *other,
+	       const struct member *spare, unsigned int timeout_ms)
+{
+	_cleanup_free_ struct candidate **at = calloc(candidates->nr + 1, sizeof(*at));
+	_cleanup_free_ struct question *question = calloc(candidates->nr + 1, sizeof(*question));
+	_cleanup_free_ struct member *answer = calloc(candidates->nr + 1, sizeof(*answer));
+	_cleanup_free_ bool *answered = calloc(candidates->nr + 1, sizeof(*answered));
+	size_t nr = 0;
+	int r;
+
+	if (!at || !question || !answer || !answered)
+		return -ENOMEM;
+	for (size_t i = 0; i < candidates->nr; i++) {
+		if (!which(&candidates->at[i], other))
+			continue;
+		make_question(&question[nr], &candidates->at[i].member, spare);
+		at[nr++] = &candidates->at[i];
+	}
+	r = ask_questions(nr, question, answer, answered, timeout_ms);
+	for (size_t i = 0; !r && i < nr; i++) {
+		/* a stranger's, asked for a mark, may be silent */
+		at[i]->silent = !answered[i] && (!spare || is_likely_main(at[i], spare));
+		at[i]->silent_stranger |= !answered[i] && spare;
+		at[i]->asked = true;
+		at[i]->answered = answered[i];
+		if (!answered[i])
+			continue;
+		memcpy(answer[i].identity, at[i]->member.identity, sizeof(answer[i].identity));
+		at[i]->member = answer[i];
+	}
+	return r;
+}
+
+static bool is_foreign(const struct candidates *candidates, const struct member *member)
+{
+	static const uint8_t none[16];
+
+	return memcmp(member->host_id, none, sizeof(none)) != 0 &&
+	       memcmp(member->host_id, candidates->host, sizeof(candidates->host)) != 0;
 }
 
 static bool has_other(const struct candidates *candidates, const struct member *member)
@@ -544,7 +582,8 @@ static void become_main(struct member *member, const struct member *spare)
 
 /*
  * A main without guard shows its own content, and the mark where the spare says.  Before
- * the first activation there is no mark: then its hardware must be the recorded one.
+ * the first activation there is no mark: then its hardware must be the recorded one, which
+ * the spare of another host may say of any disk of ours.
  */
 static int find_unguarded_main(struct candidates *candidates, const struct member *spare,
 			       candidate_f which, unsigned int timeout_ms)
@@ -557,21 +596,80 @@ static int find_unguarded_main(struct candidates *candidates, const struct membe
 		bool marked =
 			member->role == MEMBER_MAIN && !member->guarded && !member->main_sectors;
 
-		if (!candidate->asked || candidate->silent)
+		if (!candidate->asked || !candidate->answered)
 			continue;
-		if (marked || (member->role == MEMBER_NONE && can_be_main(candidate, spare) &&
-			       !(spare->flags & REMAP_SUPER_MARKED) &&
-			       identity_matches(member->identity, spare->recorded)))
+		if (marked ||
+		    (member->role == MEMBER_NONE && can_be_main(candidate, spare) &&
+		     !(spare->flags & REMAP_SUPER_MARKED) && !is_foreign(candidates, spare) &&
+		     identity_matches(member->identity, spare->recorded)))
 			become_main(member, spare);
 	}
 	return r;
+}
+
+/* Of two spares that could have the same main the first here gets it. */
+enum claim {
+	CLAIM_MARK, /* it is this host's, and main must have its mark */
+	CLAIM_HARDWARE,
+	CLAIM_FOREIGN,
+	NR_CLAIMS
+};
+
+static enum claim claim_of(const struct candidates *candidates, const struct member *spare)
+{
+	if (!memcmp(spare->host_id, candidates->host, sizeof(candidates->host)) &&
+	    spare->flags & REMAP_SUPER_MARKED)
+		return CLAIM_MARK;
+	return is_foreign(candidates, spare) ? CLAIM_FOREIGN : CLAIM_HARDWARE;
+}
+
+static int ask_for_main(struct candidates *candidates, const struct scan_request *request,
+			const struct member *spare, enum claim claim)
+{
+	int r = 0;
+
+	if (!has_guarded_main(candidates, spare))
+		r = find_unguarded_main(candidates, spare, is_likely_main, ANSWER_MS);
+	if (!r && claim != CLAIM_FOREIGN && !has_other(candidates, spare) &&
+	    (request->thorough || !*spare->recorded))
+		r = find_unguarded_main(candidates, spare, can_be_main, STRANGER_MS);
+	return r;
+}
+
+static int ask_for_mains(struct candidates *candidates, const struct scan_request *request)
+{
+	int r = 0;
+
+	for (unsigned int claim = 0; claim < NR_CLAIMS; claim++)
+		for (size_t i = 0; !r && i < candidates->nr; i++) {
+			const struct member spare = candidates->at[i].member;
+
+			if (candidates->at[i].asked && !candidates->at[i].silent &&
+			    spare.role == MEMBER_SPARE && claim_of(candidates, &spare) == claim)
+				r = ask_for_main(candidates, request, &spare, claim);
+		}
+	return r;
+}
+
+/* A silent one of which udev knows nothing is a member that is missing, by its hardware. */
+static void name_silent(struct candidates *candidates, const struct member *member)
+{
+	for (size_t i = 0; i < candidates->nr; i++) {
+		struct candidate *candidate = &candidates->at[i];
+
+		if (!candidate->silent || candidate->member.role != MEMBER_NONE ||
+		    !identity_matches(candidate->member.identity, member->recorded))
+			continue;
+		candidate->member.role = member->role == MEMBER_MAIN ? MEMBER_SPARE : MEMBER_MAIN;
+		memcpy(candidate->member.uuid, member->uuid, sizeof(member->uuid));
+	}
 }
 
 /*
  * First those that are members, as far as is known; then the hardware that these recorded,
  * for a spare may have lost its first sector; then what carries the mark.  A device that is
  * none of these is not touched, but for a main of which nothing is recorded, or that is
- * looked for by hand: then all are asked, for a moment.
+ * looked for by hand: then all are asked, for a moment, if the set is not another host's.
  */
 static int ask_all(struct candidates *candidates, const struct scan_request *request)
 {
@@ -584,23 +682,23 @@ static int ask_all(struct candidates *candidates, const struct scan_request *req
 		    !has_other(candidates, &member))
 			r = ask(candidates, is_recorded, &member, NULL, ANSWER_MS);
 	}
+	if (!r)
+		r = ask_for_mains(candidates, request);
 	for (size_t i = 0; !r && i < candidates->nr; i++) {
-		const struct member spare = candidates->at[i].member;
+		const struct candidate *candidate = &candidates->at[i];
 
-		if (!candidates->at[i].asked || candidates->at[i].silent ||
-		    spare.role != MEMBER_SPARE)
-			continue;
-		if (!has_guarded_main(candidates, &spare))
-			r = find_unguarded_main(candidates, &spare, is_likely_main, ANSWER_MS);
-		if (!r && !has_other(candidates, &spare) && (request->thorough || !*spare.recorded))
-			r = find_unguarded_main(candidates, &spare, can_be_main, STRANGER_MS);
+		if (candidate->asked && !candidate->silent &&
+		    candidate->member.role != MEMBER_NONE &&
+		    !is_foreign(candidates, &candidate->member) &&
+		    !has_other(candidates, &candidate->member))
+			name_silent(candidates, &candidate->member);
 	}
 	return r;
 }
 
 int scan_members(const struct scan_request *request, struct scan *scan, struct error *error)
 {
-	_cleanup_(candidates_done) struct candidates candidates = { NULL, 0, false };
+	_cleanup_(candidates_done) struct candidates candidates = { .at = NULL };
 	int r = find_candidates(&candidates, request);
 
 	memset(scan, 0, sizeof(*scan));
@@ -636,7 +734,7 @@ void scan_done(struct scan *scan)
 
 int scan_known(struct member **members, size_t *nr_members, struct error *error)
 {
-	_cleanup_(candidates_done) struct candidates candidates = { NULL, 0, false };
+	_cleanup_(candidates_done) struct candidates candidates = { .at = NULL };
 	struct scan_request request = { .nr_devices = 0 };
 	int r = find_candidates(&candidates, &request);
 
@@ -651,14 +749,13 @@ int scan_known(struct member **members, size_t *nr_members, struct error *error)
 	return 0;
 }
 
-int scan_again(struct member *members, size_t nr, bool *same, struct error *error)
+int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error)
 {
 	_cleanup_free_ struct question *question = calloc(nr + 1, sizeof(*question));
 	_cleanup_free_ struct member *answer = calloc(nr + 1, sizeof(*answer));
-	_cleanup_free_ bool *answered = calloc(nr + 1, sizeof(*answered));
 	int r;
 
-	if (!question || !answer || !answered)
+	if (!question || !answer)
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < nr; i++)
 		make_question(&question[i], &members[i], NULL);

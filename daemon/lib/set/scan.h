@@ -76,7 +76,7 @@ struct scan_request {
  * @members: members, in the order of their devices
  * @nr_members: how many
  * @silent: devices that did not answer in time: path and number; role and uuid as udev knows
- *          them, or none
+ *          them, or their hardware tells, or none.  There is room for the members, too
  * @nr_silent: how many
  * @strangers: that did not either, and that nothing says are members: they were only asked
  *             whether they are a main without guard
@@ -106,10 +106,10 @@ void scan_done(struct scan *scan);
  */
 int scan_known(struct member **members, size_t *nr_members, struct error *error);
 /*
- * Members again, in the same way, those that are known by their own content.  @same: which are
- * what they were; the others are left as they are.
+ * Members again, in the same way, those that are known by their own content.  @answered: which
+ * did; @same: which are what they were; the others are left as they are.
  */
-int scan_again(struct member *members, size_t nr, bool *same, struct error *error);
+int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error);
 /*
  * udev may not have looked yet at what was just written: waits until it says that the device is
  * a member, but not for ever.
@@ -117,6 +117,8 @@ int scan_again(struct member *members, size_t nr, bool *same, struct error *erro
 void scan_wait_for_udev(dev_t devno);
 /* Has udev look at a device that was written to. */
 void scan_tell_udev(dev_t devno);
+/* The same of those that a rule of mask.h hides, as far as udev knows: one has gone. */
+void scan_tell_udev_of_masked(void);
 const char *member_role_name(enum member_role role);
 /* "/dev/sda" of a device number; empty: there is none. */
 void device_path(dev_t devno, char *path, size_t nr_bytes);

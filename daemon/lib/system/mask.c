@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <spawn.h>
+#include <sys/wait.h>
 
 #include "system/identity.h"
 #include "system/mask.h"
@@ -59,6 +61,38 @@ static int make_rule(const uint8_t uuid[16], dev_t main, bool complete, char tex
 	return length < TEXT_BYTES ? 0 : error_set(error, ENAMETOOLONG, "the rule is too long");
 }
 
+/*
+ * udev's daemon looks at the directories of its rules every three seconds at most: a device that
+ * comes earlier would be judged by the old ones.  Where it does not run there is nothing to do.
+ */
+static void tell_udev_of_rules(void)
+{
+	char *const argv[] = { (char *)"udevadm", (char *)"control", (char *)"--reload",
+			       (char *)"--timeout=5", NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+
+	if (access("/run/udev/control", F_OK) < 0)
+		return;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&actions, 0, 1);
+	posix_spawn_file_actions_adddup2(&actions, 0, 2);
+	if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) == 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	posix_spawn_file_actions_destroy(&actions);
+}
+
+static int write_rule(const char *path, const char *text)
+{
+	int r = write_file_atomic(path, text, strlen(text), 0644);
+
+	if (!r)
+		tell_udev_of_rules();
+	return r;
+}
+
 static int cannot_write(int r, const char *path, struct error *error)
 {
 	return error_set(error, -r, "%s cannot be written: %s", path, strerror(-r));
@@ -83,7 +117,7 @@ int mask_write(const uint8_t uuid[16], dev_t main, bool complete, struct error *
 	if (r < 0)
 		return r;
 	path_of(uuid, path);
-	r = write_file_atomic(path, text, strlen(text), 0644);
+	r = write_rule(path, text);
 	return r < 0 ? cannot_write(r, path, error) : 0;
 }
 
@@ -98,7 +132,7 @@ int mask_mend(const uint8_t uuid[16], dev_t main)
 	path_of(uuid, path);
 	if (read_file(path, &now, NULL) == 0 && streq(now, text))
 		return 0;
-	r = write_file_atomic(path, text, strlen(text), 0644);
+	r = write_rule(path, text);
 	return r < 0 ? r : 1;
 }
 
@@ -116,12 +150,15 @@ int mask_check_removable(const uint8_t uuid[16], struct error *error)
 static int remove_rule(const char *path)
 {
 	_cleanup_close_ int directory = open(RULES_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
 
 	if (access(path, F_OK) < 0) /* where nothing can be written unlink() would not say so */
 		return 0;
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	return directory < 0 || fsync(directory) < 0 ? -errno : 0;
+	r = directory < 0 || fsync(directory) < 0 ? -errno : 0;
+	tell_udev_of_rules();
+	return r;
 }
 
 int mask_remove(const uint8_t uuid[16], struct error *error)
@@ -157,9 +194,10 @@ static bool is_one_of(const uint8_t uuid[16], const uint8_t (*kept)[16], size_t 
 	return false;
 }
 
-void mask_clean(const uint8_t (*kept)[16], size_t nr_kept)
+bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept)
 {
 	_cleanup_closedir_ DIR *directory = opendir(RULES_DIRECTORY);
+	bool any = false;
 	struct dirent *at;
 
 	while (directory && (at = readdir(directory))) {
@@ -171,6 +209,7 @@ void mask_clean(const uint8_t (*kept)[16], size_t nr_kept)
 			continue;
 		path_of(uuid, path);
 		if (read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE))
-			remove_rule(path);
+			any |= remove_rule(path) == 0;
 	}
+	return any;
 }

@@ -3,7 +3,8 @@
  * The main of a set without guard shows its own content: a rule for udev takes its links by
  * content away and says that it is not to be used, so that the mapped device alone is found by
  * them (O5).  The rule lies in /etc, for it must be there before the spare is: it is durable
- * before the set counts, and gone before the set has ended.
+ * before the set counts, and gone before the set has ended.  udev is told of each change of a
+ * rule; that it looks at the device again is up to the caller.
  *
  * Callers: create.c, release.c, activate.c and the verbs, under the lock of activation.
  */
@@ -30,8 +31,8 @@ int mask_remove(const uint8_t uuid[16], struct error *error);
 /*
  * Removes the rules of sets that were being made when create was killed, but not those of
  * @kept: of sets that are here.  A set that is not, because its spare is unplugged, gets its
- * rule back when it is activated.
+ * rule back when it is activated.  Returns whether there was one.
  */
-void mask_clean(const uint8_t (*kept)[16], size_t nr_kept);
+bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept);
 
 #endif /* DM_REMAP_MASK_H */
