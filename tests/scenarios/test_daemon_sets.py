@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.hardware import udev_record
-from tests.scenarios.lib import Rig, drop_page_cache, wait_for
+from tests.scenarios.lib import SECTOR, Rig, drop_page_cache, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import running
 from tests.scenarios.sets import create, ext4_on_main, output, replugged, sets
@@ -71,6 +71,18 @@ def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
     replugged()
     with running(tmp_path) as daemon:    # for the first time since boot
         daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+
+
+def test_a_disk_that_was_late_once_is_tried_again(rig: Rig, tmp_path: Path) -> None:
+    known(rig, main="main", spare="spare")
+    drop_page_cache(str(rig.spare.kernel_path))
+    rig.spare.hold("read", 0, rig.spare.size_bytes // SECTOR)
+    with running(tmp_path) as daemon:
+        told = daemon.wait_for(DM_REMAP_EVENT="not-activated")
+        assert "spare device" in told["MESSAGE"] and "does not answer" in told["MESSAGE"], told
+        rig.spare.release()
+        daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+    assert state() == "active"
 
 
 def test_a_set_of_another_host_is_told_once(rig: Rig, tmp_path: Path) -> None:
