@@ -190,7 +190,7 @@ def test_refusals_change_nothing(rig: Rig, tmp_path: Path) -> None:
         (USAGE, "give a set", ["release"]),
         (NOT_FOUND, "no set of that name", ["release", "nobody", "--yes"]),
         (NOT_FOUND, "no member header", ["release", "--without-spare", main, "--yes"]),
-        (NOT_FOUND, "no dm-remap spare", ["release", "--without-main", spare, "--yes"]),
+        (NOT_FOUND, "not a member", ["release", "--without-main", spare, "--yes"]),
         (NOT_FOUND, "not a member", ["activate", main]),
     ]
     for code, words, arguments in cases:
