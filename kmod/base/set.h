@@ -51,7 +51,7 @@ enum remap_flag {
 	REMAP_AUTO_OFF,		/* failed writes are not relocated: a setting */
 	REMAP_LOST_CACHE,	/* a member came back without its cache: flushes fail (D10) */
 	REMAP_NOFLUSH,		/* being suspended without flushing: a member may hang (D11) */
-	REMAP_UNCOMPARED,	/* resumed without the spare: nothing of the set is written (D22) */
+	REMAP_UNCOMPARED,	/* the spare could not be read: not compared, not written (D22) */
 	REMAP_ALTERED,		/* REMAP_FAILED until the device is closed (D22) */
 	REMAP_HELD,		/* writes wait for the worker: see remap_hold_main() */
 };
@@ -182,7 +182,10 @@ static inline sector_t remap_slot_start(const struct remap_set *set, u32 slot)
 	DMWARN_LIMIT("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 #define remap_info(set, fmt, ...) DMINFO("%s: " fmt, remap_name(set), ##__VA_ARGS__)
 
-/* Whether it was resumed without its spare, and is not compared yet (D22).  Context: any. */
+/*
+ * Whether its spare could not be read, at a resume or when it was to be compared (remap_compare()),
+ * and was not compared since (D22).  Context: any.
+ */
 static inline bool remap_is_degraded(const struct remap_set *set)
 {
 	return test_bit(REMAP_UNCOMPARED, &set->flags);

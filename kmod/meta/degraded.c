@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A set that was active and is resumed while its spare cannot be read (D22): main serves what it
- * served, what lies on the spare or needs a commit fails, and nothing is written.  The worker
+ * A set that was active and is resumed, or is to be compared after a sleep, while its spare cannot
+ * be read (D22): main serves what it served, what lies on the spare or needs a commit fails, and
+ * nothing is written.  The worker
  * compares the media with RAM every now and then, and the set is whole again when they agree.
  * When another system has written the set meanwhile, it is in mode fail until no one has the
  * device open.

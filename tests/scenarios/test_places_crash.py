@@ -6,6 +6,7 @@ As test_create_crash.py, but an unreadable sector stays so until the log has wri
 """
 
 import random
+from itertools import chain
 
 import pytest
 
@@ -146,7 +147,10 @@ def test_a_first_sector_that_goes_bad_again(rig: Rig, rng: random.Random) -> Non
                              "--accept-unreadable")
     output("deactivate", "data")
     main_writes = [i for i, r in enumerate(records) if r.disk == 0 and r.kind == "write"]
-    for number, state in crash_states(records[:main_writes[-1]], before, rng.randrange(1 << 32)):
+    # 3: a torn header beside what it precedes
+    states = chain.from_iterable(crash_states(records[:main_writes[-1]], before, seed)
+                                 for seed in (3, rng.randrange(1 << 32)))
+    for number, state in states:
         rig.main.clear()
         for name, index in (("main", 0), ("spare", 1)):
             rig.media(name).write(0, state[index])
