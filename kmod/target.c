@@ -30,7 +30,8 @@
 #include "meta/meta.h"
 
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
-static void count(struct remap_set *set, struct remap_bio *pb, unsigned int bucket)
+static __always_inline void count_bio(struct remap_set *set, struct remap_bio *pb,
+				      unsigned int bucket)
 {
 	pb->counted = remap_count(&set->flow, bucket);
 	pb->flags = REMAP_BIO_COUNTED;
@@ -82,6 +83,7 @@ static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		bio_wouldblock_error(bio);
 	} else {
 		pb->failed = false;
+		pb->start = jiffies;
 		remap_queue(set, bio);
 	}
 	return DM_MAPIO_SUBMITTED;
@@ -103,6 +105,7 @@ static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bi
 	}
 	bio->bi_opf &= ~(REQ_FUA | REQ_POLLED);
 	pb->flags |= REMAP_BIO_GATED;
+	pb->start = jiffies;
 	/* Before it is sent: a flush that fails from now on makes it suspect. */
 	pb->flush_sum = READ_ONCE(remap_gate(set, member)->nr_failed);
 }
@@ -131,18 +134,13 @@ static __always_inline int map_main_write(struct remap_set *set, struct bio *bio
 }
 
 /* Counted already. */
-static int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb, u32 slot)
+static __always_inline int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+				     u32 slot)
 {
-	/* The slot may be another's by now: the worker compares first (D22). */
-	if (unlikely(READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN)) {
-		remap_uncount(pb->counted);
-		pb->flags = 0;
-		return map_defer(set, bio, pb);
-	}
 	pb->kind = REMAP_PLACE_SPARE;
 	pb->slot = slot;
-	pb->flags |= REMAP_BIO_SPARE;
-	if (bio->bi_opf & REQ_FUA && remap_is_cached(set, REMAP_SPARE))
+	pb->flags = REMAP_BIO_COUNTED | REMAP_BIO_SPARE;
+	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE))
 		make_durable(set, bio, pb, REMAP_SPARE);
 	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		pb->flags |= REMAP_BIO_SPARE_WRITE;
@@ -165,15 +163,19 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	bool write = op_is_write(bio_op(bio));
 	struct remap_place place;
 
+	if (!bio_sectors(bio))
+		return map_main(set, bio);
 	rcu_read_lock_sched();
 	remap_table_lookup(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio),
 			   defer_flags(write), &place);
-	if (is_held(set, write))
+	/* The slot may be another's by now: the worker compares first (D22). */
+	if (is_held(set, write) || (place.kind == REMAP_PLACE_SPARE &&
+				    READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN))
 		place.kind = REMAP_PLACE_DEFER;
 	if (place.kind == REMAP_PLACE_SPARE)
-		count(set, pb, remap_slot_bucket(place.slot));
+		count_bio(set, pb, remap_slot_bucket(place.slot));
 	else if (write && place.kind == REMAP_PLACE_MAIN)
-		count(set, pb, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
+		count_bio(set, pb, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
 	rcu_read_unlock_sched();
 
 	if (place.nr_sectors < bio_sectors(bio)) {
@@ -199,6 +201,9 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	return map_defer(set, bio, pb);
 }
 
+/* What is asked in the RCU section that counts, of a bio that is perhaps the spare's. */
+#define SPARE_HINDERED	(BIT(REMAP_HELD) | REMAP_SLOTS_UNKNOWN)
+
 /* Sectors in regions that have, or had, remaps.  A bio in one chunk is quick. */
 static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
@@ -207,17 +212,18 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 	bool write = bio_op(bio) == REQ_OP_WRITE;
 	s64 slot;
 
-	if ((sector & (REMAP_CHUNK_SECTORS - 1)) + nr_sectors > REMAP_CHUNK_SECTORS ||
+	/* Also one without sectors. */
+	if ((u32)(sector & (REMAP_CHUNK_SECTORS - 1)) + nr_sectors - 1 >= REMAP_CHUNK_SECTORS ||
 	    (bio_op(bio) != REQ_OP_READ && !write))
 		return map_mixed(set, bio, pb);
 	rcu_read_lock_sched();
 	slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
-	if (is_held(set, write))
+	if (unlikely(READ_ONCE(set->flags) & SPARE_HINDERED))
 		slot = -EAGAIN;
 	if (slot >= 0)
-		count(set, pb, remap_slot_bucket(slot));
+		count_bio(set, pb, remap_slot_bucket(slot));
 	else if (write && slot == -ENOENT)
-		count(set, pb, remap_main_bucket(sector, nr_sectors));
+		count_bio(set, pb, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
 	rcu_read_unlock_sched();
 	if (slot >= 0)
 		return map_spare(set, bio, pb, slot);
@@ -229,48 +235,48 @@ static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct 
 /* What a write has to look at twice. */
 #define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_UNCOMPARED))
 
-/* DM_MAPIO_REMAPPED: nothing is in its way. */
+/* Something is in its way. */
 static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	/* Once: a comparison that ends sets one flag before it clears the other. */
 	unsigned long flags = READ_ONCE(set->flags);
 
-	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)))
+	if (flags & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED)) && bio_sectors(bio))
 		return end_in_map(bio, BLK_STS_IOERR);
 	/* Our slots may be others' by now; main is served as before. */
 	if (flags & BIT(REMAP_UNCOMPARED) &&
 	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
 		return map_defer(set, bio, pb);
-	return DM_MAPIO_REMAPPED;
+	return map_mixed(set, bio, pb);
 }
 
-static __always_inline int map_data(struct dm_target *ti, struct remap_set *set, struct bio *bio,
-				    struct remap_bio *pb)
+static __always_inline int map_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	bool clean;
+	u64 first = bio->bi_iter.bi_sector >> REMAP_REGION_SHIFT;
+	u64 last = (bio_end_sector(bio) - 1) >> REMAP_REGION_SHIFT;
+	bool is_clean;
 
-	bio->bi_iter.bi_sector = sector;
-	pb->iter = bio->bi_iter;
-	if (unlikely(!bio_sectors(bio)))
-		return map_main(set, bio);
-	if (!op_is_write(bio_op(bio))) {
-		if (unlikely(!remap_table_is_clean(&set->table, sector, bio_sectors(bio))))
-			return map_remapped(set, bio, pb);
-		return map_main(set, bio);
-	}
-	if (unlikely(READ_ONCE(set->flags) & WRITES_HINDERED)) {
-		int r = map_hindered(set, bio, pb);
-
-		if (r != DM_MAPIO_REMAPPED)
-			return r;
-	}
 	rcu_read_lock_sched();
-	clean = remap_table_is_clean(&set->table, sector, bio_sectors(bio)) && !is_held(set, true);
-	if (likely(clean))
-		count(set, pb, remap_main_bucket(sector, bio_sectors(bio)));
+	/* Asked in the section that counts, as in is_held(). */
+	is_clean = !(READ_ONCE(set->flags) & (WRITES_HINDERED | BIT(REMAP_HELD))) &&
+		   first == last && !test_bit(first, set->table.regions);
+	if (likely(is_clean))
+		count_bio(set, pb, remap_region_bucket(first));
 	rcu_read_unlock_sched();
-	return likely(clean) ? map_main_write(set, bio, pb) : map_remapped(set, bio, pb);
+	if (likely(is_clean))
+		return map_main_write(set, bio, pb);
+	if (unlikely(READ_ONCE(set->flags) & WRITES_HINDERED))
+		return map_hindered(set, bio, pb);
+	return map_remapped(set, bio, pb);
+}
+
+static __always_inline int map_data(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	if (op_is_write(bio_op(bio)))
+		return map_write(set, bio, pb);
+	if (likely(remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio))))
+		return map_main(set, bio);
+	return map_remapped(set, bio, pb);
 }
 
 /*
@@ -278,29 +284,30 @@ static __always_inline int map_data(struct dm_target *ti, struct remap_set *set,
  * FUA, and device-mapper forgets the error of the preflush: so while flushes fail, these
  * fail as well (D10).
  */
-static noinline int map_special(struct dm_target *ti, struct remap_set *set, struct bio *bio,
-				struct remap_bio *pb)
+static noinline int map_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	if (bio->bi_opf & REQ_PREFLUSH)
 		return map_flush(set, bio, pb);
 	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||
 	    unlikely(remap_take_owed(set, REMAP_OWED_WRITE)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	return map_data(ti, set, bio, pb);
+	return map_data(set, bio, pb);
 }
 
 static int remap_map(struct dm_target *ti, struct bio *bio)
 {
-	struct remap_bio *pb = remap_bio(bio);
 	struct remap_set *set = ti->private;
+	struct remap_bio *pb;
 
-	pb->start = jiffies;
+	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	pb = remap_bio(bio);
+	pb->iter = bio->bi_iter;
 	pb->bi_flags = bio->bi_flags;
 	pb->kind = REMAP_PLACE_MAIN;
 	pb->flags = 0;
 	if (unlikely(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
-		return map_special(ti, set, bio, pb);
-	return map_data(ti, set, bio, pb);
+		return map_special(set, bio, pb);
+	return map_data(set, bio, pb);
 }
 
 /* Whether the sectors of a failed read have moved since it was sent (D5). */
@@ -335,6 +342,8 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		return DM_ENDIO_DONE;
 	if (!on_spare)
 		remap_error_seen(set);
+	/* When it was mapped: what does not fail needs no look at the clock. */
+	pb->start = nsecs_to_jiffies(dm_start_time_ns_from_clone(bio));
 	if (bio_op(bio) == REQ_OP_READ) {
 		remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 		pb->failed = false;
@@ -379,7 +388,13 @@ static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_st
 	return r;
 }
 
-/* I/O on the spare, a write with FUA, or one that waits for a flush. */
+/* Before it is reported, and before the drain can see it (D9). */
+static void end_spare_write(struct remap_set *set)
+{
+	this_cpu_inc(set->flow.percpu->spare_writes);
+}
+
+/* A write with FUA, or one that waits for a flush. */
 static noinline int end_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
 				u8 flags)
 {
@@ -387,9 +402,8 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, struct r
 
 	if (flags & REMAP_BIO_ENDED)
 		return DM_ENDIO_DONE;
-	/* Before it is reported, and before the drain can see it (D9). */
 	if (flags & REMAP_BIO_SPARE_WRITE)
-		this_cpu_inc(set->flow.percpu->spare_writes);
+		end_spare_write(set);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
 	if (flags & REMAP_BIO_NOT_CACHED)
 		this_cpu_inc(set->flow.percpu->not_cached);
@@ -413,15 +427,25 @@ static int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 
 	if (unlikely(*error))
 		return end_io_failed(set, bio, *error);
+	/*
+	 * A read of main is not counted.  Where a driver below has put another device there,
+	 * its flags say the same.
+	 */
+	if (bio_op(bio) == REQ_OP_READ && bio->bi_bdev == set->main->bdev)
+		return DM_ENDIO_DONE;
 	pb = remap_bio(bio);
 	flags = pb->flags;
-	if (!flags)
+	if (likely((flags & ~REMAP_BIO_SPARE) == REMAP_BIO_COUNTED)) {
+		/* Last: a drain that sees them equal may let the set go. */
+		remap_uncount(pb->counted);
 		return DM_ENDIO_DONE;
-	if (flags != REMAP_BIO_COUNTED)
-		return end_special(set, bio, pb, flags);
-	/* Last: a drain that sees them equal may let the set go. */
-	remap_uncount(pb->counted);
-	return DM_ENDIO_DONE;
+	}
+	if (likely(flags == (REMAP_BIO_COUNTED | REMAP_BIO_SPARE | REMAP_BIO_SPARE_WRITE))) {
+		end_spare_write(set);
+		remap_uncount_release(pb->counted);
+		return DM_ENDIO_DONE;
+	}
+	return flags ? end_special(set, bio, pb, flags) : DM_ENDIO_DONE;
 }
 
 static void remap_presuspend(struct dm_target *ti)

@@ -91,12 +91,12 @@ static u64 sum_of(const struct remap_flow *flow, size_t offset)
 
 static u64 sum_started(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
 {
-	return sum_of(flow, offsetof(struct remap_percpu, started[side][bucket]));
+	return sum_of(flow, offsetof(struct remap_percpu, started[bucket][side]));
 }
 
 static u64 sum_ended(const struct remap_flow *flow, unsigned int side, unsigned int bucket)
 {
-	return sum_of(flow, offsetof(struct remap_percpu, ended[side][bucket]));
+	return sum_of(flow, offsetof(struct remap_percpu, ended[bucket][side]));
 }
 
 /*
@@ -176,13 +176,19 @@ static bool wait_bucket(const struct remap_set *set, unsigned int side, unsigned
 	return true;
 }
 
+/* The side that new I/O is counted on. */
+static unsigned int side_of(const struct remap_flow *flow, unsigned int bucket)
+{
+	return flow->counted[bucket] != &flow->percpu->started[bucket][0];
+}
+
 static bool wait_buckets(const struct remap_set *set, const struct remap_drain *drain,
 			 bool other, bool may_stop)
 {
 	unsigned int bucket;
 
 	for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS) {
-		if (!wait_bucket(set, set->flow.side[bucket] ^ other, bucket, may_stop))
+		if (!wait_bucket(set, side_of(&set->flow, bucket) ^ other, bucket, may_stop))
 			return false;
 	}
 	return true;
@@ -195,7 +201,7 @@ static bool wait_buckets(const struct remap_set *set, const struct remap_drain *
  */
 void remap_drain_chunk(struct remap_drain *drain, u64 chunk)
 {
-	u64 region = chunk >> (8 - 3);
+	u64 region = chunk * REMAP_CHUNK_SECTORS >> REMAP_REGION_SHIFT;
 
 	__set_bit(remap_main_bucket(chunk * REMAP_CHUNK_SECTORS, 1), drain->bucket);
 	__set_bit(REMAP_BUCKET_2M + (region >> 4) % REMAP_BUCKETS_2M, drain->bucket);
@@ -251,7 +257,8 @@ static bool do_drain(struct remap_set *set, const struct remap_drain *drain, boo
 		/* Whatever did not see the mark is counted after this, on either side. */
 		synchronize_rcu();
 		for_each_set_bit(bucket, drain->bucket, REMAP_NR_BUCKETS)
-			WRITE_ONCE(flow->side[bucket], !flow->side[bucket]);
+			WRITE_ONCE(flow->counted[bucket],
+				   &flow->percpu->started[bucket][!side_of(flow, bucket)]);
 		/* From here on nothing is counted on the old side. */
 		synchronize_rcu();
 		drained = wait_buckets(set, drain, true, may_stop);
@@ -751,12 +758,15 @@ int remap_flow_init(struct remap_set *set)
 			return -ENOMEM;
 	}
 	flow->percpu = alloc_percpu(struct remap_percpu);
+	if (!flow->percpu)
+		return -ENOMEM;
+	for (i = 0; i < REMAP_NR_BUCKETS; i++)
+		flow->counted[i] = &flow->percpu->started[i][0];
 	/* What earlier owners of the spare left unflushed is unknown (D9). */
-	if (flow->percpu)
-		this_cpu_inc(flow->percpu->spare_writes);
+	this_cpu_inc(flow->percpu->spare_writes);
 	/* Two at once: a spare that hangs must not hold main's flushes up. */
 	flow->wq = alloc_workqueue("dm-remap-flush", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
-	return flow->percpu && flow->wq ? 0 : -ENOMEM;
+	return flow->wq ? 0 : -ENOMEM;
 }
 
 /**

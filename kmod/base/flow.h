@@ -15,6 +15,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "map/table.h"
+
 struct dm_dev;
 struct remap_set;
 
@@ -43,7 +45,7 @@ enum remap_member {
 
 /**
  * struct remap_percpu - counted without sharing a cache line; sums over all CPUs count
- * @started: I/O sent to a member, per side (see remap_drain()) and bucket
+ * @started: I/O sent to a member, per bucket and side (see remap_drain())
  * @ended: that has ended, the same way; behind @started, see remap_uncount()
  * @not_cached: of @ended, what went to main and left nothing in its cache (D10): it failed,
  *              had FUA, or is acknowledged only after a flush
@@ -51,8 +53,8 @@ enum remap_member {
  *                reported (D9)
  */
 struct remap_percpu {
-	u64 started[2][REMAP_NR_BUCKETS];
-	u64 ended[2][REMAP_NR_BUCKETS];
+	u64 started[REMAP_NR_BUCKETS][2];
+	u64 ended[REMAP_NR_BUCKETS][2];
 	u64 not_cached;
 	u64 spare_writes;
 };
@@ -104,7 +106,7 @@ struct remap_gate {
 /**
  * struct remap_flow - I/O in flight, and what is in the caches
  * @percpu: the counts
- * @side: per bucket, the side that new I/O is counted on
+ * @counted: per bucket, where in @percpu->started new I/O is counted
  * @drain_mutex: held for a moment only
  * @draining: buckets whose sides a drain has to itself; under @drain_mutex
  * @drained: a bucket has left @draining
@@ -119,7 +121,7 @@ struct remap_gate {
  */
 struct remap_flow {
 	struct remap_percpu __percpu *percpu;
-	u8 side[REMAP_NR_BUCKETS];
+	u64 __percpu *counted[REMAP_NR_BUCKETS];
 	struct mutex drain_mutex; /* protects draining */
 	DECLARE_BITMAP(draining, REMAP_NR_BUCKETS);
 	wait_queue_head_t drained;
@@ -140,13 +142,20 @@ struct remap_drain {
 	DECLARE_BITMAP(bucket, REMAP_NR_BUCKETS);
 };
 
+/* The bucket of I/O to sectors of main that lie in one region. */
+static inline unsigned int remap_region_bucket(u64 region)
+{
+	return region % REMAP_BUCKETS_128K;
+}
+
 /* The bucket of I/O to @nr_sectors (at least one) of main. */
 static inline unsigned int remap_main_bucket(u64 sector, u32 nr_sectors)
 {
-	u64 first = sector >> 8, last = (sector + nr_sectors - 1) >> 8;
+	u64 first = sector >> REMAP_REGION_SHIFT;
+	u64 last = (sector + nr_sectors - 1) >> REMAP_REGION_SHIFT;
 
 	if (likely(first == last))
-		return (first ^ first >> 6) % REMAP_BUCKETS_128K;
+		return remap_region_bucket(first);
 	if (first >> 4 == last >> 4)
 		return REMAP_BUCKET_2M + (first >> 4) % REMAP_BUCKETS_2M;
 	if (first >> 8 == last >> 8)
@@ -165,7 +174,7 @@ static inline unsigned int remap_slot_bucket(u32 slot)
  */
 static inline u64 __percpu *remap_count(struct remap_flow *flow, unsigned int bucket)
 {
-	u64 __percpu *started = &flow->percpu->started[READ_ONCE(flow->side[bucket])][bucket];
+	u64 __percpu *started = READ_ONCE(flow->counted[bucket]);
 
 	this_cpu_inc(*started);
 	return started;

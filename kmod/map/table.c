@@ -31,7 +31,7 @@
 #include "map/table.h"
 
 #define REGION_SHIFT	REMAP_REGION_SHIFT
-#define GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
+#define GROUP_SHIFT	REMAP_GROUP_SHIFT
 #define CHUNK_SHIFT	3	/* sectors to chunk */
 
 /*
@@ -69,7 +69,7 @@ int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors)
 	u32 nr_heads = max_t(u32, rounddown_pow_of_two(nr_slots), 2);
 
 	table->nr_slots = nr_slots;
-	table->head_bits = ilog2(nr_heads);
+	table->head_shift = 64 - ilog2(nr_heads);
 	table->hash_key = get_random_u64() | 1;
 	table->nr_regions = DIV_ROUND_UP_ULL(main_sectors, 1ULL << REGION_SHIFT);
 	table->heads = kvcalloc(nr_heads, sizeof(*table->heads), GFP_KERNEL);
@@ -116,7 +116,7 @@ static void clear(void *memory, u64 nr_bytes)
  */
 void remap_table_clear(struct remap_table *table)
 {
-	clear(table->heads, sizeof(*table->heads) << table->head_bits);
+	clear(table->heads, sizeof(*table->heads) << (64 - table->head_shift));
 	clear(table->next, sizeof(*table->next) * table->nr_slots);
 	clear(table->word, sizeof(*table->word) * table->nr_slots);
 	clear(table->prov, sizeof(*table->prov) * table->nr_slots);
@@ -129,12 +129,6 @@ void remap_table_clear(struct remap_table *table)
 	table->free_hint = 0;
 }
 
-static u32 *chain_head(const struct remap_table *table, u64 chunk)
-{
-	return &table->heads[(chunk >> (GROUP_SHIFT - CHUNK_SHIFT)) * table->hash_key >>
-			     (64 - table->head_bits)];
-}
-
 /*
  * The first sector in [from, to] (all of one hash key) that is mapped, or
  * to + 1.  A chunk with one of @defer_flags counts as mapped as a whole.
@@ -144,7 +138,7 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 de
 {
 	u64 first = to + 1;
 	/* Pairs with the release in remap_table_insert(): what it names is there before it. */
-	u32 link = smp_load_acquire(chain_head(table, from >> CHUNK_SHIFT));
+	u32 link = smp_load_acquire(remap_table_head(table, from));
 
 	for (; link; link = READ_ONCE(table->next[link - 1])) {
 		u64 w = READ_ONCE(table->word[link - 1]);
@@ -169,36 +163,6 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 de
 		}
 	}
 	return first;
-}
-
-/**
- * remap_table_slot() - who serves sectors of one chunk, if all are served alike
- * @table: the table
- * @sector: first sector on the mapped device
- * @nr_sectors: 1 to 8, not beyond the chunk
- * @defer_flags: as for remap_table_lookup()
- *
- * The quick answer for bios of 4 KiB.  Context: as for remap_table_lookup().
- * Return: the slot, -ENOENT: main, or -EAGAIN: ask remap_table_lookup().
- */
-s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors, u64 defer_flags)
-{
-	u64 wanted = sector >> CHUNK_SHIFT | REMAP_WORD_LINKED;
-	/* As in chain_first(). */
-	u32 link = smp_load_acquire(chain_head(table, sector >> CHUNK_SHIFT));
-
-	for (; link; link = READ_ONCE(table->next[link - 1])) {
-		u64 w = READ_ONCE(table->word[link - 1]);
-		u32 mask;
-
-		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != wanted)
-			continue;
-		mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
-		if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
-			return -EAGAIN;
-		return link - 1;
-	}
-	return -ENOENT;
 }
 
 /**
@@ -268,7 +232,7 @@ s64 remap_table_find(const struct remap_table *table, u64 chunk)
 {
 	u32 link;
 
-	for (link = *chain_head(table, chunk); link; link = table->next[link - 1]) {
+	for (link = *remap_table_head(table, chunk << CHUNK_SHIFT); link; link = table->next[link - 1]) {
 		if ((table->word[link - 1] & REMAP_WORD_CHUNK) == chunk)
 			return link - 1;
 	}
@@ -291,7 +255,7 @@ s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 
 
 	rcu_read_lock();
 	/* As in chain_first(). */
-	link = smp_load_acquire(chain_head(table, chunk));
+	link = smp_load_acquire(remap_table_head(table, chunk << CHUNK_SHIFT));
 	for (; link && found < 0; link = READ_ONCE(table->next[link - 1])) {
 		u32 slot = link - 1;
 
@@ -343,7 +307,7 @@ void remap_table_set(struct remap_table *table, u32 slot, u64 word)
 void remap_table_insert(struct remap_table *table, u32 slot, u64 word)
 {
 	u64 chunk = word & REMAP_WORD_CHUNK;
-	u32 *head = chain_head(table, chunk);
+	u32 *head = remap_table_head(table, chunk << CHUNK_SHIFT);
 
 	remap_table_set(table, slot, word | REMAP_WORD_LINKED);
 	WRITE_ONCE(table->next[slot], *head);
@@ -364,7 +328,8 @@ void remap_table_insert(struct remap_table *table, u32 slot, u64 word)
  */
 void remap_table_remove(struct remap_table *table, u32 slot, u64 word)
 {
-	u32 *link = chain_head(table, table->word[slot] & REMAP_WORD_CHUNK);
+	u64 chunk = table->word[slot] & REMAP_WORD_CHUNK;
+	u32 *link = remap_table_head(table, chunk << CHUNK_SHIFT);
 
 	while (*link != slot + 1)
 		link = &table->next[*link - 1];

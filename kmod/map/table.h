@@ -52,7 +52,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
 /**
  * struct remap_table - lookup from main chunk to slot
  * @nr_slots: length of @word, @next and @prov
- * @head_bits: log2 of the length of @heads
+ * @head_shift: 64 less log2 of the length of @heads
  * @heads: per hash of (chunk / 8): 1 + first slot of the chain, 0: empty
  * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
  * @word: per slot: REMAP_WORD_*
@@ -71,7 +71,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  */
 struct remap_table {
 	u32 nr_slots;
-	u32 head_bits;
+	u32 head_shift;
 	u64 hash_key;
 	u32 *heads;
 	u32 *next;
@@ -90,11 +90,11 @@ struct remap_table {
 };
 
 #define REMAP_REGION_SHIFT	8	/* sectors to region: 128 KiB */
+#define REMAP_GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 
 /*
- * Whether no chunk was ever mapped in the regions of these sectors (at least
- * one).  A bit that is set stays: a read needs no RCU section, a write is
- * counted in the same one (see remap_drain()).
+ * Whether no chunk was ever mapped in the regions of these sectors.  A bit that is set stays: a
+ * read needs no RCU section, a write is counted in the same one (see remap_drain()).
  */
 static inline bool remap_table_is_clean(const struct remap_table *table, u64 sector,
 					u32 nr_sectors)
@@ -104,7 +104,38 @@ static inline bool remap_table_is_clean(const struct remap_table *table, u64 sec
 
 	if (likely(first == last))
 		return !test_bit(first, table->regions);
-	return find_next_bit(table->regions, last + 1, first) > last;
+	return !nr_sectors || find_next_bit(table->regions, last + 1, first) > last;
+}
+
+/* The chain of the chunk that has @sector. */
+static inline u32 *remap_table_head(const struct remap_table *table, u64 sector)
+{
+	return &table->heads[(sector >> REMAP_GROUP_SHIFT) * table->hash_key >> table->head_shift];
+}
+
+/*
+ * Who serves 0 to 8 sectors of one chunk, if all are served alike: the slot, -ENOENT: main, or
+ * -EAGAIN: ask remap_table_lookup(), which says what @defer_flags are.  Context: as there; here,
+ * because a bio of 4 KiB needs nothing else.
+ */
+static __always_inline s64 remap_table_slot(const struct remap_table *table, u64 sector,
+					    u32 nr_sectors, u64 defer_flags)
+{
+	u64 wanted = sector / REMAP_CHUNK_SECTORS | REMAP_WORD_LINKED;
+	u32 mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
+	/* Pairs with the release in remap_table_insert(): what it names is there before it. */
+	unsigned long link = smp_load_acquire(remap_table_head(table, sector));
+
+	for (; link; link = READ_ONCE(table->next[link - 1])) {
+		u64 w = READ_ONCE(table->word[link - 1]);
+
+		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != wanted)
+			continue;
+		if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
+			return -EAGAIN;
+		return link - 1;
+	}
+	return -ENOENT;
 }
 
 enum remap_place_kind {
@@ -132,8 +163,6 @@ void remap_table_exit(struct remap_table *table);
 void remap_table_clear(struct remap_table *table);
 void remap_table_lookup(const struct remap_table *table, u64 sector, u32 nr_sectors,
 			u64 defer_flags, struct remap_place *place);
-s64 remap_table_slot(const struct remap_table *table, u64 sector, u32 nr_sectors,
-		     u64 defer_flags);
 s64 remap_table_find(const struct remap_table *table, u64 chunk);
 s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 *prov);
 void remap_table_set(struct remap_table *table, u32 slot, u64 word);

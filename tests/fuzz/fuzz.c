@@ -667,7 +667,7 @@ static void check_chains(void)
 		remap_table_insert(&table, slot, remap_word(group << 3, 0xff, 0, 0, 0));
 		slot++;
 	}
-	for (head = 0; head < 1U << table.head_bits; head++) {
+	for (head = 0; head < 1U << (64 - table.head_shift); head++) {
 		for (length = 0, link = table.heads[head]; link; link = table.next[link - 1])
 			length++;
 		most = max(most, length);
