@@ -2,10 +2,39 @@
 /*
  * udev's prober (O14): is this device a member of a set?  Prints properties for udev's
  * database, or nothing.  Asked only about devices with a protective MBR.
+ *
+ * And which of a device's links are not named after its content (O5): of a main without guard
+ * the others belong to the mapped device.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "set/scan.h"
+
+static bool is_by_content(const char *link)
+{
+	static const char *const folders[] = {
+		"disk/by-uuid/", "disk/by-label/", "disk/by-partuuid/", "disk/by-partlabel/",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(folders); i++) {
+		if (!strncmp(link, folders[i], strlen(folders[i])))
+			return true;
+	}
+	return false;
+}
+
+/* @link: as udev names them, without /dev, spaces or quotes */
+static void print_kept_links(char **link)
+{
+	unsigned int nr = 0;
+
+	for (; *link; link++) {
+		if (!is_by_content(*link))
+			printf("DM_REMAP_LINK_%u=%s\n", ++nr, *link);
+	}
+}
 
 int main(int argc, char **argv)
 {
@@ -14,8 +43,12 @@ int main(int argc, char **argv)
 	struct error error = { "" };
 	int r;
 
+	if (argc >= 2 && !strcmp(argv[1], "--keep-links")) {
+		print_kept_links(argv + 2);
+		return EXIT_SUCCESS;
+	}
 	if (argc != 2) {
-		fprintf(stderr, "usage: dm-remap-probe DEVICE\n");
+		fprintf(stderr, "usage: dm-remap-probe DEVICE | --keep-links LINK...\n");
 		return 2;
 	}
 	r = member_probe(argv[1], &member, &error);

@@ -28,7 +28,7 @@ def rules(rig: Rig) -> Iterator[None]:
     """Ours with the prober that was built, and one that says what only hardware has."""
     PLACE.mkdir(parents=True, exist_ok=True)
     text = RULES.read_text()
-    assert text.count('IMPORT{program}="dm-remap-probe ') == 1
+    assert text.count('IMPORT{program}="dm-remap-probe ') == 2
     ours = PLACE / RULES.name
     ours.write_text(text.replace('"dm-remap-probe ', f'"{PROGRAM.parent}/dm-remap-probe '))
     yield
@@ -153,7 +153,8 @@ def test_main_without_guard_is_masked(rig: Rig) -> None:
     main, spare = paths(rig, "main", "spare")
     hidden = {"ID_FS_TYPE": "dm_remap_member", "UDISKS_IGNORE": "1", "SYSTEMD_READY": "0"}
     disk = (f'KERNEL=="{Path(main).name}", ENV{{ID_BUS}}="ata", ENV{{ID_SERIAL}}="Testdisk_1",'
-            ' ENV{ID_MODEL}="Testdisk", ENV{ID_SERIAL_SHORT}="%s"')
+            ' ENV{ID_MODEL}="Testdisk", SYMLINK+="disk/by-id/ata-Testdisk_1 backup/usb-disk",'
+            ' ENV{ID_SERIAL_SHORT}="%s"')
     subprocess.run(["mount", "-t", "tmpfs", "none", "/etc/udev/rules.d"], check=True)
     try:
         with told(disk % "MAIN-0001"):
@@ -165,7 +166,10 @@ def test_main_without_guard_is_masked(rig: Rig) -> None:
             assert rule.name < RULES.name and "MAIN" in rule.read_text()
             seen = Seen(main)
             assert {k: seen.properties.get(k) for k in hidden} == hidden, seen.text
-            assert seen.properties["DEVLINKS"] == "/dev/disk/by-id/ata-Testdisk_1", seen.text
+            others = {link for link in before.properties["DEVLINKS"].split()
+                      if not re.search("/by-(uuid|label)/", link)}
+            assert {"/dev/backup/usb-disk", "/dev/disk/by-id/ata-Testdisk_1"} < others
+            assert set(seen.properties["DEVLINKS"].split()) == others, seen.text
             assert "Invalid operator" not in seen.text
         with told(disk % "MAIN-0002"):    # another disk of that model
             seen = Seen(main)
