@@ -3,6 +3,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_facts_agree_with_status(rig: Rig) -> None:
     for file in place.rglob("*"):
         if file.is_file():
             assert len(file.read_text().splitlines()) == 1, file
+
+
+def test_every_file_is_documented(rig: Rig) -> None:
+    """The ABI file names all of them and no other."""
+    text = (Path(__file__).resolve().parents[2] / "kmod" / "sysfs-block-dm-remap").read_text()
+    documented = set(re.findall(r"^What:\t+/sys/block/dm-<num>/remap/(\S+)$", text, re.MULTILINE))
+    place = directory(rig.create())
+    assert documented == {str(f.relative_to(place)) for f in place.rglob("*") if f.is_file()}
+    settings = re.findall(r"<num>/remap/(\S+)\nDescription:\s+\(RW\)", text)
+    assert set(settings) == {f.name for f in place.rglob("*") if f.is_file()
+                             and f.stat().st_mode & 0o200}
+    parameters = set(re.findall(r"^What:\t+(/sys/module/\S+)$", text, re.MULTILINE))
+    assert parameters == {str(f) for f in Path("/sys/module/dm_remap/parameters").iterdir()}
 
 
 def test_auto_remap_off_relocates_nothing(rig: Rig) -> None:
