@@ -29,6 +29,7 @@ CONSTRUCT = "kmod/construct.c"
 COPY = "kmod/engine/copy.c"
 EVENTS = "kmod/base/events.c"
 FLOW = "kmod/base/flow.c"
+GATE = "kmod/base/gate.c"
 FORMAT = "kmod/meta/format.c"
 HANDOVER = "kmod/life/handover.c"
 LOAD = "kmod/meta/load.c"
@@ -48,6 +49,7 @@ SUPER = "kmod/meta/super.c"
 TABLE = "kmod/map/table.c"
 TABLE_H = "kmod/map/table.h"
 TARGET = "kmod/target.c"
+DATA_PATH = "kmod/data_path.c"
 UNWRITABLE = "kmod/meta/unwritable.c"
 WORKER = "kmod/engine/worker.c"
 
@@ -273,7 +275,7 @@ MUTANTS = {
     # data path
     "no-split": Mutant(
         "P3", "map ignores place.nr_sectors",
-        [(TARGET, "if (place.nr_sectors < bio_sectors(bio))", "if (0)")],
+        [(DATA_PATH, "if (place.nr_sectors < bio_sectors(bio))", "if (0)")],
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
@@ -282,7 +284,7 @@ MUTANTS = {
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
         "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",
-        [(TABLE, "if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
+        [(TABLE_H, "if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))",
           "if (w & defer_flags || mask & REMAP_WORD_LOST(w))")],
         ["test_data_path.py::test_every_small_read"]),
     "no-split-in-worker": Mutant(
@@ -370,7 +372,7 @@ MUTANTS = {
         ["test_manual.py::test_slow_relocation"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
-        [(TARGET, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
+        [(DATA_PATH, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
           "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE) {\n"
           "\t\t/* Not acknowledged"),
          (QUEUE, "\tpb->flags |= REMAP_BIO_ENDED;",
@@ -387,15 +389,15 @@ MUTANTS = {
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-second-lookup": Mutant(
         "D5", "a failed read is not looked up again",
-        [(TARGET, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (1) {")],
+        [(DATA_PATH, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (1) {")],
         ["test_interleavings.py::test_read_that_fails_after_its_sector_moved"]),
     "always-second-try": Mutant(
         "D5", "a failed read is sent again though nothing moved",
-        [(TARGET, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (0) {")],
+        [(DATA_PATH, "\t\tif (!has_moved(set, pb)) {", "\t\thas_moved(set, pb);\n\t\tif (0) {")],
         ["test_interleavings.py::test_read_that_fails_where_nothing_moved"]),
     "count-read-ahead": Mutant(
         "D5", "failed read-ahead counts as an error",
-        [(TARGET, " || bio->bi_opf & REQ_RAHEAD)", ")")],
+        [(DATA_PATH, " || bio->bi_opf & REQ_RAHEAD)", ")")],
         ["test_errors.py::test_read_ahead_counts_for_nothing"]),
     "forget-lost-early": Mutant(
         "D6", "the lost bit is cleared in RAM before the commit",
@@ -433,52 +435,52 @@ MUTANTS = {
          "test_errors.py::test_passing_error_of_the_spare"]),
     "swallow-flush-error": Mutant(
         "D7", "an error of the spare's flush is not passed up",
-        [(TARGET, "\tif (unlikely(*error))\n\t\treturn end_io_failed(",
+        [(DATA_PATH, "\tif (unlikely(*error))\n\t\treturn end_io_failed(",
           "\tif (*error && remap_bio(bio)->flags & REMAP_BIO_SPARE_FLUSH)\n"
           "\t\t*error = BLK_STS_OK;\n\tif (unlikely(*error))\n\t\treturn end_io_failed(")],
         ["test_flush.py::test_flush_error_is_passed_up"]),
     "wait-with-nowait": Mutant(
         "D8", "a write that must not wait is parked",
-        [(TARGET, "\tif (bio->bi_opf & REQ_NOWAIT) {", "\tif (0) {")],
+        [(DATA_PATH, "\tif (bio->bi_opf & REQ_NOWAIT) {", "\tif (0) {")],
         ["test_interleavings.py::test_busy_chunk_does_not_wait"]),
     "again-is-error": Mutant(
         "D8", "BLK_STS_AGAIN from below counts as an error",
-        [(TARGET, "if (error == BLK_STS_AGAIN || ", "if (")],
+        [(DATA_PATH, "if (error == BLK_STS_AGAIN || ", "if (")],
         ["test_stacking.py::test_again_from_below"]),
     "elide-flush": Mutant(
         "D9", "the spare's flush is always left out",
-        [(TARGET, "if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))",
+        [(DATA_PATH, "if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))",
           "if (1)")],
         ["test_flush.py::test_fsync_covers_the_spare"]),
     "flush-covers-later": Mutant(
         "D9", "a flush covers what completed while it was under way",
-        [(FLOW, "flush_covered(set, member, sum);",
+        [(GATE, "remap_flush_covered(set, member, sum);",
           "flush_covered(set, member, writes_of(set, member));")],
         ["test_flush.py::test_write_during_a_flush"]),
     "flush-covers-at-once": Mutant(
         "D9", "a flush covers when it is sent, not when it succeeded",
-        [(FLOW, "\tbio_list_add(flush ? &gate->flushes : &gate->writes, bio);\n",
+        [(GATE, "\tbio_list_add(flush ? &gate->flushes : &gate->writes, bio);\n",
           "\tif (flush)\n\t\tflush_covered(gate->set, member_of(bio), spare_writes(gate->set));\n"
           "\tbio_list_add(flush ? &gate->flushes : &gate->writes, bio);\n"),
-         (FLOW, "void remap_gate_add(struct remap_gate *gate,",
+         (GATE, "void remap_gate_add(struct remap_gate *gate,",
           "static enum remap_member member_of(struct bio *bio);\n\n"
           "void remap_gate_add(struct remap_gate *gate,")],
         ["test_flush.py::test_second_fsync"]),
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
-        [(FLOW, "\tif (!r) {\n\t\tflush_covered(set, member, sum);\n",
+        [(GATE, "\tif (!r) {\n\t\tremap_flush_covered(set, member, sum);\n",
           "\tflush_covered(set, member, sum);\n\tif (!r) {\n")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
-        [(TARGET, "\t\tpb->flags |= REMAP_BIO_SPARE_WRITE;\n",
+        [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_SPARE_WRITE;\n",
           "\t\tthis_cpu_inc(set->percpu->spare_writes);\n")],
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
         [(HANDOVER, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
          (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (remap_super", "\t\t;\n\tif (remap_super"),
-         (FLOW, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
+         (GATE, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
     "force-without-word": Mutant(
         "C5", "a replica that cannot be repaired is left out without an administrator's word",
@@ -495,7 +497,7 @@ MUTANTS = {
         ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
-        [(TARGET, "\t\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {",
+        [(DATA_PATH, "\t\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {",
           "\t\tif (0) {")],
         ["test_lost_cache.py::test_flushes_fail_until"]),
     "spare-reads-count-for-main": Mutant(
@@ -505,7 +507,7 @@ MUTANTS = {
         ["test_lost_cache.py::test_what_is_on_the_spare"]),
     "main-flush-covers-nothing": Mutant(
         "D10", "flushes of main are not noted",
-        [(FLOW, "\t\tflush_covered(set, member, sum);\n",
+        [(GATE, "\t\tremap_flush_covered(set, member, sum);\n",
           "\t\tif (member == REMAP_SPARE)\n\t\t\tflush_covered(set, member, sum);\n")],
         ["test_lost_cache.py::test_nothing_is_lost"]),
     "lost-cache-forgotten": Mutant(
@@ -549,7 +551,7 @@ MUTANTS = {
         ["test_hazards.py::test_one_owner_at_a_time"]),
     "discard-slots": Mutant(
         "D14", "a discard of redirected sectors goes to the spare",
-        [(TARGET, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {",
+        [(DATA_PATH, "if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {",
           "if (0) {")],
         ["test_discard.py::test_discard"]),
     "larger-spare-blocks": Mutant(
@@ -649,8 +651,8 @@ MUTANTS = {
         ["test_errors.py::test_one_command"]),
     "drain-everything": Mutant(
         "D20", "a drain waits for all writes to main",
-        [(FLOW, "\tu64 region = chunk >> (8 - 3);\n",
-          "\tu64 region = chunk >> (8 - 3);\n\n\tbitmap_fill(drain->bucket, REMAP_NR_BUCKETS);\n")],
+        [(FLOW, "\tu64 region = chunk * REMAP_CHUNK_SECTORS >> REMAP_REGION_SHIFT;\n",
+          "\tu64 region = chunk * REMAP_CHUNK_SECTORS >> REMAP_REGION_SHIFT;\n\n\tbitmap_fill(drain->bucket, REMAP_NR_BUCKETS);\n")],
         ["test_interleavings.py::test_a_drain_waits_for_its_own"]),
     "degraded-from-nothing": Mutant(
         "D22", "what is on a spare that others may have written is served",
@@ -819,7 +821,7 @@ MUTANTS = {
         ["test_probe_chunk.py::test_another_one"]),
     "journals-commit": Mutant(
         "D10", "writes with FUA succeed although a cache was lost",
-        [(TARGET, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||\n", "\tif (")],
+        [(DATA_PATH, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||\n", "\tif (")],
         ["test_lost_cache.py::test_journals"]),
     "die-intestate": Mutant(
         "D10", "a table whose successor cannot be resumed leaves nothing to the next one",
@@ -920,11 +922,11 @@ MUTANTS = {
     # what caches lose
     "told-to-us-only": Mutant(
         "D17", "an error that a flush of ours was told is not owed to a user",
-        [(FLOW, "\t\towe(gate, REMAP_OWED_FLUSH);\n\t\towe(gate, REMAP_OWED_WRITE);\n", "\t\t;\n")],
+        [(GATE, "\t\towe(gate, REMAP_OWED_FLUSH);\n\t\towe(gate, REMAP_OWED_WRITE);\n", "\t\t;\n")],
         ["test_real_disks.py::flush_of_ours", "crash wide 5 late keep"]),
     "anothers-flush-is-not-ours": Mutant(
         "D17", "the worker overlooks that another one's flush was told of a loss",
-        [(FLOW, "if (!r && gate->nr_failed != set->flow.own_failed[member])", "if (0)")],
+        [(GATE, "if (!r && gate->nr_failed != set->flow.own_failed[member])", "if (0)")],
         ["test_real_disks.py::worker_wrote or anothers_flush"]),
     "late-error-is-a-neighbours": Mutant(
         "D19", "a sector is confirmed in one go with what else is in the cache",
@@ -934,13 +936,13 @@ MUTANTS = {
         ["test_real_disks.py::not_a_neighbours", "crash wide 5 late keep"]),
     "gated-write-asks-its-own-flush": Mutant(
         "D17", "a write that waits for a flush overlooks that an earlier one failed",
-        [(FLOW, "if (!turn.r[member_of(bio)] && remap_bio(bio)->flush_sum == turn.nr_failed)",
+        [(GATE, "if (!turn.r[member_of(bio)] && remap_bio(bio)->flush_sum == turn.nr_failed)",
           "if (!turn.r[member_of(bio)])")],
         ["test_real_disks.py::anothers_flush or behind_a_cache or at_a_fua",
          "crash wide 5 late through"]),
     "cached-is-written": Mutant(
         "D18", "writes to main stay in its cache",
-        [(TARGET, "if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {",
+        [(DATA_PATH, "if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {",
           "if (bio->bi_opf & REQ_FUA) {")],
         ["test_real_disks.py::behind_a_cache_is_relocated"]),
 }

@@ -14,7 +14,10 @@
 static bool is_by_content(const char *link)
 {
 	static const char *const folders[] = {
-		"disk/by-uuid/", "disk/by-label/", "disk/by-partuuid/", "disk/by-partlabel/",
+		"disk/by-uuid/",
+		"disk/by-label/",
+		"disk/by-partuuid/",
+		"disk/by-partlabel/",
 	};
 	size_t i;
 

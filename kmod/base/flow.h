@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is on its way to the members, and what is in their volatile caches: flow.c.
+ * What is on its way to the members, and what is in their volatile caches: flow.c, gate.c.
  */
 #ifndef DM_REMAP_FLOW_H
 #define DM_REMAP_FLOW_H
@@ -199,9 +199,6 @@ static inline void remap_uncount_release(u64 __percpu *started)
 	remap_uncount(started);
 }
 
-int remap_flow_init(struct remap_set *set);
-void remap_flow_exit(struct remap_set *set);
-
 /* I/O in flight */
 void remap_drain_chunk(struct remap_drain *drain, u64 chunk);
 void remap_drain_slot(struct remap_drain *drain, u32 slot);
@@ -211,13 +208,16 @@ void remap_drain_main(struct remap_set *set);
 void remap_drain_all(struct remap_set *set);
 void remap_hold_main(struct remap_set *set);
 void remap_unhold_main(struct remap_set *set);
+bool remap_is_slot_io(const struct remap_set *set);
 
 /* Caches */
 bool remap_is_cached(const struct remap_set *set, enum remap_member member);
 bool remap_has_fua(const struct remap_set *set, enum remap_member member);
 bool remap_is_unflushed(const struct remap_set *set, enum remap_member member);
+u64 remap_cached_writes(const struct remap_set *set, enum remap_member member);
+void remap_flush_covered(struct remap_set *set, enum remap_member member, u64 sum);
 
-/* Gates */
+/* Gates: gate.c */
 struct remap_gate *remap_gate(struct remap_set *set, enum remap_member member);
 void remap_gate_add(struct remap_gate *gate, struct bio *bio, bool flush);
 int remap_gate_flush(struct remap_set *set, enum remap_member member);
@@ -230,5 +230,7 @@ int remap_flush_spare(struct remap_set *set);
 void remap_settle_cache(struct remap_set *set);
 void remap_settle_main(struct remap_set *set);
 void remap_error_seen(struct remap_set *set);
+int remap_flow_init(struct remap_set *set);
+void remap_flow_exit(struct remap_set *set);
 
 #endif

@@ -232,7 +232,8 @@ s64 remap_table_find(const struct remap_table *table, u64 chunk)
 {
 	u32 link;
 
-	for (link = *remap_table_head(table, chunk << CHUNK_SHIFT); link; link = table->next[link - 1]) {
+	link = *remap_table_head(table, chunk << CHUNK_SHIFT);
+	for (; link; link = table->next[link - 1]) {
 		if ((table->word[link - 1] & REMAP_WORD_CHUNK) == chunk)
 			return link - 1;
 	}
