@@ -504,14 +504,12 @@ enum remap_verdict {
  * @REMAP_FITS: it is
  * @REMAP_OTHER_MAIN: the set's main device has another length
  * @REMAP_OTHER_REGION: the set's region has another length
- * @REMAP_OTHER_LAYOUT: it lies where another layout or set says, so one of the two is forged
  * @REMAP_UNFINISHED: creation or release of the set was interrupted
  */
 enum remap_fit {
 	REMAP_FITS = 0,
 	REMAP_OTHER_MAIN,
 	REMAP_OTHER_REGION,
-	REMAP_OTHER_LAYOUT,
 	REMAP_UNFINISHED,
 };
 

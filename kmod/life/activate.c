@@ -12,31 +12,31 @@
 static int load_set(struct remap_set *set, struct remap_load *load)
 {
 	const struct remap_handover *known = &set->life->predecessor;
-	int r;
+	bool was_degraded = remap_has_been_degraded(set);
+	u64 own = remap_highest_own(set);
+	int r = remap_load_super(set, load) ?: remap_claim(set);
 
-	r = remap_load_super(set, load) ?: remap_claim(set);
 	if (r)
 		return r;
 	remap_find_predecessor(set);
-	remap_inherit_ping(set, known->probe_failed);
-	r = remap_load_tables(set, load);
-	if (r)
-		return r;
+	load->ping_failed = known->probe_failed;
 	load->burnt = max(load->burnt, known->generation);
 	/* Of an instance before this one, too: a member may have come back older. */
 	if (known->known)
 		load->committed = max(load->committed, known->committed);
+	r = remap_load(set, load);
+	if (r)
+		return r;
 	set->life->mark_at = jiffies;
-	set->life->predecessor_stale = load->age.newest > known->generation;
+	set->life->predecessor_stale = load->newest > known->generation;
 	/*
 	 * Programs that have the device open go on with what is not there any more (D22): the
 	 * spare was away, or it comes back as another device.
 	 */
-	if (remap_is_unknown_to(set, load->age.newest) || known->altered ||
-	    ((known->was_degraded || remap_is_spare_new(set)) &&
-	     load->age.newest > known->numbers))
+	if ((was_degraded && load->newest > own) || known->altered ||
+	    ((known->was_degraded || remap_is_spare_new(set)) && load->newest > known->numbers))
 		set_bit(REMAP_ALTERED, &set->flags);
-	return remap_load_finish(set, load);
+	return 0;
 }
 
 /**

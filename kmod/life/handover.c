@@ -52,8 +52,13 @@ struct remap_legacy {
 
 static void describe(const struct remap_set *old, struct remap_handover *known)
 {
+	struct remap_report report;
+
+	remap_meta_report(old, &report);
 	known->known = true;
-	known->committed = remap_committed(old);
+	known->committed = report.committed;
+	known->generation = report.last_seq;
+	known->probe_failed = report.probe_failed;
 	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
 	known->was_degraded = remap_has_been_degraded(old);
 	known->numbers = remap_highest_own(old);
@@ -62,11 +67,9 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 	known->error_threshold = old->options.error_threshold;
 	known->tokens = remap_tokens(old);
 	known->counters = old->counters;
-	known->probe_failed = remap_is_ping_failed(old);
 	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
 	known->main = old->life->main_id;
 	known->spare = old->life->spare_id;
-	known->generation = remap_last_seq(old);
 	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
 	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
 	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;

@@ -197,8 +197,8 @@ static int read_from_batch(const struct region *region, uint32_t block, uint64_t
 			   batch);
 	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
 		copies->data[c] = block_in(batch, c, block - batch->first);
-		copies->verdict[c] = batch->readable[c][block - batch->first] ? REMAP_OK :
-										REMAP_UNREADABLE;
+		copies->verdict[c] =
+			batch->readable[c][block - batch->first] ? REMAP_OK : REMAP_UNREADABLE;
 	}
 	return remap_judge_block(&region->super, block, newest, copies);
 }
@@ -300,8 +300,8 @@ int region_read_table(const struct region *region, struct region_table *table, r
 			r = read_from_batch(region, block, table->age.newest, &batch, &copies);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-			bool chosen = !r &&
-				      copies.choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
+			bool chosen = !r && copies.choice.good_place[c / REMAP_PLACES] ==
+						    c % REMAP_PLACES;
 			uint64_t seq = 0;
 			int stop;
 

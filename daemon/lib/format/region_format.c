@@ -390,9 +390,9 @@ int region_commit_table(const struct region *region, uint32_t block, uint64_t se
 	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
 	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
 	struct remap_copies copies;
-	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer,
-						    &copies) :
-				 -ENOMEM;
+	int r = buffer && data ?
+			region_read_copies(region, block, region->super.seq, buffer, &copies) :
+			-ENOMEM;
 
 	if (!r && copies.choice.newer_lost)
 		r = -EUCLEAN;
