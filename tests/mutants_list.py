@@ -518,7 +518,7 @@ MUTANTS = {
         ["test_lost_cache.py::test_over_when_all"]),
     "predecessor-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
-        [(ACTIVATE, "\t\tload->committed = max(load->committed, known->committed);\n", "\t\t;\n")],
+        [(ACTIVATE, "\tload.committed = max(load.committed, known->committed);\n", "")],
         ["test_lost_cache.py::test_an_older_spare"]),
     "new-spare-believed": Mutant(
         "D22", "a spare that comes back as another device may be newer",
@@ -531,12 +531,12 @@ MUTANTS = {
         ["test_sleep_hook.py::test_the_set_was_changed"]),
     "freeze-forgotten": Mutant(
         "E7", "a new table ends a freeze",
-        [(HANDOVER, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        [(HANDOVER, "\t\tif (known->frozen)\n\t\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
-        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && seq < before &&\n"
-          "\t    remap_dead_copy(&set->meta->super, block) < 0) {", "if (0) {"),
+        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&\n"
+          "\t    copies->choice.seq < state->seq) {", "if (0) {"),
          (LOAD, "if (age.newest < load->committed) {", "if (0) {"),
          (ANCHOR, "if (age && remap_is_older(age, &found.mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
@@ -846,9 +846,8 @@ MUTANTS = {
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(ACTIVATE, "\tint r = load_set(set, &load);\n",
-          "\tint r = load_set(set, &load);\n\n"
-          "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
+        [(ACTIVATE, "\tr = remap_load(set, &load);\n",
+          "\tkfree(kmalloc(64, GFP_KERNEL));\n\tr = remap_load(set, &load);\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(
         "P9", "what waits for a hung spare holds events up",

@@ -42,19 +42,13 @@ static struct remap_member_id member_id(const struct dm_dev *dev)
 	};
 }
 
-/* What a set knew that was destroyed while no other one of its device had inherited it. */
-struct remap_legacy {
-	struct list_head list;
-	const struct mapped_device *md;
-	u8 uuid[REMAP_UUID_BYTES];
-	struct remap_handover known;
-};
-
 static void describe(const struct remap_set *old, struct remap_handover *known)
 {
 	struct remap_report report;
 
 	remap_meta_report(old, &report);
+	known->md = dm_table_get_md(old->ti->table);
+	memcpy(known->uuid, remap_uuid(old), REMAP_UUID_BYTES);
 	known->known = true;
 	known->committed = report.committed;
 	known->generation = report.last_seq;
@@ -76,11 +70,6 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 	known->owed[REMAP_SPARE] = old->flow.gate[REMAP_SPARE].owed;
 }
 
-static bool is_same_set(const struct remap_set *set, const u8 *uuid)
-{
-	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
-}
-
 /**
  * remap_add_instance() - a set exists
  * @set: the set
@@ -94,13 +83,19 @@ void remap_add_instance(struct remap_set *set)
 	mutex_unlock(&handover_lock);
 }
 
-static void drop_legacies(const struct remap_set *set, const u8 *uuid)
+static bool is_same_set(const struct remap_set *set, const u8 *uuid)
 {
-	struct mapped_device *md = dm_table_get_md(set->ti->table);
-	struct remap_legacy *will, *next;
+	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
+}
+
+/* @all: those of other sets of the device, too.  handover_lock is held. */
+static void drop_wills(const struct remap_set *set, bool all)
+{
+	struct remap_handover *will, *next;
 
 	list_for_each_entry_safe(will, next, &wills, list) {
-		if (will->md != md || (uuid && memcmp(will->uuid, uuid, REMAP_UUID_BYTES)))
+		if (will->md != dm_table_get_md(set->ti->table) ||
+		    !(all || is_same_set(set, will->uuid)))
 			continue;
 		list_del(&will->list);
 		kfree(will);
@@ -119,7 +114,6 @@ static void drop_legacies(const struct remap_set *set, const u8 *uuid)
  */
 void remap_remove_instance(struct remap_set *set)
 {
-	struct remap_legacy *old, *will = set->life->will;
 	bool alone = true, heir = false, newer = true;
 	const struct remap_life *life;
 
@@ -137,27 +131,12 @@ void remap_remove_instance(struct remap_set *set)
 	}
 	list_del_init(&set->life->instances);
 	if (alone) {
-		drop_legacies(set, NULL);
+		drop_wills(set, true);
 	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
-		will->md = dm_table_get_md(set->ti->table);
-		memcpy(will->uuid, remap_uuid(set), REMAP_UUID_BYTES);
-		describe(set, &will->known);
-		/* That of a later one, which died before this one. */
-		list_for_each_entry(old, &wills, list) {
-			if (old->md != will->md || !is_same_set(set, old->uuid) ||
-			    old->known.generation < will->known.generation)
-				continue;
-			old->known.lost_cache |= will->known.lost_cache;
-			old->known.owed[REMAP_MAIN] |= will->known.owed[REMAP_MAIN];
-			old->known.owed[REMAP_SPARE] |= will->known.owed[REMAP_SPARE];
-			old->known.altered |= will->known.altered;
-			if (will->known.was_degraded && !old->known.was_degraded)
-				old->known.numbers = will->known.numbers;
-			old->known.was_degraded |= will->known.was_degraded;
-			will->known = old->known;
-		}
-		drop_legacies(set, remap_uuid(set));
-		list_add(&will->list, &wills);
+		/* It has what an earlier will said: it took that over when it was loaded. */
+		drop_wills(set, false);
+		describe(set, set->life->will);
+		list_add(&set->life->will->list, &wills);
 		set->life->will = NULL;
 	}
 	mutex_unlock(&handover_lock);
@@ -177,7 +156,7 @@ void remap_find_predecessor(struct remap_set *set)
 	struct mapped_device *md = dm_table_get_md(set->ti->table);
 	struct remap_handover *known = &set->life->predecessor;
 	const struct remap_life *life;
-	const struct remap_legacy *will;
+	const struct remap_handover *will;
 
 	memset(known, 0, sizeof(*known));
 	mutex_lock(&handover_lock);
@@ -192,15 +171,9 @@ void remap_find_predecessor(struct remap_set *set)
 	}
 	list_for_each_entry(will, &wills, list) {
 		if (!known->known && will->md == md && is_same_set(set, will->uuid))
-			*known = will->known;
+			*known = *will;
 	}
 	mutex_unlock(&handover_lock);
-}
-
-static void identify(struct remap_set *set)
-{
-	set->life->main_id = member_id(set->main);
-	set->life->spare_id = member_id(set->spare);
 }
 
 static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev)
@@ -223,13 +196,6 @@ bool remap_is_spare_new(const struct remap_set *set)
 	return known->known && known->spare.disk_seq && !is_member(&known->spare, set->spare);
 }
 
-static void forget_wills(const struct remap_set *set)
-{
-	mutex_lock(&handover_lock);
-	drop_legacies(set, remap_uuid(set));
-	mutex_unlock(&handover_lock);
-}
-
 static bool is_open(const struct remap_set *set)
 {
 	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
@@ -239,17 +205,6 @@ static bool was_replaced(const struct remap_set *set, const struct remap_member_
 			 const struct dm_dev *dev, enum remap_member member)
 {
 	return id->disk_seq && remap_is_unflushed(set, member) && !is_member(id, dev);
-}
-
-static void take_settings(struct remap_set *set, const struct remap_handover *known)
-{
-	if (known->frozen)
-		set_bit(REMAP_FROZEN, &set->flags);
-	if (known->auto_off)
-		set_bit(REMAP_AUTO_OFF, &set->flags);
-	set->options.error_threshold = known->error_threshold;
-	remap_set_tokens(set, known->tokens);
-	set->counters = known->counters;
 }
 
 /**
@@ -275,8 +230,11 @@ void remap_take_over(struct remap_set *set)
 		remap_flush_spare(set);
 	if (remap_super_flags(set) & REMAP_SUPER_FROZEN)
 		set_bit(REMAP_FROZEN, &set->flags);
-	forget_wills(set);
-	identify(set);
+	mutex_lock(&handover_lock);
+	drop_wills(set, false);
+	mutex_unlock(&handover_lock);
+	set->life->main_id = member_id(set->main);
+	set->life->spare_id = member_id(set->spare);
 	lost_main |= known->unflushed_main && !is_member(&known->main, set->main);
 	lost_spare |= known->unflushed_spare && !is_member(&known->spare, set->spare);
 	/* Its cache goes on being as full as it was (D10). */
@@ -285,8 +243,15 @@ void remap_take_over(struct remap_set *set)
 	/* An error that a flush of ours consumed is told all the same (D17). */
 	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
 	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
-	if (known->known && !set->life->predecessor_stale)
-		take_settings(set, known);
+	if (known->known && !set->life->predecessor_stale) {
+		if (known->frozen)
+			set_bit(REMAP_FROZEN, &set->flags);
+		if (known->auto_off)
+			set_bit(REMAP_AUTO_OFF, &set->flags);
+		set->options.error_threshold = known->error_threshold;
+		remap_set_tokens(set, known->tokens);
+		set->counters = known->counters;
+	}
 	if (test_bit(REMAP_ALTERED, &set->flags)) {
 		if (is_open(set))
 			remap_refuse_altered(set);

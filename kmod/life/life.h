@@ -19,12 +19,15 @@ struct remap_member_id {
 
 /**
  * struct remap_handover - what an instance leaves to the one that replaces its table
+ * @list: of those that died before another table inherited
+ * @md: its mapped device
+ * @uuid: of the set
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
  * @was_degraded: it was without its spare, and what it knew was not compared with it since
- * @numbers: remap_known() then
+ * @numbers: remap_highest_own() then
  * @altered: another system had written the set meanwhile
  * @auto_off: a setting
  * @error_threshold: a setting
@@ -39,6 +42,9 @@ struct remap_member_id {
  * @owed: remap_gate.owed of each member
  */
 struct remap_handover {
+	struct list_head list;
+	const struct mapped_device *md;
+	u8 uuid[REMAP_UUID_BYTES];
 	bool known;
 	u64 committed;
 	u64 generation;
@@ -58,8 +64,6 @@ struct remap_handover {
 	bool unflushed_spare;
 	unsigned long owed[REMAP_NR_MEMBERS];
 };
-
-struct remap_legacy;
 
 /**
  * struct remap_life - an instance among others
@@ -83,7 +87,7 @@ struct remap_life {
 	struct list_head instances;
 	struct remap_member_id main_id;
 	struct remap_member_id spare_id;
-	struct remap_legacy *will;
+	struct remap_handover *will;
 	struct remap_handover predecessor;
 	bool predecessor_stale;
 	struct delayed_work lost_work;

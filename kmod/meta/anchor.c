@@ -184,7 +184,7 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
 		      const struct remap_mark *mark)
 {
 	struct remap_meta *meta = set->meta;
-	bool was_there = meta->last_seq >= mark->seq;
+	bool was_there = meta->found >= mark->seq;
 
 	if (meta->nr_stale && (was_there || !set->options.force_rw))
 		return 0;

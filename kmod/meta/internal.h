@@ -86,7 +86,8 @@ struct remap_read {
  * @nr_blocks: length of @block
  * @last_seq: highest sequence number ever given out (C2)
  * @committed: highest sequence number that is complete on both replicas
- * @loaded: highest one that the last load has found in the superblock and the table
+ * @found: highest one that the last load has found, counters included
+ * @loaded: the same of superblock and table
  * @image: one block, for building what is to be written
  * @read: what was read last
  * @nr_in_doubt: blocks in doubt
@@ -113,6 +114,7 @@ struct remap_meta {
 	u32 nr_blocks;
 	u64 last_seq;
 	u64 committed;
+	u64 found;
 	u64 loaded;
 	void *image;
 	struct remap_read read;

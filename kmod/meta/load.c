@@ -46,32 +46,41 @@ static void note_stale(struct remap_set *set, u32 block, const struct remap_copi
 			  remap_verdict_name(verdict[2]), remap_verdict_name(verdict[3]), outcome);
 }
 
-static void take_choice(struct remap_set *set, u32 block, const struct remap_copies *copies)
+/* What is known of a block from now on, if it is not older than what this instance had. */
+static int take_choice(struct remap_set *set, u32 block, const struct remap_copies *copies)
 {
 	struct remap_block_state *state = &set->meta->block[block];
+	bool unwritable = remap_dead_copy(&set->meta->super, block) >= 0;
 
+	/* The replicas of a frozen block have different numbers. */
+	if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&
+	    copies->choice.seq < state->seq) {
+		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
+			  set->spare->name, block, state->seq, copies->choice.seq);
+		return -ESTALE;
+	}
 	*state = (struct remap_block_state){
 		.seq = copies->choice.seq,
 		.source = copies->choice.best,
 		.rewrite = copies->choice.rewrite,
-		.unwritable = remap_dead_copy(&set->meta->super, block) >= 0,
+		.unwritable = unwritable,
 	};
 	memcpy(state->good_place, copies->choice.good_place, sizeof(state->good_place));
 	if (remap_is_stale(&copies->choice))
 		note_stale(set, block, copies);
+	set->meta->found = max(set->meta->found, state->seq);
+	return 0;
 }
 
 /* Choose among the four copies of a table block, the @i-th of those that were read. */
 static int choose(struct remap_set *set, u32 block, u32 i, struct remap_copies *copies)
 {
 	const enum remap_verdict *verdict = copies->verdict;
-	u64 seq, before = set->meta->block[block].seq;
 	int r = remap_judge(set, block, i, copies);
 
-	seq = copies->choice.seq;
 	if (r == -EUCLEAN) {
 		remap_err(set, "%s: metadata block %u: two valid copies with number %llu differ: activation refused. 'dmremap dump' shows both",
-			  set->spare->name, block, seq);
+			  set->spare->name, block, copies->choice.seq);
 		return r;
 	}
 	if (r) {
@@ -81,15 +90,7 @@ static int choose(struct remap_set *set, u32 block, u32 i, struct remap_copies *
 			  remap_verdict_name(verdict[3]));
 		return -EIO;
 	}
-	/* The replicas of a frozen block have different numbers. */
-	if (test_bit(REMAP_LOADED, &set->flags) && seq < before &&
-	    remap_dead_copy(&set->meta->super, block) < 0) {
-		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
-			  set->spare->name, block, before, seq);
-		return -ESTALE;
-	}
-	take_choice(set, block, copies);
-	return 0;
+	return take_choice(set, block, copies);
 }
 
 /*
@@ -130,21 +131,44 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	return 0;
 }
 
-static int take_entries(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+/* Whether a copy of a block, older ones included, names the slot of an entry. */
+static bool is_named(const struct remap_copies *copies, u32 i)
 {
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		const struct remap_table_disk *disk = copies->data[c];
+		struct remap_entry entry;
+
+		if (copies->verdict[c] != REMAP_OK)
+			continue;
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state == REMAP_ENTRY_USED)
+			return true;
+	}
+	return false;
+}
+
+static int take_entries(struct remap_set *set, u32 block, const struct remap_copies *copies)
+{
+	const struct remap_table_disk *disk = copies->data[copies->choice.best];
 	struct remap_table *table = &set->table;
-	u32 first = remap_first_slot(block);
-	u32 i;
+	u32 i, slot = remap_first_slot(block);
 	int r;
 
-	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++, slot++) {
 		struct remap_entry entry;
-		u32 slot = first + i;
 		s64 twin;
 
 		remap_entry_decode(&disk->entry[i], &entry);
-		if (entry.state == REMAP_ENTRY_FREE)
+		if (entry.state == REMAP_ENTRY_FREE) {
+			/* It waits for one more commit of the block (C11). */
+			if (is_named(copies, i)) {
+				remap_table_set(table, slot, REMAP_WORD_RETIRED);
+				table->prov[slot] = copies->choice.seq;
+			}
 			continue;
+		}
 		table->prov[slot] = remap_prov(entry.when, entry.cause, entry.status,
 					       entry.errors, 0);
 		if (entry.state == REMAP_ENTRY_BAD) {
@@ -202,8 +226,6 @@ int remap_load_super(struct remap_set *set, struct remap_load *load)
 	int r;
 
 	load->committed = meta->committed;
-	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
-	load->burnt = test_bit(REMAP_LOADED, &set->flags) ? meta->last_seq : 0;
 	/* A load is a comparison of its own. */
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	r = remap_find_super(set, &super, &copies);
@@ -218,37 +240,15 @@ int remap_load_super(struct remap_set *set, struct remap_load *load)
 		remap_err(set, "%s: another set than before lies here", set->spare->name);
 		return -ESTALE;
 	}
-	if (test_bit(REMAP_LOADED, &set->flags) && super.seq < meta->block[0].seq) {
-		remap_err(set, "%s: the superblock went back from number %llu to %llu: refused",
-			  set->spare->name, meta->block[0].seq, super.seq);
-		return -ESTALE;
-	}
+	meta->nr_stale = 0;
+	meta->found = 0;
+	r = take_choice(set, 0, &copies);
+	if (r)
+		return r;
 	if (super.ro_compat & ~REMAP_KNOWN_RO_COMPAT)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	remap_use_super(set, &super);
-	meta->nr_stale = 0;
-	take_choice(set, 0, &copies);
-	meta->last_seq = super.seq;
 	return 0;
-}
-
-/* Free slots that an older copy still names wait for one more commit of the block (C11). */
-static void retire_named(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
-{
-	struct remap_table *table = &set->table;
-	u32 first = remap_first_slot(block);
-	struct remap_entry entry;
-	u32 i;
-
-	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
-		if (table->word[first + i])
-			continue;
-		remap_entry_decode(&disk->entry[i], &entry);
-		if (entry.state != REMAP_ENTRY_USED)
-			continue;
-		remap_table_set(table, first + i, REMAP_WORD_RETIRED);
-		table->prov[first + i] = set->meta->block[block].seq;
-	}
 }
 
 static int load_tables(struct remap_set *set)
@@ -256,7 +256,6 @@ static int load_tables(struct remap_set *set)
 	struct remap_meta *meta = set->meta;
 	u32 end = 1 + remap_geometry(set)->table_blocks;
 	struct remap_copies copies;
-	unsigned int c;
 	u32 block, nr, i;
 	int r;
 
@@ -269,17 +268,10 @@ static int load_tables(struct remap_set *set)
 		nr = min(end - block, meta->read.nr_max);
 		remap_read_blocks(set, remap_geometry(set), block, nr);
 		for (i = 0; i < nr; i++) {
-			r = choose(set, block + i, i, &copies);
+			r = choose(set, block + i, i, &copies) ?:
+			    take_entries(set, block + i, &copies);
 			if (r)
 				return r;
-			meta->last_seq = max(meta->last_seq, copies.choice.seq);
-			r = take_entries(set, block + i, copies.data[copies.choice.best]);
-			if (r)
-				return r;
-			for (c = 0; c < REMAP_COPIES; c++) {
-				if (copies.verdict[c] == REMAP_OK)
-					retire_named(set, block + i, copies.data[c]);
-			}
 			cond_resched();
 		}
 	}
@@ -458,18 +450,6 @@ static int settle(struct remap_set *set, bool formatted)
 }
 
 /**
- * remap_load_fail() - a load ends here: what was burnt before stays burnt (C2)
- * @set: the set
- * @load: as far as it went
- *
- * Context: as for remap_load_super().
- */
-void remap_load_fail(struct remap_set *set, const struct remap_load *load)
-{
-	set->meta->last_seq = max(set->meta->last_seq, load->burnt);
-}
-
-/**
  * remap_load() - second step: the table, checked against main and the past; repair the media
  * @set: the set; no other code has it
  * @load: remap_load.committed is the highest number that was ever known to be complete
@@ -505,8 +485,12 @@ int remap_load(struct remap_set *set, struct remap_load *load)
 
 	if (meta->nr_stale && !set->options.force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
-	/* What is lost had a number that main knows of. */
-	meta->last_seq = max3(meta->last_seq, meta->anchor.marked, load->burnt);
+	/*
+	 * What is lost had a number that main knows of; those that were burnt since, and are not
+	 * on the media, stay burnt (C2).
+	 */
+	meta->last_seq = max3(meta->last_seq, meta->found,
+			      max(meta->anchor.marked, load->burnt));
 	check_numbers(set);
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))

@@ -47,7 +47,7 @@ struct remap_change {
  * @formatted: the set was made just now
  * @ping_failed: the instance before knew that main does not take a probe
  * @committed: the highest number that was ever known to be complete
- * @burnt: the highest number that was given out before, by this instance or the one before (C2)
+ * @burnt: the highest number that the instance before has given out (C2)
  * @newest: set to the highest number of superblock and table on the media
  */
 struct remap_load {
@@ -134,7 +134,6 @@ int remap_probe_spare(struct remap_set *set);
 
 /* load.c: preresume, the two steps of an activation in this order */
 int remap_load_super(struct remap_set *set, struct remap_load *load);
-void remap_load_fail(struct remap_set *set, const struct remap_load *load);
 int remap_load(struct remap_set *set, struct remap_load *load);
 
 /* scrub.c */

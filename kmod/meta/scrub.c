@@ -107,8 +107,8 @@ static int compare_block(struct remap_set *set, u32 block, u32 i, bool to_mend)
 }
 
 /*
- * All blocks; nothing is written.  @to_mend: remap_block_state.rewrite says afterwards what must
- * be; unless @alone others may write meanwhile.
+ * All blocks; nothing is written.  @to_mend: one by one, and remap_block_state.rewrite says
+ * afterwards what must be; unless @alone others may write in between.
  */
 static int compare(struct remap_set *set, bool to_mend, bool alone)
 {
@@ -117,7 +117,7 @@ static int compare(struct remap_set *set, bool to_mend, bool alone)
 
 	/* The superblock alone first: a spare that is not there is not asked for every block. */
 	for (block = 0; block < end; block += nr) {
-		nr = block ? min(end - block, set->meta->read.nr_max) : 1;
+		nr = block && !to_mend ? min(end - block, set->meta->read.nr_max) : 1;
 		r = to_mend ? let_others_in(set, alone) : 0;
 		if (r)
 			return r;

@@ -35,7 +35,7 @@ void remap_soft_load(struct remap_set *set)
 	       sizeof(copies.choice.good_place));
 	if (r)
 		return;
-	meta->last_seq = max(meta->last_seq, copies.choice.seq);
+	meta->found = max(meta->found, copies.choice.seq);
 	if (test_bit(REMAP_LOADED, &set->flags))
 		return;
 	disk = copies.data[copies.choice.best];
