@@ -60,8 +60,8 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "one-replica": Mutant(
         "C1", "one replica is enough",
-        [(BLOCK, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tunsigned int copy",
-          "for (replica = 0; replica < 1; replica++) {\n\t\tunsigned int copy")],
+        [(BLOCK, "for (replica = 0; !r && replica < REMAP_REPLICAS; replica++)",
+          "for (replica = 0; !r && replica < 1; replica++)")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
         "C1", "entries are published before both replicas are written",
@@ -76,11 +76,10 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "go-on-after-failure": Mutant(
         "C1", "replica 1 is written although replica 0 failed",
-        [(BLOCK, "unsigned int replica;\n\tint r;",
-          "unsigned int replica;\n\tint r, failed = 0;"),
-         (BLOCK, "copy, block), r);\n\t\t\treturn r;\n\t\t}\n\t}",
-          "copy, block), r);\n\t\t\tfailed = r;\n\t\t}\n\t}\n"
-          "\tif (failed)\n\t\treturn failed;")],
+        [(BLOCK, "for (replica = 0; !r && replica < REMAP_REPLICAS; replica++)",
+          "for (replica = 0; replica < REMAP_REPLICAS; replica++)"),
+         (BLOCK, "\t\tr = remap_write_copy(set, copy, block);",
+          "\t\tr = remap_write_copy(set, copy, block) ?: r;")],
         ["test_commit_failures.py::test_numbers_are_never_used_again",
          "test_commit_failures.py", "crash wide 5"]),
     "reuse-number": Mutant(
@@ -832,7 +831,7 @@ MUTANTS = {
         ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
-        [(HANDOVER, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
+        [(HANDOVER, "\tif (known->unflushed[REMAP_MAIN] && !lost[REMAP_MAIN])\n", "\tif (0)\n")],
         ["test_lost_cache.py::test_a_table_in_between"]),
     "ask-the-hung": Mutant(
         "D11", "a suspend without flush asks members for counters and flushes",

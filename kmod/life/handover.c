@@ -34,17 +34,29 @@ static LIST_HEAD(wills);
 /* protects both */
 static DEFINE_MUTEX(handover_lock);
 
-static struct remap_member_id member_id(const struct dm_dev *dev)
+static struct remap_member_id member_id(const struct remap_set *set, enum remap_member member)
 {
+	struct block_device *bdev = (member == REMAP_MAIN ? set->main : set->spare)->bdev;
+
 	return (struct remap_member_id){
-		.disk_seq = dev->bdev->bd_disk->diskseq,
-		.start = get_start_sect(dev->bdev),
+		.disk_seq = bdev->bd_disk->diskseq,
+		.start = get_start_sect(bdev),
 	};
+}
+
+/* Whether a member is another device than it was; false where it is not known what it was. */
+static bool was_replaced(const struct remap_member_id *id, const struct remap_set *set,
+			 enum remap_member member)
+{
+	struct remap_member_id now = member_id(set, member);
+
+	return id->disk_seq && (id->disk_seq != now.disk_seq || id->start != now.start);
 }
 
 static void describe(const struct remap_set *old, struct remap_handover *known)
 {
 	struct remap_report report;
+	enum remap_member m;
 
 	remap_meta_report(old, &report);
 	known->md = dm_table_get_md(old->ti->table);
@@ -62,12 +74,11 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 	known->tokens = remap_tokens(old);
 	known->counters = old->counters;
 	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
-	known->main = old->life->main_id;
-	known->spare = old->life->spare_id;
-	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
-	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
-	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;
-	known->owed[REMAP_SPARE] = old->flow.gate[REMAP_SPARE].owed;
+	for (m = REMAP_MAIN; m < REMAP_NR_MEMBERS; m++) {
+		known->id[m] = old->life->id[m];
+		known->unflushed[m] = remap_is_unflushed(old, m);
+		known->owed[m] = old->flow.gate[m].owed;
+	}
 }
 
 /**
@@ -176,13 +187,6 @@ void remap_find_predecessor(struct remap_set *set)
 	mutex_unlock(&handover_lock);
 }
 
-static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev)
-{
-	struct remap_member_id now = member_id(dev);
-
-	return id->disk_seq == now.disk_seq && id->start == now.start;
-}
-
 /**
  * remap_is_spare_new() - whether the spare is another device than the instance before had
  * @set: the set, after remap_find_predecessor()
@@ -193,18 +197,12 @@ bool remap_is_spare_new(const struct remap_set *set)
 {
 	const struct remap_handover *known = &set->life->predecessor;
 
-	return known->known && known->spare.disk_seq && !is_member(&known->spare, set->spare);
+	return was_replaced(&known->id[REMAP_SPARE], set, REMAP_SPARE);
 }
 
 static bool is_open(const struct remap_set *set)
 {
 	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
-}
-
-static bool was_replaced(const struct remap_set *set, const struct remap_member_id *id,
-			 const struct dm_dev *dev, enum remap_member member)
-{
-	return id->disk_seq && remap_is_unflushed(set, member) && !is_member(id, dev);
 }
 
 /**
@@ -217,9 +215,17 @@ void remap_take_over(struct remap_set *set)
 {
 	const struct remap_handover *known = &set->life->predecessor;
 	struct remap_event event = { .kind = DM_REMAP_EVENT_LOST_CACHE };
-	/* Also without a new table: another medium in the same drive. */
-	bool lost_main = was_replaced(set, &set->life->main_id, set->main, REMAP_MAIN);
-	bool lost_spare = was_replaced(set, &set->life->spare_id, set->spare, REMAP_SPARE);
+	bool lost[REMAP_NR_MEMBERS];
+	enum remap_member m;
+
+	for (m = REMAP_MAIN; m < REMAP_NR_MEMBERS; m++) {
+		/* Also without a new table: another medium in the same drive. */
+		lost[m] = (known->unflushed[m] && was_replaced(&known->id[m], set, m)) ||
+			  (remap_is_unflushed(set, m) && was_replaced(&set->life->id[m], set, m));
+		set->life->id[m] = member_id(set, m);
+		/* An error that a flush of ours consumed is told all the same (D17). */
+		set->flow.gate[m].owed |= known->owed[m];
+	}
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
@@ -233,16 +239,9 @@ void remap_take_over(struct remap_set *set)
 	mutex_lock(&handover_lock);
 	drop_wills(set, false);
 	mutex_unlock(&handover_lock);
-	set->life->main_id = member_id(set->main);
-	set->life->spare_id = member_id(set->spare);
-	lost_main |= known->unflushed_main && !is_member(&known->main, set->main);
-	lost_spare |= known->unflushed_spare && !is_member(&known->spare, set->spare);
 	/* Its cache goes on being as full as it was (D10). */
-	if (known->unflushed_main && !lost_main)
+	if (known->unflushed[REMAP_MAIN] && !lost[REMAP_MAIN])
 		remap_uncount(remap_count(&set->flow, REMAP_BUCKET_ALL));
-	/* An error that a flush of ours consumed is told all the same (D17). */
-	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
-	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
 	if (known->known && !set->life->predecessor_stale) {
 		if (known->frozen)
 			set_bit(REMAP_FROZEN, &set->flags);
@@ -258,7 +257,7 @@ void remap_take_over(struct remap_set *set)
 		else
 			clear_bit(REMAP_ALTERED, &set->flags);
 	}
-	if (!known->lost_cache && !lost_main && !lost_spare)
+	if (!known->lost_cache && !lost[REMAP_MAIN] && !lost[REMAP_SPARE])
 		return;
 	/* A program that opens it from now on knows of no write before. */
 	if (!is_open(set))
@@ -266,10 +265,10 @@ void remap_take_over(struct remap_set *set)
 	set_bit(REMAP_LOST_CACHE, &set->flags);
 	if (known->lost_cache)
 		return;
-	event.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	event.member = lost[REMAP_MAIN] ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
 	remap_queue_event(set, &event);
 	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
-		  lost_main ? set->main->name : set->spare->name);
+		  lost[REMAP_MAIN] ? set->main->name : set->spare->name);
 }
 
 /**

@@ -35,11 +35,9 @@ struct remap_member_id {
  * @counters: of which the media may have an older state
  * @probe_failed: main did not take its last probe
  * @lost_cache: it was in that mode
- * @main: what was its main device
- * @spare: the same of the spare
- * @unflushed_main: that had writes not flushed
- * @unflushed_spare: the same of the spare
- * @owed: remap_gate.owed of each member
+ * @id: what its members were
+ * @unflushed: which of them had writes not flushed
+ * @owed: remap_gate.owed of each
  */
 struct remap_handover {
 	struct list_head list;
@@ -58,10 +56,8 @@ struct remap_handover {
 	struct remap_counters counters;
 	bool probe_failed;
 	bool lost_cache;
-	struct remap_member_id main;
-	struct remap_member_id spare;
-	bool unflushed_main;
-	bool unflushed_spare;
+	struct remap_member_id id[REMAP_NR_MEMBERS];
+	bool unflushed[REMAP_NR_MEMBERS];
 	unsigned long owed[REMAP_NR_MEMBERS];
 };
 
@@ -71,8 +67,7 @@ struct remap_handover {
  * @owners: in the list of active sets, see registry.c
  * @claimed: its UUID is known and no other set's; under the list's lock
  * @instances: in the list of all, see handover.c
- * @main_id: what the main device was when the set was resumed
- * @spare_id: the same of the spare
+ * @id: what the members were when the set was resumed
  * @will: what it leaves when it dies before another table inherits
  * @predecessor: what the instance before this one knew, while this one is resumed
  * @predecessor_stale: another system has written the set since
@@ -85,8 +80,7 @@ struct remap_life {
 	struct list_head owners;
 	bool claimed;
 	struct list_head instances;
-	struct remap_member_id main_id;
-	struct remap_member_id spare_id;
+	struct remap_member_id id[REMAP_NR_MEMBERS];
 	struct remap_handover *will;
 	struct remap_handover predecessor;
 	bool predecessor_stale;

@@ -54,40 +54,6 @@ u64 remap_next_seq(struct remap_set *set)
 	return ++set->meta->last_seq;
 }
 
-static int write_block(struct remap_set *set, u32 block)
-{
-	struct remap_meta *meta = set->meta;
-	struct remap_block_state *state = &meta->block[block];
-	unsigned int replica;
-	int r;
-
-	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
-		unsigned int copy = REMAP_PLACES * replica + !state->good_place[replica];
-
-		if (replica == meta->out)
-			continue;
-		r = remap_write_copy(set, copy, block);
-		if (r) {
-			meta->replica_errors[replica]++;
-			state->nr_failed = copy != state->failed_copy ? 1 :
-					   min(state->nr_failed + 1, 255);
-			state->failed_copy = copy;
-			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
-					       set->spare->name, block, replica,
-					       (u64)remap_copy_sector(set, copy, block), r);
-			return r;
-		}
-	}
-	for (replica = 0; replica < REMAP_REPLICAS; replica++)
-		state->good_place[replica] ^= replica != meta->out;
-	state->seq = remap_block_seq(meta->image);
-	state->nr_failed = 0;
-	/* Soft state is losable, so the mark on main must not count on it (O6). */
-	if (block <= remap_geometry(set)->table_blocks)
-		meta->committed = max(meta->committed, state->seq);
-	return 0;
-}
-
 /**
  * remap_write_block() - send remap_meta.image to both replicas, one after the other
  * @set: the set
@@ -98,10 +64,37 @@ static int write_block(struct remap_set *set, u32 block)
  */
 int remap_write_block(struct remap_set *set, u32 block)
 {
-	int r = write_block(set, block);
+	struct remap_meta *meta = set->meta;
+	struct remap_block_state *state = &meta->block[block];
+	unsigned int replica, copy;
+	int r = 0;
 
-	trace_dm_remap_commit(set, block, remap_block_seq(set->meta->image), r);
-	return r;
+	for (replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+		if (replica == meta->out)
+			continue;
+		copy = REMAP_PLACES * replica + !state->good_place[replica];
+		r = remap_write_copy(set, copy, block);
+		if (r) {
+			meta->replica_errors[replica]++;
+			state->nr_failed = copy != state->failed_copy ? 1 :
+					   min(state->nr_failed + 1, 255);
+			state->failed_copy = copy;
+			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
+					       set->spare->name, block, replica,
+					       (u64)remap_copy_sector(set, copy, block), r);
+		}
+	}
+	trace_dm_remap_commit(set, block, remap_block_seq(meta->image), r);
+	if (r)
+		return r;
+	for (replica = 0; replica < REMAP_REPLICAS; replica++)
+		state->good_place[replica] ^= replica != meta->out;
+	state->seq = remap_block_seq(meta->image);
+	state->nr_failed = 0;
+	/* Soft state is losable, so the mark on main must not count on it (O6). */
+	if (block <= remap_geometry(set)->table_blocks)
+		meta->committed = max(meta->committed, state->seq);
+	return 0;
 }
 
 /**

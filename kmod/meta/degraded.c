@@ -140,8 +140,11 @@ u64 remap_highest_own(const struct remap_set *set)
  */
 bool remap_resume_degraded(struct remap_set *set)
 {
-	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta->has_table ||
-	    !remap_is_spare_gone(set))
+	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta->has_table)
+		return false;
+	/* Not one superblock can be read. */
+	remap_read_blocks(set, remap_geometry(set), 0, 1);
+	if (set->meta->read.unreadable[0] != BIT(REMAP_COPIES) - 1)
 		return false;
 	begin_degraded(set, jiffies);
 	remap_err(set, "%s cannot be read: sectors on %s are served, those on the spare fail, and nothing is remapped until the spare is back",

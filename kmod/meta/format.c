@@ -25,6 +25,13 @@
 
 #define MIB_SECTORS		2048
 
+static int refuse_content(struct remap_set *set, u64 region_sector)
+{
+	remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
+		  set->spare->name, set->spare_start + region_sector);
+	return -EEXIST;
+}
+
 static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_formatted)
 {
 	u32 nr_max = REMAP_COPIES * set->meta->read.nr_max * REMAP_BLOCK_SECTORS;
@@ -45,20 +52,14 @@ static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_fo
 			void *data = buffer + ((size_t)i << SECTOR_SHIFT);
 			u32 bytes = min_t(u32, REMAP_BLOCK_BYTES, (nr - i) << SECTOR_SHIFT);
 
-			if (remap_is_zero(data, bytes))
-				continue;
 			if (remap_is_initial(remap_geometry(set), sector + i, data))
 				*half_formatted = true;
-			else if (!*half_formatted ||
-				 sector + i != remap_slot_sector(remap_geometry(set), 0))
-				goto foreign;
+			else if (!remap_is_zero(data, bytes) &&
+				 !(*half_formatted && sector + i ==
+				   remap_slot_sector(remap_geometry(set), 0)))
+				return refuse_content(set, sector + i);
 		}
 		sector += nr;
-		continue;
-foreign:
-		remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
-			  set->spare->name, set->spare_start + sector + i);
-		return -EEXIST;
 	}
 	return 0;
 }

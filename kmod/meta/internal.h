@@ -183,6 +183,5 @@ void remap_use_super(struct remap_set *set, const struct remap_super *super);
 
 /* scrub.c */
 int remap_compare_media(struct remap_set *set);
-bool remap_is_spare_gone(struct remap_set *set);
 
 #endif /* DM_REMAP_META_INTERNAL_H */

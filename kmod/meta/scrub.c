@@ -157,18 +157,6 @@ static int compare_mark(struct remap_set *set)
 }
 
 /**
- * remap_is_spare_gone() - whether not one superblock can be read
- * @set: the set
- *
- * Context: remap_set.lock held, may sleep.
- */
-bool remap_is_spare_gone(struct remap_set *set)
-{
-	remap_read_blocks(set, remap_geometry(set), 0, 1);
-	return set->meta->read.unreadable[0] == BIT(REMAP_COPIES) - 1;
-}
-
-/**
  * remap_compare_media() - compare the media with what is in RAM, in a degraded set
  * @set: the set, active
  *
