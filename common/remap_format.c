@@ -591,22 +591,76 @@ u32 remap_dead_code(u32 block, unsigned int copy)
 }
 
 /**
- * remap_is_dead - whether a copy of a block is dead: neither read nor written (C8)
+ * remap_dead_copy - the copy of a block that is dead: neither read nor written (C8)
  * @super: the set's superblock
  * @block: number of the block in its place
- * @copy: 2 * replica + place
  *
  * Whatever it holds, should it be readable again, was never acknowledged.
+ *
+ * Return: 2 * replica + place, or -1.
  */
-bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy)
+int remap_dead_copy(const struct remap_super *super, u32 block)
 {
 	int i;
 
 	for (i = 0; i < REMAP_DEAD_MAX; i++) {
-		if (super->dead[i] == remap_dead_code(block, copy))
-			return true;
+		if (super->dead[i] && (super->dead[i] - 1) / REMAP_COPIES == block)
+			return (super->dead[i] - 1) % REMAP_COPIES;
 	}
-	return false;
+	return -1;
+}
+
+/**
+ * remap_is_dead - whether a copy of a block is dead (C8)
+ * @super: the set's superblock
+ * @block: number of the block in its place
+ * @copy: 2 * replica + place
+ *
+ * Return: true if so.
+ */
+bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy)
+{
+	return remap_dead_copy(super, block) == (int)copy;
+}
+
+/**
+ * remap_add_dead - call a copy of a table block dead
+ * @dead: remap_super.dead
+ * @block: number of the block in its place
+ * @copy: 2 * replica + place
+ *
+ * Return: 0, also when it is dead already; -EEXIST: another one of the block is, and one of the
+ * two would have to be believed; -ENOSPC: no more can be named.
+ */
+int remap_add_dead(u32 dead[REMAP_DEAD_MAX], u32 block, unsigned int copy)
+{
+	int i, unused = -1;
+
+	for (i = REMAP_DEAD_MAX - 1; i >= 0; i--) {
+		if (!dead[i])
+			unused = i;
+		else if ((dead[i] - 1) / REMAP_COPIES == block)
+			return dead[i] == remap_dead_code(block, copy) ? 0 : -EEXIST;
+	}
+	if (unused < 0)
+		return -ENOSPC;
+	dead[unused] = remap_dead_code(block, copy);
+	return 0;
+}
+
+/**
+ * remap_remove_dead - call no copy of a block dead any more
+ * @dead: remap_super.dead
+ * @block: number of the block in its place
+ */
+void remap_remove_dead(u32 dead[REMAP_DEAD_MAX], u32 block)
+{
+	int i;
+
+	for (i = 0; i < REMAP_DEAD_MAX; i++) {
+		if (dead[i] && (dead[i] - 1) / REMAP_COPIES == block)
+			dead[i] = 0;
+	}
 }
 
 /**
@@ -892,6 +946,222 @@ enum remap_verdict remap_table_check(const void *block, const struct remap_geome
 			     sizeof(disk->entry[0])) ? REMAP_OK : REMAP_BAD_FIELD;
 }
 
+/*
+ * A superblock of another set among ours is damage like any other (P4): the set that more copies
+ * name is the one; two that are equal are none.
+ */
+static int set_aside_strangers(struct remap_copies *copies)
+{
+	const struct remap_block_header *header, *own = NULL;
+	int c, other, votes, most = 0;
+	bool tie = false;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		header = copies->data[c];
+		for (other = 0, votes = 0; other < REMAP_COPIES; other++) {
+			const struct remap_block_header *theirs = copies->data[other];
+
+			votes += copies->verdict[c] == REMAP_OK &&
+				 copies->verdict[other] == REMAP_OK &&
+				 !memcmp(header->uuid, theirs->uuid, REMAP_UUID_BYTES);
+		}
+		if (votes > most) {
+			most = votes;
+			own = header;
+			tie = false;
+		} else if (own && votes == most) {
+			tie |= memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES) != 0;
+		}
+	}
+	for (c = 0; c < REMAP_COPIES; c++) {
+		header = copies->data[c];
+		if (copies->verdict[c] == REMAP_OK &&
+		    memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES))
+			copies->verdict[c] = REMAP_OTHER_SET;
+	}
+	return tie ? -EUCLEAN : 0;
+}
+
+static u8 copies_to_rewrite(const struct remap_copies *copies)
+{
+	u8 rewrite = 0;
+	int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		enum remap_verdict verdict = copies->verdict[c];
+		/* What was newer and is damaged must not be found again by the next load. */
+		bool damaged = verdict != REMAP_OK && verdict != REMAP_ZERO;
+
+		if (verdict != REMAP_DEAD &&
+		    (verdict == REMAP_UNREADABLE || copies->choice.repair[c / REMAP_PLACES] ||
+		     (damaged && remap_is_stale(&copies->choice))))
+			rewrite |= 1U << c;
+	}
+	return rewrite;
+}
+
+/**
+ * remap_judge_supers - which of four superblocks counts, if any
+ * @copies: read where one layout says; is filled
+ * @super: set to the one that counts
+ *
+ * Return: 0; -ENODATA: nothing of ours; -EBADMSG: all are damaged; -EIO: none is valid, and some
+ * cannot be read; -EOPNOTSUPP: the newest is of a version or feature that is not known here, and
+ * an older place without it is no way around it (P7); -EUCLEAN: they contradict each other.
+ */
+int remap_judge_supers(struct remap_copies *copies, struct remap_super *super)
+{
+	bool unreadable = false, damaged = false;
+	u64 unknown_seq = 0;
+	int c, r;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		if (copies->verdict[c] != REMAP_UNREADABLE)
+			copies->verdict[c] = remap_super_decode(copies->data[c], super);
+		unreadable |= copies->verdict[c] == REMAP_UNREADABLE;
+		damaged |= copies->verdict[c] == REMAP_BAD_CRC ||
+			   copies->verdict[c] == REMAP_BAD_FIELD;
+		if (copies->verdict[c] == REMAP_BAD_VERSION &&
+		    remap_block_seq(copies->data[c]) > unknown_seq)
+			unknown_seq = remap_block_seq(copies->data[c]);
+	}
+	r = set_aside_strangers(copies);
+	if (r) {
+		copies->choice.best = -1;
+		return r;
+	}
+	r = remap_choose(copies->data, copies->verdict, &copies->choice);
+	if (unknown_seq && (r || unknown_seq > copies->choice.seq))
+		return -EOPNOTSUPP;
+	if (r == -ENODATA)
+		return damaged ? -EBADMSG : unreadable ? -EIO : r;
+	if (r)
+		return r;
+	copies->choice.rewrite = copies_to_rewrite(copies);
+	remap_super_decode(copies->data[copies->choice.best], super);
+	return 0;
+}
+
+/*
+ * One place of a block is dead (C8): its replica keeps the entries in the other place, under
+ * whatever number.  Where they are not those that were chosen, they are written there.
+ */
+static void choose_live_place(struct remap_copies *copies, int dead)
+{
+	const u8 *live = copies->data[dead ^ 1], *best = copies->data[copies->choice.best];
+	int replica = dead / REMAP_PLACES;
+
+	copies->choice.good_place[replica] = (dead ^ 1) % REMAP_PLACES;
+	copies->choice.repair[replica] =
+		copies->verdict[dead ^ 1] != REMAP_OK ||
+		memcmp(live + sizeof(struct remap_block_header),
+		       best + sizeof(struct remap_block_header),
+		       REMAP_BLOCK_BYTES - sizeof(struct remap_block_header));
+}
+
+/**
+ * remap_judge_block - which copy of a block counts, and which must be rewritten
+ * @super: the set's superblock
+ * @block: number of the block in its place; 0: as strict as where the superblock is looked for,
+ *         one with another layout is of another set (C16)
+ * @newest: the highest number of superblock and table, for soft state
+ * @copies: is filled
+ *
+ * Return: as remap_choose().
+ */
+int remap_judge_block(const struct remap_super *super, u32 block, u64 newest,
+		      struct remap_copies *copies)
+{
+	int c, r, dead = remap_dead_copy(super, block);
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		enum remap_verdict *verdict = &copies->verdict[c];
+		const void *data = copies->data[c];
+		struct remap_super found;
+
+		if (c == dead) {
+			*verdict = REMAP_DEAD;
+		} else if (*verdict == REMAP_UNREADABLE) {
+			continue;
+		} else if (!block) {
+			*verdict = remap_super_decode(data, &found);
+			if (*verdict == REMAP_OK &&
+			    (!remap_super_same_layout(&found, super) ||
+			     found.main_sectors != super->main_sectors))
+				*verdict = REMAP_OTHER_SET;
+		} else if (block <= super->geometry.table_blocks) {
+			*verdict = remap_table_check(data, &super->geometry, super->uuid, block,
+						     super->main_sectors);
+		} else {
+			*verdict = remap_soft_check(data, super->uuid, block, newest);
+		}
+	}
+	r = remap_choose(copies->data, copies->verdict, &copies->choice);
+	if (r)
+		return r;
+	if (dead >= 0)
+		choose_live_place(copies, dead);
+	copies->choice.rewrite = copies_to_rewrite(copies);
+	return 0;
+}
+
+/**
+ * remap_initial_block - a table or soft state block of a set that is new
+ * @super: its superblock
+ * @block: number of the block in its place
+ * @data: REMAP_BLOCK_BYTES long, is overwritten and sealed
+ *
+ * Slot 0 has the content of the probe chunk.  All that is not zero lies in the first 512 bytes,
+ * so a torn write leaves a whole block or none.
+ */
+void remap_initial_block(const struct remap_super *super, u32 block, void *data)
+{
+	bool is_table = block <= super->geometry.table_blocks;
+	struct remap_table_disk *table = data;
+	struct remap_entry entry = {
+		.main_chunk = super->probe_chunk,
+		.redirected = 0xff,
+		.state = REMAP_ENTRY_USED,
+		.cause = REMAP_CAUSE_PROBE,
+		.when = (u32)super->created,
+	};
+
+	remap_block_init(data, is_table ? REMAP_MAGIC_TABLE : REMAP_MAGIC_SOFT, super->uuid, block,
+			 REMAP_FIRST_SEQ);
+	if (is_table)
+		table->nr_entries = cpu_to_le32(remap_table_entries(&super->geometry, block));
+	if (block == 1)
+		remap_entry_encode(&entry, &table->entry[0]);
+	remap_block_seal(data);
+}
+
+/**
+ * remap_is_initial - whether a block of a region without superblock is one of a half-made set
+ * @geometry: where metadata would go
+ * @region_sector: first sector of the block in the region
+ * @data: the block
+ *
+ * Return: true if so: it may be overwritten.
+ */
+bool remap_is_initial(const struct remap_geometry *geometry, u64 region_sector, const void *data)
+{
+	int replica;
+
+	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
+		u64 start = geometry->replica_sector[replica];
+		u64 block = (region_sector - start) / REMAP_BLOCK_SECTORS;
+
+		if (region_sector < start || block < 1 ||
+		    block > geometry->table_blocks + geometry->soft_blocks)
+			continue;
+		return remap_block_check(data, block <= geometry->table_blocks ?
+					 REMAP_MAGIC_TABLE : REMAP_MAGIC_SOFT, NULL,
+					 block) == REMAP_OK &&
+		       remap_block_seq(data) == REMAP_FIRST_SEQ;
+	}
+	return false;
+}
+
 /**
  * remap_generation_compare - which of two entries for one chunk came later (C13)
  * @a: generation of one, 0 to 3
@@ -984,6 +1254,42 @@ bool remap_mark_succeeds(const struct remap_mark *mark, const struct remap_mark 
 	if (mark->seq != other->seq)
 		return mark->seq > other->seq;
 	return mark->nr_probe > other->nr_probe;
+}
+
+/**
+ * remap_find_mark - what the raw place of the probe chunk holds
+ * @chunk: REMAP_CHUNK_BYTES long, as read from main
+ * @unreadable: bit per sector that could not be read
+ * @uuid: the set that is expected
+ * @original: what was there before the mark was written, or NULL: the mark was
+ * @found: is filled
+ *
+ * Any one sector with the mark is proof; those that cannot be read prove nothing either way.
+ */
+void remap_find_mark(const void *chunk, u8 unreadable, const u8 *uuid, const void *original,
+		     struct remap_mark_found *found)
+{
+	unsigned int i;
+
+	memset(found, 0, sizeof(*found));
+	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
+		const u8 *sector = (const u8 *)chunk + i * REMAP_SECTOR_BYTES;
+		const u8 *before = original;
+		struct remap_mark mark;
+
+		if (unreadable >> i & 1)
+			continue;
+		if (remap_probe_check_sector(sector, i, uuid, &mark) == REMAP_OK) {
+			found->proofs |= 1U << i;
+			if (remap_mark_succeeds(&mark, &found->mark))
+				found->mark = mark;
+		} else if (before && !memcmp(sector, before + i * REMAP_SECTOR_BYTES,
+					     REMAP_SECTOR_BYTES)) {
+			found->proofs |= 1U << i;
+		} else {
+			found->others |= 1U << i;
+		}
+	}
 }
 
 /**

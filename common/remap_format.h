@@ -504,14 +504,12 @@ enum remap_verdict {
  * @REMAP_FITS: it is
  * @REMAP_OTHER_MAIN: the set's main device has another length
  * @REMAP_OTHER_REGION: the set's region has another length
- * @REMAP_OTHER_LAYOUT: it lies where another layout or set says, so one of the two is forged
  * @REMAP_UNFINISHED: creation or release of the set was interrupted
  */
 enum remap_fit {
 	REMAP_FITS = 0,
 	REMAP_OTHER_MAIN,
 	REMAP_OTHER_REGION,
-	REMAP_OTHER_LAYOUT,
 	REMAP_UNFINISHED,
 };
 
@@ -558,6 +556,10 @@ struct remap_age {
  *              hold) the chosen content (C3)
  * @repair: per replica, whether @good_place must be written before serving
  * @seq: of the chosen copy
+ * @rewrite: bit per copy that must hold the chosen content before serving: of a replica that
+ *           lacks it every place that is not dead (C7), and what cannot be read, or was newer
+ *           and is damaged: it may hold anything, even a number that was burnt (C2); set by
+ *           remap_judge_supers() and remap_judge_block()
  */
 struct remap_choice {
 	int best;
@@ -567,6 +569,31 @@ struct remap_choice {
 	u8 good_place[REMAP_REPLICAS];
 	bool repair[REMAP_REPLICAS];
 	u64 seq;
+	u8 rewrite;
+};
+
+/**
+ * struct remap_copies - the four copies of a block, index 2 * replica + place
+ * @data: their content
+ * @verdict: of each; the reader sets REMAP_UNREADABLE, or REMAP_OK where it has @data
+ * @choice: which of them counts
+ */
+struct remap_copies {
+	const void *data[REMAP_COPIES];
+	enum remap_verdict verdict[REMAP_COPIES];
+	struct remap_choice choice;
+};
+
+/**
+ * struct remap_mark_found - what the raw place of the probe chunk holds
+ * @mark: what the sector that was written last says; all zero: none carries the mark
+ * @proofs: bit per sector with the mark, or with what was there before it
+ * @others: bit per sector that could be read and has neither
+ */
+struct remap_mark_found {
+	struct remap_mark mark;
+	u8 proofs;
+	u8 others;
 };
 
 u32 remap_crc32(const void *data, size_t nr_bytes);
@@ -591,9 +618,20 @@ static inline u64 remap_slot_sector(const struct remap_geometry *geometry, u32 s
 	return geometry->slots_sector + (u64)slot * REMAP_CHUNK_SECTORS;
 }
 
+/* First slot of a table block; remap_table_entries() says how many it has, if any. */
+static inline u32 remap_first_slot(u32 block)
+{
+	return (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+}
+
 u32 remap_table_block_of(u32 slot);	/* number of the block in its place, from 1 */
 u32 remap_table_entry_of(u32 slot);	/* index of the entry in that block */
 u32 remap_table_entries(const struct remap_geometry *geometry, u32 block);
+
+/* Formatting (C14) */
+#define REMAP_FIRST_SEQ		1	/* of all blocks of a set that is new */
+void remap_initial_block(const struct remap_super *super, u32 block, void *data);
+bool remap_is_initial(const struct remap_geometry *geometry, u64 region_sector, const void *data);
 
 /* Blocks: seal last, check first. */
 void remap_block_init(void *block, const char *magic, const u8 *uuid, u32 index, u64 seq);
@@ -605,10 +643,22 @@ enum remap_verdict remap_soft_check(const void *block, const u8 *uuid, u32 index
 int remap_choose(const void *const copy[REMAP_COPIES],
 		 const enum remap_verdict verdict[REMAP_COPIES],
 		 struct remap_choice *choice);
+int remap_judge_supers(struct remap_copies *copies, struct remap_super *super);
+int remap_judge_block(const struct remap_super *super, u32 block, u64 newest,
+		      struct remap_copies *copies);
+
+/* Whether there is, or may be, newer content than what was chosen (C5, C15). */
+static inline bool remap_is_stale(const struct remap_choice *choice)
+{
+	return choice->newer_lost || choice->newer_hidden;
+}
 
 /* Superblock */
 u32 remap_dead_code(u32 block, unsigned int copy);
 bool remap_is_dead(const struct remap_super *super, u32 block, unsigned int copy);
+int remap_dead_copy(const struct remap_super *super, u32 block);
+int remap_add_dead(u32 dead[REMAP_DEAD_MAX], u32 block, unsigned int copy);
+void remap_remove_dead(u32 dead[REMAP_DEAD_MAX], u32 block);
 void remap_super_encode(const struct remap_super *super, void *block);
 enum remap_verdict remap_super_decode(const void *block, struct remap_super *super);
 enum remap_fit remap_super_fit(const struct remap_super *super, u64 main_sectors,
@@ -628,6 +678,8 @@ void remap_probe_encode(void *chunk, const u8 *uuid, const struct remap_mark *ma
 enum remap_verdict remap_probe_check_sector(const void *sector, unsigned int index,
 					    const u8 *uuid, struct remap_mark *mark);
 bool remap_mark_succeeds(const struct remap_mark *mark, const struct remap_mark *other);
+void remap_find_mark(const void *chunk, u8 unreadable, const u8 *uuid, const void *original,
+		     struct remap_mark_found *found);
 
 /* What main's mark says about the age of the spare */
 void remap_age_add(struct remap_age *age, u32 block, u64 seq, bool frozen);

@@ -276,9 +276,11 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		r = -EBUSY;
 		goto bad;
 	}
-	r = remap_probe_spare(set, &ti->error);
-	if (r)
+	r = remap_probe_spare(set);
+	if (r) {
+		ti->error = "Spare cannot be used: the line before says why";
 		goto bad;
+	}
 
 	remap_add_instance(set);
 	ti->private = set;

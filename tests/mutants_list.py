@@ -26,6 +26,7 @@ COMMIT = "kmod/meta/commit.c"
 COMMON = "common/remap_format.c"
 CONFIRM = "kmod/engine/confirm.c"
 CONSTRUCT = "kmod/construct.c"
+COPIES = "kmod/meta/copies.c"
 COPY = "kmod/engine/copy.c"
 EVENTS = "kmod/base/events.c"
 FLOW = "kmod/base/flow.c"
@@ -61,8 +62,8 @@ MUTANTS = {
         ["test_relocation.py::test_order_of_one_relocation"]),
     "one-replica": Mutant(
         "C1", "one replica is enough",
-        [(BLOCK, "for (replica = 0; replica < REMAP_REPLICAS; replica++) {\n\t\tsector_t sector",
-          "for (replica = 0; replica < 1; replica++) {\n\t\tsector_t sector")],
+        [(BLOCK, "for (replica = 0; !r && replica < REMAP_REPLICAS; replica++)",
+          "for (replica = 0; !r && replica < 1; replica++)")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "publish-first": Mutant(
         "C1", "entries are published before both replicas are written",
@@ -77,11 +78,10 @@ MUTANTS = {
         ["test_interleavings.py::test_lost_sector_being_written"]),
     "go-on-after-failure": Mutant(
         "C1", "replica 1 is written although replica 0 failed",
-        [(BLOCK, "unsigned int replica, try;\n\tint r;",
-          "unsigned int replica, try;\n\tint r, failed = 0;"),
-         (BLOCK, "(unsigned long long)sector, r);\n\t\t\treturn r;\n\t\t}\n\t}",
-          "(unsigned long long)sector, r);\n\t\t\tfailed = r;\n\t\t}\n\t}\n"
-          "\tif (failed)\n\t\treturn failed;")],
+        [(BLOCK, "for (replica = 0; !r && replica < REMAP_REPLICAS; replica++)",
+          "for (replica = 0; replica < REMAP_REPLICAS; replica++)"),
+         (BLOCK, "\t\tr = remap_write_copy(set, copy, block);",
+          "\t\tr = remap_write_copy(set, copy, block) ?: r;")],
         ["test_commit_failures.py::test_numbers_are_never_used_again",
          "test_commit_failures.py", "crash wide 5"]),
     "reuse-number": Mutant(
@@ -141,7 +141,9 @@ MUTANTS = {
         ["test_metadata.py::test_reads_wait_for_the_repair"]),
     "repair-in-cache": Mutant(
         "C5", "the repair is not durable",
-        [(LOAD, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        [(LOAD, "remap_write_copy(set, c, block);",
+          "remap_rw(set, set->spare, remap_copy_sector(set, c, block), meta->image,\n"
+          "\t\t\t     REMAP_BLOCK_SECTORS, REQ_OP_WRITE);")],
         ["test_metadata_copies.py::test_any_one_copy_damaged", "test_metadata.py",
          "test_metadata_copies.py"]),
     "half-repaired-writable": Mutant(
@@ -151,7 +153,8 @@ MUTANTS = {
         ["test_metadata.py::test_what_cannot_be_repaired"]),
     "believe-one-replica": Mutant(
         "P4, C5", "load looks at replica 0 alone",
-        [(LOAD, "else if (test_bit(i, unreadable[c]))", "else if (test_bit(i, unreadable[c]) || c > 1)")],
+        [(COPIES, "set->meta->read.unreadable[i] & BIT(c) ?",
+          "set->meta->read.unreadable[i] & BIT(c) || c > 1 ?")],
         ["test_metadata_copies.py::test_a_whole_replica_lost"]),
     "ignore-checksum": Mutant(
         "P4", "checksums are not looked at",
@@ -164,12 +167,12 @@ MUTANTS = {
         ["test_metadata.py::test_equal_numbers", "unit"]),
     "leave-unreadable": Mutant(
         "C7, C2", "copies that could not be read are not written over",
-        [(LOAD, "\tif (state->unreadable & BIT(copy))\n\t\treturn true;\n", "")],
-        ["test_hazards.py::test_unreadable_copy"]),
+        [(COMMON, "(verdict == REMAP_UNREADABLE || copies->choice.repair", "(copies->choice.repair")],
+        ["unit", "test_hazards.py::test_unreadable_copy"]),
     "restore-one-place": Mutant(
         "C7", "restore rewrites one place of each replica",
-        [(SCRUB, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = block ?",
-          "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = block ?")],
+        [(SCRUB, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = remap_rewrite",
+          "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = remap_rewrite")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
@@ -203,7 +206,7 @@ MUTANTS = {
         ["test_flush.py::test_commit_after_a_failed_flush"]),
     "no-fua": Mutant(
         "C10", "table blocks without FUA",
-        [(BLOCK, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
+        [(COPIES, "REQ_OP_WRITE | REQ_FUA", "REQ_OP_WRITE")],
         ["test_relocation.py::test_acknowledged_means_durable"]),
     "reuse-slot": Mutant(
         "C11", "a freed slot is used again at once",
@@ -263,9 +266,9 @@ MUTANTS = {
         ["test_format.py::test_power_cut_while_formatting"]),
     "half-formatted-foreign": Mutant(
         "C14", "a half-formatted spare is taken for foreign",
-        [(FORMAT, "\t\treturn remap_block_check(data, magic, NULL, block) == REMAP_OK &&\n",
-          "\t\treturn false && remap_block_check(data, magic, NULL, block) == REMAP_OK &&\n")],
-        ["test_format.py::test_power_cut_while_formatting"]),
+        [(COMMON, "\t\treturn remap_block_check(data, block <= geometry->table_blocks ?",
+          "\t\treturn false && remap_block_check(data, block <= geometry->table_blocks ?")],
+        ["unit", "test_format.py::test_power_cut_while_formatting"]),
     "mark-first": Mutant(
         "C14, E5", "the mark is written before the superblock",
         [(FORMAT, "\tr = remap_super_commit(set);\n\tif (r) {\n\t\tremap_err",
@@ -492,8 +495,8 @@ MUTANTS = {
         ["test_force_rw.py::test_never_with_both"]),
     "out-counts-again": Mutant(
         "C7", "restore takes a replica back that it did not write",
-        [(SCRUB, "\tr = remap_check_media(set, out >= 0, nr_repaired);\n", "\tr = out >= 0 ? "
-          "(*nr_repaired = 0) : remap_check_media(set, true, nr_repaired);\n")],
+        [(SCRUB, "\t\tr = mend(set, out >= 0, nr_repaired);\n",
+          "\t\tr = out >= 0 ? 0 : mend(set, true, nr_repaired);\n")],
         ["test_force_rw.py::test_restore_takes"]),
     "flush-after-lost-cache": Mutant(
         "D10", "flushes succeed although a cache was lost",
@@ -516,7 +519,7 @@ MUTANTS = {
         ["test_lost_cache.py::test_over_when_all"]),
     "predecessor-forgotten": Mutant(
         "D10", "a spare older than what the replaced table acknowledged is taken",
-        [(ACTIVATE, "\t\tload->committed = max(load->committed, known->committed);\n", "\t\t;\n")],
+        [(ACTIVATE, "\tload.committed = max(load.committed, known->committed);\n", "")],
         ["test_lost_cache.py::test_an_older_spare"]),
     "new-spare-believed": Mutant(
         "D22", "a spare that comes back as another device may be newer",
@@ -529,14 +532,14 @@ MUTANTS = {
         ["test_sleep_hook.py::test_the_set_was_changed"]),
     "freeze-forgotten": Mutant(
         "E7", "a new table ends a freeze",
-        [(HANDOVER, "\tif (known->frozen)\n\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        [(HANDOVER, "\t\tif (known->frozen)\n\t\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
         ["test_lost_cache.py::test_freeze_and_settings"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
-        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&\n"
-          "\t    choice->seq < set->meta->block[block].seq) {", "if (0) {"),
-         (LOAD, "if (load->age.newest < load->committed) {", "if (0) {"),
-         (ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+        [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&\n"
+          "\t    copies->choice.seq < state->seq) {", "if (0) {"),
+         (LOAD, "if (age.newest < load->committed) {", "if (0) {"),
+         (ANCHOR, "if (age && remap_is_older(age, &found.mark)) {", "if (0) {")],
         ["test_commit_failures.py::test_media_that_went_back"]),
     "no-requeue": Mutant(
         "D11", "a suspend without flush gets errors instead of requeued bios",
@@ -688,7 +691,7 @@ MUTANTS = {
     # identity
     "any-main": Mutant(
         "P7", "a main without the set's mark is accepted",
-        [(ANCHOR, "if (marked ? !nr_proofs && nr_other : nr_other) {", "if (0) {")],
+        [(ANCHOR, "if (found.others && !(marked && found.proofs)) {", "if (0) {")],
         ["test_metadata.py::test_another_main_is_refused"]),
     "any-blank-spare": Mutant(
         "P2, P7", "a marked main gets a blank spare",
@@ -696,7 +699,7 @@ MUTANTS = {
         ["test_metadata.py::test_main_of_a_set"]),
     "any-age": Mutant(
         "O6", "an older spare is accepted",
-        [(ANCHOR, "if (age && remap_is_older(age, &mark)) {", "if (0) {")],
+        [(ANCHOR, "if (age && remap_is_older(age, &found.mark)) {", "if (0) {")],
         ["test_metadata.py::test_an_older_spare_is_refused"]),
     "mark-not-renewed": Mutant(
         "O6", "the mark is not renewed after the last commit",
@@ -712,8 +715,9 @@ MUTANTS = {
         ["unit", "test_metadata.py::test_unknown_features"]),
     "older-place-instead": Mutant(
         "P7", "an older place without the unknown feature is taken",
-        [(SUPER, "if (choice->best >= 0 && unknown_seq > choice->seq)", "if (0)")],
-        ["test_hazards.py::test_unknown_newer"]),
+        [(COMMON, "if (unknown_seq && (r || unknown_seq > copies->choice.seq))",
+          "if (unknown_seq && r)")],
+        ["unit", "test_hazards.py::test_unknown_newer"]),
     "clear-shows-signatures": Mutant(
         "O1", "clear gives back what hides main's signatures",
         [(REQUEST, "!= REMAP_CAUSE_GUARD;", "!= 0xff;")],
@@ -739,9 +743,8 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "counters-hide-age": Mutant(
         "C15", "main's mark is compared with a number in which counters count",
-        [(LOAD, "\tr = remap_check_anchor(set, &load->age);",
-          "\t{\n\t\tstruct remap_age age = load->age;\n\n\t\tage.newest = meta->last_seq;\n"
-          "\t\tr = remap_check_anchor(set, &age);\n\t}")],
+        [(LOAD, "\tr = remap_check_anchor(set, &age);",
+          "\tage.newest = meta->last_seq;\n\tr = remap_check_anchor(set, &age);")],
         ["test_stale.py::test_counters_do_not_count"]),
     "newest-block-alone": Mutant(
         "C15", "an older content of a block that is not the newest is not noticed",
@@ -764,8 +767,8 @@ MUTANTS = {
         ["test_stale.py::test_newest_copies_lost"]),
     "second-superblock": Mutant(
         "C16", "a superblock that another one leads to is not checked",
-        [(SUPER, "\tif (!r)\n\t\tr = check_super(set, super, error);\n"
-          "\tif (!r && remap_super_same_layout(super, &first))\n\t\treturn 0;",
+        [(SUPER, "\tif (!r && remap_super_same_layout(super, &first))\n"
+          "\t\treturn check_super(set, super);",
           "\tif (!r)\n\t\treturn 0;")],
         ["test_forged.py::test_second_superblock"]),
     "any-number": Mutant(
@@ -788,9 +791,10 @@ MUTANTS = {
         ["test_forged.py::test_unmarked"]),
     "one-place-back": Mutant(
         "C7", "a replica that was away gets one place rewritten by load",
-        [(LOAD, "(!state->unwritable || copy % REMAP_PLACES == state->good_place[replica])",
-          "copy % REMAP_PLACES == state->good_place[replica]")],
-        ["test_metadata_copies.py::test_a_replica_that_was_away"]),
+        [(COMMON, "copies->choice.repair[c / REMAP_PLACES] ||\n",
+          "(copies->choice.repair[c / REMAP_PLACES] &&\n\t\t     "
+          "copies->choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES) ||\n")],
+        ["unit", "test_metadata_copies.py::test_a_replica_that_was_away"]),
     "starve-doubt": Mutant(
         "C4, C8", "one block that cannot be written keeps the others in doubt",
         [(COMMIT, "meta->doubt_next = meta->doubt_next % nr + 1;", "meta->doubt_next = i + 1;"),
@@ -798,13 +802,12 @@ MUTANTS = {
         ["test_commit_failures.py::test_a_bad_block_keeps"]),
     "believe-the-dead": Mutant(
         "C8", "load believes a copy that the superblock calls dead",
-        [(COMMON, "\t\tif (super->dead[i] == remap_dead_code(block, copy))\n\t\t\treturn true;\n", "")],
-        ["test_frozen.py"]),
+        [(COMMON, "\t\tif (super->dead[i] && (super->dead[i] - 1) / REMAP_COPIES == block)\n"
+          "\t\t\treturn (super->dead[i] - 1) % REMAP_COPIES;\n", "")],
+        ["unit", "test_frozen.py"]),
     "freeze-without-rewrite": Mutant(
         "C8, C4", "a failed commit that landed on the other replica outlives the freeze",
-        [(UNWRITABLE, "\tr = remap_rw(set, set->spare, set->spare_start +\n"
-          "\t\t     remap_block_sector(remap_geometry(set), other, place, block), meta->image,\n"
-          "\t\t     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);\n", "\tr = 0;\n")],
+        [(UNWRITABLE, "\t\tr = remap_write_copy(set, target, block);\n", "\t\tr = 0;\n")],
         ["test_frozen.py"]),
     "move-twice": Mutant(
         "C13, C8", "a chunk that a frozen block still names moves again",
@@ -830,7 +833,7 @@ MUTANTS = {
         ["test_lost_cache.py::failed_forgets"]),
     "forget-in-between": Mutant(
         "D10", "a table in between forgets what main had not flushed",
-        [(HANDOVER, "\tif (known->unflushed_main && !lost_main)\n", "\tif (0)\n")],
+        [(HANDOVER, "\tif (known->unflushed[REMAP_MAIN] && !lost[REMAP_MAIN])\n", "\tif (0)\n")],
         ["test_lost_cache.py::test_a_table_in_between"]),
     "ask-the-hung": Mutant(
         "D11", "a suspend without flush asks members for counters and flushes",
@@ -844,9 +847,8 @@ MUTANTS = {
         ["harness test_rules.py::test_memory"]),
     "allocate-in-preresume": Mutant(
         "D13", "memory is allocated when the set is loaded",
-        [(ACTIVATE, "\tint r = load_set(set, &load);\n",
-          "\tint r = load_set(set, &load);\n\n"
-          "\tkfree(kmalloc(64, GFP_KERNEL));\n")],
+        [(ACTIVATE, "\tr = remap_load(set, &load);\n",
+          "\tkfree(kmalloc(64, GFP_KERNEL));\n\tr = remap_load(set, &load);\n")],
         ["harness test_rules.py::test_memory"]),
     "ordered-events": Mutant(
         "P9", "what waits for a hung spare holds events up",
@@ -888,9 +890,9 @@ MUTANTS = {
         ["test_move.py::test_a_slot_that_took_it"]),
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
-        [(UNWRITABLE, "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\treturn r;\n",
-          "\t\tmemcpy(meta->super.dead, dead, sizeof(dead));\n\t\tstate->unwritable = false;\n"
-          "\t\treturn r;\n")],
+        [(UNWRITABLE, "\t\tremap_add_dead(meta->super.dead, block, dead);\n\t\treturn r;\n",
+          "\t\tremap_add_dead(meta->super.dead, block, dead);\n"
+          "\t\tstate->unwritable = false;\n\t\treturn r;\n")],
         ["test_frozen.py::test_a_thaw_that_fails"]),
     "read-only-forgets": Mutant(
         "D10", "a table that is read-only forgets what was committed before it",

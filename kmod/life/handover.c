@@ -34,26 +34,37 @@ static LIST_HEAD(wills);
 /* protects both */
 static DEFINE_MUTEX(handover_lock);
 
-static struct remap_member_id member_id(const struct dm_dev *dev)
+static struct remap_member_id member_id(const struct remap_set *set, enum remap_member member)
 {
+	struct block_device *bdev = (member == REMAP_MAIN ? set->main : set->spare)->bdev;
+
 	return (struct remap_member_id){
-		.disk_seq = dev->bdev->bd_disk->diskseq,
-		.start = get_start_sect(dev->bdev),
+		.disk_seq = bdev->bd_disk->diskseq,
+		.start = get_start_sect(bdev),
 	};
 }
 
-/* What a set knew that was destroyed while no other one of its device had inherited it. */
-struct remap_legacy {
-	struct list_head list;
-	const struct mapped_device *md;
-	u8 uuid[REMAP_UUID_BYTES];
-	struct remap_handover known;
-};
+/* Whether a member is another device than it was; false where it is not known what it was. */
+static bool was_replaced(const struct remap_member_id *id, const struct remap_set *set,
+			 enum remap_member member)
+{
+	struct remap_member_id now = member_id(set, member);
+
+	return id->disk_seq && (id->disk_seq != now.disk_seq || id->start != now.start);
+}
 
 static void describe(const struct remap_set *old, struct remap_handover *known)
 {
+	struct remap_report report;
+	enum remap_member m;
+
+	remap_meta_report(old, &report);
+	known->md = dm_table_get_md(old->ti->table);
+	memcpy(known->uuid, remap_uuid(old), REMAP_UUID_BYTES);
 	known->known = true;
-	known->committed = remap_committed(old);
+	known->committed = report.committed;
+	known->generation = report.last_seq;
+	known->probe_failed = report.probe_failed;
 	known->frozen = test_bit(REMAP_FROZEN, &old->flags);
 	known->was_degraded = remap_has_been_degraded(old);
 	known->numbers = remap_highest_own(old);
@@ -62,20 +73,12 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 	known->error_threshold = old->options.error_threshold;
 	known->tokens = remap_tokens(old);
 	known->counters = old->counters;
-	known->probe_failed = remap_is_ping_failed(old);
 	known->lost_cache = test_bit(REMAP_LOST_CACHE, &old->flags);
-	known->main = old->life->main_id;
-	known->spare = old->life->spare_id;
-	known->generation = remap_last_seq(old);
-	known->unflushed_main = remap_is_unflushed(old, REMAP_MAIN);
-	known->unflushed_spare = remap_is_unflushed(old, REMAP_SPARE);
-	known->owed[REMAP_MAIN] = old->flow.gate[REMAP_MAIN].owed;
-	known->owed[REMAP_SPARE] = old->flow.gate[REMAP_SPARE].owed;
-}
-
-static bool is_same_set(const struct remap_set *set, const u8 *uuid)
-{
-	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
+	for (m = REMAP_MAIN; m < REMAP_NR_MEMBERS; m++) {
+		known->id[m] = old->life->id[m];
+		known->unflushed[m] = remap_is_unflushed(old, m);
+		known->owed[m] = old->flow.gate[m].owed;
+	}
 }
 
 /**
@@ -91,13 +94,19 @@ void remap_add_instance(struct remap_set *set)
 	mutex_unlock(&handover_lock);
 }
 
-static void drop_legacies(const struct remap_set *set, const u8 *uuid)
+static bool is_same_set(const struct remap_set *set, const u8 *uuid)
 {
-	struct mapped_device *md = dm_table_get_md(set->ti->table);
-	struct remap_legacy *will, *next;
+	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
+}
+
+/* @all: those of other sets of the device, too.  handover_lock is held. */
+static void drop_wills(const struct remap_set *set, bool all)
+{
+	struct remap_handover *will, *next;
 
 	list_for_each_entry_safe(will, next, &wills, list) {
-		if (will->md != md || (uuid && memcmp(will->uuid, uuid, REMAP_UUID_BYTES)))
+		if (will->md != dm_table_get_md(set->ti->table) ||
+		    !(all || is_same_set(set, will->uuid)))
 			continue;
 		list_del(&will->list);
 		kfree(will);
@@ -116,7 +125,6 @@ static void drop_legacies(const struct remap_set *set, const u8 *uuid)
  */
 void remap_remove_instance(struct remap_set *set)
 {
-	struct remap_legacy *old, *will = set->life->will;
 	bool alone = true, heir = false, newer = true;
 	const struct remap_life *life;
 
@@ -134,27 +142,12 @@ void remap_remove_instance(struct remap_set *set)
 	}
 	list_del_init(&set->life->instances);
 	if (alone) {
-		drop_legacies(set, NULL);
+		drop_wills(set, true);
 	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
-		will->md = dm_table_get_md(set->ti->table);
-		memcpy(will->uuid, remap_uuid(set), REMAP_UUID_BYTES);
-		describe(set, &will->known);
-		/* That of a later one, which died before this one. */
-		list_for_each_entry(old, &wills, list) {
-			if (old->md != will->md || !is_same_set(set, old->uuid) ||
-			    old->known.generation < will->known.generation)
-				continue;
-			old->known.lost_cache |= will->known.lost_cache;
-			old->known.owed[REMAP_MAIN] |= will->known.owed[REMAP_MAIN];
-			old->known.owed[REMAP_SPARE] |= will->known.owed[REMAP_SPARE];
-			old->known.altered |= will->known.altered;
-			if (will->known.was_degraded && !old->known.was_degraded)
-				old->known.numbers = will->known.numbers;
-			old->known.was_degraded |= will->known.was_degraded;
-			will->known = old->known;
-		}
-		drop_legacies(set, remap_uuid(set));
-		list_add(&will->list, &wills);
+		/* It has what an earlier will said: it took that over when it was loaded. */
+		drop_wills(set, false);
+		describe(set, set->life->will);
+		list_add(&set->life->will->list, &wills);
 		set->life->will = NULL;
 	}
 	mutex_unlock(&handover_lock);
@@ -174,7 +167,7 @@ void remap_find_predecessor(struct remap_set *set)
 	struct mapped_device *md = dm_table_get_md(set->ti->table);
 	struct remap_handover *known = &set->life->predecessor;
 	const struct remap_life *life;
-	const struct remap_legacy *will;
+	const struct remap_handover *will;
 
 	memset(known, 0, sizeof(*known));
 	mutex_lock(&handover_lock);
@@ -189,22 +182,9 @@ void remap_find_predecessor(struct remap_set *set)
 	}
 	list_for_each_entry(will, &wills, list) {
 		if (!known->known && will->md == md && is_same_set(set, will->uuid))
-			*known = will->known;
+			*known = *will;
 	}
 	mutex_unlock(&handover_lock);
-}
-
-static void identify(struct remap_set *set)
-{
-	set->life->main_id = member_id(set->main);
-	set->life->spare_id = member_id(set->spare);
-}
-
-static bool is_member(const struct remap_member_id *id, const struct dm_dev *dev)
-{
-	struct remap_member_id now = member_id(dev);
-
-	return id->disk_seq == now.disk_seq && id->start == now.start;
 }
 
 /**
@@ -217,36 +197,12 @@ bool remap_is_spare_new(const struct remap_set *set)
 {
 	const struct remap_handover *known = &set->life->predecessor;
 
-	return known->known && known->spare.disk_seq && !is_member(&known->spare, set->spare);
-}
-
-static void forget_wills(const struct remap_set *set)
-{
-	mutex_lock(&handover_lock);
-	drop_legacies(set, remap_uuid(set));
-	mutex_unlock(&handover_lock);
+	return was_replaced(&known->id[REMAP_SPARE], set, REMAP_SPARE);
 }
 
 static bool is_open(const struct remap_set *set)
 {
 	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
-}
-
-static bool was_replaced(const struct remap_set *set, const struct remap_member_id *id,
-			 const struct dm_dev *dev, enum remap_member member)
-{
-	return id->disk_seq && remap_is_unflushed(set, member) && !is_member(id, dev);
-}
-
-static void take_settings(struct remap_set *set, const struct remap_handover *known)
-{
-	if (known->frozen)
-		set_bit(REMAP_FROZEN, &set->flags);
-	if (known->auto_off)
-		set_bit(REMAP_AUTO_OFF, &set->flags);
-	set->options.error_threshold = known->error_threshold;
-	remap_set_tokens(set, known->tokens);
-	set->counters = known->counters;
 }
 
 /**
@@ -259,9 +215,17 @@ void remap_take_over(struct remap_set *set)
 {
 	const struct remap_handover *known = &set->life->predecessor;
 	struct remap_event event = { .kind = DM_REMAP_EVENT_LOST_CACHE };
-	/* Also without a new table: another medium in the same drive. */
-	bool lost_main = was_replaced(set, &set->life->main_id, set->main, REMAP_MAIN);
-	bool lost_spare = was_replaced(set, &set->life->spare_id, set->spare, REMAP_SPARE);
+	bool lost[REMAP_NR_MEMBERS];
+	enum remap_member m;
+
+	for (m = REMAP_MAIN; m < REMAP_NR_MEMBERS; m++) {
+		/* Also without a new table: another medium in the same drive. */
+		lost[m] = (known->unflushed[m] && was_replaced(&known->id[m], set, m)) ||
+			  (remap_is_unflushed(set, m) && was_replaced(&set->life->id[m], set, m));
+		set->life->id[m] = member_id(set, m);
+		/* An error that a flush of ours consumed is told all the same (D17). */
+		set->flow.gate[m].owed |= known->owed[m];
+	}
 
 	/*
 	 * What earlier owners of the spare left unflushed is unknown (D9).  Asked now, so that
@@ -272,25 +236,28 @@ void remap_take_over(struct remap_set *set)
 		remap_flush_spare(set);
 	if (remap_super_flags(set) & REMAP_SUPER_FROZEN)
 		set_bit(REMAP_FROZEN, &set->flags);
-	forget_wills(set);
-	identify(set);
-	lost_main |= known->unflushed_main && !is_member(&known->main, set->main);
-	lost_spare |= known->unflushed_spare && !is_member(&known->spare, set->spare);
+	mutex_lock(&handover_lock);
+	drop_wills(set, false);
+	mutex_unlock(&handover_lock);
 	/* Its cache goes on being as full as it was (D10). */
-	if (known->unflushed_main && !lost_main)
+	if (known->unflushed[REMAP_MAIN] && !lost[REMAP_MAIN])
 		remap_uncount(remap_count(&set->flow, REMAP_BUCKET_ALL));
-	/* An error that a flush of ours consumed is told all the same (D17). */
-	set->flow.gate[REMAP_MAIN].owed |= known->owed[REMAP_MAIN];
-	set->flow.gate[REMAP_SPARE].owed |= known->owed[REMAP_SPARE];
-	if (known->known && !set->life->predecessor_stale)
-		take_settings(set, known);
+	if (known->known && !set->life->predecessor_stale) {
+		if (known->frozen)
+			set_bit(REMAP_FROZEN, &set->flags);
+		if (known->auto_off)
+			set_bit(REMAP_AUTO_OFF, &set->flags);
+		set->options.error_threshold = known->error_threshold;
+		remap_set_tokens(set, known->tokens);
+		set->counters = known->counters;
+	}
 	if (test_bit(REMAP_ALTERED, &set->flags)) {
 		if (is_open(set))
 			remap_refuse_altered(set);
 		else
 			clear_bit(REMAP_ALTERED, &set->flags);
 	}
-	if (!known->lost_cache && !lost_main && !lost_spare)
+	if (!known->lost_cache && !lost[REMAP_MAIN] && !lost[REMAP_SPARE])
 		return;
 	/* A program that opens it from now on knows of no write before. */
 	if (!is_open(set))
@@ -298,10 +265,10 @@ void remap_take_over(struct remap_set *set)
 	set_bit(REMAP_LOST_CACHE, &set->flags);
 	if (known->lost_cache)
 		return;
-	event.member = lost_main ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
+	event.member = lost[REMAP_MAIN] ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
 	remap_queue_event(set, &event);
 	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
-		  lost_main ? set->main->name : set->spare->name);
+		  lost[REMAP_MAIN] ? set->main->name : set->spare->name);
 }
 
 /**

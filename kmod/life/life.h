@@ -19,12 +19,15 @@ struct remap_member_id {
 
 /**
  * struct remap_handover - what an instance leaves to the one that replaces its table
+ * @list: of those that died before another table inherited
+ * @md: its mapped device
+ * @uuid: of the set
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
  * @was_degraded: it was without its spare, and what it knew was not compared with it since
- * @numbers: remap_known() then
+ * @numbers: remap_highest_own() then
  * @altered: another system had written the set meanwhile
  * @auto_off: a setting
  * @error_threshold: a setting
@@ -32,13 +35,14 @@ struct remap_member_id {
  * @counters: of which the media may have an older state
  * @probe_failed: main did not take its last probe
  * @lost_cache: it was in that mode
- * @main: what was its main device
- * @spare: the same of the spare
- * @unflushed_main: that had writes not flushed
- * @unflushed_spare: the same of the spare
- * @owed: remap_gate.owed of each member
+ * @id: what its members were
+ * @unflushed: which of them had writes not flushed
+ * @owed: remap_gate.owed of each
  */
 struct remap_handover {
+	struct list_head list;
+	const struct mapped_device *md;
+	u8 uuid[REMAP_UUID_BYTES];
 	bool known;
 	u64 committed;
 	u64 generation;
@@ -52,14 +56,10 @@ struct remap_handover {
 	struct remap_counters counters;
 	bool probe_failed;
 	bool lost_cache;
-	struct remap_member_id main;
-	struct remap_member_id spare;
-	bool unflushed_main;
-	bool unflushed_spare;
+	struct remap_member_id id[REMAP_NR_MEMBERS];
+	bool unflushed[REMAP_NR_MEMBERS];
 	unsigned long owed[REMAP_NR_MEMBERS];
 };
-
-struct remap_legacy;
 
 /**
  * struct remap_life - an instance among others
@@ -67,8 +67,7 @@ struct remap_legacy;
  * @owners: in the list of active sets, see registry.c
  * @claimed: its UUID is known and no other set's; under the list's lock
  * @instances: in the list of all, see handover.c
- * @main_id: what the main device was when the set was resumed
- * @spare_id: the same of the spare
+ * @id: what the members were when the set was resumed
  * @will: what it leaves when it dies before another table inherits
  * @predecessor: what the instance before this one knew, while this one is resumed
  * @predecessor_stale: another system has written the set since
@@ -81,9 +80,8 @@ struct remap_life {
 	struct list_head owners;
 	bool claimed;
 	struct list_head instances;
-	struct remap_member_id main_id;
-	struct remap_member_id spare_id;
-	struct remap_legacy *will;
+	struct remap_member_id id[REMAP_NR_MEMBERS];
+	struct remap_handover *will;
 	struct remap_handover predecessor;
 	bool predecessor_stale;
 	struct delayed_work lost_work;

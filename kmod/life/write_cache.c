@@ -20,6 +20,12 @@ static const char * const names[] = {
 	[REMAP_WRITE_AUTO] = "auto",
 };
 
+static const u32 super_flags[] = {
+	[REMAP_WRITE_THROUGH] = 0,
+	[REMAP_WRITE_KEEP] = REMAP_SUPER_WRITE_KEEP,
+	[REMAP_WRITE_AUTO] = REMAP_SUPER_WRITE_AUTO,
+};
+
 /**
  * remap_write_cache_name() - what it is called
  * @write_cache: which
@@ -40,18 +46,11 @@ int remap_parse_write_cache(const char *word)
 	return match_string(names, ARRAY_SIZE(names), word);
 }
 
-static u32 super_flags(enum remap_write_cache write_cache)
-{
-	if (write_cache == REMAP_WRITE_KEEP)
-		return REMAP_SUPER_WRITE_KEEP;
-	return write_cache == REMAP_WRITE_AUTO ? REMAP_SUPER_WRITE_AUTO : 0;
-}
-
 /* So also after a restart; where the superblock cannot be written, until then. */
 static void record(struct remap_set *set)
 {
 	remap_super_set_flags(set, REMAP_SUPER_WRITE_KEEP | REMAP_SUPER_WRITE_AUTO,
-			      super_flags(remap_write_cache(set)));
+			      super_flags[remap_write_cache(set)]);
 }
 
 /**

@@ -184,7 +184,7 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
 		      const struct remap_mark *mark)
 {
 	struct remap_meta *meta = set->meta;
-	bool was_there = meta->last_seq >= mark->seq;
+	bool was_there = meta->found >= mark->seq;
 
 	if (meta->nr_stale && (was_there || !set->options.force_rw))
 		return 0;
@@ -222,65 +222,32 @@ int remap_check_anchor(struct remap_set *set, const struct remap_age *age)
 	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
 	bool marked = meta->super.flags & REMAP_SUPER_MARKED;
 	u32 unit = bdev_logical_block_size(set->main->bdev) >> SECTOR_SHIFT;
-	u32 i, nr_proofs = 0, nr_unreadable = 0, nr_other = 0;
-	struct remap_mark mark = { };
-	bool readable = false;
+	struct remap_mark_found found;
+	u8 unreadable = 0;
 	int r;
 
-	if (!marked) {
-		r = read_probe_slot(set, set->scratch.chunk);
-		if (r)
-			return r;
-	}
-	for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-		void *data = set->scratch.anchor + (i % unit) * REMAP_SECTOR_BYTES;
-		struct remap_mark found;
-
-		if (i % unit == 0)
-			readable = !remap_rw(set, set->main, sector + i, set->scratch.anchor, unit,
-					     REQ_OP_READ);
-		if (!readable) {
-			nr_unreadable++;
-		} else if (remap_probe_check_sector(data, i, meta->super.uuid,
-						    &found) == REMAP_OK) {
-			nr_proofs++;
-			if (remap_mark_succeeds(&found, &mark))
-				mark = found;
-			meta->anchor.nr_ping = max(meta->anchor.nr_ping, found.nr_probe);
-		} else if (!marked && !memcmp(data, set->scratch.chunk + i * REMAP_SECTOR_BYTES,
-					      REMAP_SECTOR_BYTES)) {
-			nr_proofs++;
-		} else {
-			nr_other++;
-		}
-	}
-	if (marked ? !nr_proofs && nr_other : nr_other) {
+	/* What slot 0 holds: first half of the buffer. */
+	r = marked ? 0 : read_probe_slot(set, set->scratch.anchor);
+	if (r)
+		return r;
+	remap_rw_chunk(set, set->main, sector, 0xff, unit, REQ_OP_READ, &unreadable);
+	remap_find_mark(set->scratch.chunk, unreadable, meta->super.uuid,
+			marked ? NULL : set->scratch.anchor, &found);
+	meta->anchor.nr_ping = max(meta->anchor.nr_ping, found.mark.nr_probe);
+	if (found.others && !(marked && found.proofs)) {
 		remap_err(set, "%s is not the main device of the set %pU on %s: its sector %llu does not carry the set's mark",
-			  set->main->name, meta->super.uuid, set->spare->name,
-			  (unsigned long long)sector);
+			  set->main->name, meta->super.uuid, set->spare->name, (u64)sector);
 		return -ENODEV;
 	}
-	if (age && remap_is_older(age, &mark)) {
-		r = note_older(set, age, &mark);
+	if (age && remap_is_older(age, &found.mark)) {
+		r = note_older(set, age, &found.mark);
 		if (r)
 			return r;
 	}
-	meta->anchor.marked = mark.seq;
-	meta->anchor.damaged = marked && nr_proofs < REMAP_CHUNK_SECTORS;
-	if (nr_unreadable)
+	meta->anchor.marked = found.mark.seq;
+	meta->anchor.damaged = marked && found.proofs != 0xff;
+	if (unreadable)
 		remap_warn(set, "%s: %u of 8 sectors of the set's mark cannot be read",
-			   set->main->name, nr_unreadable);
+			   set->main->name, hweight8(unreadable));
 	return 0;
-}
-
-/**
- * remap_inherit_ping() - the instance before this one knew that main does not take a probe
- * @set: the set
- * @failed: that it did
- *
- * Context: preresume, remap_set.lock held.
- */
-void remap_inherit_ping(struct remap_set *set, bool failed)
-{
-	set->meta->anchor.ping_failed |= failed;
 }

@@ -18,12 +18,6 @@
 #include "meta/internal.h"
 #include "base/trace.h"
 
-/* First slot of a table block; remap_table_entries() says how many it has, if any. */
-static u32 block_first_slot(u32 block)
-{
-	return (block - 1) * REMAP_ENTRIES_PER_BLOCK;
-}
-
 static void encode_slot(u64 word, u64 prov, struct remap_entry_disk *disk)
 {
 	struct remap_entry entry = { };
@@ -60,50 +54,6 @@ u64 remap_next_seq(struct remap_set *set)
 	return ++set->meta->last_seq;
 }
 
-static int write_block(struct remap_set *set, u32 block)
-{
-	struct remap_meta *meta = set->meta;
-	struct remap_block_state *state = &meta->block[block];
-	unsigned int replica, try;
-	int r;
-
-	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
-		sector_t sector = set->spare_start +
-			remap_block_sector(remap_geometry(set), replica,
-					   !state->good_place[replica], block);
-
-		if (replica == meta->out)
-			continue;
-		/* The same bytes to the same place may be sent again (C2). */
-		for (try = 0; try < REMAP_WRITE_TRIES; try++) {
-			r = remap_rw(set, set->spare, sector, meta->image, REMAP_BLOCK_SECTORS,
-				     REQ_OP_WRITE | REQ_FUA);
-			if (!r)
-				break;
-		}
-		if (r) {
-			unsigned int copy = REMAP_PLACES * replica + !state->good_place[replica];
-
-			meta->replica_errors[replica]++;
-			state->nr_failed = copy != state->failed_copy ? 1 :
-					   min(state->nr_failed + 1, 255);
-			state->failed_copy = copy;
-			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
-					       set->spare->name, block, replica,
-					       (unsigned long long)sector, r);
-			return r;
-		}
-	}
-	for (replica = 0; replica < REMAP_REPLICAS; replica++)
-		state->good_place[replica] ^= replica != meta->out;
-	state->seq = remap_block_seq(meta->image);
-	state->nr_failed = 0;
-	/* Soft state is losable, so the mark on main must not count on it (O6). */
-	if (block <= remap_geometry(set)->table_blocks)
-		meta->committed = max(meta->committed, state->seq);
-	return 0;
-}
-
 /**
  * remap_write_block() - send remap_meta.image to both replicas, one after the other
  * @set: the set
@@ -114,10 +64,37 @@ static int write_block(struct remap_set *set, u32 block)
  */
 int remap_write_block(struct remap_set *set, u32 block)
 {
-	int r = write_block(set, block);
+	struct remap_meta *meta = set->meta;
+	struct remap_block_state *state = &meta->block[block];
+	unsigned int replica, copy;
+	int r = 0;
 
-	trace_dm_remap_commit(set, block, remap_block_seq(set->meta->image), r);
-	return r;
+	for (replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
+		if (replica == meta->out)
+			continue;
+		copy = REMAP_PLACES * replica + !state->good_place[replica];
+		r = remap_write_copy(set, copy, block);
+		if (r) {
+			meta->replica_errors[replica]++;
+			state->nr_failed = copy != state->failed_copy ? 1 :
+					   min(state->nr_failed + 1, 255);
+			state->failed_copy = copy;
+			remap_warn_ratelimited(set, "%s: cannot write metadata block %u of replica %u at sector %llu: %d",
+					       set->spare->name, block, replica,
+					       (u64)remap_copy_sector(set, copy, block), r);
+		}
+	}
+	trace_dm_remap_commit(set, block, remap_block_seq(meta->image), r);
+	if (r)
+		return r;
+	for (replica = 0; replica < REMAP_REPLICAS; replica++)
+		state->good_place[replica] ^= replica != meta->out;
+	state->seq = remap_block_seq(meta->image);
+	state->nr_failed = 0;
+	/* Soft state is losable, so the mark on main must not count on it (O6). */
+	if (block <= remap_geometry(set)->table_blocks)
+		meta->committed = max(meta->committed, state->seq);
+	return 0;
 }
 
 /**
@@ -131,7 +108,7 @@ void remap_clear_doubt(struct remap_set *set, u32 block)
 {
 	struct remap_table *table = &set->table;
 	struct remap_block_state *state = &set->meta->block[block];
-	u32 slot = block_first_slot(block);
+	u32 slot = remap_first_slot(block);
 	u32 end = slot + remap_table_entries(remap_geometry(set), block);
 
 	if (!state->in_doubt)
@@ -169,7 +146,7 @@ void remap_image_table_block(struct remap_set *set, u32 block,
 {
 	struct remap_meta *meta = set->meta;
 	struct remap_table_disk *image = meta->image;
-	u32 first = block_first_slot(block);
+	u32 first = remap_first_slot(block);
 	u32 nr = remap_table_entries(remap_geometry(set), block);
 	u32 i;
 

@@ -22,12 +22,22 @@
  * The highest number that a block on the media can have if no other system wrote one: those of
  * commits that failed may be there.
  */
-static u64 known(const struct remap_set *set)
+static u64 highest_possible(const struct remap_set *set)
 {
 	const struct remap_meta *meta = set->meta;
 
-	return meta->nr_in_doubt || meta->block[0].in_doubt || meta->nr_unwritable ?
-	       meta->last_seq : max(meta->committed, meta->loaded);
+	return remap_has_doubt(set) || meta->nr_unwritable ? meta->last_seq :
+							    max(meta->committed, meta->loaded);
+}
+
+/* From now on nothing is written before it is compared. */
+static void begin_degraded(struct remap_set *set, unsigned long compare_at)
+{
+	struct remap_degraded *degraded = &set->meta->degraded;
+
+	degraded->known = degraded->known ?: highest_possible(set);
+	degraded->compare_at = compare_at;
+	set_bit(REMAP_UNCOMPARED, &set->flags);
 }
 
 /**
@@ -54,7 +64,7 @@ void remap_recompare(struct remap_set *set)
 	if (r) {
 		remap_refuse_altered(set);
 	} else {
-		set->meta->degraded.was_degraded = false;
+		set->meta->degraded.known = 0;
 		remap_info(set, "%s is as it was before", set->spare->name);
 	}
 	/* Last: map looks at this one, and then at the flags that were set before. */
@@ -76,13 +86,12 @@ void remap_recompare(struct remap_set *set)
  */
 int remap_compare(struct remap_set *set)
 {
-	struct remap_degraded *degraded = &set->meta->degraded;
 	int r;
 
 	if (test_bit(REMAP_ALTERED, &set->flags))
 		return -ESTALE;
 	if (remap_is_degraded(set)) {
-		degraded->compare_at = jiffies;
+		set->meta->degraded.compare_at = jiffies;
 		remap_recompare(set);
 		if (remap_is_degraded(set))
 			return -EIO;
@@ -93,12 +102,7 @@ int remap_compare(struct remap_set *set)
 		remap_refuse_altered(set);
 	if (r != -EIO)
 		return r;
-	if (!degraded->was_degraded) {
-		degraded->known = known(set);
-		degraded->was_degraded = true;
-	}
-	degraded->compare_at = jiffies + RETRY;
-	set_bit(REMAP_UNCOMPARED, &set->flags);
+	begin_degraded(set, jiffies + RETRY);
 	remap_err(set, "%s cannot be read: sectors on it fail, and nothing is remapped until it is compared with what it was",
 		  set->spare->name);
 	return r;
@@ -108,40 +112,12 @@ int remap_compare(struct remap_set *set)
  * remap_has_been_degraded() - whether a set has not seen its spare since it last knew it
  * @set: the set
  *
+ * What it knew is kept until a load succeeds.
  * Context: remap_set.lock held, or the set is suspended.
  */
 bool remap_has_been_degraded(const struct remap_set *set)
 {
-	return test_bit(REMAP_LOADED, &set->flags) &&
-	       (set->meta->degraded.was_degraded || remap_is_degraded(set));
-}
-
-/**
- * remap_end_degraded() - a set is about to be loaded, which is a comparison of its own
- * @set: the set, not active
- *
- * What it knew is kept in remap_set.was_degraded until a load succeeds.
- * Context: preresume, remap_set.lock held; before the media are read.
- */
-void remap_end_degraded(struct remap_set *set)
-{
-	if (!set->meta->degraded.was_degraded && remap_has_been_degraded(set)) {
-		set->meta->degraded.was_degraded = true;
-		set->meta->degraded.known = known(set);
-	}
-	clear_bit(REMAP_UNCOMPARED, &set->flags);
-}
-
-/**
- * remap_is_unknown_to() - whether another system has written a set that was without its spare
- * @set: the set
- * @newest: highest number on its media
- *
- * Context: remap_set.lock held.
- */
-bool remap_is_unknown_to(const struct remap_set *set, u64 newest)
-{
-	return set->meta->degraded.was_degraded && newest > set->meta->degraded.known;
+	return set->meta->degraded.known;
 }
 
 /**
@@ -152,7 +128,7 @@ bool remap_is_unknown_to(const struct remap_set *set, u64 newest)
  */
 u64 remap_highest_own(const struct remap_set *set)
 {
-	return set->meta->degraded.was_degraded ? set->meta->degraded.known : known(set);
+	return set->meta->degraded.known ?: highest_possible(set);
 }
 
 /**
@@ -164,12 +140,13 @@ u64 remap_highest_own(const struct remap_set *set)
  */
 bool remap_resume_degraded(struct remap_set *set)
 {
-	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta->has_table ||
-	    !remap_is_spare_gone(set))
+	if (!test_bit(REMAP_LOADED, &set->flags) || !set->meta->has_table)
 		return false;
-	remap_end_degraded(set);
-	set_bit(REMAP_UNCOMPARED, &set->flags);
-	set->meta->degraded.compare_at = jiffies;
+	/* Not one superblock can be read. */
+	remap_read_blocks(set, remap_geometry(set), 0, 1);
+	if (set->meta->read.unreadable[0] != BIT(REMAP_COPIES) - 1)
+		return false;
+	begin_degraded(set, jiffies);
 	remap_err(set, "%s cannot be read: sectors on %s are served, those on the spare fail, and nothing is remapped until the spare is back",
 		  set->spare->name, set->main->name);
 	return true;

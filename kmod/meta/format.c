@@ -12,8 +12,7 @@
  *                                main with slot 0, and goes on here
  *   5. superblock with REMAP_SUPER_MARKED
  *
- * All that is not zero in the blocks of step 1 lies in their first 512 bytes,
- * so a torn write leaves a whole block or none.
+ * A torn write of step 1 leaves a whole block or none: see remap_initial_block().
  *
  * Rules kept here:
  *   C14 formatted only where metadata and signatures would be zero; superblock last
@@ -25,42 +24,23 @@
 #include "meta/internal.h"
 
 #define MIB_SECTORS		2048
-#define FIRST_SEQ		1
 
-/**
- * remap_is_initial() - whether a block of the region is one that step 1 wrote
- * @set: the set; remap_set.geometry says where metadata would go
- * @region_sector: its first sector in the region
- * @data: the block
- */
-bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void *data)
+static int refuse_content(struct remap_set *set, u64 region_sector)
 {
-	const struct remap_geometry *geometry = remap_geometry(set);
-	unsigned int replica;
-
-	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
-		u64 start = geometry->replica_sector[replica];
-		u64 block = (region_sector - start) / REMAP_BLOCK_SECTORS;
-		const char *magic = block <= geometry->table_blocks ? REMAP_MAGIC_TABLE :
-								      REMAP_MAGIC_SOFT;
-
-		if (region_sector < start || block < 1 ||
-		    block > geometry->table_blocks + geometry->soft_blocks)
-			continue;
-		return remap_block_check(data, magic, NULL, block) == REMAP_OK &&
-		       remap_block_seq(data) == FIRST_SEQ;
-	}
-	return false;
+	remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
+		  set->spare->name, set->spare_start + region_sector);
+	return -EEXIST;
 }
 
 static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_formatted)
 {
-	u32 nr_max = REMAP_COPIES * set->meta->load_blocks * REMAP_BLOCK_SECTORS;
+	u32 nr_max = REMAP_COPIES * set->meta->read.nr_max * REMAP_BLOCK_SECTORS;
+	void *buffer = set->meta->read.buffer;
 
 	while (sector < end) {
 		u32 nr = min_t(u64, nr_max, end - sector);
 		u32 i;
-		int r = remap_rw(set, set->spare, set->spare_start + sector, set->meta->buffer, nr,
+		int r = remap_rw(set, set->spare, set->spare_start + sector, buffer, nr,
 				 REQ_OP_READ);
 
 		if (r) {
@@ -69,23 +49,17 @@ static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_fo
 			return r;
 		}
 		for (i = 0; i < nr; i += REMAP_BLOCK_SECTORS) {
-			void *data = set->meta->buffer + ((size_t)i << SECTOR_SHIFT);
+			void *data = buffer + ((size_t)i << SECTOR_SHIFT);
 			u32 bytes = min_t(u32, REMAP_BLOCK_BYTES, (nr - i) << SECTOR_SHIFT);
 
-			if (remap_is_zero(data, bytes))
-				continue;
-			if (remap_is_initial(set, sector + i, data))
+			if (remap_is_initial(remap_geometry(set), sector + i, data))
 				*half_formatted = true;
-			else if (!*half_formatted ||
-				 sector + i != remap_slot_sector(remap_geometry(set), 0))
-				goto foreign;
+			else if (!remap_is_zero(data, bytes) &&
+				 !(*half_formatted && sector + i ==
+				   remap_slot_sector(remap_geometry(set), 0)))
+				return refuse_content(set, sector + i);
 		}
 		sector += nr;
-		continue;
-foreign:
-		remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
-			  set->spare->name, set->spare_start + sector + i);
-		return -EEXIST;
 	}
 	return 0;
 }
@@ -128,66 +102,43 @@ int remap_check_blank(struct remap_set *set)
  */
 static int check_unmarked(struct remap_set *set)
 {
-	u64 nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
-	const struct remap_probe_disk *mark = set->scratch.chunk;
-	u64 chunk;
-	u32 i;
+	u64 chunk, nr_chunks = set->ti->len / REMAP_CHUNK_SECTORS;
+	const struct remap_probe_disk *sector = set->scratch.chunk;
+	struct remap_mark_found found;
 
 	for (chunk = nr_chunks; chunk-- && chunk + REMAP_PROBE_TRIES >= nr_chunks;) {
 		if (remap_rw(set, set->main, chunk * REMAP_CHUNK_SECTORS, set->scratch.chunk,
 			     REMAP_CHUNK_SECTORS, REQ_OP_READ))
 			continue;
-		for (i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-			if (remap_probe_check_sector(&mark[i], i, NULL, NULL) != REMAP_OK)
-				continue;
-			remap_err(set, "%s carries the mark of set %pU at sector %llu, and %s is blank: not formatted. Use the spare of that set",
-				  set->main->name, mark[i].header.uuid,
-				  chunk * REMAP_CHUNK_SECTORS + i, set->spare->name);
-			return -EEXIST;
-		}
+		remap_find_mark(set->scratch.chunk, 0, NULL, NULL, &found);
+		if (!found.proofs)
+			continue;
+		remap_err(set, "%s carries the mark of set %pU at sector %llu, and %s is blank: not formatted. Use the spare of that set",
+			  set->main->name, sector[__ffs(found.proofs)].header.uuid,
+			  chunk * REMAP_CHUNK_SECTORS + __ffs(found.proofs), set->spare->name);
+		return -EEXIST;
 	}
 	return 0;
-}
-
-/* One initial block of step 1. */
-static void initial_block(struct remap_set *set, u32 block, void *data)
-{
-	const struct remap_geometry *geometry = remap_geometry(set);
-	struct remap_table_disk *table = data;
-	struct remap_entry entry = {
-		.main_chunk = set->meta->super.probe_chunk,
-		.redirected = 0xff,
-		.state = REMAP_ENTRY_USED,
-		.cause = REMAP_CAUSE_PROBE,
-		.when = (u32)set->meta->super.created,
-	};
-
-	remap_block_init(data, block <= geometry->table_blocks ? REMAP_MAGIC_TABLE :
-								 REMAP_MAGIC_SOFT,
-			 set->meta->super.uuid, block, FIRST_SEQ);
-	if (block <= geometry->table_blocks)
-		table->nr_entries = cpu_to_le32(remap_table_entries(geometry, block));
-	if (block == 1)
-		remap_entry_encode(&entry, &table->entry[0]);
-	remap_block_seal(data);
 }
 
 static int write_initial_blocks(struct remap_set *set)
 {
 	const struct remap_geometry *geometry = remap_geometry(set);
 	u32 end = 1 + geometry->table_blocks + geometry->soft_blocks;
+	void *buffer = set->meta->read.buffer;
 	u32 block, nr, i;
 	unsigned int replica;
 	int r;
 
 	for (block = 1; block < end; block += nr) {
-		nr = min(end - block, set->meta->load_blocks);
+		nr = min(end - block, set->meta->read.nr_max);
 		for (i = 0; i < nr; i++)
-			initial_block(set, block + i, set->meta->buffer + i * REMAP_BLOCK_BYTES);
+			remap_initial_block(&set->meta->super, block + i,
+					    buffer + i * REMAP_BLOCK_BYTES);
 		for (replica = 0; replica < REMAP_REPLICAS; replica++) {
 			r = remap_rw(set, set->spare, set->spare_start +
 				     remap_block_sector(geometry, replica, 0, block),
-				     set->meta->buffer, nr * REMAP_BLOCK_SECTORS, REQ_OP_WRITE);
+				     buffer, nr * REMAP_BLOCK_SECTORS, REQ_OP_WRITE);
 			if (r)
 				return r;
 		}
@@ -230,7 +181,7 @@ int remap_format(struct remap_set *set)
 	}
 
 	/* remap_write_block() goes to the other place: A. */
-	meta->last_seq = FIRST_SEQ;
+	meta->last_seq = REMAP_FIRST_SEQ;
 	meta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };
 	r = remap_super_commit(set);
 	if (r) {

@@ -11,11 +11,9 @@
  * struct remap_block_state - what is known of one metadata block
  * @seq: number of its last committed content
  * @good_place: per replica, the place that holds that content (C3)
- * @repair: per replica, whether load must write that place before serving (C5)
  * @source: copy (2 * replica + place) that load chose
- * @unreadable: bit per copy that load could not read, or that was newer and is damaged: it
- *              may hold anything, even a number that was burnt, so it is written over
- *              before serving (C2)
+ * @rewrite: bit per copy that is not what it should be on the media: see remap_choice.rewrite;
+ *           load writes it before serving (C5)
  * @in_doubt: a commit of it failed, so media may hold more than RAM says (C4)
  * @unwritable: one of its places is dead: nothing in it can change (C8)
  * @failed_copy: where its last failed commit failed: 2 * replica + place
@@ -24,9 +22,8 @@
 struct remap_block_state {
 	u64 seq;
 	u8 good_place[REMAP_REPLICAS];
-	bool repair[REMAP_REPLICAS];
 	u8 source;
-	u8 unreadable;
+	u8 rewrite;
 	bool in_doubt;
 	bool unwritable;
 	u8 failed_copy;
@@ -61,14 +58,25 @@ struct remap_saved {
 
 /**
  * struct remap_degraded - a set that was resumed without its spare (D22)
- * @was_degraded: and nothing was loaded since
- * @known: with @was_degraded: the highest number that the set itself may have written
+ * @known: the highest number that the set itself may have written before; 0: it has its spare,
+ *         or has loaded it since
  * @compare_at: jiffies when to compare again what could not be read
  */
 struct remap_degraded {
-	bool was_degraded;
 	u64 known;
 	unsigned long compare_at;
+};
+
+/**
+ * struct remap_read - blocks that were read
+ * @buffer: @nr_max blocks for each of the four copies
+ * @nr_max: how many are read at once
+ * @unreadable: per block, the copies that cannot be read, a bit for each
+ */
+struct remap_read {
+	void *buffer;
+	u32 nr_max;
+	u8 unreadable[BIO_MAX_VECS];
 };
 
 /**
@@ -78,10 +86,10 @@ struct remap_degraded {
  * @nr_blocks: length of @block
  * @last_seq: highest sequence number ever given out (C2)
  * @committed: highest sequence number that is complete on both replicas
- * @loaded: highest one that the last load has found in the superblock and the table
+ * @found: highest one that the last load has found, counters included
+ * @loaded: the same of superblock and table
  * @image: one block, for building what is to be written
- * @buffer: load_blocks blocks for each of the four copies
- * @load_blocks: blocks that are read at once
+ * @read: what was read last
  * @nr_in_doubt: blocks in doubt
  * @doubt_next: the block in doubt that was last tried
  * @drained: slots freed by commits with lower numbers are known to no I/O (C11)
@@ -106,10 +114,10 @@ struct remap_meta {
 	u32 nr_blocks;
 	u64 last_seq;
 	u64 committed;
+	u64 found;
 	u64 loaded;
 	void *image;
-	void *buffer;
-	u32 load_blocks;
+	struct remap_read read;
 	u32 nr_in_doubt;
 	u32 doubt_next;
 	u64 drained;
@@ -137,7 +145,7 @@ void remap_clear_doubt(struct remap_set *set, u32 block);
 int remap_settle_super(struct remap_set *set);
 
 /* soft.c */
-int remap_soft_load(struct remap_set *set);
+void remap_soft_load(struct remap_set *set);
 
 /* unwritable.c */
 int remap_make_unwritable(struct remap_set *set, u32 block, unsigned int copy);
@@ -155,35 +163,25 @@ int remap_find_anchor_chunk(struct remap_set *set, u64 *chunk);
 void remap_mend_anchor(struct remap_set *set);
 
 /* copies.c */
-void *remap_copy_buffer(const struct remap_set *set, unsigned int copy, u32 i);
 sector_t remap_copy_sector(const struct remap_set *set, unsigned int copy, u32 block);
-void remap_read_copy(struct remap_set *set, unsigned int copy, u32 block, u32 nr,
-		     unsigned long *unreadable);
-enum remap_verdict remap_check_super_copy(const struct remap_set *set, const void *data,
-					  struct remap_super *super);
-enum remap_verdict remap_check_table_copy(const struct remap_set *set, u32 block,
-					  const void *data);
-int remap_dead_copy(const struct remap_set *set, u32 block);
+void remap_read_blocks(struct remap_set *set, const struct remap_geometry *geometry, u32 block,
+		       u32 nr);
+void remap_get_copies(const struct remap_set *set, u32 i, struct remap_copies *copies);
+int remap_judge(const struct remap_set *set, u32 block, u32 i, struct remap_copies *copies);
+int remap_read_image(struct remap_set *set, unsigned int copy, u32 block);
+int remap_write_copy(struct remap_set *set, unsigned int copy, u32 block);
 
 /* format.c */
 int remap_check_blank(struct remap_set *set);
-bool remap_is_initial(const struct remap_set *set, u64 region_sector, const void *data);
 int remap_format(struct remap_set *set);
 
 /* super.c */
 int remap_find_super(struct remap_set *set, struct remap_super *super,
-		     struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES],
-		     char **error);
+		     struct remap_copies *copies);
+int remap_check_foreign(struct remap_set *set);
 void remap_use_super(struct remap_set *set, const struct remap_super *super);
-int remap_explain_no_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
-			   char **error);
 
 /* scrub.c */
-int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired);
 int remap_compare_media(struct remap_set *set);
-bool remap_is_spare_gone(struct remap_set *set);
-
-/* degraded.c */
-void remap_end_degraded(struct remap_set *set);
 
 #endif /* DM_REMAP_META_INTERNAL_H */

@@ -24,120 +24,73 @@
 /* Numbers that must be left to a set that is to be written (C16). */
 #define SEQ_RESERVE	0x100000000ULL
 
-/* Whether there is, or may be, newer content than what was chosen. */
-static bool is_stale(const struct remap_choice *choice)
-{
-	return choice->newer_lost || choice->newer_hidden;
-}
-
-static void note_choice(struct remap_block_state *state, const struct remap_choice *choice,
-			const enum remap_verdict verdict[REMAP_COPIES])
-{
-	unsigned int replica, c;
-
-	state->unwritable = false;
-	state->nr_failed = 0;
-	state->seq = choice->seq;
-	state->source = choice->best;
-	state->unreadable = 0;
-	for (c = 0; c < REMAP_COPIES; c++) {
-		/* What was newer and is damaged must not be found again by the next load. */
-		if (verdict[c] == REMAP_UNREADABLE ||
-		    (is_stale(choice) && verdict[c] != REMAP_OK && verdict[c] != REMAP_ZERO &&
-		     verdict[c] != REMAP_DEAD))
-			state->unreadable |= BIT(c);
-	}
-	for (replica = 0; replica < REMAP_REPLICAS; replica++) {
-		state->good_place[replica] = choice->good_place[replica];
-		state->repair[replica] = choice->repair[replica];
-	}
-}
-
-/*
- * One place of a block is dead (C8): its replica keeps the entries in the other place, under
- * whatever number.  Where they are not those that were chosen, they are written there.
- */
-static void note_dead(struct remap_set *set, u32 block, unsigned int dead,
-		      const void *const copy[REMAP_COPIES],
-		      const enum remap_verdict verdict[REMAP_COPIES])
-{
-	struct remap_block_state *state = &set->meta->block[block];
-	unsigned int replica = dead / REMAP_PLACES, live = dead ^ 1;
-
-	state->unwritable = true;
-	state->good_place[replica] = live % REMAP_PLACES;
-	state->repair[replica] = verdict[live] != REMAP_OK ||
-				 memcmp(copy[live] + sizeof(struct remap_block_header),
-					copy[state->source] + sizeof(struct remap_block_header),
-					REMAP_BLOCK_BYTES - sizeof(struct remap_block_header));
-}
-
 /*
  * Newer content of a block was committed and is damaged on both replicas, or may have been and
  * cannot be seen on either.  What is older is shown, but nothing is written upon it, and no
  * copy over what may be newer, unless an administrator says so (C5, C15).
  */
-static void note_stale(struct remap_set *set, u32 block, const struct remap_choice *choice,
-		       const enum remap_verdict verdict[REMAP_COPIES])
+static void note_stale(struct remap_set *set, u32 block, const struct remap_copies *copies)
 {
+	const enum remap_verdict *verdict = copies->verdict;
 	const char *outcome = set->options.force_rw ? "taken all the same (force_rw)" :
 			      "served read-only. Put a backup back, or force_rw takes what is left";
 
 	set->meta->nr_stale++;
-	if (choice->newer_lost)
+	if (copies->choice.newer_lost)
 		remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
-			  set->spare->name, block, choice->seq, outcome);
+			  set->spare->name, block, copies->choice.seq, outcome);
 	else
 		remap_err(set, "%s: metadata block %u: number %llu is possibly stale, copies of both replicas are missing (replica 0: %s, %s; replica 1: %s, %s): %s",
-			  set->spare->name, block, choice->seq, remap_verdict_name(verdict[0]),
-			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
-			  remap_verdict_name(verdict[3]), outcome);
+			  set->spare->name, block, copies->choice.seq,
+			  remap_verdict_name(verdict[0]), remap_verdict_name(verdict[1]),
+			  remap_verdict_name(verdict[2]), remap_verdict_name(verdict[3]), outcome);
 }
 
-/* Choose among the four copies of a table block in the buffer. */
-static int choose(struct remap_set *set, u32 block, u32 i,
-		  unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)],
-		  struct remap_choice *choice, enum remap_verdict verdict[REMAP_COPIES])
+/* What is known of a block from now on, if it is not older than what this instance had. */
+static int take_choice(struct remap_set *set, u32 block, const struct remap_copies *copies)
 {
-	const void *copy[REMAP_COPIES];
-	int dead = remap_dead_copy(set, block);
-	unsigned int c;
+	struct remap_block_state *state = &set->meta->block[block];
+	bool unwritable = remap_dead_copy(&set->meta->super, block) >= 0;
 
-	for (c = 0; c < REMAP_COPIES; c++) {
-		copy[c] = remap_copy_buffer(set, c, i);
-		if (c == dead)
-			verdict[c] = REMAP_DEAD;
-		else if (test_bit(i, unreadable[c]))
-			verdict[c] = REMAP_UNREADABLE;
-		else
-			verdict[c] = remap_check_table_copy(set, block, copy[c]);
+	/* The replicas of a frozen block have different numbers. */
+	if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&
+	    copies->choice.seq < state->seq) {
+		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
+			  set->spare->name, block, state->seq, copies->choice.seq);
+		return -ESTALE;
 	}
-	remap_choose(copy, verdict, choice);
-	if (choice->conflict) {
+	*state = (struct remap_block_state){
+		.seq = copies->choice.seq,
+		.source = copies->choice.best,
+		.rewrite = copies->choice.rewrite,
+		.unwritable = unwritable,
+	};
+	memcpy(state->good_place, copies->choice.good_place, sizeof(state->good_place));
+	if (remap_is_stale(&copies->choice))
+		note_stale(set, block, copies);
+	set->meta->found = max(set->meta->found, state->seq);
+	return 0;
+}
+
+/* Choose among the four copies of a table block, the @i-th of those that were read. */
+static int choose(struct remap_set *set, u32 block, u32 i, struct remap_copies *copies)
+{
+	const enum remap_verdict *verdict = copies->verdict;
+	int r = remap_judge(set, block, i, copies);
+
+	if (r == -EUCLEAN) {
 		remap_err(set, "%s: metadata block %u: two valid copies with number %llu differ: activation refused. 'dmremap dump' shows both",
-			  set->spare->name, block, choice->seq);
-		return -EUCLEAN;
+			  set->spare->name, block, copies->choice.seq);
+		return r;
 	}
-	if (choice->best < 0) {
+	if (r) {
 		remap_err(set, "%s: metadata block %u: no valid copy (replica 0: %s, %s; replica 1: %s, %s)",
 			  set->spare->name, block, remap_verdict_name(verdict[0]),
 			  remap_verdict_name(verdict[1]), remap_verdict_name(verdict[2]),
 			  remap_verdict_name(verdict[3]));
 		return -EIO;
 	}
-	/* The replicas of a frozen block have different numbers. */
-	if (test_bit(REMAP_LOADED, &set->flags) && dead < 0 &&
-	    choice->seq < set->meta->block[block].seq) {
-		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
-			  set->spare->name, block, set->meta->block[block].seq, choice->seq);
-		return -ESTALE;
-	}
-	note_choice(&set->meta->block[block], choice, verdict);
-	if (is_stale(choice))
-		note_stale(set, block, choice, verdict);
-	if (dead >= 0)
-		note_dead(set, block, dead, copy, verdict);
-	return 0;
+	return take_choice(set, block, copies);
 }
 
 /*
@@ -178,21 +131,44 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 	return 0;
 }
 
-static int take_entries(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
+/* Whether a copy of a block, older ones included, names the slot of an entry. */
+static bool is_named(const struct remap_copies *copies, u32 i)
 {
+	unsigned int c;
+
+	for (c = 0; c < REMAP_COPIES; c++) {
+		const struct remap_table_disk *disk = copies->data[c];
+		struct remap_entry entry;
+
+		if (copies->verdict[c] != REMAP_OK)
+			continue;
+		remap_entry_decode(&disk->entry[i], &entry);
+		if (entry.state == REMAP_ENTRY_USED)
+			return true;
+	}
+	return false;
+}
+
+static int take_entries(struct remap_set *set, u32 block, const struct remap_copies *copies)
+{
+	const struct remap_table_disk *disk = copies->data[copies->choice.best];
 	struct remap_table *table = &set->table;
-	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
-	u32 i;
+	u32 i, slot = remap_first_slot(block);
 	int r;
 
-	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
+	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++, slot++) {
 		struct remap_entry entry;
-		u32 slot = first + i;
 		s64 twin;
 
 		remap_entry_decode(&disk->entry[i], &entry);
-		if (entry.state == REMAP_ENTRY_FREE)
+		if (entry.state == REMAP_ENTRY_FREE) {
+			/* It waits for one more commit of the block (C11). */
+			if (is_named(copies, i)) {
+				remap_table_set(table, slot, REMAP_WORD_RETIRED);
+				table->prov[slot] = copies->choice.seq;
+			}
 			continue;
+		}
 		table->prov[slot] = remap_prov(entry.when, entry.cause, entry.status,
 					       entry.errors, 0);
 		if (entry.state == REMAP_ENTRY_BAD) {
@@ -214,8 +190,7 @@ static int take_entries(struct remap_set *set, u32 block, const struct remap_tab
 }
 
 /* No superblock is there: a blank spare gets one. */
-static int make_super(struct remap_set *set, const enum remap_verdict verdict[REMAP_COPIES],
-		      char **error)
+static int make_super(struct remap_set *set)
 {
 	int r;
 
@@ -226,7 +201,7 @@ static int make_super(struct remap_set *set, const enum remap_verdict verdict[RE
 	/* The constructor may have seen another layout. */
 	r = remap_geometry_compute(set->spare_sectors, &set->geometry);
 	set->meta->super.geometry = set->geometry;
-	r = r ?: remap_explain_no_super(set, verdict, error) ?: remap_check_blank(set);
+	r = r ?: remap_check_foreign(set) ?: remap_check_blank(set);
 	if (!r && test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_err(set, "%s: blank, and not formatted because the table is read-only",
 			  set->spare->name);
@@ -235,77 +210,52 @@ static int make_super(struct remap_set *set, const enum remap_verdict verdict[RE
 	return r ?: remap_format(set);
 }
 
-/* *formatted: it is new, and nothing of it was there before. */
-static int load_super(struct remap_set *set, bool *formatted)
+/**
+ * remap_load_super() - first step of loading: which set this is; formats a blank spare
+ * @set: the set; it owns the media, and no I/O is mapped
+ * @load: zeroed
+ *
+ * Context: preresume, remap_set.lock held, may sleep.
+ * Return: 0 or a negative errno, with a line in the log; then nothing is served.
+ */
+int remap_load_super(struct remap_set *set, struct remap_load *load)
 {
 	struct remap_meta *meta = set->meta;
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_choice choice;
-	struct remap_super super = { };
-	char *error = "";
+	struct remap_copies copies;
+	struct remap_super super;
 	int r;
 
-	*formatted = false;
-	r = remap_find_super(set, &super, &choice, verdict, &error);
-	if (r == -ENOENT) {
-		r = make_super(set, verdict, &error);
-		*formatted = !r;
-		if (!r)
-			r = remap_find_super(set, &super, &choice, verdict, &error);
+	load->committed = meta->committed;
+	/* A load is a comparison of its own. */
+	clear_bit(REMAP_UNCOMPARED, &set->flags);
+	r = remap_find_super(set, &super, &copies);
+	if (r == -ENODATA) {
+		load->formatted = true;
+		r = make_super(set) ?: remap_find_super(set, &super, &copies);
 	}
-	if (r) {
-		remap_err(set, "%s: no usable superblock: %d %s", set->spare->name, r, error);
+	if (r)
 		return r;
-	}
 	if (test_bit(REMAP_LOADED, &set->flags) &&
 	    memcmp(super.uuid, meta->super.uuid, sizeof(super.uuid))) {
 		remap_err(set, "%s: another set than before lies here", set->spare->name);
 		return -ESTALE;
 	}
-	if (test_bit(REMAP_LOADED, &set->flags) && choice.seq < meta->block[0].seq) {
-		remap_err(set, "%s: the superblock went back from number %llu to %llu: refused",
-			  set->spare->name, meta->block[0].seq, choice.seq);
-		return -ESTALE;
-	}
+	meta->nr_stale = 0;
+	meta->found = 0;
+	r = take_choice(set, 0, &copies);
+	if (r)
+		return r;
 	if (super.ro_compat & ~REMAP_KNOWN_RO_COMPAT)
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	remap_use_super(set, &super);
-	meta->nr_stale = 0;
-	note_choice(&meta->block[0], &choice, verdict);
-	if (is_stale(&choice))
-		note_stale(set, 0, &choice, verdict);
-	meta->block[0].in_doubt = false;
-	meta->last_seq = super.seq;
 	return 0;
-}
-
-/* Free slots that an older copy still names wait for one more commit of the block (C11). */
-static void retire_named(struct remap_set *set, u32 block, const struct remap_table_disk *disk)
-{
-	struct remap_table *table = &set->table;
-	u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
-	struct remap_entry entry;
-	u32 i;
-
-	for (i = 0; i < remap_table_entries(remap_geometry(set), block); i++) {
-		if (table->word[first + i])
-			continue;
-		remap_entry_decode(&disk->entry[i], &entry);
-		if (entry.state != REMAP_ENTRY_USED)
-			continue;
-		remap_table_set(table, first + i, REMAP_WORD_RETIRED);
-		table->prov[first + i] = set->meta->block[block].seq;
-	}
 }
 
 static int load_tables(struct remap_set *set)
 {
-	enum remap_verdict verdict[REMAP_COPIES];
 	struct remap_meta *meta = set->meta;
 	u32 end = 1 + remap_geometry(set)->table_blocks;
-	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
-	struct remap_choice choice;
-	unsigned int c;
+	struct remap_copies copies;
 	u32 block, nr, i;
 	int r;
 
@@ -314,43 +264,18 @@ static int load_tables(struct remap_set *set)
 	meta->nr_in_doubt = 0;
 	meta->drained = 0;
 	meta->moved_chunk = U64_MAX;
-	for (block = 1; block < end; block++)
-		meta->block[block].in_doubt = false;
 	for (block = 1; block < end; block += nr) {
-		nr = min(end - block, meta->load_blocks);
-		for (c = 0; c < REMAP_COPIES; c++)
-			remap_read_copy(set, c, block, nr, unreadable[c]);
+		nr = min(end - block, meta->read.nr_max);
+		remap_read_blocks(set, remap_geometry(set), block, nr);
 		for (i = 0; i < nr; i++) {
-			r = choose(set, block + i, i, unreadable, &choice, verdict);
+			r = choose(set, block + i, i, &copies) ?:
+			    take_entries(set, block + i, &copies);
 			if (r)
 				return r;
-			meta->last_seq = max(meta->last_seq, choice.seq);
-			r = take_entries(set, block + i, remap_copy_buffer(set, choice.best, i));
-			if (r)
-				return r;
-			for (c = 0; c < REMAP_COPIES; c++) {
-				if (verdict[c] == REMAP_OK)
-					retire_named(set, block + i, remap_copy_buffer(set, c, i));
-			}
 			cond_resched();
 		}
 	}
 	return 0;
-}
-
-/* Whether load must write a copy before serving (C5). */
-static bool needs_repair(const struct remap_block_state *state, unsigned int copy)
-{
-	unsigned int replica = copy / REMAP_PLACES;
-
-	if (state->unreadable & BIT(copy))
-		return true;
-	/*
-	 * A replica that lacks it may have been away for long: none of its places counts (C7).
-	 * A frozen block has one place there.
-	 */
-	return state->repair[replica] &&
-	       (!state->unwritable || copy % REMAP_PLACES == state->good_place[replica]);
 }
 
 /* *failed: the copy that could not be written, if it fails. */
@@ -358,40 +283,27 @@ static int repair_block(struct remap_set *set, u32 block, int *failed)
 {
 	struct remap_meta *meta = set->meta;
 	struct remap_block_state *state = &meta->block[block];
-	unsigned int i, c, try;
+	unsigned int i, c;
 	int r;
 
 	for (i = 0; i < REMAP_COPIES; i++) {
 		/* In each replica the invalid or older place first: a crash leaves the other. */
 		c = i ^ state->good_place[i / REMAP_PLACES];
-		if (!needs_repair(state, c) || c / REMAP_PLACES == meta->out)
+		if (!(state->rewrite & BIT(c)) || c / REMAP_PLACES == meta->out)
 			continue;
 		*failed = c;
 		if (test_bit(REMAP_READ_ONLY, &set->flags))
 			return -EROFS;
-		r = remap_rw(set, set->spare, remap_copy_sector(set, state->source, block),
-			     meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
-		if (!r && (remap_block_check(meta->image, block ? REMAP_MAGIC_TABLE :
-					     REMAP_MAGIC_SUPER, meta->super.uuid, block) ||
-			   remap_block_seq(meta->image) != state->seq))
-			r = -EIO;	/* read well a moment ago */
-		for (try = 0; !r && try < REMAP_WRITE_TRIES; try++) {
-			r = remap_rw(set, set->spare, remap_copy_sector(set, c, block), meta->image,
-				     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
-			if (!r)
-				break;
-			r = try + 1 < REMAP_WRITE_TRIES ? 0 : r;
-		}
+		r = remap_read_image(set, state->source, block) ?:
+		    remap_write_copy(set, c, block);
 		if (r) {
 			remap_err(set, "%s: cannot repair metadata block %u of replica %u: %d",
 				  set->spare->name, block, c / REMAP_PLACES, r);
 			return r;
 		}
+		state->rewrite &= ~BIT(c);
 		meta->nr_repaired++;
 	}
-	for (c = 0; c < REMAP_REPLICAS; c++)
-		state->repair[c] &= c == meta->out;
-	state->unreadable = 0;
 	return 0;
 }
 
@@ -538,55 +450,8 @@ static int settle(struct remap_set *set, bool formatted)
 }
 
 /**
- * remap_load_super() - first step of loading: which set this is; formats a blank spare
- * @set: the set; it owns the media, and no I/O is mapped
- * @load: zeroed
- *
- * Context: preresume, remap_set.lock held, may sleep.
- * Return: 0 or a negative errno, with a line in the log; then nothing is served.
- */
-int remap_load_super(struct remap_set *set, struct remap_load *load)
-{
-	load->committed = set->meta->committed;
-	/* Numbers that were burnt since, and are not on the media, stay burnt (C2). */
-	load->burnt = test_bit(REMAP_LOADED, &set->flags) ? set->meta->last_seq : 0;
-	remap_end_degraded(set);
-	return load_super(set, &load->formatted);
-}
-
-/**
- * remap_load_fail() - a load ends here: what was burnt before stays burnt (C2)
- * @set: the set
- * @load: as far as it went
- *
- * Context: as for remap_load_super().
- */
-void remap_load_fail(struct remap_set *set, const struct remap_load *load)
-{
-	set->meta->last_seq = max(set->meta->last_seq, load->burnt);
-}
-
-/**
- * remap_load_tables() - second step: the table as it is on the media, and the counters
+ * remap_load() - second step: the table, checked against main and the past; repair the media
  * @set: the set; no other code has it
- * @load: remap_load.newest is set
- *
- * Nothing is written.  Context: as for remap_load_super().  Return: as for it.
- */
-int remap_load_tables(struct remap_set *set, struct remap_load *load)
-{
-	int r = load_tables(set) ?: check_probe_chunk(set);
-
-	if (r)
-		return r;
-	remap_age_of(set, &load->age);
-	set->meta->loaded = load->age.newest;
-	return remap_soft_load(set);
-}
-
-/**
- * remap_load_finish() - third step: check it against main and the past, repair the media
- * @set: the set
  * @load: remap_load.committed is the highest number that was ever known to be complete
  *
  * What cannot be repaired is served read-only (C5).  An instance that loads
@@ -595,30 +460,42 @@ int remap_load_tables(struct remap_set *set, struct remap_load *load)
  *
  * Context: as for remap_load_super().  Return: as for it.
  */
-int remap_load_finish(struct remap_set *set, const struct remap_load *load)
+int remap_load(struct remap_set *set, struct remap_load *load)
 {
 	struct remap_meta *meta = set->meta;
-	int r;
+	struct remap_age age;
+	int r = load_tables(set) ?: check_probe_chunk(set);
 
+	if (r)
+		return r;
+	remap_age_of(set, &age);
+	load->newest = age.newest;
+	meta->loaded = age.newest;
+	remap_soft_load(set);
 	/* A member may have come back older. */
-	if (load->age.newest < load->committed) {
+	if (age.newest < load->committed) {
 		remap_err(set, "%s: metadata went back from generation %llu to %llu: refused",
-			  set->spare->name, load->committed, load->age.newest);
+			  set->spare->name, load->committed, age.newest);
 		set_bit(REMAP_FAILED, &set->flags);
 		return -ESTALE;
 	}
-	r = remap_check_anchor(set, &load->age);
+	r = remap_check_anchor(set, &age);
 	if (r)
 		return r;
 
 	if (meta->nr_stale && !set->options.force_rw)
 		set_bit(REMAP_READ_ONLY, &set->flags);
-	/* What is lost had a number that main knows of. */
-	meta->last_seq = max3(meta->last_seq, meta->anchor.marked, load->burnt);
+	/*
+	 * What is lost had a number that main knows of; those that were burnt since, and are not
+	 * on the media, stay burnt (C2).
+	 */
+	meta->last_seq = max3(meta->last_seq, meta->found,
+			      max(meta->anchor.marked, load->burnt));
 	check_numbers(set);
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		meta->last_seq += LOAD_JUMP;
+	meta->anchor.ping_failed |= load->ping_failed;
 	r = repair_blocks(set);
 	if (r) {
 		if (!test_bit(REMAP_READ_ONLY, &set->flags))
@@ -636,6 +513,6 @@ int remap_load_finish(struct remap_set *set, const struct remap_load *load)
 	meta->committed = max(meta->committed, load->committed);
 	meta->has_table = true;
 	set_bit(REMAP_LOADED, &set->flags);
-	set->meta->degraded.was_degraded = false;
+	meta->degraded.known = 0;
 	return 0;
 }

@@ -10,7 +10,7 @@
 
 #include "meta/internal.h"
 
-#define LOAD_BLOCKS_MIN	8U
+#define READ_BLOCKS_MIN	8U
 
 /**
  * remap_meta_init() - allocate, for every layout that the region may have
@@ -30,12 +30,13 @@ int remap_meta_init(struct remap_set *set)
 	meta->super.geometry = *geometry;
 	/* Room for every layout that a region of this length may have: remap_geometry_valid(). */
 	meta->nr_blocks = 1 + geometry->table_blocks + REMAP_MAX_SOFT_BLOCKS;
-	meta->load_blocks = clamp_t(u32, 1 + geometry->table_blocks + geometry->soft_blocks,
-				    LOAD_BLOCKS_MIN, BIO_MAX_VECS);
+	meta->read.nr_max = clamp_t(u32, 1 + geometry->table_blocks + geometry->soft_blocks,
+				    READ_BLOCKS_MIN, BIO_MAX_VECS);
 	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
-	meta->buffer = vmalloc(array3_size(meta->load_blocks, REMAP_COPIES, REMAP_BLOCK_BYTES));
+	meta->read.buffer = vmalloc(array3_size(meta->read.nr_max, REMAP_COPIES,
+						REMAP_BLOCK_BYTES));
 	meta->image = kmalloc(REMAP_BLOCK_BYTES, GFP_KERNEL);
-	return meta->block && meta->buffer && meta->image ? 0 : -ENOMEM;
+	return meta->block && meta->read.buffer && meta->image ? 0 : -ENOMEM;
 }
 
 /**
@@ -49,7 +50,7 @@ void remap_meta_exit(struct remap_set *set)
 	if (!meta)
 		return;
 	kvfree(meta->block);
-	vfree(meta->buffer);
+	vfree(meta->read.buffer);
 	kfree(meta->image);
 	kfree(meta);
 }
@@ -66,10 +67,7 @@ bool remap_is_incomplete(const struct remap_set *set, unsigned int replica)
 	u32 block;
 
 	for (block = 0; block <= remap_geometry(set)->table_blocks; block++) {
-		const struct remap_block_state *state = &set->meta->block[block];
-
-		if (READ_ONCE(state->repair[replica]) ||
-		    (READ_ONCE(state->unreadable) >> (REMAP_PLACES * replica)) & 3)
+		if (READ_ONCE(set->meta->block[block].rewrite) >> (REMAP_PLACES * replica) & 3)
 			return true;
 	}
 	return false;
@@ -125,17 +123,6 @@ u64 remap_last_seq(const struct remap_set *set)
 }
 
 /**
- * remap_committed() - the highest number that is complete on both replicas
- * @set: the set
- *
- * Context: any.
- */
-u64 remap_committed(const struct remap_set *set)
-{
-	return READ_ONCE(set->meta->committed);
-}
-
-/**
  * remap_probe_chunk() - the chunk of main that is the set's own
  * @set: the set, loaded
  *
@@ -177,15 +164,4 @@ bool remap_has_table_doubt(const struct remap_set *set)
 bool remap_has_doubt(const struct remap_set *set)
 {
 	return set->meta->nr_in_doubt || set->meta->block[0].in_doubt;
-}
-
-/**
- * remap_is_ping_failed() - whether main did not take the last probe
- * @set: the set
- *
- * Context: any.
- */
-bool remap_is_ping_failed(const struct remap_set *set)
-{
-	return READ_ONCE(set->meta->anchor.ping_failed);
 }

@@ -45,15 +45,17 @@ struct remap_change {
 /**
  * struct remap_load - between the steps of loading
  * @formatted: the set was made just now
- * @age: the numbers on the media
+ * @ping_failed: the instance before knew that main does not take a probe
  * @committed: the highest number that was ever known to be complete
- * @burnt: the highest number that was given out before, by this instance or the one before (C2)
+ * @burnt: the highest number that the instance before has given out (C2)
+ * @newest: set to the highest number of superblock and table on the media
  */
 struct remap_load {
 	bool formatted;
-	struct remap_age age;
+	bool ping_failed;
 	u64 committed;
 	u64 burnt;
+	u64 newest;
 };
 
 /**
@@ -89,7 +91,6 @@ void remap_meta_report(const struct remap_set *set, struct remap_report *report)
 const u8 *remap_uuid(const struct remap_set *set);
 bool remap_is_incomplete(const struct remap_set *set, unsigned int replica);
 u64 remap_last_seq(const struct remap_set *set);
-u64 remap_committed(const struct remap_set *set);
 u64 remap_probe_chunk(const struct remap_set *set);
 u32 remap_super_flags(const struct remap_set *set);
 bool remap_has_doubt(const struct remap_set *set);
@@ -114,8 +115,6 @@ void remap_count_unwritable(struct remap_set *set);
 bool remap_ping_main(struct remap_set *set);
 void remap_update_anchor(struct remap_set *set);
 void remap_record_ping(struct remap_set *set);
-bool remap_is_ping_failed(const struct remap_set *set);
-void remap_inherit_ping(struct remap_set *set, bool failed);
 
 /*
  * commit.c: flush, block, publish (C1).  Crash states are at the top of the file; not beside
@@ -131,13 +130,11 @@ void remap_slot_release(struct remap_set *set, u32 slot);
 int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause);
 
 /* super.c: takes remap_set.lock */
-int remap_probe_spare(struct remap_set *set, char **error);
+int remap_probe_spare(struct remap_set *set);
 
-/* load.c: preresume, the three steps of an activation in this order */
+/* load.c: preresume, the two steps of an activation in this order */
 int remap_load_super(struct remap_set *set, struct remap_load *load);
-void remap_load_fail(struct remap_set *set, const struct remap_load *load);
-int remap_load_tables(struct remap_set *set, struct remap_load *load);
-int remap_load_finish(struct remap_set *set, const struct remap_load *load);
+int remap_load(struct remap_set *set, struct remap_load *load);
 
 /* scrub.c */
 int remap_restore(struct remap_set *set, u32 *nr_repaired);
@@ -148,7 +145,6 @@ int remap_rewrite_block(struct remap_set *set, u32 block);
 void remap_recompare(struct remap_set *set);
 int remap_compare(struct remap_set *set);
 bool remap_has_been_degraded(const struct remap_set *set);
-bool remap_is_unknown_to(const struct remap_set *set, u64 newest);
 u64 remap_highest_own(const struct remap_set *set);
 bool remap_resume_degraded(struct remap_set *set);
 

@@ -13,70 +13,6 @@
  */
 #include "meta/internal.h"
 
-/**
- * struct look - some blocks as they are on the media
- * @unreadable: of each copy, which of them cannot be read
- */
-struct look {
-	unsigned long unreadable[REMAP_COPIES][BITS_TO_LONGS(BIO_MAX_VECS)];
-};
-
-static void read_blocks(struct remap_set *set, u32 block, u32 nr, struct look *look)
-{
-	unsigned int c;
-
-	for (c = 0; c < REMAP_COPIES; c++)
-		remap_read_copy(set, c, block, nr, look->unreadable[c]);
-}
-
-/*
- * Choose among the copies of block number @block, the @i-th of those that were read.
- * *@strange: one of them is a superblock of another set, or of a format that is not known;
- * *@unknown_seq: the highest number of those of such a format.
- * Returns the copies that cannot be read, a bit for each.
- */
-static u8 choose(struct remap_set *set, const struct look *look, u32 block, u32 i,
-		 struct remap_choice *choice, bool *strange, u64 *unknown_seq)
-{
-	const void *copy[REMAP_COPIES];
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_super super;
-	u8 unreadable = 0;
-	unsigned int c;
-
-	*strange = false;
-	*unknown_seq = 0;
-	for (c = 0; c < REMAP_COPIES; c++) {
-		copy[c] = remap_copy_buffer(set, c, i);
-		if (test_bit(i, look->unreadable[c])) {
-			verdict[c] = REMAP_UNREADABLE;
-			unreadable |= BIT(c);
-			continue;
-		}
-		if (block) {
-			verdict[c] = remap_check_table_copy(set, block, copy[c]);
-			continue;
-		}
-		verdict[c] = remap_check_super_copy(set, copy[c], &super);
-		if (verdict[c] == REMAP_BAD_VERSION)
-			*unknown_seq = max(*unknown_seq, remap_block_seq(copy[c]));
-		*strange |= verdict[c] == REMAP_BAD_VERSION || verdict[c] == REMAP_OTHER_SET;
-	}
-	remap_choose(copy, verdict, choice);
-	return unreadable;
-}
-
-/* Whether another system has written a block, or a superblock where ours was. */
-static bool is_foreign(const struct remap_set *set, u32 block, const struct remap_choice *choice,
-		       bool strange)
-{
-	const struct remap_block_state *state = &set->meta->block[block];
-	/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
-	u64 ours = state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;
-
-	return strange || (choice->best >= 0 && choice->seq > ours);
-}
-
 static int refuse(struct remap_set *set, u32 block, const char *what)
 {
 	remap_err(set, "%s: metadata block %u on the media %s", set->spare->name, block, what);
@@ -110,63 +46,89 @@ static int let_others_in(struct remap_set *set, bool alone)
 		0 : -EBUSY;
 }
 
-/* Whether another system has written the metadata; nothing is written here. */
-static int compare(struct remap_set *set, bool alone)
+/*
+ * Whether another system has written a block.  Of superblocks of another set, or of a format that
+ * is not known, one that load would pass over is no news: it is not newer than ours.  @to_mend:
+ * they would be written over (P7).
+ */
+static bool is_foreign(const struct remap_set *set, u32 block, const struct remap_copies *copies,
+		       bool to_mend)
+{
+	const struct remap_block_state *state = &set->meta->block[block];
+	/* A commit of ours that failed may be there: its number is burnt (C2, C4, C8). */
+	u64 ours = state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;
+	unsigned int c;
+
+	for (c = 0; !block && c < REMAP_COPIES; c++) {
+		enum remap_verdict verdict = copies->verdict[c];
+
+		if (to_mend && (verdict == REMAP_BAD_VERSION || verdict == REMAP_OTHER_SET))
+			return true;
+		if (verdict == REMAP_BAD_VERSION && remap_block_seq(copies->data[c]) > state->seq)
+			return true;
+	}
+	return copies->choice.best >= 0 && copies->choice.seq > ours;
+}
+
+/*
+ * Whether a replica that is written shows both of its places, but for one that is given up: who
+ * commits writes both replicas, so one that shows all it has tells of the other.
+ */
+static bool is_shown(const struct remap_set *set, unsigned int replica,
+		     const struct remap_copies *copies)
+{
+	const enum remap_verdict *verdict = &copies->verdict[replica * REMAP_PLACES];
+
+	return verdict[0] != REMAP_UNREADABLE && verdict[1] != REMAP_UNREADABLE &&
+	       (int)replica != set->meta->out;
+}
+
+/* One block that was read: 0, -ESTALE, or -EIO when what can be read does not tell. */
+static int compare_block(struct remap_set *set, u32 block, u32 i, bool to_mend)
+{
+	struct remap_block_state *state = &set->meta->block[block];
+	struct remap_copies copies;
+	bool ours;
+
+	remap_judge(set, block, i, &copies);
+	ours = copies.choice.best >= 0 && copies.choice.seq == state->seq;
+	if (is_foreign(set, block, &copies, to_mend))
+		return refuse(set, block, "is not ours or newer: another system wrote it");
+	if (to_mend) {
+		state->rewrite = ours ? copies.choice.rewrite : 0xf;
+		return 0;
+	}
+	if (!is_shown(set, 0, &copies) && !is_shown(set, 1, &copies))
+		return -EIO;
+	if (ours || state->in_doubt || state->unwritable)
+		return 0;
+	return set->meta->read.unreadable[i] ? -EIO :
+	       refuse(set, block, "is older than ours, or gone");
+}
+
+/*
+ * All blocks; nothing is written.  @to_mend: one by one, and remap_block_state.rewrite says
+ * afterwards what must be; unless @alone others may write in between.
+ */
+static int compare(struct remap_set *set, bool to_mend, bool alone)
 {
 	u32 block, i, nr, end = 1 + remap_geometry(set)->table_blocks;
-	struct remap_choice choice;
-	struct look look;
-	u64 unknown_seq;
-	bool strange;
 	int r;
 
+	/* The superblock alone first: a spare that is not there is not asked for every block. */
 	for (block = 0; block < end; block += nr) {
-		nr = min(end - block, set->meta->load_blocks);
-		r = let_others_in(set, alone);
+		nr = block && !to_mend ? min(end - block, set->meta->read.nr_max) : 1;
+		r = to_mend ? let_others_in(set, alone) : 0;
 		if (r)
 			return r;
-		read_blocks(set, block, nr, &look);
+		remap_read_blocks(set, remap_geometry(set), block, nr);
 		for (i = 0; i < nr; i++) {
-			choose(set, &look, block + i, i, &choice, &strange, &unknown_seq);
-			if (is_foreign(set, block + i, &choice, strange))
-				return refuse(set, block + i,
-					      "is not ours or newer: another system wrote it");
+			r = compare_block(set, block + i, i, to_mend);
+			if (r)
+				return r;
 		}
 	}
 	return 0;
-}
-
-/* Whether a replica that is written shows both of its places, but for one that is given up. */
-static bool is_shown(const struct remap_set *set, u32 block, unsigned int replica, u8 unreadable)
-{
-	unsigned int c, first = replica * REMAP_PLACES;
-
-	for (c = first; c < first + REMAP_PLACES; c++) {
-		if (unreadable & BIT(c) && !remap_is_dead(&set->meta->super, block, c))
-			return false;
-	}
-	return (int)replica != set->meta->out;
-}
-
-/* One block of a spare that was away: 0, -ESTALE, or -EIO when what can be read does not tell. */
-static int judge(struct remap_set *set, const struct look *look, u32 block, u32 i)
-{
-	const struct remap_block_state *state = &set->meta->block[block];
-	struct remap_choice choice;
-	u64 unknown_seq;
-	bool strange;
-	u8 unreadable = choose(set, look, block, i, &choice, &strange, &unknown_seq);
-
-	/* What load has passed over is no news: strange copies that are not newer than ours. */
-	if (is_foreign(set, block, &choice, unknown_seq > state->seq))
-		return refuse(set, block, "is not ours or newer: another system wrote it");
-	/* Who commits writes both replicas: one that shows all it has tells of the other. */
-	if (!is_shown(set, block, 0, unreadable) && !is_shown(set, block, 1, unreadable))
-		return -EIO;
-	if (state->in_doubt || state->unwritable ||
-	    (choice.best >= 0 && !choice.conflict && choice.seq == state->seq))
-		return 0;
-	return unreadable ? -EIO : refuse(set, block, "is older than ours, or gone");
 }
 
 /*
@@ -195,25 +157,6 @@ static int compare_mark(struct remap_set *set)
 }
 
 /**
- * remap_is_spare_gone() - whether not one superblock can be read
- * @set: the set
- *
- * Context: remap_set.lock held, may sleep.
- */
-bool remap_is_spare_gone(struct remap_set *set)
-{
-	struct look look;
-	unsigned int c;
-
-	read_blocks(set, 0, 1, &look);
-	for (c = 0; c < REMAP_COPIES; c++) {
-		if (!test_bit(0, look.unreadable[c]))
-			return false;
-	}
-	return true;
-}
-
-/**
  * remap_compare_media() - compare the media with what is in RAM, in a degraded set
  * @set: the set, active
  *
@@ -226,120 +169,7 @@ bool remap_is_spare_gone(struct remap_set *set)
  */
 int remap_compare_media(struct remap_set *set)
 {
-	u32 block, i, nr = 1, end = 1 + remap_geometry(set)->table_blocks;
-	struct look look;
-	int r;
-
-	/* The superblock alone first: a spare that is not there is not asked for every block. */
-	for (block = 0; block < end; block += nr) {
-		nr = block ? min(end - block, set->meta->load_blocks) : 1;
-		read_blocks(set, block, nr, &look);
-		for (i = 0; i < nr; i++) {
-			r = judge(set, &look, block + i, i);
-			if (r)
-				return r;
-		}
-	}
-	return compare_mark(set);
-}
-
-/**
- * remap_check_media() - compare the media with what is in RAM, repair the media
- * @set: the set, active
- * @alone: let no one commit meanwhile
- * @nr_repaired: set to the number of blocks that were written again
- *
- * For the message `restore`.  RAM holds all that was acknowledged, and never
- * goes back (D10): a block that is not on the media as it should be is
- * committed again, which ends doubt as well.  All blocks are compared before
- * the first is written, and mode fail ends only when no other system wrote any.
- *
- * Context: remap_set.lock held, may sleep; between blocks the lock is dropped, unless @alone.
- * Return: 0; -ESTALE: the media are newer: another system wrote; or an I/O error.
- */
-int remap_check_media(struct remap_set *set, bool alone, u32 *nr_repaired)
-{
-	struct remap_meta *meta = set->meta;
-	u32 block, end = 1 + remap_geometry(set)->table_blocks;
-	struct remap_choice choice;
-	unsigned int place;
-	struct look look;
-	u64 unknown_seq;
-	bool strange;
-	int r;
-
-	*nr_repaired = 0;
-	/* Without the spare what can be read is not enough (D22). */
-	if (unlikely(remap_is_degraded(set)))
-		return -EIO;
-	r = compare(set, alone);
-	if (r)
-		return r;
-	clear_bit(REMAP_FAILED, &set->flags);
-	for (block = 0; block < end; block++) {
-		struct remap_block_state *state = &meta->block[block];
-		bool whole;
-
-		r = let_others_in(set, alone);
-		if (r)
-			return r;
-		/* Another `restore` has found what is not ours. */
-		if (test_bit(REMAP_FAILED, &set->flags))
-			return -ESTALE;
-		read_blocks(set, block, 1, &look);
-		whole = !choose(set, &look, block, 0, &choice, &strange, &unknown_seq);
-		if (is_foreign(set, block, &choice, strange))
-			return refuse(set, block, "is not ours or newer: another system wrote it");
-		/* It may be written again; if not, it stays as it is. */
-		if (state->unwritable) {
-			*nr_repaired += !remap_retry_unwritable(set, block);
-			continue;
-		}
-		if (whole && !state->in_doubt && !choice.conflict && choice.best >= 0 &&
-		    choice.seq == state->seq && !choice.repair[0] && !choice.repair[1])
-			continue;
-		/* Twice: both places of both replicas. */
-		for (place = 0; place < REMAP_PLACES; place++) {
-			r = block ? remap_commit_block(set, block) : remap_super_commit(set);
-			if (r)
-				return r;
-		}
-		++*nr_repaired;
-	}
-	return 0;
-}
-
-/**
- * remap_restore() - the message `restore`: compare, repair, and leave a failed mode
- * @set: the set, active and not read-only
- * @nr_repaired: set to the number of blocks that were written again
- *
- * A replica that was left out is written again; where that does not succeed, all is as before.
- * Context: remap_set.lock held, may sleep.  Return: as remap_check_media().
- */
-int remap_restore(struct remap_set *set, u32 *nr_repaired)
-{
-	bool was_failed = test_bit(REMAP_FAILED, &set->flags);
-	struct remap_meta *meta = set->meta;
-	int r, out = meta->out;
-
-	meta->out = -1;
-	/* A replica that was out is no place for a user's commit before it is whole. */
-	r = remap_check_media(set, out >= 0, nr_repaired);
-	/* It still cannot be written: as before, and without the doubt of this try. */
-	if (r && out >= 0) {
-		meta->out = out;
-		remap_resolve_doubt(set, true);
-	}
-	if (r && was_failed)
-		set_bit(REMAP_FAILED, &set->flags);
-	/* What is in RAM is the old one: no slot may be read by it, whatever comes (D22). */
-	if (r == -ESTALE)
-		remap_refuse_altered(set);
-	/* The first one also fails for an earlier flush of another user. */
-	if (!r && !remap_has_doubt(set) && (!remap_flush_spare(set) || !remap_flush_spare(set)))
-		clear_bit(REMAP_META_FAIL, &set->flags);
-	return r;
+	return compare(set, false, true) ?: compare_mark(set);
 }
 
 /**
@@ -354,4 +184,86 @@ int remap_rewrite_block(struct remap_set *set, u32 block)
 	if (set->meta->block[block].unwritable)
 		return remap_retry_unwritable(set, block);
 	return block ? remap_commit_block(set, block) : remap_super_commit(set);
+}
+
+/*
+ * RAM holds all that was acknowledged, and never goes back (D10): a block that is not on the
+ * media as it should be is committed again, which ends doubt as well.
+ */
+static int mend(struct remap_set *set, bool alone, u32 *nr_repaired)
+{
+	u32 block, place, end = 1 + remap_geometry(set)->table_blocks;
+	int r;
+
+	for (block = 0; block < end; block++) {
+		struct remap_block_state *state = &set->meta->block[block];
+
+		r = let_others_in(set, alone);
+		if (r)
+			return r;
+		/* Another `restore` has found what is not ours. */
+		if (test_bit(REMAP_FAILED, &set->flags))
+			return -ESTALE;
+		/* It may be written again; if not, it stays as it is. */
+		if (state->unwritable) {
+			*nr_repaired += !remap_retry_unwritable(set, block);
+			continue;
+		}
+		if (!state->rewrite && !state->in_doubt)
+			continue;
+		/* Twice: both places of both replicas. */
+		for (place = 0; place < REMAP_PLACES; place++) {
+			r = remap_rewrite_block(set, block);
+			if (r)
+				return r;
+		}
+		state->rewrite = 0;
+		++*nr_repaired;
+	}
+	return 0;
+}
+
+/**
+ * remap_restore() - the message `restore`: compare, repair, and leave a failed mode
+ * @set: the set, active and not read-only
+ * @nr_repaired: set to the number of blocks that were written again
+ *
+ * All blocks are compared before the first is written, and mode fail ends only when no other
+ * system wrote any.  A replica that was left out is written again; where that does not succeed,
+ * all is as before.
+ *
+ * Context: remap_set.lock held, may sleep; between blocks the lock is dropped.
+ * Return: 0; -ESTALE: the media are newer: another system wrote; or an I/O error.
+ */
+int remap_restore(struct remap_set *set, u32 *nr_repaired)
+{
+	bool was_failed = test_bit(REMAP_FAILED, &set->flags);
+	struct remap_meta *meta = set->meta;
+	int r, out = meta->out;
+
+	*nr_repaired = 0;
+	/* Without the spare what can be read is not enough (D22). */
+	if (unlikely(remap_is_degraded(set)))
+		return -EIO;
+	meta->out = -1;
+	/* A replica that was out is no place for a user's commit before it is whole. */
+	r = compare(set, true, out >= 0);
+	if (!r) {
+		clear_bit(REMAP_FAILED, &set->flags);
+		r = mend(set, out >= 0, nr_repaired);
+	}
+	/* It still cannot be written: as before, and without the doubt of this try. */
+	if (r && out >= 0) {
+		meta->out = out;
+		remap_resolve_doubt(set, true);
+	}
+	if (r && was_failed)
+		set_bit(REMAP_FAILED, &set->flags);
+	/* What is in RAM is the old one: no slot may be read by it, whatever comes (D22). */
+	if (r == -ESTALE)
+		remap_refuse_altered(set);
+	/* The first one also fails for an earlier flush of another user. */
+	if (!r && !remap_has_doubt(set) && (!remap_flush_spare(set) || !remap_flush_spare(set)))
+		clear_bit(REMAP_META_FAIL, &set->flags);
+	return r;
 }

@@ -20,44 +20,28 @@ static u32 soft_block(const struct remap_set *set)
  * The next number is above that of the counters, too, or the next save would not be found; but
  * one that is far above the table's is damage (C16).
  *
- * Context: remap_set.lock held, may sleep.  Return: 0.
+ * Context: remap_set.lock held, may sleep.
  */
-int remap_soft_load(struct remap_set *set)
+void remap_soft_load(struct remap_set *set)
 {
 	struct remap_meta *meta = set->meta;
-	struct remap_block_state *state = &meta->block[soft_block(set)];
-	enum remap_verdict verdict[REMAP_COPIES];
-	const void *copy[REMAP_COPIES];
 	const struct remap_soft_disk *disk;
-	struct remap_choice choice;
-	unsigned int i;
+	struct remap_copies copies;
+	int r;
 
-	for (i = 0; i < REMAP_COPIES; i++) {
-		void *data = meta->buffer + i * REMAP_BLOCK_BYTES;
-
-		copy[i] = data;
-		verdict[i] = REMAP_UNREADABLE;
-		if (!remap_rw(set, set->spare, set->spare_start +
-			      remap_block_sector(remap_geometry(set), i / REMAP_PLACES,
-						 i % REMAP_PLACES, soft_block(set)),
-			      data, REMAP_BLOCK_SECTORS, REQ_OP_READ))
-			verdict[i] = remap_soft_check(data, meta->super.uuid, soft_block(set),
-						      meta->loaded);
-	}
-	remap_choose(copy, verdict, &choice);
-	for (i = 0; i < REMAP_REPLICAS; i++)
-		state->good_place[i] = choice.good_place[i];
-	if (choice.best < 0)
-		return 0;
-	meta->last_seq = max(meta->last_seq, choice.seq);
-	if (choice.conflict || test_bit(REMAP_LOADED, &set->flags))
-		return 0;
-
-	disk = copy[choice.best];
+	remap_read_blocks(set, remap_geometry(set), soft_block(set), 1);
+	r = remap_judge(set, soft_block(set), 0, &copies);
+	memcpy(meta->block[soft_block(set)].good_place, copies.choice.good_place,
+	       sizeof(copies.choice.good_place));
+	if (r)
+		return;
+	meta->found = max(meta->found, copies.choice.seq);
+	if (test_bit(REMAP_LOADED, &set->flags))
+		return;
+	disk = copies.data[copies.choice.best];
 	remap_counters_load(&set->counters, disk);
-	set->meta->saved.time = le64_to_cpu(disk->saved);
-	set->meta->saved.sum = remap_counters_sum(&set->counters);
-	return 0;
+	meta->saved.time = le64_to_cpu(disk->saved);
+	meta->saved.sum = remap_counters_sum(&set->counters);
 }
 
 /**

@@ -23,20 +23,6 @@
 /* Commits that must have failed at the same copy: they were tried with a growing back-off. */
 #define DEAD_FAILURES	8
 
-static s32 free_dead_entry(const struct remap_super *super, u32 block)
-{
-	s32 i, found = -ENOSPC;
-
-	for (i = REMAP_DEAD_MAX - 1; i >= 0; i--) {
-		if (!super->dead[i])
-			found = i;
-		/* Two dead places of one block: one of them would have to be believed. */
-		else if ((super->dead[i] - 1) / REMAP_COPIES == block)
-			return -EEXIST;
-	}
-	return found;
-}
-
 /*
  * Whether the replica of the failing copy takes a write at all, else it is the replica that
  * is out, and nothing may change.  Its superblock is written over with itself: a torn write
@@ -44,17 +30,9 @@ static s32 free_dead_entry(const struct remap_super *super, u32 block)
  */
 static int check_replica(struct remap_set *set, unsigned int replica)
 {
-	struct remap_meta *meta = set->meta;
-	sector_t sector = set->spare_start +
-			  remap_block_sector(remap_geometry(set), replica,
-					     meta->block[0].good_place[replica], 0);
-	int r = remap_rw(set, set->spare, sector, meta->image, REMAP_BLOCK_SECTORS, REQ_OP_READ);
+	unsigned int copy = REMAP_PLACES * replica + set->meta->block[0].good_place[replica];
 
-	if (!r && (remap_block_check(meta->image, REMAP_MAGIC_SUPER, meta->super.uuid, 0) ||
-		   remap_block_seq(meta->image) != meta->block[0].seq))
-		r = -EIO;
-	return r ?: remap_rw(set, set->spare, sector, meta->image, REMAP_BLOCK_SECTORS,
-			     REQ_OP_WRITE | REQ_FUA);
+	return remap_read_image(set, copy, 0) ?: remap_write_copy(set, copy, 0);
 }
 
 /**
@@ -72,45 +50,36 @@ int remap_make_unwritable(struct remap_set *set, u32 block, unsigned int copy)
 	struct remap_block_state *state = &meta->block[block];
 	unsigned int other = !(copy / REMAP_PLACES);
 	/* A replica without the content gets it where load would put it. */
-	u8 place = state->repair[other] ? state->good_place[other] : !state->good_place[other];
-	s32 entry = free_dead_entry(&meta->super, block);
-	u64 seq;
-	int r;
+	unsigned int target = REMAP_PLACES * other + state->good_place[other];
+	int r = meta->out >= 0 ? -EROFS : remap_add_dead(meta->super.dead, block, copy);
+	u64 seq = 0;
 
-	if (entry < 0)
-		return entry;
-	if (meta->out >= 0)
-		return -EROFS;
+	if (r)
+		return r;
+	if (!(state->rewrite & BIT(target)))
+		target ^= 1;
 	r = check_replica(set, copy / REMAP_PLACES);
-	if (r)
-		return r;
-	remap_image_table_block(set, block, NULL, 0);
-	seq = remap_block_seq(meta->image);
-	r = remap_rw(set, set->spare, set->spare_start +
-		     remap_block_sector(remap_geometry(set), other, place, block), meta->image,
-		     REMAP_BLOCK_SECTORS, REQ_OP_WRITE | REQ_FUA);
-	if (r)
-		return r;
-	meta->super.dead[entry] = remap_dead_code(block, copy);
-	r = remap_super_commit(set);
+	if (!r) {
+		remap_image_table_block(set, block, NULL, 0);
+		seq = remap_block_seq(meta->image);
+		r = remap_write_copy(set, target, block);
+	}
+	r = r ?: remap_super_commit(set);
 	if (r) {
-		meta->super.dead[entry] = 0;
+		remap_remove_dead(meta->super.dead, block);
 		return r;
 	}
 	state->seq = seq;
-	state->source = REMAP_PLACES * other + place;
-	state->good_place[other] = place;
-	state->repair[other] = false;
+	state->source = target;
+	state->good_place[other] = target % REMAP_PLACES;
 	state->good_place[copy / REMAP_PLACES] = !(copy % REMAP_PLACES);
-	state->unreadable &= ~BIT(copy);
+	state->rewrite &= ~(BIT(copy) | BIT(target));
 	state->unwritable = true;
 	remap_clear_doubt(set, block);
 	remap_count_unwritable(set);
 	remap_err(set, "%s: metadata block %u can no longer be written at sector %llu: its slots %u and following are not given out any more",
-		  set->spare->name, block, (u64)set->spare_start +
-		  remap_block_sector(remap_geometry(set), copy / REMAP_PLACES,
-				     copy % REMAP_PLACES, block),
-		  (block - 1) * REMAP_ENTRIES_PER_BLOCK);
+		  set->spare->name, block, (u64)remap_copy_sector(set, copy, block),
+		  remap_first_slot(block));
 	return 0;
 }
 
@@ -142,7 +111,7 @@ void remap_count_unwritable(struct remap_set *set)
 	u32 slot, nr = 0, nr_blocks = 0, block;
 
 	for (block = 1; block <= remap_geometry(set)->table_blocks; block++) {
-		u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+		u32 first = remap_first_slot(block);
 		u32 end = first + remap_table_entries(remap_geometry(set), block);
 
 		if (!meta->block[block].unwritable)
@@ -200,7 +169,7 @@ bool remap_is_pinned(const struct remap_set *set, u64 chunk)
 	if (likely(!set->meta->nr_unwritable))
 		return false;
 	for (block = 1; block <= remap_geometry(set)->table_blocks; block++) {
-		u32 first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+		u32 first = remap_first_slot(block);
 
 		if (!set->meta->block[block].unwritable)
 			continue;
@@ -227,9 +196,7 @@ int remap_retry_unwritable(struct remap_set *set, u32 block)
 {
 	struct remap_meta *meta = set->meta;
 	struct remap_block_state *state = &meta->block[block];
-	u32 dead[REMAP_DEAD_MAX];
-	unsigned int place;
-	int i, r = 0;
+	int place, r = 0, dead = remap_dead_copy(&meta->super, block);
 
 	if (!remap_may_write(set))
 		return -EROFS;
@@ -240,18 +207,15 @@ int remap_retry_unwritable(struct remap_set *set, u32 block)
 	}
 	if (r)
 		return r;
-	memcpy(dead, meta->super.dead, sizeof(dead));
-	for (i = 0; i < REMAP_DEAD_MAX; i++) {
-		if (meta->super.dead[i] && (meta->super.dead[i] - 1) / REMAP_COPIES == block)
-			meta->super.dead[i] = 0;
-	}
+	remap_remove_dead(meta->super.dead, block);
 	r = remap_super_commit(set);
 	if (r) {
 		/* What it names is not read at load, so nothing new may go there. */
-		memcpy(meta->super.dead, dead, sizeof(dead));
+		remap_add_dead(meta->super.dead, block, dead);
 		return r;
 	}
 	state->unwritable = false;
+	state->rewrite = 0;
 	state->nr_failed = 0;
 	remap_count_unwritable(set);
 	return 0;

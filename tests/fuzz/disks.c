@@ -78,6 +78,22 @@ int remap_rw(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *b
 	return 0;
 }
 
+int remap_rw_chunk(struct remap_set *set, struct dm_dev *dev, sector_t start, u8 mask,
+		   unsigned int unit, blk_opf_t opf, u8 *failed)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit += unit) {
+		u8 unit_mask = (u8)(((1U << unit) - 1) << bit);
+
+		if (mask & unit_mask &&
+		    remap_rw(set, dev, start + bit, set->scratch.chunk + bit * REMAP_SECTOR_BYTES,
+			     unit, opf))
+			*failed |= mask & unit_mask;
+	}
+	return 0;
+}
+
 int remap_flush_spare(struct remap_set *set)
 {
 	(void)set;

@@ -78,8 +78,7 @@ static int activate(struct remap_set *set)
 	int r;
 
 	mutex_lock(&set->lock);
-	r = remap_load_super(set, &load) ?: remap_load_tables(set, &load);
-	r = r ?: remap_load_finish(set, &load);
+	r = remap_load_super(set, &load) ?: remap_load(set, &load);
 	if (!r)
 		set_bit(REMAP_ACTIVE, &set->flags);
 	mutex_unlock(&set->lock);
@@ -176,7 +175,7 @@ static void use(struct remap_set *set, unsigned int nr_steps)
 	while (nr_steps--) {
 		switch (dice_below(8)) {
 		case 0:
-			remap_check_media(set, true, &nr_repaired);
+			remap_restore(set, &nr_repaired);
 			break;
 		case 1:
 			remap_compare_media(set);

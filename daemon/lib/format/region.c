@@ -16,83 +16,37 @@ static off_t copy_offset(const struct region *region, const struct remap_geometr
 		       REMAP_SECTOR_BYTES);
 }
 
+/* The four copies of a block, behind each other in @data; those that cannot be read are so marked. */
+static void read_copies(const struct region *region, const struct remap_geometry *geometry,
+			uint32_t block, uint8_t *data, struct remap_copies *copies)
+{
+	for (unsigned int c = 0; c < REMAP_COPIES; c++, data += REMAP_BLOCK_BYTES) {
+		copies->data[c] = data;
+		copies->verdict[c] = read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
+						 copy_offset(region, geometry, c, block)) < 0 ?
+					     REMAP_UNREADABLE :
+					     REMAP_OK;
+	}
+}
+
 /* The four superblocks by one geometry: verdicts, and the best one in region->super. */
 static int read_supers(struct region *region, const struct remap_geometry *geometry)
 {
 	_cleanup_free_ uint8_t *buffer =
 		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
-	const void *copy[REMAP_COPIES];
+	struct remap_copies copies;
 	struct remap_super super;
-	uint64_t unknown_seq = 0;
-	bool stranger = false;
-	int r, best = -1;
+	int r;
 
 	if (!buffer)
 		return -ENOMEM;
-	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
-
-		copy[c] = data;
-		r = read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
-				copy_offset(region, geometry, c, 0));
-		region->verdict[c] = r < 0 ? REMAP_UNREADABLE : remap_super_decode(data, &super);
-		if (region->verdict[c] == REMAP_BAD_VERSION && remap_block_seq(data) > unknown_seq)
-			unknown_seq = remap_block_seq(data);
-	}
-	/* The set that most copies name is the one; two that are equal are none. */
-	for (unsigned int c = 0, most = 0; c < REMAP_COPIES; c++) {
-		const struct remap_block_header *own = copy[c], *other;
-		unsigned int votes = 0;
-
-		if (region->verdict[c] != REMAP_OK)
-			continue;
-		for (unsigned int o = 0; o < REMAP_COPIES; o++) {
-			other = copy[o];
-			votes += region->verdict[o] == REMAP_OK &&
-				 !memcmp(own->uuid, other->uuid, REMAP_UUID_BYTES);
-		}
-		if (votes > most) {
-			most = votes;
-			best = (int)c;
-			stranger = false;
-		} else if (votes == most &&
-			   memcmp(own->uuid, ((const struct remap_block_header *)copy[best])->uuid,
-				  REMAP_UUID_BYTES)) {
-			stranger = true;
-		}
-	}
-	if (stranger)
-		return -EUCLEAN;
-	for (unsigned int c = 0; c < REMAP_COPIES && best >= 0; c++) {
-		const struct remap_block_header *header = copy[c], *own = copy[best];
-
-		if (region->verdict[c] == REMAP_OK &&
-		    memcmp(header->uuid, own->uuid, REMAP_UUID_BYTES))
-			region->verdict[c] = REMAP_OTHER_SET;
-	}
-	r = remap_choose(copy, region->verdict, &region->choice);
-	if (unknown_seq && (r < 0 || unknown_seq > region->choice.seq))
-		return -ENOTSUP;
-	if (r < 0)
-		return r;
-	remap_super_decode(copy[region->choice.best], &region->super);
-	return 0;
-}
-
-static bool is_ours(const struct region *region)
-{
-	for (unsigned int c = 0; c < REMAP_COPIES; c++)
-		if (region->verdict[c] == REMAP_BAD_CRC || region->verdict[c] == REMAP_BAD_FIELD)
-			return true;
-	return false;
-}
-
-static bool is_unreadable(const struct region *region)
-{
-	for (unsigned int c = 0; c < REMAP_COPIES; c++)
-		if (region->verdict[c] == REMAP_UNREADABLE)
-			return true;
-	return false;
+	read_copies(region, geometry, 0, buffer, &copies);
+	r = remap_judge_supers(&copies, &super);
+	memcpy(region->verdict, copies.verdict, sizeof(region->verdict));
+	region->choice = copies.choice;
+	if (!r)
+		region->super = super;
+	return r;
 }
 
 static int smaller(const struct remap_super *super, uint64_t nr_sectors, struct error *error)
@@ -122,9 +76,9 @@ static int read_supers_twice(struct region *region, const struct remap_geometry 
 		return r;
 	first = region->super;
 	r = read_supers(region, &first.geometry);
-	if (r == -ENODATA || (!r && !remap_super_same_layout(&region->super, &first)))
-		return -EUCLEAN;
-	return r;
+	if (r == -EOPNOTSUPP || r == -ENOMEM)
+		return r;
+	return r || !remap_super_same_layout(&region->super, &first) ? -EUCLEAN : 0;
 }
 
 int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
@@ -162,64 +116,31 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 		region->nr_sectors = region->super.geometry.region_sectors;
 		return 0;
 	}
-	if (r == -ENOTSUP)
+	switch (r) {
+	case -EOPNOTSUPP:
 		return error_set(error, ENOTSUP,
 				 "the set was made by a newer dm-remap: a newer release is needed");
-	if (r == -EUCLEAN)
+	case -EUCLEAN:
 		return error_set(
 			error, EUCLEAN,
 			"the superblocks contradict each other: `dmremap check` shows them");
-	if (r != -ENODATA)
-		return error_set(error, -r, "cannot read the superblocks: %s", strerror(-r));
-	if (is_ours(region))
+	case -EBADMSG:
 		return error_set(error, EUCLEAN,
 				 "a dm-remap spare, but all its superblocks are damaged");
-	if (is_unreadable(region))
+	case -EIO:
 		return error_set(error, EIO, "the superblocks cannot be read");
-	return error_set(error, ENODATA, "no dm-remap spare");
-}
-
-/*
- * Of a block's four copies: @readable says which could be read; @newest: number of superblock and
- * table so far.
- */
-static int judge_copies(const struct region *region, uint32_t block, uint64_t newest,
-			const void *const copy[REMAP_COPIES], const bool readable[REMAP_COPIES],
-			enum remap_verdict verdict[REMAP_COPIES], struct remap_choice *choice)
-{
-	const struct remap_super *super = &region->super;
-
-	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-		/* what a dead place holds was never acknowledged (C8) */
-		if (remap_is_dead(super, block, c))
-			verdict[c] = REMAP_DEAD;
-		else if (!readable[c])
-			verdict[c] = REMAP_UNREADABLE;
-		else if (block <= super->geometry.table_blocks)
-			verdict[c] = remap_table_check(copy[c], &super->geometry, super->uuid,
-						       block, super->main_sectors);
-		else
-			verdict[c] = remap_soft_check(copy[c], super->uuid, block, newest);
+	case -ENODATA:
+		return error_set(error, ENODATA, "no dm-remap spare");
+	default:
+		return error_set(error, -r, "cannot read the superblocks: %s", strerror(-r));
 	}
-	return remap_choose(copy, verdict, choice);
 }
 
 int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
-		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES],
-		       struct remap_choice *choice)
+		       uint8_t *buffer, struct remap_copies *copies)
 {
-	const void *copy[REMAP_COPIES];
-	bool readable[REMAP_COPIES];
-
-	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-		uint8_t *data = buffer + c * REMAP_BLOCK_BYTES;
-
-		copy[c] = data;
-		readable[c] =
-			read_all_at(region->fd, data, REMAP_BLOCK_BYTES,
-				    copy_offset(region, &region->super.geometry, c, block)) == 0;
-	}
-	return judge_copies(region, block, newest, copy, readable, verdict, choice);
+	read_copies(region, &region->super.geometry, block, buffer, copies);
+	return remap_judge_block(&region->super, block, newest, copies);
 }
 
 /* So many blocks are read at once of each place, where they lie behind each other. */
@@ -266,37 +187,27 @@ static void read_batch(const struct region *region, uint32_t first, uint32_t nr,
 }
 
 static int read_from_batch(const struct region *region, uint32_t block, uint64_t newest,
-			   struct batch *batch, enum remap_verdict verdict[REMAP_COPIES],
-			   struct remap_choice *choice)
+			   struct batch *batch, struct remap_copies *copies)
 {
 	const struct remap_geometry *geometry = &region->super.geometry;
 	uint32_t end = 1 + geometry->table_blocks + geometry->soft_blocks;
-	const void *copy[REMAP_COPIES];
-	bool readable[REMAP_COPIES];
 
 	if (!batch->nr || block >= batch->first + batch->nr)
 		read_batch(region, block, end - block < BATCH_BLOCKS ? end - block : BATCH_BLOCKS,
 			   batch);
 	for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-		copy[c] = block_in(batch, c, block - batch->first);
-		readable[c] = batch->readable[c][block - batch->first];
+		copies->data[c] = block_in(batch, c, block - batch->first);
+		copies->verdict[c] =
+			batch->readable[c][block - batch->first] ? REMAP_OK : REMAP_UNREADABLE;
 	}
-	return judge_copies(region, block, newest, copy, readable, verdict, choice);
-}
-
-static bool is_frozen(const struct region *region, uint32_t block)
-{
-	for (unsigned int c = 0; c < REMAP_COPIES; c++)
-		if (block && remap_is_dead(&region->super, block, c))
-			return true;
-	return false;
+	return remap_judge_block(&region->super, block, newest, copies);
 }
 
 static int take_block(const struct region *region, uint32_t block, const void *data,
 		      struct region_table *table)
 {
 	const struct remap_table_disk *disk = data;
-	uint32_t first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	uint32_t first = remap_first_slot(block);
 	uint32_t nr = remap_table_entries(&region->super.geometry, block);
 
 	for (uint32_t i = 0; i < nr; i++)
@@ -367,7 +278,7 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		REMAP_BLOCK_BYTES, (size_t)REMAP_COPIES * BATCH_BLOCKS * REMAP_BLOCK_BYTES);
 	struct batch batch = { .data = buffer };
 	const struct remap_geometry *geometry = &region->super.geometry;
-	int r;
+	int r, dead;
 
 	memset(table, 0, sizeof(*table));
 	table->nr_slots = geometry->slots;
@@ -380,30 +291,26 @@ int region_read_table(const struct region *region, struct region_table *table, r
 	}
 	for (uint32_t block = 0; block <= geometry->table_blocks + geometry->soft_blocks; block++) {
 		bool soft = block > geometry->table_blocks;
-		enum remap_verdict verdict[REMAP_COPIES];
-		struct remap_choice choice;
+		struct remap_copies copies = { .choice = region->choice };
 
 		if (!block) {
-			memcpy(verdict, region->verdict, sizeof(verdict));
-			choice = region->choice;
+			memcpy(copies.verdict, region->verdict, sizeof(copies.verdict));
 			r = 0;
 		} else {
-			r = read_from_batch(region, block, table->age.newest, &batch, verdict,
-					    &choice);
+			r = read_from_batch(region, block, table->age.newest, &batch, &copies);
 		}
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-			bool chosen = !r && choice.good_place[c / REMAP_PLACES] == c % REMAP_PLACES;
+			bool chosen = !r && copies.choice.good_place[c / REMAP_PLACES] ==
+						    c % REMAP_PLACES;
 			uint64_t seq = 0;
 			int stop;
 
-			if (verdict[c] == REMAP_OK)
-				seq = block ? remap_block_seq(
-						      block_in(&batch, c, block - batch.first)) :
-					      region->super.seq;
+			if (copies.verdict[c] == REMAP_OK)
+				seq = block ? remap_block_seq(copies.data[c]) : region->super.seq;
 			if (seq > table->newest)
 				table->newest = seq;
 			stop = f ? f(userdata, block, c / REMAP_PLACES, c % REMAP_PLACES,
-				     verdict[c], seq, chosen) :
+				     copies.verdict[c], seq, chosen) :
 				   0;
 			if (stop < 0) {
 				region_table_done(table);
@@ -413,20 +320,18 @@ int region_read_table(const struct region *region, struct region_table *table, r
 		progress_step(region->progress);
 		if (soft)
 			continue;
-		table->unloadable[block] = r < 0 || choice.newer_lost || choice.newer_hidden;
+		table->unloadable[block] = r < 0 || remap_is_stale(&copies.choice);
 		table->nr_unloadable += table->unloadable[block];
 		if (r < 0)
 			continue;
-		for (unsigned int c = 0; c < REMAP_COPIES; c += REMAP_PLACES)
-			table->nr_damaged += choice.repair[c / REMAP_PLACES] &&
-					     !remap_is_dead(&region->super, block, c) &&
-					     !remap_is_dead(&region->super, block, c + 1);
-		remap_age_add(&table->age, block, choice.seq, is_frozen(region, block));
+		dead = remap_dead_copy(&region->super, block);
+		for (int replica = 0; replica < REMAP_REPLICAS; replica++)
+			table->nr_damaged += copies.choice.repair[replica] &&
+					     (dead < 0 || dead / REMAP_PLACES != replica);
+		remap_age_add(&table->age, block, copies.choice.seq, dead >= 0);
 		table->generation = table->age.newest;
 		if (block)
-			take_block(region, block,
-				   block_in(&batch, (unsigned int)choice.best, block - batch.first),
-				   table);
+			take_block(region, block, copies.data[copies.choice.best], table);
 	}
 	r = resolve_moves(table);
 	if (r < 0) {
@@ -447,15 +352,14 @@ int region_read_soft(const struct region *region, struct remap_soft_disk *soft)
 {
 	_cleanup_free_ uint8_t *buffer =
 		aligned_alloc(REMAP_BLOCK_BYTES, REMAP_COPIES * REMAP_BLOCK_BYTES);
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_choice choice;
+	struct remap_copies copies;
 
 	if (!buffer)
 		return -ENOMEM;
 	if (region_read_copies(region, 1 + region->super.geometry.table_blocks, region->super.seq,
-			       buffer, verdict, &choice) < 0)
+			       buffer, &copies) < 0)
 		return -ENODATA;
-	memcpy(soft, buffer + choice.best * REMAP_BLOCK_BYTES, sizeof(*soft));
+	memcpy(soft, copies.data[copies.choice.best], sizeof(*soft));
 	return 0;
 }
 

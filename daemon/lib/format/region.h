@@ -188,8 +188,7 @@ int region_find_unnamed(const struct region *region, uint32_t block,
 			bool usable[REMAP_ENTRIES_PER_BLOCK]);
 /* The four copies of a block, read and chosen from; @buffer: REMAP_COPIES aligned blocks. */
 int region_read_copies(const struct region *region, uint32_t block, uint64_t newest,
-		       uint8_t *buffer, enum remap_verdict verdict[REMAP_COPIES],
-		       struct remap_choice *choice);
+		       uint8_t *buffer, struct remap_copies *copies);
 /* The entries of one table block, sealed, with number @seq. */
 void region_encode_table(const struct remap_super *super, uint32_t block, uint64_t seq,
 			 const struct remap_entry *entry, uint32_t nr_entries, void *data);

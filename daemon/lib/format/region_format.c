@@ -14,8 +14,6 @@
 #include "format/region.h"
 #include "format/spare_layout.h"
 
-/* Of a fresh set. */
-#define FIRST_SEQ 1
 #define WIPE_BYTES (1U << 20)
 
 /* Aligned, for direct I/O. */
@@ -80,7 +78,7 @@ void region_encode_table(const struct remap_super *super, uint32_t block, uint64
 {
 	struct remap_table_disk *table = data;
 	uint32_t nr = remap_table_entries(&super->geometry, block);
-	uint32_t first = (block - 1) * REMAP_ENTRIES_PER_BLOCK;
+	uint32_t first = remap_first_slot(block);
 
 	remap_block_init(data, REMAP_MAGIC_TABLE, super->uuid, block, seq);
 	table->nr_entries = cpu_to_le32(nr);
@@ -291,7 +289,7 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 	super->ro_compat = 0;
 	super->incompat = 0;
 	if (!super->seq)
-		super->seq = FIRST_SEQ;
+		super->seq = REMAP_FIRST_SEQ;
 	if (!super->created)
 		super->created = (uint64_t)time(NULL);
 	r = check_plan(plan, error);
@@ -356,35 +354,24 @@ int region_replace_block(const struct region *region, uint32_t block, void *data
 	return r < 0 ? error_set(error, -r, "cannot write block %u: %s", block, strerror(-r)) : 0;
 }
 
-static bool has_dead_place(const struct region *region, uint32_t block)
-{
-	for (unsigned int c = 0; c < REMAP_COPIES; c++)
-		if (remap_is_dead(&region->super, block, c))
-			return true;
-	return false;
-}
-
 int region_find_unnamed(const struct region *region, uint32_t block,
 			bool usable[REMAP_ENTRIES_PER_BLOCK])
 {
 	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_choice choice;
-	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, verdict,
-					    &choice) :
+	struct remap_copies copies;
+	int r = buffer ? region_read_copies(region, block, region->super.seq, buffer, &copies) :
 			 -ENOMEM;
 
 	memset(usable, 0, REMAP_ENTRIES_PER_BLOCK * sizeof(*usable));
-	if (r < 0 || has_dead_place(region, block))
+	if (r < 0 || remap_dead_copy(&region->super, block) >= 0)
 		return r;
 	for (uint32_t i = 0; i < REMAP_ENTRIES_PER_BLOCK; i++) {
 		usable[i] = true;
 		for (unsigned int c = 0; c < REMAP_COPIES; c++) {
-			const struct remap_table_disk *table =
-				(const void *)(buffer + c * REMAP_BLOCK_BYTES);
+			const struct remap_table_disk *table = copies.data[c];
 			struct remap_entry entry;
 
-			if (verdict[c] != REMAP_OK)
+			if (copies.verdict[c] != REMAP_OK)
 				continue;
 			remap_entry_decode(&table->entry[i], &entry);
 			usable[i] &= entry.state == REMAP_ENTRY_FREE;
@@ -402,21 +389,20 @@ int region_commit_table(const struct region *region, uint32_t block, uint64_t se
 {
 	_cleanup_free_ uint8_t *buffer = zeroed(REMAP_COPIES * REMAP_BLOCK_BYTES);
 	_cleanup_free_ uint8_t *data = zeroed(REMAP_BLOCK_BYTES);
-	enum remap_verdict verdict[REMAP_COPIES];
-	struct remap_choice choice;
-	int r = buffer && data ? region_read_copies(region, block, region->super.seq, buffer,
-						    verdict, &choice) :
-				 -ENOMEM;
+	struct remap_copies copies;
+	int r = buffer && data ?
+			region_read_copies(region, block, region->super.seq, buffer, &copies) :
+			-ENOMEM;
 
-	if (!r && choice.newer_lost)
+	if (!r && copies.choice.newer_lost)
 		r = -EUCLEAN;
-	if (!r && has_dead_place(region, block))
+	if (!r && remap_dead_copy(&region->super, block) >= 0)
 		r = -EROFS;
 	if (!r)
 		region_encode_table(&region->super, block, seq, entry, nr_entries, data);
 	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++) {
-		unsigned int place = choice.repair[replica] ? choice.good_place[replica] :
-							      !choice.good_place[replica];
+		unsigned int good = copies.choice.good_place[replica];
+		unsigned int place = copies.choice.repair[replica] ? good : !good;
 
 		r = write_block(region->fd, region->start,
 				remap_block_sector(&region->super.geometry, replica, place, block),

@@ -165,21 +165,6 @@ static bool block_of(const struct remap_geometry *geometry, uint64_t sector, uin
 	return false;
 }
 
-static int add_dead(u32 dead[REMAP_DEAD_MAX], uint32_t block, unsigned int copy)
-{
-	for (unsigned int i = 0; i < REMAP_DEAD_MAX; i++) {
-		if (dead[i] == remap_dead_code(block, copy))
-			return 0;
-		if (dead[i] && (dead[i] - 1) / REMAP_COPIES == block)
-			return -EIO; /* two of one block */
-		if (!dead[i]) {
-			dead[i] = remap_dead_code(block, copy);
-			return 0;
-		}
-	}
-	return -EIO;
-}
-
 int spare_dead_places(const struct remap_geometry *geometry, const struct sector_ranges *bad,
 		      u32 dead[REMAP_DEAD_MAX], struct error *error)
 {
@@ -197,7 +182,7 @@ int spare_dead_places(const struct remap_geometry *geometry, const struct sector
 				what = "a superblock";
 			else if (block > geometry->table_blocks)
 				what = "the counters";
-			else if (add_dead(dead, block, copy) < 0)
+			else if (remap_add_dead(dead, block, copy) < 0)
 				what = "the table, of which too many places are bad,";
 			if (what)
 				return error_set(

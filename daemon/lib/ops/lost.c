@@ -167,14 +167,12 @@ static int check_places(const struct losing *losing, struct error *error)
 	const struct remap_super *super = &losing->handle->region.super;
 
 	for (uint32_t b = 1; b <= super->geometry.table_blocks; b++)
-		for (unsigned int c = 0; losing->dirty[b] && c < REMAP_COPIES; c++)
-			if (remap_is_dead(super, b, c))
-				return error_set(
-					error, EPERM,
-					"%s: its table block %u cannot be written any more: "
-					"dmremap resize moves the set to another spare; "
-					"nothing was changed",
-					losing->handle->spare_path, b);
+		if (losing->dirty[b] && remap_dead_copy(super, b) >= 0)
+			return error_set(error, EPERM,
+					 "%s: its table block %u cannot be written any more: "
+					 "dmremap resize moves the set to another spare; "
+					 "nothing was changed",
+					 losing->handle->spare_path, b);
 	return 0;
 }
 

@@ -138,7 +138,8 @@ int member_probe(const char *path, struct member *member, struct error *error)
 int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct remap_mark *mark)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
-	int found = -ENODATA;
+	struct remap_mark_found found;
+	uint8_t unreadable = 0;
 
 	if (!chunk)
 		return -ENOMEM;
@@ -150,23 +151,14 @@ int mark_read(int main_fd, uint64_t probe_chunk, const uint8_t uuid[16], struct 
 
 			if (read_all_at(main_fd, sector, REMAP_SECTOR_BYTES,
 					(off_t)(probe_chunk * REMAP_CHUNK_BYTES +
-						i * REMAP_SECTOR_BYTES)) < 0) {
-				memset(sector, 0, REMAP_SECTOR_BYTES);
-				if (found == -ENODATA)
-					found = -EIO;
-			}
+						i * REMAP_SECTOR_BYTES)) < 0)
+				unreadable |= 1U << i;
 		}
-	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++) {
-		struct remap_mark own;
-
-		if (remap_probe_check_sector(chunk + i * REMAP_SECTOR_BYTES, i, uuid, &own) !=
-		    REMAP_OK)
-			continue;
-		if (found < 0 || remap_mark_succeeds(&own, mark))
-			*mark = own;
-		found = 0;
-	}
-	return found;
+	remap_find_mark(chunk, unreadable, uuid, NULL, &found);
+	if (!found.proofs)
+		return unreadable ? -EIO : -ENODATA;
+	*mark = found.mark;
+	return 0;
 }
 
 /**
