@@ -17,7 +17,7 @@ from tests.scenarios.sets import (PROGRAM, USAGE, create, dmremap, ext4_on_main,
                                   refused)
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = json.loads((ROOT / "packaging" / "dmremap.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "build" / "dmremap.schema.json").read_text())
 # What is refused with --json: verbs that show nothing.
 SILENT = {"create", "activate", "deactivate", "release", "replace-main", "replace-spare", "resize",
           "adopt-host", "backup", "restore-backup"}
