@@ -2,8 +2,8 @@
 /*
  * Generic netlink family "dm_remap": events of the target and dumps of its state.
  *
- * Shared by the kernel module and userspace; dm_remap.yaml says the same as a netlink
- * specification.  Values are never changed or reused, only added: any module works
+ * Shared by the kernel module and userspace; dm_remap.yaml, made from it, says the same as a
+ * netlink specification.  Values are never changed or reused, only added: any module works
  * with any daemon (O25).
  *
  * All commands need CAP_SYS_ADMIN, and so does membership of the group (on kernels
@@ -29,7 +29,7 @@
  *	or bad, with UUID, SLOT, STATE, CHUNK, REDIRECTED, LOST, CAUSE,
  *	STATUS, ERRORS, WHEN
  * @DM_REMAP_CMD_GET_COUNTERS: dump; one message per active device with NAME, UUID,
- *	MAJOR, MINOR and the COUNTER attributes
+ *	MAJOR, MINOR and the counters
  * @DM_REMAP_CMD_EVENT: only sent by the kernel, to the group "events"
  */
 enum dm_remap_cmd {
@@ -71,7 +71,7 @@ enum dm_remap_cmd {
  * @DM_REMAP_A_BAD_SLOTS: u32
  * @DM_REMAP_A_LOST_SECTORS: u32
  * @DM_REMAP_A_GENERATION: u64: of the metadata
- * @DM_REMAP_A_PERCENT: u32: step that spare use has reached
+ * @DM_REMAP_A_PERCENT: u32: reserved: not sent
  * @DM_REMAP_A_COPIES: u32: metadata copies that were rewritten
  * @DM_REMAP_A_STATE: u32: of an entry, enum remap_entry_state of the format
  * @DM_REMAP_A_CHUNK: u64: main chunk (8 sectors)
@@ -80,17 +80,8 @@ enum dm_remap_cmd {
  * @DM_REMAP_A_CAUSE: u32: enum remap_cause of the format
  * @DM_REMAP_A_ERRORS: u32: seen since it was mapped
  * @DM_REMAP_A_WHEN: u64: seconds since 1970 UTC
- * @DM_REMAP_A_READ_ERRORS: u64: failed reads of main
- * @DM_REMAP_A_WRITE_ERRORS: u64: failed writes to main
- * @DM_REMAP_A_SPARE_READ_ERRORS: u64
- * @DM_REMAP_A_SPARE_WRITE_ERRORS: u64
- * @DM_REMAP_A_FLUSH_ERRORS: u64
- * @DM_REMAP_A_RELOCATIONS: u64
- * @DM_REMAP_A_REJECTED: u64
- * @DM_REMAP_A_LOST_READS: u64
- * @DM_REMAP_A_SAVES_OK: u64
- * @DM_REMAP_A_SAVES_FAILED: u64
- * @DM_REMAP_A_COMMIT_FAILURES: u64: since activation
+ *
+ * Behind these the counters, each a u64: dm_remap_counters.h.
  */
 enum dm_remap_attr {
 	DM_REMAP_A_UNSPEC,
@@ -125,17 +116,9 @@ enum dm_remap_attr {
 	DM_REMAP_A_CAUSE,
 	DM_REMAP_A_ERRORS,
 	DM_REMAP_A_WHEN,
-	DM_REMAP_A_READ_ERRORS,
-	DM_REMAP_A_WRITE_ERRORS,
-	DM_REMAP_A_SPARE_READ_ERRORS,
-	DM_REMAP_A_SPARE_WRITE_ERRORS,
-	DM_REMAP_A_FLUSH_ERRORS,
-	DM_REMAP_A_RELOCATIONS,
-	DM_REMAP_A_REJECTED,
-	DM_REMAP_A_LOST_READS,
-	DM_REMAP_A_SAVES_OK,
-	DM_REMAP_A_SAVES_FAILED,
-	DM_REMAP_A_COMMIT_FAILURES,
+#define COUNTER(NAME, name, text) DM_REMAP_A_##NAME,
+#define SINCE_LOAD(NAME) DM_REMAP_A_##NAME,
+#include "dm_remap_counters.h"
 
 	/* private: */
 	__DM_REMAP_A_MAX,
@@ -161,8 +144,7 @@ enum dm_remap_attr {
  * @DM_REMAP_EVENT_REFUSED: a failed write was not relocated: SECTOR, NR_SECTORS,
  *	STATUS, REASON, OPERATION
  * @DM_REMAP_EVENT_FLUSH_ERROR: MEMBER, STATUS, OPERATION
- * @DM_REMAP_EVENT_SPARE_LOW: spare use reached a step: PERCENT; no longer sent, the daemon has
- *                            steps of its own
+ * @DM_REMAP_EVENT_SPARE_LOW: reserved: not sent; the daemon has steps of spare use
  * @DM_REMAP_EVENT_SPARE_FULL: no free slot is left
  * @DM_REMAP_EVENT_SPARE_BAD: a spare chunk is bad: SLOT, and SECTOR if it was in use
  * @DM_REMAP_EVENT_COMMIT_FAILED: a table block could not be written: STATUS

@@ -218,21 +218,12 @@ struct remap_table_disk {
 	struct remap_entry_disk entry[REMAP_ENTRIES_PER_BLOCK];	/* 64 */
 };					/* 4096 */
 
+#define REMAP_COUNTERS_MAX	505
 /* Soft state, block 0: counters.  Losable; saved by timer and on demand. */
 struct remap_soft_disk {
 	struct remap_block_header header;	/* 0 */
-	__le64 saved;			/*  48: seconds since 1970 UTC */
-	__le64 read_errors_main;	/*  56: failed reads seen on main */
-	__le64 write_errors_main;	/*  64 */
-	__le64 read_errors_spare;	/*  72 */
-	__le64 write_errors_spare;	/*  80 */
-	__le64 flush_errors;		/*  88 */
-	__le64 relocations;		/*  96: chunks relocated after a failed write */
-	__le64 rejected;		/* 104: failed writes that were not relocated */
-	__le64 lost_reads;		/* 112: reads refused because the sector is lost */
-	__le64 saves_ok;		/* 120 */
-	__le64 saves_failed;		/* 128 */
-	__u8 reserved[3960];		/* 136 */
+	__le64 saved;			/* 48: seconds since 1970 UTC */
+	__le64 counter[REMAP_COUNTERS_MAX];	/* 56: see dm_remap_counters.h; the rest 0 */
 };					/* 4096 */
 
 #define REMAP_PENDING_MAX	504
@@ -377,16 +368,7 @@ REMAP_ASSERT_OFFSET(remap_table_disk, nr_entries, 48);
 REMAP_ASSERT_OFFSET(remap_table_disk, entry, 64);
 REMAP_ASSERT_SIZE(remap_soft_disk, REMAP_BLOCK_BYTES);
 REMAP_ASSERT_OFFSET(remap_soft_disk, saved, 48);
-REMAP_ASSERT_OFFSET(remap_soft_disk, read_errors_main, 56);
-REMAP_ASSERT_OFFSET(remap_soft_disk, write_errors_main, 64);
-REMAP_ASSERT_OFFSET(remap_soft_disk, read_errors_spare, 72);
-REMAP_ASSERT_OFFSET(remap_soft_disk, write_errors_spare, 80);
-REMAP_ASSERT_OFFSET(remap_soft_disk, flush_errors, 88);
-REMAP_ASSERT_OFFSET(remap_soft_disk, relocations, 96);
-REMAP_ASSERT_OFFSET(remap_soft_disk, rejected, 104);
-REMAP_ASSERT_OFFSET(remap_soft_disk, lost_reads, 112);
-REMAP_ASSERT_OFFSET(remap_soft_disk, saves_ok, 120);
-REMAP_ASSERT_OFFSET(remap_soft_disk, saves_failed, 128);
+REMAP_ASSERT_OFFSET(remap_soft_disk, counter, 56);
 REMAP_ASSERT_SIZE(remap_pending_disk, REMAP_BLOCK_BYTES);
 REMAP_ASSERT_OFFSET(remap_pending_disk, nr_pending, 48);
 REMAP_ASSERT_OFFSET(remap_pending_disk, pending, 64);

@@ -20,7 +20,7 @@ install:
 	install -D -m 755 systemd/dm-remap.sleep $(AT)/lib/systemd/system-sleep/dm-remap
 	install -D -m 644 -t $(DESTDIR)$(ETC)/dm-remap packaging/dm-remapd.conf
 	install -D -m 644 -t $(AT)/share/doc/dm-remap common/FORMAT.md
-	install -D -m 644 -t $(AT)/share/dm-remap packaging/dmremap.schema.json
+	install -D -m 644 -t $(AT)/share/dm-remap build/dmremap.schema.json build/dm_remap.yaml
 	install -D -m 644 -t $(AT)/share/man/man7 $(wildcard packaging/man/*.7)
 	install -D -m 644 -t $(AT)/share/man/man8 $(wildcard packaging/man/*.8)
 	install -D -m 644 -t $(AT)/share/man/man5 $(wildcard packaging/man/*.5)

@@ -77,7 +77,7 @@ static int save(struct manager *m, struct set_state *set)
 
 	if (!takes_messages(set))
 		return 0;
-	return start(m, set, "save", arguments, set_state_activity(&set->device), on_saved);
+	return start(m, set, "save", arguments, status_activity(&set->device.status), on_saved);
 }
 
 bool action_save(struct manager *m, bool always)
@@ -87,7 +87,7 @@ bool action_save(struct manager *m, bool always)
 	for (size_t i = 0; i < m->sets.nr; i++) {
 		struct set_state *set = &m->sets.at[i];
 
-		if (always || set_state_activity(&set->device) != set->activity)
+		if (always || status_activity(&set->device.status) != set->activity)
 			all &= save(m, set) != -EBUSY;
 	}
 	return all;

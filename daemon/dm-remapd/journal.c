@@ -10,34 +10,6 @@
 
 #define FIELDS_MAX 24
 
-static const struct kind {
-	const char *id;
-	int priority;
-} kinds[] = {
-	[DM_REMAP_EVENT_LOADED] = { MESSAGE_ID_LOADED, LOG_INFO },
-	[DM_REMAP_EVENT_UNLOADED] = { MESSAGE_ID_UNLOADED, LOG_INFO },
-	[DM_REMAP_EVENT_RELOCATED] = { MESSAGE_ID_RELOCATED, LOG_WARNING },
-	[DM_REMAP_EVENT_REMAPPED] = { MESSAGE_ID_REMAPPED, LOG_NOTICE },
-	[DM_REMAP_EVENT_UNREMAPPED] = { MESSAGE_ID_UNREMAPPED, LOG_NOTICE },
-	[DM_REMAP_EVENT_READ_ERROR] = { MESSAGE_ID_READ_ERROR, LOG_ERR },
-	[DM_REMAP_EVENT_REFUSED] = { MESSAGE_ID_REFUSED, LOG_ERR },
-	[DM_REMAP_EVENT_FLUSH_ERROR] = { MESSAGE_ID_FLUSH_ERROR, LOG_ERR },
-	[DM_REMAP_EVENT_SPARE_LOW] = { MESSAGE_ID_SPARE_LOW, LOG_WARNING },
-	[DM_REMAP_EVENT_SPARE_FULL] = { MESSAGE_ID_SPARE_FULL, LOG_CRIT },
-	[DM_REMAP_EVENT_SPARE_BAD] = { MESSAGE_ID_SPARE_BAD, LOG_WARNING },
-	[DM_REMAP_EVENT_COMMIT_FAILED] = { MESSAGE_ID_COMMIT_FAILED, LOG_ERR },
-	[DM_REMAP_EVENT_REPAIRED] = { MESSAGE_ID_REPAIRED, LOG_WARNING },
-	[DM_REMAP_EVENT_MODE] = { MESSAGE_ID_MODE, LOG_WARNING },
-	[DM_REMAP_EVENT_SAVED] = { MESSAGE_ID_SAVED, LOG_DEBUG },
-	[DM_REMAP_EVENT_STORM] = { MESSAGE_ID_STORM, LOG_CRIT },
-	[DM_REMAP_EVENT_LOST_CACHE] = { MESSAGE_ID_LOST_CACHE, LOG_CRIT },
-};
-
-const char *journal_message_id(uint32_t kind)
-{
-	return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind].id : NULL;
-}
-
 /**
  * struct entry - one journal entry being built
  * @field: "NAME=value"
@@ -74,19 +46,19 @@ static void send_entry(struct entry *entry)
 
 void journal_event(const struct remap_event *event)
 {
-	const struct kind *kind = journal_message_id(event->kind) ? &kinds[event->kind] : NULL;
+	const struct event_kind *kind = event_kind_find(event->kind);
 	char text[256], uuid[UUID_STRING_BYTES];
 	struct entry entry = { .nr_fields = 0 };
 	int priority = kind ? kind->priority : LOG_NOTICE;
 
-	if (event->kind == DM_REMAP_EVENT_SAVED && event->status)
+	if (kind && kind->failed_text && event->status)
 		priority = LOG_ERR;
 	event_describe(event, text, sizeof(text));
 	uuid_to_string(event->uuid, uuid);
 	add(&entry, "MESSAGE=%s: %s", event->name, text);
 	add(&entry, "PRIORITY=%d", priority);
 	if (kind)
-		add(&entry, "MESSAGE_ID=%s", kind->id);
+		add(&entry, "MESSAGE_ID=%s", kind->message_id);
 	add(&entry, "DM_REMAP_NAME=%s", event->name);
 	add(&entry, "DM_REMAP_UUID=%s", uuid);
 	add(&entry, "DM_REMAP_DEVICE=%u:%u", event->major, event->minor);

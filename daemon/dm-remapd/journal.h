@@ -24,10 +24,10 @@ void journal_config(const char *sentence);
 void journal_waiting(const struct waiting *waiting);
 /* A set that is active, and whose loading was not heard. */
 void journal_found(const struct dm_device *device);
-/* What counters say happened since @before, while events were lost; nothing: says nothing. */
 /* A member went from under an active set, or is there again. */
 void journal_gone(const struct dm_device *device, const char *role, const char *in_table,
 		  bool is_gone);
+/* What counters say happened since @before, while events were lost; nothing: says nothing. */
 void journal_caught_up(const struct dm_device *device, const struct remap_status *before, bool gap);
 /* An activation was refused or failed, or a member stays out: @said is why. */
 void journal_not_active(const struct waiting *waiting, const char *said, bool failed);
@@ -37,7 +37,5 @@ void journal_job_late(const struct job *job, bool late);
 void journal_job_failed(const struct job *job);
 /* Netlink does not work, and the module is not the reason. */
 void journal_netlink(const char *sentence);
-/* A MESSAGE_ID by kind of event, for the unit test of the catalog; NULL: none. */
-const char *journal_message_id(uint32_t kind);
 
 #endif /* DM_REMAP_JOURNAL_H */

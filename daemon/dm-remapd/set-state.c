@@ -29,7 +29,7 @@ struct set_state *set_state_of(struct set_states *list, const struct dm_device *
 	}
 	memset(set, 0, sizeof(*set));
 	set->device = *device;
-	set->activity = set_state_activity(device);
+	set->activity = status_activity(&device->status);
 	return set;
 }
 
@@ -41,14 +41,6 @@ void set_state_forget_unseen(struct set_states *list)
 		if (list->at[i].seen)
 			list->at[kept++] = list->at[i];
 	list->nr = kept;
-}
-
-uint64_t set_state_activity(const struct dm_device *device)
-{
-	const struct remap_status *s = &device->status;
-
-	return s->read_errors + s->write_errors + s->spare_read_errors + s->spare_write_errors +
-	       s->flush_errors + s->relocations + s->rejected + s->lost_reads;
 }
 
 static struct step_reported *find_step(struct set_states *list, const char *dm_uuid)

@@ -75,8 +75,6 @@ struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32
 struct set_state *set_state_of(struct set_states *list, const struct dm_device *device);
 /* Forgets those that were not seen in the present poll. */
 void set_state_forget_unseen(struct set_states *list);
-/* Changes whenever a counter worth saving does. */
-uint64_t set_state_activity(const struct dm_device *device);
 /* Steps already told, per set: "UUID PERCENT" a line, in @path. */
 void set_state_load_steps(struct set_states *list, const char *path);
 unsigned int set_state_step(const struct set_states *list, const char *dm_uuid);

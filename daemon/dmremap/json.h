@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON as packaging/dmremap.schema.json describes it, written as it comes: a set may have a
+ * JSON as packaging/dmremap.schema.json.in describes it, written as it comes: a set may have a
  * million remaps.  Strings are valid UTF-8 whatever is given.  Callers: the verbs.
  */
 #ifndef DM_REMAP_JSON_H

@@ -54,7 +54,7 @@ static void importing_done(struct importing *a)
 	free(a->mapped);
 }
 
-static int add_mapped(void *userdata, const struct remap_event *line)
+static int add_mapped(void *userdata, const struct remap_slot *line)
 {
 	struct importing *a = userdata;
 

@@ -122,7 +122,7 @@ struct kept {
 	uint8_t cause;
 };
 
-static int look_for_kept(void *userdata, const struct remap_event *line)
+static int look_for_kept(void *userdata, const struct remap_slot *line)
 {
 	struct kept *kept = userdata;
 

@@ -24,7 +24,7 @@ static void format_time(uint64_t seconds, char *text, size_t nr_bytes)
 }
 
 /* Line by line, in columns that any number fits into: there may be a million of them. */
-static int print_remap(void *userdata, const struct remap_event *line)
+static int print_remap(void *userdata, const struct remap_slot *line)
 {
 	bool used = line->state == REMAP_ENTRY_USED;
 	char since[40];
@@ -42,7 +42,7 @@ static int print_remap(void *userdata, const struct remap_event *line)
 	return 0;
 }
 
-static int add_remap(void *userdata, const struct remap_event *line)
+static int add_remap(void *userdata, const struct remap_slot *line)
 {
 	struct json *json = userdata;
 	bool used = line->state == REMAP_ENTRY_USED;

@@ -58,6 +58,7 @@ static void add_member(struct json *json, const char *name, const char *in_table
 static void add_json(struct json *json, const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
+	const struct status_number *number;
 	struct report report;
 	char node[64];
 
@@ -79,29 +80,10 @@ static void add_json(struct json *json, const struct dm_device *device)
 	add_count(json, device, "start", device->line.spare_start);
 	add_count(json, device, "sectors", device->line.spare_sectors);
 	json_end(json);
-#define COUNT(name) add_count(json, device, #name, s->name)
-	COUNT(used_slots);
-	COUNT(total_slots);
-	COUNT(lost_sectors);
-	COUNT(bad_slots);
-	COUNT(retired_slots);
-	COUNT(read_errors);
-	COUNT(write_errors);
-	COUNT(spare_read_errors);
-	COUNT(spare_write_errors);
-	COUNT(flush_errors);
-	COUNT(relocations);
-	COUNT(rejected);
-	COUNT(lost_reads);
-	COUNT(generation);
-	COUNT(saves_ok);
-	COUNT(saves_failed);
-	COUNT(blocks_in_doubt);
-	COUNT(commit_failures);
-	COUNT(repaired);
-	COUNT(frozen_blocks);
-	COUNT(reserved_slots);
-#undef COUNT
+	add_count(json, device, "used_slots", s->used_slots);
+	add_count(json, device, "total_slots", s->total_slots);
+	for (size_t i = 0; (number = status_number_at(i)); i++)
+		add_count(json, device, number->name, status_number_of(s, number));
 	if (counts(device))
 		json_bool(json, "probe", s->probe_ok);
 	else
@@ -166,6 +148,23 @@ static void print_member(const char *what, const char *in_table, bool is_gone, u
 		printf(", GONE%s: what it serves gives errors; plug it in again", text);
 }
 
+/* Counters that print_device() has no line for. */
+static void print_counters(const struct remap_status *s)
+{
+	const struct {
+		const char *text;
+		uint64_t number;
+	} counters[] = {
+#define COUNTER(NAME, name, text) { text, s->name },
+#include "dm_remap_counters.h"
+	};
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		if (counters[i].text && counters[i].number)
+			printf("  counted    %" PRIu64 " %s\n", counters[i].number,
+			       counters[i].text);
+}
+
 static void print_device(const struct dm_device *device)
 {
 	const struct remap_status *s = &device->status;
@@ -202,6 +201,7 @@ static void print_device(const struct dm_device *device)
 	       " write%s not relocated\n",
 	       s->relocations, plural(s->relocations), s->rejected,
 	       s->rejected == 1 ? " was" : "s were");
+	print_counters(s);
 	if (*s->write_cache)
 		printf("  writes     %s\n", writes_of(s));
 	if (!s->probe_ok)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a verb of `dmremap` is, and what it may ask of its call (invocation.c).  One file
- * verb-*.c per group of verbs; verb-table.c has the table, main.c calls them.
+ * verb-*.c per group of verbs; verb-list.h is the table, main.c calls them.
  */
 #ifndef DM_REMAP_VERBS_H
 #define DM_REMAP_VERBS_H
@@ -117,30 +117,11 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 /* Partitions of a set that was activated whose names are in use. */
 void tell_taken(const struct assembly *set);
 
-int verb_status(struct invocation *invocation, struct error *error);
-int verb_show(struct invocation *invocation, struct error *error);
-int verb_events(struct invocation *invocation, struct error *error);
-int verb_remap(struct invocation *invocation, struct error *error);
-int verb_unremap(struct invocation *invocation, struct error *error);
-int verb_verify(struct invocation *invocation, struct error *error);
-int verb_create(struct invocation *invocation, struct error *error);
-int verb_release(struct invocation *invocation, struct error *error);
-int verb_activate(struct invocation *invocation, struct error *error);
-int verb_deactivate(struct invocation *invocation, struct error *error);
-int verb_list(struct invocation *invocation, struct error *error);
-int verb_replace_main(struct invocation *invocation, struct error *error);
-int verb_replace_spare(struct invocation *invocation, struct error *error);
-int verb_resize(struct invocation *invocation, struct error *error);
-int verb_adopt_host(struct invocation *invocation, struct error *error);
-int verb_backup(struct invocation *invocation, struct error *error);
-int verb_restore_backup(struct invocation *invocation, struct error *error);
-int verb_import(struct invocation *invocation, struct error *error);
-int verb_write_cache(struct invocation *invocation, struct error *error);
 int import_lost(struct invocation *invocation, struct error *error);
-int verb_accept_loss(struct invocation *invocation, struct error *error);
-int verb_check(struct invocation *invocation, struct error *error);
-int verb_dump(struct invocation *invocation, struct error *error);
-/* Verbs that are one message: save, restore, sync, metadata-status, freeze, thaw, clear … */
-int verb_message(struct invocation *invocation, struct error *error);
+
+#define VERB(name, alias, arguments, help, min_args, max_args, options, run, group, flags) \
+	int run(struct invocation *invocation, struct error *error);                       \
+	extern const struct verb_option options[];
+#include "verb-list.h"
 
 #endif /* DM_REMAP_VERBS_H */

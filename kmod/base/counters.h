@@ -10,17 +10,10 @@
 
 struct remap_soft_disk;
 
+/* REMAP_READ_ERRORS and so on, see dm_remap_counters.h */
 enum remap_counter {
-	REMAP_READ_ERRORS,	/* of main */
-	REMAP_WRITE_ERRORS,
-	REMAP_SPARE_READ_ERRORS,
-	REMAP_SPARE_WRITE_ERRORS,
-	REMAP_FLUSH_ERRORS,
-	REMAP_RELOCATIONS,
-	REMAP_REJECTED,
-	REMAP_LOST_READS,
-	REMAP_SAVES_OK,		/* from here on: not worth a save */
-	REMAP_SAVES_FAILED,
+#define COUNTER(NAME, name, text) REMAP_##NAME,
+#include "dm_remap_counters.h"
 	REMAP_NR_COUNTERS,
 };
 
@@ -35,15 +28,14 @@ struct remap_counters {
 /**
  * struct remap_counter_info - what a counter is called
  * @name: key of status and file in sysfs
- * @disk_offset: in struct remap_soft_disk
  * @attribute: enum dm_remap_attr
  */
 struct remap_counter_info {
 	const char *name;
-	u16 disk_offset;
-	u16 attribute;
+	int attribute;
 };
 
+/* By enum remap_counter. */
 extern const struct remap_counter_info remap_counter_info[REMAP_NR_COUNTERS];
 
 void remap_counters_load(struct remap_counters *counters, const struct remap_soft_disk *disk);

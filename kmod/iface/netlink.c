@@ -5,7 +5,7 @@
  * Events come from events.c, whose sink this is.  What cannot be sent is dropped; its number is
  * used up, so a listener sees the gap and dumps.
  *
- * Dumps walk the list of active sets (owner.c) under its mutex.  They take no
+ * Dumps walk the list of active sets (registry.c) under its mutex.  They take no
  * set's lock: each line is a fact of its own, and may be a moment old.
  *
  * Rules kept here:
@@ -57,6 +57,12 @@ static int put_u64(struct sk_buff *skb, int attribute, u64 value)
 	return nla_put_u64_64bit(skb, attribute, value, DM_REMAP_A_PAD);
 }
 
+/* Zero: the event does not concern it. */
+static int put_nonzero(struct sk_buff *skb, int attribute, u32 value)
+{
+	return value ? nla_put_u32(skb, attribute, value) : 0;
+}
+
 /* What failed; 0 where nothing did. */
 static u32 operation_of(u32 kind)
 {
@@ -84,22 +90,17 @@ static int put_event(struct sk_buff *skb, struct remap_set *set, const struct re
 		nla_put_u32(skb, DM_REMAP_A_TOTAL_SLOTS, remap_geometry(set)->slots);
 
 	if (!r && event->nr_sectors)
-		r = put_u64(skb, DM_REMAP_A_SECTOR, event->sector) ?:
-		    nla_put_u32(skb, DM_REMAP_A_NR_SECTORS, event->nr_sectors);
-	if (!r && operation_of(event->kind))
-		r = nla_put_u32(skb, DM_REMAP_A_OPERATION, operation_of(event->kind));
+		r = put_u64(skb, DM_REMAP_A_SECTOR, event->sector);
 	if (!r && event->has_slot)
 		r = nla_put_u32(skb, DM_REMAP_A_SLOT, event->slot);
-	if (!r && event->status)
-		r = nla_put_u32(skb, DM_REMAP_A_STATUS, event->status);
-	if (!r && event->member)
-		r = nla_put_u32(skb, DM_REMAP_A_MEMBER, event->member);
-	if (!r && event->reason)
-		r = nla_put_u32(skb, DM_REMAP_A_REASON, event->reason);
-	if (!r && event->cause)
-		r = nla_put_u32(skb, DM_REMAP_A_CAUSE, event->cause);
 	if (!r && event->old_mode)
 		r = nla_put_string(skb, DM_REMAP_A_OLD_MODE, event->old_mode);
+	r = r ?: put_nonzero(skb, DM_REMAP_A_NR_SECTORS, event->nr_sectors) ?:
+		 put_nonzero(skb, DM_REMAP_A_OPERATION, operation_of(event->kind)) ?:
+		 put_nonzero(skb, DM_REMAP_A_STATUS, event->status) ?:
+		 put_nonzero(skb, DM_REMAP_A_MEMBER, event->member) ?:
+		 put_nonzero(skb, DM_REMAP_A_REASON, event->reason) ?:
+		 put_nonzero(skb, DM_REMAP_A_CAUSE, event->cause);
 	if (r)
 		return r;
 	switch (event->kind) {
@@ -132,19 +133,36 @@ static void send_event(struct remap_set *set, const struct remap_event *event)
 
 static const struct remap_sink sink = { .is_listened = is_listened, .send = send_event };
 
-static void *begin_line(struct sk_buff *skb, struct netlink_callback *cb, u8 command)
-{
-	void *header = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family,
-				   NLM_F_MULTI, command);
+/**
+ * struct walk - a dump over the active sets, or over the slots of one device
+ * @skb: filled
+ * @cb: args[0]: sets that are done; args[1]: slots of the present set that are
+ * @command: of the lines
+ * @put: what a line has
+ * @index: of the present set, among those that are asked for
+ * @major: slots: of the mapped device, which may have several sets
+ * @minor: the same
+ * @uuid: slots: of the set that is asked for, or NULL: all
+ * @slot: slots: the present one
+ * @word: what it has
+ */
+struct walk {
+	struct sk_buff *skb;
+	struct netlink_callback *cb;
+	u8 command;
+	int (*put)(const struct walk *walk, struct remap_set *set);
+	long index;
+	u32 major;
+	u32 minor;
+	const u8 *uuid;
+	u32 slot;
+	u64 word;
+};
 
-	if (header)
-		genl_dump_check_consistent(cb, header);
-	return header;
-}
-
-static int put_devices_line(struct sk_buff *skb, struct remap_set *set)
+static int put_device_line(const struct walk *walk, struct remap_set *set)
 {
 	const struct remap_table *table = &set->table;
+	struct sk_buff *skb = walk->skb;
 
 	return put_name(skb, set) ?:
 	       nla_put_string(skb, DM_REMAP_A_MODE, remap_mode(set)) ?:
@@ -156,8 +174,9 @@ static int put_devices_line(struct sk_buff *skb, struct remap_set *set)
 	       put_u64(skb, DM_REMAP_A_EVENT_SEQ, READ_ONCE(set->events.seq));
 }
 
-static int put_counters_line(struct sk_buff *skb, struct remap_set *set)
+static int put_counters_line(const struct walk *walk, struct remap_set *set)
 {
+	struct sk_buff *skb = walk->skb;
 	int r = put_name(skb, set);
 	struct remap_report report;
 	unsigned int i;
@@ -169,86 +188,15 @@ static int put_counters_line(struct sk_buff *skb, struct remap_set *set)
 	return r ?: put_u64(skb, DM_REMAP_A_COMMIT_FAILURES, report.nr_failures);
 }
 
-/**
- * struct walk - a dump over the active sets
- * @skb: filled
- * @cb: args[0]: sets that are done
- * @command: of the lines
- * @put: one line
- * @index: of the present set
- */
-struct walk {
-	struct sk_buff *skb;
-	struct netlink_callback *cb;
-	u8 command;
-	int (*put)(struct sk_buff *skb, struct remap_set *set);
-	long index;
-};
-
-static int walk_set(struct remap_set *set, void *data)
+static int put_slot_line(const struct walk *walk, struct remap_set *set)
 {
-	struct walk *walk = data;
-	void *header;
+	u64 word = walk->word, prov = READ_ONCE(set->table.prov[walk->slot]);
+	bool is_bad = word & REMAP_WORD_BAD;
+	struct sk_buff *skb = walk->skb;
 
-	if (walk->index++ < walk->cb->args[0])
-		return 0;
-	header = begin_line(walk->skb, walk->cb, walk->command);
-	if (!header)
-		return -EMSGSIZE;
-	if (walk->put(walk->skb, set)) {
-		genlmsg_cancel(walk->skb, header);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(walk->skb, header);
-	walk->cb->args[0] = walk->index;
-	return 0;
-}
-
-static int dump_sets(struct sk_buff *skb, struct netlink_callback *cb, u8 command,
-		     int (*put)(struct sk_buff *skb, struct remap_set *set))
-{
-	struct walk walk = { .skb = skb, .cb = cb, .command = command, .put = put };
-
-	remap_walk_active(walk_set, &walk, &cb->seq);
-	return skb->len;
-}
-
-static int dump_devices(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	return dump_sets(skb, cb, DM_REMAP_CMD_GET_DEVICES, put_devices_line);
-}
-
-static int dump_counters(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	return dump_sets(skb, cb, DM_REMAP_CMD_GET_COUNTERS, put_counters_line);
-}
-
-/**
- * struct slot_walk - a dump over the slots of one device, which may have several sets
- * @skb: filled
- * @cb: args[0]: slots of the present set that are done; args[1]: sets that are done
- * @major: of the mapped device
- * @minor: of the mapped device
- * @uuid: of the set that is asked for, or NULL: all
- * @index: of the present set, among those of the device
- * @found: one is active
- */
-struct slot_walk {
-	struct sk_buff *skb;
-	struct netlink_callback *cb;
-	u32 major;
-	u32 minor;
-	const u8 *uuid;
-	long index;
-	bool found;
-};
-
-static int put_slot(struct sk_buff *skb, u32 slot, u64 word, u64 prov)
-{
-	bool bad = word & REMAP_WORD_BAD;
-
-	return nla_put_u32(skb, DM_REMAP_A_SLOT, slot) ?:
-	       nla_put_u32(skb, DM_REMAP_A_STATE, bad ? REMAP_ENTRY_BAD : REMAP_ENTRY_USED) ?:
+	return nla_put(skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, remap_uuid(set)) ?:
+	       nla_put_u32(skb, DM_REMAP_A_SLOT, walk->slot) ?:
+	       nla_put_u32(skb, DM_REMAP_A_STATE, is_bad ? REMAP_ENTRY_BAD : REMAP_ENTRY_USED) ?:
 	       put_u64(skb, DM_REMAP_A_CHUNK, word & REMAP_WORD_CHUNK) ?:
 	       nla_put_u32(skb, DM_REMAP_A_REDIRECTED, REMAP_WORD_REDIRECTED(word)) ?:
 	       nla_put_u32(skb, DM_REMAP_A_LOST, REMAP_WORD_LOST(word)) ?:
@@ -258,46 +206,86 @@ static int put_slot(struct sk_buff *skb, u32 slot, u64 word, u64 prov)
 	       put_u64(skb, DM_REMAP_A_WHEN, (u32)prov);
 }
 
+static int put_line(const struct walk *walk, struct remap_set *set)
+{
+	struct netlink_callback *cb = walk->cb;
+	void *header = genlmsg_put(walk->skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+				   &family, NLM_F_MULTI, walk->command);
+
+	if (!header)
+		return -EMSGSIZE;
+	genl_dump_check_consistent(cb, header);
+	if (walk->put(walk, set)) {
+		genlmsg_cancel(walk->skb, header);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(walk->skb, header);
+	return 0;
+}
+
+static int walk_set(struct remap_set *set, void *data)
+{
+	struct walk *walk = data;
+
+	if (walk->index++ < walk->cb->args[0])
+		return 0;
+	if (put_line(walk, set))
+		return -EMSGSIZE;
+	walk->cb->args[0] = walk->index;
+	return 0;
+}
+
+static int dump_devices(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct walk walk = {
+		.skb = skb, .cb = cb, .command = DM_REMAP_CMD_GET_DEVICES, .put = put_device_line,
+	};
+
+	remap_walk_active(walk_set, &walk, &cb->seq);
+	return skb->len;
+}
+
+static int dump_counters(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct walk walk = {
+		.skb = skb, .cb = cb, .command = DM_REMAP_CMD_GET_COUNTERS, .put = put_counters_line,
+	};
+
+	remap_walk_active(walk_set, &walk, &cb->seq);
+	return skb->len;
+}
+
 static int walk_slots(struct remap_set *set, void *data)
 {
-	struct slot_walk *walk = data;
+	struct walk *walk = data;
+	struct netlink_callback *cb = walk->cb;
 	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
-	const struct remap_table *table = &set->table;
-	u32 slot;
+	u32 nr_slots = remap_geometry(set)->slots;
 
 	if (disk->major != walk->major || disk->first_minor != walk->minor ||
 	    (walk->uuid && memcmp(walk->uuid, remap_uuid(set), REMAP_UUID_BYTES)))
 		return 0;
-	walk->found = true;
 	/* An entry may have moved to a slot that is told already: the listener begins anew. */
-	walk->cb->seq += READ_ONCE(table->nr_removed);
-	if (walk->index++ < walk->cb->args[1])
+	cb->seq += READ_ONCE(set->table.nr_removed);
+	if (walk->index++ < cb->args[0])
 		return 0;
-	for (slot = walk->cb->args[0]; slot < remap_geometry(set)->slots; slot++) {
-		u64 word = READ_ONCE(table->word[slot]);
-		void *header;
-
-		walk->cb->args[0] = slot;
-		if (!(word & REMAP_WORD_BAD) && !REMAP_WORD_REDIRECTED(word))
-			continue;
-		header = begin_line(walk->skb, walk->cb, DM_REMAP_CMD_GET_REMAPS);
-		if (!header)
+	for (walk->slot = cb->args[1]; walk->slot < nr_slots; walk->slot++) {
+		walk->word = READ_ONCE(set->table.word[walk->slot]);
+		cb->args[1] = walk->slot;
+		if ((walk->word & REMAP_WORD_BAD || REMAP_WORD_REDIRECTED(walk->word)) &&
+		    put_line(walk, set))
 			return -EMSGSIZE;
-		if (nla_put(walk->skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, remap_uuid(set)) ||
-		    put_slot(walk->skb, slot, word, READ_ONCE(table->prov[slot]))) {
-			genlmsg_cancel(walk->skb, header);
-			return -EMSGSIZE;
-		}
-		genlmsg_end(walk->skb, header);
 	}
-	walk->cb->args[0] = 0;
-	walk->cb->args[1] = walk->index;
+	cb->args[0] = walk->index;
+	cb->args[1] = 0;
 	return 0;
 }
 
 static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct slot_walk walk = { .skb = skb, .cb = cb };
+	struct walk walk = {
+		.skb = skb, .cb = cb, .command = DM_REMAP_CMD_GET_REMAPS, .put = put_slot_line,
+	};
 	struct nlattr *attrs[DM_REMAP_A_MAX + 1];
 	int r;
 
@@ -313,7 +301,7 @@ static int dump_remaps(struct sk_buff *skb, struct netlink_callback *cb)
 	if (attrs[DM_REMAP_A_UUID])
 		walk.uuid = nla_data(attrs[DM_REMAP_A_UUID]);
 	remap_walk_active(walk_slots, &walk, &cb->seq);
-	if (!walk.found) {
+	if (!walk.index) {
 		NL_SET_ERR_MSG(cb->extack, "no active remap device has this number");
 		return -ENODEV;
 	}

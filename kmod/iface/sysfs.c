@@ -31,18 +31,22 @@ struct remap_directory {
 
 struct remap_attribute {
 	struct attribute attr;
-	ssize_t (*show)(struct remap_set *set, char *page);
+	ssize_t (*show)(struct remap_set *set, const struct remap_attribute *attr, char *page);
 	ssize_t (*store)(struct remap_set *set, const char *page, size_t nr_bytes);
 };
 
-#define FACT(_fact, _format, _value)						\
-	static ssize_t _fact##_show(struct remap_set *set, char *page)		\
-	{									\
-		return sysfs_emit(page, _format "\n", _value);			\
-	}									\
-	static struct remap_attribute attr_##_fact = {				\
-		.attr = { .name = #_fact, .mode = 0444 }, .show = _fact##_show,	\
+#define FILE(_name, _mode, _store, _format, _value)					\
+	static ssize_t _name##_show(struct remap_set *set,				\
+				    const struct remap_attribute *attr, char *page)	\
+	{										\
+		return sysfs_emit(page, _format "\n", _value);				\
+	}										\
+	static struct remap_attribute attr_##_name = {					\
+		.attr = { .name = #_name, .mode = _mode },				\
+		.show = _name##_show, .store = _store,					\
 	}
+#define FACT(_name, _format, _value)	FILE(_name, 0444, NULL, _format, _value)
+#define SETTING(_name, _format, _value)	FILE(_name, 0644, _name##_store, _format, _value)
 
 static struct remap_report report_of(const struct remap_set *set)
 {
@@ -52,43 +56,19 @@ static struct remap_report report_of(const struct remap_set *set)
 	return report;
 }
 
-FACT(version, "%s", DM_REMAP_VERSION);
-FACT(mode, "%s", remap_mode(set));
-FACT(uuid, "%pU", remap_uuid(set));
-FACT(used_slots, "%u", READ_ONCE(set->table.nr_used));
-FACT(total_slots, "%u", remap_geometry(set)->slots);
-FACT(bad_slots, "%u", READ_ONCE(set->table.nr_bad));
-FACT(retired_slots, "%u", READ_ONCE(set->table.nr_retired));
-FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
-FACT(generation, "%llu", remap_last_seq(set));
-FACT(blocks_in_doubt, "%u", report_of(set).nr_in_doubt);
-FACT(last_save, "%lld", report_of(set).last_save);
-/* The kernel looks for bad sectors only where users read or write. */
-FACT(scan, "%s", "off");
 /*
  * What the kernel alone can say: whether everything is whole.  How near the end
  * a disk is, is the daemon's judgement.
  */
-static ssize_t health_show(struct remap_set *set, char *page)
+static const char *health_of(const struct remap_set *set)
 {
 	const char *mode = remap_mode(set);
 
+	if (!strcmp(mode, "frozen") || !strcmp(mode, "full"))
+		return "degraded";
 	if (strcmp(mode, "rw"))
-		return sysfs_emit(page, "%s\n", strcmp(mode, "frozen") && strcmp(mode, "full") ?
-				  "failed" : "degraded");
-	return sysfs_emit(page, "%s\n",
-			  READ_ONCE(set->table.nr_lost) || READ_ONCE(set->table.nr_bad) ?
-			  "degraded" : "good");
-}
-
-static struct remap_attribute attr_health = {
-	.attr = { .name = "health", .mode = 0444 }, .show = health_show,
-};
-
-static ssize_t auto_remap_show(struct remap_set *set, char *page)
-{
-	return sysfs_emit(page, "%s\n", test_bit(REMAP_AUTO_OFF, &set->flags) ?
-			  "disabled" : "enabled");
+		return "failed";
+	return READ_ONCE(set->table.nr_lost) || READ_ONCE(set->table.nr_bad) ? "degraded" : "good";
 }
 
 static ssize_t auto_remap_store(struct remap_set *set, const char *page, size_t nr_bytes)
@@ -104,16 +84,6 @@ static ssize_t auto_remap_store(struct remap_set *set, const char *page, size_t 
 	return nr_bytes;
 }
 
-static struct remap_attribute attr_auto_remap = {
-	.attr = { .name = "auto_remap", .mode = 0644 },
-	.show = auto_remap_show, .store = auto_remap_store,
-};
-
-static ssize_t error_threshold_show(struct remap_set *set, char *page)
-{
-	return sysfs_emit(page, "%u\n", READ_ONCE(set->options.error_threshold));
-}
-
 static ssize_t error_threshold_store(struct remap_set *set, const char *page, size_t nr_bytes)
 {
 	unsigned int threshold;
@@ -127,10 +97,22 @@ static ssize_t error_threshold_store(struct remap_set *set, const char *page, si
 	return nr_bytes;
 }
 
-static struct remap_attribute attr_error_threshold = {
-	.attr = { .name = "error_threshold", .mode = 0644 },
-	.show = error_threshold_show, .store = error_threshold_store,
-};
+FACT(version, "%s", DM_REMAP_VERSION);
+FACT(mode, "%s", remap_mode(set));
+FACT(health, "%s", health_of(set));
+FACT(uuid, "%pU", remap_uuid(set));
+FACT(used_slots, "%u", READ_ONCE(set->table.nr_used));
+FACT(total_slots, "%u", remap_geometry(set)->slots);
+FACT(bad_slots, "%u", READ_ONCE(set->table.nr_bad));
+FACT(retired_slots, "%u", READ_ONCE(set->table.nr_retired));
+FACT(lost_sectors, "%u", READ_ONCE(set->table.nr_lost));
+FACT(generation, "%llu", remap_last_seq(set));
+FACT(blocks_in_doubt, "%u", report_of(set).nr_in_doubt);
+FACT(last_save, "%lld", report_of(set).last_save);
+/* The kernel looks for bad sectors only where users read or write. */
+FACT(scan, "%s", "off");
+SETTING(auto_remap, "%s", test_bit(REMAP_AUTO_OFF, &set->flags) ? "disabled" : "enabled");
+SETTING(error_threshold, "%u", READ_ONCE(set->options.error_threshold));
 
 static struct attribute *remap_attrs[] = {
 	&attr_version.attr, &attr_mode.attr, &attr_health.attr, &attr_uuid.attr,
@@ -141,12 +123,13 @@ static struct attribute *remap_attrs[] = {
 };
 
 /* Filled from the table of counters. */
-static struct attribute counter_attrs[REMAP_NR_COUNTERS];
+static struct remap_attribute counter_attrs[REMAP_NR_COUNTERS];
 static struct attribute *stats_attrs[REMAP_NR_COUNTERS + 1];
 
-static bool is_counter(const struct attribute *attr)
+static ssize_t counter_show(struct remap_set *set, const struct remap_attribute *attr, char *page)
 {
-	return attr >= counter_attrs && attr < counter_attrs + REMAP_NR_COUNTERS;
+	return sysfs_emit(page, "%lld\n",
+			  (s64)atomic64_read(&set->counters.nr[attr - counter_attrs]));
 }
 
 static const struct attribute_group remap_group = { .attrs = remap_attrs };
@@ -156,12 +139,9 @@ static const struct attribute_group *remap_groups[] = { &remap_group, &stats_gro
 static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
 {
 	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
-	struct remap_set *set = directory->set;
+	struct remap_attribute *attribute = container_of(attr, struct remap_attribute, attr);
 
-	if (is_counter(attr))
-		return sysfs_emit(page, "%lld\n",
-				  (s64)atomic64_read(&set->counters.nr[attr - counter_attrs]));
-	return container_of(attr, struct remap_attribute, attr)->show(set, page);
+	return attribute->show(directory->set, attribute, page);
 }
 
 static ssize_t store(struct kobject *kobj, struct attribute *attr, const char *page,
@@ -170,8 +150,6 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr, const char *p
 	struct remap_directory *directory = container_of(kobj, struct remap_directory, kobj);
 	struct remap_attribute *attribute = container_of(attr, struct remap_attribute, attr);
 
-	if (is_counter(attr))
-		return -EIO;
 	return attribute->store ? attribute->store(directory->set, page, nr_bytes) : -EIO;
 }
 
@@ -199,6 +177,7 @@ void remap_sysfs_add(struct remap_set *set)
 {
 	struct gendisk *disk = dm_disk(dm_table_get_md(set->ti->table));
 	struct remap_directory *directory;
+	char name[32] = "remap";
 	int r;
 
 	if (set->directory)
@@ -209,11 +188,9 @@ void remap_sysfs_add(struct remap_set *set)
 	directory->set = set;
 	/* A table with several of these targets has one directory for each. */
 	if (set->ti->begin)
-		r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj,
-					 "remap-%llu", (u64)set->ti->begin);
-	else
-		r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj,
-					 "remap");
+		snprintf(name, sizeof(name), "remap-%llu", (u64)set->ti->begin);
+	r = kobject_init_and_add(&directory->kobj, &remap_ktype, &disk_to_dev(disk)->kobj, "%s",
+				 name);
 	if (r) {
 		remap_warn(set, "no directory 'remap' in sysfs: %d", r);
 		kobject_put(&directory->kobj);
@@ -247,8 +224,9 @@ void __init remap_sysfs_init(void)
 	unsigned int i;
 
 	for (i = 0; i < REMAP_NR_COUNTERS; i++) {
-		counter_attrs[i].name = remap_counter_info[i].name;
-		counter_attrs[i].mode = 0444;
-		stats_attrs[i] = &counter_attrs[i];
+		counter_attrs[i].attr.name = remap_counter_info[i].name;
+		counter_attrs[i].attr.mode = 0444;
+		counter_attrs[i].show = counter_show;
+		stats_attrs[i] = &counter_attrs[i].attr;
 	}
 }

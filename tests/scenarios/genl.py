@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The generic netlink family "dm_remap" as raw sockets see it: events and dumps.
 
-Written from common/dm_remap.h alone, so that the kernel and the library are not tested
+Written from the headers in common/ alone, so that the kernel and the library are not tested
 against each other only. Callers: test_netlink.py.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HEADER = Path(__file__).resolve().parents[2] / "common" / "dm_remap.h"
+COMMON = Path(__file__).resolve().parents[2] / "common"
 NETLINK_GENERIC, SOL_NETLINK, ADD_MEMBERSHIP = 16, 270, 1
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -26,9 +26,16 @@ Message = dict[str, Any]
 
 def _enum(name: str) -> dict[str, int]:
     """The numbers of an enum without explicit values, as the header lists them."""
-    body = re.search(rf"enum {name} \{{(.*?)/\* private", HEADER.read_text(), re.S)
+    body = re.search(rf"enum {name} \{{(.*?)/\* private", (COMMON / "dm_remap.h").read_text(), re.S)
     assert body, name
-    return {word: number for number, word in enumerate(re.findall(r"\b(DM_REMAP_\w+)", body[1]))}
+    words = []
+    for line in body[1].splitlines():
+        if line.startswith("#include"):
+            words += ["DM_REMAP_A_" + row for row in re.findall(
+                r"^[A-Z_]+\(([A-Z_]+)", (COMMON / "dm_remap_counters.h").read_text(), re.M)]
+        elif not line.startswith("#"):
+            words += re.findall(r"\b(DM_REMAP_\w+)", line)
+    return {word: number for number, word in enumerate(words)}
 
 
 ATTRIBUTES = {number: name.removeprefix("DM_REMAP_A_").lower()

@@ -115,16 +115,8 @@ static void make_soft(struct block *counters, struct block *pending)
 
 	remap_block_init(counters, REMAP_MAGIC_SOFT, unit_uuid, 2, 2);
 	soft->saved = cpu_to_le64(1700000200);
-	soft->read_errors_main = cpu_to_le64(11);
-	soft->write_errors_main = cpu_to_le64(12);
-	soft->read_errors_spare = cpu_to_le64(13);
-	soft->write_errors_spare = cpu_to_le64(14);
-	soft->flush_errors = cpu_to_le64(15);
-	soft->relocations = cpu_to_le64(16);
-	soft->rejected = cpu_to_le64(17);
-	soft->lost_reads = cpu_to_le64(18);
-	soft->saves_ok = cpu_to_le64(19);
-	soft->saves_failed = cpu_to_le64(20);
+	for (unsigned int i = 0; i < 10; i++)
+		soft->counter[i] = cpu_to_le64(11 + i);
 	remap_block_seal(counters);
 
 	remap_block_init(pending, REMAP_MAGIC_SOFT, unit_uuid, 3, 2);

@@ -2,6 +2,7 @@
 /* Decoding of netlink messages, good and bad, without a kernel. */
 #include <linux/netlink.h>
 
+#include "remap_format.h"
 #include "system/events.h"
 #include "unit.h"
 
@@ -133,11 +134,50 @@ static void names(void **unused)
 {
 	(void)unused;
 	for (uint32_t kind = 1; kind <= DM_REMAP_EVENT_MAX; kind++)
-		assert_string_not_equal(event_kind_name(kind), "unknown");
+		if (kind != DM_REMAP_EVENT_SPARE_LOW) /* reserved */
+			assert_string_not_equal(event_kind_name(kind), "unknown");
 	for (uint32_t reason = 1; reason <= DM_REMAP_REASON_SPARE; reason++)
 		assert_string_not_equal(event_reason_name(reason), "unknown");
 	assert_string_equal(event_reason_name(0), "unknown");
 	assert_string_equal(event_reason_name(UINT32_MAX), "unknown");
+}
+
+/* Every kind says a sentence without braces, also when nothing came with it or much did. */
+static void texts(void **unused)
+{
+	struct remap_event none = { 0 }, full;
+	char text[256], small[20];
+
+	(void)unused;
+	memset(&full, 0xff, sizeof(full));
+	full.status = REMAP_STATUS_MEDIUM;
+	for (size_t i = 0; i < sizeof(full.name); i++)
+		full.name[i] = i + 1 < sizeof(full.name) ? 'x' : '\0';
+	full.mode[sizeof(full.mode) - 1] = full.old_mode[sizeof(full.old_mode) - 1] = '\0';
+	for (uint32_t kind = 0; kind <= DM_REMAP_EVENT_MAX + 1; kind++) {
+		none.kind = full.kind = kind;
+		event_describe(&none, text, sizeof(text));
+		assert_true(strlen(text) > 10);
+		assert_null(strpbrk(text, "{}"));
+		event_describe(&full, text, sizeof(text));
+		assert_null(strpbrk(text, "{}"));
+		event_describe(&full, small, sizeof(small));
+		assert_memory_equal(small, text, strlen(small));
+	}
+	full.kind = DM_REMAP_EVENT_SAVED;
+	event_describe(&full, text, sizeof(text));
+	assert_string_equal(text, "the counters could not be saved");
+	full.status = REMAP_STATUS_NONE;
+	event_describe(&full, text, sizeof(text));
+	assert_string_equal(text, "the counters were saved");
+	full = (struct remap_event){ .kind = DM_REMAP_EVENT_REMAPPED,
+				     .sector = 16,
+				     .nr_sectors = 1,
+				     .slot = 9,
+				     .cause = REMAP_CAUSE_RESCUE,
+				     .lost_sectors = 2 };
+	event_describe(&full, text, sizeof(text));
+	assert_string_equal(text, "remapped sector 16 to slot 9 (rescue), 2 of them lost");
 }
 
 int main(void)
@@ -145,7 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole),   cmocka_unit_test(of_a_later_module),
 		cmocka_unit_test(damaged), cmocka_unit_test(any_bytes),
-		cmocka_unit_test(names),
+		cmocka_unit_test(names),   cmocka_unit_test(texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,8 +117,8 @@ static void spare_soft(void **unused)
 	assert_int_equal(remap_block_check(soft, REMAP_MAGIC_SOFT, unit_uuid, 2), REMAP_OK);
 	assert_int_equal(remap_block_check(pending, REMAP_MAGIC_SOFT, unit_uuid, 3), REMAP_OK);
 	assert_int_equal(le64_to_cpu(soft->saved), 1700000200);
-	assert_int_equal(le64_to_cpu(soft->relocations), 16);
-	assert_int_equal(le64_to_cpu(soft->saves_failed), 20);
+	assert_int_equal(le64_to_cpu(soft->counter[5]), 16);
+	assert_int_equal(le64_to_cpu(soft->counter[9]), 20);
 	assert_int_equal(le32_to_cpu(pending->nr_pending), 2);
 	assert_true(le64_to_cpu(pending->pending[1]) == 0x0008000000002008ULL);
 }

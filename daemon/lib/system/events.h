@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Generic netlink client: the group "events", and the dumps.  The only file that
- * includes libnl.  Decoding is separate from sockets, so it is tested without a kernel.
+ * Generic netlink client: the group "events", and the dump of remaps (events.c, the only file
+ * that includes libnl); what each kind of event is called and says (event-kinds.c).  Decoding is
+ * separate from sockets, so it is tested without a kernel.
  */
 #ifndef DM_REMAP_EVENTS_H
 #define DM_REMAP_EVENTS_H
@@ -9,61 +10,88 @@
 #include "dm_remap.h"
 #include "util/util.h"
 
+/* What events carry: attribute, and member of struct remap_event. */
+#define EVENT_ATTRIBUTES(STRING, U32, U64) \
+	STRING(NAME, name, 128)            \
+	U32(MAJOR, major)                  \
+	U32(MINOR, minor)                  \
+	U64(EVENT_SEQ, seq)                \
+	U64(TIME, time_ns)                 \
+	U32(EVENT, kind)                   \
+	STRING(MODE, mode, 16)             \
+	STRING(OLD_MODE, old_mode, 16)     \
+	U64(SECTOR, sector)                \
+	U32(NR_SECTORS, nr_sectors)        \
+	U32(SLOT, slot)                    \
+	U32(OPERATION, operation)          \
+	U32(STATUS, status)                \
+	U32(MEMBER, member)                \
+	U32(REASON, reason)                \
+	U32(USED_SLOTS, used_slots)        \
+	U32(TOTAL_SLOTS, total_slots)      \
+	U32(LOST_SECTORS, lost_sectors)    \
+	U64(GENERATION, generation)        \
+	U32(COPIES, copies)                \
+	U32(CAUSE, cause)
+
+/* The same of a line of a dump of remaps, and struct remap_slot. */
+#define SLOT_ATTRIBUTES(STRING, U32, U64) \
+	U32(SLOT, slot)                   \
+	U32(STATE, state)                 \
+	U64(CHUNK, chunk)                 \
+	U32(REDIRECTED, redirected)       \
+	U32(LOST, lost)                   \
+	U32(CAUSE, cause)                 \
+	U32(STATUS, status)               \
+	U32(ERRORS, errors)               \
+	U64(WHEN, when)
+
+#define MEMBER_STRING(attribute, name, nr_bytes) char name[nr_bytes];
+#define MEMBER_U32(attribute, name) uint32_t name;
+#define MEMBER_U64(attribute, name) uint64_t name;
+
 /**
- * struct remap_event - one decoded message: an event, or a line of a dump
+ * struct remap_event - a decoded event
  * @has: bit per DM_REMAP_A_* that was there (bit n: attribute n)
+ * @uuid: of the set
  *
- * The other fields are the attributes of the same names; those that were not
- * there are zero.  Strings are cut to fit and NUL-terminated.
+ * The other fields are the attributes of EVENT_ATTRIBUTES; those that were not there are zero.
+ * Strings are cut to fit and NUL-terminated.
  */
 struct remap_event {
 	uint64_t has;
-	char name[128];
 	uint8_t uuid[16];
-	uint32_t major;
-	uint32_t minor;
-	uint64_t seq;
-	uint64_t time_ns;
-	uint32_t kind;
-	char mode[16];
-	char old_mode[16];
-	uint64_t sector;
-	uint32_t nr_sectors;
-	uint32_t slot;
-	uint32_t operation;
-	uint32_t status;
-	uint32_t member;
-	uint32_t reason;
-	uint32_t used_slots;
-	uint32_t total_slots;
-	uint32_t bad_slots;
-	uint32_t lost_sectors;
-	uint64_t generation;
-	uint32_t percent;
-	uint32_t copies;
-	uint32_t state;
-	uint64_t chunk;
-	uint32_t redirected;
-	uint32_t lost;
-	uint32_t cause;
-	uint32_t errors;
-	uint64_t when;
-	uint64_t read_errors;
-	uint64_t write_errors;
-	uint64_t spare_read_errors;
-	uint64_t spare_write_errors;
-	uint64_t flush_errors;
-	uint64_t relocations;
-	uint64_t rejected;
-	uint64_t lost_reads;
-	uint64_t saves_ok;
-	uint64_t saves_failed;
-	uint64_t commit_failures;
+	EVENT_ATTRIBUTES(MEMBER_STRING, MEMBER_U32, MEMBER_U64)
+};
+
+/* A slot that is used or bad: there may be a million of them. */
+struct remap_slot {
+	SLOT_ATTRIBUTES(MEMBER_STRING, MEMBER_U32, MEMBER_U64)
 };
 
 #define EVENT_HAS(event, attribute) ((event)->has >> (attribute)&1)
 
-/* Names as the journal, `dmremap events` and --json show them; "unknown" for the unknown. */
+/**
+ * struct event_kind - how a kind of event is reported: event-kinds.c
+ * @name: as the journal, `dmremap events` and --json show it
+ * @message_id: of the journal; never changed or reused, because people filter by it.
+ *              systemd/dm-remap.catalog explains each
+ * @priority: of syslog
+ * @text: for people; {words} are expanded by event_describe()
+ * @failed_text: the same where the event has an error, and its priority is LOG_ERR then;
+ *               NULL: no difference
+ */
+struct event_kind {
+	const char *name;
+	const char *message_id;
+	int priority;
+	const char *text;
+	const char *failed_text;
+};
+
+/* NULL: not a kind that this release knows. */
+const struct event_kind *event_kind_find(uint32_t kind);
+/* "unknown" for the unknown, as those below. */
 const char *event_kind_name(uint32_t kind);
 const char *event_reason_name(uint32_t reason);
 const char *event_member_name(uint32_t member);
@@ -87,8 +115,8 @@ int event_socket_fd(const struct event_socket *sock);
 int event_socket_read(struct event_socket *sock, event_f f, void *userdata);
 
 /*
- * Tells when the family appears or goes, which is when the module is loaded or unloaded: a socket in the group
- * "notify" of generic netlink itself, which is always there.
+ * Tells when the family appears or goes, which is when the module is loaded or unloaded: a socket
+ * in the group "notify" of generic netlink itself, which is always there.
  */
 int family_watch_open(struct event_socket **sock, struct error *error);
 /*
@@ -99,11 +127,13 @@ int family_watch_open(struct event_socket **sock, struct error *error);
 #define FAMILY_GONE 2
 int family_watch_read(struct event_socket *sock);
 
-/* Dumps, on a socket of their own; a dump that was interrupted is begun again by itself. */
-int event_dump_devices(event_f f, void *userdata, struct error *error);
-int event_dump_counters(event_f f, void *userdata, struct error *error);
-/* Of a device's remaps, in the order of their slots: what a line of them has, the rest is zero. */
-int event_dump_remaps(uint32_t major, uint32_t minor, event_f f, void *userdata,
+typedef int (*slot_f)(void *userdata, const struct remap_slot *slot);
+
+/*
+ * A device's remaps, in the order of their slots.  The dump has a socket of its own, and one that
+ * was interrupted is begun again.
+ */
+int event_dump_remaps(uint32_t major, uint32_t minor, slot_f f, void *userdata,
 		      struct error *error);
 
 #endif /* DM_REMAP_EVENTS_H */

@@ -5,27 +5,41 @@
 #include "system/status.h"
 #include "util/util.h"
 
-static const struct key {
-	const char *name;
-	size_t offset;
-} keys[] = {
-#define KEY(name)                                          \
-	{                                                  \
-#name, offsetof(struct remap_status, name) \
-	}
-	KEY(lost_sectors), KEY(bad_slots),	   KEY(retired_slots),	    KEY(read_errors),
-	KEY(write_errors), KEY(spare_read_errors), KEY(spare_write_errors), KEY(flush_errors),
-	KEY(relocations),  KEY(rejected),	   KEY(lost_reads),	    KEY(generation),
-	KEY(saves_ok),	   KEY(saves_failed),	   KEY(blocks_in_doubt),    KEY(commit_failures),
-	KEY(repaired),	   KEY(frozen_blocks),	   KEY(reserved_slots),
-#undef KEY
+static const struct status_number numbers[] = {
+#define FACT(name) { #name, offsetof(struct remap_status, name) },
+	STATUS_FACTS(FACT)
+#undef FACT
+#define COUNTER(NAME, name, text) { #name, offsetof(struct remap_status, name) },
+#include "dm_remap_counters.h"
 };
+
+const struct status_number *status_number_at(size_t i)
+{
+	return i < sizeof(numbers) / sizeof(numbers[0]) ? &numbers[i] : NULL;
+}
+
+uint64_t status_number_of(const struct remap_status *status, const struct status_number *number)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)status + number->offset, sizeof(value));
+	return value;
+}
+
+uint64_t status_activity(const struct remap_status *status)
+{
+	uint64_t sum = 0;
+
+#define COUNTER(NAME, name, text) sum += status->name;
+#include "dm_remap_counters.h"
+	return sum - status->saves_ok - status->saves_failed;
+}
 
 static int parse_pair(char *word, struct remap_status *status)
 {
 	char *value = strchr(word, '=');
+	const struct status_number *key;
 	uint64_t number;
-	size_t i;
 
 	if (!value)
 		return 0; /* a later release may say more (O25) */
@@ -48,12 +62,12 @@ static int parse_pair(char *word, struct remap_status *status)
 		status->replica_out = (int)number;
 		return 0;
 	}
-	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (!streq(word, keys[i].name))
+	for (size_t i = 0; (key = status_number_at(i)); i++) {
+		if (!streq(word, key->name))
 			continue;
 		if (parse_u64(value, &number) < 0)
 			return -EBADMSG;
-		memcpy((char *)status + keys[i].offset, &number, sizeof(number));
+		memcpy((char *)status + key->offset, &number, sizeof(number));
 	}
 	return 0;
 }

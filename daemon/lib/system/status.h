@@ -10,10 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The numbers of the status line that are no counters. */
+#define STATUS_FACTS(FACT)    \
+	FACT(lost_sectors)    \
+	FACT(bad_slots)       \
+	FACT(retired_slots)   \
+	FACT(generation)      \
+	FACT(blocks_in_doubt) \
+	FACT(commit_failures) \
+	FACT(repaired)        \
+	FACT(frozen_blocks)   \
+	FACT(reserved_slots)
+
 /**
  * struct remap_status - what `dmsetup status` says of a remap target
  *
- * Names and units are those of the keys in kmod/dm-remap.rst.
+ * Names and units are those of the keys in kmod/dm-remap.rst; behind those that are named here
+ * come STATUS_FACTS and the counters of dm_remap_counters.h.
  * @mode: the mode word
  * @used_slots: slots that serve sectors
  * @total_slots: of the spare
@@ -25,29 +38,31 @@ struct remap_status {
 	char mode[16];
 	uint32_t used_slots;
 	uint32_t total_slots;
-	uint64_t lost_sectors;
-	uint64_t bad_slots;
-	uint64_t retired_slots;
-	uint64_t read_errors;
-	uint64_t write_errors;
-	uint64_t spare_read_errors;
-	uint64_t spare_write_errors;
-	uint64_t flush_errors;
-	uint64_t relocations;
-	uint64_t rejected;
-	uint64_t lost_reads;
-	uint64_t generation;
-	uint64_t saves_ok;
-	uint64_t saves_failed;
-	uint64_t blocks_in_doubt;
-	uint64_t commit_failures;
-	uint64_t repaired;
-	uint64_t frozen_blocks;
-	uint64_t reserved_slots;
 	bool probe_ok;
 	int replica_out;
 	char write_cache[16];
+#define FACT(name) uint64_t name;
+	STATUS_FACTS(FACT)
+#undef FACT
+#define COUNTER(NAME, name, text) uint64_t name;
+#include "dm_remap_counters.h"
 };
+
+/**
+ * struct status_number - one of STATUS_FACTS or of the counters
+ * @name: its key
+ * @offset: in struct remap_status, of a uint64_t
+ */
+struct status_number {
+	const char *name;
+	size_t offset;
+};
+
+/* NULL behind the last one. */
+const struct status_number *status_number_at(size_t i);
+uint64_t status_number_of(const struct remap_status *status, const struct status_number *number);
+/* Rises with each error and relocation. */
+uint64_t status_activity(const struct remap_status *status);
 
 int remap_status_parse(const char *text, struct remap_status *status);
 

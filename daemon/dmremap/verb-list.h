@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of verbs, in the order in which --help shows them: what includes it says what VERB()
+ * makes of a row.  A new verb is a row here, its function and its options in a file verb-*.c, and
+ * its place in dmremap(8).
+ *
+ *   VERB(name, alias, arguments, help, min_args, max_args, options, run, group, flags)
+ */
+/* clang-format off */
+VERB("list", NULL, "", "all sets whose members are here",
+     0, 0, options_list, verb_list, VERB_LOOK, VERB_JSON)
+VERB("status", "detail", "[NAME]", "how a set is doing",
+     0, 1, options_status, verb_status, VERB_LOOK, VERB_JSON)
+VERB("show", NULL, "NAME", "what is remapped, where, since when and why",
+     1, 1, options_none, verb_show, VERB_LOOK, VERB_JSON)
+VERB("events", NULL, "[NAME]", "what happens, as it happens",
+     0, 1, options_events, verb_events, VERB_LOOK, VERB_JSON)
+VERB("verify", NULL, "NAME SECTOR", "whether and where a sector is remapped",
+     2, 2, options_sectors, verb_verify, VERB_LOOK, VERB_JSON)
+VERB("metadata-status", NULL, "NAME", "the state of the metadata in one line",
+     1, 1, options_none, verb_message, VERB_LOOK, VERB_JSON)
+VERB("create", NULL, "NAME MAIN SPARE", "make a set of a disk with data and a spare",
+     3, 3, options_create, verb_create, VERB_USE, 0)
+VERB("activate", "assemble", "[SET|DEVICE]", "make the mapped device of a set, or of all",
+     0, 1, options_activate, verb_activate, VERB_USE, 0)
+VERB("deactivate", "stop", "NAME", "remove the mapped device; the set stays",
+     1, 1, options_none, verb_deactivate, VERB_USE, 0)
+VERB("release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk again",
+     0, 2, options_release, verb_release, VERB_USE, 0)
+VERB("adopt-host", NULL, "SET", "the set belongs to this host from now on",
+     1, 1, options_adopt_host, verb_adopt_host, VERB_USE, 0)
+VERB("backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere",
+     1, 2, options_none, verb_backup, VERB_USE, VERB_IMAGE)
+VERB("import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad",
+     2, 2, options_import, verb_import, VERB_SECTORS, VERB_JSON)
+VERB("remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content",
+     2, 3, options_remap, verb_remap, VERB_SECTORS, VERB_JSON)
+VERB("unremap", NULL, "NAME SECTOR [COUNT]", "move sectors back to the main device",
+     2, 3, options_sectors, verb_unremap, VERB_SECTORS, VERB_JSON)
+VERB("clear", NULL, "NAME", "move back to the main device all that it takes",
+     1, 1, options_none, verb_message, VERB_SECTORS, VERB_JSON)
+VERB("freeze", NULL, "NAME", "no automatic remaps",
+     1, 1, options_none, verb_message, VERB_SECTORS, VERB_JSON)
+VERB("thaw", NULL, "NAME", "new remaps again",
+     1, 1, options_none, verb_message, VERB_SECTORS, VERB_JSON)
+VERB("write-cache", NULL, "SET [MODE]", "of main: through, keep or auto; and of its disks",
+     1, 2, options_write_cache, verb_write_cache, VERB_SECTORS, VERB_JSON)
+VERB("replace-main", NULL, "SET DEVICE", "main was copied to DEVICE, which takes its place",
+     2, 2, options_replace_main, verb_replace_main, VERB_MEMBERS, 0)
+VERB("replace-spare", NULL, "SET DEVICE", "the spare was copied to DEVICE, which takes its place",
+     2, 2, options_none, verb_replace_spare, VERB_MEMBERS, 0)
+VERB("resize", NULL, "SET DEVICE", "copy the spare to DEVICE, which is larger, or not",
+     2, 2, options_resize, verb_resize, VERB_MEMBERS, 0)
+VERB("restore-backup", NULL, "FILE SPARE", "put a backup onto the spare, or onto another one",
+     2, 2, options_restore_backup, verb_restore_backup, VERB_MEMBERS, 0)
+VERB("restore", NULL, "NAME", "compare the metadata on the spare with memory and mend it",
+     1, 1, options_none, verb_message, VERB_MEMBERS, VERB_JSON)
+VERB("sync", NULL, "NAME", "rewrite every copy of the metadata",
+     1, 1, options_none, verb_message, VERB_MEMBERS, VERB_JSON)
+VERB("accept-loss", NULL, "NAME", "flushes may succeed again after a member lost its cache",
+     1, 1, options_none, verb_accept_loss, VERB_MEMBERS, VERB_JSON)
+VERB("save", NULL, "NAME", "write the counters to the spare now",
+     1, 1, options_none, verb_message, VERB_MEMBERS, VERB_JSON)
+VERB("stats-clear", NULL, "NAME", "start counting errors anew",
+     1, 1, options_none, verb_message, VERB_MEMBERS, VERB_JSON)
+VERB("check", NULL, "DEVICE|IMAGE", "look at every copy of the metadata on a spare",
+     1, 1, options_check, verb_check, VERB_OFFLINE, VERB_JSON | VERB_IMAGE)
+VERB("dump", NULL, "DEVICE|IMAGE", "what is on a spare, without the module",
+     1, 1, options_dump, verb_dump, VERB_OFFLINE, VERB_JSON | VERB_IMAGE)
+
+#undef VERB
