@@ -141,15 +141,14 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 
 	if (change->result == REMAP_COMMITTED) {
 		table->prov[change->slot] = change->prov;
-		if (change->word & REMAP_WORD_BAD) {
+		if (change->word & REMAP_WORD_BAD)
 			remap_table_set(table, change->slot, REMAP_WORD_BAD);
-		} else if (!REMAP_WORD_REDIRECTED(change->word)) {
+		else if (!REMAP_WORD_REDIRECTED(change->word))
 			remap_retire_slot(set, change->slot);
-		} else if (old & REMAP_WORD_LINKED) {
+		else if (old & REMAP_WORD_LINKED)
 			remap_table_set(table, change->slot, change->word | REMAP_WORD_LINKED);
-		} else {
+		else
 			remap_table_insert(table, change->slot, change->word);
-		}
 		return;
 	}
 
