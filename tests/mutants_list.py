@@ -801,8 +801,7 @@ MUTANTS = {
         ["test_commit_failures.py::test_a_bad_block_keeps"]),
     "believe-the-dead": Mutant(
         "C8", "load believes a copy that the superblock calls dead",
-        [(COMMON, "\t\tif (super->dead[i] && (super->dead[i] - 1) / REMAP_COPIES == block)\n"
-          "\t\t\treturn (super->dead[i] - 1) % REMAP_COPIES;\n", "")],
+        [(COMMON, "\t\t\treturn (super->dead[i] - 1) % REMAP_COPIES;\n", "\t\t\tcontinue;\n")],
         ["unit", "test_frozen.py"]),
     "freeze-without-rewrite": Mutant(
         "C8, C4", "a failed commit that landed on the other replica outlives the freeze",
