@@ -41,7 +41,7 @@ int remap_activate(struct remap_set *set)
 	 * spare was away, or it comes back as another device.
 	 */
 	if ((was_degraded && load.newest > own) || known->altered ||
-	    ((known->was_degraded || remap_is_spare_new(set)) && load.newest > known->numbers))
+	    (known->was_degraded && load.newest > known->numbers))
 		set_bit(REMAP_ALTERED, &set->flags);
 	return 0;
 }

@@ -19,18 +19,12 @@ static unsigned int autosave_interval = 60;
 
 static int set_interval(const char *value, const struct kernel_param *param)
 {
-	unsigned int seconds;
-	int r = kstrtouint(value, 0, &seconds);
+	int r = param_set_uint_minmax(value, param, AUTOSAVE_MIN_SECONDS, AUTOSAVE_MAX_SECONDS);
 
 	if (r)
-		return r;
-	if (seconds < AUTOSAVE_MIN_SECONDS || seconds > AUTOSAVE_MAX_SECONDS) {
-		DMERR("dm_remap_autosave_interval must be %u to %u seconds, not %u",
-		      AUTOSAVE_MIN_SECONDS, AUTOSAVE_MAX_SECONDS, seconds);
-		return -EINVAL;
-	}
-	*(unsigned int *)param->arg = seconds;
-	return 0;
+		DMERR("dm_remap_autosave_interval must be %u to %u seconds",
+		      AUTOSAVE_MIN_SECONDS, AUTOSAVE_MAX_SECONDS);
+	return r;
 }
 
 static const struct kernel_param_ops interval_ops = {

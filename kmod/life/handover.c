@@ -184,20 +184,9 @@ void remap_find_predecessor(struct remap_set *set)
 		if (!known->known && will->md == md && is_same_set(set, will->uuid))
 			*known = *will;
 	}
+	/* One that is another device was unplugged, and another system may have had it. */
+	known->was_degraded |= was_replaced(&known->id[REMAP_SPARE], set, REMAP_SPARE);
 	mutex_unlock(&handover_lock);
-}
-
-/**
- * remap_is_spare_new() - whether the spare is another device than the instance before had
- * @set: the set, after remap_find_predecessor()
- *
- * It was unplugged meanwhile, perhaps, and another system may have had it.  Context: preresume.
- */
-bool remap_is_spare_new(const struct remap_set *set)
-{
-	const struct remap_handover *known = &set->life->predecessor;
-
-	return was_replaced(&known->id[REMAP_SPARE], set, REMAP_SPARE);
 }
 
 static bool is_open(const struct remap_set *set)

@@ -26,7 +26,8 @@ struct remap_member_id {
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
- * @was_degraded: it was without its spare, and what it knew was not compared with it since
+ * @was_degraded: it was without its spare, or the next one has another, and what it knew was not
+ *                compared with it since
  * @numbers: remap_highest_own() then
  * @altered: another system had written the set meanwhile
  * @auto_off: a setting
@@ -111,7 +112,6 @@ void remap_life_exit(struct remap_set *set);
 void remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
 void remap_find_predecessor(struct remap_set *set);
-bool remap_is_spare_new(const struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
 void remap_watch_lost(struct remap_set *set);

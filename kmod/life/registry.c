@@ -38,10 +38,27 @@ static bool conflict(const struct remap_set *a, const struct remap_set *b)
 	       overlap(a_spare, a->spare_start, a->spare_sectors, b_main, 0, b->ti->len);
 }
 
-static void say_conflict(const struct remap_set *set, const struct remap_set *other)
+/* As it was when it was resumed. */
+static const char *name_of(const struct remap_set *set)
 {
-	remap_err(set, "main %s or spare %s is already in use by %s", set->main->name,
-		  set->spare->name, *other->events.name ? other->events.name : remap_name(other));
+	return *set->events.name ? set->events.name : remap_name(set);
+}
+
+/* owners_lock is held. */
+static bool is_owned_by_other(const struct remap_set *set)
+{
+	const struct remap_life *life;
+
+	list_for_each_entry(life, &owners, owners) {
+		const struct remap_set *other = life->set;
+
+		if (other == set || remap_is_same_device(set, other) || !conflict(set, other))
+			continue;
+		remap_err(set, "main %s or spare %s is already in use by %s", set->main->name,
+			  set->spare->name, name_of(other));
+		return true;
+	}
+	return false;
 }
 
 /**
@@ -54,7 +71,7 @@ static void say_conflict(const struct remap_set *set, const struct remap_set *ot
 int remap_own(struct remap_set *set, void (*forget)(struct remap_set *set))
 {
 	struct remap_life *life, *next;
-	int r = 0;
+	int r;
 
 	mutex_lock(&owners_lock);
 	list_for_each_entry_safe(life, next, &owners, owners) {
@@ -64,20 +81,14 @@ int remap_own(struct remap_set *set, void (*forget)(struct remap_set *set))
 		 * Left over from a table of this device whose resume failed at another
 		 * target, and which was replaced since: it got no postsuspend.
 		 */
-		if (other != set && remap_is_same_device(set, other)) {
-			clear_bit(REMAP_ACTIVE, &other->flags);
-			list_del_init(&life->owners);
-			life->claimed = false;
-			owners_version++;
-			forget(other);
+		if (other == set || !remap_is_same_device(set, other))
 			continue;
-		}
-		if (other != set && conflict(set, other)) {
-			say_conflict(set, other);
-			r = -EBUSY;
-			break;
-		}
+		clear_bit(REMAP_ACTIVE, &other->flags);
+		list_del_init(&life->owners);
+		life->claimed = false;
+		forget(other);
 	}
+	r = is_owned_by_other(set) ? -EBUSY : 0;
 	/* Owned already when another target of the table failed its preresume. */
 	if (!r && list_empty(&set->life->owners))
 		list_add(&set->life->owners, &owners);
@@ -106,9 +117,7 @@ int remap_claim(struct remap_set *set)
 		    memcmp(remap_uuid(other), remap_uuid(set), REMAP_UUID_BYTES))
 			continue;
 		remap_err(set, "the set %pU on %s is already active as %s on %s: another path to it, or a copy",
-			  remap_uuid(set), set->spare->name,
-			  *other->events.name ? other->events.name : remap_name(other),
-			  other->spare->name);
+			  remap_uuid(set), set->spare->name, name_of(other), other->spare->name);
 		r = -EBUSY;
 		break;
 	}
@@ -162,17 +171,10 @@ void remap_walk_active(remap_set_fn f, void *data, unsigned int *generation)
  */
 bool remap_owned_by_other(const struct remap_set *set)
 {
-	const struct remap_life *life;
-	bool found = false;
+	bool found;
 
 	mutex_lock(&owners_lock);
-	list_for_each_entry(life, &owners, owners) {
-		if (conflict(set, life->set) && !remap_is_same_device(set, life->set)) {
-			say_conflict(set, life->set);
-			found = true;
-			break;
-		}
-	}
+	found = is_owned_by_other(set);
 	mutex_unlock(&owners_lock);
 	return found;
 }

@@ -31,47 +31,37 @@ void remap_age_of(const struct remap_set *set, struct remap_age *age)
 		remap_age_add(age, block, meta->block[block].seq, meta->block[block].unwritable);
 }
 
-/*
- * What the mark is to say: the highest number that is complete on both replicas, so that load
- * finds it whatever a crash leaves (C15); never one of soft state, which is losable.  While a
- * block is in doubt the media may hold more of it than RAM does, and no digest is right.
- */
-static void make_mark(struct remap_set *set, struct remap_mark *mark)
-{
-	const struct remap_meta *meta = set->meta;
-	struct remap_age age;
-
-	mark->seq = meta->committed;
-	mark->nr_probe = ++set->meta->anchor.nr_ping;
-	mark->digest = 0;
-	if (meta->nr_in_doubt || meta->block[0].in_doubt)
-		return;
-	remap_age_of(set, &age);
-	mark->digest = age.digest;
-}
-
 /**
  * remap_write_anchor() - write the mark anew, and read it back
  * @set: the set
+ *
+ * It says the highest number that is complete on both replicas, so that load finds it whatever a
+ * crash leaves (C15); never one of soft state, which is losable.  While a block is in doubt the
+ * media may hold more of it than RAM does, and no digest is right.
  *
  * First half of the buffer: what is written; second half: what is read back.
  * Context: remap_set.lock held, may sleep.  Return: whether main did both.
  */
 bool remap_write_anchor(struct remap_set *set)
 {
-	sector_t sector = set->meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
+	struct remap_meta *meta = set->meta;
+	sector_t sector = meta->super.probe_chunk * REMAP_CHUNK_SECTORS;
 	void *back = set->scratch.anchor + REMAP_CHUNK_BYTES;
-	struct remap_mark mark;
+	struct remap_mark mark = { .seq = meta->committed, .nr_probe = ++meta->anchor.nr_ping };
+	struct remap_age age;
 
-	make_mark(set, &mark);
-	remap_probe_encode(set->scratch.anchor, set->meta->super.uuid, &mark);
+	if (!remap_has_doubt(set)) {
+		remap_age_of(set, &age);
+		mark.digest = age.digest;
+	}
+	remap_probe_encode(set->scratch.anchor, meta->super.uuid, &mark);
 	memset(back, 0, REMAP_CHUNK_BYTES);
 	if (remap_rw(set, set->main, sector, set->scratch.anchor, REMAP_CHUNK_SECTORS,
 		     REQ_OP_WRITE | REQ_FUA) ||
 	    remap_rw(set, set->main, sector, back, REMAP_CHUNK_SECTORS, REQ_OP_READ) ||
 	    memcmp(back, set->scratch.anchor, REMAP_CHUNK_BYTES))
 		return false;
-	set->meta->anchor.marked = set->meta->committed;
+	meta->anchor.marked = meta->committed;
 	return true;
 }
 
@@ -162,17 +152,6 @@ void remap_record_ping(struct remap_set *set)
 			      set->meta->anchor.ping_failed ? REMAP_SUPER_PROBE_FAILED : 0);
 }
 
-/* The content of the probe chunk as users see it: from its slot. */
-static int read_probe_slot(struct remap_set *set, void *buffer)
-{
-	s64 slot = remap_table_find(&set->table, set->meta->super.probe_chunk);
-
-	if (slot < 0)
-		return -EUCLEAN;
-	return remap_rw(set, set->spare, remap_slot_start(set, slot), buffer,
-			REMAP_CHUNK_SECTORS, REQ_OP_READ);
-}
-
 /*
  * The spare is older than main's mark says (O6, C15).  If any block of it, counters included,
  * is as new as the mark, it was there when that was written, and has lost some: an
@@ -226,10 +205,16 @@ int remap_check_anchor(struct remap_set *set, const struct remap_age *age)
 	u8 unreadable = 0;
 	int r;
 
-	/* What slot 0 holds: first half of the buffer. */
-	r = marked ? 0 : read_probe_slot(set, set->scratch.anchor);
-	if (r)
-		return r;
+	if (!marked) {
+		/* Its content as users see it. */
+		s64 slot = remap_table_find(&set->table, meta->super.probe_chunk);
+
+		r = slot < 0 ? -EUCLEAN :
+		    remap_rw(set, set->spare, remap_slot_start(set, slot), set->scratch.anchor,
+			     REMAP_CHUNK_SECTORS, REQ_OP_READ);
+		if (r)
+			return r;
+	}
 	remap_rw_chunk(set, set->main, sector, 0xff, unit, REQ_OP_READ, &unreadable);
 	remap_find_mark(set->scratch.chunk, unreadable, meta->super.uuid,
 			marked ? NULL : set->scratch.anchor, &found);

@@ -113,10 +113,9 @@ void remap_mend_anchor(struct remap_set *set)
 {
 	struct remap_super *super = &set->meta->super;
 
-	if (!(super->flags & REMAP_SUPER_MARKED))
-		return;
-	if (!set->meta->anchor.ping_failed && !set->meta->anchor.damaged &&
-	    !(super->flags & REMAP_SUPER_PROBE_FAILED))
+	if (!(super->flags & REMAP_SUPER_MARKED) ||
+	    !(set->meta->anchor.ping_failed || set->meta->anchor.damaged ||
+	      super->flags & REMAP_SUPER_PROBE_FAILED))
 		return;
 	if (remap_ping_main(set)) {
 		remap_record_ping(set);

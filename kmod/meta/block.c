@@ -98,6 +98,20 @@ int remap_write_block(struct remap_set *set, u32 block)
 }
 
 /**
+ * remap_retire_slot() - a slot was freed, as far as its block's last commit says
+ * @set: the set
+ * @slot: linked
+ *
+ * Older places may still name it: one more commit of the block is awaited, and a drain (C11).
+ * Context: remap_set.lock held.
+ */
+void remap_retire_slot(struct remap_set *set, u32 slot)
+{
+	remap_table_remove(&set->table, slot, REMAP_WORD_RETIRED);
+	set->table.prov[slot] = set->meta->block[remap_table_block_of(slot)].seq;
+}
+
+/**
  * remap_clear_doubt() - withdrawn entries of a block are on no newest copy any more
  * @set: the set
  * @block: number of the table block
@@ -122,9 +136,7 @@ void remap_clear_doubt(struct remap_set *set, u32 block)
 			table->prov[slot] &= ~(0xffULL << 56);
 			remap_table_set(table, slot, word & ~REMAP_WORD_DOUBT);
 		} else {
-			/* An older place may still name it (C11). */
-			remap_table_remove(table, slot, REMAP_WORD_RETIRED);
-			table->prov[slot] = state->seq;
+			remap_retire_slot(set, slot);
 		}
 	}
 	state->in_doubt = false;

@@ -141,18 +141,14 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 
 	if (change->result == REMAP_COMMITTED) {
 		table->prov[change->slot] = change->prov;
-		if (change->word & REMAP_WORD_BAD) {
+		if (change->word & REMAP_WORD_BAD)
 			remap_table_set(table, change->slot, REMAP_WORD_BAD);
-		} else if (!REMAP_WORD_REDIRECTED(change->word)) {
-			/* Freed: the older places still name it (C11). */
-			remap_table_remove(table, change->slot, REMAP_WORD_RETIRED);
-			table->prov[change->slot] =
-				set->meta->block[remap_table_block_of(change->slot)].seq;
-		} else if (old & REMAP_WORD_LINKED) {
+		else if (!REMAP_WORD_REDIRECTED(change->word))
+			remap_retire_slot(set, change->slot);
+		else if (old & REMAP_WORD_LINKED)
 			remap_table_set(table, change->slot, change->word | REMAP_WORD_LINKED);
-		} else {
+		else
 			remap_table_insert(table, change->slot, change->word);
-		}
 		return;
 	}
 
@@ -175,12 +171,15 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 	}
 
 	/* No copy was submitted: media cannot name the slot. */
-	if (!(old & REMAP_WORD_LINKED))
+	if (!(old & REMAP_WORD_LINKED)) {
 		remap_table_set(table, change->slot, 0);
-	else if (REMAP_WORD_REDIRECTED(old) || old & REMAP_WORD_DOUBT)
+	} else if (REMAP_WORD_REDIRECTED(old) || old & REMAP_WORD_DOUBT) {
 		remap_table_set(table, change->slot, old & ~REMAP_WORD_BUSY);
-	else
-		remap_slot_release(set, change->slot);
+	} else {
+		/* But readers may know it. */
+		remap_retire_slot(set, change->slot);
+		set->meta->drained = 0;
+	}
 }
 
 /**
@@ -255,28 +254,6 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 	if (set->meta->nr_in_doubt || set->meta->block[0].in_doubt)
 		remap_resolve_doubt(set, first_error);
 	return first_error;
-}
-
-/**
- * remap_slot_release() - a slot that no copy of its block ever named is free again
- * @set: the set
- * @slot: reserved or linked; must not have been part of a submitted commit
- *
- * A linked one is made to wait as C11 says, because readers may know it.
- * Context: remap_set.lock held.
- */
-void remap_slot_release(struct remap_set *set, u32 slot)
-{
-	u32 block = remap_table_block_of(slot);
-
-	if (set->table.word[slot] & REMAP_WORD_LINKED) {
-		remap_table_remove(&set->table, slot, REMAP_WORD_RETIRED);
-		/* As if freed by the last commit: one more is awaited, and a drain. */
-		set->table.prov[slot] = set->meta->block[block].seq;
-		set->meta->drained = 0;
-	} else {
-		remap_table_set(&set->table, slot, 0);
-	}
 }
 
 /*

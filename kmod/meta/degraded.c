@@ -61,9 +61,7 @@ void remap_recompare(struct remap_set *set)
 		jiffies + max_t(unsigned long, RETRY, 4 * (jiffies - began));
 	if (r == -EIO)
 		return;
-	if (r) {
-		remap_refuse_altered(set);
-	} else {
+	if (!r) {
 		set->meta->degraded.known = 0;
 		remap_info(set, "%s is as it was before", set->spare->name);
 	}
@@ -98,8 +96,6 @@ int remap_compare(struct remap_set *set)
 		return test_bit(REMAP_ALTERED, &set->flags) ? -ESTALE : 0;
 	}
 	r = remap_compare_media(set);
-	if (r == -ESTALE)
-		remap_refuse_altered(set);
 	if (r != -EIO)
 		return r;
 	begin_degraded(set, jiffies + RETRY);

@@ -25,16 +25,10 @@
 
 #define MIB_SECTORS		2048
 
-static int refuse_content(struct remap_set *set, u64 region_sector)
-{
-	remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
-		  set->spare->name, set->spare_start + region_sector);
-	return -EEXIST;
-}
-
 static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_formatted)
 {
 	u32 nr_max = REMAP_COPIES * set->meta->read.nr_max * REMAP_BLOCK_SECTORS;
+	u64 slot0 = remap_slot_sector(remap_geometry(set), 0);
 	void *buffer = set->meta->read.buffer;
 
 	while (sector < end) {
@@ -52,12 +46,15 @@ static int check_range(struct remap_set *set, u64 sector, u64 end, bool *half_fo
 			void *data = buffer + ((size_t)i << SECTOR_SHIFT);
 			u32 bytes = min_t(u32, REMAP_BLOCK_BYTES, (nr - i) << SECTOR_SHIFT);
 
-			if (remap_is_initial(remap_geometry(set), sector + i, data))
+			if (remap_is_initial(remap_geometry(set), sector + i, data)) {
 				*half_formatted = true;
-			else if (!remap_is_zero(data, bytes) &&
-				 !(*half_formatted && sector + i ==
-				   remap_slot_sector(remap_geometry(set), 0)))
-				return refuse_content(set, sector + i);
+				continue;
+			}
+			if (remap_is_zero(data, bytes) || (*half_formatted && sector + i == slot0))
+				continue;
+			remap_err(set, "%s: the spare is not blank (sector %llu is not zero) and not a dm-remap spare: not formatted. Use 'dmremap create', or wipe the region if nothing on it is needed",
+				  set->spare->name, set->spare_start + sector + i);
+			return -EEXIST;
 		}
 		sector += nr;
 	}
@@ -78,22 +75,15 @@ int remap_check_blank(struct remap_set *set)
 {
 	const struct remap_geometry *geometry = remap_geometry(set);
 	u64 replica_sectors = 2ULL * geometry->place_blocks * REMAP_BLOCK_SECTORS;
-	u64 end = set->spare_sectors;
+	u64 end = set->spare_sectors, mib = min_t(u64, MIB_SECTORS, end);
+	u64 last = round_down(end - mib, REMAP_BLOCK_SECTORS);
+	u64 first = geometry->replica_sector[0], second = geometry->replica_sector[1];
 	bool half_formatted = false;
-	unsigned int replica;
-	int r = 0;
 
-	for (replica = 0; replica < REMAP_REPLICAS && !r; replica++) {
-		u64 start = geometry->replica_sector[replica];
-
-		r = check_range(set, start, start + replica_sectors, &half_formatted);
-	}
-	if (!r)
-		r = check_range(set, 0, min_t(u64, MIB_SECTORS, end), &half_formatted);
-	if (!r)
-		r = check_range(set, round_down(end > MIB_SECTORS ? end - MIB_SECTORS : 0,
-						REMAP_BLOCK_SECTORS), end, &half_formatted);
-	return r;
+	return check_range(set, first, first + replica_sectors, &half_formatted) ?:
+	       check_range(set, second, second + replica_sectors, &half_formatted) ?:
+	       check_range(set, 0, mib, &half_formatted) ?:
+	       check_range(set, last, end, &half_formatted);
 }
 
 /*

@@ -141,6 +141,7 @@ u64 remap_next_seq(struct remap_set *set);
 int remap_write_block(struct remap_set *set, u32 block);
 void remap_image_table_block(struct remap_set *set, u32 block,
 			     const struct remap_change *change, u32 nr_changes);
+void remap_retire_slot(struct remap_set *set, u32 slot);
 void remap_clear_doubt(struct remap_set *set, u32 block);
 int remap_settle_super(struct remap_set *set);
 

@@ -366,40 +366,6 @@ static int check_probe_chunk(const struct remap_set *set)
 }
 
 /*
- * Whether there are numbers left to write with (C16).  No set comes near the end of them, so
- * this one was made.
- */
-static void check_numbers(struct remap_set *set)
-{
-	if (set->meta->last_seq <= REMAP_MAX_SEQ - SEQ_RESERVE)
-		return;
-	remap_err(set, "%s: its numbers are used up (%llu): served read-only",
-		  set->spare->name, set->meta->last_seq);
-	set_bit(REMAP_READ_ONLY, &set->flags);
-}
-
-/*
- * An administrator took a table that is, or may be, older than what was committed.  Its
- * superblock gets a number above all that main's mark knows of, and the mark that number: so it
- * counts from now on, and what was lost is the older one should it come back.
- *
- * A crash before the superblock is on both replicas leaves a set that must be forced again;
- * one before the mark is written, a set that counts, with a mark that is behind.
- */
-static int record_loss(struct remap_set *set)
-{
-	struct remap_meta *meta = set->meta;
-	int r = remap_super_commit(set);
-
-	if (r)
-		return r;
-	remap_update_anchor(set);
-	if (meta->anchor.marked == meta->committed)
-		meta->nr_stale = 0;
-	return 0;
-}
-
-/*
  * The last steps of formatting, for a set that did not get there.  When they fail it is
  * refused, unless something was written already, by a repair, a commit or the first of these
  * steps: what is refused was not written (D12).  A set that was just formatted is refused.
@@ -427,14 +393,24 @@ static int settle(struct remap_set *set, bool formatted)
 
 	/* All that was loaded is complete on both replicas now. */
 	meta->committed = max(meta->committed, meta->loaded);
+	/*
+	 * An administrator took a table that is, or may be, older than what was committed.  Its
+	 * superblock gets a number above all that main's mark knows of, and the mark that number:
+	 * so it counts from now on, and what was lost is the older one should it come back.
+	 * A crash before the superblock is on both replicas leaves a set that must be forced
+	 * again; one before the mark is written, a set that counts, with a mark that is behind.
+	 */
 	if (meta->nr_stale) {
-		r = record_loss(set);
+		r = remap_super_commit(set);
 		if (r) {
 			remap_err(set, "%s: served read-only: cannot write the superblock: %d",
 				  set->spare->name, r);
 			set_bit(REMAP_READ_ONLY, &set->flags);
 			return 0;
 		}
+		remap_update_anchor(set);
+		if (meta->anchor.marked == meta->committed)
+			meta->nr_stale = 0;
 	}
 	remap_resolve_doubt(set, true);
 	if (!(meta->super.flags & REMAP_SUPER_MARKED)) {
@@ -491,7 +467,12 @@ int remap_load(struct remap_set *set, struct remap_load *load)
 	 */
 	meta->last_seq = max3(meta->last_seq, meta->found,
 			      max(meta->anchor.marked, load->burnt));
-	check_numbers(set);
+	/* No set comes near the end of the numbers, so this one was made (C16). */
+	if (meta->last_seq > REMAP_MAX_SEQ - SEQ_RESERVE) {
+		remap_err(set, "%s: its numbers are used up (%llu): served read-only",
+			  set->spare->name, meta->last_seq);
+		set_bit(REMAP_READ_ONLY, &set->flags);
+	}
 	/* A copy that cannot be read now may hold a number that was burnt (C2). */
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		meta->last_seq += LOAD_JUMP;

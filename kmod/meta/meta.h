@@ -124,7 +124,6 @@ int remap_commit(struct remap_set *set, struct remap_change *change, u32 nr_chan
 int remap_commit_block(struct remap_set *set, u32 block);
 void remap_resolve_doubt(struct remap_set *set, bool now);
 s64 remap_slot_alloc(struct remap_set *set);
-void remap_slot_release(struct remap_set *set, u32 slot);
 
 /* anchor_chunk.c */
 int remap_save_chunk(struct remap_set *set, u64 chunk, u32 slot, u8 cause);

@@ -13,13 +13,6 @@
  */
 #include "meta/internal.h"
 
-static int refuse(struct remap_set *set, u32 block, const char *what)
-{
-	remap_err(set, "%s: metadata block %u on the media %s", set->spare->name, block, what);
-	set_bit(REMAP_FAILED, &set->flags);
-	return -ESTALE;
-}
-
 /**
  * remap_refuse_altered() - another system had the set, and what is in RAM is the old one
  * @set: the set
@@ -31,6 +24,14 @@ void remap_refuse_altered(struct remap_set *set)
 	set_bit(REMAP_ALTERED, &set->flags);
 	set_bit(REMAP_FAILED, &set->flags);
 	remap_err(set, "the set was changed by another system: deactivate it, activate it again, and check what is on it");
+}
+
+static int refuse(struct remap_set *set, u32 block, const char *what)
+{
+	remap_err(set, "%s: metadata block %u on the media %s", set->spare->name, block, what);
+	/* What is in RAM is the old one: no slot may be read by it, whatever comes (D22). */
+	remap_refuse_altered(set);
+	return -ESTALE;
 }
 
 /* To read a whole table may take a slow disk minutes: a worker that waits goes first. */
@@ -259,9 +260,6 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	}
 	if (r && was_failed)
 		set_bit(REMAP_FAILED, &set->flags);
-	/* What is in RAM is the old one: no slot may be read by it, whatever comes (D22). */
-	if (r == -ESTALE)
-		remap_refuse_altered(set);
 	/* The first one also fails for an earlier flush of another user. */
 	if (!r && !remap_has_doubt(set) && (!remap_flush_spare(set) || !remap_flush_spare(set)))
 		clear_bit(REMAP_META_FAIL, &set->flags);
