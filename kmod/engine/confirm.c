@@ -38,69 +38,44 @@
 
 static void give_up_class(struct remap_set *set, enum remap_piece_class class, u8 reason)
 {
-	u32 i;
+	struct remap_piece *piece = NULL;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		if (set->engine->piece[i].class == class)
-			remap_give_up(set, &set->engine->piece[i], reason);
-	}
-}
-
-/* Returns how many are left to be confirmed. */
-static u32 give_up_late(struct remap_set *set)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		if (remap_is_late(set, piece)) {
-			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
-					       set->main->name, piece->sector);
-			remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
-		} else {
-			nr++;
-		}
-	}
-	return nr;
+	while ((piece = remap_next_piece(set, piece, class)))
+		remap_give_up(set, piece, reason);
 }
 
 static bool has_class(const struct remap_set *set, enum remap_piece_class class)
 {
-	u32 i;
-
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		if (set->engine->piece[i].class == class)
-			return true;
-	}
-	return false;
+	return remap_next_piece(set, NULL, class);
 }
 
-static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *alive)
+static void give_up_late(struct remap_set *set)
 {
-	u64 own = div_u64(sector, remap_near_window(set));
+	struct remap_piece *piece = NULL;
 
-	if (own != *window)
-		*alive = remap_ping_near(set, sector);
-	*window = own;
-	return *alive;
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_CONFIRM))) {
+		if (!remap_is_late(set, piece))
+			continue;
+		remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
+				       set->main->name, piece->sector);
+		remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
+	}
 }
 
 /* Main must answer a probe, else nothing of what failed says anything (P5, E9). */
 static void probe_main(struct remap_set *set, enum remap_piece_class class)
 {
 	bool one_disk = remap_is_one_disk(set), alive = one_disk && remap_ping_main(set);
-	u64 window = U64_MAX;
+	u64 window, last_window = U64_MAX;
+	struct remap_piece *piece = NULL;
 	bool told = false;
-	u32 i;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != class || (one_disk && alive) ||
-		    (!one_disk && is_alive_near(set, piece->sector, &window, &alive)))
+	while ((piece = remap_next_piece(set, piece, class))) {
+		window = div_u64(piece->sector, remap_near_window(set));
+		if (!one_disk && window != last_window)
+			alive = remap_ping_near(set, piece->sector);
+		last_window = window;
+		if (alive)
 			continue;
 		if (!told)
 			remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
@@ -300,13 +275,9 @@ static bool confirm_held(struct remap_set *set, u32 first, u32 end, u32 most,
 
 static void allow_relocation(struct remap_set *set)
 {
-	u32 i;
+	struct remap_piece *piece = NULL;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != REMAP_PIECE_BAD)
-			continue;
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_BAD))) {
 		if (test_bit(REMAP_AUTO_OFF, &set->flags))
 			remap_give_up(set, piece, DM_REMAP_REASON_DISABLED);
 		else if (test_bit(REMAP_FROZEN, &set->flags))
@@ -360,7 +331,8 @@ void remap_confirm(struct remap_set *set)
 	bool has_fua = remap_has_fua(set, REMAP_MAIN);
 	bool hold = !remap_is_one_disk(set) || !has_fua;
 
-	if (!has_class(set, REMAP_PIECE_CONFIRM) || !give_up_late(set))
+	give_up_late(set);
+	if (!has_class(set, REMAP_PIECE_CONFIRM))
 		return;
 	/* Nor is a probe sent (D22). */
 	if (unlikely(!remap_may_write(set))) {
