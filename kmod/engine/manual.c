@@ -65,6 +65,14 @@ static int say_unwritable(const struct remap_set *set, u64 chunk)
 	return -EROFS;
 }
 
+/* A predecessor that may still be on the media would rise again (C13). */
+static int end_doubt(struct remap_set *set)
+{
+	if (remap_has_doubt(set))
+		remap_resolve_doubt(set, true);
+	return remap_has_doubt(set) ? -EIO : 0;
+}
+
 /*
  * Step 1 of `remap` for one chunk.  0: it is in the batch, or there is nothing to do; 1: the
  * batch ends before it, because it is in the batch already, with other sectors.
@@ -79,10 +87,11 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_BUSY)
 		return 1;
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT) {
-		remap_resolve_doubt(set, true);
+		int r = end_doubt(set);
+
+		if (r)
+			return r;
 		slot = remap_table_find(table, chunk);
-		if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT)
-			return -EIO;
 	}
 	if (slot >= 0) {
 		old = table->word[slot];
@@ -106,14 +115,6 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 	start_copy(set, chunk, slot, mask, word,
 		   remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
 	return 0;
-}
-
-/* A predecessor that may still be on the media would rise again (C13). */
-static int end_doubt(struct remap_set *set)
-{
-	if (remap_has_doubt(set))
-		remap_resolve_doubt(set, true);
-	return remap_has_doubt(set) ? -EIO : 0;
 }
 
 /* Main holds something of the set's own there: userspace gives it back when the set ends (O1). */
@@ -196,7 +197,7 @@ static void retire_bad(struct remap_set *set, u32 slot)
  * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.state
  * says what became of each afterwards.
  */
-static void finish(struct remap_set *set, struct remap_request *request, int r)
+static void commit_batch(struct remap_set *set, struct remap_request *request, int r)
 {
 	struct remap_manual *manual = remap_manual(set);
 	u32 i;
@@ -248,7 +249,7 @@ static int may_begin(const struct remap_set *set)
  * Step 1 for as many as may be.  Returns an error that ends the request when the batch, of
  * those before it, is done.
  */
-static int mark(struct remap_set *set, struct remap_request *request)
+static int mark_batch(struct remap_set *set, struct remap_request *request)
 {
 	struct remap_manual *manual = remap_manual(set);
 	u32 limit = min_t(u32, manual->span,
@@ -272,7 +273,6 @@ static int mark(struct remap_set *set, struct remap_request *request)
 		if (manual->nr > nr)
 			manual->copy[nr].at = at;
 		if (r == 1) {
-			request->behind = request->at;
 			request->at = at;
 			return 0;
 		}
@@ -302,19 +302,19 @@ static int check_rest(const struct remap_set *set)
 static int do_batch(struct remap_set *set, struct remap_request *request)
 {
 	struct remap_drain drain = { };
+	struct remap_copy *copy = NULL;
 	int r, marked;
-	u32 i;
 
 	mutex_lock(&set->lock);
 	r = may_begin(set);
-	marked = r ?: mark(set, request);
+	marked = r ?: mark_batch(set, request);
 	remap_unlock(set);
 	if (r || !remap_manual(set)->nr)
 		return marked;
 
-	for (i = 0; i < remap_manual(set)->nr; i++) {
-		remap_drain_chunk(&drain, remap_manual(set)->copy[i].chunk);
-		remap_drain_slot(&drain, remap_manual(set)->copy[i].slot);
+	while ((copy = remap_next_copy(set, copy))) {
+		remap_drain_chunk(&drain, copy->chunk);
+		remap_drain_slot(&drain, copy->slot);
 	}
 	r = remap_try_drain(set, &drain);
 	if (!r)
@@ -322,7 +322,7 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
 	if (!r && request->rest)
 		r = check_rest(set);
 	mutex_lock(&set->lock);
-	finish(set, request, r);
+	commit_batch(set, request, r);
 	remap_unlock(set);
 	remap_request_tell(set, request);
 	return remap_request_settle(set, request, marked);

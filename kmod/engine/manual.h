@@ -26,7 +26,6 @@ enum remap_copy_state {
  * @mask: sectors to move; on a main with large physical blocks, whole ones (D16, D21)
  * @want: sectors that the present pass reads or writes
  * @failed: of those, what failed
- * @known: of @failed, what was sent by itself: a smaller command would say no more
  * @lost: sectors of @mask that cannot be read
  * @slot_bad: the slot did not take the data
  * @state: enum remap_copy_state
@@ -39,7 +38,6 @@ struct remap_copy {
 	u8 mask;
 	u8 want;
 	u8 failed;
-	u8 known;
 	u8 lost;
 	bool slot_bad;
 	enum remap_copy_state state;
@@ -81,6 +79,12 @@ static inline struct remap_manual *remap_manual(const struct remap_set *set)
 	return set->engine->manual;
 }
 
+static inline struct remap_change *remap_change_of(const struct remap_set *set,
+						   const struct remap_copy *copy)
+{
+	return &set->engine->manual->change[copy - set->engine->manual->copy];
+}
+
 /* Which way the present batch copies. */
 static inline bool remap_is_back(const struct remap_request *request)
 {
@@ -94,26 +98,10 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request);
 int remap_request_settle(struct remap_set *set, struct remap_request *request, int r);
 bool remap_is_clearable(const struct remap_set *set, u32 slot);
 
-/**
- * struct remap_pass - one way of going through the batch
- * @dev: main or the spare
- * @buffer: the first chunk's place
- * @write: else read
- * @durable: with FUA
- * @limit: no bio crosses a multiple of it, in sectors
- */
-struct remap_pass {
-	struct dm_dev *dev;
-	void *buffer;
-	bool write;
-	bool durable;
-	u32 limit;
-};
-
-#define REMAP_NO_LIMIT	(REMAP_MANUAL_CHUNKS * REMAP_CHUNK_SECTORS)
-
 /* pass.c */
-int remap_pass_through(struct remap_set *set, const struct remap_pass *pass, u32 unit);
+struct remap_copy *remap_next_copy(const struct remap_set *set, struct remap_copy *copy);
+int remap_pass_through(struct remap_set *set, struct dm_dev *dev, blk_opf_t opf, void *buffer,
+		       u32 unit);
 
 /* copy.c */
 u8 remap_chunk_mask(const struct remap_set *set, u64 chunk);

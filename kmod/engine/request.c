@@ -93,43 +93,40 @@ bool remap_request_next(struct remap_set *set, struct remap_request *request, u6
 }
 
 /* Told as one: what lies next to each other on main and on the spare. */
-static bool is_next(const struct remap_set *set, u32 i)
+static bool is_next(const struct remap_set *set, const struct remap_copy *a,
+		    const struct remap_copy *b)
 {
-	const struct remap_copy *a = &remap_manual(set)->copy[i - 1], *b = a + 1;
-	const struct remap_change *change = remap_manual(set)->change;
-
-	return a->state == REMAP_COPYING && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
+	return a && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
 	       a->mask >> 7 && b->mask & 1 &&
-	       (change[i - 1].prov ^ change[i].prov) >> 32 == 0;
+	       (remap_change_of(set, a)->prov ^ remap_change_of(set, b)->prov) >> 32 == 0;
 }
 
-static void note_moved(struct remap_set *set, u32 kind)
+static void note_moved(struct remap_set *set, bool back)
 {
-	const struct remap_manual *manual = remap_manual(set);
-	struct remap_event event = { .kind = kind, .has_slot = true };
-	u32 i, nr_notes = 0;
+	struct remap_copy *copy = NULL, *last = NULL;
+	struct remap_event event = { };
+	u32 nr_notes = 0;
 
-	for (i = 0; i < manual->nr; i++) {
-		const struct remap_copy *copy = &manual->copy[i];
+	for (; (copy = remap_next_copy(set, copy)); last = copy) {
 		u64 start = copy->chunk * REMAP_CHUNK_SECTORS;
 
-		if (copy->state != REMAP_COPYING)
-			continue;
-		if (!i || !event.nr_sectors || !is_next(set, i)) {
-			if (event.nr_sectors)
+		if (!is_next(set, last, copy)) {
+			if (last)
 				remap_queue_event(set, &event);
-			event.sector = start + __ffs(copy->mask);
-			event.slot = copy->slot;
-			event.cause = kind == DM_REMAP_EVENT_REMAPPED ?
-				     (u8)(manual->change[i].prov >> 32) : 0;
-			event.number = 0;
+			event = (struct remap_event){
+				.kind = back ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED,
+				.sector = start + __ffs(copy->mask),
+				.has_slot = true,
+				.slot = copy->slot,
+				.cause = back ? 0 : remap_change_of(set, copy)->prov >> 32,
+			};
 			if (++nr_notes % NOTES_AT_ONCE == 0)
 				flush_work(&set->events.work);
 		}
 		event.nr_sectors = start + fls(copy->mask) - event.sector;
 		event.number += hweight8(copy->lost);
 	}
-	if (event.nr_sectors)
+	if (last)
 		remap_queue_event(set, &event);
 }
 
@@ -153,7 +150,7 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
 	bool back = remap_is_back(request);
 	u32 i;
 
-	note_moved(set, back ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
+	note_moved(set, back);
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
 		int r = copy->state == REMAP_COPYING ? 0 :
@@ -216,8 +213,9 @@ int remap_request_settle(struct remap_set *set, struct remap_request *request, i
 			error = error ?: copy->error;
 	}
 	adapt(manual, nr_left, nr_done);
+	/* The chunk of which the rest cannot be copied stays: `clear` goes on behind it. */
 	if (request->rest && !nr_done && !left)
-		request->at = request->behind;
+		request->at.index = manual->copy[0].slot + 1;
 	if (error || !left)
 		return error ?: r;
 	/* A bad slot: there may be a better one. */
