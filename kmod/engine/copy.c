@@ -58,12 +58,6 @@ u8 remap_whole_blocks(const struct remap_set *set, u64 chunk, u8 mask)
 	return mask & remap_chunk_mask(set, chunk);
 }
 
-static void fail_copy(struct remap_copy *copy)
-{
-	copy->state = REMAP_COPY_FAILED;
-	copy->error = -EIO;
-}
-
 static void want_masks(struct remap_set *set)
 {
 	struct remap_copy *copy = NULL;
@@ -97,7 +91,7 @@ static void fill_slot(struct remap_copy *copy, void *buffer)
  * @set: the set; the chunks are busy and drained
  *
  * Context: remap_manual.lock held, remap_set.lock not; may sleep, for as long as a disk takes.
- * Return: 0: remap_copy.state says what became of each; or a negative errno: of none.
+ * Return: 0: remap_copy.error says what became of each; or a negative errno: of none.
  */
 int remap_copy_in(struct remap_set *set)
 {
@@ -124,7 +118,7 @@ int remap_copy_in(struct remap_set *set)
 		if (!copy->failed)
 			continue;
 		copy->slot_bad = true;
-		fail_copy(copy);
+		copy->error = -EIO;
 		remap_err(set, "%s: spare chunk %u cannot be written", set->spare->name,
 			  copy->slot);
 	}
@@ -150,7 +144,7 @@ static void fail_kept(struct remap_set *set, struct remap_copy *copy)
 		  copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->failed),
 		  copy->mask == remap_chunk_mask(set, copy->chunk) ? "" :
 		  " (remap and unremap all 8 sectors of its 4 KiB: a larger write may heal it)");
-	fail_copy(copy);
+	copy->error = -EIO;
 }
 
 /**
@@ -174,7 +168,7 @@ int remap_copy_back(struct remap_set *set)
 			continue;
 		remap_err(set, "%s: slot %u cannot be read: its chunk stays remapped",
 			  set->spare->name, copy->slot);
-		fail_copy(copy);
+		copy->error = -EIO;
 	}
 	want_masks(set);
 	r = remap_pass_through(set, set->main, REQ_OP_WRITE | REQ_FUA, buffer,

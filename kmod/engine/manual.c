@@ -44,18 +44,23 @@
 #include "engine/manual.h"
 #include "base/trace.h"
 
-static void start_copy(struct remap_set *set, u64 chunk, u32 slot, u8 mask, u64 word, u64 prov,
-		       bool fresh)
+/* A chunk of the batch is busy from now on. */
+static void add_copy(struct remap_set *set, u32 slot, u8 mask, u64 word, u64 prov, bool fresh)
 {
 	struct remap_manual *manual = remap_manual(set);
+	struct remap_table *table = &set->table;
 
+	if (fresh)
+		remap_table_insert(table, slot, word | REMAP_WORD_BUSY);
+	else
+		remap_table_set(table, slot, table->word[slot] | REMAP_WORD_BUSY);
 	manual->copy[manual->nr] = (struct remap_copy){
-		.chunk = chunk, .slot = slot, .mask = mask,
+		.chunk = word & REMAP_WORD_CHUNK, .slot = slot, .mask = mask,
 	};
-	manual->change[manual->nr] = (struct remap_change){
-		.slot = slot, .word = word, .prov = prov, .add = mask, .fresh = fresh,
+	manual->change[manual->nr++] = (struct remap_change){
+		.slot = slot, .word = word & ~REMAP_WORD_LINKED, .prov = prov, .add = mask,
+		.fresh = fresh,
 	};
-	manual->nr++;
 }
 
 static int say_unwritable(const struct remap_set *set, u64 chunk)
@@ -81,7 +86,6 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
 	struct remap_table *table = &set->table;
 	s64 slot = remap_table_find(table, chunk);
-	u64 old, word;
 
 	mask = remap_whole_blocks(set, chunk, mask);
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_BUSY)
@@ -93,27 +97,22 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 			return r;
 		slot = remap_table_find(table, chunk);
 	}
-	if (slot >= 0) {
-		old = table->word[slot];
-		mask &= ~REMAP_WORD_REDIRECTED(old);
-		if (!mask)
-			return 0;
-		if (remap_is_unwritable(set, slot))
-			return say_unwritable(set, chunk);
-		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
-		start_copy(set, chunk, slot, mask, old & ~REMAP_WORD_LINKED, table->prov[slot],
-			   false);
+	if (slot < 0) {
+		slot = remap_slot_alloc(set);
+		if (slot < 0) {
+			remap_err(set, "%s: spare is full", set->spare->name);
+			return slot;
+		}
+		add_copy(set, slot, mask, remap_word(chunk, 0, 0, 0, 0),
+			 remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
 		return 0;
 	}
-	slot = remap_slot_alloc(set);
-	if (slot < 0) {
-		remap_err(set, "%s: spare is full", set->spare->name);
-		return slot;
-	}
-	word = remap_word(chunk, 0, 0, 0, 0);
-	remap_table_insert(table, slot, word | REMAP_WORD_BUSY);
-	start_copy(set, chunk, slot, mask, word,
-		   remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
+	mask &= ~REMAP_WORD_REDIRECTED(table->word[slot]);
+	if (!mask)
+		return 0;
+	if (remap_is_unwritable(set, slot))
+		return say_unwritable(set, chunk);
+	add_copy(set, slot, mask, table->word[slot], table->prov[slot], false);
 	return 0;
 }
 
@@ -178,9 +177,7 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 	}
 	if (rest)
 		return 1;
-	remap_table_set(table, slot, old | REMAP_WORD_BUSY);
-	start_copy(set, chunk, slot, mask, (old & ~REMAP_WORD_LINKED) & ~((u64)mask << 40),
-		   table->prov[slot], false);
+	add_copy(set, slot, mask, old & ~((u64)mask << 40), table->prov[slot], false);
 	return 0;
 }
 
@@ -194,7 +191,7 @@ static void retire_bad(struct remap_set *set, u32 slot)
 }
 
 /*
- * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.state
+ * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.error
  * says what became of each afterwards.
  */
 static void commit_batch(struct remap_set *set, struct remap_request *request, int r)
@@ -208,12 +205,9 @@ static void commit_batch(struct remap_set *set, struct remap_request *request, i
 		struct remap_copy *copy = &manual->copy[i];
 		struct remap_change *change = &manual->change[i];
 
-		if (r && copy->state == REMAP_COPYING) {
-			copy->state = REMAP_COPY_FAILED;
-			copy->error = r;
-		}
+		copy->error = copy->error ?: r;
 		/* With a status nothing is written: the busy mark is taken back. */
-		if (copy->state != REMAP_COPYING)
+		if (copy->error)
 			change->status = BLK_STS_IOERR;
 		else if (!remap_is_back(request))
 			change->word |= (u64)copy->mask << 40 | (u64)copy->lost << 48;
@@ -223,10 +217,8 @@ static void commit_batch(struct remap_set *set, struct remap_request *request, i
 		struct remap_copy *copy = &manual->copy[i];
 		const struct remap_change *change = &manual->change[i];
 
-		if (copy->state == REMAP_COPYING && change->result != REMAP_COMMITTED) {
-			copy->state = REMAP_COPY_FAILED;
+		if (!copy->error && change->result != REMAP_COMMITTED)
 			copy->error = r ?: -EIO;
-		}
 		if (copy->slot_bad && change->fresh && change->result == REMAP_NOT_WRITTEN) {
 			retire_bad(set, copy->slot);
 			copy->error = -EAGAIN;
@@ -292,7 +284,7 @@ static int check_rest(const struct remap_set *set)
 {
 	const struct remap_copy *copy = &remap_manual(set)->copy[0];
 
-	if (copy->state != REMAP_COPYING || !copy->lost)
+	if (copy->error || !copy->lost)
 		return 0;
 	remap_err(set, "%s: sector %llu cannot be read, and its physical block can only be written as a whole: that stays remapped",
 		  set->main->name, copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->lost));

@@ -13,12 +13,6 @@
 /* The way back needs the buffer twice: what was written is read again, and compared. */
 #define REMAP_MANUAL_BACK	(REMAP_MANUAL_CHUNKS / 2)
 
-enum remap_copy_state {
-	REMAP_COPYING,		/* in this batch, good so far */
-	REMAP_COPY_LEFT,	/* taken back, for lack of time: the next batch begins with it */
-	REMAP_COPY_FAILED,	/* taken back: see error */
-};
-
 /**
  * struct remap_copy - one busy chunk
  * @chunk: of main
@@ -28,8 +22,7 @@ enum remap_copy_state {
  * @failed: of those, what failed
  * @lost: sectors of @mask that cannot be read
  * @slot_bad: the slot did not take the data
- * @state: enum remap_copy_state
- * @error: with REMAP_COPY_FAILED: negative errno
+ * @error: 0: good so far; -EAGAIN: taken back, to be tried again; or another negative errno
  * @at: where the request stood before this chunk
  */
 struct remap_copy {
@@ -40,7 +33,6 @@ struct remap_copy {
 	u8 failed;
 	u8 lost;
 	bool slot_bad;
-	enum remap_copy_state state;
 	int error;
 	struct remap_cursor at;
 };

@@ -52,7 +52,7 @@ struct remap_copy *remap_next_copy(const struct remap_set *set, struct remap_cop
 	struct remap_manual *manual = remap_manual(set);
 
 	for (copy = copy ? copy + 1 : manual->copy; copy < manual->copy + manual->nr; copy++) {
-		if (copy->state == REMAP_COPYING)
+		if (!copy->error)
 			return copy;
 	}
 	return NULL;
@@ -72,8 +72,7 @@ static bool is_wanted(const struct remap_set *set, u32 position)
 {
 	const struct remap_copy *copy = &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
 
-	return copy->state == REMAP_COPYING &&
-	       copy->want & BIT(position % REMAP_CHUNK_SECTORS);
+	return !copy->error && copy->want & BIT(position % REMAP_CHUNK_SECTORS);
 }
 
 /*
@@ -113,8 +112,8 @@ static void leave_from(struct remap_set *set, u32 position, u32 end)
 	for (i = position / REMAP_CHUNK_SECTORS; i * REMAP_CHUNK_SECTORS < end; i++) {
 		struct remap_copy *copy = &remap_manual(set)->copy[i];
 
-		if (copy->want && copy->state == REMAP_COPYING)
-			copy->state = REMAP_COPY_LEFT;
+		if (copy->want && !copy->error)
+			copy->error = -EAGAIN;
 	}
 }
 

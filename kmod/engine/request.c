@@ -153,14 +153,12 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
 	note_moved(set, back);
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
-		int r = copy->state == REMAP_COPYING ? 0 :
-			copy->state == REMAP_COPY_LEFT ? -EAGAIN : copy->error;
 
 		if (back)
-			trace_dm_remap_unremap(set, copy->chunk, copy->mask, r);
+			trace_dm_remap_unremap(set, copy->chunk, copy->mask, copy->error);
 		else
-			trace_dm_remap_remap(set, copy->chunk, copy->mask, r);
-		if (!r && copy->lost) {
+			trace_dm_remap_remap(set, copy->chunk, copy->mask, copy->error);
+		if (!copy->error && copy->lost) {
 			request->nr_lost += hweight8(copy->lost);
 			say_lost(set, copy);
 		}
@@ -204,11 +202,11 @@ int remap_request_settle(struct remap_set *set, struct remap_request *request, i
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
 
-		nr_done += copy->state == REMAP_COPYING;
-		nr_left += copy->state == REMAP_COPY_LEFT;
-		if (copy->state == REMAP_COPY_LEFT || copy->error == -EAGAIN)
+		nr_done += !copy->error;
+		nr_left += copy->error == -EAGAIN && !copy->slot_bad;
+		if (copy->error == -EAGAIN)
 			left = left ?: &copy->at;
-		else if (copy->state == REMAP_COPY_FAILED &&
+		else if (copy->error &&
 			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
 			error = error ?: copy->error;
 	}
