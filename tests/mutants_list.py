@@ -572,12 +572,12 @@ MUTANTS = {
     # relocation
     "no-confirm": Mutant(
         "E1", "failed writes are not tried again on main",
-        [(CONFIRM, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "")],
+        [(CONFIRM, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, add);\n", "")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-in-cache": Mutant(
         "E2", "confirming writes without FUA",
-        [(CONFIRM, "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",
-          "remap_sub_submit(set, piece, set->main, piece->sector, 0);")],
+        [(CONFIRM, "send_group(set, next, set->engine->nr_pieces, most, REQ_FUA);",
+          "send_group(set, next, set->engine->nr_pieces, most, 0);")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-all-errors": Mutant(
         "E3", "every error is confirmable",

@@ -153,6 +153,23 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece,
 	piece->status = errno_to_blk_status(r);
 }
 
+/* Send those to be confirmed from *@next on, at most @most and before @end; returns how many. */
+static u32 send_group(struct remap_set *set, u32 *next, u32 end, u32 most, blk_opf_t add)
+{
+	u32 nr = 0;
+
+	remap_subs_begin(set);
+	for (; *next < end && nr < most; ++*next) {
+		struct remap_piece *piece = &set->engine->piece[*next];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		remap_sub_submit(set, piece, set->main, piece->sector, add);
+		nr++;
+	}
+	return nr;
+}
+
 /*
  * Pieces from *@next on, at most @most and before @end, are written and flushed together.
  * Return: whether that is so; then they are done.
@@ -161,26 +178,19 @@ static bool confirm_together(struct remap_set *set, u32 *next, u32 end, u32 most
 			     struct held_round *round)
 {
 	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
-	u32 first = *next, i, nr = 0;
-	int r = 0;
+	u32 first = *next, i, nr;
+	int r;
 
 	mutex_lock(&gate->mutex);
-	if (!make_clean(set, round))
-		r = -EIO;
-	gate->is_own = true;
-	remap_subs_begin(set);
-	for (; *next < end && nr < most; ++*next) {
-		struct remap_piece *piece = &set->engine->piece[*next];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		nr++;
-		if (!r)
-			remap_sub_submit(set, piece, set->main, piece->sector, 0);
+	if (!make_clean(set, round)) {
+		mutex_unlock(&gate->mutex);
+		*next = end;
+		return false;
 	}
+	gate->is_own = true;
+	nr = send_group(set, next, end, most, 0);
 	remap_subs_wait(set);
-	if (!r && nr)
-		r = remap_gate_flush_locked(set, REMAP_MAIN);
+	r = nr ? remap_gate_flush_locked(set, REMAP_MAIN) : 0;
 	gate->is_own = false;
 	mutex_unlock(&gate->mutex);
 	round->is_clean = !r;
@@ -217,19 +227,10 @@ static void note_pace(struct remap_set *set, unsigned long began)
 /* The next few, as many as the disk is good for.  False: there are no more. */
 static bool confirm_group(struct remap_set *set, u32 *next)
 {
-	u32 first = *next, nr = 0, most = READ_ONCE(set->queue.is_slow) ? 1 : REMAP_CONFIRM_GROUP;
+	u32 first = *next, most = READ_ONCE(set->queue.is_slow) ? 1 : REMAP_CONFIRM_GROUP;
 	unsigned long began = jiffies;
-	u32 i;
+	u32 i, nr = send_group(set, next, set->engine->nr_pieces, most, REQ_FUA);
 
-	remap_subs_begin(set);
-	for (; *next < set->engine->nr_pieces && nr < most; ++*next) {
-		struct remap_piece *piece = &set->engine->piece[*next];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
-		nr++;
-	}
 	/* Also where the cache was switched on a moment ago. */
 	remap_subs_wait_durable(set);
 	for (i = first; i < *next; i++)

@@ -21,11 +21,11 @@
  *
  * Beside a batch, with the busy marks set and the lock free:
  *   map     reads go where they went; writes to a busy chunk are queued
- *   worker  a write whose chunk is busy is parked (slow.c), so nothing of a busy chunk is
+ *   worker  a write whose chunk is busy is parked (worker.c), so nothing of a busy chunk is
  *           confirmed, relocated or moved: its word has no other writer than step 3. The
  *           worker holds the lock for a whole round: no mark appears in the middle of one
  *   commits of other entries write a busy one as it was before: a slot that is new as free
- *           (C9); they may leave its block in doubt or frozen, which step 3 finds
+ *           (C9); they may leave its block in doubt or unwritable, which step 3 finds
  *   suspend sets REMAP_SUSPENDING, then waits for the message: which stops at the next
  *           command, and takes back. Removal does not wait for messages, so postsuspend does,
  *           by remap_manual.lock: no copy is under way when the media are given up (D12)

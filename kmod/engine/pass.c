@@ -58,10 +58,15 @@ struct remap_copy *remap_next_copy(const struct remap_set *set, struct remap_cop
 	return NULL;
 }
 
+static struct remap_copy *copy_at(const struct remap_set *set, u32 position)
+{
+	return &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
+}
+
 /* Where the sector at @position of the row is on the device. */
 static sector_t place_of(const struct remap_set *set, const struct pass *pass, u32 position)
 {
-	const struct remap_copy *copy = &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
+	const struct remap_copy *copy = copy_at(set, position);
 	sector_t start = pass->dev == set->main ? copy->chunk * REMAP_CHUNK_SECTORS :
 						  remap_slot_start(set, copy->slot);
 
@@ -70,7 +75,7 @@ static sector_t place_of(const struct remap_set *set, const struct pass *pass, u
 
 static bool is_wanted(const struct remap_set *set, u32 position)
 {
-	const struct remap_copy *copy = &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
+	const struct remap_copy *copy = copy_at(set, position);
 
 	return !copy->error && copy->want & BIT(position % REMAP_CHUNK_SECTORS);
 }
@@ -101,17 +106,16 @@ static bool is_over(const struct remap_set *set)
 {
 	struct remap_copy *first = remap_next_copy(set, NULL);
 
-	return time_after(jiffies, remap_manual(set)->until) && first && remap_next_copy(set, first);
+	return time_after(jiffies, remap_manual(set)->until) && first &&
+	       remap_next_copy(set, first);
 }
 
 /* What is at @position and behind it, as far as the present pass wanted it. */
 static void leave_from(struct remap_set *set, u32 position, u32 end)
 {
-	u32 i;
+	struct remap_copy *copy;
 
-	for (i = position / REMAP_CHUNK_SECTORS; i * REMAP_CHUNK_SECTORS < end; i++) {
-		struct remap_copy *copy = &remap_manual(set)->copy[i];
-
+	for (copy = copy_at(set, position); copy <= copy_at(set, end - 1); copy++) {
 		if (copy->want && !copy->error)
 			copy->error = -EAGAIN;
 	}
@@ -153,7 +157,8 @@ static int run_command(struct remap_set *set, const struct pass *pass, u32 posit
 static int go_through(struct remap_set *set, const struct pass *pass, bool small)
 {
 	struct remap_manual *manual = remap_manual(set);
-	u32 i, position = 0, nr, end = manual->nr * REMAP_CHUNK_SECTORS, small_end = small ? end : 0;
+	u32 end = manual->nr * REMAP_CHUNK_SECTORS, small_end = small ? end : 0;
+	u32 i, position = 0, nr;
 	int r;
 
 	for (i = 0; i < manual->nr; i++)
@@ -177,7 +182,7 @@ static int go_through(struct remap_set *set, const struct pass *pass, bool small
 			continue;
 		}
 		for (i = position; r && i < position + nr; i++)
-			manual->copy[i / REMAP_CHUNK_SECTORS].failed |= BIT(i % REMAP_CHUNK_SECTORS);
+			copy_at(set, i)->failed |= BIT(i % REMAP_CHUNK_SECTORS);
 		position += nr;
 	}
 	return 0;

@@ -198,8 +198,10 @@ static void write_pieces(struct remap_set *set, u32 nr_changes, blk_opf_t add)
 		r = change->handled ? 0 : copy_rest(set, change);
 		if (r)
 			change->status = BLK_STS_IOERR;
-		if (r == -ENODEV)
-			change->handled = change->data_failed = true;
+		if (r == -ENODEV) {
+			change->handled = true;
+			change->data_failed = true;
+		}
 	}
 	remap_subs_begin(set);
 	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_RELOCATE))) {
@@ -228,7 +230,8 @@ static void begin_move(struct remap_set *set, struct remap_change *change, u32 o
 	remap_drain_chunk(&drain, chunk_of(change));
 	remap_drain(set, &drain);
 	change->word = remap_word(chunk_of(change), REMAP_WORD_REDIRECTED(change->word),
-				  REMAP_WORD_LOST(change->word), (REMAP_WORD_EPOCH(old) + 1) & 3, 0);
+				  REMAP_WORD_LOST(change->word),
+				  (REMAP_WORD_EPOCH(old) + 1) & 3, 0);
 }
 
 /*

@@ -48,7 +48,7 @@ static bool next_in_ranges(struct remap_request *request, u64 *chunk, u8 *mask)
  * @set: the set
  * @slot: the slot
  *
- * Not the probe chunk, nor what hides main's signatures.  Context: remap_set.lock held.
+ * Not the anchor, nor what hides main's signatures.  Context: remap_set.lock held.
  */
 bool remap_is_clearable(const struct remap_set *set, u32 slot)
 {
@@ -57,23 +57,6 @@ bool remap_is_clearable(const struct remap_set *set, u32 slot)
 	return REMAP_WORD_REDIRECTED(word) &&
 	       (word & REMAP_WORD_CHUNK) != remap_probe_chunk(set) &&
 	       (u8)(set->table.prov[slot] >> 32) != REMAP_CAUSE_GUARD;
-}
-
-/* The same for all that can be cleared. */
-static bool next_in_table(struct remap_set *set, struct remap_request *request, u64 *chunk,
-			  u8 *mask)
-{
-	u32 slot;
-
-	while (request->at.index < remap_geometry(set)->slots) {
-		slot = request->at.index++;
-		if (!remap_is_clearable(set, slot))
-			continue;
-		*chunk = set->table.word[slot] & REMAP_WORD_CHUNK;
-		*mask = 0xff;
-		return true;
-	}
-	return false;
 }
 
 /**
@@ -88,8 +71,16 @@ static bool next_in_table(struct remap_set *set, struct remap_request *request, 
 bool remap_request_next(struct remap_set *set, struct remap_request *request, u64 *chunk,
 			u8 *mask)
 {
-	return request->all ? next_in_table(set, request, chunk, mask) :
-			      next_in_ranges(request, chunk, mask);
+	if (!request->all)
+		return next_in_ranges(request, chunk, mask);
+	for (; request->at.index < remap_geometry(set)->slots; request->at.index++) {
+		if (!remap_is_clearable(set, request->at.index))
+			continue;
+		*chunk = set->table.word[request->at.index++] & REMAP_WORD_CHUNK;
+		*mask = 0xff;
+		return true;
+	}
+	return false;
 }
 
 /* Told as one: what lies next to each other on main and on the spare. */
@@ -130,13 +121,6 @@ static void note_moved(struct remap_set *set, bool back)
 		remap_queue_event(set, &event);
 }
 
-static void say_lost(const struct remap_set *set, const struct remap_copy *copy)
-{
-	remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
-			       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
-			       hweight8(copy->lost));
-}
-
 /**
  * remap_request_tell() - events, traces and counts of a batch that is finished
  * @set: the set
@@ -160,7 +144,9 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
 			trace_dm_remap_remap(set, copy->chunk, copy->mask, copy->error);
 		if (!copy->error && copy->lost) {
 			request->nr_lost += hweight8(copy->lost);
-			say_lost(set, copy);
+			remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
+					       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
+					       hweight8(copy->lost));
 		}
 	}
 }
@@ -170,7 +156,7 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
  * slow, they go one by one until it is found, and as long as each is; then they may soon be
  * many again (E8).
  */
-static void adapt(struct remap_manual *manual, u32 nr_left, u32 nr_done)
+static void adapt_span(struct remap_manual *manual, u32 nr_left, u32 nr_done)
 {
 	if (manual->slow) {
 		manual->span = 1;
@@ -210,7 +196,7 @@ int remap_request_settle(struct remap_set *set, struct remap_request *request, i
 			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
 			error = error ?: copy->error;
 	}
-	adapt(manual, nr_left, nr_done);
+	adapt_span(manual, nr_left, nr_done);
 	/* The chunk of which the rest cannot be copied stays: `clear` goes on behind it. */
 	if (request->rest && !nr_done && !left)
 		request->at.index = manual->copy[0].slot + 1;
