@@ -36,7 +36,6 @@ HANDOVER = "kmod/life/handover.c"
 LOAD = "kmod/meta/load.c"
 MANUAL = "kmod/engine/manual.c"
 MESSAGE = "kmod/iface/message.c"
-MOVE = "kmod/engine/move.c"
 PASS = "kmod/engine/pass.c"
 PIECES = "kmod/engine/pieces.c"
 QUEUE = "kmod/base/queue.c"
@@ -189,8 +188,8 @@ MUTANTS = {
         ["test_move.py::test_growth"]),
     "flush-before-data": Mutant(
         "C9, C10", "the flush goes out before the data",
-        [(RELOCATE, "nr_aside = write_slots(set, nr_changes);",
-          "remap_flush_spare(set);\n\tnr_aside = write_slots(set, nr_changes);"),
+        [(RELOCATE, "nr_all = write_slots(set, nr_changes);",
+          "remap_flush_spare(set);\n\tnr_all = write_slots(set, nr_changes);"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
           "remap_settle_super(set);")],
         ["test_relocation.py::test_order_of_one_relocation"]),
@@ -229,7 +228,7 @@ MUTANTS = {
         ["unit"]),
     "same-generation": Mutant(
         "C13", "a moved entry keeps its generation",
-        [(MOVE, "(REMAP_WORD_EPOCH(old) + 1) & 3, 0)", "REMAP_WORD_EPOCH(old), 0)")],
+        [(RELOCATE, "(REMAP_WORD_EPOCH(old) + 1) & 3, 0)", "REMAP_WORD_EPOCH(old), 0)")],
         ["test_hazards.py::test_cut_short_move", "test_move.py"]),
     "keep-predecessor": Mutant(
         "C13", "load keeps the older of two slots",
@@ -242,11 +241,14 @@ MUTANTS = {
         ["test_metadata.py::test_two_slots_claim_one_chunk"]),
     "old-slot-first": Mutant(
         "C13", "the old slot's commit comes before the new one's",
-        [(MOVE, "\tr = remap_commit(set, &change, 1);\n",
-          "\tremap_table_set(table, old_slot, 0);\n"
-          "\tremap_commit_block(set, remap_table_block_of(old_slot));\n"
-          "\tremap_table_set(table, old_slot, old | REMAP_WORD_BUSY);\n"
-          "\tr = remap_commit(set, &change, 1);\n")],
+        [(RELOCATE, "\tremap_commit(set, set->engine->change, nr_all);\n",
+          "\tfor (i = nr_changes; i < nr_all; i++) {\n"
+          "\t\tu32 slot = set->engine->change[i].slot;\n"
+          "\t\tu64 word = set->table.word[slot];\n\n"
+          "\t\tremap_table_set(&set->table, slot, 0);\n"
+          "\t\tremap_commit_block(set, remap_table_block_of(slot));\n"
+          "\t\tremap_table_set(&set->table, slot, word);\n\t}\n"
+          "\tremap_commit(set, set->engine->change, nr_all);\n")],
         ["test_move.py::test_power_cut_during_a_move"]),
     "no-blank-check": Mutant(
         "C14, P7", "what is on the spare is not looked at",
@@ -301,7 +303,7 @@ MUTANTS = {
         ["test_relocation.py::test_neighbours_stay_on_main"]),
     "copy-chunk": Mutant(
         "D1", "relocation copies the whole chunk from main",
-        [(RELOCATE, "\tnr_aside = write_slots(set, nr_changes);\n",
+        [(RELOCATE, "\tnr_all = write_slots(set, nr_changes);\n",
           "\tfor (i = 0; i < nr_changes; i++) {\n"
           "\t\tstruct remap_change *change = &set->engine->change[i];\n\n"
           "\t\tif (change->fresh &&\n"
@@ -310,7 +312,7 @@ MUTANTS = {
           "\t\t    !remap_rw(set, set->spare, remap_slot_start(set, change->slot),\n"
           "\t\t\t      set->scratch.chunk, 8, REQ_OP_WRITE))\n"
           "\t\t\tchange->word |= 0xffULL << 40;\n\t}\n"
-          "\tnr_aside = write_slots(set, nr_changes);\n")],
+          "\tnr_all = write_slots(set, nr_changes);\n")],
         ["test_interleavings.py::test_neighbours_written_during"]),
     "torn-word": Mutant(
         "D2", "mask and lost bits change by two stores, and the writer sleeps in between",
@@ -361,11 +363,11 @@ MUTANTS = {
         ["test_manual.py::test_512e_block_whose_rest"]),
     "believe-main": Mutant(
         "P2", "unremap does not compare what it reads back",
-        [(COPY, "\t\tif (copy->state == REMAP_COPYING)\n\t\t\tcompare(", "\t\tif (0)\n\t\t\tcompare(")],
+        [(COPY, "\t\tcompare_copy(copy, buffer_of(set, copy));\n", "")],
         ["test_manual.py::test_main_that_gives_back"]),
     "no-drain-move": Mutant(
         "D3", "moving an entry does not drain",
-        [(MOVE, "\tremap_drain(set, &drain);\n\tkeep = red", "\tkeep = red")],
+        [(RELOCATE, "\tremap_drain(set, &drain);\n", "")],
         ["test_move.py::test_move_waits_for_a_write"]),
     "ask-behind-the-disk": Mutant(
         "D20", "verify waits for the worker",
@@ -386,8 +388,8 @@ MUTANTS = {
         "D4", "a write that waited for a busy chunk goes to main unseen",
         [(WORKER, "\tcase REMAP_PLACE_SPARE:\n\t\tpiece->class = REMAP_PIECE_SERVE;",
           "\tcase REMAP_PLACE_SPARE:\n\t\tif (write && !pb->failed) {\n"
-          "\t\t\tpiece->class = REMAP_PIECE_MAIN_WRITE;\n\t\t\tpiece->dev = set->main;\n"
-          "\t\t\tpiece->dev_sector = piece->sector;\n\t\t\treturn;\n\t\t}\n"
+          "\t\t\tpiece->class = REMAP_PIECE_SERVE;\n\t\t\tpiece->dev = set->main;\n"
+          "\t\t\tpiece->dev_sector = piece->sector;\n\t\t\treturn true;\n\t\t}\n"
           "\t\tpiece->class = REMAP_PIECE_SERVE;")],
         ["test_interleavings.py::test_writes_during_the_copy_arrive"]),
     "no-second-lookup": Mutant(
@@ -422,18 +424,21 @@ MUTANTS = {
         ["test_relocation.py::test_rescue"]),
     "spare-unconfirmed": Mutant(
         "D7", "a slot is called bad at its first error",
-        [(RELOCATE, "\t\t\tif (!change->again) {", "\t\t\tif (0) {")],
+        [(RELOCATE, "\tif (change->again) {", "\tif (1) {")],
         ["test_hazards.py::test_hiccup_of_the_spare"]),
     "spare-unprobed": Mutant(
         "D7, P5", "a dead spare's slots are called bad",
-        [(RELOCATE, "if (nr_aside && !remap_ping_spare(set)) {", "if (0) {"),
+        [(RELOCATE, "if (nr_all > nr_changes && !remap_ping_spare(set)) {", "if (0) {"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
           "remap_settle_super(set) ?: (remap_flush_spare(set), 0);"),
          (SOFT, "if (!remap_soft_save(set) || !remap_super_commit(set))\n", "if (1)\n")],
         ["test_errors.py::test_dead_spare", "test_move.py::test_a_dead_spare"]),
     "move-unconfirmed": Mutant(
         "D7", "an entry moves at the first error of its slot",
-        [(MOVE, "\tif (!(mask & ~redirected) && !(mask & lost)) {", "\tif (0) {")],
+        [(RELOCATE, "\t\tagain |= set->engine->change[i].again;\n",
+          "\t\tif (set->engine->change[i].again) {\n"
+          "\t\t\tset->engine->change[i].status = BLK_STS_IOERR;\n"
+          "\t\t\tagain |= try_again(set, &set->engine->change[i], &nr_all);\n\t\t}\n")],
         ["test_move.py::test_a_transient_error",
          "test_errors.py::test_passing_error_of_the_spare"]),
     "swallow-flush-error": Mutant(
@@ -573,12 +578,12 @@ MUTANTS = {
     # relocation
     "no-confirm": Mutant(
         "E1", "failed writes are not tried again on main",
-        [(CONFIRM, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);\n", "")],
+        [(CONFIRM, "\t\tremap_sub_submit(set, piece, set->main, piece->sector, add);\n", "")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-in-cache": Mutant(
         "E2", "confirming writes without FUA",
-        [(CONFIRM, "remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);",
-          "remap_sub_submit(set, piece, set->main, piece->sector, 0);")],
+        [(CONFIRM, "send_group(set, next, set->engine->nr_pieces, most, REQ_FUA);",
+          "send_group(set, next, set->engine->nr_pieces, most, 0);")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
     "confirm-all-errors": Mutant(
         "E3", "every error is confirmable",
@@ -593,11 +598,11 @@ MUTANTS = {
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
         [(CONFIRM, "failed and took too long to confirm: not remapped\",\n"
-          "\t\t\t\t\t       set->main->name, piece->sector);\n"
-          "\t\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);",
+          "\t\t\t\t       set->main->name, piece->sector);\n"
+          "\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);",
           "failed and took too long to confirm: not remapped\",\n"
-          "\t\t\t\t\t       set->main->name, piece->sector);\n"
-          "\t\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
+          "\t\t\t\t       set->main->name, piece->sector);\n"
+          "\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
         ["test_errors.py::test_deadline"]),
     "probe-in-cache": Mutant(
         "E5", "the probe is written without FUA",
@@ -631,12 +636,12 @@ MUTANTS = {
         ["test_errors.py::test_main_that_goes_after"]),
     "lose-by-hiccup": Mutant(
         "E6, P5", "remap gives up what failed to be read once",
-        [(PASS, "\tr = go_through(set, &again, unit);\n", "\tr = 0;\n")],
+        [(PASS, "\tr = go_through(set, &pass, true);\n\t/*", "\tr = 0;\n\t/*")],
         ["test_hazards.py::test_rescue_during_a_hiccup"]),
     "probe-elsewhere": Mutant(
         "E9", "a main of several disks is probed where the set's own probe chunk lies",
-        [(CONFIRM, "!one_disk && is_alive_near(set, piece->sector, &window, &alive)",
-          "!one_disk && remap_ping_main(set)")],
+        [(CONFIRM, "alive = remap_ping_near(set, piece->sector);",
+          "alive = remap_ping_main(set);")],
         ["test_several_disks.py::pulled"]),
     "probe-beside-writes": Mutant(
         "E9, D19", "main is not held while it is probed and confirmed",
@@ -683,10 +688,7 @@ MUTANTS = {
         ["test_errors.py::test_storm"]),
     "back-in-cache": Mutant(
         "P2", "unremap: main's copy is not durable before the commit",
-        [(COPY, ".dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,\n"
-          "\t\t.write = true, .durable = true,",
-          ".dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,\n"
-          "\t\t.write = true,")],
+        [(COPY, "set->main, REQ_OP_WRITE | REQ_FUA, buffer,", "set->main, REQ_OP_WRITE, buffer,")],
         ["test_unremap.py::test_unremap_brings", "crash tight 6"]),
 
     # identity
@@ -811,7 +813,8 @@ MUTANTS = {
         ["test_frozen.py"]),
     "move-twice": Mutant(
         "C13, C8", "a chunk that a frozen block still names moves again",
-        [(MOVE, "remap_is_pinned(set, chunk) ||\n", "\n")],
+        [(RELOCATE, "remap_has_table_doubt(set) || remap_is_pinned(set, chunk_of(change))",
+          "remap_has_table_doubt(set)")],
         ["test_frozen.py::test_a_slot_of_a_frozen"]),
     "keep-bad-probe": Mutant(
         "E5", "a bad probe chunk is kept for good",
@@ -867,12 +870,11 @@ MUTANTS = {
         ["test_commit_failures.py::test_restore_does_not_end_a_flush"]),
     "lose-on-any-error": Mutant(
         "P2, E3", "a move calls sectors lost after an error that is not of the medium",
-        [(MOVE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"
-          "\t\treturn -EIO;", "\tremap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed);"),
-         (MOVE, "\tif (!remap_ping_spare(set) ||\n"
-          "\t    remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost))\n"
-          "\t\treturn -EIO;", "\tif (!remap_ping_spare(set))\n\t\treturn -EIO;\n"
-          "\tremap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, lost);")],
+        [(RELOCATE, "\tif (remap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed))\n"
+          "\t\treturn -ENODEV;",
+          "\tremap_rw_chunk(set, set->spare, start, keep, unit, REQ_OP_READ, &failed);"),
+         (RELOCATE, "\t\t       remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, &lost) ||\n",
+          "\t\t       (remap_rw_chunk(set, set->spare, start, failed, unit, REQ_OP_READ, &lost), 0) ||\n")],
         ["test_move.py::test_an_error_that_is_not_of_the_medium"]),
     "forget-super": Mutant(
         "C4, E7", "a superblock whose commit failed is never written again",
@@ -881,13 +883,8 @@ MUTANTS = {
         ["test_commit_failures.py::test_a_freeze_that_failed"]),
     "bad-at-once": Mutant(
         "D7", "an old slot is bad after one failed write",
-        [(RELOCATE, "\t\t\tif (!change->again) {", "\t\t\tif (!change->again && change->fresh) {")],
+        [(RELOCATE, "\tif (change->again) {", "\tif (change->again || !change->fresh) {")],
         ["test_move.py::test_growth_over_a_transient_error"]),
-    "remember-the-first-try": Mutant(
-        "D7", "a slot that took the data at the second try is bad when the commit fails",
-        [(RELOCATE, "change->again = true;\n\t\t\t\tchange->data_failed = false;",
-          "change->again = true;")],
-        ["test_move.py::test_a_slot_that_took_it"]),
     "half-thawed": Mutant(
         "C8", "a block is used again although the superblock still calls its place dead",
         [(UNWRITABLE, "\t\tremap_add_dead(meta->super.dead, block, dead);\n\t\treturn r;\n",
@@ -908,8 +905,7 @@ MUTANTS = {
         ["test_hazards.py::test_older_spare_is_refused_after"]),
     "no-deadline-for-slots": Mutant(
         "E4", "failing slots are tried without a deadline",
-        [(RELOCATE, "\t\t    remap_is_late(set, &set->engine->piece[i]))\n\t\t\treturn false;",
-          "\t\t    0)\n\t\t\treturn false;")],
+        [(RELOCATE, "\t\tif (remap_is_late(set, piece))\n", "\t\tif (0)\n")],
         ["test_hazards.py::test_slow_failing_slots"]),
     "limits-of-the-spare": Mutant(
         "O24", "soft limits are stacked from the spare",

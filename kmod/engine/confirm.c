@@ -38,69 +38,44 @@
 
 static void give_up_class(struct remap_set *set, enum remap_piece_class class, u8 reason)
 {
-	u32 i;
+	struct remap_piece *piece = NULL;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		if (set->engine->piece[i].class == class)
-			remap_give_up(set, &set->engine->piece[i], reason);
-	}
-}
-
-/* Returns how many are left to be confirmed. */
-static u32 give_up_late(struct remap_set *set)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		if (remap_is_late(set, piece)) {
-			remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
-					       set->main->name, piece->sector);
-			remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
-		} else {
-			nr++;
-		}
-	}
-	return nr;
+	while ((piece = remap_next_piece(set, piece, class)))
+		remap_give_up(set, piece, reason);
 }
 
 static bool has_class(const struct remap_set *set, enum remap_piece_class class)
 {
-	u32 i;
-
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		if (set->engine->piece[i].class == class)
-			return true;
-	}
-	return false;
+	return remap_next_piece(set, NULL, class);
 }
 
-static bool is_alive_near(struct remap_set *set, u64 sector, u64 *window, bool *alive)
+static void give_up_late(struct remap_set *set)
 {
-	u64 own = div_u64(sector, remap_near_window(set));
+	struct remap_piece *piece = NULL;
 
-	if (own != *window)
-		*alive = remap_ping_near(set, sector);
-	*window = own;
-	return *alive;
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_CONFIRM))) {
+		if (!remap_is_late(set, piece))
+			continue;
+		remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
+				       set->main->name, piece->sector);
+		remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
+	}
 }
 
 /* Main must answer a probe, else nothing of what failed says anything (P5, E9). */
 static void probe_main(struct remap_set *set, enum remap_piece_class class)
 {
 	bool one_disk = remap_is_one_disk(set), alive = one_disk && remap_ping_main(set);
-	u64 window = U64_MAX;
+	u64 window, last_window = U64_MAX;
+	struct remap_piece *piece = NULL;
 	bool told = false;
-	u32 i;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != class || (one_disk && alive) ||
-		    (!one_disk && is_alive_near(set, piece->sector, &window, &alive)))
+	while ((piece = remap_next_piece(set, piece, class))) {
+		window = div_u64(piece->sector, remap_near_window(set));
+		if (!one_disk && window != last_window)
+			alive = remap_ping_near(set, piece->sector);
+		last_window = window;
+		if (alive)
 			continue;
 		if (!told)
 			remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
@@ -178,6 +153,23 @@ static void confirm_alone(struct remap_set *set, struct remap_piece *piece,
 	piece->status = errno_to_blk_status(r);
 }
 
+/* Send those to be confirmed from *@next on, at most @most and before @end; returns how many. */
+static u32 send_group(struct remap_set *set, u32 *next, u32 end, u32 most, blk_opf_t add)
+{
+	u32 nr = 0;
+
+	remap_subs_begin(set);
+	for (; *next < end && nr < most; ++*next) {
+		struct remap_piece *piece = &set->engine->piece[*next];
+
+		if (piece->class != REMAP_PIECE_CONFIRM)
+			continue;
+		remap_sub_submit(set, piece, set->main, piece->sector, add);
+		nr++;
+	}
+	return nr;
+}
+
 /*
  * Pieces from *@next on, at most @most and before @end, are written and flushed together.
  * Return: whether that is so; then they are done.
@@ -186,26 +178,19 @@ static bool confirm_together(struct remap_set *set, u32 *next, u32 end, u32 most
 			     struct held_round *round)
 {
 	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);
-	u32 first = *next, i, nr = 0;
-	int r = 0;
+	u32 first = *next, i, nr;
+	int r;
 
 	mutex_lock(&gate->mutex);
-	if (!make_clean(set, round))
-		r = -EIO;
-	gate->is_own = true;
-	remap_subs_begin(set);
-	for (; *next < end && nr < most; ++*next) {
-		struct remap_piece *piece = &set->engine->piece[*next];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		nr++;
-		if (!r)
-			remap_sub_submit(set, piece, set->main, piece->sector, 0);
+	if (!make_clean(set, round)) {
+		mutex_unlock(&gate->mutex);
+		*next = end;
+		return false;
 	}
+	gate->is_own = true;
+	nr = send_group(set, next, end, most, 0);
 	remap_subs_wait(set);
-	if (!r && nr)
-		r = remap_gate_flush_locked(set, REMAP_MAIN);
+	r = nr ? remap_gate_flush_locked(set, REMAP_MAIN) : 0;
 	gate->is_own = false;
 	mutex_unlock(&gate->mutex);
 	round->is_clean = !r;
@@ -242,19 +227,10 @@ static void note_pace(struct remap_set *set, unsigned long began)
 /* The next few, as many as the disk is good for.  False: there are no more. */
 static bool confirm_group(struct remap_set *set, u32 *next)
 {
-	u32 first = *next, nr = 0, most = READ_ONCE(set->queue.is_slow) ? 1 : REMAP_CONFIRM_GROUP;
+	u32 first = *next, most = READ_ONCE(set->queue.is_slow) ? 1 : REMAP_CONFIRM_GROUP;
 	unsigned long began = jiffies;
-	u32 i;
+	u32 i, nr = send_group(set, next, set->engine->nr_pieces, most, REQ_FUA);
 
-	remap_subs_begin(set);
-	for (; *next < set->engine->nr_pieces && nr < most; ++*next) {
-		struct remap_piece *piece = &set->engine->piece[*next];
-
-		if (piece->class != REMAP_PIECE_CONFIRM)
-			continue;
-		remap_sub_submit(set, piece, set->main, piece->sector, REQ_FUA);
-		nr++;
-	}
 	/* Also where the cache was switched on a moment ago. */
 	remap_subs_wait_durable(set);
 	for (i = first; i < *next; i++)
@@ -300,13 +276,9 @@ static bool confirm_held(struct remap_set *set, u32 first, u32 end, u32 most,
 
 static void allow_relocation(struct remap_set *set)
 {
-	u32 i;
+	struct remap_piece *piece = NULL;
 
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != REMAP_PIECE_BAD)
-			continue;
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_BAD))) {
 		if (test_bit(REMAP_AUTO_OFF, &set->flags))
 			remap_give_up(set, piece, DM_REMAP_REASON_DISABLED);
 		else if (test_bit(REMAP_FROZEN, &set->flags))
@@ -360,7 +332,8 @@ void remap_confirm(struct remap_set *set)
 	bool has_fua = remap_has_fua(set, REMAP_MAIN);
 	bool hold = !remap_is_one_disk(set) || !has_fua;
 
-	if (!has_class(set, REMAP_PIECE_CONFIRM) || !give_up_late(set))
+	give_up_late(set);
+	if (!has_class(set, REMAP_PIECE_CONFIRM))
 		return;
 	/* Nor is a probe sent (D22). */
 	if (unlikely(!remap_may_write(set))) {

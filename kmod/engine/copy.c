@@ -58,20 +58,17 @@ u8 remap_whole_blocks(const struct remap_set *set, u64 chunk, u8 mask)
 	return mask & remap_chunk_mask(set, chunk);
 }
 
-static void fail(struct remap_copy *copy, int error)
-{
-	if (copy->state != REMAP_COPYING)
-		return;
-	copy->state = REMAP_COPY_FAILED;
-	copy->error = error;
-}
-
 static void want_masks(struct remap_set *set)
 {
-	u32 i;
+	struct remap_copy *copy = NULL;
 
-	for (i = 0; i < remap_manual(set)->nr; i++)
-		remap_manual(set)->copy[i].want = remap_manual(set)->copy[i].mask;
+	while ((copy = remap_next_copy(set, copy)))
+		copy->want = copy->mask;
+}
+
+static void *buffer_of(const struct remap_set *set, const struct remap_copy *copy)
+{
+	return remap_manual(set)->buffer + (copy - remap_manual(set)->copy) * REMAP_CHUNK_BYTES;
 }
 
 /*
@@ -94,43 +91,34 @@ static void fill_slot(struct remap_copy *copy, void *buffer)
  * @set: the set; the chunks are busy and drained
  *
  * Context: remap_manual.lock held, remap_set.lock not; may sleep, for as long as a disk takes.
- * Return: 0: remap_copy.state says what became of each; or a negative errno: of none.
+ * Return: 0: remap_copy.error says what became of each; or a negative errno: of none.
  */
 int remap_copy_in(struct remap_set *set)
 {
-	struct remap_manual *manual = remap_manual(set);
-	struct remap_pass in = {
-		.dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-	};
-	struct remap_pass out = {
-		.dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-		.write = true, .durable = true,
-	};
-	u32 i;
+	void *buffer = remap_manual(set)->buffer;
+	struct remap_copy *copy = NULL;
 	int r;
 
-	for (i = 0; i < manual->nr; i++)
-		manual->copy[i].want = remap_whole_blocks(set, manual->copy[i].chunk,
-							  manual->copy[i].mask);
-	r = remap_pass_through(set, &in, physical_unit(set));
+	while ((copy = remap_next_copy(set, copy)))
+		copy->want = remap_whole_blocks(set, copy->chunk, copy->mask);
+	r = remap_pass_through(set, set->main, REQ_OP_READ, buffer, physical_unit(set));
 	if (r)
-		return r == -ENODEV ? -EIO : r;
-	for (i = 0; i < manual->nr; i++) {
-		manual->copy[i].lost = manual->copy[i].failed & manual->copy[i].mask;
-		manual->copy[i].want = manual->copy[i].mask & ~manual->copy[i].lost;
-		if (manual->change[i].fresh)
-			fill_slot(&manual->copy[i], manual->buffer + i * REMAP_CHUNK_BYTES);
+		return r;
+	while ((copy = remap_next_copy(set, copy))) {
+		copy->lost = copy->failed & copy->mask;
+		copy->want = copy->mask & ~copy->lost;
+		if (remap_change_of(set, copy)->fresh)
+			fill_slot(copy, buffer_of(set, copy));
 	}
-	r = remap_pass_through(set, &out, REMAP_CHUNK_SECTORS);
+	r = remap_pass_through(set, set->spare, REQ_OP_WRITE | REQ_FUA, buffer,
+			       REMAP_CHUNK_SECTORS);
 	if (r)
 		return r == -EBUSY || r == -EINTR ? r : -EIO;
-	for (i = 0; i < manual->nr; i++) {
-		struct remap_copy *copy = &manual->copy[i];
-
-		if (!copy->failed || copy->state != REMAP_COPYING)
+	while ((copy = remap_next_copy(set, copy))) {
+		if (!copy->failed)
 			continue;
 		copy->slot_bad = true;
-		fail(copy, -EIO);
+		copy->error = -EIO;
 		remap_err(set, "%s: spare chunk %u cannot be written", set->spare->name,
 			  copy->slot);
 	}
@@ -138,28 +126,25 @@ int remap_copy_in(struct remap_set *set)
 }
 
 /* What main gave back, in the second half of the buffer, is what was written. */
-static void compare(struct remap_set *set, struct remap_copy *copy, const void *written,
-		    const void *back)
+static void compare_copy(struct remap_copy *copy, const void *written)
 {
-	unsigned int bit;
+	const void *back = written + REMAP_MANUAL_BACK * REMAP_CHUNK_BYTES;
+	unsigned int bit, at;
 
 	for (bit = 0; bit < REMAP_CHUNK_SECTORS; bit++) {
-		if (copy->mask & BIT(bit) && memcmp(written + bit * REMAP_SECTOR_BYTES,
-						    back + bit * REMAP_SECTOR_BYTES,
-						    REMAP_SECTOR_BYTES))
+		at = bit * REMAP_SECTOR_BYTES;
+		if (copy->mask & BIT(bit) && memcmp(written + at, back + at, REMAP_SECTOR_BYTES))
 			copy->failed |= BIT(bit);
 	}
 }
 
-static void say_failing(struct remap_set *set, struct remap_copy *copy)
+static void fail_kept(struct remap_set *set, struct remap_copy *copy)
 {
-	if (copy->state != REMAP_COPYING)
-		return;
 	remap_err(set, "%s: sector %llu still fails: it stays remapped%s", set->main->name,
 		  copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->failed),
 		  copy->mask == remap_chunk_mask(set, copy->chunk) ? "" :
 		  " (remap and unremap all 8 sectors of its 4 KiB: a larger write may heal it)");
-	fail(copy, -EIO);
+	copy->error = -EIO;
 }
 
 /**
@@ -170,54 +155,40 @@ static void say_failing(struct remap_set *set, struct remap_copy *copy)
  */
 int remap_copy_back(struct remap_set *set)
 {
-	struct remap_manual *manual = remap_manual(set);
-	void *half = manual->buffer + REMAP_MANUAL_BACK * REMAP_CHUNK_BYTES;
-	struct remap_pass slots = {
-		.dev = set->spare, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-	};
-	struct remap_pass out = {
-		.dev = set->main, .buffer = manual->buffer, .limit = REMAP_NO_LIMIT,
-		.write = true, .durable = true,
-	};
-	struct remap_pass back = {
-		.dev = set->main, .buffer = half, .limit = REMAP_NO_LIMIT,
-	};
-	u32 i;
+	void *buffer = remap_manual(set)->buffer;
+	struct remap_copy *copy = NULL;
 	int r;
 
 	want_masks(set);
-	r = remap_pass_through(set, &slots, REMAP_CHUNK_SECTORS);
+	r = remap_pass_through(set, set->spare, REQ_OP_READ, buffer, REMAP_CHUNK_SECTORS);
 	if (r)
-		return r == -ENODEV ? -EIO : r;
-	for (i = 0; i < manual->nr; i++) {
-		struct remap_copy *copy = &manual->copy[i];
-
-		if (!copy->failed || copy->state != REMAP_COPYING)
+		return r;
+	while ((copy = remap_next_copy(set, copy))) {
+		if (!copy->failed)
 			continue;
 		remap_err(set, "%s: slot %u cannot be read: its chunk stays remapped",
 			  set->spare->name, copy->slot);
-		fail(copy, -EIO);
+		copy->error = -EIO;
 	}
 	want_masks(set);
-	r = remap_pass_through(set, &out, REMAP_CHUNK_SECTORS);
+	r = remap_pass_through(set, set->main, REQ_OP_WRITE | REQ_FUA, buffer,
+			       REMAP_CHUNK_SECTORS);
 	if (r)
-		return r == -ENODEV ? -EIO : r;
-	for (i = 0; i < manual->nr; i++) {
-		if (manual->copy[i].failed)
-			say_failing(set, &manual->copy[i]);
-	}
-	want_masks(set);
-	r = remap_pass_through(set, &back, REMAP_CHUNK_SECTORS);
-	if (r)
-		return r == -ENODEV ? -EIO : r;
-	for (i = 0; i < manual->nr; i++) {
-		struct remap_copy *copy = &manual->copy[i];
-
-		if (copy->state == REMAP_COPYING)
-			compare(set, copy, manual->buffer + i * REMAP_CHUNK_BYTES,
-				half + i * REMAP_CHUNK_BYTES);
+		return r;
+	while ((copy = remap_next_copy(set, copy))) {
 		if (copy->failed)
-			say_failing(set, copy);
+			fail_kept(set, copy);
+	}
+	want_masks(set);
+	r = remap_pass_through(set, set->main, REQ_OP_READ,
+			       buffer + REMAP_MANUAL_BACK * REMAP_CHUNK_BYTES,
+			       REMAP_CHUNK_SECTORS);
+	if (r)
+		return r;
+	while ((copy = remap_next_copy(set, copy))) {
+		compare_copy(copy, buffer_of(set, copy));
+		if (copy->failed)
+			fail_kept(set, copy);
 	}
 	return 0;
 }

@@ -27,7 +27,6 @@ struct remap_cursor {
  * @cause: to be recorded: enum remap_cause
  * @nr_lost: out: sectors that could not be read
  * @at: the next chunk
- * @behind: where to go on when the chunk at @at cannot be done
  * @is_done: nothing is left
  * @rest: the present batch copies the rest of physical blocks to the spare
  * @nr_tries: slots in a row that turned out to be bad
@@ -42,7 +41,6 @@ struct remap_request {
 	u8 cause;
 	u64 nr_lost;
 	struct remap_cursor at;
-	struct remap_cursor behind;
 	bool is_done;
 	bool rest;
 	u32 nr_tries;

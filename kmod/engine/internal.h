@@ -16,7 +16,7 @@
 #define REMAP_CONFIRM_GROUP	8
 /* A round stops confirming after so many jiffies, and relocates what it has (E8). */
 #define REMAP_CONFIRM_TIME	(HZ / 2)
-/* Fresh slots tried for one chunk before its write fails. */
+/* Slots tried for one chunk before its write fails. */
 #define REMAP_SLOT_TRIES	16
 
 struct remap_manual;
@@ -67,12 +67,10 @@ struct remap_engine {
 
 enum remap_piece_class {
 	REMAP_PIECE_DONE,	/* nothing left to do, see status */
-	REMAP_PIECE_SERVE,	/* send it to @dev, @sector */
-	REMAP_PIECE_MAIN_WRITE,	/* a write to main, relocated when it fails */
+	REMAP_PIECE_SERVE,	/* send it to @dev, @dev_sector */
 	REMAP_PIECE_CONFIRM,	/* its write to main failed */
 	REMAP_PIECE_BAD,	/* so did another write: a probe must tell that main is alive */
-	REMAP_PIECE_RELOCATE,	/* confirmed, or the sectors are lost ones */
-	REMAP_PIECE_MOVE,	/* its slot does not take it */
+	REMAP_PIECE_RELOCATE,	/* confirmed, or lost sectors, or the slot that it went to fails */
 };
 
 /**
@@ -106,6 +104,8 @@ struct remap_piece {
 };
 
 /* pieces.c */
+struct remap_piece *remap_next_piece(const struct remap_set *set, struct remap_piece *piece,
+				     enum remap_piece_class class);
 size_t remap_sub_front_pad(void);
 void remap_unpark(struct remap_set *set);
 void remap_subs_begin(struct remap_set *set);
@@ -125,6 +125,5 @@ bool remap_ping_near(struct remap_set *set, u64 sector);
 /* What the worker does with the pieces of a round, in this order. */
 void remap_confirm(struct remap_set *set);
 void remap_relocate(struct remap_set *set);
-void remap_move(struct remap_set *set);
 
 #endif /* DM_REMAP_ENGINE_INTERNAL_H */

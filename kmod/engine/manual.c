@@ -21,11 +21,11 @@
  *
  * Beside a batch, with the busy marks set and the lock free:
  *   map     reads go where they went; writes to a busy chunk are queued
- *   worker  a write whose chunk is busy is parked (slow.c), so nothing of a busy chunk is
+ *   worker  a write whose chunk is busy is parked (worker.c), so nothing of a busy chunk is
  *           confirmed, relocated or moved: its word has no other writer than step 3. The
  *           worker holds the lock for a whole round: no mark appears in the middle of one
  *   commits of other entries write a busy one as it was before: a slot that is new as free
- *           (C9); they may leave its block in doubt or frozen, which step 3 finds
+ *           (C9); they may leave its block in doubt or unwritable, which step 3 finds
  *   suspend sets REMAP_SUSPENDING, then waits for the message: which stops at the next
  *           command, and takes back. Removal does not wait for messages, so postsuspend does,
  *           by remap_manual.lock: no copy is under way when the media are given up (D12)
@@ -44,18 +44,23 @@
 #include "engine/manual.h"
 #include "base/trace.h"
 
-static void start_copy(struct remap_set *set, u64 chunk, u32 slot, u8 mask, u64 word, u64 prov,
-		       bool fresh)
+/* A chunk of the batch is busy from now on. */
+static void add_copy(struct remap_set *set, u32 slot, u8 mask, u64 word, u64 prov, bool fresh)
 {
 	struct remap_manual *manual = remap_manual(set);
+	struct remap_table *table = &set->table;
 
+	if (fresh)
+		remap_table_insert(table, slot, word | REMAP_WORD_BUSY);
+	else
+		remap_table_set(table, slot, table->word[slot] | REMAP_WORD_BUSY);
 	manual->copy[manual->nr] = (struct remap_copy){
-		.chunk = chunk, .slot = slot, .mask = mask,
+		.chunk = word & REMAP_WORD_CHUNK, .slot = slot, .mask = mask,
 	};
-	manual->change[manual->nr] = (struct remap_change){
-		.slot = slot, .word = word, .prov = prov, .add = mask, .fresh = fresh,
+	manual->change[manual->nr++] = (struct remap_change){
+		.slot = slot, .word = word & ~REMAP_WORD_LINKED, .prov = prov, .add = mask,
+		.fresh = fresh,
 	};
-	manual->nr++;
 }
 
 static int say_unwritable(const struct remap_set *set, u64 chunk)
@@ -63,6 +68,14 @@ static int say_unwritable(const struct remap_set *set, u64 chunk)
 	remap_err(set, "%s: the metadata block that has the chunk at sector %llu cannot be written: the chunk stays as it is",
 		  set->spare->name, chunk * REMAP_CHUNK_SECTORS);
 	return -EROFS;
+}
+
+/* A predecessor that may still be on the media would rise again (C13). */
+static int end_doubt(struct remap_set *set)
+{
+	if (remap_has_doubt(set))
+		remap_resolve_doubt(set, true);
+	return remap_has_doubt(set) ? -EIO : 0;
 }
 
 /*
@@ -73,47 +86,34 @@ static int mark_in(struct remap_set *set, u64 chunk, u8 mask, u8 cause)
 {
 	struct remap_table *table = &set->table;
 	s64 slot = remap_table_find(table, chunk);
-	u64 old, word;
 
 	mask = remap_whole_blocks(set, chunk, mask);
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_BUSY)
 		return 1;
 	if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT) {
-		remap_resolve_doubt(set, true);
+		int r = end_doubt(set);
+
+		if (r)
+			return r;
 		slot = remap_table_find(table, chunk);
-		if (slot >= 0 && table->word[slot] & REMAP_WORD_DOUBT)
-			return -EIO;
 	}
-	if (slot >= 0) {
-		old = table->word[slot];
-		mask &= ~REMAP_WORD_REDIRECTED(old);
-		if (!mask)
-			return 0;
-		if (remap_is_unwritable(set, slot))
-			return say_unwritable(set, chunk);
-		remap_table_set(table, slot, old | REMAP_WORD_BUSY);
-		start_copy(set, chunk, slot, mask, old & ~REMAP_WORD_LINKED, table->prov[slot],
-			   false);
+	if (slot < 0) {
+		slot = remap_slot_alloc(set);
+		if (slot < 0) {
+			remap_err(set, "%s: spare is full", set->spare->name);
+			return slot;
+		}
+		add_copy(set, slot, mask, remap_word(chunk, 0, 0, 0, 0),
+			 remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
 		return 0;
 	}
-	slot = remap_slot_alloc(set);
-	if (slot < 0) {
-		remap_err(set, "%s: spare is full", set->spare->name);
-		return slot;
-	}
-	word = remap_word(chunk, 0, 0, 0, 0);
-	remap_table_insert(table, slot, word | REMAP_WORD_BUSY);
-	start_copy(set, chunk, slot, mask, word,
-		   remap_prov((u32)ktime_get_real_seconds(), cause, 0, 0, 0), true);
+	mask &= ~REMAP_WORD_REDIRECTED(table->word[slot]);
+	if (!mask)
+		return 0;
+	if (remap_is_unwritable(set, slot))
+		return say_unwritable(set, chunk);
+	add_copy(set, slot, mask, table->word[slot], table->prov[slot], false);
 	return 0;
-}
-
-/* A predecessor that may still be on the media would rise again (C13). */
-static int end_doubt(struct remap_set *set)
-{
-	if (remap_has_doubt(set))
-		remap_resolve_doubt(set, true);
-	return remap_has_doubt(set) ? -EIO : 0;
 }
 
 /* Main holds something of the set's own there: userspace gives it back when the set ends (O1). */
@@ -177,9 +177,7 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 	}
 	if (rest)
 		return 1;
-	remap_table_set(table, slot, old | REMAP_WORD_BUSY);
-	start_copy(set, chunk, slot, mask, (old & ~REMAP_WORD_LINKED) & ~((u64)mask << 40),
-		   table->prov[slot], false);
+	add_copy(set, slot, mask, old & ~((u64)mask << 40), table->prov[slot], false);
 	return 0;
 }
 
@@ -193,10 +191,10 @@ static void retire_bad(struct remap_set *set, u32 slot)
 }
 
 /*
- * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.state
+ * Step 3.  @r: an error of the whole batch.  What was copied is committed; remap_copy.error
  * says what became of each afterwards.
  */
-static void finish(struct remap_set *set, struct remap_request *request, int r)
+static void commit_batch(struct remap_set *set, struct remap_request *request, int r)
 {
 	struct remap_manual *manual = remap_manual(set);
 	u32 i;
@@ -207,12 +205,9 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 		struct remap_copy *copy = &manual->copy[i];
 		struct remap_change *change = &manual->change[i];
 
-		if (r && copy->state == REMAP_COPYING) {
-			copy->state = REMAP_COPY_FAILED;
-			copy->error = r;
-		}
+		copy->error = copy->error ?: r;
 		/* With a status nothing is written: the busy mark is taken back. */
-		if (copy->state != REMAP_COPYING)
+		if (copy->error)
 			change->status = BLK_STS_IOERR;
 		else if (!remap_is_back(request))
 			change->word |= (u64)copy->mask << 40 | (u64)copy->lost << 48;
@@ -222,10 +217,8 @@ static void finish(struct remap_set *set, struct remap_request *request, int r)
 		struct remap_copy *copy = &manual->copy[i];
 		const struct remap_change *change = &manual->change[i];
 
-		if (copy->state == REMAP_COPYING && change->result != REMAP_COMMITTED) {
-			copy->state = REMAP_COPY_FAILED;
+		if (!copy->error && change->result != REMAP_COMMITTED)
 			copy->error = r ?: -EIO;
-		}
 		if (copy->slot_bad && change->fresh && change->result == REMAP_NOT_WRITTEN) {
 			retire_bad(set, copy->slot);
 			copy->error = -EAGAIN;
@@ -248,7 +241,7 @@ static int may_begin(const struct remap_set *set)
  * Step 1 for as many as may be.  Returns an error that ends the request when the batch, of
  * those before it, is done.
  */
-static int mark(struct remap_set *set, struct remap_request *request)
+static int mark_batch(struct remap_set *set, struct remap_request *request)
 {
 	struct remap_manual *manual = remap_manual(set);
 	u32 limit = min_t(u32, manual->span,
@@ -272,7 +265,6 @@ static int mark(struct remap_set *set, struct remap_request *request)
 		if (manual->nr > nr)
 			manual->copy[nr].at = at;
 		if (r == 1) {
-			request->behind = request->at;
 			request->at = at;
 			return 0;
 		}
@@ -292,7 +284,7 @@ static int check_rest(const struct remap_set *set)
 {
 	const struct remap_copy *copy = &remap_manual(set)->copy[0];
 
-	if (copy->state != REMAP_COPYING || !copy->lost)
+	if (copy->error || !copy->lost)
 		return 0;
 	remap_err(set, "%s: sector %llu cannot be read, and its physical block can only be written as a whole: that stays remapped",
 		  set->main->name, copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->lost));
@@ -302,19 +294,19 @@ static int check_rest(const struct remap_set *set)
 static int do_batch(struct remap_set *set, struct remap_request *request)
 {
 	struct remap_drain drain = { };
+	struct remap_copy *copy = NULL;
 	int r, marked;
-	u32 i;
 
 	mutex_lock(&set->lock);
 	r = may_begin(set);
-	marked = r ?: mark(set, request);
+	marked = r ?: mark_batch(set, request);
 	remap_unlock(set);
 	if (r || !remap_manual(set)->nr)
 		return marked;
 
-	for (i = 0; i < remap_manual(set)->nr; i++) {
-		remap_drain_chunk(&drain, remap_manual(set)->copy[i].chunk);
-		remap_drain_slot(&drain, remap_manual(set)->copy[i].slot);
+	while ((copy = remap_next_copy(set, copy))) {
+		remap_drain_chunk(&drain, copy->chunk);
+		remap_drain_slot(&drain, copy->slot);
 	}
 	r = remap_try_drain(set, &drain);
 	if (!r)
@@ -322,7 +314,7 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
 	if (!r && request->rest)
 		r = check_rest(set);
 	mutex_lock(&set->lock);
-	finish(set, request, r);
+	commit_batch(set, request, r);
 	remap_unlock(set);
 	remap_request_tell(set, request);
 	return remap_request_settle(set, request, marked);

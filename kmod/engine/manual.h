@@ -13,12 +13,6 @@
 /* The way back needs the buffer twice: what was written is read again, and compared. */
 #define REMAP_MANUAL_BACK	(REMAP_MANUAL_CHUNKS / 2)
 
-enum remap_copy_state {
-	REMAP_COPYING,		/* in this batch, good so far */
-	REMAP_COPY_LEFT,	/* taken back, for lack of time: the next batch begins with it */
-	REMAP_COPY_FAILED,	/* taken back: see error */
-};
-
 /**
  * struct remap_copy - one busy chunk
  * @chunk: of main
@@ -26,11 +20,9 @@ enum remap_copy_state {
  * @mask: sectors to move; on a main with large physical blocks, whole ones (D16, D21)
  * @want: sectors that the present pass reads or writes
  * @failed: of those, what failed
- * @known: of @failed, what was sent by itself: a smaller command would say no more
  * @lost: sectors of @mask that cannot be read
  * @slot_bad: the slot did not take the data
- * @state: enum remap_copy_state
- * @error: with REMAP_COPY_FAILED: negative errno
+ * @error: 0: good so far; -EAGAIN: taken back, to be tried again; or another negative errno
  * @at: where the request stood before this chunk
  */
 struct remap_copy {
@@ -39,10 +31,8 @@ struct remap_copy {
 	u8 mask;
 	u8 want;
 	u8 failed;
-	u8 known;
 	u8 lost;
 	bool slot_bad;
-	enum remap_copy_state state;
 	int error;
 	struct remap_cursor at;
 };
@@ -81,6 +71,12 @@ static inline struct remap_manual *remap_manual(const struct remap_set *set)
 	return set->engine->manual;
 }
 
+static inline struct remap_change *remap_change_of(const struct remap_set *set,
+						   const struct remap_copy *copy)
+{
+	return &set->engine->manual->change[copy - set->engine->manual->copy];
+}
+
 /* Which way the present batch copies. */
 static inline bool remap_is_back(const struct remap_request *request)
 {
@@ -94,26 +90,10 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request);
 int remap_request_settle(struct remap_set *set, struct remap_request *request, int r);
 bool remap_is_clearable(const struct remap_set *set, u32 slot);
 
-/**
- * struct remap_pass - one way of going through the batch
- * @dev: main or the spare
- * @buffer: the first chunk's place
- * @write: else read
- * @durable: with FUA
- * @limit: no bio crosses a multiple of it, in sectors
- */
-struct remap_pass {
-	struct dm_dev *dev;
-	void *buffer;
-	bool write;
-	bool durable;
-	u32 limit;
-};
-
-#define REMAP_NO_LIMIT	(REMAP_MANUAL_CHUNKS * REMAP_CHUNK_SECTORS)
-
 /* pass.c */
-int remap_pass_through(struct remap_set *set, const struct remap_pass *pass, u32 unit);
+struct remap_copy *remap_next_copy(const struct remap_set *set, struct remap_copy *copy);
+int remap_pass_through(struct remap_set *set, struct dm_dev *dev, blk_opf_t opf, void *buffer,
+		       u32 unit);
 
 /* copy.c */
 u8 remap_chunk_mask(const struct remap_set *set, u64 chunk);

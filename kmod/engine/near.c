@@ -2,7 +2,7 @@
 /*
  * Whether the disk lives on which a write failed, for a main of several disks.
  *
- * The set's own probe chunk lies on one of them, and says nothing about the others (E9).
+ * The set's own anchor lies on one of them, and says nothing about the others (E9).
  * So a chunk beside the failed one, that was not remapped, is read, written back as it
  * was, and read again.  No write of a user can come in between: main is held.
  * A crash leaves the chunk as it was: it was written over with itself.  Before that its content
@@ -117,7 +117,7 @@ struct search {
 	bool is_slow;
 };
 
-static void remember(struct remap_near *near, u64 chunk)
+static void remember_chunk(struct remap_near *near, u64 chunk)
 {
 	if (near->nr < ARRAY_SIZE(near->chunk))
 		near->chunk[near->nr++] = chunk;
@@ -134,7 +134,7 @@ static bool try_chunk(struct search *search, u64 chunk, u64 first, u64 end)
 		return false;
 	alive = is_alive_at(set, chunk);
 	if (alive)
-		remember(&set->engine->near, chunk);
+		remember_chunk(&set->engine->near, chunk);
 	search->nr_tries--;
 	/* Each may take that long, and others wait (E8). */
 	if (time_after(jiffies, began + REMAP_SLOW_COMMAND) && !search->is_slow) {

@@ -4,11 +4,10 @@
  *
  * A batch is one row of sectors, chunk after chunk, in the buffer; what is next to each other
  * there and on the disk goes out as one bio.  One that fails says nothing about its sectors,
- * so each pass has up to three steps:
+ * so each pass has up to two steps:
  *
- *   1. large bios
- *   2. what failed, by the smallest unit in which the disk can fail
- *   3. between two probes, what failed by itself, once more (D7, E6): only that counts
+ *   1. large bios; one that fails is sent again by the smallest unit in which the disk can fail
+ *   2. between two probes, what failed, once more (D7, E6): only that counts
  *
  * remap_set.lock is taken for a moment where main or the spare are probed.
  *
@@ -27,36 +26,47 @@
 /* Jiffies that make a command slow: the pass is over, and the next batches are small (E8). */
 #define SLOW_COMMAND	HZ
 
-static unsigned int logical_unit(const struct dm_dev *dev)
+/**
+ * struct pass - one way of going through the batch
+ * @dev: main or the spare
+ * @buffer: the first chunk's place
+ * @opf: REQ_OP_READ, or REQ_OP_WRITE | REQ_FUA
+ * @unit: sectors: the smallest that the device can fail by
+ */
+struct pass {
+	struct dm_dev *dev;
+	void *buffer;
+	blk_opf_t opf;
+	u32 unit;
+};
+
+/**
+ * remap_next_copy() - the next chunk of the batch that is good so far
+ * @set: the set
+ * @copy: the one before, or NULL
+ *
+ * Context: remap_manual.lock held.  Return: the chunk, or NULL.
+ */
+struct remap_copy *remap_next_copy(const struct remap_set *set, struct remap_copy *copy)
 {
-	return bdev_logical_block_size(dev->bdev) >> SECTOR_SHIFT;
+	struct remap_manual *manual = remap_manual(set);
+
+	for (copy = copy ? copy + 1 : manual->copy; copy < manual->copy + manual->nr; copy++) {
+		if (!copy->error)
+			return copy;
+	}
+	return NULL;
 }
 
-/* The only two that touch media. */
-static int read_run(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
-		    u32 nr_sectors)
+static struct remap_copy *copy_at(const struct remap_set *set, u32 position)
 {
-	return remap_io_rw(set, &remap_manual(set)->io, dev, sector, buffer, nr_sectors,
-			   REQ_OP_READ);
-}
-
-static int write_run(struct remap_set *set, struct dm_dev *dev, sector_t sector, void *buffer,
-		     u32 nr_sectors, bool durable)
-{
-	int r;
-
-	/* A late error of this one is not taken for that of what the worker confirms (D19). */
-	down_read(&set->flow.copying);
-	r = remap_io_rw(set, &remap_manual(set)->io, dev, sector, buffer, nr_sectors,
-			REQ_OP_WRITE | (durable ? REQ_FUA : 0));
-	up_read(&set->flow.copying);
-	return r;
+	return &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
 }
 
 /* Where the sector at @position of the row is on the device. */
-static sector_t place(const struct remap_set *set, const struct remap_pass *pass, u32 position)
+static sector_t place_of(const struct remap_set *set, const struct pass *pass, u32 position)
 {
-	const struct remap_copy *copy = &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
+	const struct remap_copy *copy = copy_at(set, position);
 	sector_t start = pass->dev == set->main ? copy->chunk * REMAP_CHUNK_SECTORS :
 						  remap_slot_start(set, copy->slot);
 
@@ -65,14 +75,16 @@ static sector_t place(const struct remap_set *set, const struct remap_pass *pass
 
 static bool is_wanted(const struct remap_set *set, u32 position)
 {
-	const struct remap_copy *copy = &remap_manual(set)->copy[position / REMAP_CHUNK_SECTORS];
+	const struct remap_copy *copy = copy_at(set, position);
 
-	return copy->state == REMAP_COPYING &&
-	       copy->want & BIT(position % REMAP_CHUNK_SECTORS);
+	return !copy->error && copy->want & BIT(position % REMAP_CHUNK_SECTORS);
 }
 
-/* The next sectors that go out as one bio, from *@position on; how many, 0: none. */
-static u32 next_run(const struct remap_set *set, const struct remap_pass *pass, u32 *position)
+/*
+ * The next sectors that go out as one bio, from *@position on, those before @small by units; how
+ * many, 0: none.
+ */
+static u32 next_run(const struct remap_set *set, const struct pass *pass, u32 *position, u32 small)
 {
 	u32 end = remap_manual(set)->nr * REMAP_CHUNK_SECTORS, at = *position;
 
@@ -81,38 +93,31 @@ static u32 next_run(const struct remap_set *set, const struct remap_pass *pass, 
 	*position = at;
 	if (at == end)
 		return 0;
+	small = at < small ? pass->unit : end;
 	do {
 		at++;
-	} while (at < end && at % pass->limit && is_wanted(set, at) &&
-		 place(set, pass, at) == place(set, pass, at - 1) + 1);
+	} while (at < end && at % small && is_wanted(set, at) &&
+		 place_of(set, pass, at) == place_of(set, pass, at - 1) + 1);
 	return at - *position;
-}
-
-static u32 nr_copying(const struct remap_set *set)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < remap_manual(set)->nr; i++)
-		nr += remap_manual(set)->copy[i].state == REMAP_COPYING;
-	return nr;
 }
 
 /* Whether the pass has had its time; a single chunk goes on to its end. */
 static bool is_over(const struct remap_set *set)
 {
-	return time_after(jiffies, remap_manual(set)->until) && nr_copying(set) > 1;
+	struct remap_copy *first = remap_next_copy(set, NULL);
+
+	return time_after(jiffies, remap_manual(set)->until) && first &&
+	       remap_next_copy(set, first);
 }
 
 /* What is at @position and behind it, as far as the present pass wanted it. */
 static void leave_from(struct remap_set *set, u32 position, u32 end)
 {
-	u32 i;
+	struct remap_copy *copy;
 
-	for (i = position / REMAP_CHUNK_SECTORS; i * REMAP_CHUNK_SECTORS < end; i++) {
-		struct remap_copy *copy = &remap_manual(set)->copy[i];
-
-		if (copy->want && copy->state == REMAP_COPYING)
-			copy->state = REMAP_COPY_LEFT;
+	for (copy = copy_at(set, position); copy <= copy_at(set, end - 1); copy++) {
+		if (copy->want && !copy->error)
+			copy->error = -EAGAIN;
 	}
 }
 
@@ -124,46 +129,41 @@ static int may_go_on(const struct remap_set *set)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-static int run_command(struct remap_set *set, const struct remap_pass *pass, u32 position, u32 nr)
+/* The only one that touches media. */
+static int run_command(struct remap_set *set, const struct pass *pass, u32 position, u32 nr)
 {
-	void *buffer = pass->buffer + position * REMAP_SECTOR_BYTES;
-	sector_t sector = place(set, pass, position);
+	struct remap_manual *manual = remap_manual(set);
 	unsigned long begun = jiffies;
-	int r = pass->write ? write_run(set, pass->dev, sector, buffer, nr, pass->durable) :
-			      read_run(set, pass->dev, sector, buffer, nr);
+	int r;
 
+	/* A late error of a write is not taken for that of what the worker confirms (D19). */
+	if (op_is_write(pass->opf))
+		down_read(&set->flow.copying);
+	r = remap_io_rw(set, &manual->io, pass->dev, place_of(set, pass, position),
+			pass->buffer + position * REMAP_SECTOR_BYTES, nr, pass->opf);
+	if (op_is_write(pass->opf))
+		up_read(&set->flow.copying);
 	if (time_after(jiffies, begun + SLOW_COMMAND)) {
-		remap_manual(set)->slow = true;
-		remap_manual(set)->until = begun;
+		manual->slow = true;
+		manual->until = begun;
 	}
 	return r;
 }
 
-static void mark_failed(struct remap_set *set, u32 position, u32 nr, u32 unit)
-{
-	u32 at;
-
-	for (at = position; at < position + nr; at++) {
-		struct remap_copy *copy = &remap_manual(set)->copy[at / REMAP_CHUNK_SECTORS];
-
-		copy->failed |= BIT(at % REMAP_CHUNK_SECTORS);
-		if (nr <= unit)
-			copy->known |= BIT(at % REMAP_CHUNK_SECTORS);
-	}
-}
-
 /*
- * One step: read or write what is wanted; what failed is in remap_copy.failed.  @unit is the
- * smallest that can fail.  Returns an error that says nothing of single sectors (E3).
+ * Read or write what is wanted, if @small by units; what failed is in remap_copy.failed.
+ * Returns an error that says nothing of single sectors (E3).
  */
-static int go_through(struct remap_set *set, const struct remap_pass *pass, u32 unit)
+static int go_through(struct remap_set *set, const struct pass *pass, bool small)
 {
-	u32 i, position = 0, nr, end = remap_manual(set)->nr * REMAP_CHUNK_SECTORS;
+	struct remap_manual *manual = remap_manual(set);
+	u32 end = manual->nr * REMAP_CHUNK_SECTORS, small_end = small ? end : 0;
+	u32 i, position = 0, nr;
 	int r;
 
-	for (i = 0; i < remap_manual(set)->nr; i++)
-		remap_manual(set)->copy[i].failed = 0;
-	while ((nr = next_run(set, pass, &position))) {
+	for (i = 0; i < manual->nr; i++)
+		manual->copy[i].failed = 0;
+	while ((nr = next_run(set, pass, &position, small_end))) {
 		r = may_go_on(set);
 		if (r)
 			return r;
@@ -174,12 +174,15 @@ static int go_through(struct remap_set *set, const struct remap_pass *pass, u32 
 		r = run_command(set, pass, position, nr);
 		if (r && r != -EIO && r != -ENODATA)
 			return r;
-		if (r) {
-			mark_failed(set, position, nr, unit);
+		if (r && nr > pass->unit) {
+			small_end = position + nr;
 			/* It would take as long again to know which of them it is. */
-			if (nr > unit && is_over(set))
-				leave_from(set, position, position + nr);
+			if (is_over(set))
+				leave_from(set, position, small_end);
+			continue;
 		}
+		for (i = position; r && i < position + nr; i++)
+			copy_at(set, i)->failed |= BIT(i % REMAP_CHUNK_SECTORS);
 		position += nr;
 	}
 	return 0;
@@ -188,14 +191,12 @@ static int go_through(struct remap_set *set, const struct remap_pass *pass, u32 
 /* A main of several disks must live wherever something failed (E9). */
 static bool is_near_alive(struct remap_set *set)
 {
+	struct remap_copy *copy = NULL;
 	bool alive = true;
-	u32 i;
 
 	remap_hold_main(set);
-	for (i = 0; i < remap_manual(set)->nr && alive; i++) {
-		const struct remap_copy *copy = &remap_manual(set)->copy[i];
-
-		if (copy->failed && copy->state == REMAP_COPYING)
+	while (alive && (copy = remap_next_copy(set, copy))) {
+		if (copy->failed)
 			alive = remap_ping_near(set, copy->chunk * REMAP_CHUNK_SECTORS);
 	}
 	remap_unhold_main(set);
@@ -218,80 +219,51 @@ static bool is_alive(struct remap_set *set, const struct dm_dev *dev)
 /* What failed is wanted, and nothing else; false: there is none of it. */
 static bool want_failed(struct remap_set *set)
 {
+	struct remap_copy *copy = NULL;
 	bool any = false;
-	u32 i;
 
-	for (i = 0; i < remap_manual(set)->nr; i++) {
-		struct remap_copy *copy = &remap_manual(set)->copy[i];
-
+	while ((copy = remap_next_copy(set, copy))) {
 		copy->want = copy->failed;
-		any |= copy->want && copy->state == REMAP_COPYING;
+		any |= copy->want;
 	}
 	return any;
 }
 
-/* Step 2, for what failed in a bio of more than a unit. */
-static int narrow(struct remap_set *set, const struct remap_pass *pass, u32 unit)
-{
-	struct remap_pass small = *pass;
-	bool any = false;
-	u32 i;
-	int r;
-
-	for (i = 0; i < remap_manual(set)->nr; i++) {
-		struct remap_copy *copy = &remap_manual(set)->copy[i];
-
-		copy->want = copy->failed & ~copy->known;
-		any |= copy->want && copy->state == REMAP_COPYING;
-	}
-	if (any) {
-		small.limit = unit;
-		r = go_through(set, &small, unit);
-		if (r)
-			return r;
-	}
-	for (i = 0; i < remap_manual(set)->nr; i++)
-		remap_manual(set)->copy[i].failed = remap_manual(set)->copy[i].known;
-	return 0;
-}
-
 /**
- * remap_pass_through() - read or write what is wanted of the batch, all three steps
+ * remap_pass_through() - read or write what is wanted of the batch, both steps
  * @set: the set; remap_copy.want says what, remap_copy.failed what the device did not do
- * @pass: which way
+ * @dev: main or the spare
+ * @opf: REQ_OP_READ, or REQ_OP_WRITE | REQ_FUA
+ * @buffer: the first chunk's place
  * @unit: sectors: the smallest that the device can fail by
  *
  * Context: remap_manual.lock held, remap_set.lock not; may sleep.
  * Return: 0; -EBUSY or -EINTR: it has to stop; another errno says nothing of single sectors.
  */
-int remap_pass_through(struct remap_set *set, const struct remap_pass *pass, u32 unit)
+int remap_pass_through(struct remap_set *set, struct dm_dev *dev, blk_opf_t opf, void *buffer,
+		       u32 unit)
 {
-	unsigned int logical = logical_unit(pass->dev);
-	struct remap_pass again = *pass;
-	u32 i;
+	struct pass pass = { .dev = dev, .buffer = buffer, .opf = opf, .unit = unit };
+	u32 logical = bdev_logical_block_size(dev->bdev) >> SECTOR_SHIFT;
 	int r;
 
-	for (i = 0; i < remap_manual(set)->nr; i++)
-		remap_manual(set)->copy[i].known = 0;
 	remap_manual(set)->until = jiffies + PASS_SECONDS * HZ;
-	r = go_through(set, pass, unit) ?: narrow(set, pass, unit);
+	r = go_through(set, &pass, false);
 	if (r || !want_failed(set))
 		return r;
-	if (!is_alive(set, pass->dev))
-		return -ENODEV;
-	again.limit = unit;
-	again.durable = pass->write;
-	r = go_through(set, &again, unit);
+	if (!is_alive(set, dev))
+		return -EIO;
+	r = go_through(set, &pass, true);
 	/*
 	 * A disk whose blocks are not what it says may read the good sectors of them; where that
 	 * costs seconds each, the block is taken at its word.
 	 */
-	if (!r && !pass->write && logical < unit && want_failed(set) &&
+	if (!r && !op_is_write(opf) && logical < unit && want_failed(set) &&
 	    !time_after(jiffies, remap_manual(set)->until)) {
-		again.limit = logical;
-		r = go_through(set, &again, logical);
+		pass.unit = logical;
+		r = go_through(set, &pass, true);
 	}
 	if (r)
 		return r;
-	return want_failed(set) && !is_alive(set, pass->dev) ? -ENODEV : 0;
+	return want_failed(set) && !is_alive(set, dev) ? -EIO : 0;
 }

@@ -31,6 +31,26 @@ struct remap_sub {
 };
 
 /**
+ * remap_next_piece() - the next piece of a class in this round
+ * @set: the set
+ * @piece: the one before, or NULL
+ * @class: wanted
+ *
+ * Context: remap_set.lock held.  Return: the piece, or NULL.
+ */
+struct remap_piece *remap_next_piece(const struct remap_set *set, struct remap_piece *piece,
+				     enum remap_piece_class class)
+{
+	struct remap_piece *first = set->engine->piece;
+
+	for (piece = piece ? piece + 1 : first; piece < first + set->engine->nr_pieces; piece++) {
+		if (piece->class == class)
+			return piece;
+	}
+	return NULL;
+}
+
+/**
  * remap_sub_front_pad() - bytes in front of the bios of remap_engine.clones
  */
 size_t remap_sub_front_pad(void)

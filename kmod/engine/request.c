@@ -48,7 +48,7 @@ static bool next_in_ranges(struct remap_request *request, u64 *chunk, u8 *mask)
  * @set: the set
  * @slot: the slot
  *
- * Not the probe chunk, nor what hides main's signatures.  Context: remap_set.lock held.
+ * Not the anchor, nor what hides main's signatures.  Context: remap_set.lock held.
  */
 bool remap_is_clearable(const struct remap_set *set, u32 slot)
 {
@@ -57,23 +57,6 @@ bool remap_is_clearable(const struct remap_set *set, u32 slot)
 	return REMAP_WORD_REDIRECTED(word) &&
 	       (word & REMAP_WORD_CHUNK) != remap_probe_chunk(set) &&
 	       (u8)(set->table.prov[slot] >> 32) != REMAP_CAUSE_GUARD;
-}
-
-/* The same for all that can be cleared. */
-static bool next_in_table(struct remap_set *set, struct remap_request *request, u64 *chunk,
-			  u8 *mask)
-{
-	u32 slot;
-
-	while (request->at.index < remap_geometry(set)->slots) {
-		slot = request->at.index++;
-		if (!remap_is_clearable(set, slot))
-			continue;
-		*chunk = set->table.word[slot] & REMAP_WORD_CHUNK;
-		*mask = 0xff;
-		return true;
-	}
-	return false;
 }
 
 /**
@@ -88,56 +71,54 @@ static bool next_in_table(struct remap_set *set, struct remap_request *request, 
 bool remap_request_next(struct remap_set *set, struct remap_request *request, u64 *chunk,
 			u8 *mask)
 {
-	return request->all ? next_in_table(set, request, chunk, mask) :
-			      next_in_ranges(request, chunk, mask);
+	if (!request->all)
+		return next_in_ranges(request, chunk, mask);
+	for (; request->at.index < remap_geometry(set)->slots; request->at.index++) {
+		if (!remap_is_clearable(set, request->at.index))
+			continue;
+		*chunk = set->table.word[request->at.index++] & REMAP_WORD_CHUNK;
+		*mask = 0xff;
+		return true;
+	}
+	return false;
 }
 
 /* Told as one: what lies next to each other on main and on the spare. */
-static bool is_next(const struct remap_set *set, u32 i)
+static bool is_next(const struct remap_set *set, const struct remap_copy *a,
+		    const struct remap_copy *b)
 {
-	const struct remap_copy *a = &remap_manual(set)->copy[i - 1], *b = a + 1;
-	const struct remap_change *change = remap_manual(set)->change;
-
-	return a->state == REMAP_COPYING && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
+	return a && a->chunk + 1 == b->chunk && a->slot + 1 == b->slot &&
 	       a->mask >> 7 && b->mask & 1 &&
-	       (change[i - 1].prov ^ change[i].prov) >> 32 == 0;
+	       (remap_change_of(set, a)->prov ^ remap_change_of(set, b)->prov) >> 32 == 0;
 }
 
-static void note_moved(struct remap_set *set, u32 kind)
+static void note_moved(struct remap_set *set, bool back)
 {
-	const struct remap_manual *manual = remap_manual(set);
-	struct remap_event event = { .kind = kind, .has_slot = true };
-	u32 i, nr_notes = 0;
+	struct remap_copy *copy = NULL, *last = NULL;
+	struct remap_event event = { };
+	u32 nr_notes = 0;
 
-	for (i = 0; i < manual->nr; i++) {
-		const struct remap_copy *copy = &manual->copy[i];
+	for (; (copy = remap_next_copy(set, copy)); last = copy) {
 		u64 start = copy->chunk * REMAP_CHUNK_SECTORS;
 
-		if (copy->state != REMAP_COPYING)
-			continue;
-		if (!i || !event.nr_sectors || !is_next(set, i)) {
-			if (event.nr_sectors)
+		if (!is_next(set, last, copy)) {
+			if (last)
 				remap_queue_event(set, &event);
-			event.sector = start + __ffs(copy->mask);
-			event.slot = copy->slot;
-			event.cause = kind == DM_REMAP_EVENT_REMAPPED ?
-				     (u8)(manual->change[i].prov >> 32) : 0;
-			event.number = 0;
+			event = (struct remap_event){
+				.kind = back ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED,
+				.sector = start + __ffs(copy->mask),
+				.has_slot = true,
+				.slot = copy->slot,
+				.cause = back ? 0 : remap_change_of(set, copy)->prov >> 32,
+			};
 			if (++nr_notes % NOTES_AT_ONCE == 0)
 				flush_work(&set->events.work);
 		}
 		event.nr_sectors = start + fls(copy->mask) - event.sector;
 		event.number += hweight8(copy->lost);
 	}
-	if (event.nr_sectors)
+	if (last)
 		remap_queue_event(set, &event);
-}
-
-static void say_lost(const struct remap_set *set, const struct remap_copy *copy)
-{
-	remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
-			       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
-			       hweight8(copy->lost));
 }
 
 /**
@@ -153,19 +134,19 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
 	bool back = remap_is_back(request);
 	u32 i;
 
-	note_moved(set, back ? DM_REMAP_EVENT_UNREMAPPED : DM_REMAP_EVENT_REMAPPED);
+	note_moved(set, back);
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
-		int r = copy->state == REMAP_COPYING ? 0 :
-			copy->state == REMAP_COPY_LEFT ? -EAGAIN : copy->error;
 
 		if (back)
-			trace_dm_remap_unremap(set, copy->chunk, copy->mask, r);
+			trace_dm_remap_unremap(set, copy->chunk, copy->mask, copy->error);
 		else
-			trace_dm_remap_remap(set, copy->chunk, copy->mask, r);
-		if (!r && copy->lost) {
+			trace_dm_remap_remap(set, copy->chunk, copy->mask, copy->error);
+		if (!copy->error && copy->lost) {
 			request->nr_lost += hweight8(copy->lost);
-			say_lost(set, copy);
+			remap_warn_ratelimited(set, "%s: chunk at sector %llu: %u sectors could not be read and are lost",
+					       set->main->name, copy->chunk * REMAP_CHUNK_SECTORS,
+					       hweight8(copy->lost));
 		}
 	}
 }
@@ -175,7 +156,7 @@ void remap_request_tell(struct remap_set *set, struct remap_request *request)
  * slow, they go one by one until it is found, and as long as each is; then they may soon be
  * many again (E8).
  */
-static void adapt(struct remap_manual *manual, u32 nr_left, u32 nr_done)
+static void adapt_span(struct remap_manual *manual, u32 nr_left, u32 nr_done)
 {
 	if (manual->slow) {
 		manual->span = 1;
@@ -207,17 +188,18 @@ int remap_request_settle(struct remap_set *set, struct remap_request *request, i
 	for (i = 0; i < manual->nr; i++) {
 		const struct remap_copy *copy = &manual->copy[i];
 
-		nr_done += copy->state == REMAP_COPYING;
-		nr_left += copy->state == REMAP_COPY_LEFT;
-		if (copy->state == REMAP_COPY_LEFT || copy->error == -EAGAIN)
+		nr_done += !copy->error;
+		nr_left += copy->error == -EAGAIN && !copy->slot_bad;
+		if (copy->error == -EAGAIN)
 			left = left ?: &copy->at;
-		else if (copy->state == REMAP_COPY_FAILED &&
+		else if (copy->error &&
 			 (!request->all || copy->error == -EBUSY || copy->error == -EINTR))
 			error = error ?: copy->error;
 	}
-	adapt(manual, nr_left, nr_done);
+	adapt_span(manual, nr_left, nr_done);
+	/* The chunk of which the rest cannot be copied stays: `clear` goes on behind it. */
 	if (request->rest && !nr_done && !left)
-		request->at = request->behind;
+		request->at.index = manual->copy[0].slot + 1;
 	if (error || !left)
 		return error ?: r;
 	/* A bad slot: there may be a better one. */

@@ -53,6 +53,7 @@ static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 	piece->status = BLK_STS_OK;
 	piece->change = 0;
 	piece->dev = NULL;
+	piece->on_spare = false;
 	piece->offset = pb->nr_taken;
 	piece->sector = pb->iter.bi_sector + pb->nr_taken;
 	piece->nr_sectors = min_t(u64, (pb->iter.bi_size >> SECTOR_SHIFT) - pb->nr_taken,
@@ -100,14 +101,12 @@ static bool take_piece(struct remap_set *set, struct bio *bio, struct remap_piec
 		if (write && pb->failed) {
 			piece->class = REMAP_PIECE_CONFIRM;
 			piece->status = pb->error;
-		} else if (write) {
-			piece->class = REMAP_PIECE_MAIN_WRITE;
 		}
 		return true;
 	}
 }
 
-static void collect(struct remap_set *set)
+static void collect_pieces(struct remap_set *set)
 {
 	struct remap_engine *engine = set->engine;
 	struct bio *bio;
@@ -126,62 +125,56 @@ static void collect(struct remap_set *set)
 	}
 }
 
-/* What io_failed() does for a bio that was not cut; a write to main has its own way. */
-static void count_failure(struct remap_set *set, const struct remap_piece *piece)
+/* A write to main that failed is to be confirmed, one to the spare gets another try there. */
+static void write_failed(struct remap_set *set, struct remap_piece *piece)
 {
-	bool on_spare = piece->dev == set->spare;
+	bool confirmable = remap_status_confirmable(piece->status);
 
-	if (op_is_write(bio_op(piece->bio))) {
-		if (on_spare)
-			remap_count_up(set, REMAP_SPARE_WRITE_ERRORS);
+	if (piece->on_spare) {
+		remap_count_up(set, REMAP_SPARE_WRITE_ERRORS);
+		if (confirmable)
+			piece->class = REMAP_PIECE_RELOCATE;
 		return;
 	}
+	remap_count_up(set, REMAP_WRITE_ERRORS);
+	remap_error_seen(set);
+	if (!remap_bio(piece->bio)->failed)
+		remap_bio_failed(set, remap_bio(piece->bio), piece->status);
+	if (confirmable)
+		piece->class = REMAP_PIECE_CONFIRM;
+	else
+		remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
+}
+
+static void read_failed(struct remap_set *set, const struct remap_piece *piece)
+{
 	if (piece->bio->bi_opf & REQ_RAHEAD)
 		return;
-	remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
+	remap_count_up(set, piece->on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 	remap_report_error(set, DM_REMAP_EVENT_READ_ERROR, piece->sector, piece->nr_sectors,
-			   on_spare, piece->status);
+			   piece->on_spare, piece->status);
 }
 
 /* What needs no new entry, and the first try of writes that had to wait for a busy chunk. */
-static void serve(struct remap_set *set)
+static void serve_pieces(struct remap_set *set)
 {
-	u32 i;
+	struct remap_piece *piece = NULL;
 
 	remap_subs_begin(set);
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class != REMAP_PIECE_SERVE && piece->class != REMAP_PIECE_MAIN_WRITE)
-			continue;
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_SERVE))) {
 		/* A failed write to the spare is confirmed like one to main (D7, E2). */
 		remap_sub_submit(set, piece, piece->dev, piece->dev_sector,
 				 op_is_write(bio_op(piece->bio)) ? REQ_FUA : 0);
 	}
 	remap_subs_wait_durable(set);
-	for (i = 0; i < set->engine->nr_pieces; i++) {
-		struct remap_piece *piece = &set->engine->piece[i];
-
-		if (piece->class == REMAP_PIECE_MAIN_WRITE) {
-			piece->class = REMAP_PIECE_DONE;
-			if (piece->status) {
-				remap_count_up(set, REMAP_WRITE_ERRORS);
-				remap_error_seen(set);
-				if (!remap_bio(piece->bio)->failed)
-					remap_bio_failed(set, remap_bio(piece->bio), piece->status);
-				if (remap_status_confirmable(piece->status))
-					piece->class = REMAP_PIECE_CONFIRM;
-				else
-					remap_give_up(set, piece, DM_REMAP_REASON_CLASS);
-			}
-		} else if (piece->class == REMAP_PIECE_SERVE) {
-			piece->class = REMAP_PIECE_DONE;
-			if (piece->status)
-				count_failure(set, piece);
-			if (piece->dev == set->spare && op_is_write(bio_op(piece->bio)) &&
-			    remap_status_confirmable(piece->status))
-				piece->class = REMAP_PIECE_MOVE;
-		}
+	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_SERVE))) {
+		piece->class = REMAP_PIECE_DONE;
+		if (!piece->status)
+			continue;
+		if (op_is_write(bio_op(piece->bio)))
+			write_failed(set, piece);
+		else
+			read_failed(set, piece);
 	}
 }
 
@@ -189,7 +182,7 @@ static void serve(struct remap_set *set)
  * Bios of which a piece is left to be confirmed go on in the next round, from that piece on,
  * behind those that came meanwhile: a slow disk delays no other for long (E8).
  */
-static void finish(struct remap_set *set)
+static void finish_round(struct remap_set *set)
 {
 	struct bio_list rest = BIO_EMPTY_LIST, left = BIO_EMPTY_LIST;
 	struct bio *bio;
@@ -268,12 +261,11 @@ void remap_worker(struct work_struct *work)
 			end_all(set, BLK_STS_IOERR);
 		} else {
 			remap_resolve_doubt(set, false);
-			collect(set);
-			serve(set);
+			collect_pieces(set);
+			serve_pieces(set);
 			remap_confirm(set);
 			remap_relocate(set);
-			remap_move(set);
-			finish(set);
+			finish_round(set);
 		}
 		remap_unlock(set);
 		cond_resched();
