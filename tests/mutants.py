@@ -5,10 +5,10 @@
 
 For each entry of mutants_list.py it edits a copy of the last commit, builds what was
 edited and runs the tests named there, in that order, until one fails. Before that the
-same tests must pass on the copy as it is. A mutant that nobody notices, and an edit whose
+same tests must pass on the copy as it is. A mutant that no test notices, and an edit whose
 text is not in the sources any more, make it fail; --write brings the rows of those that
 ran in tests/MUTANTS.md up to date. About twenty minutes for all, so `make check` does not
-run it; whoever changes kmod/ or common/ runs it for the rules concerned.
+run it; after a change of kmod/ or common/ it is run for the rules concerned.
 """
 
 import argparse

@@ -107,22 +107,22 @@ MUTANTS = {
         [(WORKER, "bool first = doubt & BIT(bit);", "bool first = false;")],
         ["test_commit_failures.py::test_commit_fails_for_good", "test_commit_failures.py"]),
     "doubt-excuses-all": Mutant(
-        "C4", "in a block in doubt `restore` takes somebody else's commit for our own",
+        "C4", "in a block in doubt `restore` takes another system's commit for our own",
         [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
           "state->in_doubt || state->unwritable ? U64_MAX : state->seq;")],
         ["test_commit_failures.py::test_somebody_else_wrote_the_metadata"]),
     "doubt-is-strange": Mutant(
-        "C4", "`restore` takes a failed commit of our own for somebody else's",
+        "C4", "`restore` takes a failed commit of our own for another system's",
         [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
           "state->seq;")],
         ["test_commit_failures.py::test_failed_sync_can_be_restored", "test_frozen.py"]),
     "frozen-is-strange": Mutant(
-        "C8", "`restore` takes what a dead place holds for somebody else's",
+        "C8", "`restore` takes what a dead place holds for another system's",
         [(SCRUB, "state->in_doubt || state->unwritable ? set->meta->last_seq : state->seq;",
           "state->in_doubt ? set->meta->last_seq : state->seq;")],
         ["test_frozen.py"]),
     "never-resolve": Mutant(
-        "C4", "doubt is not resolved until somebody restarts the set",
+        "C4", "doubt is not resolved until the set is restarted",
         [(COMMIT, "\tif (!remap_may_write(set))\n\t\treturn;\n\t/* The media may",
           "\tif (!remap_may_write(set) || meta->nr_failures)\n\t\treturn;\n\t/* The media may")],
         ["test_commit_failures.py::test_commit_fails_for_a_while", "test_commit_failures.py"]),

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs in the guest: gives a formatted spare region COUNT remaps, with nobody using it.
+"""Runs in the guest: gives a formatted spare region COUNT remaps, while it is not in use.
 
     fill_spare.py DEVICE START_SECTOR COUNT STRIDE
 

@@ -81,7 +81,7 @@ int kernel_attach(struct server *s, struct disk *disk)
 	return wait_for_size(disk);
 }
 
-/* Ends the devices, used or not: whoever still has one open gets errors from now on. */
+/* Ends the devices, used or not: a process that still has one open gets errors from now on. */
 void kernel_detach(struct server *s)
 {
 	for (unsigned int i = 0; i < s->nr_disks; i++) {

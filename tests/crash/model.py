@@ -39,7 +39,7 @@ RULES = {
     "drop-lost": "forgets which sectors could not be read (P2)",
     "flush-main-only": "passes flushes to main only (D9)",
     "mark-first": "writes the mark before the superblock (C14)",
-    "swallow-error": "tells nobody that a flush of its own has lost data (D17)",
+    "swallow-error": "does not report that a flush of its own has lost data (D17)",
     "forget-error": "forgets that when its next flush succeeds (D17)",
     "mark-ahead": "marks main with a number that is not complete on both replicas (O6)",
 }

@@ -112,7 +112,7 @@ static uint64_t first_on_its_way(const struct oracle *oracle)
 	return first;
 }
 
-/* What a flush has covered, while nobody else could be told of a loss, is required. */
+/* What a flush has covered, while no other operation could report a loss, is required. */
 static void require_covered(struct oracle *oracle)
 {
 	uint64_t first = oracle->told_once ? first_on_its_way(oracle) : UINT64_MAX;
@@ -126,7 +126,7 @@ static void require_covered(struct oracle *oracle)
 	oracle->nr_covered = left;
 }
 
-/* Somebody was told of a loss by what was issued at ISSUE. */
+/* What was issued at ISSUE reported a loss. */
 static void told(struct oracle *oracle, uint64_t issue)
 {
 	size_t left = 0, i;

@@ -37,7 +37,7 @@ def test_rule_broken(tmp_path: Path, rule: str) -> None:
         if not verdict.allowed:
             print(f"seed {seed}: {verdict.text.splitlines()[0]}")
             return
-    pytest.fail(f"nobody noticed a commit that {model.RULES[rule]}")
+    pytest.fail(f"no check noticed a commit that {model.RULES[rule]}")
 
 
 def test_states_repeat(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * remap-fuzz: metadata that somebody made, or that was cut, through the module's own code.
+ * remap-fuzz: metadata that was forged or cut, through the module's own code.
  *
  *   remap-fuzz CASES [SEED [FIRST]] [-v]
  *

@@ -42,7 +42,7 @@ def told_to_stop() -> bool:
 
 
 def end_all() -> None:
-    """Whoever waits for one of them goes on, cleans up, and starts no other."""
+    """A thread that waits for one of them goes on, cleans up, and starts no other."""
     _stopped.set()
     for session in list(_running):
         _kill(session)

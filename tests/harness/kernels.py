@@ -118,7 +118,7 @@ def _build_module(kernel: Path, place: Path, options: list[str]) -> Path:
 def build_module(name: str, destination: Path | None = None) -> Path:
     """dm-remap.ko for kernel NAME, from the sources as they are now.
 
-    DESTINATION is a directory to copy it to, out of the way of whoever builds next.
+    DESTINATION is a directory to copy it to, out of the way of the next build.
     """
     kernel = kernel_dir(name)
     with cache.locked(BUILD / f".{name}.lock"):

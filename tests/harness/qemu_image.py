@@ -3,7 +3,7 @@
 
 Owns the recipe of the image and the choice of the guest's kernel, which is the
 one that the installed linux-headers package is for. Packages come from where
-this machine's apt gets its own. Callers: qemu.py, and whoever wants a module
+this machine's apt gets its own. Callers: qemu.py, and tests that want a module
 for the guest.
 
     python3 -m tests.harness.qemu_image            make it, print its directory

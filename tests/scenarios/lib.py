@@ -331,7 +331,7 @@ class Rig:
 
 
 def resume_one_of_two(rig: Rig) -> None:
-    """r1 and r2 get the same table while nobody owns its disks: r1 is resumed, r2 refused."""
+    """r1 and r2 get the same table while its disks have no owner: r1 is resumed, r2 refused."""
     for name in ("r1", "r2"):
         dm.create(name)
         dm.load(name, rig.table())

@@ -190,7 +190,7 @@ def test_a_return_that_fails_ends_in_errors(rig: Rig) -> None:
 
 @pytest.mark.disks(main="4M", spare="2M", back="4M")
 def test_a_read_only_set_stays_read_only(rig: Rig) -> None:
-    """O19: a member that returns to it is written by nobody."""
+    """O19: a member that returns to it is not written."""
     hardware(rig, back="MAIN-0001")
     before = inactive(rig)
     was = images(rig)
@@ -271,7 +271,7 @@ def test_partitions_of_a_read_only_set(rig: Rig) -> None:
 # partitions (O16)
 
 def test_partitions_are_completed_and_restored(rig: Rig) -> None:
-    """Idempotent: whoever removed one, the next activate makes it; a failed deactivate as well."""
+    """Idempotent: one that was removed is made by the next activate; a failed deactivate as well."""
     with_partitions(rig)
     everything = ["data", "data-part1", "data-part2"]
     dm.remove("data-part1")
@@ -354,7 +354,7 @@ def test_hardware_that_says_nothing_is_no_contradiction(rig: Rig) -> None:
     assert content("data") == before
 
 
-# somebody deactivated it (O13)
+# it was deactivated by hand (O13)
 
 def test_what_was_deactivated_is_left_alone(rig: Rig) -> None:
     """udev's one-shot may come late: only a disk that comes anew, or a word, is a reason."""
@@ -504,7 +504,7 @@ def test_many_at_once_make_one_device(rig: Rig) -> None:
 
 @pytest.mark.disks(main="4M", spare="2M", slow="1M")
 def test_a_disk_that_does_not_answer_holds_no_lock(rig: Rig) -> None:
-    """Who is done with looking goes on; so does whoever takes a device down."""
+    """What is done with looking goes on; so does what takes a device down."""
     before = inactive(rig)
     slow = rig.server.disk("slow")
     drop_page_cache(str(slow.kernel_path))

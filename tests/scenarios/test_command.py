@@ -341,7 +341,7 @@ def test_reading_a_large_table_shows_how_far_it_is(rig: Rig, tmp_path: Path) -> 
     assert re.search(r"reading the table " + BAR, on_terminal("check", str(rig.spare.kernel_path)))
     assert re.search(r"reading the table " + BAR,
                      on_terminal("backup", str(rig.spare.kernel_path), str(tmp_path / "backup")))
-    # what somebody reads by program has none
+    # what a program reads has none
     assert on_terminal("check", str(rig.spare.kernel_path), "--quiet") == ""
 
 

@@ -323,7 +323,7 @@ def test_restore_rewrites_every_place(commits: Commits, block: int) -> None:
 @pytest.mark.parametrize("block", (0, 1))
 @pytest.mark.parametrize("replica", (0, 1))
 def test_failed_sync_can_be_restored(commits: Commits, block: int, replica: int) -> None:
-    """Nobody else wrote: what a sync of our own left half-done is not held against the set."""
+    """No other system wrote: what a sync of our own left half-done is not held against the set."""
     rig = commits.rig
     rig.spare.bad(commits.spare.next_sector(block, replica), 8)
     with pytest.raises(OSError):
@@ -522,7 +522,7 @@ def test_spare_dies_and_returns(commits: Commits) -> None:
 
 
 def test_doubt_ends_by_itself(commits: Commits) -> None:
-    """C4: the timer tries again; nobody has to come."""
+    """C4: the timer tries again, without an administrator."""
     rig = commits.rig
     commits.spoil(0)
     commits.fails(100, 3)

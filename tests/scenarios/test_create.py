@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
 
 
 def test_a_disk_with_data_becomes_a_set_and_a_disk_again(rig: Rig) -> None:
-    """P10, O1: in place; the raw disk is nobody's; release gives it back, byte for byte."""
+    """P10, O1: in place; the raw disk shows no content; release gives it back, byte for byte."""
     before = ext4_on_main(rig)
     main, spare = paths(rig, "main", "spare")
     told = create(rig)
@@ -421,7 +421,7 @@ def test_fallback_serves_what_the_module_serves(rig: Rig) -> None:
     told, = json.loads(output("status", "data", "--json"))["devices"]
     assert told["mode"] == "fallback" and told["sectors"] == 8192
     for count in ("used_slots", "total_slots", "relocations", "generation", "probe"):
-        assert told[count] is None, "nobody counts without the module"
+        assert told[count] is None, "nothing counts without the module"
     output("deactivate", "data")
     output("activate", "data")
     assert "remap" in rig.dmsetup("table", "data").stdout
@@ -467,7 +467,7 @@ def test_import_of_lists(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_the_raw_partitions_go_and_come(rig: Rig) -> None:
-    """Nobody mounts a partition of the raw disk: they are the mapped device's now."""
+    """A partition of the raw disk is not mounted: they are the mapped device's now."""
     main, _ = paths(rig, "main", "spare")
     subprocess.run(["sfdisk", "-q", "--label", "dos", main], input="size=1M\n", text=True,
                    check=True, capture_output=True)

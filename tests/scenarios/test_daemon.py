@@ -288,7 +288,7 @@ def test_the_configuration_is_tested(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_netlink_that_is_refused_is_told(rig: Rig, tmp_path: Path) -> None:
-    """Without the capabilities nobody may listen: that is not a missing module."""
+    """Without the capabilities listening is refused: that is not a missing module."""
     rig.create()
     less = ("setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-net_admin,-sys_admin")
     with running(tmp_path, wrap=less) as daemon:

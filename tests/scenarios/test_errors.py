@@ -425,7 +425,7 @@ def test_slot_in_use_that_turns_bad(rig: Rig) -> None:
 
 
 def test_read_ahead_counts_for_nothing(rig: Rig) -> None:
-    """D5: nobody asked for what it failed to read."""
+    """D5: no reader asked for what it failed to read."""
     r0 = rig.create()
     rig.main.bad(1000, kind="read")
     errors = rig.main.stats()["errors"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Half of the metadata cannot be repaired: read-only, or read-write when somebody says so (C5)."""
+"""Half of the metadata cannot be repaired: read-only, or read-write on request (C5)."""
 
 import pytest
 

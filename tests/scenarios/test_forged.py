@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Metadata that somebody made: checked whole wherever it was found (C16, P7, D12)."""
+"""Forged metadata: checked whole wherever it was found (C16, P7, D12)."""
 
 import os
 import struct

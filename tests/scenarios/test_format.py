@@ -130,7 +130,7 @@ def test_one_byte_is_enough(rig: Rig, rng: random.Random) -> None:
                    for line in rig.log()[said:]), f"byte {offset}"
         put(rig, offset, b"\0")
     assert not [r for r in rig.server.log() if r.kind == "write"]
-    # what lies in between is nobody's signature
+    # what lies in between is no signature
     put(rig, 3 * MIB, b"old content")
     rig.create()
     assert rig.media("spare").read(3 * MIB // SECTOR)[:11] == b"old content"
@@ -330,7 +330,7 @@ def test_the_superblock_says_when_main_is_marked(rig: Rig) -> None:
 @pytest.mark.disks(main="512K", spare="320K")
 @pytest.mark.parametrize("flag,word", [(2, "creation"), (4, "release")])
 def test_a_set_that_is_being_made_or_undone_is_refused(rig: Rig, flag: int, word: str) -> None:
-    """FORMAT.md section 7: what main shows then is nobody's content."""
+    """FORMAT.md section 7: what main shows then is no content."""
     rig.create()
     rig.remove()
     spare = Spare.of(rig)

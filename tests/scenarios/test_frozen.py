@@ -173,7 +173,7 @@ def test_a_slot_of_a_frozen_block_goes_bad(rig: Rig) -> None:
     assert slot >= 252
     for _ in range(2):
         frozen.made.check_some(frozen.device)
-        # a second move would leave two entries whose order nobody can tell
+        # a second move would leave two entries whose order is unknown
         rig.spare.bad(frozen.spare.slot_sector(slot), 8, kind="write")
         with pytest.raises(OSError):
             frozen.device.pwrite(sector, pattern(9, 8))

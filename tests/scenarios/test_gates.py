@@ -46,7 +46,7 @@ def test_an_error_at_the_other_gate_of_the_disk(rig: Rig) -> None:
     rig.main.release()
     told(lambda: save.result(timeout=20), lambda: writing.result(timeout=20))
     first, _ = told(device.fsync, device.fsync)
-    assert first or device.pread(800) == A, "lost, and nobody was told"
+    assert first or device.pread(800) == A, "lost, and no error told of it"
 
 
 @pytest.mark.disks(main=NO_FUA)
@@ -70,7 +70,7 @@ def test_a_write_to_a_slot_while_main_is_held(rig: Rig, mode: str) -> None:
     rig.main.release()
     told(lambda: good.result(timeout=30), lambda: slot.result(timeout=30))
     first, _ = told(device.fsync, device.fsync)
-    assert first or device.pread(400) == B, "lost, and nobody was told"
+    assert first or device.pread(400) == B, "lost, and no error told of it"
     assert not is_mapped(rig, 1200)
 
 
@@ -99,7 +99,7 @@ def test_a_relocation_does_not_fail_of_anothers_late_error(rig: Rig) -> None:
     assert told(lambda: device.pwrite(400, B)) == [False]
     assert device.pread(400) == B
     first, _ = told(device.fsync, device.fsync)
-    assert first or device.pread(800) == A, "lost, and nobody was told"
+    assert first or device.pread(800) == A, "lost, and no error told of it"
 
 
 @pytest.mark.disks(spare="8M:fua=off")
@@ -151,7 +151,7 @@ def test_an_error_at_the_flush_of_a_load(rig: Rig, repair: bool) -> None:
     rig.reload(flush=False)
     assert (rig.status()["repaired"] > 0) == repair
     first, _ = told(device.fsync, device.fsync)
-    assert first or device.pread(400) == B, "lost, and nobody was told"
+    assert first or device.pread(400) == B, "lost, and no error told of it"
 
 
 # a main of several disks of which one is pulled

@@ -114,7 +114,7 @@ def inactive(rig: Rig, *more: str) -> str:
 
 
 def test_no_verb_opens_the_disk_of_a_stranger(rig: Rig) -> None:
-    """Udev says that it is somebody's: it may hang as long as it likes."""
+    """Udev says that it has other content: it may hang as long as it likes."""
     uuid = inactive(rig)
     with udev_runs(rig, {"main": member("main", uuid), "spare": member("spare", uuid),
                          "other": "ID_FS_TYPE=ext4 ID_FS_USAGE=filesystem"}), \
@@ -139,7 +139,7 @@ def test_a_member_that_hangs_is_named(rig: Rig) -> None:
         waits = rig.background(lambda: subprocess.run(
             [str(PROGRAM), "list", "--json"], capture_output=True, text=True, timeout=60))
         wait_for(rig.server.disk("other").held, "the question to the disk")
-        with open("/run/dm-remap/lock", "rb") as lock:    # nobody scans under the lock
+        with open("/run/dm-remap/lock", "rb") as lock:    # no scan is under the lock
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         result = waits.result(60)    # its output has an end although a child still hangs
         listed = json.loads(result.stdout)
@@ -506,7 +506,7 @@ def test_who_has_it_open_for_a_moment_is_waited_for(rig: Rig) -> None:
 
 
 def test_a_foreign_device_of_that_name_is_told(rig: Rig) -> None:
-    """NAME-part1 is somebody's: the set is active, and whoever looks is told."""
+    """NAME-part1 is in use: the set is active, and its status says so."""
     subprocess.run(["sfdisk", "-q", paths(rig, "main")[0]], text=True, check=True,
                    input="label: gpt\nstart=64,size=1024\nstart=2048,size=512\n",
                    capture_output=True)

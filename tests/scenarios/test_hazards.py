@@ -203,7 +203,7 @@ def test_cut_short_move_does_not_rise_again(rig: Rig) -> None:
 
 
 def test_restore_after_a_failed_sync(rig: Rig) -> None:
-    """C4 for the superblock: what our own failed commit left is not somebody else's."""
+    """C4 for the superblock: what our own failed commit left is not another system's."""
     rig.create()
     end = rig.spare.size_bytes // 512
     rig.spare.bad(end // 2, end // 2, kind="write")

@@ -144,7 +144,7 @@ def test_remap_waits_for_a_write_on_its_way(rig: Rig) -> None:
     time.sleep(SHORT_S)
     assert not early.done() and not remap.done() and not late.done()
     assert r0.pread(START, CHUNK) == OLD
-    r0.pwrite(START + 8, pattern(4))    # the next chunk is nobody's business
+    r0.pwrite(START + 8, pattern(4))    # the next chunk is not concerned
     _go_on(rig)
     for future in (early, remap, late):
         future.result(timeout=20)

@@ -182,7 +182,7 @@ def test_two_devices_on_one_spare_or_main(rig: Rig) -> None:
         assert caught.value.errno == errno.EBUSY, table
         assert any("already in use by r0" in line for line in rig.log()[said:]), rig.log()[said:]
     assert (rig.media("spare").whole(), rig.media("other").whole()) == before
-    # loaded both while nobody owned it: the second resume is refused
+    # loaded both while it had no owner: the second resume is refused
     rig.remove()
     resume_one_of_two(rig)
     dm.remove("r1")

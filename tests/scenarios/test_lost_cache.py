@@ -376,7 +376,7 @@ def fail_to_resume(rig: Rig, **members: Disk) -> None:
 
 @pytest.mark.parametrize("another", [True, False])
 def test_a_table_that_failed_forgets_nothing(rig: Rig, another: bool) -> None:
-    """D10: nobody inherited what the first instance knew; the next table does, or the same
+    """D10: no table inherited what the first instance knew; the next table does, or the same
     one at its second try."""
     device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
@@ -399,7 +399,7 @@ def test_a_table_that_failed_forgets_no_commit(rig: Rig) -> None:
 
 
 def test_a_device_that_was_removed_leaves_nothing(rig: Rig) -> None:
-    """Who creates it again starts anew: nobody has it open."""
+    """One that is created again starts anew: no process has it open."""
     device = rig.create(more=KEEP)
     device.pwrite(200, pattern(2, 8))
     back = rig.server.disk("back")

@@ -211,7 +211,7 @@ def test_frozen_means_no_automatic_remaps(rig: Rig) -> None:
 
 def test_slow_read_holds_up_nothing_else(rig: Rig) -> None:
     """D20: while main takes its time for one sector of a remap, an unrelated failing write is
-    relocated, and whoever asks gets an answer; a write to the chunk itself waits."""
+    relocated, and requests for the state are answered; a write to the chunk itself waits."""
     r0 = rig.create()
     r0.pwrite(96, pattern(1, CHUNK))
     r0.fsync()
@@ -414,7 +414,7 @@ def test_suspend_during_the_drain(rig: Rig) -> None:
 
 
 def test_removal_during_a_batch(rig: Rig) -> None:
-    """D12: nothing is copied once the media may be somebody else's."""
+    """D12: nothing is copied once the media may have another owner."""
     r0 = rig.create()
     r0.pwrite(0, pattern(1, 512))
     rig.message("r0", "remap 0 512")

@@ -326,7 +326,7 @@ def test_a_spare_that_hangs_holds_no_event_up(rig: Rig, listener: Genl) -> None:
 
 
 def test_the_listener_decides_when_to_save(rig: Rig, listener: Genl) -> None:
-    """The kernel's own timer saves only while nobody listens."""
+    """The kernel's own timer saves only while there is no listener."""
     interval = "/sys/module/dm_remap/parameters/dm_remap_autosave_interval"
     with open(interval, "w") as file:
         file.write("1")

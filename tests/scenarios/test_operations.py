@@ -122,7 +122,7 @@ class Attempt:
             return errno.EOPNOTSUPP if gone else errno.EIO
         if self.cell.outcome != PASSED or self.cell.operation == "read-ahead":
             return 0
-        # Whoever flushes or discards what the device does not know has what he wants.
+        # A flush or a discard that the device does not know has nothing to do.
         if self.error == errno.EOPNOTSUPP and self.cell.operation in ("flush", "discard"):
             return 0
         return self.error

@@ -139,7 +139,7 @@ def test_row_9(rig: Rig, place: str, guard: bool) -> None:
 
 
 def test_fsck_puts_a_superblock_right(rig: Rig) -> None:
-    """The reason why somebody comes: the command that the plan names does it."""
+    """The case that brings an administrator: the command that the plan names does it."""
     ext4(rig)
     main, spare = paths(rig, "main", "spare")
     run("debugfs", "-w", "-R", "mkdir kept", main)
@@ -160,7 +160,7 @@ def test_fsck_puts_a_superblock_right(rig: Rig) -> None:
 
 @pytest.mark.parametrize("sector", [2, 0])
 def test_the_end_of_a_set_with_lost_sectors_in_the_first_chunk(rig: Rig, sector: int) -> None:
-    """P2: there the disk has the guard's data; zeros only when somebody gave them up."""
+    """P2: there the disk has the guard's data; zeros only when they were given up."""
     before = ext4(rig)
     spoil(rig, sector, 1, "read")
     create(rig, "--accept-unreadable")
@@ -215,7 +215,7 @@ def test_without_the_spare_it_is_said(rig: Rig) -> None:
 
 
 def test_one_that_comes_back_on_main_holds_the_release_back(rig: Rig) -> None:
-    """Nobody knows whether what main returns all of a sudden is the newest."""
+    """It is unknown whether what main returns all of a sudden is the newest."""
     ext4(rig)
     spoil(rig, 100, 1, "read")
     create(rig, "--accept-unreadable")

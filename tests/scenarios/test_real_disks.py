@@ -3,7 +3,7 @@
 one command at a time, physical sectors of 4 KiB (P1, P2, P3; rules D17 to D21, E8).
 
 What a disk acknowledged is in its RAM. When the sector fails later, the disk says so to the
-flush that comes next, whoever sent it, and the data is gone; the flush after that succeeds.
+flush that comes next, whatever its sender, and the data is gone; the flush after that succeeds.
 So a flush or a FUA write of our own can eat an error that is owed to a user. On the same
 disk without us the user is told: the control is dm-linear, and no worse may become of it.
 """
@@ -49,7 +49,7 @@ def only_bad_ones_are_mapped(rig: Rig, *bad: int) -> None:
     assert rig.status()["used"] <= 1 + len({sector // 8 for sector in bad})
 
 
-# 1: somebody's FUA write, which is a write and a flush on such a disk
+# 1: another user's FUA write, which is a write and a flush on such a disk
 
 @pytest.mark.disks(main=NO_FUA)
 def test_control_a_plain_disk_tells(rig: Rig) -> None:
@@ -96,7 +96,7 @@ def test_error_of_another_write_at_a_relocation(rig: Rig, mode: str) -> None:
     if mode == "through":
         assert not b and not fsync
     kept = device.pread(800) == A
-    assert fsync or kept, "lost, and nobody was told"
+    assert fsync or kept, "lost, and no error told of it"
     device.fsync()        # told once
     assert fsync or durable(rig, 800) == A
     if not b and not fsync:
@@ -144,7 +144,7 @@ def test_error_of_a_users_write_at_a_flush_of_ours(rig: Rig, own: str, mode: str
     device.pwrite(800, A)
     told(lambda: OWN_FLUSHES[own](rig))
     outcome = told(device.fsync, device.fsync)
-    assert outcome[0] or device.pread(800) == A, "lost, and nobody was told"
+    assert outcome[0] or device.pread(800) == A, "lost, and no error told of it"
     assert outcome == [mode != "through" and outcome[0], False]
     only_bad_ones_are_mapped(rig, 400, 800, *(range(2000, 2008) if own == "remap" else ()))
     if not outcome[0]:
@@ -181,7 +181,7 @@ def test_error_of_a_users_write_on_the_spare(rig: Rig, own: str) -> None:
     told(lambda: device.pwrite(1200, A) if own == "relocation" else OWN_FLUSHES[own](rig))
     first, second = told(device.fsync, device.fsync)
     kept = device.pread(400) == B
-    assert wrote or first or kept, "lost, and nobody was told"
+    assert wrote or first or kept, "lost, and no error told of it"
     assert not second
     assert rig.status()["bad_slots"] <= 1
     if not wrote and not first:
@@ -203,7 +203,7 @@ def test_a_flush_that_loses_the_cache(rig: Rig, own: str, mode: str) -> None:
     elif own == "relocation":
         told(lambda: device.pwrite(400, B))
     first, second = told(device.fsync, device.fsync)
-    assert first or device.pread(800) == A, "lost, and nobody was told"
+    assert first or device.pread(800) == A, "lost, and no error told of it"
     assert not second
     only_bad_ones_are_mapped(rig, 400)
     if not first:
@@ -338,7 +338,7 @@ def test_slow_and_one_at_a_time(request: pytest.FixtureRequest, options: str) ->
 @pytest.mark.disks(main="64M:serial=on")
 def test_others_go_on_beside_a_slow_relocation(rig: Rig) -> None:
     """D20: a write to another chunk waits for the disk at most, not for the relocation, and
-    nobody who only asks waits at all."""
+    a request for the state does not wait at all."""
     device = set_of(rig, "through")
     rig.main.bad(800, 4 * 8, delay_ms=SLOW_MS)
     writing = rig.background(device.pwrite, 800, pattern(7, 4 * 8))
@@ -372,7 +372,7 @@ def _a_users_flush_is_held(rig: Rig, device: Device) -> Future[None]:
 @pytest.mark.parametrize("what", ["relocation", "rescue", "lost sector"])
 def test_a_users_flush_loses_what_the_worker_wrote(request: pytest.FixtureRequest, what: str,
                                                    options: str) -> None:
-    """C10, D17: what is committed is there, whoever was told that it is not."""
+    """C10, D17: what is committed is there, even if an error said that it is not."""
     request.node.add_marker(pytest.mark.disks(spare=f"8M:{options}" if options else "8M"))
     rig: Rig = request.getfixturevalue("rig")
     device = set_of(rig, "through")

@@ -166,7 +166,7 @@ def test_what_the_old_spare_does_not_give_back(rig: Rig) -> None:
 @pytest.mark.parametrize("guard", [True, False])
 def test_every_power_cut(rig: Rig, guard: bool) -> None:
     """After every write and flush the set is whole, or is so when the command is repeated; and
-    whoever is activated serves what it should."""
+    the one that is activated serves what it should."""
     before = used(rig, *([] if guard else ["--no-guard"]))
     spare, larger = paths(rig, "spare", "larger")
     images, records = logged(rig, "resize", "data", larger, "--yes")

@@ -138,7 +138,7 @@ def _partition(rig: Rig, disk: Path, first: int, sectors: int) -> Iterator[Path]
     try:
         yield Path(f"{disk}p1")
     finally:
-        rig.powercut()    # whoever has it open
+        rig.powercut()    # it is open
         change(DELETE_PARTITION)
 
 

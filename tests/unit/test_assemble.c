@@ -286,7 +286,7 @@ static void interrupted_and_contradicting(void **unused)
 	m[1].nr_sectors = 1000;
 	m[0].flags = REMAP_SUPER_RELEASING;
 	assert_int_equal(one(m, 2, NULL, 0, NULL).verdict, ASSEMBLY_UNFINISHED);
-	/* whoever's it is: it must be mended here, and before anything else */
+	/* whatever its host: it must be mended here, and before anything else */
 	assert_int_equal(one(m, 1, NULL, 0, NULL).verdict, ASSEMBLY_UNFINISHED);
 }
 

@@ -521,7 +521,7 @@ static void a_damaged_superblock_has_a_number(void **unused)
 	free(spare);
 }
 
-/* Main was released and is somebody's disk: no map is laid over it again. */
+/* Main was released and is a disk in use: no map is laid over it again. */
 static void a_released_main(void **unused)
 {
 	struct set_handle a = SET_HANDLE_NONE;
@@ -540,7 +540,7 @@ static void a_released_main(void **unused)
 	free(before);
 }
 
-/* The spare that another one stands in for comes back, with commits that nobody knew of. */
+/* The spare that another one stands in for comes back, with commits that were not known. */
 static void the_old_spare_is_the_older_one(void **unused)
 {
 	struct set_handle a = SET_HANDLE_NONE;
@@ -565,7 +565,7 @@ static void the_old_spare_is_the_older_one(void **unused)
 	free(zeros);
 }
 
-/* Somebody's file is not taken for the place of a backup, and not removed either. */
+/* Another file is not taken for the place of a backup, and not removed either. */
 static void only_over_a_backup(void **unused)
 {
 	char name[] = "/tmp/unit-precious.XXXXXX", text[] = "precious, longer than a magic";

@@ -79,7 +79,7 @@ static void the_forecast_is_of_the_last_day(void **unused)
 	assert_in_range(notices[0].seconds_left, 86400 / 4, 2 * 86400);
 }
 
-static void what_somebody_wanted_is_no_alarm(void **unused)
+static void what_was_wanted_is_no_alarm(void **unused)
 {
 	struct policy_facts facts = { .used_slots = 1, .total_slots = 1000, .mode = "ro" };
 
@@ -91,7 +91,7 @@ static void what_somebody_wanted_is_no_alarm(void **unused)
 	assert_int_equal(notices[0].health, HEALTH_FAILING);
 	assert_int_equal(notices[1].kind, NOTICE_ALARM);
 	assert_int_equal(policy_update(&config, &state, &facts, 1020, notices), 1);
-	/* frozen by hand is degraded; by a storm somebody is called, again and again */
+	/* frozen by hand is degraded; by a storm the administrator is called, again and again */
 	facts.mode = "frozen";
 	facts.by_hand = true;
 	assert_int_equal(policy_update(&config, &state, &facts, 1030, notices), 1);
@@ -312,7 +312,7 @@ static void what_was_deactivated_stays_so(void **unused)
 	look(1, 2, NULL, 100);
 	look(1, 2, "data", 102); /* udev was faster */
 	assert_false(waiting_take(look(1, 2, "data", 110), 110));
-	assert_false(waiting_take(look(1, 2, NULL, 120), 1000)); /* somebody deactivated it */
+	assert_false(waiting_take(look(1, 2, NULL, 120), 1000)); /* it was deactivated */
 	assert_false(waiting_take(look(1, 0, NULL, 130), 1000)); /* and unplugs a member */
 	assert_true(waiting_take(look(1, 2, NULL, 140), 145)); /* plugged in: udev activates, too */
 	free(list.at);
@@ -356,7 +356,7 @@ static void what_was_deactivated_with_a_note(void **unused)
 	}
 }
 
-/* Somebody wants it so: that it is not active is no news, and nothing to be woken up for. */
+/* It was wanted: that it is not active is no news, and nothing to be woken up for. */
 static void what_was_deactivated_is_not_told(void **unused)
 {
 	(void)unused;
@@ -483,7 +483,7 @@ int main(void)
 		cmocka_unit_test_setup(counters_that_go_back, setup),
 		cmocka_unit_test_setup(alarms_are_repeated, setup),
 		cmocka_unit_test_setup(the_forecast_is_of_the_last_day, setup),
-		cmocka_unit_test_setup(what_somebody_wanted_is_no_alarm, setup),
+		cmocka_unit_test_setup(what_was_wanted_is_no_alarm, setup),
 		cmocka_unit_test_setup_teardown(a_waiting_set_is_told_once, setup_list, free_list),
 		cmocka_unit_test_setup_teardown(an_active_set_is_known_by_its_members, setup_list,
 						free_list),

@@ -717,7 +717,7 @@ static void a_cut_create_makes_no_zeros(void **unused)
 	assert_true(nr_zeroed > 0);
 }
 
-/* Between the question and the answer somebody wrote to a device, past O_EXCL. */
+/* Between the question and the answer a device was written to, past O_EXCL. */
 static void what_was_agreed_on_is_looked_at_again(void **unused)
 {
 	struct create_request a = { .main_path = disks.path[MAIN],

@@ -248,7 +248,7 @@ static void after_a_power_cycle(void **state)
 	assert_is(SDA_CACHE, "none");
 }
 
-/* Somebody turned it on meanwhile: that is his. */
+/* It was turned on meanwhile, and stays so. */
 static void changed_by_others(void **state)
 {
 	struct error told;

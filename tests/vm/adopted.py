@@ -60,7 +60,7 @@ def properties(vm: Machine, device: str) -> dict[str, str]:
 
 
 def assert_hidden(vm: Machine, device: str, role: str) -> None:
-    """O14: named as a member, and nobody's besides."""
+    """O14: named as a member, and as nothing else."""
     known = properties(vm, device)
     for name, value in (("ID_FS_TYPE", "dm_remap_member"), ("UDISKS_IGNORE", "1"),
                         ("SYSTEMD_READY", "0"), ("DM_REMAP_ROLE", role)):

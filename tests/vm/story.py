@@ -197,7 +197,7 @@ def adopt(vm: Machine, server: blockd.BlockServer) -> int:
     guest(vm, f"dmremap create {remap.NAME} {main} {spare} --yes")
     guest(vm, "dmremap list")
     guest(vm, f"lsblk -n -o NAME,FSTYPE,MOUNTPOINTS {main}; wipefs {main}")
-    ok("the raw disk shows no file system any more: nobody mounts it by mistake")
+    ok("the raw disk shows no file system any more: it cannot be mounted by mistake")
     packages.wait(vm, "mountpoint -q /mnt || mount /mnt")
     return files
 

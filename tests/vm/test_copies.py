@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The right disk among others: copies, second paths, old images, strangers (O6, O7, O12).
 
-With the packages installed, so that udev and the daemon decide, and nobody is there to ask.
+With the packages installed, so that udev and the daemon decide, and no question can be asked.
 """
 
 import shutil
@@ -37,7 +37,7 @@ def assert_not_active(vm: Machine, **fields: str) -> str:
 
 @pytest.mark.slow
 def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
-    """Alone it is not taken for main, beside main it is ignored, and nobody writes to it."""
+    """Alone it is not taken for main, beside main it is ignored, and nothing writes to it."""
     server = serve(main=64 * MIB, copy=64 * MIB, spare=32 * MIB)
     adopt(vm, *plug(vm, server, "main", "spare"))
     vm.run(LEAVE)

@@ -25,7 +25,7 @@ def server(serve: StartServer) -> BlockServer:
 
 @pytest.mark.parametrize("order", [("spare", "main"), ("main", "spare")])
 def test_plugged_in_either_order(vm: Machine, server: BlockServer, order: tuple[str, str]) -> None:
-    """O13, O14: active when both are there, the daemon masked; the raw disk is nobody's."""
+    """O13, O14: active when both are there, the daemon masked; the raw disk shows no content."""
     packages.mask_daemon(vm)
     adopt(vm, *plug(vm, server, "main", "spare"))
     is_whole(vm)
@@ -125,7 +125,7 @@ def test_tools_do_not_overwrite_a_member(vm: Machine, server: BlockServer) -> No
         assert vm.text(f"head -c 1M {path} | b2sum") == before
     vm.run("dmremap activate data")
     is_whole(vm)
-    for path in disks.values():    # active: nobody gets it at all
+    for path in disks.values():    # active: it cannot be opened at all
         assert vm.run(f"mkfs.ext4 -q -F {path} </dev/null", check=False).code != 0
     vm.run(CHECK)
 

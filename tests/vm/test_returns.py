@@ -115,7 +115,7 @@ def test_a_member_that_lost_its_cache(vm: Machine, server: BlockServer, member: 
 
 
 def replug(vm: Machine, server: BlockServer, member: str) -> None:
-    """It is back, whoever used the set has gone, and the set is as good as before."""
+    """It is back, the users of the set have gone, and the set is as good as before."""
     server.power_on()
     plug(vm, server, member)
     packages.wait(vm, f"dmsetup status data | grep -q ' rw ' && {READABLE.format(0)} && "

@@ -5,7 +5,7 @@
 It talks over one virtio-serial port.  A request is a line of JSON followed by
 "size" raw bytes; so is the answer ("out" + "err" bytes).  Requests run in
 threads of their own, so answers may come in any order; the id tells which is
-which.  The other end is tests/harness/agent.py; nobody else may use the port.
+which.  The other end is tests/harness/agent.py; no other program may use the port.
 """
 
 import json

@@ -35,7 +35,7 @@ TOOLS = {
 
 
 def typed(tool: str, device: str, answer: bytes) -> tuple[int, str]:
-    """At a terminal, for without one mkfs.ext4 and cryptsetup ask nobody; the exit code."""
+    """At a terminal, for without one mkfs.ext4 and cryptsetup do not ask; the exit code."""
     words = TOOLS[tool]
     words = [device if word == "DEVICE" else word for word in words] if "DEVICE" in words \
         else [*words, device]

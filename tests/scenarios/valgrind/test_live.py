@@ -43,7 +43,7 @@ def wait_for(source: socket.socket, words: str) -> None:
 
 
 def wait_for_end(daemon: subprocess.Popen[bytes], journal: socket.socket) -> int | None:
-    """Its exit code. It waits for the journal, whose queue is short: somebody has to read."""
+    """Its exit code. It waits for the journal, whose queue is short: it must be read."""
     end = time.monotonic() + PATIENCE_S
     while daemon.poll() is None and time.monotonic() < end:
         try:
