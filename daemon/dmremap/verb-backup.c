@@ -208,6 +208,7 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 			return a.main_fd;
 	}
 	progress_begin(&line, invocation, "reading the table", 0);
+	progress_watch(&line);
 	a.progress = &line.progress;
 	r = restore_look(&a, error);
 	progress_end(&line);
@@ -220,7 +221,9 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		r = activation_lock(&lock, error);
 	if (r < 0)
 		return r;
+	/* the wipe before it has no steps */
 	progress_begin(&line, invocation, "writing the table", 0);
+	progress_watch(&line);
 	r = restore_carry_out(&a, error);
 	progress_end(&line);
 	return r;

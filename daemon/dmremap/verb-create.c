@@ -273,6 +273,20 @@ static void tell_ignored(const struct invocation *invocation)
 			       options[i]);
 }
 
+/* Of a disk that fails each command may take half a minute. */
+static int look(const struct invocation *invocation, struct create_request *a,
+		int (*f)(struct create_request *request, struct error *error), struct error *error)
+{
+	struct progress_line line;
+	int r;
+
+	progress_begin(&line, invocation, "looking at what the disks hold", 0);
+	progress_watch(&line);
+	r = f(a, error);
+	progress_end(&line);
+	return r;
+}
+
 static int carry_out(const struct invocation *invocation, struct create_request *a,
 		     struct error *error)
 {
@@ -324,7 +338,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (r > 0)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)
-		r = create_prepare(&a, error);
+		r = look(invocation, &a, create_prepare, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))
@@ -351,7 +365,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (!r)
 		r = activation_lock(&lock, error);
 	if (!r && !invocation->yes)
-		r = create_look_again(&a, error);
+		r = look(invocation, &a, create_look_again, error);
 	if (!r)
 		r = carry_out(invocation, &a, error);
 	if (r < 0)
