@@ -218,7 +218,8 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		print_restoring(&a, file);
 	r = confirm(invocation, "Put it back?", error);
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = inventory_lock_members(backup.super.uuid, device_number(main),
+					   device_number(a.spare_path), &lock, error);
 	if (r < 0)
 		return r;
 	/* the wipe before it has no steps */

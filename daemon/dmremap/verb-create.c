@@ -232,7 +232,8 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
-	r = activation_lock(lock, error);
+	r = inventory_lock_members(spare.uuid, device_number(a->main_path), spare.devno, lock,
+				   error);
 	if (r < 0)
 		return r;
 	memcpy(a->uuid, spare.uuid, sizeof(a->uuid));
@@ -363,7 +364,8 @@ int verb_create(struct invocation *invocation, struct error *error)
 	r = confirm(invocation, "Make this set?", error);
 	/* udev's activation waits for the lock: not while the question is open */
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = inventory_lock_members(a.uuid, device_number(a.main_path),
+					   device_number(a.spare_path), &lock, error);
 	if (!r && !invocation->yes)
 		r = look(invocation, &a, create_look_again, error);
 	if (!r)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Ending sets.  Members that are not in use are held exclusively from before the question to
- * the end (O4); the lock, which activation by udev waits for, is taken after it, and what was
+ * the end (O4); the locks, which activation by udev waits for, are taken after it, and what was
  * agreed on is looked at again then.
  */
 #include <errno.h>
@@ -156,10 +156,10 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		print_stale(&a);
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
-		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
-	/* and where it is activated now main cannot be opened exclusively */
+		r = inventory_lock_members(a.uuid, device_number(main_path), 0, &lock, error);
+	/* it may have come back, or restore-backup has made one: not from now on */
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = refuse_if_spare_is_here(main_path, error);
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
@@ -226,9 +226,10 @@ static int release_without_main(struct invocation *invocation, const char *spare
 		       "unknown");
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
-		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
+		r = inventory_lock_members(region.super.uuid, 0, device_number(spare_path), &lock,
+					   error);
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
 	if (!r)
 		r = mask_remove(region.super.uuid, error);
 	return r < 0 ? r : region_wipe(&region, error);
@@ -469,7 +470,9 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	r = confirm(invocation, "Do it?", error);
 	if (r < 0)
 		return r;
-	r = a.active ? deactivate_the_same(&a, &lock, error) : activation_lock(&lock, error);
+	r = a.active ? deactivate_the_same(&a, &lock, error) :
+		       inventory_lock_members(a.handle.region.super.uuid, a.main, a.spare, &lock,
+					      error);
 	if (!r && a.active)
 		r = check_lost(invocation, &a.handle, error);
 	snprintf(path, 256, "%s", a.main_path);

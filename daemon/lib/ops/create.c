@@ -424,14 +424,12 @@ static uint32_t nr_entries(const struct create_request *a)
 static int make_plan(struct create_request *a, struct region_plan *plan, struct error *error)
 {
 	uint32_t nr = nr_entries(a);
-	sd_id128_t uuid;
 	int r = 0;
 
 	plan->entry = calloc(nr, sizeof(*plan->entry));
 	plan->data = aligned_bytes((size_t)nr * REMAP_CHUNK_BYTES);
-	if (!plan->entry || !plan->data || sd_id128_randomize(&uuid) < 0)
+	if (!plan->entry || !plan->data)
 		return no_memory(error);
-	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
 	plan->nr_entries = nr;
 	plan->nr_data = nr;
 	for (uint32_t i = 0; !r && i < nr; i++)
@@ -605,6 +603,7 @@ static int look(struct create_request *a, struct error *error)
 
 int create_prepare(struct create_request *a, struct error *error)
 {
+	sd_id128_t uuid;
 	int r;
 
 	a->main_fd = -1;
@@ -616,6 +615,9 @@ int create_prepare(struct create_request *a, struct error *error)
 				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
 				 "not - or .",
 				 a->label);
+	if (sd_id128_randomize(&uuid) < 0)
+		return error_set(error, EIO, "there are no random numbers");
+	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
 	r = open_members(a, error);
 	return r ? r : look(a, error);
 }

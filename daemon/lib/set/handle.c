@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -36,8 +37,12 @@ int open_exclusive(const char *path, struct error *error)
 	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0));
 	char holder[280];
 
-	if (fd >= 0)
+	if (fd >= 0 && (device || flock(fd, LOCK_EX | LOCK_NB) == 0))
 		return fd;
+	if (fd >= 0) {
+		close(fd);
+		return error_set(error, EBUSY, "%s is in use by another process", path);
+	}
 	if (fd != -EBUSY)
 		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
 	holder_of(path, holder, sizeof(holder));

@@ -50,7 +50,7 @@ int handle_open(const char *main_path, const char *spare_path, int flags, struct
 		struct error *error);
 void handle_close(struct set_handle *handle);
 
-/* As open_direct(), exclusively where @path is a block device; says who uses it. */
+/* As open_direct(), exclusively, of an image among those of us; says who uses it. */
 int open_exclusive(const char *path, struct error *error);
 
 /* Where slot @slot lies on the spare device, in bytes. */
