@@ -31,7 +31,8 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	if (r < 0)
 		return r;
 	if (set->spare < 0)
-		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
+		return error_set(error, EAGAIN, "%s: %s", set->name,
+				 set->silent ? set->state_reason : "its spare device is not there");
 	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
 		snprintf(main, nr_main, "%s", inventory->members[set->main].path);

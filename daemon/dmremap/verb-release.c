@@ -45,9 +45,9 @@ static int refuse_if_any_spare_is_silent(const struct inventory *inventory, cons
 	for (size_t i = 0; i < inventory->nr_silent; i++)
 		if (inventory->silent[i].role != MEMBER_MAIN)
 			return error_set(error, EAGAIN,
-					 "%s does not answer, and may be its spare; nothing was "
+					 "%s, and may be its spare; nothing was "
 					 "changed. If it is another one, detach it meanwhile",
-					 inventory->silent[i].path);
+					 silent_text(&inventory->silent[i]).text);
 	return 0;
 }
 

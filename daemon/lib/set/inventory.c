@@ -81,9 +81,8 @@ static void tell_silent(const struct inventory *inventory)
 			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
 				continue;
 			set->silent = true;
-			snprintf(set->state_reason, sizeof(set->state_reason),
-				 "its %s device %s does not answer", member_role_name(silent->role),
-				 silent->path);
+			snprintf(set->state_reason, sizeof(set->state_reason), "its %s device %s",
+				 member_role_name(silent->role), silent_text(silent).text);
 			if (set->verdict == set->state)
 				snprintf(set->reason, sizeof(set->reason), "%s", set->state_reason);
 		}
@@ -291,13 +290,12 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 	}
 	for (size_t i = 0; !*set && i < inventory->nr_silent; i++)
 		if (is_silent(&inventory->silent[i], what, devno))
-			return error_set(error, ETIMEDOUT, "%s does not answer",
-					 inventory->silent[i].path);
+			return error_set(error, ETIMEDOUT, "%s",
+					 silent_text(&inventory->silent[i]).text);
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV,
-				 "%s: no set of that name is here, but a disk does not answer; "
-				 "dmremap list shows all",
-				 what);
+				 "%s: no set of that name is here, but %s; dmremap list shows all",
+				 what, silent_text(&inventory->silent[0]).text);
 	return *set ? 0 : not_found(what, devno, error);
 }
 
@@ -323,10 +321,10 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 
 		if (may_be(silent, uuid, role, recorded, any_hardware))
 			return error_set(error, EAGAIN,
-					 "%s does not answer, and may be the set's %s device; "
+					 "%s, and may be the set's %s device; "
 					 "nothing was changed. If it is another one, detach it "
 					 "meanwhile",
-					 silent->path, member_role_name(role));
+					 silent_text(silent).text, member_role_name(role));
 	}
 	return 0;
 }

@@ -37,13 +37,19 @@ int error_set(struct error *error, int number, const char *format, ...)
 	return -number;
 }
 
+void (*after_read)(void);
+
 int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset)
 {
 	uint8_t *at = data;
 
 	while (nr_bytes) {
 		ssize_t n = pread(fd, at, nr_bytes, offset);
+		int number = errno;
 
+		if (after_read)
+			after_read();
+		errno = number;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -81,6 +81,8 @@ struct error {
 /* Fills in @error (if not NULL) and returns -@number. */
 int error_set(struct error *error, int number, const char *format, ...) _printf_(3, 4);
 
+/* Is called after each command of read_all_at(), which may have taken long; NULL: nothing is. */
+extern void (*after_read)(void);
 /* Whole reads and writes at an offset; -EIO at the end of the file. */
 int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset);
 int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
