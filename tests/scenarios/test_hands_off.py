@@ -264,7 +264,65 @@ def test_a_main_without_guard_that_hangs(rig: Rig) -> None:
     settle(rig)
 
 
+def test_who_does_not_answer_is_named(rig: Rig) -> None:
+    """Also where nothing but its hardware tells that it may be the member that is missing."""
+    uuid = inactive(rig, "--no-guard")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4",
+                         "other": "ID_FS_TYPE=ext4"}), hanging(rig, "main"):
+        for arguments in (("adopt-host", uuid), ("resize", uuid, paths(rig, "other")[0])):
+            assert f"{paths(rig, 'main')[0]} does not answer" in refused(WAITING, *arguments)
+        assert f"{paths(rig, 'main')[0]} does not answer" in \
+            refused(NOT_FOUND, "adopt-host", "no-such-set")
+
+
+# copies
+
+def test_release_by_two_paths_takes_no_copy(rig: Rig) -> None:
+    """A clone of main, and other hardware: the spare is the other one's."""
+    inactive(rig)
+    rig.media("other").write(0, rig.media("main").whole())
+    main, spare, other = paths(rig, "main", "spare", "other")
+    before = {name: rig.media(name).whole() for name in ("main", "spare", "other")}
+    assert "a copy" in refused(REFUSED, "release", other, spare, "--yes")
+    assert main in refused(REFUSED, "release", other, spare, "--yes", "--any-hardware")
+    settle(rig, "main", "spare", "other")
+    rig.media("main").write(0, bytes(rig.main.size_bytes))
+    settle(rig, "main", "spare", "other")
+    assert "copy" in refused(REFUSED, "release", other, spare, "--yes")
+    settle(rig, "main", "spare", "other")
+    assert [rig.media(name).whole() for name in ("spare", "other")] == \
+        [before["spare"], before["other"]]
+    output("release", other, spare, "--yes", "--any-hardware")
+    assert signatures(other) == {"ext4"} and sets() == []
+
+
+def test_main_behind_another_bridge(rig: Rig) -> None:
+    """One name of its hardware is the same, another is not; there is a way, and it is named."""
+    record = udev_record(paths(rig, "main")[0])
+    record.write_text(record.read_text() + "E:ID_PART_ENTRY_UUID=0f1e2d3c-02\n")
+    inactive(rig)
+    image = rig.media("spare").whole()
+    main, spare = paths(rig, "main", "spare")
+    output("release", "data", "--yes")
+    settle(rig)
+    plain = rig.media("main").whole()
+    # the release was cut short when nothing but the spare was left to be wiped
+    rig.media("spare").write(0, image)
+    change(Spare.of(rig), FLAGS, lambda old: bytes([old[0] | RELEASING]))
+    settle(rig)
+    record.write_text(record.read_text().replace("MAIN-0001", "BRIDGE-99"))
+    for arguments in (("release", spare, "--yes"), ("activate", spare)):
+        assert f"dmremap release --any-hardware {spare}" in refused(REFUSED, *arguments)
+    assert rig.media("spare").whole()[:4096] != bytes(4096)
+    output("release", spare, "--yes", "--any-hardware")
+    settle(rig)
+    assert sets() == [] and rig.media("main").whole() == plain
+    assert not any(rig.media("spare").whole()[:4096])
+    assert "nothing was changed" not in output("create", "data", main, spare, "--yes")
+
+
 FLAGS, HOST = (52, 1), (152, 16)    # of the superblock: where, how long
+RELEASING = 4
 
 
 def change(spare: Spare, field: tuple[int, int], new: Callable[[bytes], bytes]) -> None:

@@ -284,7 +284,7 @@ static int mend(const struct inventory *inventory, const struct assembly *set,
 	int r;
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
-	r = mend_set(inventory, &interrupted, error);
+	r = mend_set(inventory, &interrupted, options->any_hardware, error);
 	/* it was completed: a set like any other, as soon as its members are let go */
 	return r > 0 ? create_device(inventory, set, options, taken, error) : r;
 }

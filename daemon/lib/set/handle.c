@@ -178,6 +178,8 @@ int handle_check_main(const struct set_handle *a, struct error *error)
 	bool same;
 	int r = 0;
 
+	if (a->any_hardware)
+		return 0;
 	identity_of_device(device_number(a->main_path), identity);
 	snprintf(recorded, sizeof(recorded), "%.*s", REMAP_IDENTITY_BYTES,
 		 a->region.super.identity);
@@ -196,11 +198,13 @@ int handle_check_main(const struct set_handle *a, struct error *error)
 	}
 	if (r < 0 || same)
 		return r;
-	return error_set(error, ENODEV,
-			 "%s is not the main device of the set on %s, or was written to since; "
-			 "nothing was changed. If its main device is a plain disk: dmremap release "
-			 "--without-main %s",
-			 a->main_path, a->spare_path, a->spare_path);
+	return error_set(
+		error, ENODEV,
+		"%s is not the main device of the set on %s, or is behind other hardware, or "
+		"was written to since; nothing was changed. If it is the disk, and a plain "
+		"one: dmremap release --any-hardware %s; if it is another one, detach it and "
+		"dmremap release --without-main %s",
+		a->main_path, a->spare_path, a->spare_path, a->spare_path);
 }
 
 /*
