@@ -18,6 +18,27 @@ static bool needs_backup(const struct create_request *a)
 	return !a->guard || a->chunk0_elsewhere;
 }
 
+/*
+ * The backup of an earlier create with the same words, whose set was undone: neither disk is a
+ * member, and what was never active has no mark on main that would tell the backup's age.
+ */
+static bool is_left_behind(const struct create_request *a)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+	const struct remap_super *super = &backup.super;
+	uint8_t host[16];
+
+	host_id(host);
+	return *a->backup_path && backup_read(a->backup_path, &backup, NULL) == 0 &&
+	       memcmp(super->uuid, a->uuid, sizeof(super->uuid)) != 0 &&
+	       !(super->flags & REMAP_SUPER_MARKED) &&
+	       !memcmp(super->host_id, host, sizeof(host)) &&
+	       !strncmp((const char *)super->label, a->label, sizeof(super->label)) &&
+	       super->main_sectors == a->main_sectors &&
+	       !strncmp((const char *)super->identity, a->main_identity, sizeof(super->identity)) &&
+	       streq(backup.spare_identity, a->spare_identity);
+}
+
 static int check_backup_directory(const char *path, struct stat *st, struct error *error)
 {
 	char parent[PATH_MAX];
@@ -62,7 +83,7 @@ int create_check_backup(const struct create_request *a, struct error *error)
 
 	if (*a->backup_path) {
 		/* a new set has none yet: it would be another's */
-		r = backup_check_target(a->backup_path, a->uuid, error);
+		r = is_left_behind(a) ? 0 : backup_check_target(a->backup_path, a->uuid, error);
 		if (r < 0)
 			return r;
 		r = check_backup_directory(a->backup_path, &st, error);
@@ -104,5 +125,7 @@ int create_write_backup(struct create_request *a, const struct remap_member_disk
 	}
 	if (!r && !*a->backup_path)
 		r = backup_default_path(a->uuid, a->backup_path, sizeof(a->backup_path), error);
+	if (!r && is_left_behind(a))
+		unlink(a->backup_path);
 	return r ? r : backup_write(&backup, a->backup_path, error);
 }
