@@ -10,7 +10,6 @@
 #include "ops/activate.h"
 #include "output.h"
 #include "set/open.h"
-#include "system/lock.h"
 #include "system/write-cache.h"
 #include "verbs.h"
 
@@ -103,14 +102,10 @@ static int change_active(const struct meant *meant, enum write_cache write_cache
 {
 	_cleanup_close_ int lock = -1;
 	char message[64];
-	uint8_t uuid[16];
-	int r;
+	int r = lock_mapped_device(&meant->device, &lock, error);
 
-	uuid_from_string(meant->uuid, uuid);
-	r = lock_set(&lock, uuid, error);
 	if (r < 0)
 		return r;
-	/* if it was deactivated meanwhile there is no such device any more */
 	snprintf(message, sizeof(message), "write_cache %s", write_cache_name(write_cache));
 	r = dm_message(meant->device.name, message, NULL, error);
 	if (!r && write_cache == WRITE_CACHE_THROUGH)

@@ -445,18 +445,28 @@ int deactivate_locked(const char *name, struct error *error)
 	return r;
 }
 
-/* One that was made with plain dmsetup does not say which set it is: its members are locked. */
-static int lock_device_of(const struct dm_device *device, int *lock, struct error *error)
+/*
+ * One that was made with plain dmsetup does not say which set it is: its members are locked.  The
+ * name may be another set's by the time that the lock is had.
+ */
+int lock_mapped_device(const struct dm_device *device, int *lock, struct error *error)
 {
 	const dev_t devices[] = { number_in_table(device->line.main),
 				  number_in_table(device->line.spare) };
+	struct dm_device now;
 	uint8_t uuid[16];
 	int r = 0;
 
 	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
 	    uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), uuid) == 0)
 		r = lock_set(lock, uuid, error);
-	return r ? r : lock_devices(lock, devices, 2, error);
+	if (!r)
+		r = lock_devices(lock, devices, 2, error);
+	if (!r)
+		r = dm_get(device->name, &now, error);
+	if (!r && (!streq(now.dm_uuid, device->dm_uuid) || now.minor != device->minor))
+		r = error_set(error, EBUSY, "%s is another device than a moment ago", device->name);
+	return r;
 }
 
 int deactivate(const char *name, struct error *error)
@@ -467,9 +477,7 @@ int deactivate(const char *name, struct error *error)
 	int r = dm_get(name, &device, error);
 
 	if (!r)
-		r = lock_device_of(&device, &lock, error);
-	if (!r)
-		r = dm_get(name, &device, error); /* it may be another by now */
+		r = lock_mapped_device(&device, &lock, error);
 	if (r < 0)
 		return r;
 	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))

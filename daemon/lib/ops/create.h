@@ -96,7 +96,8 @@ int create_prepare(struct create_request *request, struct error *error);
 /* After the question: -EBUSY if what is on them is not what was agreed on any more. */
 int create_look_again(struct create_request *request, struct error *error);
 /*
- * Does it, under the locks of @uuid and both members.  After an error main is as it was; if it could not be put right, the sentence
+ * Does it, under the locks of @uuid and both members.  After an error main is as it was; if it
+ * could not be put right, the sentence
  * says so, and `dmremap activate` on the spare tries again.
  */
 int create_set(struct create_request *request, struct error *error);
