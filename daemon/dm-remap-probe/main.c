@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * udev's prober (O14): is this device a member of a set?  Prints properties for udev's
- * database, or nothing.  Asked only about devices with a protective MBR.
+ * database, or nothing.  Asked only about devices with a protective MBR, and not for a disk that
+ * another process waits for already: udev would start one more at each event.
  *
  * And which of a device's links are not named after its content (O5): of a main without guard
  * the others belong to the mapped device.
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "set/asking.h"
 #include "set/scan.h"
 
 static bool is_by_content(const char *link)
@@ -39,6 +41,16 @@ static void print_kept_links(char **link)
 	}
 }
 
+/* As long as the command waits for an answer. */
+#define ANSWER_MS 10000
+
+static struct asking asking = { .fd = -1 };
+
+static void go_on(void)
+{
+	asking_go_on(&asking);
+}
+
 int main(int argc, char **argv)
 {
 	char uuid[UUID_STRING_BYTES];
@@ -54,7 +66,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: dm-remap-probe DEVICE | --keep-links LINK...\n");
 		return 2;
 	}
+	if (asking_begin(&asking, device_number(argv[1]), ANSWER_MS, NULL) < 0) {
+		fprintf(stderr, "dm-remap-probe: %s does not answer another process\n", argv[1]);
+		return EXIT_FAILURE;
+	}
+	after_read = go_on;
 	r = member_probe(argv[1], &member, &error);
+	asking_end(&asking);
 	if (r == -ENODATA)
 		return EXIT_SUCCESS;
 	if (r < 0) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 #include "progress-line.h"
 
 #define SILENT_SECONDS 2
 #define LINE_SECONDS 60
 #define BAR_CELLS 30
+#define WATCH_MS 1000
 
 static time_t now(void)
 {
@@ -25,22 +28,25 @@ static void format_left(time_t seconds, char *text, size_t nr_bytes)
 		snprintf(text, nr_bytes, "%ld s", (long)seconds);
 }
 
-static void show(struct progress *progress)
+/* Nothing is counted, or not yet. */
+static void show_time(const struct progress_line *line, time_t spent)
+{
+	char text[32];
+
+	format_left(spent, text, sizeof(text));
+	if (line->on_terminal)
+		fprintf(stderr, "\r%s, %s so far%*s", line->what, text, BAR_CELLS, "");
+	else
+		fprintf(stderr, "dmremap: %s: %s so far\n", line->what, text);
+}
+
+static void show_steps(const struct progress_line *line, time_t spent)
 {
 	static const char full[] = "##############################";
-	struct progress_line *line = (struct progress_line *)progress;
-	time_t at = now(), spent = at - line->started;
-	uint64_t done = progress->done, total = progress->total;
+	uint64_t done = line->progress.done, total = line->progress.total;
 	char left[32];
 	int cells;
 
-	if (!line->what || spent < SILENT_SECONDS || !total || !done || done > total ||
-	    at < line->told + (line->on_terminal ? 1 : LINE_SECONDS))
-		return;
-	/* the first line elsewhere comes after a minute, too: what is short is not told */
-	if (!line->on_terminal && spent < LINE_SECONDS)
-		return;
-	line->told = at;
 	format_left((time_t)((double)spent * (double)(total - done) / (double)done) + 1, left,
 		    sizeof(left));
 	cells = (int)(done * BAR_CELLS / total);
@@ -52,6 +58,26 @@ static void show(struct progress *progress)
 			done, total, left);
 }
 
+static void show(struct progress *progress)
+{
+	struct progress_line *line = (struct progress_line *)progress;
+	time_t at = now(), spent = at - line->started;
+
+	if (!line->what || spent < SILENT_SECONDS || progress->done > progress->total)
+		return;
+	pthread_mutex_lock(&line->lock);
+	/* the first line elsewhere comes after a minute, too: what is short is not told */
+	if (at >= line->told + (line->on_terminal ? 1 : LINE_SECONDS) &&
+	    (line->on_terminal || spent >= LINE_SECONDS)) {
+		line->told = at;
+		if (progress->done)
+			show_steps(line, spent);
+		else
+			show_time(line, spent);
+	}
+	pthread_mutex_unlock(&line->lock);
+}
+
 void progress_begin(struct progress_line *line, const struct invocation *invocation,
 		    const char *what, uint64_t total)
 {
@@ -60,11 +86,38 @@ void progress_begin(struct progress_line *line, const struct invocation *invocat
 		.what = invocation->quiet || invocation->json ? NULL : what,
 		.started = now(),
 		.on_terminal = isatty(STDERR_FILENO),
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
+}
+
+static void *watch(void *userdata)
+{
+	struct progress_line *line = userdata;
+	struct pollfd stop = { .fd = line->stop, .events = POLLIN };
+
+	while (poll(&stop, 1, WATCH_MS) == 0)
+		show(&line->progress);
+	return NULL;
+}
+
+void progress_watch(struct progress_line *line)
+{
+	if (!line->what)
+		return;
+	line->stop = eventfd(0, EFD_CLOEXEC);
+	line->watched = line->stop >= 0 && pthread_create(&line->thread, NULL, watch, line) == 0;
+	if (!line->watched)
+		close_p(&line->stop);
 }
 
 void progress_end(struct progress_line *line)
 {
+	if (line->watched) {
+		eventfd_write(line->stop, 1);
+		pthread_join(line->thread, NULL);
+		close_p(&line->stop);
+		line->watched = false;
+	}
 	if (line->told && line->on_terminal)
 		fprintf(stderr, "\r%*s\r", (int)strlen(line->what) + BAR_CELLS + 24, "");
 	line->told = 0;

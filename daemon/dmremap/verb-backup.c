@@ -31,7 +31,8 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	if (r < 0)
 		return r;
 	if (set->spare < 0)
-		return error_set(error, EAGAIN, "%s: its spare device is not there", set->name);
+		return error_set(error, EAGAIN, "%s: %s", set->name,
+				 set->silent ? set->state_reason : "its spare device is not there");
 	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
 		snprintf(main, nr_main, "%s", inventory->members[set->main].path);
@@ -208,6 +209,7 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 			return a.main_fd;
 	}
 	progress_begin(&line, invocation, "reading the table", 0);
+	progress_watch(&line);
 	a.progress = &line.progress;
 	r = restore_look(&a, error);
 	progress_end(&line);
@@ -217,10 +219,13 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		print_restoring(&a, file);
 	r = confirm(invocation, "Put it back?", error);
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = inventory_lock_members(backup.super.uuid, device_number(main),
+					   device_number(a.spare_path), &lock, error);
 	if (r < 0)
 		return r;
+	/* the wipe before it has no steps */
 	progress_begin(&line, invocation, "writing the table", 0);
+	progress_watch(&line);
 	r = restore_carry_out(&a, error);
 	progress_end(&line);
 	return r;

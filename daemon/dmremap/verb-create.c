@@ -232,7 +232,8 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
-	r = activation_lock(lock, error);
+	r = inventory_lock_members(spare.uuid, device_number(a->main_path), spare.devno, lock,
+				   error);
 	if (r < 0)
 		return r;
 	memcpy(a->uuid, spare.uuid, sizeof(a->uuid));
@@ -271,6 +272,20 @@ static void tell_ignored(const struct invocation *invocation)
 		if (option_value(invocation, options[i]))
 			printf("note     --%s changes nothing: the set is as it was made\n",
 			       options[i]);
+}
+
+/* Of a disk that fails each command may take half a minute. */
+static int look(const struct invocation *invocation, struct create_request *a,
+		int (*f)(struct create_request *request, struct error *error), struct error *error)
+{
+	struct progress_line line;
+	int r;
+
+	progress_begin(&line, invocation, "looking at what the disks hold", 0);
+	progress_watch(&line);
+	r = f(a, error);
+	progress_end(&line);
+	return r;
 }
 
 static int carry_out(const struct invocation *invocation, struct create_request *a,
@@ -324,7 +339,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (r > 0)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)
-		r = create_prepare(&a, error);
+		r = look(invocation, &a, create_prepare, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))
@@ -349,9 +364,10 @@ int verb_create(struct invocation *invocation, struct error *error)
 	r = confirm(invocation, "Make this set?", error);
 	/* udev's activation waits for the lock: not while the question is open */
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = inventory_lock_members(a.uuid, device_number(a.main_path),
+					   device_number(a.spare_path), &lock, error);
 	if (!r && !invocation->yes)
-		r = create_look_again(&a, error);
+		r = look(invocation, &a, create_look_again, error);
 	if (!r)
 		r = carry_out(invocation, &a, error);
 	if (r < 0)

@@ -8,7 +8,7 @@
 
 #include "import-list.h"
 #include "lost-map.h"
-#include "ops/activate.h"
+#include "set/open.h"
 
 #define UNRESCUED "?*/-"
 
@@ -69,36 +69,22 @@ void lost_map_done(struct lost_map *map)
 
 int import_lost(struct invocation *invocation, struct error *error)
 {
-	_cleanup_inventory_ struct inventory inventory = { 0 };
-	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = invocation->argv[1] };
-	_cleanup_close_ int lock = -1;
-	const struct assembly *set;
-	int r = inventory_lock_set(invocation->argv[0], &inventory, &set, &lock, error);
+	int r = set_open_locked(invocation->argv[0], false, &open, error);
 
-	if (r < 0)
-		return r;
-	if (set->verdict != ASSEMBLY_READY)
-		return error_set(error, set->main < 0 || set->spare < 0 ? EAGAIN : EBUSY,
-				 set->verdict == ASSEMBLY_ACTIVE ?
-					 "%s is active: dmremap deactivate it first%s" :
-					 "%s: %s",
-				 set->name, set->verdict == ASSEMBLY_ACTIVE ? "" : set->reason);
-	r = handle_open(inventory.members[set->main].path, inventory.members[set->spare].path,
-			O_RDWR, &handle, error);
 	/* it is held now, and cannot be activated */
-	close_p(&lock);
-	lock = -1;
+	set_unlock(&open);
 	if (!r)
-		r = lost_map_look(&map, &handle, error);
+		r = lost_map_look(&map, &open.handle, error);
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes) {
 		lost_map_print(&map);
 		printf("note     what was written to these sectors of %s since it was copied is lost, "
 		       "too\n",
-		       handle.main_path);
+		       open.handle.main_path);
 	}
 	if (option_value(invocation, "dry-run"))
 		return 0;

@@ -13,38 +13,18 @@
 #include "ops/resize.h"
 #include "progress-line.h"
 #include "set/deactivated.h"
+#include "set/open.h"
 #include "set/scan.h"
 #include "system/identity.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 #include "verbs.h"
 
-/* The set that @what means, found under the lock, inactive and whole enough to be changed. */
-static int find_inactive(const char *what, struct inventory *inventory, const struct assembly **set,
-			 int *lock, struct error *error)
-{
-	int r = inventory_lock_set(what, inventory, set, lock, error);
-
-	if (r < 0)
-		return r;
-	if ((*set)->state == ASSEMBLY_ACTIVE || (*set)->state == ASSEMBLY_RETURNED)
-		return error_set(error, EBUSY, "%s is active: dmremap deactivate it first",
-				 (*set)->name);
-	if ((*set)->state == ASSEMBLY_UNFINISHED)
-		return error_set(error, EBUSY,
-				 "%s: %s: dmremap activate it first, which mends that",
-				 (*set)->name, (*set)->state_reason);
-	return 0;
-}
-
 int verb_adopt_host(struct invocation *invocation, struct error *error)
 {
 	static const uint8_t none[16];
-	_cleanup_inventory_ struct inventory inventory = { 0 };
-	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
-	_cleanup_close_ int lock = -1;
+	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	const char *name = option_value(invocation, "name");
-	const struct assembly *set;
 	uint8_t host[16];
 	int r;
 
@@ -56,22 +36,16 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
 		return error_set(error, EPERM, "this host has no machine id (/etc/machine-id)");
-	r = find_inactive(invocation->argv[0], &inventory, &set, &lock, error);
-	if (r < 0)
-		return r;
-	if (set->main < 0 || set->spare < 0)
-		return error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN,
-				 "%s: %s", set->name, set->state_reason);
-	r = handle_open(inventory.members[set->main].path, inventory.members[set->spare].path,
-			O_RDWR, &handle, error);
+	r = set_open_locked(invocation->argv[0], true, &open, error);
 	if (!r)
-		r = record_host(&handle, host, name, error);
+		r = record_host(&open.handle, host, name, error);
 	if (!r && !invocation->quiet)
 		printf("%s belongs to this host from now on\n",
-		       *handle.region.super.label ? foreign_text(handle.region.super.label,
-								 sizeof(handle.region.super.label))
-							    .text :
-						    set->name);
+		       *open.handle.region.super.label ?
+			       foreign_text(open.handle.region.super.label,
+					    sizeof(open.handle.region.super.label))
+				       .text :
+			       open.set->name);
 	return r;
 }
 
@@ -80,23 +54,18 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
  * @role: which member
  * @path: of the copy
  * @identity: of the copy's hardware
- * @inventory: what there is
- * @set: the set
- * @handle: its members, the copy among them
+ * @open: the set; its handle has the members, the copy among them
  */
 struct replacement {
 	enum member_role role;
 	const char *path;
 	char identity[REMAP_IDENTITY_BYTES];
-	struct inventory inventory;
-	const struct assembly *set;
-	struct set_handle handle;
+	struct open_set open;
 };
 
 static void replacement_p(struct replacement *a)
 {
-	handle_close(&a->handle);
-	inventory_done(&a->inventory);
+	set_close(&a->open);
 }
 
 static int refuse_foreign(const struct assembly *set, struct error *error)
@@ -130,38 +99,46 @@ static int refuse_foreign_super(const char *name, const struct remap_super *supe
 }
 
 /* Looks and opens; writes nothing. */
-static int replacement_look(struct invocation *invocation, struct replacement *a, int *lock,
+static int replacement_look(struct invocation *invocation, struct replacement *a,
 			    struct error *error)
 {
 	const char *role = member_role_name(a->role), *main, *spare;
 	bool is_main = a->role == MEMBER_MAIN;
-	int r = find_inactive(invocation->argv[0], &a->inventory, &a->set, lock, error), other;
+	int r = set_lock_inactive(invocation->argv[0], &a->open, error), other;
 
 	if (!r)
-		r = refuse_foreign(a->set, error);
+		r = refuse_foreign(a->open.set, error);
 	if (r < 0)
 		return r;
-	other = is_main ? a->set->spare : a->set->main;
+	other = is_main ? a->open.set->spare : a->open.set->main;
+	/* what does not answer is not gone */
+	if (other == -1)
+		r = inventory_check_silent(&a->open.inventory, a->open.set->uuid,
+					   is_main ? MEMBER_SPARE : MEMBER_MAIN, "", false, error);
+	if (r < 0)
+		return r;
 	if (other < 0)
-		return error_set(error, other == -2 ? EEXIST : EAGAIN, "%s: %s", a->set->name,
-				 other == -2 || (is_main ? a->set->main : a->set->spare) >= 0 ?
-					 a->set->state_reason :
-				 is_main ? "its spare device is not there" :
-					   "its main device is not there");
+		return error_set(
+			error, other == -2 ? EEXIST : EAGAIN, "%s: %s", a->open.set->name,
+			other == -2 || (is_main ? a->open.set->main : a->open.set->spare) >= 0 ?
+				a->open.set->state_reason :
+			is_main ? "its spare device is not there" :
+				  "its main device is not there");
 	identity_of_device(device_number(a->path), a->identity);
 	if (!*a->identity)
 		return error_set(error, EPERM,
 				 "%s has no serial number or WWN: it could not be told from the "
 				 "old %s. Unplug that one, and no replacement is needed",
 				 a->path, role);
-	main = is_main ? a->path : a->inventory.members[other].path;
-	spare = is_main ? a->inventory.members[other].path : a->path;
-	r = handle_open(main, spare, O_RDWR, &a->handle, error);
-	if (!r && memcmp(a->handle.region.super.uuid, a->set->uuid, sizeof(a->set->uuid)))
+	main = is_main ? a->path : a->open.inventory.members[other].path;
+	spare = is_main ? a->open.inventory.members[other].path : a->path;
+	r = handle_open(main, spare, O_RDWR, &a->open.handle, error);
+	if (!r &&
+	    memcmp(a->open.handle.region.super.uuid, a->open.set->uuid, sizeof(a->open.set->uuid)))
 		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
 	if (!r)
-		r = refuse_foreign_super(a->set->name, &a->handle.region.super, error);
-	if (!r && is_main && !handle_has_guard(&a->handle))
+		r = refuse_foreign_super(a->open.set->name, &a->open.handle.region.super, error);
+	if (!r && is_main && !handle_has_guard(&a->open.handle))
 		r = mask_check(device_number(a->path), error);
 	return r;
 }
@@ -169,16 +146,17 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 static void print_replacement(const struct replacement *a, const struct lost_map *map)
 {
 	const char *role = member_role_name(a->role);
-	int old = a->role == MEMBER_MAIN ? a->set->main : a->set->spare;
+	int old = a->role == MEMBER_MAIN ? a->open.set->main : a->open.set->spare;
 
 	printf("set      \"%s\", with %s %s\n"
 	       "%-8s %s, %s: it counts from now on, with what is on it\n",
-	       a->set->name, a->role == MEMBER_MAIN ? "spare" : "main",
-	       a->role == MEMBER_MAIN ? a->handle.spare_path : a->handle.main_path, role, a->path,
-	       a->identity);
-	if (old >= 0 && a->inventory.members[old].devno != device_number(a->path))
+	       a->open.set->name, a->role == MEMBER_MAIN ? "spare" : "main",
+	       a->role == MEMBER_MAIN ? a->open.handle.spare_path : a->open.handle.main_path, role,
+	       a->path, a->identity);
+	if (old >= 0 && a->open.inventory.members[old].devno != device_number(a->path))
 		printf("old      %s, %s: it is taken for a copy from now on, and ignored\n",
-		       a->inventory.members[old].path, a->inventory.members[old].identity);
+		       a->open.inventory.members[old].path,
+		       a->open.inventory.members[old].identity);
 	if (map && map->path)
 		lost_map_print(map);
 	else if (map)
@@ -192,29 +170,31 @@ static void stay_inactive(const struct replacement *a)
 {
 	char uuid[UUID_STRING_BYTES];
 
-	uuid_to_string(a->set->uuid, uuid);
+	uuid_to_string(a->open.set->uuid, uuid);
 	if (!deactivated_noted(uuid))
 		return;
-	deactivated_note_members(uuid, device_number(a->handle.main_path),
-				 device_number(a->handle.spare_path));
+	deactivated_note_members(uuid, device_number(a->open.handle.main_path),
+				 device_number(a->open.handle.spare_path));
 }
 
 /*
  * The lock is not held while a question is open; the members are, exclusively, so that
  * the set is not activated or mended meanwhile.
  */
-static int replacement_confirm(struct invocation *invocation, const struct replacement *a,
-			       const struct lost_map *map, int *lock, struct error *error)
+static int replacement_confirm(struct invocation *invocation, struct replacement *a,
+			       const struct lost_map *map, struct error *error)
 {
 	int r;
 
-	close_p(lock);
-	*lock = -1;
+	set_unlock(&a->open);
 	if (!invocation->quiet || !invocation->yes)
 		print_replacement(a, map);
 	r = confirm(invocation,
 		    map && !map->path ? "Could all of the old one be read?" : "Replace it?", error);
-	return r ? r : activation_lock(lock, error);
+	return r ? r :
+		   inventory_lock_members(
+			   a->open.set->uuid, device_number(a->open.handle.main_path),
+			   device_number(a->open.handle.spare_path), &a->open.lock, error);
 }
 
 /*
@@ -227,34 +207,33 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_MAIN,
 							  .path = invocation->argv[1],
-							  .handle = SET_HANDLE_NONE };
+							  .open = OPEN_SET_NONE };
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = option_value(invocation, "map") };
-	_cleanup_close_ int lock = -1;
 	struct remap_super super;
-	int r = replacement_look(invocation, &a, &lock, error);
+	int r = replacement_look(invocation, &a, error);
 
 	if (!r && map.path)
-		r = lost_map_look(&map, &a.handle, error);
+		r = lost_map_look(&map, &a.open.handle, error);
 	if (!r)
-		r = replacement_confirm(invocation, &a, &map, &lock, error);
+		r = replacement_confirm(invocation, &a, &map, error);
 	/* before main is another: until then the order is repeated */
 	if (!r && map.path)
 		r = losing_carry_out(&map.losing, error);
 	if (r < 0)
 		return r;
 	stay_inactive(&a);
-	super = a.handle.region.super;
-	if (!handle_has_guard(&a.handle))
+	super = a.open.handle.region.super;
+	if (!handle_has_guard(&a.open.handle))
 		r = mask_write(super.uuid, device_number(a.path), true, error);
 	memset(super.identity, 0, sizeof(super.identity));
 	snprintf(super.identity, sizeof(super.identity), "%s", a.identity);
-	super.seq = a.handle.table.generation + 1;
+	super.seq = a.open.handle.table.generation + 1;
 	if (!r)
-		r = region_write_super(&a.handle.region, &super, error);
+		r = region_write_super(&a.open.handle.region, &super, error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its main device now; the old one is ignored from now on\n",
-		       a.set->name, a.path);
+		       a.open.set->name, a.path);
 	return r;
 }
 
@@ -263,25 +242,24 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 {
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_SPARE,
 							  .path = invocation->argv[1],
-							  .handle = SET_HANDLE_NONE };
-	_cleanup_close_ int lock = -1;
-	int r = replacement_look(invocation, &a, &lock, error);
+							  .open = OPEN_SET_NONE };
+	int r = replacement_look(invocation, &a, error);
 
 	if (!r)
-		r = record_check(&a.handle, error);
+		r = record_check(&a.open.handle, error);
 	if (r == -ENODATA)
 		return error_set(error, ENODATA,
 				 "%s has no guard, and records nothing of its spare",
-				 a.handle.main_path);
+				 a.open.handle.main_path);
 	if (!r)
-		r = replacement_confirm(invocation, &a, NULL, &lock, error);
+		r = replacement_confirm(invocation, &a, NULL, error);
 	if (r < 0)
 		return r;
 	stay_inactive(&a);
-	r = record_spare(&a.handle, a.identity, error);
+	r = record_spare(&a.open.handle, a.identity, error);
 	if (!r && !invocation->quiet)
 		printf("%s: %s is its spare device now; another one is ignored from now on\n",
-		       a.set->name, a.path);
+		       a.open.set->name, a.path);
 	return r;
 }
 
@@ -325,6 +303,7 @@ static void print_resized(const struct invocation *invocation, const struct resi
  * @has_moved: the new one is a spare of the set already
  * @was_completed: since a moment ago, so that it was a resize that made it one
  * @is_settled: and there is no doubt
+ * @silent: which disk does not answer and may be the spare that is missing; empty: none
  */
 struct move {
 	char name[128];
@@ -334,6 +313,7 @@ struct move {
 	bool has_moved;
 	bool was_completed;
 	bool is_settled;
+	struct error silent;
 };
 
 static int look_at_spares(const struct inventory *inventory, const struct assembly *set,
@@ -360,24 +340,35 @@ static int look_at_spares(const struct inventory *inventory, const struct assemb
 static int find_move(const char *what, dev_t new_spare, struct move *move, int *lock,
 		     struct error *error)
 {
-	_cleanup_inventory_ struct inventory inventory = { 0 };
+	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	const struct assembly *set;
-	int r = find_inactive(what, &inventory, &set, lock, error);
+	int r = set_lock_inactive(what, &open, error);
 
 	if (r < 0)
 		return r;
+	set = open.set;
 	r = refuse_foreign(set, error);
 	if (r < 0)
 		return r;
 	if (set->main < 0)
-		return error_set(error, set->main == -2 ? EEXIST : EAGAIN, "%s: %s", set->name,
-				 set->state_reason);
+		return set_refuse_missing(&open, error);
 	memset(move, 0, sizeof(*move));
 	snprintf(move->name, sizeof(move->name), "%s", set->name);
 	uuid_to_string(set->uuid, move->uuid);
-	snprintf(move->main_path, sizeof(move->main_path), "%s", inventory.members[set->main].path);
+	snprintf(move->main_path, sizeof(move->main_path), "%s",
+		 open.inventory.members[set->main].path);
 	move->is_settled = set->verdict == ASSEMBLY_READY;
-	return look_at_spares(&inventory, set, new_spare, move, error);
+	r = look_at_spares(&open.inventory, set, new_spare, move, error);
+	if (r < 0)
+		return r;
+	if (set->spare == -1)
+		inventory_check_silent(&open.inventory, set->uuid, MEMBER_SPARE,
+				       open.inventory.members[set->main].recorded, false,
+				       &move->silent);
+	/* the caller's from now on */
+	*lock = open.lock;
+	open.lock = -1;
+	return 0;
 }
 
 /*
@@ -424,7 +415,9 @@ static int finish_move(const struct move *move, struct resizing *a,
 			       move->name, a->path, move->old_path);
 		r = confirm(invocation, "Do it?", error);
 		if (!r)
-			r = activation_lock(lock, error);
+			r = inventory_lock_members(now.region.super.uuid,
+						   device_number(move->main_path),
+						   device_number(a->path), lock, error);
 	}
 	return r ? r : resize_finish(a, &now, *move->old_path ? &old.region : NULL, error);
 }
@@ -459,7 +452,9 @@ static int begin_move(const struct move *move, struct resizing *a,
 	int r;
 
 	if (!*move->old_path)
-		return error_set(error, EAGAIN, "%s: its spare device is not there", move->name);
+		return error_set(error, EAGAIN, "%s: %.400s", move->name,
+				 *move->silent.text ? move->silent.text :
+						      "its spare device is not there");
 	r = handle_open(move->main_path, move->old_path, O_RDWR, a->handle, error);
 	if (r < 0)
 		return r;

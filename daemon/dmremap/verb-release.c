@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Ending sets.  Members that are not in use are held exclusively from before the question to
- * the end (O4); the lock, which activation by udev waits for, is taken after it, and what was
+ * the end (O4); the locks, which activation by udev waits for, are taken after it, and what was
  * agreed on is looked at again then.
  */
 #include <errno.h>
@@ -13,11 +13,13 @@
 #include "format/region.h"
 #include "ops/activate.h"
 #include "ops/mend.h"
+#include "ops/record.h"
 #include "ops/release-without-spare.h"
 #include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
 #include "set/mark.h"
+#include "system/identity.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 #include "verbs.h"
@@ -45,9 +47,9 @@ static int refuse_if_any_spare_is_silent(const struct inventory *inventory, cons
 	for (size_t i = 0; i < inventory->nr_silent; i++)
 		if (inventory->silent[i].role != MEMBER_MAIN)
 			return error_set(error, EAGAIN,
-					 "%s does not answer, and may be its spare; nothing was "
+					 "%s, and may be its spare; nothing was "
 					 "changed. If it is another one, detach it meanwhile",
-					 inventory->silent[i].path);
+					 silent_text(&inventory->silent[i]).text);
 	return 0;
 }
 
@@ -156,10 +158,10 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		print_stale(&a);
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
-		r = refuse_if_spare_is_here(main_path, error); /* it may have come back */
-	/* and where it is activated now main cannot be opened exclusively */
+		r = inventory_lock_members(a.uuid, device_number(main_path), 0, &lock, error);
+	/* it may have come back, or restore-backup has made one: not from now on */
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = refuse_if_spare_is_here(main_path, error);
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
@@ -226,9 +228,10 @@ static int release_without_main(struct invocation *invocation, const char *spare
 		       "unknown");
 	r = confirm(invocation, "Do it?", error);
 	if (!r)
-		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
+		r = inventory_lock_members(region.super.uuid, 0, device_number(spare_path), &lock,
+					   error);
 	if (!r)
-		r = activation_lock(&lock, error);
+		r = refuse_if_main_is_here(spare_path, error); /* it may have come back */
 	if (!r)
 		r = mask_remove(region.super.uuid, error);
 	return r < 0 ? r : region_wipe(&region, error);
@@ -253,6 +256,8 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 
 	if (handle->region.super.flags & REMAP_SUPER_CREATING) {
 		r = release_undo_create(handle, UNDO_FOUND, error);
+		if (r == -ENODEV)
+			return -EPERM;
 		if (!r)
 			print_sectors(&handle->zeroed, handle->main_path,
 				      "could not be read when the set was made: zeros now");
@@ -264,7 +269,7 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 	handle->progress = NULL;
 	progress_end(&line);
 	if (r < 0)
-		return r;
+		return r == -ENODEV ? -EPERM : r;
 	print_sectors(&handle->still_lost, handle->main_path,
 		      "cannot be read, as before: an error until written");
 	print_sectors(&handle->zeroed, handle->main_path,
@@ -310,6 +315,9 @@ static int check_lost(const struct invocation *invocation, struct set_handle *ha
  * @as: how it was activated
  * @interrupted: its release or creation was cut short when main was a plain disk already, which
  *               no scan can tell from others
+ * @any_hardware: although a member is other hardware than recorded
+ * @named_main: what the user calls main; NULL: only the set was named
+ * @named_spare: the same of the spare
  * @handle: both opened, if not active
  */
 struct releasing {
@@ -323,6 +331,9 @@ struct releasing {
 	bool deactivated;
 	struct activate_options as;
 	bool interrupted;
+	bool any_hardware;
+	const char *named_main;
+	const char *named_spare;
 	struct set_handle handle;
 };
 
@@ -341,6 +352,29 @@ static void how_it_is_active(const struct inventory *inventory, struct releasing
 	}
 }
 
+/* Members that were named by their paths must be those that count, and no copies of them. */
+static int check_named(const struct inventory *inventory, const struct assembly *set,
+		       const struct releasing *a, struct error *error)
+{
+	const int members[] = { set->main, set->spare };
+	const enum member_role roles[] = { MEMBER_MAIN, MEMBER_SPARE };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		const char *path = i ? a->named_spare : a->named_main;
+
+		if (path &&
+		    (members[i] < 0 || inventory->members[members[i]].devno != device_number(path)))
+			return error_set(error, EPERM,
+					 "%s is not the %s device of %s that counts%s%s%s; nothing "
+					 "was changed",
+					 path, member_role_name(roles[i]), set->name,
+					 members[i] < 0 ? "" : ": that is ",
+					 members[i] < 0 ? "" : inventory->members[members[i]].path,
+					 members[i] < 0 ? "" : ", and this may be a copy of it");
+	}
+	return 0;
+}
+
 /* Everything that can be refused before the question; an active set is only read. */
 static int release_look(struct invocation *invocation, const char *what, struct releasing *a,
 			struct error *error)
@@ -357,8 +391,11 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 	if (set->verdict == ASSEMBLY_FOREIGN)
 		return error_set(error, EPERM, "%s: %s", set->name, set->reason);
 	/* perhaps a copy: ending it would wipe a spare that the other one needs */
-	if (*set->doubt)
+	if (*set->doubt && !option_value(invocation, "any-hardware"))
 		return error_set(error, EPERM, "%s: %s", set->name, set->doubt);
+	r = check_named(&inventory, set, a, error);
+	if (r < 0)
+		return r;
 	uuid_to_string(set->uuid, a->uuid);
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)
@@ -426,13 +463,20 @@ static int complete(const struct invocation *invocation, const struct releasing 
 	_cleanup_inventory_ struct inventory inventory = { 0 };
 	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
-	int r = inventory_lock_set(a->uuid, &inventory, &set, &lock, error);
+	int r = 0;
 
+	if (a->any_hardware) {
+		printf("What is left of a release or create that was interrupted is done, whatever "
+		       "hardware main is\nbehind: its spare is wiped.\n");
+		r = confirm(invocation, "Do it?", error);
+	}
+	if (!r)
+		r = inventory_lock_set(a->uuid, &inventory, &set, &lock, error);
 	if (!r && (set->verdict != ASSEMBLY_UNFINISHED || set->spare < 0))
 		return error_set(error, EBUSY, "%s: its members are others than a moment ago",
 				 set->name);
 	if (!r)
-		r = mend_set(&inventory, set, error);
+		r = mend_set(&inventory, set, a->any_hardware, error);
 	if (r != -ECANCELED)
 		return r;
 	if (!invocation->quiet)
@@ -446,10 +490,15 @@ static void releasing_p(struct releasing *a)
 }
 
 /* The set is found by its members; an active one is deactivated.  @path: was its main. */
-static int release_set(struct invocation *invocation, const char *what, char path[256],
-		       struct error *error)
+static int release_set(struct invocation *invocation, const char *what, const char *main,
+		       char path[256], struct error *error)
 {
-	_cleanup_(releasing_p) struct releasing a = { .handle = SET_HANDLE_NONE };
+	_cleanup_(releasing_p) struct releasing a = {
+		.any_hardware = option_value(invocation, "any-hardware"),
+		.named_main = main,
+		.named_spare = main ? what : NULL,
+		.handle = SET_HANDLE_NONE,
+	};
 	_cleanup_close_ int lock = -1;
 	int r = release_look(invocation, what, &a, error);
 
@@ -469,15 +518,53 @@ static int release_set(struct invocation *invocation, const char *what, char pat
 	r = confirm(invocation, "Do it?", error);
 	if (r < 0)
 		return r;
-	r = a.active ? deactivate_the_same(&a, &lock, error) : activation_lock(&lock, error);
+	r = a.active ? deactivate_the_same(&a, &lock, error) :
+		       inventory_lock_members(a.handle.region.super.uuid, a.main, a.spare, &lock,
+					      error);
 	if (!r && a.active)
 		r = check_lost(invocation, &a.handle, error);
 	snprintf(path, 256, "%s", a.main_path);
+	a.handle.any_hardware = a.any_hardware;
 	if (!r)
 		r = end_set(invocation, &a.handle, error);
 	if (r < 0 && a.deactivated && !(a.handle.region.super.flags & REMAP_SUPER_RELEASING))
 		activate_again(&a, &lock);
 	return r;
+}
+
+/* What an inventory says of two devices: of a device and an image there is none. */
+static int check_whose(const struct set_handle *a, struct error *error)
+{
+	const struct remap_super *super = &a->region.super;
+	static const uint8_t none[REMAP_UUID_BYTES];
+	char identity[REMAP_IDENTITY_BYTES];
+	struct foreign_text recorded;
+	uint8_t host[16];
+
+	host_id(host);
+	if (memcmp(super->host_id, none, sizeof(none)) != 0 &&
+	    memcmp(super->host_id, host, sizeof(host)) != 0)
+		return error_set(
+			error, EPERM,
+			"the set on %s belongs to another host: dmremap adopt-host takes it "
+			"over; nothing was changed",
+			a->spare_path);
+	identity_of_device(device_number(a->main_path), identity);
+	recorded = foreign_text(super->identity, sizeof(super->identity));
+	if (!a->any_hardware && identity_contradicts(identity, recorded.text))
+		return error_set(error, EPERM,
+				 "%s is other hardware (%.64s) than the set's main device was "
+				 "(%.64s): perhaps it is a copy. --any-hardware takes it all the "
+				 "same; nothing was changed",
+				 a->main_path, identity, recorded.text);
+	identity_of_device(device_number(a->spare_path), identity);
+	if (!a->any_hardware && record_is_other(a, identity))
+		return error_set(error, EPERM,
+				 "%s is other hardware (%.64s) than the set's spare device was: "
+				 "perhaps it is a copy. --any-hardware takes it all the same; "
+				 "nothing was changed",
+				 a->spare_path, identity);
+	return 0;
 }
 
 static int release_images(struct invocation *invocation, const char *main, const char *spare,
@@ -486,6 +573,9 @@ static int release_images(struct invocation *invocation, const char *main, const
 	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	int r = handle_open(main, spare, O_RDWR, &handle, error);
 
+	handle.any_hardware = option_value(invocation, "any-hardware");
+	if (!r && (device_number(main) || device_number(spare)))
+		r = check_whose(&handle, error);
 	if (!r)
 		r = check_lost(invocation, &handle, error);
 	if (!r)
@@ -506,10 +596,15 @@ int verb_release(struct invocation *invocation, struct error *error)
 				 "--without-main SPARE");
 	if (spare)
 		return release_without_main(invocation, spare, error);
-	if (invocation->argc == 2)
+	if (invocation->argc == 2 &&
+	    !(device_number(invocation->argv[0]) && device_number(invocation->argv[1])))
 		return release_images(invocation, invocation->argv[0], invocation->argv[1], error);
-	r = main ? release_without_spare(invocation, main, error) :
-		   release_set(invocation, invocation->argv[0], path, error);
+	if (main)
+		r = release_without_spare(invocation, main, error);
+	else if (invocation->argc == 2)
+		r = release_set(invocation, invocation->argv[1], invocation->argv[0], path, error);
+	else
+		r = release_set(invocation, invocation->argv[0], NULL, path, error);
 	if (!r && device_number(main ? main : path)) /* not an image */
 		care_for_lvm(invocation, main ? main : path);
 	return r;

@@ -65,11 +65,21 @@ static int send_message(const struct invocation *invocation, const struct dm_dev
 {
 	_cleanup_free_ char *reply = NULL;
 	struct progress_slots slots;
+	struct progress_line line;
 	int r;
 
-	progress_slots_begin(&slots, invocation, device, "moving chunks", nr_chunks);
+	if (nr_chunks) {
+		progress_slots_begin(&slots, invocation, device, "moving chunks", nr_chunks);
+	} else {
+		/* how far the kernel is with sync and restore it does not say */
+		progress_begin(&line, invocation, message, 0);
+		progress_watch(&line);
+	}
 	r = dm_message(device->name, message, &reply, error);
-	progress_slots_end(&slots);
+	if (nr_chunks)
+		progress_slots_end(&slots);
+	else
+		progress_end(&line);
 	return r < 0 ? r : print_reply(invocation, device, reply);
 }
 

@@ -151,13 +151,13 @@ static void add_set_json(struct json *json, const struct listed *listed)
 static int add_silent(struct output *output, const struct member *silent)
 {
 	static const uint8_t none[16];
-	char uuid[UUID_STRING_BYTES], reason[320];
+	char uuid[UUID_STRING_BYTES], reason[480];
 
 	if (output_line(output) < 0)
 		return -ENOMEM;
 	uuid_to_string(silent->uuid, uuid);
-	snprintf(reason, sizeof(reason), "%s does not answer: look at the kernel log and the cable",
-		 silent->path);
+	snprintf(reason, sizeof(reason), "%s: look at the kernel log and the cable",
+		 silent_text(silent).text);
 	output_text(output, NULL);
 	output_text(output, "silent");
 	output_text(output, NULL);

@@ -72,6 +72,8 @@ const struct verb_option options_release[] = {
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
 	{ "give-up", "SECTORS", "lost sectors that are not to be found again: 2,100-103" },
 	{ "backup", "FILE", "without the spare: the set's backup, if not below /var/lib/dm-remap" },
+	{ "any-hardware", NULL,
+	  "also where a member is not the recorded hardware, perhaps a copy" },
 	{ "accept-loss", NULL, "without the spare: what no backup has either becomes zeros" },
 	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
 	{ NULL },

@@ -9,7 +9,7 @@
 #include "json.h"
 #include "ops/activate.h"
 #include "output.h"
-#include "set/handle.h"
+#include "set/open.h"
 #include "system/write-cache.h"
 #include "verbs.h"
 
@@ -80,34 +80,32 @@ static int print_disks(const struct invocation *invocation, const struct meant *
 }
 
 /* Of a set that is not active the superblock says it. */
-static int change_inactive(const struct inventory *inventory, const struct assembly *set,
-			   enum write_cache write_cache, struct error *error)
+static int change_inactive(const struct meant *meant, enum write_cache write_cache,
+			   struct error *error)
 {
-	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	struct remap_super super;
-	int r;
+	int r = set_open_locked(meant->uuid, false, &open, error);
 
-	if (set->verdict != ASSEMBLY_READY)
-		return error_set(error, set->main < 0 || set->spare < 0 ? EAGAIN : EPERM, "%s: %s",
-				 set->name, set->reason);
-	r = handle_open(inventory->members[set->main].path, inventory->members[set->spare].path,
-			O_RDWR, &handle, error);
 	if (r < 0)
 		return r;
-	super = handle.region.super;
+	super = open.handle.region.super;
 	super.flags = write_cache_flags(super.flags, write_cache);
-	super.seq = handle.table.generation + 1;
-	return super.flags == handle.region.super.flags ?
+	super.seq = open.handle.table.generation + 1;
+	return super.flags == open.handle.region.super.flags ?
 		       0 :
-		       region_write_super(&handle.region, &super, error);
+		       region_write_super(&open.handle.region, &super, error);
 }
 
 static int change_active(const struct meant *meant, enum write_cache write_cache,
 			 struct error *told, struct error *error)
 {
+	_cleanup_close_ int lock = -1;
 	char message[64];
-	int r;
+	int r = lock_mapped_device(&meant->device, &lock, error);
 
+	if (r < 0)
+		return r;
 	snprintf(message, sizeof(message), "write_cache %s", write_cache_name(write_cache));
 	r = dm_message(meant->device.name, message, NULL, error);
 	if (!r && write_cache == WRITE_CACHE_THROUGH)
@@ -148,13 +146,9 @@ static int find(const struct inventory *inventory, const char *what, const struc
 
 static int again(const char *path, struct error *error)
 {
-	_cleanup_close_ int lock = -1;
 	dev_t devno = device_number(path);
 	struct error told;
-	int r = activation_lock(&lock, error);
 
-	if (r < 0)
-		return r;
 	if (!devno)
 		return error_set(error, ENODEV, "%s: there is no such device", path);
 	write_cache_again(&this_world, devno, &told);
@@ -166,7 +160,6 @@ static int again(const char *path, struct error *error)
 int verb_write_cache(struct invocation *invocation, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
-	_cleanup_close_ int lock = -1;
 	const struct assembly *set;
 	struct error told = { "" };
 	struct meant meant = { 0 };
@@ -178,18 +171,15 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 	if (invocation->argc > 1 && write_cache_parse(invocation->argv[1], &wanted) < 0)
 		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
 				 invocation->argv[1]);
-	/* nothing is looked for under the lock: who changes it meanwhile holds its disks or its name */
 	r = inventory_look(&inventory, invocation->argv[0], true, error);
 	if (!r)
 		r = find(&inventory, invocation->argv[0], &set, &meant, error);
-	if (!r && invocation->argc > 1)
-		r = activation_lock(&lock, error);
 	if (r < 0)
 		return r;
 	if (invocation->argc == 1)
 		return print_disks(invocation, &meant);
 	r = *meant.device.name ? change_active(&meant, wanted, &told, error) :
-				 change_inactive(&inventory, set, wanted, error);
+				 change_inactive(&meant, wanted, error);
 	if (!r && *told.text && !invocation->quiet)
 		printf("%s\n", told.text);
 	return r;

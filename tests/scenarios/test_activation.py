@@ -6,7 +6,6 @@ There is no hotplug in User Mode Linux. A disk that is "gone" fails all I/O and 
 """
 
 import contextlib
-import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios import dm
+from tests.scenarios import dm, locks
 from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
@@ -511,9 +510,7 @@ def test_a_disk_that_does_not_answer_holds_no_lock(rig: Rig) -> None:
     slow.hold("read", 0, 2048)
     waits = rig.background(dmremap, "activate", "data")
     wait_for(slow.held, "the scan")
-    lock = os.open("/run/dm-remap/lock", os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(lock)
+    locks.check_free()
     slow.release()
     result = waits.result(60)
     assert (result.returncode, result.stdout) == (OK, "/dev/mapper/data\n"), result

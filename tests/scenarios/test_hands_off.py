@@ -5,7 +5,6 @@ Rows 2, 4, 6, 11, 14, 15 and 34 of the list of small things that go wrong (issue
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -16,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios import dm
+from tests.scenarios import dm, locks
 from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (DAMAGED, FAILED, OK, PROGRAM, REFUSED, USAGE, content, create,
-                                  dmremap, ext4_on_main, output, paths, refused, sets, settle,
-                                  signatures)
+from tests.scenarios.sets import (DAMAGED, FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, WAITING,
+                                  content, create, dmremap, ext4_on_main, output, paths, refused,
+                                  sets, settle, signatures)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 CONTROL = Path("/run/udev/control")
@@ -139,8 +138,7 @@ def test_a_member_that_hangs_is_named(rig: Rig) -> None:
         waits = rig.background(lambda: subprocess.run(
             [str(PROGRAM), "list", "--json"], capture_output=True, text=True, timeout=60))
         wait_for(rig.server.disk("other").held, "the question to the disk")
-        with open("/run/dm-remap/lock", "rb") as lock:    # no scan is under the lock
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks.check_free()    # no scan is under a lock
         result = waits.result(60)    # its output has an end although a child still hangs
         listed = json.loads(result.stdout)
         found = {line["uuid"]: line for line in listed["sets"]}
@@ -159,6 +157,56 @@ def test_a_member_that_hangs_is_named(rig: Rig) -> None:
     assert not rule.exists()
     output("deactivate", "data")
     settle(rig)
+
+
+def waiting_children() -> list[int]:
+    """Processes of the command that wait for a disk, and have no parent that waits for them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
+            if name == "dmremap" and rest.split()[0] == "D":
+                found.append(int(process.name))
+    return found
+
+
+def list_by_program() -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(PROGRAM), "list"], capture_output=True, text=True, timeout=60)
+
+
+def test_a_disk_that_hangs_keeps_one_process(rig: Rig) -> None:
+    """However many commands come: those after the first are told since when, and do not wait."""
+    uuid = inactive(rig)
+    strange = "11111111-2222-3333-4444-555555555555"
+    with udev_runs(rig, {"main": member("main", uuid), "spare": member("spare", uuid),
+                         "other": member("spare", strange)}), hanging(rig, "other"):
+        first = list_by_program()
+        since = first.stdout.partition("still waiting for it since ")[2].partition(")")[0]
+        assert since, first
+        for _ in range(3):
+            began = time.monotonic()
+            again = list_by_program()
+            assert f"still waiting for it since {since})" in again.stdout, again
+            assert "ready" in again.stdout, again
+            assert time.monotonic() - began < 5
+        probe = subprocess.run([str(PROGRAM.parent / "dm-remap-probe"), paths(rig, "other")[0]],
+                               capture_output=True, text=True, timeout=60)
+        assert (probe.returncode, probe.stdout) == (1, ""), probe
+        assert len(waiting_children()) == 1, waiting_children()
+    wait_for(lambda: not waiting_children(), "the end of the child")
+    assert "does not answer" not in list_by_program().stdout
+
+
+def test_a_slow_disk_is_found(rig: Rig) -> None:
+    """Each command has its time, not all of them together."""
+    inactive(rig)
+    for delayed in (rig.main, rig.spare):
+        drop_page_cache(str(delayed.kernel_path))
+        delayed.delay("read", 3000)
+    result = list_by_program()
+    for delayed in (rig.main, rig.spare):
+        delayed.delay("read", 0)
+    assert "ready" in result.stdout and "does not answer" not in result.stdout, result
 
 
 def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
@@ -216,7 +264,65 @@ def test_a_main_without_guard_that_hangs(rig: Rig) -> None:
     settle(rig)
 
 
+def test_who_does_not_answer_is_named(rig: Rig) -> None:
+    """Also where nothing but its hardware tells that it may be the member that is missing."""
+    uuid = inactive(rig, "--no-guard")
+    with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4",
+                         "other": "ID_FS_TYPE=ext4"}), hanging(rig, "main"):
+        for arguments in (("adopt-host", uuid), ("resize", uuid, paths(rig, "other")[0])):
+            assert f"{paths(rig, 'main')[0]} does not answer" in refused(WAITING, *arguments)
+        assert f"{paths(rig, 'main')[0]} does not answer" in \
+            refused(NOT_FOUND, "adopt-host", "no-such-set")
+
+
+# copies
+
+def test_release_by_two_paths_takes_no_copy(rig: Rig) -> None:
+    """A clone of main, and other hardware: the spare is the other one's."""
+    inactive(rig)
+    rig.media("other").write(0, rig.media("main").whole())
+    main, spare, other = paths(rig, "main", "spare", "other")
+    before = {name: rig.media(name).whole() for name in ("main", "spare", "other")}
+    assert "a copy" in refused(REFUSED, "release", other, spare, "--yes")
+    assert main in refused(REFUSED, "release", other, spare, "--yes", "--any-hardware")
+    settle(rig, "main", "spare", "other")
+    rig.media("main").write(0, bytes(rig.main.size_bytes))
+    settle(rig, "main", "spare", "other")
+    assert "copy" in refused(REFUSED, "release", other, spare, "--yes")
+    settle(rig, "main", "spare", "other")
+    assert [rig.media(name).whole() for name in ("spare", "other")] == \
+        [before["spare"], before["other"]]
+    output("release", other, spare, "--yes", "--any-hardware")
+    assert signatures(other) == {"ext4"} and sets() == []
+
+
+def test_main_behind_another_bridge(rig: Rig) -> None:
+    """One name of its hardware is the same, another is not; there is a way, and it is named."""
+    record = udev_record(paths(rig, "main")[0])
+    record.write_text(record.read_text() + "E:ID_PART_ENTRY_UUID=0f1e2d3c-02\n")
+    inactive(rig)
+    image = rig.media("spare").whole()
+    main, spare = paths(rig, "main", "spare")
+    output("release", "data", "--yes")
+    settle(rig)
+    plain = rig.media("main").whole()
+    # the release was cut short when nothing but the spare was left to be wiped
+    rig.media("spare").write(0, image)
+    change(Spare.of(rig), FLAGS, lambda old: bytes([old[0] | RELEASING]))
+    settle(rig)
+    record.write_text(record.read_text().replace("MAIN-0001", "BRIDGE-99"))
+    for arguments in (("release", spare, "--yes"), ("activate", spare)):
+        assert f"dmremap release --any-hardware {spare}" in refused(REFUSED, *arguments)
+    assert rig.media("spare").whole()[:4096] != bytes(4096)
+    output("release", spare, "--yes", "--any-hardware")
+    settle(rig)
+    assert sets() == [] and rig.media("main").whole() == plain
+    assert not any(rig.media("spare").whole()[:4096])
+    assert "nothing was changed" not in output("create", "data", main, spare, "--yes")
+
+
 FLAGS, HOST = (52, 1), (152, 16)    # of the superblock: where, how long
+RELEASING = 4
 
 
 def change(spare: Spare, field: tuple[int, int], new: Callable[[bytes], bytes]) -> None:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
 
-import fcntl
 import os
 import pty
 import subprocess
 
 import pytest
 
-from tests.scenarios import dm
+from tests.scenarios import dm, locks
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
@@ -339,8 +338,7 @@ def test_a_question_is_asked_without_the_lock(rig: Rig) -> None:
         asked = b""
         while not asked.endswith(b"[y/N] "):
             asked += os.read(process.stderr.fileno(), 100)
-        with open("/run/dm-remap/lock", "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks.check_free()
         os.write(terminal, b"y\n")
         assert process.wait(60) == OK
     os.close(terminal)

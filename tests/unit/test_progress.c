@@ -17,8 +17,20 @@ static int fake_clock(clockid_t clock, struct timespec *now)
 #define clock_gettime fake_clock
 #include "../../daemon/dmremap/progress-line.c"
 
-/* What a program writes that makes a step of 100 at each of these times; ends with a NULL time. */
-static void run(const struct invocation *invocation, const time_t *at, char *text, size_t nr_bytes)
+static void step(struct progress_line *line)
+{
+	progress_step(&line->progress);
+}
+
+/* As the thread of progress_watch() does. */
+static void look(struct progress_line *line)
+{
+	line->progress.show(&line->progress);
+}
+
+/* What a program writes that does @f at each of these times; ends with a NULL time. */
+static void run_with(const struct invocation *invocation, const time_t *at, uint64_t total,
+		     void (*f)(struct progress_line *line), char *text, size_t nr_bytes)
 {
 	FILE *file = tmpfile();
 	int saved = dup(STDERR_FILENO);
@@ -29,10 +41,10 @@ static void run(const struct invocation *invocation, const time_t *at, char *tex
 	fflush(stderr);
 	dup2(fileno(file), STDERR_FILENO);
 	fake_now = 1000;
-	progress_begin(&line, invocation, "copying", 100);
+	progress_begin(&line, invocation, "copying", total);
 	for (; *at; at++) {
 		fake_now = 1000 + *at;
-		progress_step(&line.progress);
+		f(&line);
 	}
 	progress_end(&line);
 	fflush(stderr);
@@ -42,6 +54,26 @@ static void run(const struct invocation *invocation, const time_t *at, char *tex
 	nr = fread(text, 1, nr_bytes - 1, file);
 	text[nr] = '\0';
 	fclose(file);
+}
+
+static void run(const struct invocation *invocation, const time_t *at, char *text, size_t nr_bytes)
+{
+	run_with(invocation, at, 100, step, text, nr_bytes);
+}
+
+/* Whether the steps are not known, or none is done yet. */
+static void the_time_where_there_are_no_steps(void **unused)
+{
+	static const time_t at[] = { 1, 30, 59, 60, 61, 119, 120, 150, 0 };
+	struct invocation invocation = { .quiet = false };
+	char text[512];
+
+	(void)unused;
+	for (uint64_t total = 0; total <= 100; total += 100) {
+		run_with(&invocation, at, total, look, text, sizeof(text));
+		assert_string_equal(text, "dmremap: copying: 60 s so far\n"
+					  "dmremap: copying: 2 min so far\n");
+	}
 }
 
 static void a_line_a_minute(void **unused)
@@ -76,6 +108,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_a_minute),
+		cmocka_unit_test(the_time_where_there_are_no_steps),
 		cmocka_unit_test(what_is_short_or_read_by_a_program),
 	};
 

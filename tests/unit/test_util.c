@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Strings, numbers and files of daemon/lib/util.c. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "unit.h"
 #include "util/util.h"
@@ -125,6 +128,52 @@ static void names(void **unused)
 		assert_false(device_name_ok(bad[i]));
 }
 
+/* In the place of the C library's: a file system that gives a file its only name when it is made. */
+static bool has_no_links;
+
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	if (has_no_links) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
+}
+
+/* What was killed in the middle leaves one file at most, which the next one removes. */
+static void files_that_were_not_finished(void **unused)
+{
+	char directory[] = "/tmp/unit-util.XXXXXX", path[64], temporary[96];
+	_cleanup_free_ char *data = NULL;
+	int fd;
+
+	(void)unused;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/state", directory);
+	snprintf(temporary, sizeof(temporary), "%s.dmremap-new", path);
+	assert_int_equal(write_file_atomic(path, "one", 3, 0600), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		has_no_links = i;
+		fd = open(temporary, O_RDWR | O_CREAT, 0600);
+		assert_true(fd >= 0 && write(fd, "ha", 2) == 2);
+		close(fd);
+		assert_int_equal(write_file_atomic(path, "whole", 5, 0600), 0);
+		assert_int_equal(access(temporary, F_OK), -1);
+	}
+	/* one that is being written is not taken away */
+	fd = open(temporary, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(write_file_atomic(path, "two", 3, 0600), -EBUSY);
+	assert_int_equal(access(temporary, F_OK), 0);
+	close(fd);
+	has_no_links = false;
+	assert_int_equal(read_file(path, &data, NULL), 0);
+	assert_string_equal(data, "whole");
+	unlink(temporary);
+	unlink(path);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 static void files(void **unused)
 {
 	char directory[] = "/tmp/unit-util.XXXXXX", path[64];
@@ -151,8 +200,13 @@ static void files(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers), cmocka_unit_test(sizes), cmocka_unit_test(sectors),
-		cmocka_unit_test(uuids),   cmocka_unit_test(names), cmocka_unit_test(files),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(sectors),
+		cmocka_unit_test(uuids),
+		cmocka_unit_test(names),
+		cmocka_unit_test(files),
+		cmocka_unit_test(files_that_were_not_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

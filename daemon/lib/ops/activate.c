@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -14,6 +13,7 @@
 #include "set/deactivated.h"
 #include "set/handle.h"
 #include "set/mark.h"
+#include "system/lock.h"
 #include "system/mask.h"
 #include "system/partitions.h"
 #include "system/write-cache.h"
@@ -284,7 +284,7 @@ static int mend(const struct inventory *inventory, const struct assembly *set,
 	int r;
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
-	r = mend_set(inventory, &interrupted, error);
+	r = mend_set(inventory, &interrupted, options->any_hardware, error);
 	/* it was completed: a set like any other, as soon as its members are let go */
 	return r > 0 ? create_device(inventory, set, options, taken, error) : r;
 }
@@ -349,8 +349,9 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 }
 
 /*
- * Rules of sets that were being made when create was killed.  A set of which a member does not
- * answer is here; and if one that does not answer may be of any set, all are.
+ * Rules of sets that were being made when create was killed: it holds the set's lock as long as it
+ * lives.  A set of which a member does not answer is here; and if one that does not answer may be
+ * of any set, all are.
  */
 static void clean_masks(const struct inventory *inventory)
 {
@@ -368,7 +369,7 @@ static void clean_masks(const struct inventory *inventory)
 			return;
 		memcpy(kept[i], silent->uuid, sizeof(*kept));
 	}
-	if (mask_clean((const uint8_t(*)[16])kept, nr))
+	if (mask_clean((const uint8_t(*)[16])kept, nr, &inventory->looked))
 		scan_tell_udev_of_masked();
 }
 
@@ -395,13 +396,28 @@ int activate(const char *what, const struct activate_options *options, struct as
 	int r = inventory_look_and_lock(what, !options->automatic, &inventory, &found, &lock,
 					error);
 
-	if (lock >= 0)
-		clean_masks(&inventory);
+	clean_masks(&inventory);
 	if (r < 0)
-		return r;
+		return r == -EBUSY ? -ETIMEDOUT : r;
 	if (set)
 		*set = *found;
 	r = act(&inventory, found, options, taken, error);
+	if (r == -EBUSY && found->state == ASSEMBLY_READY && !options->name) {
+		char name[sizeof(found->name)];
+		struct error why;
+		uint8_t uuid[16];
+
+		/* another set may have taken the name since: then this one has another */
+		snprintf(name, sizeof(name), "%s", found->name);
+		memcpy(uuid, found->uuid, sizeof(uuid));
+		if (inventory_look_again(&inventory, uuid, &found, &why) < 0)
+			return r;
+		if (found->state == ASSEMBLY_READY && !streq(found->name, name)) {
+			if (set)
+				*set = *found;
+			r = act(&inventory, found, options, taken, error);
+		}
+	}
 	if (r == -EAGAIN && found->silent)
 		r = -ETIMEDOUT;
 	if (set)
@@ -429,15 +445,39 @@ int deactivate_locked(const char *name, struct error *error)
 	return r;
 }
 
+/*
+ * One that was made with plain dmsetup does not say which set it is: its members are locked.  The
+ * name may be another set's by the time that the lock is had.
+ */
+int lock_mapped_device(const struct dm_device *device, int *lock, struct error *error)
+{
+	const dev_t devices[] = { number_in_table(device->line.main),
+				  number_in_table(device->line.spare) };
+	struct dm_device now;
+	uint8_t uuid[16];
+	int r = 0;
+
+	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
+	    uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), uuid) == 0)
+		r = lock_set(lock, uuid, error);
+	if (!r)
+		r = lock_devices(lock, devices, 2, error);
+	if (!r)
+		r = dm_get(device->name, &now, error);
+	if (!r && (!streq(now.dm_uuid, device->dm_uuid) || now.minor != device->minor))
+		r = error_set(error, EBUSY, "%s is another device than a moment ago", device->name);
+	return r;
+}
+
 int deactivate(const char *name, struct error *error)
 {
 	_cleanup_close_ int lock = -1;
 	struct dm_device device;
 	const char *uuid = NULL;
-	int r = activation_lock(&lock, error);
+	int r = dm_get(name, &device, error);
 
 	if (!r)
-		r = dm_get(name, &device, error);
+		r = lock_mapped_device(&device, &lock, error);
 	if (r < 0)
 		return r;
 	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))

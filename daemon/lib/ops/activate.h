@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Activation and deactivation: idempotent, under one lock (/run/dm-remap/lock, O13).
+ * Activation and deactivation: idempotent, under the locks of the set (lock.h, O13).
  * Callers: `dmremap activate` (also --auto, from udev), create, release.
  */
 #ifndef DM_REMAP_ACTIVATE_H
@@ -34,9 +34,9 @@ struct activate_options {
 /*
  * Activates the set that @what means, under the lock.  Already active: 0, and partitions
  * that are missing are made.  A member that had vanished is put in again (O18).  -EAGAIN: a
- * member is missing; -ETIMEDOUT: it is perhaps a disk that does not answer.  An interrupted
- * create is undone, an interrupted release completed: -ECANCELED with the sentence.
- * On return *@set (may be NULL) tells what was decided.
+ * member is missing; -ETIMEDOUT: it is perhaps a disk that does not answer, or another command
+ * is busy with the set.  An interrupted create is undone, an interrupted release completed:
+ * -ECANCELED with the sentence.  On return *@set (may be NULL) tells what was decided.
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
@@ -45,7 +45,9 @@ int activate(const char *what, const struct activate_options *options, struct as
  * partitions that were removed are there again.
  */
 int deactivate(const char *name, struct error *error);
-/* The same for a caller that holds the lock. */
+/* The locks of the set of a mapped device.  -EBUSY: its name is another device's by now. */
+int lock_mapped_device(const struct dm_device *device, int *lock, struct error *error);
+/* The same as deactivate(), for a caller that holds the locks of the set. */
 int deactivate_locked(const char *name, struct error *error);
 
 #endif /* DM_REMAP_ACTIVATE_H */

@@ -48,7 +48,7 @@
  *                    spare it is in the backup only, which must then be written
  * @half_made: on the spare is what an earlier create left that was cut short
  * @removable: the spare can be unplugged
- * @uuid: of the set
+ * @uuid: of the set: known before it is there, so that it can be locked
  * @progress: of writing to the spare; NULL: not shown
  */
 struct create_request {
@@ -96,7 +96,8 @@ int create_prepare(struct create_request *request, struct error *error);
 /* After the question: -EBUSY if what is on them is not what was agreed on any more. */
 int create_look_again(struct create_request *request, struct error *error);
 /*
- * Does it.  After an error main is as it was; if it could not be put right, the sentence
+ * Does it, under the locks of @uuid and both members.  After an error main is as it was; if it
+ * could not be put right, the sentence
  * says so, and `dmremap activate` on the spare tries again.
  */
 int create_set(struct create_request *request, struct error *error);

@@ -44,7 +44,8 @@ int mend_create(struct set_handle *handle, struct error *error)
 	return r < 0 ? r : 1;
 }
 
-int mend_set(const struct inventory *inventory, const struct assembly *set, struct error *error)
+int mend_set(const struct inventory *inventory, const struct assembly *set, bool any_hardware,
+	     struct error *error)
 {
 	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
 	const struct member *spare = &inventory->members[set->spare];
@@ -61,10 +62,13 @@ int mend_set(const struct inventory *inventory, const struct assembly *set, stru
 				 "dmremap release --without-main %s",
 				 set->name, set->reason, spare->path);
 	r = handle_open(main_path, spare->path, O_RDWR, &handle, error);
+	handle.any_hardware = any_hardware;
 	if (!r)
 		r = creating ? mend_create(&handle, error) : release_run(&handle, error);
 	if (r > 0)
 		return r;
+	if (r == -ENODEV) /* the set is here, and so is a disk that may be its main */
+		r = -EPERM;
 	if (r < 0 && !creating && handle.spare_fd >= 0)
 		return error_set(error, -r,
 				 "%.300s; dmremap activate --fallback %s serves what is "

@@ -8,9 +8,14 @@
 #include <time.h>
 
 #include "set/ask.h"
+#include "set/asking.h"
 
 /* A disk that takes longer is left to its child; another one asks the disks behind it. */
 #define STALL_MS 250
+/* A question is given up when its disk took so many times the time of one command. */
+#define COMMANDS_MAX 12
+/* A disk that answers quickly need not say so. */
+#define ALIVE_MS 100
 /* More disks than that are not waited for at once. */
 #define ASKERS_MAX 64
 #define NOTHING SIZE_MAX
@@ -20,17 +25,21 @@
  * @pid: of the child; 0: there is none
  * @socket: to it
  * @at: the question that it is busy with; NOTHING: none
- * @since: when it got that
+ * @since: when it got that, or was alive last
+ * @begun: when it got that
  */
 struct asker {
 	pid_t pid;
 	int socket;
 	size_t at;
 	uint64_t since;
+	uint64_t begun;
 };
 
 struct request {
 	ask_f f;
+	dev_t device;
+	unsigned int timeout_ms;
 	size_t answer_bytes;
 	uint8_t data[ASK_REQUEST_MAX];
 };
@@ -47,6 +56,48 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Messages of one byte, which no answer is. */
+enum says {
+	SAYS_ALIVE = 1,
+	SAYS_BUSY, /* another process waits for that disk */
+};
+
+/* Of a child: its socket, what it asks, and when it said last that it is alive. */
+static int child_socket;
+static struct asking child_asking = { .fd = -1 };
+static uint64_t child_alive;
+
+/* The disk is slow, and not dead. */
+static void say_alive(void)
+{
+	if (now_ms() < child_alive + ALIVE_MS)
+		return;
+	child_alive = now_ms();
+	asking_go_on(&child_asking);
+	send(child_socket, (const char[]){ SAYS_ALIVE }, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Another process asks it: it is not said that the disk is alive for that one's sake. */
+static void say_other_is_alive(void)
+{
+	send(child_socket, (const char[]){ SAYS_ALIVE }, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Returns how many bytes of @answer are to be sent. */
+static size_t ask(const struct request *request, uint8_t *answer)
+{
+	child_alive = now_ms();
+	memset(answer, 0, request->answer_bytes);
+	if (asking_begin(&child_asking, request->device, request->timeout_ms, say_other_is_alive) <
+	    0) {
+		*answer = SAYS_BUSY;
+		return 1;
+	}
+	request->f(request->data, answer);
+	asking_end(&child_asking);
+	return request->answer_bytes;
+}
+
 /*
  * Nothing of the parent's is kept: a child that hangs would hold its lock, and a reader
  * its output would wait for the end of it.
@@ -61,10 +112,10 @@ static void __attribute__((noreturn)) be_asker(int socket)
 		dup2(null, fd);
 	dup2(socket, 3);
 	close_range(4, ~0U, 0);
+	child_socket = 3;
+	after_read = say_alive;
 	while (recv(3, &request, sizeof(request), 0) > 0) {
-		memset(answer, 0, sizeof(answer));
-		request.f(request.data, answer);
-		if (send(3, answer, request.answer_bytes, MSG_NOSIGNAL) < 0)
+		if (send(3, answer, ask(&request, answer), MSG_NOSIGNAL) < 0)
 			break;
 	}
 	_exit(0);
@@ -99,21 +150,25 @@ static void leave(struct asker *asker)
 	asker->pid = 0;
 }
 
-static int give(const struct questions *q, struct asker *asker, size_t i)
+static int give(const struct questions *q, struct asker *asker, size_t i, unsigned int timeout_ms)
 {
-	struct request request = { .f = q->f, .answer_bytes = q->answer_bytes };
+	struct request request = { .f = q->f,
+				   .device = q->device ? q->device[i] : 0,
+				   .timeout_ms = timeout_ms,
+				   .answer_bytes = q->answer_bytes };
 
 	memcpy(request.data, (const uint8_t *)q->requests + i * q->request_bytes, q->request_bytes);
 	if (send(asker->socket, &request, offsetof(struct request, data) + q->request_bytes,
 		 MSG_NOSIGNAL) < 0)
 		return -errno;
 	asker->at = i;
-	asker->since = now_ms();
+	asker->begun = now_ms();
+	asker->since = asker->begun;
 	return 0;
 }
 
 /* To an idle child, or a new one; -EBUSY: all wait for disks. */
-static int dispatch(const struct questions *q, size_t i)
+static int dispatch(const struct questions *q, size_t i, unsigned int timeout_ms)
 {
 	for (unsigned int again = 0; again < 2; again++)
 		for (unsigned int c = 0; c < ASKERS_MAX; c++) {
@@ -125,7 +180,7 @@ static int dispatch(const struct questions *q, size_t i)
 				continue;
 			if (!asker->pid)
 				r = start_asker(asker);
-			if (!r && give(q, asker, i) == 0)
+			if (!r && give(q, asker, i, timeout_ms) == 0)
 				return 0;
 			if (r < 0)
 				return r;
@@ -141,6 +196,14 @@ static void read_answer(const struct questions *q, struct asker *asker)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	if (n == 1 && *answer == SAYS_ALIVE) {
+		asker->since = now_ms();
+		return;
+	}
+	if (n == 1 && *answer == SAYS_BUSY) {
+		asker->at = NOTHING;
+		return;
+	}
 	if (n != (ssize_t)q->answer_bytes) {
 		leave(asker);
 		return;
@@ -148,6 +211,15 @@ static void read_answer(const struct questions *q, struct asker *asker)
 	memcpy((uint8_t *)q->answers + asker->at * q->answer_bytes, answer, q->answer_bytes);
 	q->answered[asker->at] = true;
 	asker->at = NOTHING;
+}
+
+/* Of its disk's present command, or of all of them. */
+static uint64_t deadline_of(const struct asker *asker, unsigned int timeout_ms)
+{
+	uint64_t command = asker->since + timeout_ms;
+	uint64_t all = asker->begun + (uint64_t)timeout_ms * COMMANDS_MAX;
+
+	return command < all ? command : all;
 }
 
 /*
@@ -168,15 +240,17 @@ static unsigned int wait_for_answers(const struct questions *q, uint64_t until,
 
 		if (!asker->pid || asker->at == NOTHING)
 			continue;
-		if (now >= asker->since + timeout_ms) {
+		if (now >= deadline_of(asker, timeout_ms)) {
 			/* perhaps it was us who were late */
 			read_answer(q, asker);
-			if (asker->pid && asker->at != NOTHING)
+			if (asker->pid && asker->at != NOTHING &&
+			    now >= deadline_of(asker, timeout_ms))
 				leave(asker);
-			continue;
+			if (!asker->pid || asker->at == NOTHING)
+				continue;
 		}
-		if (asker->since + timeout_ms < until)
-			until = asker->since + timeout_ms;
+		if (deadline_of(asker, timeout_ms) < until)
+			until = deadline_of(asker, timeout_ms);
 		who[nr] = asker;
 		polled[nr++] = (struct pollfd){ .fd = asker->socket, .events = POLLIN };
 	}
@@ -212,7 +286,7 @@ int ask_disks(const struct questions *q, unsigned int timeout_ms)
 	for (size_t i = 0; i < q->nr; i++) {
 		uint64_t until;
 
-		while ((r = dispatch(q, i)) == -EBUSY)
+		while ((r = dispatch(q, i, timeout_ms)) == -EBUSY)
 			wait_for_answers(q, UINT64_MAX, timeout_ms);
 		if (r < 0)
 			return r;

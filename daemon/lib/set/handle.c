@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -36,8 +37,12 @@ int open_exclusive(const char *path, struct error *error)
 	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0));
 	char holder[280];
 
-	if (fd >= 0)
+	if (fd >= 0 && (device || flock(fd, LOCK_EX | LOCK_NB) == 0))
 		return fd;
+	if (fd >= 0) {
+		close(fd);
+		return error_set(error, EBUSY, "%s is in use by another process", path);
+	}
 	if (fd != -EBUSY)
 		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
 	holder_of(path, holder, sizeof(holder));
@@ -173,6 +178,8 @@ int handle_check_main(const struct set_handle *a, struct error *error)
 	bool same;
 	int r = 0;
 
+	if (a->any_hardware)
+		return 0;
 	identity_of_device(device_number(a->main_path), identity);
 	snprintf(recorded, sizeof(recorded), "%.*s", REMAP_IDENTITY_BYTES,
 		 a->region.super.identity);
@@ -191,11 +198,13 @@ int handle_check_main(const struct set_handle *a, struct error *error)
 	}
 	if (r < 0 || same)
 		return r;
-	return error_set(error, ENODEV,
-			 "%s is not the main device of the set on %s, or was written to since; "
-			 "nothing was changed. If its main device is a plain disk: dmremap release "
-			 "--without-main %s",
-			 a->main_path, a->spare_path, a->spare_path);
+	return error_set(
+		error, ENODEV,
+		"%s is not the main device of the set on %s, or is behind other hardware, or "
+		"was written to since; nothing was changed. If it is the disk, and a plain "
+		"one: dmremap release --any-hardware %s; if it is another one, detach it and "
+		"dmremap release --without-main %s",
+		a->main_path, a->spare_path, a->spare_path, a->spare_path);
 }
 
 /*

@@ -21,6 +21,7 @@
  * @give_up: lost sectors that need not be found again when the set ends
  * @still_lost: after release_run(): sectors that are errors on main, as they were in the set
  * @zeroed: after it, or release_undo_create(): lost sectors in places of the set's own, which are zeros now
+ * @any_hardware: it was said that these are the disks, whatever they look like
  * @progress: of what is done with it; NULL: not shown
  */
 struct set_handle {
@@ -33,6 +34,7 @@ struct set_handle {
 	struct sector_ranges give_up;
 	struct sector_ranges still_lost;
 	struct sector_ranges zeroed;
+	bool any_hardware;
 	struct progress *progress;
 };
 
@@ -50,7 +52,7 @@ int handle_open(const char *main_path, const char *spare_path, int flags, struct
 		struct error *error);
 void handle_close(struct set_handle *handle);
 
-/* As open_direct(), exclusively where @path is a block device; says who uses it. */
+/* As open_direct(), exclusively, of an image among those of us; says who uses it. */
 int open_exclusive(const char *path, struct error *error);
 
 /* Where slot @slot lies on the spare device, in bytes. */

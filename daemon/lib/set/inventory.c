@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What sets there are on this machine, and the one that a user means; the lock under which a
- * set is changed.  Changes no set.
+ * What sets there are on this machine, and the one that a user means, taken by its locks.  Changes
+ * no set.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -15,23 +14,11 @@
 #include "set/inventory.h"
 #include "set/mark.h"
 #include "system/identity.h"
+#include "system/lock.h"
 
-#define RUN_DIR "/run/dm-remap"
-#define LOCK_PATH RUN_DIR "/lock"
 #define WAITING_PATH RUN_DIR "/waiting"
 
-int activation_lock(int *fd, struct error *error)
-{
-	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
-		return error_set(error, errno, RUN_DIR ": cannot make it: %s", strerror(errno));
-	*fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (*fd < 0 || flock(*fd, LOCK_EX) < 0)
-		return error_set(error, errno, LOCK_PATH ": cannot lock it: %s", strerror(errno));
-	return 0;
-}
-
-/* Device number of what a table line names; 0: that device is gone. */
-static dev_t number_in_table(const char *text)
+dev_t number_in_table(const char *text)
 {
 	unsigned int major_number, minor_number;
 	char path[64];
@@ -94,9 +81,8 @@ static void tell_silent(const struct inventory *inventory)
 			    memcmp(silent->uuid, set->uuid, sizeof(set->uuid)) != 0)
 				continue;
 			set->silent = true;
-			snprintf(set->state_reason, sizeof(set->state_reason),
-				 "its %s device %s does not answer", member_role_name(silent->role),
-				 silent->path);
+			snprintf(set->state_reason, sizeof(set->state_reason), "its %s device %s",
+				 member_role_name(silent->role), silent_text(silent).text);
 			if (set->verdict == set->state)
 				snprintf(set->reason, sizeof(set->reason), "%s", set->state_reason);
 		}
@@ -154,10 +140,14 @@ static struct timespec waiting_noted(void)
 
 void inventory_note_waiting(const struct inventory *inventory)
 {
-	struct timespec noted = waiting_noted();
+	_cleanup_close_ int lock = -1, fd = -1;
+	struct timespec noted;
 	bool waiting = false;
-	int fd;
 
+	/* another one may leave it between the two steps below */
+	if (lock_machine(&lock, NULL) < 0)
+		return;
+	noted = waiting_noted();
 	for (size_t i = 0; i < inventory->nr_sets; i++)
 		waiting |= inventory->sets[i].main < 0 &&
 			   (inventory->sets[i].verdict == ASSEMBLY_NO_MAIN ||
@@ -171,7 +161,6 @@ void inventory_note_waiting(const struct inventory *inventory)
 	fd = open(WAITING_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		futimens(fd, NULL);
-	close_p(&fd);
 }
 
 int inventory_look(struct inventory *inventory, const char *what, bool thorough,
@@ -184,6 +173,7 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 
 	memset(inventory, 0, sizeof(*inventory));
 	inventory->waiting_noted = waiting_noted();
+	clock_gettime(CLOCK_REALTIME_COARSE, &inventory->looked);
 	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
 	if (r < 0)
 		return r;
@@ -300,13 +290,12 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 	}
 	for (size_t i = 0; !*set && i < inventory->nr_silent; i++)
 		if (is_silent(&inventory->silent[i], what, devno))
-			return error_set(error, ETIMEDOUT, "%s does not answer",
-					 inventory->silent[i].path);
+			return error_set(error, ETIMEDOUT, "%s",
+					 silent_text(&inventory->silent[i]).text);
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV,
-				 "%s: no set of that name is here, but a disk does not answer; "
-				 "dmremap list shows all",
-				 what);
+				 "%s: no set of that name is here, but %s; dmremap list shows all",
+				 what, silent_text(&inventory->silent[0]).text);
 	return *set ? 0 : not_found(what, devno, error);
 }
 
@@ -332,10 +321,10 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 
 		if (may_be(silent, uuid, role, recorded, any_hardware))
 			return error_set(error, EAGAIN,
-					 "%s does not answer, and may be the set's %s device; "
+					 "%s, and may be the set's %s device; "
 					 "nothing was changed. If it is another one, detach it "
 					 "meanwhile",
-					 silent->path, member_role_name(role));
+					 silent_text(silent).text, member_role_name(role));
 	}
 	return 0;
 }
@@ -386,11 +375,50 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 	return r;
 }
 
+static int find_by_uuid(const struct inventory *inventory, const uint8_t uuid[16],
+			const struct assembly **set, struct error *error)
+{
+	char text[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, text);
+	return inventory_find(inventory, text, set, error);
+}
+
+int inventory_look_again(struct inventory *inventory, const uint8_t uuid[16],
+			 const struct assembly **set, struct error *error)
+{
+	int r = look_again(inventory, uuid, error);
+
+	return r ? r : find_by_uuid(inventory, uuid, set, error);
+}
+
+int inventory_lock_members(const uint8_t uuid[16], dev_t main, dev_t spare, int *lock,
+			   struct error *error)
+{
+	const dev_t devices[] = { main, spare };
+	int r = lock_set(lock, uuid, error);
+
+	return r ? r : lock_devices(lock, devices, 2, error);
+}
+
+/* The set and what it is made of: what another command is about to make of these waits, too. */
+static int lock_all_of(const struct inventory *inventory, const uint8_t uuid[16], int *lock,
+		       struct error *error)
+{
+	_cleanup_free_ dev_t *devices = calloc(inventory->nr_members + 1, sizeof(*devices));
+	size_t nr = 0;
+	int r = devices ? lock_set(lock, uuid, error) : no_memory(error);
+
+	for (size_t i = 0; !r && i < inventory->nr_members; i++)
+		if (!memcmp(inventory->members[i].uuid, uuid, 16))
+			devices[nr++] = inventory->members[i].devno;
+	return r ? r : lock_devices(lock, devices, nr, error);
+}
+
 /* The scan is done without the lock: a disk that does not answer delays no other call. */
 int inventory_look_and_lock(const char *what, bool thorough, struct inventory *inventory,
 			    const struct assembly **set, int *lock, struct error *error)
 {
-	char uuid[UUID_STRING_BYTES];
 	uint8_t wanted[16] = { 0 };
 	int r, missing;
 
@@ -398,17 +426,15 @@ int inventory_look_and_lock(const char *what, bool thorough, struct inventory *i
 	if (r < 0)
 		return r;
 	missing = inventory_find(inventory, what, set, error);
-	if (!missing) {
+	if (!missing)
 		memcpy(wanted, (*set)->uuid, sizeof(wanted));
-		uuid_to_string(wanted, uuid);
-	}
-	r = activation_lock(lock, error);
+	r = missing ? 0 : lock_all_of(inventory, wanted, lock, error);
 	if (!r)
 		r = look_again(inventory, wanted, error);
 	if (r < 0)
 		return r;
 	inventory_note_waiting(inventory);
-	return missing ? missing : inventory_find(inventory, uuid, set, error);
+	return missing ? missing : find_by_uuid(inventory, wanted, set, error);
 }
 
 int inventory_lock_set(const char *what, struct inventory *inventory, const struct assembly **set,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What there is on this machine: members, mapped devices and the sets that they make; and the
- * lock of those who change a set (/run/dm-remap/lock, O13).
+ * What there is on this machine: members, mapped devices and the sets that they make; and a set
+ * taken by its locks (lock.h).
  */
 #ifndef DM_REMAP_INVENTORY_H
 #define DM_REMAP_INVENTORY_H
@@ -25,6 +25,7 @@
  * @nr_sets: how many
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
+ * @looked: when the look began, by the clock of files
  * @is_whole: the look under the lock came to its end
  */
 struct inventory {
@@ -39,6 +40,7 @@ struct inventory {
 	struct assembly *sets;
 	size_t nr_sets;
 	struct timespec waiting_noted;
+	struct timespec looked;
 	bool is_whole;
 };
 
@@ -67,23 +69,30 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 			   enum member_role role, const char *recorded, bool any_hardware,
 			   struct error *error);
 
-/* One at a time on this machine; *@fd is closed by the caller and holds it. */
-int activation_lock(int *fd, struct error *error);
 /*
- * Looks for the set that @what means, takes the lock, and looks again at what may have changed:
- * nothing but the set's own members is looked at under the lock.  @thorough: as in struct
- * scan_request.
+ * Looks for the set that @what means, takes the locks of it and its members (*@lock), and looks
+ * again at what may have changed: nothing but the set's own members is looked at under the lock.
+ * @thorough: as in struct scan_request.
  */
 int inventory_look_and_lock(const char *what, bool thorough, struct inventory *inventory,
 			    const struct assembly **set, int *lock, struct error *error);
-/* The same, thoroughly. */
+/* Once more, of set @uuid, whose locks are held. */
+int inventory_look_again(struct inventory *inventory, const uint8_t uuid[16],
+			 const struct assembly **set, struct error *error);
+/* The same as inventory_look_and_lock(), thoroughly. */
 int inventory_lock_set(const char *what, struct inventory *inventory, const struct assembly **set,
 		       int *lock, struct error *error);
 
+/* The locks of a set whose members are known; a number of 0: none. */
+int inventory_lock_members(const uint8_t uuid[16], dev_t main, dev_t spare, int *lock,
+			   struct error *error);
+/* Device number of what a table line names; 0: that device is gone. */
+dev_t number_in_table(const char *text);
+
 /*
  * Leaves a note for udev when a set waits for a main without guard, which no rule can
- * recognise: then every device that comes is looked at.  Under the lock; one that was left
- * since @inventory was looked at stays: its look may have seen more.
+ * recognise: then every device that comes is looked at.  One that was left since @inventory was
+ * looked at stays: its look may have seen more.
  */
 void inventory_note_waiting(const struct inventory *inventory);
 

@@ -10,6 +10,7 @@
 
 #include "format/region.h"
 #include "set/ask.h"
+#include "set/asking.h"
 #include "set/scan.h"
 #include "system/identity.h"
 
@@ -22,6 +23,19 @@
 const char *member_role_name(enum member_role role)
 {
 	return role == MEMBER_MAIN ? "main" : role == MEMBER_SPARE ? "spare" : "none";
+}
+
+struct silent_text silent_text(const struct member *silent)
+{
+	struct silent_text text;
+	char since[32] = "";
+	struct tm tm;
+
+	if (silent->silent_since && localtime_r(&silent->silent_since, &tm))
+		strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(text.text, sizeof(text.text), "%s does not answer%s%s%s", silent->path,
+		 *since ? " (still waiting for it since " : "", since, *since ? ")" : "");
+	return text;
 }
 
 void device_path(dev_t devno, char *path, size_t nr_bytes)
@@ -415,12 +429,14 @@ static int find_candidates(struct candidates *candidates, const struct scan_requ
 /**
  * struct question - what is asked of a device
  * @path: of the device
+ * @devno: of it
  * @mark: whether it has the mark of a set, where it is no member by its own content
  * @uuid: of that set
  * @probe_chunk: where it would be
  */
 struct question {
 	char path[256];
+	dev_t devno;
 	bool mark;
 	uint8_t uuid[16];
 	uint64_t probe_chunk;
@@ -451,6 +467,7 @@ static void make_question(struct question *question, const struct member *member
 {
 	memset(question, 0, sizeof(*question));
 	snprintf(question->path, sizeof(question->path), "%s", member->path);
+	question->devno = member->devno;
 	if (!spare)
 		return;
 	question->mark = true;
@@ -461,7 +478,9 @@ static void make_question(struct question *question, const struct member *member
 static int ask_questions(size_t nr, const struct question *question, struct member *answer,
 			 bool *answered, unsigned int timeout_ms)
 {
+	_cleanup_free_ dev_t *device = calloc(nr + 1, sizeof(*device));
 	struct questions questions = { .f = answer_question,
+				       .device = device,
 				       .nr = nr,
 				       .requests = question,
 				       .request_bytes = sizeof(*question),
@@ -469,6 +488,10 @@ static int ask_questions(size_t nr, const struct question *question, struct memb
 				       .answer_bytes = sizeof(*answer),
 				       .answered = answered };
 
+	if (!device)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++)
+		device[i] = question[i].devno;
 	return ask_disks(&questions, timeout_ms);
 }
 
@@ -526,8 +549,10 @@ static int ask(struct candidates *candidates, candidate_f which, const struct me
 		at[i]->silent_stranger |= !answered[i] && spare;
 		at[i]->asked = true;
 		at[i]->answered = answered[i];
-		if (!answered[i])
+		if (!answered[i]) {
+			at[i]->member.silent_since = asking_since(at[i]->member.devno).wall;
 			continue;
+		}
 		memcpy(answer[i].identity, at[i]->member.identity, sizeof(answer[i].identity));
 		at[i]->member = answer[i];
 	}
@@ -758,6 +783,8 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
 		same[i] = answered[i] && answer[i].role == members[i].role &&
 			  answer[i].devno == members[i].devno &&
 			  !memcmp(answer[i].uuid, members[i].uuid, sizeof(members[i].uuid));
+		if (!answered[i])
+			members[i].silent_since = asking_since(members[i].devno).wall;
 		if (!same[i])
 			continue;
 		memcpy(answer[i].identity, members[i].identity, sizeof(answer[i].identity));

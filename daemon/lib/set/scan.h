@@ -6,6 +6,8 @@
 #ifndef DM_REMAP_SCAN_H
 #define DM_REMAP_SCAN_H
 
+#include <time.h>
+
 #include "remap_format.h"
 #include "util/foreign.h"
 #include "util/util.h"
@@ -33,6 +35,7 @@ enum member_role {
  * @probe_chunk: spare: where main has the mark
  * @flags: spare: REMAP_SUPER_*
  * @read_only: the device is write-protected
+ * @silent_since: it did not answer, and is waited for since then; 0: not known
  */
 struct member {
 	char path[256];
@@ -50,7 +53,18 @@ struct member {
 	uint64_t probe_chunk;
 	uint32_t flags;
 	bool read_only;
+	time_t silent_since;
 };
+
+/**
+ * struct silent_text - what is said of a device that does not answer
+ * @text: "/dev/sdb does not answer (still waiting for it since 2026-11-29 14:03:12)"
+ */
+struct silent_text {
+	char text[400];
+};
+
+struct silent_text silent_text(const struct member *silent);
 
 /*
  * Looks at one device or image, without udev.  -ENODATA: no member by its own content

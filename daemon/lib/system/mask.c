@@ -12,9 +12,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "system/identity.h"
+#include "system/lock.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 
@@ -194,21 +196,35 @@ static bool is_one_of(const uint8_t uuid[16], const uint8_t (*kept)[16], size_t 
 	return false;
 }
 
-bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept)
+/* What is younger than the look may be of a set that the look has not seen. */
+static bool is_left_behind(const char *path, const struct timespec *looked)
+{
+	_cleanup_free_ char *text = NULL;
+	struct stat st;
+
+	if (stat(path, &st) < 0 || st.st_mtim.tv_sec > looked->tv_sec ||
+	    (st.st_mtim.tv_sec == looked->tv_sec && st.st_mtim.tv_nsec >= looked->tv_nsec))
+		return false;
+	return read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE);
+}
+
+bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept, const struct timespec *looked)
 {
 	_cleanup_closedir_ DIR *directory = opendir(RULES_DIRECTORY);
 	bool any = false;
 	struct dirent *at;
 
 	while (directory && (at = readdir(directory))) {
-		_cleanup_free_ char *text = NULL;
+		_cleanup_close_ int lock = -1;
 		char path[PATH_MAX];
 		uint8_t uuid[16];
 
-		if (!is_rule(at->d_name, uuid) || is_one_of(uuid, kept, nr_kept))
+		/* create holds it until the rule is complete */
+		if (!is_rule(at->d_name, uuid) || is_one_of(uuid, kept, nr_kept) ||
+		    lock_try_set(&lock, uuid) < 0)
 			continue;
 		path_of(uuid, path);
-		if (read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE))
+		if (is_left_behind(path, looked))
 			any |= remove_rule(path) == 0;
 	}
 	return any;

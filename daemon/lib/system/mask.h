@@ -6,12 +6,13 @@
  * before the set counts, and gone before the set has ended.  udev is told of each change of a
  * rule; that it looks at the device again is up to the caller.
  *
- * Callers: create.c, release.c, activate.c and the verbs, under the lock of activation.
+ * Callers: create.c, release.c, activate.c and the verbs, under the lock of the set.
  */
 #ifndef DM_REMAP_MASK_H
 #define DM_REMAP_MASK_H
 
 #include <sys/types.h>
+#include <time.h>
 
 #include "util/util.h"
 
@@ -30,9 +31,10 @@ int mask_check_removable(const uint8_t uuid[16], struct error *error);
 int mask_remove(const uint8_t uuid[16], struct error *error);
 /*
  * Removes the rules of sets that were being made when create was killed, but not those of
- * @kept: of sets that are here.  A set that is not, because its spare is unplugged, gets its
- * rule back when it is activated.  Returns whether there was one.
+ * @kept: of sets that are here, nor those of a set that is locked, nor what is younger than
+ * @looked, when these were looked for.  A set that is not here, because its spare is unplugged,
+ * gets its rule back when it is activated.  Returns whether there was one.
  */
-bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept);
+bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept, const struct timespec *looked);
 
 #endif /* DM_REMAP_MASK_H */

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 
 #include "remap_format.h"
+#include "system/lock.h"
 #include "system/write-cache.h"
 
 /* Deeper than any stack that makes sense. */
@@ -370,16 +371,33 @@ static void tell(struct error *told, const struct disk_cache *disk, int r)
 			 "%s%.100s: its write cache is off now", length ? "; " : "", disk->node);
 }
 
+/* Held over commands to this disk, by those who share it. */
+static int lock_note(const struct cache_world *world, dev_t devno, int *lock)
+{
+	char path[PATH_MAX];
+
+	if (mkdir(world->run, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	snprintf(path, sizeof(path), "%.2000s/lock", world->run);
+	return lock_device_in(path, lock, devno, NULL);
+}
+
 /* @uuid: NULL: for those that are noted. */
 static void turn_off(const struct cache_world *world, const char *uuid,
 		     const struct disk_cache *disk, struct error *told)
 {
+	_cleanup_close_ int lock = -1;
 	bool is_new = false;
 	struct note note;
 	int r;
 
 	if (disk->kind == CACHE_NONE)
 		return;
+	r = lock_note(world, disk->devno, &lock);
+	if (r < 0) {
+		tell(told, disk, r);
+		return;
+	}
 	r = note_read(world, disk->devno, &note);
 	if (r == -ENOENT && uuid)
 		r = 0;
@@ -435,11 +453,18 @@ void write_cache_again(const struct cache_world *world, dev_t disk, struct error
 static void leave(const struct cache_world *world, const char *uuid, dev_t devno)
 {
 	_cleanup_free_ struct disk_cache *disks = NULL;
+	_cleanup_close_ int lock = -1;
 	struct note note;
 	char *at, *end;
 	size_t nr = 0;
 	int r = note_read(world, devno, &note);
+	bool is_others = !r && !note_has(&note, uuid);
 
+	/* a disk of other sets, which may hang, is not waited for; and a note that stays does no harm */
+	note_done(&note);
+	if (is_others || lock_note(world, devno, &lock) < 0)
+		return;
+	r = note_read(world, devno, &note);
 	if (r == -ENOENT)
 		unlink(note.path);
 	if (r < 0 || !note_has(&note, uuid)) {

@@ -8,8 +8,8 @@
  *
  * Which disks were changed, what they were, and for which sets, stands in
  * /run/dm-remap/write-cache/MAJOR:MINOR, one file for a disk: the last set that leaves puts it
- * back.  The file comes before the change, so that a crash in between only leaves a file; under
- * the activation lock.
+ * back.  The file comes before the change, so that a crash in between only leaves a file.  A set
+ * that shares the disk waits: each file has a lock, in the file "lock" beside it.
  *
  * Callers: activate.c, the verbs about sets.
  */

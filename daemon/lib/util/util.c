@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
@@ -36,13 +37,19 @@ int error_set(struct error *error, int number, const char *format, ...)
 	return -number;
 }
 
+void (*after_read)(void);
+
 int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset)
 {
 	uint8_t *at = data;
 
 	while (nr_bytes) {
 		ssize_t n = pread(fd, at, nr_bytes, offset);
+		int number = errno;
 
+		if (after_read)
+			after_read();
+		errno = number;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -243,10 +250,90 @@ bool device_name_ok(const char *name)
 	return true;
 }
 
-/* A crash leaves the old file or the new one: the name changes after the content is durable. */
+/*
+ * A file of that name that is ours alone; the one of a process that was killed is removed.
+ * -EBUSY: another process is writing it.
+ */
+static int open_temporary(const char *path)
+{
+	int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), fd;
+	struct stat st;
+
+	if (old >= 0 && flock(old, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		close(old);
+		return -EBUSY;
+	}
+	unlink(path);
+	close_p(&old);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? -EBUSY : -errno;
+	/* between the two lines above it may have been taken for an old one */
+	if ((flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) || fstat(fd, &st) < 0 ||
+	    !st.st_nlink) {
+		close(fd);
+		return -EBUSY;
+	}
+	return fd;
+}
+
+/* Durable, but for its name. */
+static int write_content(int fd, const void *data, size_t nr_bytes, mode_t mode)
+{
+	int r = write_all_at(fd, data, nr_bytes, 0);
+
+	if (!r && fchmod(fd, mode) < 0)
+		r = -errno;
+	return r || fsync(fd) == 0 ? r : -errno;
+}
+
+/* Gives a file that has no name its name; an old file makes room in the last step. */
+static int give_name(int fd, const char *path, const char *temporary)
+{
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	unlink(temporary);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	return rename(temporary, path) < 0 ? -errno : 0;
+}
+
+/* An error is of the file system that cannot do that, or of a writer of the same file. */
+static int write_unnamed(const char *parent, const char *path, const char *temporary,
+			 const void *data, size_t nr_bytes, mode_t mode)
+{
+	_cleanup_close_ int fd = open(parent, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : write_content(fd, data, nr_bytes, mode);
+
+	return r ? r : give_name(fd, path, temporary);
+}
+
+static int write_named(const char *path, const char *temporary, const void *data, size_t nr_bytes,
+		       mode_t mode)
+{
+	_cleanup_close_ int fd = open_temporary(temporary);
+	int r = fd < 0 ? fd : write_content(fd, data, nr_bytes, mode);
+
+	if (!r && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0 && fd >= 0)
+		unlink(temporary);
+	return r;
+}
+
+/*
+ * A crash leaves the old file or the new one, for the name changes after the content is durable;
+ * and besides at most one file, which the next call removes: where the file system can make
+ * files that have no name yet, none that is not whole.
+ */
 int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode)
 {
-	_cleanup_close_ int directory = -1, fd = -1;
+	_cleanup_close_ int directory = -1;
 	char parent[PATH_MAX], temporary[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	int r;
@@ -256,26 +343,17 @@ int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_
 	else
 		snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 1,
 			 slash ? path : ".");
-	r = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+	r = snprintf(temporary, sizeof(temporary), "%s.dmremap-new", path);
 	if (r < 0 || (size_t)r >= sizeof(temporary))
 		return -ENAMETOOLONG;
 	directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return -errno;
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = write_all_at(fd, data, nr_bytes, 0);
-	if (!r && fchmod(fd, mode) < 0)
-		r = -errno;
-	if (!r && fsync(fd) < 0)
-		r = -errno;
-	if (!r && rename(temporary, path) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlink(temporary);
+	r = write_unnamed(parent, path, temporary, data, nr_bytes, mode);
+	if (r < 0 && r != -ENOSPC && r != -EDQUOT && r != -EIO && r != -EROFS)
+		r = write_named(path, temporary, data, nr_bytes, mode);
+	if (r < 0)
 		return r;
-	}
 	return fsync(directory) < 0 ? -errno : 0;
 }
 

@@ -81,6 +81,8 @@ struct error {
 /* Fills in @error (if not NULL) and returns -@number. */
 int error_set(struct error *error, int number, const char *format, ...) _printf_(3, 4);
 
+/* Is called after each command of read_all_at(), which may have taken long; NULL: nothing is. */
+extern void (*after_read)(void);
 /* Whole reads and writes at an offset; -EIO at the end of the file. */
 int read_all_at(int fd, void *data, size_t nr_bytes, off_t offset);
 int write_all_at(int fd, const void *data, size_t nr_bytes, off_t offset);
@@ -101,7 +103,7 @@ void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);
 int uuid_from_string(const char *text, uint8_t uuid[16]);
 /* Whether @name is one that a disk may suggest (O17): [A-Za-z0-9_.-]{1,32}, no leading - or . */
 bool device_name_ok(const char *name);
-/* Writes a file so that a crash leaves the old or the new one: tmp, fsync, rename, fsync. */
+/* Writes a file so that a crash leaves the old or the new one, and no other that stays. */
 int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode);
 int read_file(const char *path, char **data, size_t *nr_bytes); /* at most 64 MiB */
 int read_fd(int fd, size_t max_bytes, char **data, size_t *nr_bytes);

@@ -50,7 +50,8 @@ WRAP(int, fsync, (int fd), (fd))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, (const char *path), (path))
 WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode))
-WRAP(int, mkostemp64, (char *path, int flags), (path, flags))
+WRAP(int, linkat, (int from_fd, const char *from, int to_fd, const char *to, int flags),
+     (from_fd, from, to_fd, to, flags))
 WRAP(int, futimens, (int fd, const struct timespec *times), (fd, times))
 
 int __real_write_all_at(int fd, const void *data, size_t nr, off_t at);

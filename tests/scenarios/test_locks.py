@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Two commands at once, and a disk that hangs: each set waits for itself alone (O13)."""
+
+import errno
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios import dm, locks
+from tests.scenarios.lib import Rig, drop_page_cache, wait_for
+from tests.scenarios.ondisk import Spare
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, content, create, dmremap, ext4_on_main,
+                                  output, paths, replugged, sets, settle)
+
+RULES = Path("/etc/udev/rules.d")
+ALL = ("main", "spare", "main2", "spare2")
+pytestmark = [pytest.mark.disks(main="2M", spare="1M", main2="2M", spare2="1M"),
+              pytest.mark.plain_only,
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", main2="MAIN-0003",
+                                  spare2="SPARE-0004")]
+
+
+@pytest.fixture(autouse=True)
+def no_rules_stay() -> Iterator[None]:
+    yield
+    for rule in RULES.iterdir():
+        rule.unlink()
+
+
+def two_sets(rig: Rig) -> list[str]:
+    """Both inactive; their UUIDs."""
+    ext4_on_main(rig)
+    create(rig)
+    output("create", "second", *paths(rig, "main2", "spare2"), "--yes")
+    for name in ("data", "second"):
+        output("deactivate", name)
+    settle(rig, *ALL)
+    found = {line["name"]: line["uuid"] for line in sets()}
+    return [found["data"], found["second"]]
+
+
+def hang_in_the_table(rig: Rig) -> None:
+    """What only the kernel reads when the set starts hangs: the command holds its locks then."""
+    spare = Spare.of(rig)
+    drop_page_cache(paths(rig, "spare")[0])
+    for replica in range(2):
+        for place in range(2):
+            rig.spare.hold("read", spare.sector(replica, place, 1), 8)
+
+
+def test_a_disk_that_hangs_holds_up_its_own_set_only(rig: Rig) -> None:
+    first, _ = two_sets(rig)
+    hang_in_the_table(rig)
+    waits = rig.background(dmremap, "activate", "data")
+    wait_for(rig.spare.held, "the kernel's look at the table")
+    began = time.monotonic()
+    try:
+        for _ in range(2):
+            for arguments in (["activate", "second"], ["deactivate", "second"],
+                              ["adopt-host", "second"]):
+                result = subprocess.run([str(PROGRAM), *arguments], capture_output=True,
+                                        text=True, timeout=20)
+                assert result.returncode == OK, (arguments, result)
+        result = subprocess.run([str(PROGRAM), "release", "second", "--yes"], capture_output=True,
+                                text=True, timeout=20)
+        assert result.returncode == OK, result
+        assert time.monotonic() - began < 25
+    finally:
+        rig.spare.release()
+    assert waits.result(60).returncode == OK
+    assert [(line["uuid"], line["state"]) for line in sets()] == [(first, "active")]
+    locks.check_free()
+
+
+def test_who_holds_a_lock_is_named(rig: Rig) -> None:
+    """After half a minute, with the process and what it runs; the set is as it was."""
+    first, second = two_sets(rig)
+    with locks.holding(locks.set_at(first), 1):
+        waits = rig.background(dmremap, "adopt-host", "data")
+        output("activate", "second")
+        output("deactivate", "second")
+        result = waits.result(60)
+    assert result.returncode == REFUSED, result
+    assert first in result.stderr and "process " in result.stderr and \
+        "pytest" in result.stderr, result
+    # the members' locks count as well: what another set is made of
+    with locks.holding(locks.device_at(paths(rig, "main2")[0]), 1):
+        waits = rig.background(dmremap, "activate", second, "--auto", "--exit-code")
+        result = waits.result(60)
+    assert result.returncode == 1, result    # the daemon tries that again
+    assert "process " in result.stderr, result
+    output("activate", "second")
+
+
+def test_two_sets_of_one_name_at_once(rig: Rig) -> None:
+    """Both are active afterwards; one of them has the name."""
+    first, second = two_sets(rig)
+    output("adopt-host", second, "--name", "data")
+    replugged()
+    for _ in range(4):
+        with ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(lambda uuid: dmremap("activate", uuid), (first, second)))
+        assert [result.returncode for result in results] == [OK, OK], results
+        names = dm.devices()
+        assert len(names) == 2 and "data" in names, names
+        for name in names:
+            output("deactivate", name)
+
+
+def test_two_creates_on_the_same_disks(rig: Rig) -> None:
+    """One makes its set, whatever the other one sees; nothing is half-made."""
+    ext4_on_main(rig)
+    main, spare, other = paths(rig, "main", "spare", "spare2")
+    calls = [["create", "one", main, spare, "--yes"], ["create", "two", main, other, "--yes"],
+             ["create", "three", other, spare, "--yes", "--wipe-spare"]]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda call: dmremap(*call), calls))
+    made = sum(result.returncode == OK for result in results)
+    assert made == 1 and all(result.returncode in (OK, REFUSED) for result in results), results
+    found, = sets()
+    assert found["state"] == "active", found
+    assert list(RULES.iterdir()) == []
+
+
+@pytest.mark.parametrize("gone", ["main", "spare"])
+def test_what_comes_back_while_release_waits(rig: Rig, gone: str) -> None:
+    """It looks for the other member when it has the lock, not before."""
+    first, _ = two_sets(rig)
+    there = "spare" if gone == "main" else "main"
+    image, before = rig.media(gone).whole(), rig.media(there).whole()
+    rig.media(gone).write(0, bytes(len(image)))
+    drop_page_cache(paths(rig, gone)[0])
+    path, = paths(rig, there)
+    with locks.holding(locks.set_at(first), 1):
+        waits = rig.background(dmremap, "release", f"--without-{gone}", path, "--yes")
+        wait_for(lambda: is_held(path), "the disk that is released")
+        time.sleep(3)
+        rig.media(gone).write(0, image)
+        drop_page_cache(paths(rig, gone)[0])
+    result = waits.result(60)
+    assert result.returncode == REFUSED and "is here" in result.stderr, result
+    settle(rig, *ALL)
+    assert rig.media(there).whole() == before
+
+
+def is_held(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
+
+
+def test_many_commands_at_once_about_one_set(rig: Rig) -> None:
+    """Whatever their order, each is done or refused, and the data are there in the end."""
+    plain = ext4_on_main(rig)
+    create(rig)
+    calls = [["deactivate", "data"], ["activate", "data"], ["adopt-host", "data"],
+             ["write-cache", "data", "keep"], ["backup", "data"], ["activate", "--auto"],
+             ["release", "data", "--yes"], ["create", "data", *paths(rig, "main", "spare"), "--yes"],
+             ["release", "--without-main", paths(rig, "spare")[0], "--yes"],
+             ["release", "--without-spare", paths(rig, "main")[0], "--yes", "--accept-loss"]]
+    numbers = random.Random(7)
+    for _ in range(5):
+        numbers.shuffle(calls)
+        with ThreadPoolExecutor(len(calls)) as pool:
+            results = list(pool.map(lambda call: dmremap(*call), calls))
+        for call, result in zip(calls, results):
+            assert result.returncode in (OK, 1, 3, 4, REFUSED), (call, result)
+            assert result.returncode != 1 or "does not answer" in result.stderr, (call, result)
+        locks.check_free()
+        found = sets()
+        states = [line["state"] for line in found]
+        assert states in ([], ["active"], ["ready"]), (results, found)
+        if states == ["ready"]:
+            output("activate", "data")
+        settle(rig)
+        assert (content("data") if states else rig.media("main").whole()) == plain, results
+        if not states:
+            create(rig)
