@@ -13,6 +13,7 @@ void config_defaults(struct config *config)
 		.save_seconds = 60,
 		.poll_seconds = 60,
 		.command_timeout_seconds = 30,
+		.smart_seconds = 3600,
 		.policy = {
 			.step = { 50, 75, 90, 95, 100 },
 			.nr_steps = 5,
@@ -136,6 +137,14 @@ static int set_reminder(struct config *c, const char *text)
 	return parse_time(text, 60, 30 * 24 * 3600, &c->policy.reminder_seconds);
 }
 
+static int set_smart(struct config *c, const char *text)
+{
+	if (!streq(text, "no"))
+		return parse_time(text, 3600, 30 * 24 * 3600, &c->smart_seconds);
+	c->smart_seconds = 0;
+	return 0;
+}
+
 static int set_thaws(struct config *c, const char *text)
 {
 	return parse_range(text, 0, 100, &c->thaws);
@@ -155,6 +164,7 @@ static const struct key {
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
+	{ "smart", "interval", "3600 to 2592000 seconds, or no", set_smart },
 	{ "storm", "thaws", "0 to 100 a day", set_thaws },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_reminder },
 };

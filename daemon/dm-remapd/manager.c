@@ -237,7 +237,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
 	action_save(m, true);
-	if (!m->jobs.first)
+	if (!jobs_at_work(&m->jobs))
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
 				 on_stop_timeout, m);

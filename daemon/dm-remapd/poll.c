@@ -32,7 +32,6 @@ static void judge(struct manager *m, struct set_state *set, uint64_t now)
 		.used_slots = s->used_slots,
 		.total_slots = s->total_slots,
 		.bad_slots = s->bad_slots,
-		.lost_sectors = s->lost_sectors,
 		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
 			  s->spare_write_errors + s->flush_errors,
 		.mode = s->mode,
@@ -135,6 +134,7 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 			     unsigned int again)
 {
 	struct set_state *set = meet(m, device);
+	unsigned int due;
 
 	if (!set)
 		return again;
@@ -143,6 +143,8 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 		return again;
 	note_gone_members(set);
 	judge(m, set, now);
+	due = checkup(m, set, now);
+	again = due < again ? due : again;
 	report_suppressed(set, now);
 	if (set->reported)
 		action_restore(m, set);

@@ -82,5 +82,10 @@ void action_salvage(struct manager *m, struct set_state *set, uint64_t now);
 void action_thaw(struct manager *m, struct set_state *set, uint64_t now);
 void action_activate(struct manager *m, struct waiting *waiting);
 void action_late(void *userdata, const struct job *job);
+/* Common to all: whatever was told as late is told to be back. */
+void action_came_back(struct manager *m, const struct job *job);
+
+/* checkup.c: has a verdict reached and recorded where that is due; in how many seconds it will be. */
+unsigned int checkup(struct manager *m, struct set_state *set, uint64_t now);
 
 #endif /* DM_REMAP_STATE_H */

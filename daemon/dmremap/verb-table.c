@@ -7,6 +7,23 @@ static const struct verb_option options_status[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_health[] = {
+	{ "record", NULL, "add a point to the history, as dm-remapd does by itself" },
+	{ "fast", "COUNT/SECONDS", "with --record: so many errors came within so many seconds" },
+	{ NULL },
+};
+
+static const struct verb_option options_history[] = {
+	{ "plot", NULL, "draw the use of the spare over time" },
+	{ "svg", "FILE", "the same as a picture" },
+	{ NULL },
+};
+
+static const struct verb_option options_smart[] = {
+	{ "record", NULL, "keep it for health, as dm-remapd does by itself" },
+	{ NULL },
+};
+
 static const struct verb_option options_events[] = {
 	{ "follow", NULL, "go on until interrupted" },
 	{ NULL },
@@ -124,6 +141,12 @@ static const struct verb verbs[] = {
 	  VERB_LOOK, VERB_JSON },
 	{ "status", "detail", "[NAME]", "how a set is doing", 0, 1, options_status, verb_status,
 	  VERB_LOOK, VERB_JSON },
+	{ "health", NULL, "[NAME]", "a verdict, with its reasons and what to do", 0, 1,
+	  options_health, verb_health, VERB_LOOK, VERB_JSON },
+	{ "history", NULL, "NAME", "what came when, and when the spare will be full", 1, 1,
+	  options_history, verb_history, VERB_LOOK, VERB_JSON },
+	{ "smart", NULL, "[NAME]", "what the disks of a set say of themselves", 0, 1, options_smart,
+	  verb_smart, VERB_LOOK, VERB_JSON },
 	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
 	  verb_show, VERB_LOOK, VERB_JSON },
 	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,

@@ -53,7 +53,8 @@ def verbs() -> set[str]:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
-    shown = {"status", "list", "show", "dump", "check", "events", "import", "write-cache"}
+    shown = {"status", "list", "show", "dump", "check", "events", "import", "write-cache",
+             "health", "history", "smart"}
     assert verbs() == SILENT | REPLIES | shown
     assert set(SCHEMA["definitions"]) == shown | {"reply"}
 
@@ -92,6 +93,15 @@ def test_every_verb(rig: Rig, tmp_path: Path) -> None:
     assert (shown["health"], shown["lost_sectors"]) == ("degraded", 3)
     listed, = valid(output("list", "--json"), "list")["sets"]
     assert listed["guarded"] is True and listed["health"] == "degraded"
+    assert shown["verdict"] == listed["verdict"] == "watch"
+
+    assert valid(output("history", "data", "--json"), "history")["points"] == []
+    output("health", "--record")
+    told, = valid(output("health", "--json"), "health")["sets"]
+    assert told["verdict"] == "watch" and told["forecast"]["full"] is None
+    assert "lost-sectors" in {reason["code"] for reason in told["reasons"]}
+    past = valid(output("history", "data", "--json"), "history")
+    assert past["points"][0]["lost_sectors"] == 3 and past["since"] == told["since"]
 
     entries = valid(output("dump", spare, "--json"), "dump")["entries"]
     assert {entry["sector"]: (entry["redirected"], entry["lost"]) for entry in entries} == \

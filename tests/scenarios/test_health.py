@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A disk from good to failed: whoever is asked says the same, and what to type.
+
+What follows from months of history is in tests/unit/test_verdict.c and test_history.c, where time
+is a number.
+"""
+
+import json
+import os
+import re
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.lib import Device, Rig, pattern, wait_for
+from tests.scenarios.remapd import Daemon, running
+from tests.scenarios.sets import NOT_FOUND, USAGE, create, dmremap, output, refused
+
+pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
+              pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
+EXIT = {"good": 0, "watch": 1, "failing": 2, "failed": 2}
+OLD_WORD = {"good": "good", "watch": "degraded", "failing": "failing", "failed": "failing"}
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    return tmp_path
+
+
+def health() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(output("health", "data", "--json"))["sets"][0]
+    return told
+
+
+def codes() -> set[str]:
+    return {reason["code"] for reason in health()["reasons"]}
+
+
+def agree(verdict: str, daemon: Daemon) -> None:
+    """health, status, list, the check for monitors and the last word of the journal."""
+    told, = json.loads(output("status", "--json"))["devices"]
+    listed, = json.loads(output("list", "--json"))["sets"]
+    shown = health()
+    assert told["verdict"] == listed["verdict"] == shown["verdict"] == verdict, shown
+    assert told["health"] == listed["health"] == OLD_WORD[verdict]
+    assert (told["reason"] or "") == "; ".join(reason["text"] for reason in shown["reasons"])
+    assert f"health     {verdict}" in output("status", "data")
+    assert output("list").splitlines()[1].split()[2] == verdict
+    assert output("health").splitlines()[0] == f"data: {verdict}"
+    assert dmremap("status", "--check").returncode == EXIT[verdict]
+    entries = daemon.find(DM_REMAP_EVENT="health", DM_REMAP_NAME="data")
+    assert (entries[-1]["DM_REMAP_VERDICT"] if entries else "good") == verdict
+    for reason in shown["reasons"]:
+        assert reason["text"] in output("health", "data") and reason["advice"], reason
+
+
+def test_a_disk_from_good_to_failed(rig: Rig, tmp_path: Path) -> None:
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    total = rig.status("data")["total"]
+    written = iter(range(8, 8 * total, 8))
+
+    def fail_writes(until_used: int) -> None:
+        while rig.status("data")["used"] < until_used:
+            sector = next(written)
+            rig.main.bad(sector, kind="write")
+            device.pwrite(sector, pattern(sector))
+
+    with running(tmp_path, "[errors]\ncount = 8\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        wait_for(lambda: list(tmp_path.glob("*.history")), "the first point", 30)
+        agree("good", daemon)
+
+        used = rig.status("data")["used"]
+        fail_writes(used + 1)
+        told = daemon.wait_for(DM_REMAP_VERDICT="watch")
+        assert told["PRIORITY"] == "4" and "the main device had 1 error" in told["MESSAGE"]
+        assert told["DM_REMAP_HEALTH"] == "degraded" and "dmremap health data" in told["MESSAGE"]
+        assert codes() == {"main-errors"}
+        agree("watch", daemon)
+
+        fail_writes(used + 12)
+        told = daemon.wait_for(DM_REMAP_VERDICT="failing")
+        assert told["PRIORITY"] == "2"
+        assert codes() == {"main-errors", "errors-fast"}
+        agree("failing", daemon)
+
+        rig.main.bad(8000, 4, kind="read")
+        output("remap", "data", "8000", "8")
+        wait_for(lambda: "sectors are lost" in daemon.find(DM_REMAP_EVENT="health")[-1]["MESSAGE"],
+                 "the loss in the journal", 30)
+        assert codes() == {"main-errors", "errors-fast", "lost-sectors"}
+        agree("failing", daemon)
+
+        fail_writes(total * 9 // 10 + 1)
+        wait_for(lambda: "of the spare is used"
+                 in daemon.find(DM_REMAP_EVENT="health")[-1]["MESSAGE"], "its use", 30)
+        assert "spare-use" in codes()
+        agree("failing", daemon)
+
+        with pytest.raises(OSError):
+            fail_writes(total + 1)
+        assert rig.status("data")["mode"] == "full"
+        daemon.wait_for(DM_REMAP_VERDICT="failed")
+        assert "mode" in codes()
+        agree("failed", daemon)
+        # a change each, and no more: nothing is said again
+        time.sleep(7)
+        said = [entry["DM_REMAP_VERDICT"] for entry in daemon.find(DM_REMAP_EVENT="health")]
+        assert [word for word, before in zip(said, ["", *said]) if word != before] == \
+            ["watch", "failing", "failed"]
+        assert len(said) <= 8
+        daemon.stop()
+    with running(tmp_path) as daemon:    # over a restart what was said is known
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        time.sleep(4)
+        assert daemon.find(DM_REMAP_EVENT="health") == []
+        agreed = health()["verdict"]
+        assert agreed == "failed"
+    device.close()
+
+
+def test_a_history_is_shown_and_drawn(rig: Rig, tmp_path: Path) -> None:
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    assert "there is no history" in output("history", "data")
+    assert "too few points" in output("history", "data", "--plot")
+    assert "no history" in output("health", "data")
+    assert output("health", "data", "--record").startswith("good 0 saved:")
+    time.sleep(1.1)
+    rig.main.bad(800, kind="write")
+    device.pwrite(800, pattern(1))
+    assert re.match(r"watch [0-9a-f]+ saved: the main device had 1 error$",
+                    output("health", "data", "--record"), re.MULTILINE)
+    past = json.loads(output("history", "data", "--json"))
+    assert [point["verdict"] for point in past["points"]] == ["good", "watch"]
+    assert past["growth"]["day"]["relocations"] == past["growth"]["month"]["slots"] == 1
+    assert past["forecast"]["full"] is None and "too short" in past["forecast"]["text"]
+    text = output("history", "data")
+    assert "2 points since" in text and "forecast: none" in text
+    assert len(output("history", "data", "--plot").splitlines()) == 14
+    picture = tmp_path / "picture.svg"
+    output("history", "data", "--svg", str(picture), "--quiet")
+    assert picture.read_text().startswith("<svg ") and "polyline" in picture.read_text()
+    refused(USAGE, "health", "data", "--record", "--json")
+    refused(USAGE, "health", "data", "--record", "--fast", "7")
+    # what a power cut tore is passed over, and what the daemon saw counts
+    file, = tmp_path.glob("*.history")
+    with file.open("ab") as torn:
+        torn.write(b"h1 17")
+    assert "failing" in output("health", "data", "--record", "--fast", "20/3600")
+    assert codes() == {"main-errors", "errors-fast"}
+    assert len(json.loads(output("history", "data", "--json"))["points"]) == 3
+    device.close()
+
+
+def test_a_history_that_cannot_be_written(rig: Rig, tmp_path: Path) -> None:
+    """The verdict is told all the same, and the failure once."""
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    uuid = json.loads(output("list", "--json"))["sets"][0]["uuid"]
+    (tmp_path / f"{uuid}.history").mkdir()
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        rig.main.bad(800, kind="write")
+        device.pwrite(800, pattern(1))
+        daemon.wait_for(DM_REMAP_VERDICT="watch")
+        rig.main.bad(1600, kind="read")
+        output("remap", "data", "1600", "8")
+        wait_for(lambda: "is lost" in daemon.find(DM_REMAP_EVENT="health")[-1]["MESSAGE"],
+                 "the loss in the journal", 30)
+        assert len([entry for entry in daemon.entries
+                    if "history cannot be written" in entry["MESSAGE"]]) == 1
+    device.close()
+
+
+def disk_says(directory: Path, crc: int = 0, hangs: bool = False) -> None:
+    """A smartctl of the test: it notes how it was called, and says the same of each disk."""
+    told = {"model_name": "Test", "serial_number": "1", "smart_status": {"passed": True},
+            "ata_smart_attributes": {"table": [{"id": 197, "raw": {"value": 0}},
+                                               {"id": 199, "raw": {"value": crc}}]}}
+    program = directory / "bin" / "smartctl"
+    program.parent.mkdir(exist_ok=True)
+    (directory / "told.json").write_text(json.dumps(told))
+    program.write_text(f"#!/bin/sh\necho $* >>{directory}/calls\n"
+                       + ("exec sleep 1000\n" if hangs else f"cat {directory}/told.json\n"))
+    program.chmod(0o755)
+    os.environ["PATH"] = f"{program.parent}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+
+
+def test_a_disk_says_that_its_cable_is_bad(rig: Rig, tmp_path: Path, path: None) -> None:
+    create(rig)
+    uuid = json.loads(output("list", "--json"))["sets"][0]["uuid"]
+    disk_says(tmp_path, crc=17)
+    asked, = json.loads(output("smart", "data", "--json"))["sets"]
+    assert (asked["main"]["state"], asked["main"]["crc"], asked["main"]["wear"]) == \
+        ("passed", 17, None)
+    assert asked["main"]["disk"] == str(rig.main.kernel_path)
+    assert output("smart").split().count("passed") == 2
+    assert not list(tmp_path.glob("*.smart"))    # kept only when that is asked for
+    assert all("-n standby" in call for call in (tmp_path / "calls").read_text().splitlines())
+    # a day ago there were fewer errors
+    output("smart", "--record")
+    record = tmp_path / f"{uuid}.main.smart"
+    fields = record.read_text().split()[:-1]
+    fields[1] = str(int(fields[1]) - 86400)
+    fields[fields.index("17")] = "3"
+    line = " ".join(fields)
+    record.write_text(f"{line} {zlib.crc32(line.encode()):08x}\n")
+    (tmp_path / "calls").unlink()
+    with running(tmp_path) as daemon:
+        told = daemon.wait_for(DM_REMAP_VERDICT="watch")
+        assert "cable of the main device" in told["MESSAGE"]
+        agree("watch", daemon)
+        assert codes() == {"cable"} and "it is not the disk" in output("health")
+        assert len(record.read_text().splitlines()) == 2
+        daemon.reload()
+        time.sleep(2)
+        # once an hour, and of the spare it is known for less than that
+        assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
+def test_without_smartctl(rig: Rig, tmp_path: Path, path: None) -> None:
+    """Said when it is asked for, and not before."""
+    create(rig)
+    assert "not installed" in refused(NOT_FOUND, "smart", "data")
+    output("smart", "--record")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        wait_for(lambda: list(tmp_path.glob("*.history")), "the first point", 30)
+        time.sleep(2)
+        assert not [entry for entry in daemon.hear().entries if "smart" in entry["MESSAGE"]]
+        assert health()["verdict"] == "good"
+
+
+def test_a_smartctl_that_hangs_holds_nobody_up(rig: Rig, tmp_path: Path, path: None) -> None:
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    disk_says(tmp_path, hangs=True)
+    with running(tmp_path, "[watch]\npatience = 5\n") as daemon:
+        wait_for(lambda: (tmp_path / "calls").exists(), "smartctl", 30)
+        rig.main.bad(800, kind="write")
+        device.pwrite(800, pattern(1))
+        begin = time.monotonic()
+        daemon.wait_for(DM_REMAP_EVENT="relocated")
+        daemon.wait_for(DM_REMAP_VERDICT="watch")
+        daemon.reload()
+        assert time.monotonic() - begin < 15
+        told = daemon.wait_for(DM_REMAP_EVENT="late", DM_REMAP_VERB="smart")
+        assert told["DM_REMAP_NAME"] == "data"
+        assert output("save", "data") is not None    # other commands are not held up
+        begin = time.monotonic()
+        assert daemon.stop() == 0 and time.monotonic() - begin < 10
+    device.close()
+    assert not list(tmp_path.glob("*.smart"))
