@@ -157,6 +157,10 @@ static void on_checked(void *userdata, const struct job *job)
 		tell(set, job->text, &now);
 	else if (set && job->code != EXIT_NOT_FOUND) /* it has gone meanwhile */
 		journal_job_failed(job);
+	if (*m->config.metrics_path) {
+		m->metrics_at = 0;
+		poll_within(m, SECOND_US);
+	}
 	action_came_back(m, job);
 }
 

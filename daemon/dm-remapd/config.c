@@ -145,6 +145,16 @@ static int set_smart(struct config *c, const char *text)
 	return 0;
 }
 
+static int set_metrics(struct config *c, const char *text)
+{
+	bool is_path = *text == '/' && strlen(text) < sizeof(c->metrics_path);
+
+	if (!is_path && !streq(text, "no"))
+		return -EINVAL;
+	snprintf(c->metrics_path, sizeof(c->metrics_path), "%s", is_path ? text : "");
+	return 0;
+}
+
 static int set_thaws(struct config *c, const char *text)
 {
 	return parse_range(text, 0, 100, &c->thaws);
@@ -165,6 +175,7 @@ static const struct key {
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
 	{ "smart", "interval", "3600 to 2592000 seconds, or no", set_smart },
+	{ "metrics", "file", "the path of a file, or no", set_metrics },
 	{ "storm", "thaws", "0 to 100 a day", set_thaws },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_reminder },
 };

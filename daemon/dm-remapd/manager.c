@@ -261,6 +261,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	sd_notify(0, "RELOADING=1");
 	read_config(m);
 	m->save_at = 0;
+	m->metrics_at = 0;
 	sd_notify(0, "READY=1");
 	poll_within(m, 0);
 	return 0;

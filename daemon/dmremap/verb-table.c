@@ -24,6 +24,11 @@ static const struct verb_option options_smart[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_metrics[] = {
+	{ "write", "FILE", "to FILE, as a whole or not at all" },
+	{ NULL },
+};
+
 static const struct verb_option options_events[] = {
 	{ "follow", NULL, "go on until interrupted" },
 	{ NULL },
@@ -147,6 +152,8 @@ static const struct verb verbs[] = {
 	  options_history, verb_history, VERB_LOOK, VERB_JSON },
 	{ "smart", NULL, "[NAME]", "what the disks of a set say of themselves", 0, 1, options_smart,
 	  verb_smart, VERB_LOOK, VERB_JSON },
+	{ "metrics", NULL, "", "what is known of active sets, for Prometheus", 0, 0,
+	  options_metrics, verb_metrics, VERB_LOOK, 0 },
 	{ "show", NULL, "NAME", "what is remapped, where, since when and why", 1, 1, NULL,
 	  verb_show, VERB_LOOK, VERB_JSON },
 	{ "events", NULL, "[NAME]", "what happens, as it happens", 0, 1, options_events,

@@ -120,6 +120,7 @@ void tell_taken(const struct assembly *set);
 int verb_status(struct invocation *invocation, struct error *error);
 int verb_health(struct invocation *invocation, struct error *error);
 int verb_history(struct invocation *invocation, struct error *error);
+int verb_metrics(struct invocation *invocation, struct error *error);
 int verb_smart(struct invocation *invocation, struct error *error);
 int verb_show(struct invocation *invocation, struct error *error);
 int verb_events(struct invocation *invocation, struct error *error);

@@ -8,6 +8,8 @@ is a number.
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 import zlib
 from pathlib import Path
@@ -263,3 +265,58 @@ def test_a_smartctl_that_hangs_holds_nobody_up(rig: Rig, tmp_path: Path, path: N
         assert daemon.stop() == 0 and time.monotonic() - begin < 10
     device.close()
     assert not list(tmp_path.glob("*.smart"))
+
+
+def samples(text: str) -> dict[str, float]:
+    """Of the text form: each metric has its help and type before its samples."""
+    found: dict[str, float] = {}
+    typed: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, metric, kind = line.split(" ")
+            assert kind in ("gauge", "counter") and (kind == "counter") == metric.endswith("_total")
+            typed.add(metric)
+        elif not line.startswith("# HELP "):
+            match = re.fullmatch(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\]|\\.)*",?)*\})? ([0-9]+)', line)
+            assert match and match[1] in typed, line
+            assert line.rsplit(" ", 1)[0] not in found
+            found[line.rsplit(" ", 1)[0]] = float(match[3])
+    return found
+
+
+def test_metrics(rig: Rig, tmp_path: Path) -> None:
+    assert samples(output("metrics")) == {"dm_remap_sets": 0}
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    uuid = json.loads(output("list", "--json"))["sets"][0]["uuid"]
+    labels = f'name="data",uuid="{uuid}"'
+    file = tmp_path / "dm-remap.prom"
+    with running(tmp_path, f"[metrics]\nfile = {file}\n") as daemon:
+        wait_for(file.exists, "the file", 30)
+        assert file.stat().st_mode & 0o777 == 0o644
+        rig.main.bad(800, kind="write")
+        device.pwrite(800, pattern(1))
+        daemon.wait_for(DM_REMAP_VERDICT="watch")
+        wait_for(lambda: samples(file.read_text())[
+            f'dm_remap_verdict{{{labels},verdict="watch"}}'] == 1, "the verdict", 30)
+        told = samples(file.read_text())
+        assert told[f'dm_remap_reason{{{labels},reason="main-errors"}}'] == 1
+        assert told[f'dm_remap_verdict{{{labels},verdict="good"}}'] == 0
+        assert told[f"dm_remap_relocations_total{{{labels}}}"] == 1
+        assert told[f"dm_remap_spare_slots{{{labels}}}"] == rig.status("data")["total"]
+        assert told[f"dm_remap_spare_used_slots{{{labels}}}"] == rig.status("data")["used"]
+        assert told[f'dm_remap_member_present{{{labels},member="spare"}}'] == 1
+        assert f'dm_remap_mode{{{labels},mode="rw"}}' in told
+        assert not [name for name in told if "spare_full" in name]    # there is no forecast
+        assert [path.name for path in tmp_path.glob("dm-remap.prom*")] == [file.name]
+        # what cannot be written is told once, and what was written before stays
+        daemon.config.write_text(f"[metrics]\nfile = {tmp_path}/none/x.prom\n")
+        for _ in range(2):
+            daemon.reload()
+            time.sleep(2)
+        assert len(daemon.find(DM_REMAP_VERB="metrics", DM_REMAP_EVENT="failed")) == 1
+    device.close()
+    if promtool := shutil.which("promtool"):
+        checked = subprocess.run([promtool, "check", "metrics"], input=file.read_text(), text=True,
+                                 capture_output=True)
+        assert checked.returncode == 0, checked

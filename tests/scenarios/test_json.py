@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "packaging" / "dmremap.schema.json").read_text())
 # What is refused with --json: verbs that show nothing.
 SILENT = {"create", "activate", "deactivate", "release", "replace-main", "replace-spare", "resize",
-          "adopt-host", "backup", "restore-backup"}
+          "adopt-host", "backup", "restore-backup", "metrics"}
 REPLIES = {"remap", "unremap", "verify", "clear", "save", "sync", "restore", "metadata-status",
            "freeze", "thaw", "accept-loss", "stats-clear"}
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"),

@@ -114,6 +114,7 @@ static void wrong_values(void **unused)
 		"[watch]\npatience = 0\n",    "[errors]\nrescue = perhaps\n",
 		"[save]\ncolour = blue\n",    "[sauce]\ninterval = 5\n",
 		"[spare]\nsteps =\n",	      "[storm]\nthaws = 101\n",
+		"[metrics]\nfile = a.prom\n", "[metrics]\nfile =\n",
 		"[smart]\ninterval = 3599\n", "[smart]\ninterval = yes\n",
 		"[save]\ninterval = 2h\n",    "[save]\ninterval = 5 parsecs\n",
 		"[save]\ninterval =\n",
@@ -197,13 +198,15 @@ static void steps_and_times(void **unused)
 
 	(void)unused;
 	put(admin, "dm-remapd.conf",
-	    "[spare]\nsteps = none\n[errors]\nseconds = 2h\n[alarm]\nrepeat = 1d\n[storm]\nthaws=3\n[smart]\ninterval = no\n");
+	    "[spare]\nsteps = none\n[errors]\nseconds = 2h\n[alarm]\nrepeat = 1d\n[storm]\nthaws=3\n[smart]\ninterval = no\n"
+	    "[metrics]\nfile = /a/b.prom\n");
 	assert_int_equal(read_config(&config), 0);
 	assert_int_equal(config.policy.nr_steps, 0);
 	assert_int_equal(config.policy.error_seconds, 7200);
 	assert_int_equal(config.policy.reminder_seconds, 86400);
 	assert_int_equal(config.thaws, 3);
 	assert_int_equal(config.smart_seconds, 0);
+	assert_string_equal(config.metrics_path, "/a/b.prom");
 }
 
 /* The administrator's file stands for the vendor's of the same name. */
