@@ -53,7 +53,7 @@ void jobs_done(struct jobs *jobs)
 bool jobs_at_work(const struct jobs *jobs)
 {
 	for (const struct job *job = jobs->first; job; job = job->next)
-		if (!job->is_beside)
+		if (job->is_awaited)
 			return true;
 	return false;
 }
@@ -197,6 +197,7 @@ int job_start(struct jobs *jobs, const char *set, const char *verb, const char *
 	snprintf(job->set, sizeof(job->set), "%s", set);
 	job->verb = verb;
 	job->is_beside = flags & JOB_BESIDE;
+	job->is_awaited = !job->is_beside || flags & JOB_AWAITED;
 	job->number = number;
 	job->done = done;
 	job->jobs = jobs;

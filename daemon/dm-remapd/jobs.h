@@ -18,6 +18,7 @@
 enum job_flags {
 	JOB_OUTSIDE = 1, /* it has to open disks, and this service may not: see job_start() */
 	JOB_BESIDE = 2,	 /* it changes nothing of the set: beside others, one of each verb */
+	JOB_AWAITED = 4, /* beside others, and the daemon does not end before it */
 };
 
 struct job;
@@ -31,6 +32,7 @@ typedef void (*job_late_f)(void *userdata, const struct job *job);
  * @set: UUID or name of its set: the key
  * @verb: of the command, for the journal
  * @is_beside: JOB_BESIDE
+ * @is_awaited: it has to end before the daemon does
  * @number: whatever who started it wants to know again
  * @code: when it is done: its exit code, -1: it was killed
  * @text: when it is done: what it said, without the program's name and the last newline
@@ -46,6 +48,7 @@ struct job {
 	char set[128];
 	const char *verb;
 	bool is_beside;
+	bool is_awaited;
 	uint64_t number;
 	int code;
 	char text[JOB_TEXT_BYTES];

@@ -237,6 +237,8 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
 	action_save(m, true);
+	for (size_t i = 0; i < m->sets.nr; i++)
+		renew_backup(m, &m->sets.at[i], 0);
 	if (!jobs_at_work(&m->jobs))
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,

@@ -148,6 +148,7 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 	note_gone_members(set);
 	judge(m, set, now);
 	again = min_of(again, checkup(m, set, now));
+	again = min_of(again, renew_backup(m, set, now));
 	report_suppressed(set, now);
 	if (set->reported)
 		action_restore(m, set);

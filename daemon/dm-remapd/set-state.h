@@ -39,6 +39,20 @@ struct checkup {
 };
 
 /**
+ * struct renewal - of the backup of a set
+ * @seen: slots used and bad, lost sectors and relocations at the last one, or at first
+ * @is_seen: there is @seen
+ * @at: when the next one is due, seconds; 0: none is
+ * @has_failed: the last one failed, and that was told
+ */
+struct renewal {
+	uint64_t seen[4];
+	bool is_seen;
+	uint64_t at;
+	bool has_failed;
+};
+
+/**
  * struct set_state - one active set
  * @device: as it was last seen
  * @policy: what was told of it
@@ -53,6 +67,7 @@ struct checkup {
  * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
  * @salvage: sectors that are to be salvaged
  * @checkup: the verdict on it
+ * @renewal: its backup
  * @seen: in the present poll
  */
 struct set_state {
@@ -60,6 +75,7 @@ struct set_state {
 	struct policy_state policy;
 	struct salvage salvage;
 	struct checkup checkup;
+	struct renewal renewal;
 	bool save_failed;
 	bool storm;
 	struct thaw_budget thaw;

@@ -91,6 +91,11 @@ void action_came_back(struct manager *m, const struct job *job);
 
 /* checkup.c: has a verdict reached and recorded where that is due; in how many seconds it will be. */
 unsigned int checkup(struct manager *m, struct set_state *set, uint64_t now);
+/*
+ * renewal.c: has the backup renewed where that is due, or now if it was to be (@now: 0); in how
+ * many seconds it will be.
+ */
+unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now);
 /* metrics.c: has them written where that is due; in how many seconds it will be. */
 unsigned int write_metrics(struct manager *m, uint64_t now);
 

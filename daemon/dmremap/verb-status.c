@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "backup-age.h"
 #include "health.h"
 #include "json.h"
 #include "verbs.h"
@@ -115,6 +116,7 @@ static void add_json(struct json *json, const struct dm_device *device)
 		json_string(json, "write_cache", s->write_cache);
 	else
 		json_null(json, "write_cache");
+	add_backup_age(json, device);
 	json_end(json);
 }
 
@@ -179,6 +181,7 @@ static void print_device(const struct dm_device *device)
 	       s->rejected == 1 ? " was" : "s were");
 	if (*s->write_cache)
 		printf("  writes     %s\n", writes_of(s));
+	print_backup_age(device);
 	if (!s->probe_ok)
 		printf("  probe      failed: the main device does not take a write to the place kept "
 		       "for that; failed writes are not relocated until it does. If the disk "

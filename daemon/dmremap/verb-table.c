@@ -29,6 +29,12 @@ static const struct verb_option options_metrics[] = {
 	{ NULL },
 };
 
+static const struct verb_option options_backup[] = {
+	{ "renew", NULL, "in the usual place, where the ones before it are kept, if it is older" },
+	{ "copies", "DIRECTORIES", "with --renew: also there, with commas between them" },
+	{ NULL },
+};
+
 static const struct verb_option options_events[] = {
 	{ "follow", NULL, "go on until interrupted" },
 	{ NULL },
@@ -172,8 +178,8 @@ static const struct verb verbs[] = {
 	  options_release, verb_release, VERB_USE, 0 },
 	{ "adopt-host", NULL, "SET", "the set belongs to this host from now on", 1, 1,
 	  options_adopt_host, verb_adopt_host, VERB_USE, 0 },
-	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2, NULL,
-	  verb_backup, VERB_USE, VERB_IMAGE },
+	{ "backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere", 1, 2,
+	  options_backup, verb_backup, VERB_USE, VERB_IMAGE },
 	{ "import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad", 2, 2,
 	  options_import, verb_import, VERB_SECTORS, VERB_JSON },
 	{ "remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content", 2,

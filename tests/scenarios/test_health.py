@@ -320,3 +320,59 @@ def test_metrics(rig: Rig, tmp_path: Path) -> None:
         checked = subprocess.run([promtool, "check", "metrics"], input=file.read_text(), text=True,
                                  capture_output=True)
         assert checked.returncode == 0, checked
+
+
+def missing() -> int | None:
+    told, = json.loads(output("status", "data", "--json"))["devices"]
+    nr: int | None = told["backup"]["missing"]
+    return nr
+
+
+def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    uuid = json.loads(output("list", "--json"))["sets"][0]["uuid"]
+    file, copy = tmp_path / f"{uuid}.backup", tmp_path / "stick" / f"{uuid}.backup"
+    copy.parent.mkdir()
+    first = file.read_bytes()
+    assert missing() == 0 and "it has all remaps" in output("status")
+
+    def remap(*sectors: int) -> None:
+        for sector in sectors:
+            rig.main.bad(sector, kind="write")
+            device.pwrite(sector, pattern(sector))
+
+    settings = f"[backup]\ndelay = 10\ncopies = {copy.parent}, {tmp_path}/none\n"
+    with running(tmp_path, settings) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        told = daemon.wait_for(DM_REMAP_EVENT="failed", DM_REMAP_VERB="backup")
+        assert "is it mounted?" in told["MESSAGE"] and copy.exists()
+        remap(800, 1600)
+        assert missing() == 2 and "2 changes of the table" in output("status")
+        before = time.monotonic()
+        wait_for(lambda: missing() == 0, "the backup", 60)
+        assert time.monotonic() - before > 5    # what comes at once is in one backup
+        wait_for(lambda: copy.read_bytes() == file.read_bytes(), "the copy", 10)
+        assert (tmp_path / f"{uuid}.backup.1").read_bytes() != file.read_bytes()
+        remap(2400)
+        daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="2400")
+        time.sleep(3)
+        assert missing() == 1
+        assert daemon.stop() == 0    # and when it ends
+        assert missing() == 0 and copy.read_bytes() == file.read_bytes()
+        assert len(daemon.find(DM_REMAP_EVENT="failed", DM_REMAP_VERB="backup")) == 1
+    # nothing to do, and nothing without a backup; a damaged one is no backup
+    assert "is current" in output("backup", "data", "--renew")
+    file.write_bytes(first[:-1])
+    assert missing() is None and "is damaged" in output("status")
+    assert "was renewed" in output("backup", "data", "--renew")
+    file.unlink()
+    assert missing() is None and "none: dmremap backup data" in output("status")
+    refused(USAGE, "backup", "data", str(file), "--renew")
+    refused(USAGE, "backup", "data", "--copies", "/tmp")
+    # what was written is what restore-backup takes
+    output("backup", "data", "--renew")
+    device.close()
+    output("deactivate", "data")
+    assert "its metadata is whole" in dmremap(
+        "restore-backup", str(file), str(rig.spare.kernel_path), "--yes").stderr
