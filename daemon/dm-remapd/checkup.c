@@ -215,7 +215,10 @@ static unsigned int check(struct manager *m, struct set_state *set, uint64_t now
 		return (unsigned int)(last->at + PAUSE_SECONDS - now);
 	if (is_busy(m))
 		return 1;
-	if (set->policy.nr_fast) {
+	if (!last->since)
+		last->since = now;
+	/* they do not come fast: that is known when they were counted for so long */
+	if (set->policy.nr_fast || now - last->since >= m->config.policy.error_seconds) {
 		snprintf(fast, sizeof(fast), "%u/%u", set->policy.nr_fast,
 			 m->config.policy.error_seconds);
 		arguments[2] = "--fast";

@@ -17,6 +17,7 @@
  * @seen: the kernel's status at the last one, without what saves change
  * @is_gone: members then
  * @nr_fast: errors came fast then
+ * @since: when the errors were first counted, seconds
  * @is_wanted: whatever has changed or not
  * @smart_at: when its disks were last asked, seconds; 0: never
  * @at: when that was, seconds; 0: never
@@ -29,6 +30,7 @@ struct checkup {
 	struct remap_status seen;
 	bool is_gone[2];
 	unsigned int nr_fast;
+	uint64_t since;
 	bool is_wanted;
 	uint64_t smart_at;
 	uint64_t at;

@@ -120,7 +120,7 @@ static bool is_due(const struct history_point *last, const struct history_point 
 	return now->at >= last->at + CHANGE_SECONDS && memcmp(&before, now, sizeof(before)) != 0;
 }
 
-/* "12/3600": so many errors in so many seconds. */
+/* "12/3600": so many errors in so many seconds; none: they do not come fast. */
 static int parse_fast(const char *text, struct witness *witness)
 {
 	const char *slash = text ? strchr(text, '/') : NULL;
@@ -134,19 +134,36 @@ static int parse_fast(const char *text, struct witness *witness)
 	if (parse_u64(number, &witness->recent) < 0 || parse_u64(slash + 1, &witness->window) < 0 ||
 	    !witness->window)
 		return -EINVAL;
+	if (!witness->recent)
+		witness->window = 0;
 	return 0;
+}
+
+/* The errors were not counted for long enough: what came fast is so until its time is over. */
+static void take_fast(const struct history *history, struct witness *witness)
+{
+	const struct history_point *last = history->nr ? &history->at[history->nr - 1] : NULL;
+
+	if (!last || (uint64_t)time(NULL) >= last->at + last->window)
+		return;
+	witness->recent = last->recent;
+	witness->window = last->window;
 }
 
 /* One line for dm-remapd: the verdict, its reasons, whether the history has it; then in words. */
 static int record(const struct dm_device *device, const struct witness *fast, struct error *error)
 {
 	_cleanup_history_ struct history history = { NULL, 0 };
-	struct witness witness = *fast;
+	struct witness witness = { 0 };
 	struct report report;
 	char key[256];
 	/* one that cannot be read is not written either, and the verdict is told all the same */
 	int r = history_of_device(device, &history, error);
 
+	if (fast)
+		witness = *fast;
+	else
+		take_fast(&history, &witness);
 	witness.places = count_places(device, &history);
 	report_with(device, &history, &witness, &report);
 	history_key(device, key, sizeof(key));
@@ -207,6 +224,6 @@ int verb_health(struct invocation *invocation, struct error *error)
 	if (invocation->json)
 		return error_set(error, EINVAL, "--record prints a line, and no JSON");
 	for (size_t i = 0; !r && i < nr_devices; i++)
-		r = record(&devices[i], &fast, error);
+		r = record(&devices[i], option_value(invocation, "fast") ? &fast : NULL, error);
 	return r;
 }

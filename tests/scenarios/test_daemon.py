@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import time
@@ -159,7 +160,10 @@ def test_the_module_goes_and_comes(rig: Rig, tmp_path: Path) -> None:
         with running(tmp_path) as daemon:
             daemon.wait_for(DM_REMAP_EVENT="found", DM_REMAP_NAME="data")
             rig.main.bad(0, 2000, kind="write")
-            device.pwrite(0, pattern(1))
+            chunk = 0
+            while not select.select([follower.stdout], [], [], 0.5)[0]:    # not listening yet
+                device.pwrite(8 * chunk, pattern(1))
+                chunk += 1
             for _ in range(2):
                 rig.remove("data")
                 subprocess.run(["rmmod", "dm_remap"], check=True)

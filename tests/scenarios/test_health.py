@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 import zlib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,40 @@ def test_a_history_is_shown_and_drawn(rig: Rig, tmp_path: Path) -> None:
     assert "failing" in output("health", "data", "--record", "--fast", "20/3600")
     assert codes() == {"main-errors", "errors-fast"}
     assert len(json.loads(output("history", "data", "--json"))["points"]) == 3
+    # that is known for an hour, unless who counts says otherwise
+    assert "failing" in output("health", "data", "--record")
+    assert "watch" in output("health", "data", "--record", "--fast", "0/3600")
+    assert codes() == {"main-errors"}
     device.close()
+
+
+def test_a_forecast(rig: Rig, tmp_path: Path) -> None:
+    """Ten days of history are planted: a date with its interval, and a reason to act."""
+    create(rig)
+    output("remap", "data", "800", "2400")
+    told = rig.status("data")
+    uuid = json.loads(output("list", "--json"))["sets"][0]["uuid"]
+    now = int(time.time())
+    lines = []
+    for hour in range(240, 0, -1):
+        used = told["used"] * (240 - hour) // 240
+        point = [now - hour * 3600, 0, 0, 0, 0, used, told["total"], *[0] * 9]
+        line = "h1 " + " ".join(map(str, point))
+        lines.append(f"{line} {zlib.crc32(line.encode()):08x}\n")
+    (tmp_path / f"{uuid}.history").write_text("".join(lines))
+    past = json.loads(output("history", "data", "--json"))
+    assert len(past["points"]) == 240 and past["growth"]["month"]["slots"] >= told["used"] - 2
+    left = (told["total"] - told["used"]) * 10 / told["used"]
+    full = datetime.fromisoformat(past["forecast"]["full"].replace("Z", "+00:00")).timestamp()
+    assert abs(full - now - left * 86400) < 0.05 * left * 86400
+    assert past["forecast"]["early"] < past["forecast"]["full"] < past["forecast"]["late"]
+    assert "spare-fills" in codes() and health()["verdict"] == "failing"
+    assert health()["forecast"] == past["forecast"]
+    assert "the spare is full about" in output("health")
+    assert f"dm_remap_spare_full_timestamp_seconds{{name=\"data\",uuid=\"{uuid}\"}}" in \
+        output("metrics")
+    output("history", "data", "--svg", str(tmp_path / "x.svg"))
+    assert "stroke-dasharray" in (tmp_path / "x.svg").read_text()
 
 
 def test_a_history_that_cannot_be_written(rig: Rig, tmp_path: Path) -> None:

@@ -176,6 +176,20 @@ static void thinning(void **unused)
 	assert_int_equal(history.at[history.nr - 1].at, NOW);
 }
 
+/* More than there is room for in two days: the newest are left. */
+static void too_many_of_late(void **unused)
+{
+	_cleanup_history_ struct history history = { calloc(RECORDS_MAX, sizeof(history.at[0])),
+						     0 };
+
+	(void)unused;
+	for (uint64_t i = 0; i < RECORDS_MAX; i++)
+		history.at[history.nr++] = point_at(NOW - (RECORDS_MAX - i) * 30, i);
+	thin(&history);
+	assert_int_equal(history.nr, RECORDS_KEPT);
+	assert_int_equal(history.at[history.nr - 1].used, RECORDS_MAX - 1);
+}
+
 /* Clocks that were not set, or wrong: such points are left out, and the others in order. */
 static void times(void **unused)
 {
@@ -442,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_file_is_bounded, setup, cleanup),
 		cmocka_unit_test_setup_teardown(keys_are_no_paths, setup, cleanup),
 		cmocka_unit_test(thinning),
+		cmocka_unit_test(too_many_of_late),
 		cmocka_unit_test(times),
 		cmocka_unit_test(growth),
 		cmocka_unit_test(a_forecast_of_a_steady_rate),

@@ -140,7 +140,7 @@ static void json(void **unused)
 		"nul",	 "01x",	 "\"\\x\"", "\"\\u12\"",  "1 2",
 		"[1 2]", "\"a",	 "+",	    "{\"a\":1]",  "\"\n\"",
 	};
-	char deep[2 * JSON_READ_DEPTH + 1];
+	char deep[2 * JSON_READ_DEPTH + 2];
 
 	(void)unused;
 	nr_seen = 0;
@@ -148,11 +148,12 @@ static void json(void **unused)
 	assert_int_equal(nr_seen, 7);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		assert_int_equal(json_read(wrong[i], strlen(wrong[i]), ignore, NULL), -EBADMSG);
-	memset(deep, '[', sizeof(deep));
-	memset(deep + JSON_READ_DEPTH - 1, ']', JSON_READ_DEPTH - 1);
-	assert_int_equal(json_read(deep, 2 * (JSON_READ_DEPTH - 1), ignore, NULL), 0);
-	memset(deep, '[', sizeof(deep));
-	assert_int_equal(json_read(deep, sizeof(deep), ignore, NULL), -EBADMSG);
+	for (size_t depth = JSON_READ_DEPTH - 1; depth <= JSON_READ_DEPTH + 1; depth++) {
+		memset(deep, '[', depth);
+		memset(deep + depth, ']', depth);
+		assert_int_equal(json_read(deep, 2 * depth, ignore, NULL),
+				 depth < JSON_READ_DEPTH + 1 ? 0 : -EBADMSG);
+	}
 }
 
 static void files(void **unused)

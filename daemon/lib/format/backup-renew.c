@@ -81,8 +81,10 @@ int backup_renew(const struct backup *backup, const char *path, bool *is_current
 			"is kept",
 			path);
 	if (has_old && is_same(backup, &old)) {
-		*is_current = backup->generation == old.generation;
-		return *is_current ? 0 : backup_write(backup, path, error);
+		*is_current = true;
+		if (backup->generation == old.generation)
+			return 0;
+		return backup_write(backup, path, error); /* restore goes by the number */
 	}
 	/* what is no backup of this set is refused before anything is moved */
 	r = backup_check_target(path, backup->super.uuid, error);
