@@ -27,7 +27,7 @@ MAX_FIELDS, MAX_HEADER = 25, 250
 MAX_CODE = 8200
 
 DAEMON = PROJECT / "daemon"
-USERSPACE = ["util", "format", "system", "set", "ops"]    # of daemon/lib
+USERSPACE = ["util", "format", "system", "health", "set", "ops"]    # of daemon/lib
 PROGRAMS = ("dmremap", "dm-remapd", "dm-remap-probe")
 
 Graph = dict[str, set[str]]

@@ -30,11 +30,11 @@ void action_late(void *userdata, const struct job *job)
 }
 
 /* Common to all: whatever was told as late is told to be back. */
-static void came_back(struct manager *m, const struct job *job)
+void action_came_back(struct manager *m, const struct job *job)
 {
 	if (job->late)
 		journal_job_late(job, false);
-	if (m->stopping && !m->jobs.first)
+	if (m->stopping && !jobs_at_work(&m->jobs))
 		sd_event_exit(m->loop, 0);
 }
 
@@ -47,7 +47,7 @@ static int start(struct manager *m, struct set_state *set, const char *verb,
 		 const char *const *arguments, uint64_t number, job_done_f done)
 {
 	const char *name = set->device.name;
-	int r = job_start(&m->jobs, name, verb, arguments, false, number, done);
+	int r = job_start(&m->jobs, name, verb, arguments, 0, number, done);
 
 	if (r < 0 && r != -EBUSY)
 		sd_journal_print(LOG_ERR, "%s: cannot run `dmremap %s`: %s", name, verb,
@@ -68,7 +68,7 @@ static void on_saved(void *userdata, const struct job *job)
 		set->save_failed = failed;
 	if (set && !failed)
 		set->activity = job->number;
-	came_back(m, job);
+	action_came_back(m, job);
 }
 
 static int save(struct manager *m, struct set_state *set)
@@ -100,7 +100,7 @@ static void on_restored(void *userdata, const struct job *job)
 	else
 		sd_journal_print(LOG_INFO, "%s: udev reported a member; compared with it: %s",
 				 job->set, job->text);
-	came_back(userdata, job);
+	action_came_back(userdata, job);
 }
 
 /* A member was reported under its number: what is on it must be what we think it is. */
@@ -118,7 +118,7 @@ static void on_salvaged(void *userdata, const struct job *job)
 
 	if (job->code != EXIT_OK)
 		journal_job_failed(job); /* what was moved is an event of its own */
-	came_back(m, job);
+	action_came_back(m, job);
 	poll_within(m, 0); /* there may be more of them */
 }
 
@@ -150,7 +150,7 @@ static void on_thawed(void *userdata, const struct job *job)
 
 	if (job->code != EXIT_OK)
 		journal_job_failed(job);
-	came_back(m, job);
+	action_came_back(m, job);
 	poll_within(m, 0);
 }
 
@@ -188,7 +188,7 @@ static void on_activated(void *userdata, const struct job *job)
 			journal_not_active(waiting, said, failed);
 		/* else it lacks a member: told when its timeout is over */
 	}
-	came_back(m, job);
+	action_came_back(m, job);
 	poll_within(m, 0);
 }
 
@@ -196,7 +196,8 @@ static void on_activated(void *userdata, const struct job *job)
 void action_activate(struct manager *m, struct waiting *waiting)
 {
 	const char *arguments[] = { waiting->uuid, "--auto", "--exit-code", NULL };
-	int r = job_start(&m->jobs, waiting->uuid, "activate", arguments, true, 0, on_activated);
+	int r = job_start(&m->jobs, waiting->uuid, "activate", arguments, JOB_OUTSIDE, 0,
+			  on_activated);
 
 	if (r < 0 && r != -EBUSY)
 		sd_journal_print(LOG_ERR, "%s: cannot run `dmremap activate`: %s", waiting->uuid,

@@ -13,6 +13,8 @@ void config_defaults(struct config *config)
 		.save_seconds = 60,
 		.poll_seconds = 60,
 		.command_timeout_seconds = 30,
+		.smart_seconds = 3600,
+		.backup_seconds = 600,
 		.policy = {
 			.step = { 50, 75, 90, 95, 100 },
 			.nr_steps = 5,
@@ -136,6 +138,53 @@ static int set_reminder(struct config *c, const char *text)
 	return parse_time(text, 60, 30 * 24 * 3600, &c->policy.reminder_seconds);
 }
 
+static int set_smart(struct config *c, const char *text)
+{
+	if (!streq(text, "no"))
+		return parse_time(text, 3600, 30 * 24 * 3600, &c->smart_seconds);
+	c->smart_seconds = 0;
+	return 0;
+}
+
+static int set_backup(struct config *c, const char *text)
+{
+	if (!streq(text, "no"))
+		return parse_time(text, 10, 24 * 3600, &c->backup_seconds);
+	c->backup_seconds = 0;
+	return 0;
+}
+
+/* "/a, /b" becomes "/a,/b", as dmremap takes it. */
+static int set_copies(struct config *c, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char list[sizeof(c->backup_copies)] = "", *save = NULL, *word;
+	size_t length = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (word = strtok_r(copy, ", ", &save); word && !streq(text, "no");
+	     word = strtok_r(NULL, ", ", &save)) {
+		if (*word != '/' || length + strlen(word) + 2 > sizeof(list))
+			return -EINVAL;
+		length += (size_t)sprintf(list + length, "%s%s", length ? "," : "", word);
+	}
+	if (!length && !streq(text, "no"))
+		return -EINVAL;
+	strcpy(c->backup_copies, list);
+	return 0;
+}
+
+static int set_metrics(struct config *c, const char *text)
+{
+	bool is_path = *text == '/' && strlen(text) < sizeof(c->metrics_path);
+
+	if (!is_path && !streq(text, "no"))
+		return -EINVAL;
+	snprintf(c->metrics_path, sizeof(c->metrics_path), "%s", is_path ? text : "");
+	return 0;
+}
+
 static int set_thaws(struct config *c, const char *text)
 {
 	return parse_range(text, 0, 100, &c->thaws);
@@ -155,6 +204,10 @@ static const struct key {
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
+	{ "smart", "interval", "3600 to 2592000 seconds, or no", set_smart },
+	{ "backup", "delay", "10 to 86400 seconds, or no", set_backup },
+	{ "backup", "copies", "paths of directories, as \"/mnt/a, /mnt/b\", or no", set_copies },
+	{ "metrics", "file", "the path of a file, or no", set_metrics },
 	{ "storm", "thaws", "0 to 100 a day", set_thaws },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_reminder },
 };

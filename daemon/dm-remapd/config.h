@@ -17,6 +17,10 @@
  * @poll_seconds: how often every device is looked at without an event, 1 to 3600
  * @command_timeout_seconds: how long a command to a set may take before it is told, 1 to 3600
  * @rescue: sectors that main cannot read are remapped, and given up if they stay unreadable
+ * @backup_seconds: from a remap to a new backup, 10 to 86400; 0: none is made
+ * @backup_copies: directories that it is copied to, with commas between them; or empty
+ * @metrics_path: what is written for Prometheus; empty: nothing
+ * @smart_seconds: how often disks are asked, 3600 to 2592000; 0: not at all
  * @thaws: how often a day a set that a storm froze is thawed by the daemon, 0 to 100
  * @policy: the judgements
  */
@@ -25,6 +29,10 @@ struct config {
 	unsigned int poll_seconds;
 	unsigned int command_timeout_seconds;
 	bool rescue;
+	unsigned int backup_seconds;
+	char backup_copies[1024];
+	char metrics_path[256];
+	unsigned int smart_seconds;
 	unsigned int thaws;
 	struct policy_config policy;
 };

@@ -50,10 +50,26 @@ void jobs_done(struct jobs *jobs)
 	jobs->command = NULL;
 }
 
+bool jobs_at_work(const struct jobs *jobs)
+{
+	for (const struct job *job = jobs->first; job; job = job->next)
+		if (job->is_awaited)
+			return true;
+	return false;
+}
+
 bool jobs_busy(const struct jobs *jobs, const char *set)
 {
 	for (const struct job *job = jobs->first; job; job = job->next)
-		if (streq(job->set, set))
+		if (!job->is_beside && streq(job->set, set))
+			return true;
+	return false;
+}
+
+static bool is_beside_already(const struct jobs *jobs, const char *set, const char *verb)
+{
+	for (const struct job *job = jobs->first; job; job = job->next)
+		if (job->is_beside && streq(job->set, set) && streq(job->verb, verb))
 			return true;
 	return false;
 }
@@ -134,7 +150,7 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		"--property=SyslogIdentifier=dmremap",
 		/* a child of it that waits for a disk is killed already: the unit does not wait */
 		"--property=KillMode=process",
-		"--description=Activation of a set of dm-remap",
+		"--description=A command of dm-remapd that opens disks",
 	};
 	const char *argv[JOB_ARGUMENTS_MAX + ARRAY_SIZE(by_systemd)];
 	struct jobs *jobs = job->jobs;
@@ -168,23 +184,25 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 }
 
 int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
-	      bool outside, uint64_t number, job_done_f done)
+	      unsigned int flags, uint64_t number, job_done_f done)
 {
 	struct job *job;
 	int r;
 
-	if (jobs_busy(jobs, set))
+	if (flags & JOB_BESIDE ? is_beside_already(jobs, set, verb) : jobs_busy(jobs, set))
 		return -EBUSY;
 	job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
 	snprintf(job->set, sizeof(job->set), "%s", set);
 	job->verb = verb;
+	job->is_beside = flags & JOB_BESIDE;
+	job->is_awaited = !job->is_beside || flags & JOB_AWAITED;
 	job->number = number;
 	job->done = done;
 	job->jobs = jobs;
 	job->output = -1;
-	r = run(job, arguments, outside);
+	r = run(job, arguments, flags & JOB_OUTSIDE);
 	if (r < 0) {
 		job_free(job);
 		return r;

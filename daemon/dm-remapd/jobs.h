@@ -15,6 +15,12 @@
 #define JOB_TEXT_BYTES 512
 #define JOB_ARGUMENTS_MAX 16
 
+enum job_flags {
+	JOB_OUTSIDE = 1, /* it has to open disks, and this service may not: see job_start() */
+	JOB_BESIDE = 2,	 /* it changes nothing of the set: beside others, one of each verb */
+	JOB_AWAITED = 4, /* beside others, and the daemon does not end before it */
+};
+
 struct job;
 /* Called once when the child has ended; @job is gone afterwards. */
 typedef void (*job_done_f)(void *userdata, const struct job *job);
@@ -25,6 +31,8 @@ typedef void (*job_late_f)(void *userdata, const struct job *job);
  * struct job - a child at work
  * @set: UUID or name of its set: the key
  * @verb: of the command, for the journal
+ * @is_beside: JOB_BESIDE
+ * @is_awaited: it has to end before the daemon does
  * @number: whatever who started it wants to know again
  * @code: when it is done: its exit code, -1: it was killed
  * @text: when it is done: what it said, without the program's name and the last newline
@@ -39,6 +47,8 @@ typedef void (*job_late_f)(void *userdata, const struct job *job);
 struct job {
 	char set[128];
 	const char *verb;
+	bool is_beside;
+	bool is_awaited;
 	uint64_t number;
 	int code;
 	char text[JOB_TEXT_BYTES];
@@ -74,13 +84,15 @@ int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int timeout_seconds, j
 	      void *userdata);
 /* Forgets the children; they go on. */
 void jobs_done(struct jobs *jobs);
-bool jobs_busy(const struct jobs *jobs, const char *set);
+/* Whether any is at work that has to end before the daemon does. */
+bool jobs_at_work(const struct jobs *jobs);
+bool jobs_busy(const struct jobs *jobs, const char *set); /* but for those that are beside */
 /*
  * Starts `dmremap VERB ARGUMENT...` (@arguments: after the verb, ended by NULL).
- * @outside: by systemd-run where there is a systemd, as a unit of its own, because it has to
- * open disks and this service may not.  -EBUSY: a child is at work for this set.
+ * JOB_OUTSIDE: by systemd-run where there is a systemd, as a unit of its own.  -EBUSY: a child
+ * is at work for this set.
  */
 int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
-	      bool outside, uint64_t number, job_done_f done);
+	      unsigned int flags, uint64_t number, job_done_f done);
 
 #endif /* DM_REMAP_JOBS_H */

@@ -152,16 +152,6 @@ void journal_notice(const struct dm_device *device, const struct policy_notice *
 		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_STEP);
 		add(&entry, "DM_REMAP_PERCENT=%u", notice->percent);
 		break;
-	case NOTICE_HEALTH:
-		add(&entry, "MESSAGE=%s: health is %s (mode %s, %" PRIu64 " lost sectors)",
-		    device->name, health_name(notice->health), s->mode, s->lost_sectors);
-		add(&entry, "PRIORITY=%d",
-		    notice->health == HEALTH_FAILING  ? LOG_CRIT :
-		    notice->health == HEALTH_DEGRADED ? LOG_WARNING :
-							LOG_NOTICE);
-		add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HEALTH);
-		add(&entry, "DM_REMAP_HEALTH=%s", health_name(notice->health));
-		break;
 	case NOTICE_ALARM:
 		add(&entry, "MESSAGE=%s: mode is %s and needs the administrator: dmremap status %s",
 		    device->name, s->mode, device->name);
@@ -326,6 +316,27 @@ void journal_gone(const struct dm_device *device, const char *role, const char *
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_GONE);
 	add(&entry, "DM_REMAP_MEMBER=%s", role);
 	add_device(&entry, device, is_gone ? "gone" : "there-again");
+	send_entry(&entry);
+}
+
+void journal_verdict(const struct dm_device *device, enum verdict_level level, const char *why)
+{
+	/* as the field was called in the first release */
+	const char *health = level == VERDICT_GOOD  ? "good" :
+			     level == VERDICT_WATCH ? "degraded" :
+						      "failing";
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=%s: health is %s%s%s: dmremap health %s", device->name,
+	    verdict_name(level), *why ? ": " : "", why, device->name);
+	add(&entry, "PRIORITY=%d",
+	    level >= VERDICT_FAILING ? LOG_CRIT :
+	    level == VERDICT_WATCH   ? LOG_WARNING :
+				       LOG_NOTICE);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HEALTH);
+	add(&entry, "DM_REMAP_VERDICT=%s", verdict_name(level));
+	add(&entry, "DM_REMAP_HEALTH=%s", health);
+	add_device(&entry, device, "health");
 	send_entry(&entry);
 }
 

@@ -6,6 +6,7 @@
 #ifndef DM_REMAP_JOURNAL_H
 #define DM_REMAP_JOURNAL_H
 
+#include "health/verdict.h"
 #include "jobs.h"
 #include "limit.h"
 #include "policy.h"
@@ -16,6 +17,8 @@
 void journal_event(const struct remap_event *event);
 /* Events about places that were told already. */
 void journal_repeats(const char *name, uint32_t kind, uint64_t nr);
+/* The verdict changed, or has a new reason. */
+void journal_verdict(const struct dm_device *device, enum verdict_level level, const char *why);
 void journal_thawed(const struct dm_device *device, unsigned int nr, unsigned int of);
 void journal_suppressed(const char *name, uint32_t kind, const struct limit *over);
 void journal_notice(const struct dm_device *device, const struct policy_notice *notice);

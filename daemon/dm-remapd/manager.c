@@ -237,7 +237,9 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Saving");
 	action_save(m, true);
-	if (!m->jobs.first)
+	for (size_t i = 0; i < m->sets.nr; i++)
+		renew_backup(m, &m->sets.at[i], 0);
+	if (!jobs_at_work(&m->jobs))
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
 				 on_stop_timeout, m);
@@ -261,6 +263,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	sd_notify(0, "RELOADING=1");
 	read_config(m);
 	m->save_at = 0;
+	m->metrics_at = 0;
 	sd_notify(0, "READY=1");
 	poll_within(m, 0);
 	return 0;

@@ -3,21 +3,14 @@
 
 #include "policy.h"
 
-const char *health_name(enum health health)
-{
-	static const char *const names[] = { "good", "degraded", "failing" };
-
-	return names[health];
-}
-
 static bool mode_is(const struct policy_facts *facts, const char *mode)
 {
 	return strcmp(facts->mode, mode) == 0;
 }
 
-/* Notes new errors; whether there were error_count of them within error_seconds. */
-static bool errors_come_fast(const struct policy_config *config, struct policy_state *state,
-			     const struct policy_facts *facts, uint64_t now)
+/* Notes new errors; how many there were within error_seconds, if they are error_count or more. */
+static unsigned int fast_errors(const struct policy_config *config, struct policy_state *state,
+				const struct policy_facts *facts, uint64_t now)
 {
 	uint64_t nr = facts->errors - state->errors;
 	unsigned int recent = 0;
@@ -30,24 +23,13 @@ static bool errors_come_fast(const struct policy_config *config, struct policy_s
 	for (unsigned int i = 0; i < POLICY_ERRORS_MAX && i < state->next_error; i++)
 		if (now - state->error_at[i] < config->error_seconds)
 			recent++;
-	return recent >= config->error_count;
+	return recent >= config->error_count ? recent : 0;
 }
 
 static bool is_broken(const struct policy_facts *facts)
 {
 	return mode_is(facts, "fail") || mode_is(facts, "meta_fail") ||
 	       mode_is(facts, "lost-cache") || (mode_is(facts, "ro") && !facts->read_only);
-}
-
-static enum health judge(const struct policy_facts *facts, bool fast)
-{
-	bool as_wanted = mode_is(facts, "rw") || (mode_is(facts, "ro") && facts->read_only);
-
-	if (fast || is_broken(facts))
-		return HEALTH_FAILING;
-	if (facts->lost_sectors || facts->bad_slots || !as_wanted)
-		return HEALTH_DEGRADED;
-	return HEALTH_GOOD;
 }
 
 static void forget_samples(struct policy_state *state)
@@ -129,8 +111,6 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 			   struct policy_notice notices[POLICY_NOTICES_MAX])
 {
 	unsigned int nr = 0, step = step_of(config, facts);
-	enum health health;
-	bool fast;
 
 	/* Counters that go back: another life of the device; what was told stays told. */
 	if (!state->known || facts->errors < state->errors) {
@@ -143,7 +123,7 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	if (facts->used_slots < state->used)
 		forget_samples(state);
 	state->used = facts->used_slots;
-	fast = errors_come_fast(config, state, facts, now);
+	state->nr_fast = fast_errors(config, state, facts, now);
 	state->errors = facts->errors;
 
 	if (step > state->step_reported)
@@ -155,11 +135,6 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	state->step_reported =
 		step > state->step_reported ? step : step_left(config, facts, state->step_reported);
 	take_sample(state, facts, now);
-
-	health = judge(facts, fast);
-	if (health != state->health)
-		notices[nr++] = (struct policy_notice){ .kind = NOTICE_HEALTH, .health = health };
-	state->health = health;
 
 	if (!needs_somebody(facts)) {
 		state->reminding = false;

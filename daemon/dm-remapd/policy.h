@@ -34,18 +34,11 @@ struct policy_config {
 	unsigned int reminder_seconds;
 };
 
-enum health {
-	HEALTH_GOOD,	 /* nothing is wrong */
-	HEALTH_DEGRADED, /* it works, and something was lost or is used up */
-	HEALTH_FAILING,	 /* errors come fast, or the set does not do its work any more */
-};
-
 /**
  * struct policy_facts - what is known of a set now
  * @used_slots: in use
  * @total_slots: of the spare
  * @bad_slots: spare chunks that are bad
- * @lost_sectors: sectors without content
  * @errors: failed reads and writes of either member, ever
  * @mode: the mode word
  * @read_only: the mapped device is read-only by request
@@ -55,7 +48,6 @@ struct policy_facts {
 	uint64_t used_slots;
 	uint64_t total_slots;
 	uint64_t bad_slots;
-	uint64_t lost_sectors;
 	uint64_t errors;
 	const char *mode;
 	bool read_only;
@@ -76,10 +68,10 @@ struct policy_sample {
  * struct policy_state - what was told of a set
  * @known: there were facts before
  * @step_reported: last step of spare use, in percent; kept over restarts
- * @health: as told
  * @errors: counter at the last poll
  * @error_at: when the latest errors were seen: a ring
  * @next_error: next place in the ring
+ * @nr_fast: errors came fast: so many within error_seconds; 0: they did not
  * @used: slots in use at the last poll
  * @sample: use of the spare in the last day: a ring
  * @next_sample: next place in the ring
@@ -89,10 +81,10 @@ struct policy_sample {
 struct policy_state {
 	bool known;
 	unsigned int step_reported;
-	enum health health;
 	uint64_t errors;
 	uint64_t error_at[POLICY_ERRORS_MAX];
 	unsigned int next_error;
+	unsigned int nr_fast;
 	uint64_t used;
 	struct policy_sample sample[POLICY_SAMPLES];
 	unsigned int next_sample;
@@ -105,17 +97,14 @@ struct policy_state {
  * @kind: what
  * @percent: NOTICE_STEP: the step
  * @seconds_left: NOTICE_STEP: until the spare is full at the present rate; 0: unknown
- * @health: NOTICE_HEALTH: now
  */
 struct policy_notice {
 	enum {
 		NOTICE_STEP,
-		NOTICE_HEALTH,
 		NOTICE_ALARM,
 	} kind;
 	unsigned int percent;
 	uint64_t seconds_left;
-	enum health health;
 };
 
 /* From a storm to the thaw, and the while that a budget is for. */
@@ -143,7 +132,6 @@ struct thaw_budget {
 bool policy_thaw(struct thaw_budget *thaw, bool is_frozen, bool probe_ok, unsigned int budget,
 		 uint64_t now, unsigned int *nr);
 
-const char *health_name(enum health health);
 /*
  * Looks at new facts at @now (seconds of a clock that does not jump).  Fills in at
  * most POLICY_NOTICES_MAX notices and returns how many.

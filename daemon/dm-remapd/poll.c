@@ -25,6 +25,11 @@ static bool is_read_only(const struct dm_device *device)
 	return read_file(path, &text, &nr_bytes) == 0 && *text == '1';
 }
 
+static unsigned int min_of(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
 static void judge(struct manager *m, struct set_state *set, uint64_t now)
 {
 	const struct remap_status *s = &set->device.status;
@@ -32,7 +37,6 @@ static void judge(struct manager *m, struct set_state *set, uint64_t now)
 		.used_slots = s->used_slots,
 		.total_slots = s->total_slots,
 		.bad_slots = s->bad_slots,
-		.lost_sectors = s->lost_sectors,
 		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
 			  s->spare_write_errors + s->flush_errors,
 		.mode = s->mode,
@@ -143,6 +147,8 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 		return again;
 	note_gone_members(set);
 	judge(m, set, now);
+	again = min_of(again, checkup(m, set, now));
+	again = min_of(again, renew_backup(m, set, now));
 	report_suppressed(set, now);
 	if (set->reported)
 		action_restore(m, set);
@@ -223,6 +229,7 @@ unsigned int poll_sets(struct manager *m)
 	m->catch_up = false;
 	set_state_forget_unseen(&m->sets);
 	again = poll_waiting(m, devices, nr, now, again);
+	again = min_of(again, write_metrics(m, now));
 	if (now >= m->save_at) {
 		m->save_at =
 			now + (action_save(m, false) ? m->config.save_seconds : SAVE_DELAY_SECONDS);

@@ -6,10 +6,53 @@
 #define DM_REMAP_SET_STATE_H
 
 #include "dm_remap.h"
+#include "health/verdict.h"
 #include "limit.h"
 #include "policy.h"
 #include "salvage.h"
 #include "system/dm.h"
+
+/**
+ * struct checkup - verdicts on a set, which a child reaches
+ * @seen: the kernel's status at the last one, without what saves change
+ * @is_gone: members then
+ * @nr_fast: errors came fast then
+ * @since: when the errors were first counted, seconds
+ * @is_wanted: whatever has changed or not
+ * @smart_at: when its disks were last asked, seconds; 0: never
+ * @at: when that was, seconds; 0: never
+ * @is_known: there was one
+ * @level: what it was, as told
+ * @reasons: the same
+ * @is_unsaved: it could not be recorded, and that was told
+ */
+struct checkup {
+	struct remap_status seen;
+	bool is_gone[2];
+	unsigned int nr_fast;
+	uint64_t since;
+	bool is_wanted;
+	uint64_t smart_at;
+	uint64_t at;
+	bool is_known;
+	enum verdict_level level;
+	uint64_t reasons;
+	bool is_unsaved;
+};
+
+/**
+ * struct renewal - of the backup of a set
+ * @seen: slots used and bad, lost sectors and relocations at the last one, or at first
+ * @is_seen: there is @seen
+ * @at: when the next one is due, seconds; 0: none is
+ * @has_failed: the last one failed, and that was told
+ */
+struct renewal {
+	uint64_t seen[4];
+	bool is_seen;
+	uint64_t at;
+	bool has_failed;
+};
 
 /**
  * struct set_state - one active set
@@ -25,12 +68,16 @@
  * @reported: udev reported a member under the number that is in the table
  * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
  * @salvage: sectors that are to be salvaged
+ * @checkup: the verdict on it
+ * @renewal: its backup
  * @seen: in the present poll
  */
 struct set_state {
 	struct dm_device device;
 	struct policy_state policy;
 	struct salvage salvage;
+	struct checkup checkup;
+	struct renewal renewal;
 	bool save_failed;
 	bool storm;
 	struct thaw_budget thaw;

@@ -41,6 +41,8 @@
  * @catch_up: events were lost: the next poll tells what moved
  * @loaded: devices whose loading was told, and which no poll has seen yet: a ring
  * @next_loaded: next place in the ring
+ * @metrics_at: when metrics are written next, seconds
+ * @metrics_failed: that failed, and was told
  * @stopping: SIGTERM came
  */
 struct manager {
@@ -63,6 +65,8 @@ struct manager {
 	bool catch_up;
 	dev_t loaded[LOADED_MAX];
 	unsigned int next_loaded;
+	uint64_t metrics_at;
+	bool metrics_failed;
 	bool stopping;
 };
 
@@ -82,5 +86,17 @@ void action_salvage(struct manager *m, struct set_state *set, uint64_t now);
 void action_thaw(struct manager *m, struct set_state *set, uint64_t now);
 void action_activate(struct manager *m, struct waiting *waiting);
 void action_late(void *userdata, const struct job *job);
+/* Common to all: whatever was told as late is told to be back. */
+void action_came_back(struct manager *m, const struct job *job);
+
+/* checkup.c: has a verdict reached and recorded where that is due; in how many seconds it will be. */
+unsigned int checkup(struct manager *m, struct set_state *set, uint64_t now);
+/*
+ * renewal.c: has the backup renewed where that is due, or now if it was to be (@now: 0); in how
+ * many seconds it will be.
+ */
+unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now);
+/* metrics.c: has them written where that is due; in how many seconds it will be. */
+unsigned int write_metrics(struct manager *m, uint64_t now);
 
 #endif /* DM_REMAP_STATE_H */

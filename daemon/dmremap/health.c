@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <inttypes.h>
-#include <stdarg.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 
 #include "health.h"
 #include "set/gone.h"
-
-/* Use of the spare from here on is worth a word, in percent. */
-#define USE_WARNING 90
+#include "set/scan.h"
 
 const char *severity_name(enum severity severity)
 {
@@ -46,101 +45,162 @@ void format_size(uint64_t nr_bytes, char *text, size_t nr_text)
 			 size < 10 && (uint64_t)(size * 10) % 10 ? 1 : 0, size, units[unit]);
 }
 
-/* The worst first: what is said later is worse, or no better. */
-static void say(struct report *report, enum severity severity, const char *format, ...)
-	_printf_(3, 4);
+/* What the daemon saw counts for so long: it looks once an hour at the latest. */
+#define WITNESS_SECONDS (2 * 3600)
 
-static void say(struct report *report, enum severity severity, const char *format, ...)
-{
-	char before[sizeof(report->text)], own[160];
-	bool is_worse = severity > report->severity;
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(own, sizeof(own), format, arguments);
-	va_end(arguments);
-	memcpy(before, report->text, sizeof(before));
-	if (is_worse)
-		report->severity = severity;
-	if (!*before)
-		snprintf(report->text, sizeof(report->text), "%s", own);
-	else
-		snprintf(report->text, sizeof(report->text), "%.150s; %.150s",
-			 is_worse ? own : before, is_worse ? before : own);
-}
-
-static const struct {
-	const char *mode;
-	enum severity severity;
-} modes[] = {
-	{ "rw", SEVERITY_OK },
-	{ "frozen", SEVERITY_WARNING },
-	{ "fallback", SEVERITY_WARNING },
-	{ "ro", SEVERITY_WARNING },
-	{ "full", SEVERITY_CRITICAL },
-	{ "lost-cache", SEVERITY_CRITICAL },
-	{ "meta_fail", SEVERITY_CRITICAL },
-	{ "fail", SEVERITY_CRITICAL },
-	{ "dead", SEVERITY_CRITICAL },
-};
-
-static void say_mode(const struct dm_device *device, struct report *report)
-{
-	enum severity severity = SEVERITY_CRITICAL;
-
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (streq(modes[i].mode, mode_of(device)))
-			severity = modes[i].severity;
-	if (streq(mode_of(device), "ro") && device->read_only)
-		return; /* it was activated so */
-	if (severity != SEVERITY_OK)
-		say(report, severity, "mode %s", mode_of(device));
-}
-
-static void say_gone(const struct dm_device *device, struct report *report)
+void history_key(const struct dm_device *device, char *key, size_t nr_bytes)
 {
 	const char *uuid = uuid_of_device(device);
 
+	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : device->name);
+}
+
+/* Whether the kernel counts: not without the module, and not of a device that failed. */
+static bool counts(const struct dm_device *device)
+{
+	return !device->fallback && !device->failed;
+}
+
+static void find_gone(const struct dm_device *device, struct report *report)
+{
+	const char *uuid = uuid_of_device(device);
+
+	if (!counts(device))
+		return;
 	report->main_gone = !member_is_here(device->line.main);
 	report->spare_gone = !member_is_here(device->line.spare);
-	if (report->main_gone)
-		say(report, SEVERITY_CRITICAL, "its main device (%s) is gone", device->line.main);
-	if (report->spare_gone)
-		say(report, SEVERITY_CRITICAL, "its spare device (%s) is gone", device->line.spare);
 	report->main_gone_since = report->main_gone ? gone_since(uuid, "main") : 0;
 	report->spare_gone_since = report->spare_gone ? gone_since(uuid, "spare") : 0;
 }
 
-static void say_counts(const struct remap_status *s, struct report *report)
+static struct history_point point_of(const struct dm_device *device, const struct witness *witness)
 {
-	uint64_t taken = s->used_slots + s->bad_slots;
+	const struct remap_status *s = &device->status;
 
-	if (s->replica_out >= 0)
-		say(report, SEVERITY_WARNING, "replica %d of the metadata is out", s->replica_out);
-	if (s->frozen_blocks)
-		say(report, SEVERITY_WARNING, "%" PRIu64 " metadata block%s cannot be written",
-		    s->frozen_blocks, s->frozen_blocks == 1 ? "" : "s");
-	if (!s->probe_ok)
-		say(report, SEVERITY_WARNING, "the main device did not answer its last probe");
-	if (s->total_slots && taken * 100 >= (uint64_t)s->total_slots * USE_WARNING)
-		say(report, SEVERITY_WARNING, "%" PRIu64 " %% of the spare is used",
-		    taken * 100 / s->total_slots);
-	if (s->lost_sectors)
-		say(report, SEVERITY_WARNING, "%" PRIu64 " sector%s lost", s->lost_sectors,
-		    s->lost_sectors == 1 ? " is" : "s are");
-	if (s->bad_slots)
-		say(report, SEVERITY_WARNING, "%" PRIu64 " spare chunk%s bad", s->bad_slots,
-		    s->bad_slots == 1 ? " is" : "s are");
+	return (struct history_point){
+		.at = (uint64_t)time(NULL),
+		.recent = witness->recent,
+		.window = witness->window,
+		.used = s->used_slots,
+		.total = s->total_slots,
+		.bad = s->bad_slots,
+		.lost = s->lost_sectors,
+		.read_errors = s->read_errors,
+		.write_errors = s->write_errors,
+		.spare_errors = s->spare_read_errors + s->spare_write_errors,
+		.flush_errors = s->flush_errors,
+		.relocations = s->relocations,
+		.rejected = s->rejected,
+		.places = witness->places,
+	};
+}
+
+/* What is known over time, up to now. */
+static void look_back(const struct history *history, struct report *report)
+{
+	_cleanup_history_ struct history all = { calloc(history->nr + 1, sizeof(all.at[0])), 0 };
+
+	if (!all.at || !history->nr)
+		return;
+	memcpy(all.at, history->at, history->nr * sizeof(all.at[0]));
+	all.nr = history->nr;
+	report->last = all.at[all.nr - 1];
+	all.at[all.nr++] = report->now;
+	growth_of(&all, &report->growth);
+	forecast_of(&all, &report->forecast);
+}
+
+static void load_smart(const struct dm_device *device, struct report *report)
+{
+	char key[256];
+
+	history_key(device, key, sizeof(key));
+	smart_load(key, "main", report->now.at, &report->smart[0]);
+	smart_load(key, "spare", report->now.at, &report->smart[1]);
+}
+
+static enum severity severity_of(enum verdict_level level)
+{
+	return level == VERDICT_GOOD  ? SEVERITY_OK :
+	       level == VERDICT_WATCH ? SEVERITY_WARNING :
+					SEVERITY_CRITICAL;
+}
+
+/* "8:16" becomes "/dev/sdb" where there is such a device. */
+static void name_member(const char *in_table, char *path, size_t nr_bytes)
+{
+	unsigned int major_number, minor_number;
+
+	*path = '\0';
+	if (sscanf(in_table, "%u:%u", &major_number, &minor_number) == 2)
+		device_path(makedev(major_number, minor_number), path, nr_bytes);
+	if (!*path)
+		snprintf(path, nr_bytes, "%s", in_table);
+}
+
+void report_with(const struct dm_device *device, const struct history *history,
+		 const struct witness *witness, struct report *report)
+{
+	char main[300], spare[300];
+	struct health_facts facts = {
+		.name = device->name,
+		.mode = mode_of(device),
+		.status = counts(device) ? &device->status : NULL,
+		.read_only = device->read_only,
+		.suspended = device->suspended,
+		.main = main,
+		.spare = spare,
+		.recent = witness->recent,
+		.window = witness->window,
+		.places = witness->places,
+	};
+
+	memset(report, 0, sizeof(*report));
+	name_member(device->line.main, main, sizeof(main));
+	name_member(device->line.spare, spare, sizeof(spare));
+	report->now = point_of(device, witness);
+	if (counts(device))
+		look_back(history, report);
+	load_smart(device, report);
+	facts.smart[0] = &report->smart[0];
+	facts.smart[1] = &report->smart[1];
+	if (report->last.at) {
+		facts.growth = &report->growth;
+		facts.forecast = &report->forecast;
+	}
+	find_gone(device, report);
+	facts.main_gone = report->main_gone;
+	facts.spare_gone = report->spare_gone;
+	facts.now = report->now.at;
+	verdict_of(&facts, &report->verdict);
+	report->now.verdict = report->verdict.level;
+	report->now.reasons = report->verdict.reasons;
+	report->severity = severity_of(report->verdict.level);
+	verdict_describe(&report->verdict, report->text, sizeof(report->text));
+}
+
+int history_of_device(const struct dm_device *device, struct history *history, struct error *error)
+{
+	char key[256];
+
+	history_key(device, key, sizeof(key));
+	return history_load(key, (uint64_t)time(NULL), history, error);
 }
 
 void report_of(const struct dm_device *device, struct report *report)
 {
-	memset(report, 0, sizeof(*report));
-	if (!device->fallback && !device->failed)
-		say_gone(device, report);
-	say_mode(device, report);
-	if (device->suspended)
-		say(report, SEVERITY_WARNING, "suspended: all I/O waits");
-	if (!device->fallback && !device->failed)
-		say_counts(&device->status, report);
+	_cleanup_history_ struct history history = { NULL, 0 };
+	struct witness witness = { 0 };
+	const struct history_point *last;
+
+	/* what cannot be read is not known: the verdict is from what the kernel says */
+	if (history_of_device(device, &history, NULL) == 0 && history.nr) {
+		last = &history.at[history.nr - 1];
+		witness.places = last->places;
+		if ((uint64_t)time(NULL) < last->at + WITNESS_SECONDS) {
+			witness.recent = last->recent;
+			witness.window = last->window;
+		}
+	}
+	report_with(device, &history, &witness, report);
 }

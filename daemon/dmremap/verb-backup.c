@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <time.h>
 
+#include "format/backup-renew.h"
 #include "ops/activate.h"
 #include "ops/restore.h"
 #include "progress-line.h"
@@ -13,6 +14,12 @@
 #include "system/identity.h"
 #include "util/foreign.h"
 #include "verbs.h"
+
+const struct verb_option options_backup[] = {
+	{ "renew", NULL, "in the usual place, where the ones before it are kept, if it is older" },
+	{ "copies", "DIRECTORIES", "with --renew: also there, with commas between them" },
+	{ NULL },
+};
 
 /* Paths of the members of the set that @what means; an image has no main. */
 static int find_members(const char *what, struct inventory *inventory, char *spare, size_t nr_spare,
@@ -39,12 +46,12 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	return 0;
 }
 
-int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
-		 struct progress *progress, struct error *error)
+static int read_backup(const char *spare, const char *main, struct backup *backup,
+		       struct progress *progress, struct error *error)
 {
 	_cleanup_close_ int fd = open_direct(spare, O_RDONLY); /* the kernel may be writing */
 	_cleanup_close_ int main_fd = *main ? open_direct(main, O_RDONLY) : -1;
-	char usual[PATH_MAX], identity[REMAP_IDENTITY_BYTES];
+	char identity[REMAP_IDENTITY_BYTES];
 	struct region region;
 	struct error why;
 	uint64_t nr_bytes;
@@ -60,11 +67,65 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 	region.progress = progress;
 	if (!r)
 		r = backup_make(&region, main_fd, identity, backup, &why);
-	if (r < 0)
-		return error_set(error, -r, "%s: %.400s", spare, why.text);
-	if (!*path)
+	return r < 0 ? error_set(error, -r, "%s: %.400s", spare, why.text) : 0;
+}
+
+int write_backup(const char *spare, const char *main, const char *path, struct backup *backup,
+		 struct progress *progress, struct error *error)
+{
+	char usual[PATH_MAX];
+	int r = read_backup(spare, main, backup, progress, error);
+
+	if (!r && !*path)
 		r = backup_default_path(backup->super.uuid, usual, sizeof(usual), error);
 	return r ? r : backup_write(backup, *path ? path : usual, error);
+}
+
+/* To each directory of a list with commas; the first failure is told, the others are tried. */
+static int copy_to_all(const char *path, const char *directories, struct error *error)
+{
+	_cleanup_free_ char *copy = strdup(directories);
+	char *save = NULL, *directory;
+	struct error why;
+	int r = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (directory = strtok_r(copy, ",", &save); directory;
+	     directory = strtok_r(NULL, ",", &save)) {
+		int failed = backup_copy(path, directory, &why);
+
+		if (failed < 0 && !r)
+			r = error_set(error, -failed, "%s", why.text);
+	}
+	return r;
+}
+
+/* In the usual place, with those before it, and copied: what dm-remapd has done. */
+static int renew(const struct invocation *invocation, struct error *error)
+{
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	_cleanup_backup_ struct backup backup = { 0 };
+	const char *copies = option_value(invocation, "copies");
+	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX];
+	bool is_current;
+	int r;
+
+	if (invocation->argc == 2)
+		return error_set(error, EINVAL, "--renew is for the usual place: no FILE");
+	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
+			 error);
+	if (!r)
+		r = read_backup(spare, main, &backup, NULL, error);
+	if (!r)
+		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
+	if (!r)
+		r = backup_renew(&backup, path, &is_current, error);
+	if (!r && copies)
+		r = copy_to_all(path, copies, error);
+	if (!r && !invocation->quiet)
+		printf("%s: %s\n", path, is_current ? "is current" : "was renewed");
+	return r;
 }
 
 int verb_backup(struct invocation *invocation, struct error *error)
@@ -73,9 +134,14 @@ int verb_backup(struct invocation *invocation, struct error *error)
 	_cleanup_backup_ struct backup backup = { 0 };
 	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX] = "";
 	struct progress_line line;
-	int r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main,
-			     sizeof(main), error);
+	int r;
 
+	if (option_value(invocation, "renew"))
+		return renew(invocation, error);
+	if (option_value(invocation, "copies"))
+		return error_set(error, EINVAL, "--copies is for --renew");
+	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
+			 error);
 	if (invocation->argc == 2)
 		snprintf(path, sizeof(path), "%s", invocation->argv[1]);
 	progress_begin(&line, invocation, "reading the table", 0);

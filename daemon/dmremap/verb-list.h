@@ -11,6 +11,14 @@ VERB("list", NULL, "", "all sets whose members are here",
      0, 0, options_list, verb_list, VERB_LOOK, VERB_JSON)
 VERB("status", "detail", "[NAME]", "how a set is doing",
      0, 1, options_status, verb_status, VERB_LOOK, VERB_JSON)
+VERB("health", NULL, "[NAME]", "a verdict, with its reasons and what to do",
+     0, 1, options_health, verb_health, VERB_LOOK, VERB_JSON)
+VERB("history", NULL, "NAME", "what came when, and when the spare will be full",
+     1, 1, options_history, verb_history, VERB_LOOK, VERB_JSON)
+VERB("smart", NULL, "[NAME]", "what the disks of a set say of themselves",
+     0, 1, options_smart, verb_smart, VERB_LOOK, VERB_JSON)
+VERB("metrics", NULL, "", "what is known of active sets, for Prometheus",
+     0, 0, options_metrics, verb_metrics, VERB_LOOK, 0)
 VERB("show", NULL, "NAME", "what is remapped, where, since when and why",
      1, 1, options_none, verb_show, VERB_LOOK, VERB_JSON)
 VERB("events", NULL, "[NAME]", "what happens, as it happens",
@@ -30,7 +38,7 @@ VERB("release", NULL, "[SET|MAIN SPARE]", "end a set: main becomes a plain disk 
 VERB("adopt-host", NULL, "SET", "the set belongs to this host from now on",
      1, 1, options_adopt_host, verb_adopt_host, VERB_USE, 0)
 VERB("backup", NULL, "SET|SPARE [FILE]", "keep a copy of the metadata elsewhere",
-     1, 2, options_none, verb_backup, VERB_USE, VERB_IMAGE)
+     1, 2, options_backup, verb_backup, VERB_USE, VERB_IMAGE)
 VERB("import", NULL, "NAME FILE", "remap what badblocks or ddrescue found bad",
      2, 2, options_import, verb_import, VERB_SECTORS, VERB_JSON)
 VERB("remap", NULL, "NAME SECTOR [COUNT]", "move sectors to the spare, with their content",

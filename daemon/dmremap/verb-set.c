@@ -106,7 +106,7 @@ static int add_set(struct output *output, const struct listed *listed)
 	}
 	output_text(output, set->name);
 	output_text(output, assembly_verdict_name(set->verdict));
-	output_text(output, listed->device ? severity_name(listed->report.severity) : NULL);
+	output_text(output, listed->device ? verdict_name(listed->report.verdict.level) : NULL);
 	output_text(output, size);
 	output_text(output, used);
 	output_text(output, lost);
@@ -128,6 +128,8 @@ static void add_set_json(struct json *json, const struct listed *listed)
 	json_string(json, "uuid", uuid);
 	json_string(json, "state", assembly_verdict_name(set->verdict));
 	json_string(json, "health", listed->device ? severity_name(listed->report.severity) : NULL);
+	json_string(json, "verdict",
+		    listed->device ? verdict_name(listed->report.verdict.level) : NULL);
 	json_string(json, "mode", listed->device ? mode_of(listed->device) : NULL);
 	json_string(json, "main", listed->main ? listed->main->path : NULL);
 	json_string(json, "spare", listed->spare ? listed->spare->path : NULL);

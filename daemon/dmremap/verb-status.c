@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "backup-age.h"
 #include "health.h"
 #include "json.h"
 #include "verbs.h"
@@ -69,6 +70,7 @@ static void add_json(struct json *json, const struct dm_device *device)
 	json_string(json, "uuid", uuid_of_device(device));
 	json_string(json, "device", node);
 	json_string(json, "health", severity_name(report.severity));
+	json_string(json, "verdict", verdict_name(report.verdict.level));
 	json_string(json, "reason", report.text);
 	json_string(json, "mode", mode_of(device));
 	json_bool(json, "suspended", device->suspended);
@@ -96,33 +98,8 @@ static void add_json(struct json *json, const struct dm_device *device)
 		json_string(json, "write_cache", s->write_cache);
 	else
 		json_null(json, "write_cache");
+	add_backup_age(json, device);
 	json_end(json);
-}
-
-/* What the mode means, and what to do about it. */
-static const char *advice(const struct dm_device *device)
-{
-	static const struct {
-		const char *mode;
-		const char *text;
-	} advices[] = {
-		{ "frozen", "no automatic remaps are made; look at the disk, then: dmremap thaw" },
-		{ "full", "the spare is full: replace the disk, or move to a bigger spare" },
-		{ "lost-cache",
-		  "a member came back without what was in its cache: unmount, check the file "
-		  "system, mount again" },
-		{ "meta_fail", "the spare takes no metadata: check it, then: dmremap restore" },
-		{ "ro", "served read-only: the kernel log says why" },
-		{ "fail", "the spare contradicts what was acknowledged: stop using it" },
-		{ "dead", "a member was put in again and refused: all I/O fails until its members "
-			  "are right, then: dmremap activate" },
-		{ "fallback", "without the module: bad sectors are not remapped" },
-	};
-
-	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++)
-		if (streq(mode_of(device), advices[i].mode))
-			return advices[i].text;
-	return NULL;
 }
 
 static const char *writes_of(const struct remap_status *s)
@@ -177,11 +154,11 @@ static void print_device(const struct dm_device *device)
 	       device->suspended ? ", suspended" : "");
 	if (*uuid_of_device(device))
 		printf("  set        %s, %s\n", uuid_of_device(device), size);
-	printf("  health     %s%s%s\n", severity_name(report.severity), *report.text ? ": " : "",
-	       report.text);
+	printf("  health     %s%s%s\n", verdict_name(report.verdict.level),
+	       *report.text ? ": " : "", report.text);
 	printf("  mode       %s\n", mode_of(device));
-	if (advice(device))
-		printf("             %s\n", advice(device));
+	if (mode_advice(mode_of(device)))
+		printf("             %s\n", mode_advice(mode_of(device)));
 	if (device->fallback)
 		return;
 	print_member("main", device->line.main, report.main_gone, report.main_gone_since);
@@ -204,6 +181,7 @@ static void print_device(const struct dm_device *device)
 	print_counters(s);
 	if (*s->write_cache)
 		printf("  writes     %s\n", writes_of(s));
+	print_backup_age(device);
 	if (!s->probe_ok)
 		printf("  probe      failed: the main device does not take a write to the place kept "
 		       "for that; failed writes are not relocated until it does. If the disk "

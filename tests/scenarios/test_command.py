@@ -233,11 +233,11 @@ def test_list_shows_what_one_looks_for(rig: Rig) -> None:
     heading, line = output("list").splitlines()
     assert heading.split() == ["NAME", "STATE", "HEALTH", "SIZE", "USED", "LOST", "MAIN", "SPARE",
                                "UUID", "REASON"]
-    assert line.split()[:9] == ["r0", "active", "degraded", "1", "MiB", "2.1%", "2",
+    assert line.split()[:9] == ["r0", "active", "watch", "1", "MiB", "2.1%", "2",
                                 str(rig.main.kernel_path), str(rig.spare.kernel_path)]
     assert "2 sectors are lost" in line
     text = output("status", "r0")
-    assert "health     degraded: 2 sectors are lost" in text
+    assert "health     watch: 2 sectors are lost" in text
     device.pwrite(80, pattern(1))
     assert "1 sector is lost" in output("list")
 

@@ -89,6 +89,15 @@ def test_every_verb(rig: Rig, tmp_path: Path) -> None:
     assert (shown["health"], shown["lost_sectors"]) == ("degraded", 3)
     listed, = valid(output("list", "--json"), "list")["sets"]
     assert listed["guarded"] is True and listed["health"] == "degraded"
+    assert shown["verdict"] == listed["verdict"] == "watch"
+
+    assert valid(output("history", "data", "--json"), "history")["points"] == []
+    output("health", "--record")
+    told, = valid(output("health", "--json"), "health")["sets"]
+    assert told["verdict"] == "watch" and told["forecast"]["full"] is None
+    assert "lost-sectors" in {reason["code"] for reason in told["reasons"]}
+    past = valid(output("history", "data", "--json"), "history")
+    assert past["points"][0]["lost_sectors"] == 3 and past["since"] == told["since"]
 
     entries = valid(output("dump", spare, "--json"), "dump")["entries"]
     assert {entry["sector"]: (entry["redirected"], entry["lost"]) for entry in entries} == \
@@ -151,7 +160,8 @@ def test_where_there_is_nothing_to_print_it_is_refused(rig: Rig) -> None:
     for verb in SILENT:
         usage = re.search(r"usage: dmremap \S+ (.*)", output("help", verb))
         assert usage
-        words = re.sub(r"\[[^]]*\]", "", usage.group(1)).split() or ["x"]
+        words = re.sub(r"\[[^]]*\]", "", usage.group(1)).split() or \
+            (["x"] if usage.group(1) else [])
         assert "prints no JSON" in refused(USAGE, "--json", verb, *words), verb
     rig.create()
     spare, = paths(rig, "spare")

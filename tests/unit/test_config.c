@@ -105,16 +105,33 @@ static void drop_ins(void **unused)
 static void wrong_values(void **unused)
 {
 	static const char *const bad[] = {
-		"[save]\ninterval = 0\n",    "[save]\ninterval = 3601\n",
-		"[save]\ninterval = soon\n", "[save]\ninterval = 1.5\n",
-		"[watch]\ninterval = -1\n",  "[spare]\nsteps = 90, 50\n",
-		"[spare]\nsteps = 50, 50\n", "[spare]\nsteps = 0, 50\n",
-		"[spare]\nsteps = 101\n",    "[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
-		"[errors]\ncount = 65\n",    "[alarm]\nrepeat = 1\n",
-		"[watch]\npatience = 0\n",   "[errors]\nrescue = perhaps\n",
-		"[save]\ncolour = blue\n",   "[sauce]\ninterval = 5\n",
-		"[spare]\nsteps =\n",	     "[storm]\nthaws = 101\n",
-		"[save]\ninterval = 2h\n",   "[save]\ninterval = 5 parsecs\n",
+		"[save]\ninterval = 0\n",
+		"[save]\ninterval = 3601\n",
+		"[save]\ninterval = soon\n",
+		"[save]\ninterval = 1.5\n",
+		"[watch]\ninterval = -1\n",
+		"[spare]\nsteps = 90, 50\n",
+		"[spare]\nsteps = 50, 50\n",
+		"[spare]\nsteps = 0, 50\n",
+		"[spare]\nsteps = 101\n",
+		"[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
+		"[errors]\ncount = 65\n",
+		"[alarm]\nrepeat = 1\n",
+		"[watch]\npatience = 0\n",
+		"[errors]\nrescue = perhaps\n",
+		"[save]\ncolour = blue\n",
+		"[sauce]\ninterval = 5\n",
+		"[spare]\nsteps =\n",
+		"[storm]\nthaws = 101\n",
+		"[metrics]\nfile = a.prom\n",
+		"[metrics]\nfile =\n",
+		"[backup]\ndelay = 9\n",
+		"[backup]\ncopies = /a, b\n",
+		"[backup]\ncopies =\n",
+		"[smart]\ninterval = 3599\n",
+		"[smart]\ninterval = yes\n",
+		"[save]\ninterval = 2h\n",
+		"[save]\ninterval = 5 parsecs\n",
 		"[save]\ninterval =\n",
 	};
 	struct config config, wanted;
@@ -196,12 +213,18 @@ static void steps_and_times(void **unused)
 
 	(void)unused;
 	put(admin, "dm-remapd.conf",
-	    "[spare]\nsteps = none\n[errors]\nseconds = 2h\n[alarm]\nrepeat = 1d\n[storm]\nthaws=3\n");
+	    "[spare]\nsteps = none\n[errors]\nseconds = 2h\n[alarm]\nrepeat = 1d\n[storm]\nthaws=3\n[smart]\ninterval = no\n"
+	    "[metrics]\nfile = /a/b.prom\n"
+	    "[backup]\ndelay = no\ncopies = /a, /b\n");
 	assert_int_equal(read_config(&config), 0);
 	assert_int_equal(config.policy.nr_steps, 0);
 	assert_int_equal(config.policy.error_seconds, 7200);
 	assert_int_equal(config.policy.reminder_seconds, 86400);
 	assert_int_equal(config.thaws, 3);
+	assert_int_equal(config.smart_seconds, 0);
+	assert_string_equal(config.metrics_path, "/a/b.prom");
+	assert_int_equal(config.backup_seconds, 0);
+	assert_string_equal(config.backup_copies, "/a,/b");
 }
 
 /* The administrator's file stands for the vendor's of the same name. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* How a set is doing, in a word: every mode, counts, members that are gone. */
 #include <sys/stat.h>
+#include <time.h>
 
 #include "health.h"
 #include "set/gone.h"
@@ -39,7 +40,7 @@ static void modes(void **unused)
 	} cases[] = {
 		{ "rw", SEVERITY_OK },
 		{ "frozen", SEVERITY_WARNING },
-		{ "ro", SEVERITY_WARNING },
+		{ "ro", SEVERITY_CRITICAL },
 		{ "full", SEVERITY_CRITICAL },
 		{ "fail", SEVERITY_CRITICAL },
 		{ "meta_fail", SEVERITY_CRITICAL },
@@ -74,6 +75,7 @@ static void members_that_are_gone(void **unused)
 	(void)unused;
 	assert_non_null(mkdtemp(directory));
 	setenv("RUNTIME_DIRECTORY", directory, 1);
+	setenv("STATE_DIRECTORY", directory, 1);
 	assert_false(member_is_here("4095:1048575"));
 	assert_false(member_is_here("/dev/null")); /* no block device */
 	report_of(&device, &report);
@@ -88,6 +90,42 @@ static void members_that_are_gone(void **unused)
 	assert_int_equal(access(path, F_OK), 0);
 	gone_note("u", "main", false);
 	assert_int_equal(gone_since("u", "main"), 0);
+	assert_int_equal(rmdir(directory), 0);
+}
+
+/* What the daemon saw counts for two hours; where the history is not readable there is none. */
+static void history(void **unused)
+{
+	struct history_point point = {
+		.at = (uint64_t)time(NULL) - 3600, .recent = 20, .window = 60, .total = 100
+	};
+	char directory[] = "/tmp/unit-history.XXXXXX", path[128];
+	struct dm_device device = device_in("frozen");
+	struct report report;
+
+	(void)unused;
+	assert_non_null(mkdtemp(directory));
+	setenv("STATE_DIRECTORY", directory, 1);
+	snprintf(path, sizeof(path), "%s/u.history", directory);
+	snprintf(device.line.main, sizeof(device.line.main), "/dev/null");
+	report_of(&device, &report);
+	assert_int_equal(report.last.at, 0);
+	assert_null(strstr(report.text, "errors come fast"));
+	assert_int_equal(history_append("u", &point, NULL), 0);
+	report_of(&device, &report);
+	assert_int_equal(report.last.at, point.at);
+	assert_non_null(strstr(report.text, "errors come fast"));
+	assert_int_equal(unlink(path), 0);
+	point.at -= 3600;
+	assert_int_equal(history_append("u", &point, NULL), 0);
+	report_of(&device, &report);
+	assert_int_equal(report.growth.since, point.at);
+	assert_null(strstr(report.text, "errors come fast"));
+	assert_int_equal(unlink(path), 0);
+	/* no UUID, as of a device that dmsetup made */
+	device.dm_uuid[0] = '\0';
+	history_key(&device, path, sizeof(path));
+	assert_string_equal(path, "name-data");
 	assert_int_equal(rmdir(directory), 0);
 }
 
@@ -118,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(modes),
 		cmocka_unit_test(members_that_are_gone),
+		cmocka_unit_test(history),
 		cmocka_unit_test(sizes),
 	};
 

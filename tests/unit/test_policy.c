@@ -87,15 +87,13 @@ static void what_was_wanted_is_no_alarm(void **unused)
 	facts.read_only = true;
 	assert_int_equal(policy_update(&config, &state, &facts, 10, notices), 0);
 	facts.read_only = false;
-	assert_int_equal(policy_update(&config, &state, &facts, 20, notices), 2);
-	assert_int_equal(notices[0].health, HEALTH_FAILING);
-	assert_int_equal(notices[1].kind, NOTICE_ALARM);
+	assert_int_equal(policy_update(&config, &state, &facts, 20, notices), 1);
+	assert_int_equal(notices[0].kind, NOTICE_ALARM);
 	assert_int_equal(policy_update(&config, &state, &facts, 1020, notices), 1);
-	/* frozen by hand is degraded; by a storm the administrator is called, again and again */
+	/* frozen by hand is no alarm; by a storm it is one, again and again */
 	facts.mode = "frozen";
 	facts.by_hand = true;
-	assert_int_equal(policy_update(&config, &state, &facts, 1030, notices), 1);
-	assert_int_equal(notices[0].health, HEALTH_DEGRADED);
+	assert_int_equal(policy_update(&config, &state, &facts, 1030, notices), 0);
 	assert_int_equal(policy_update(&config, &state, &facts, 9000, notices), 0);
 	facts.by_hand = false;
 	assert_int_equal(policy_update(&config, &state, &facts, 9010, notices), 1);
@@ -126,13 +124,15 @@ static void errors_come_fast(void **unused)
 	assert_int_equal(at(1000, 1, 50, "rw"), 0); /* what was before counts for nothing */
 	assert_int_equal(at(1010, 1, 51, "rw"), 0);
 	assert_int_equal(at(1200, 1, 53, "rw"), 0); /* the first is too long ago */
-	assert_int_equal(at(1250, 1, 54, "rw"), 1);
-	assert_int_equal(notices[0].kind, NOTICE_HEALTH);
-	assert_int_equal(notices[0].health, HEALTH_FAILING);
-	assert_int_equal(at(1260, 1, 60, "rw"), 0); /* told */
-	assert_int_equal(at(1400, 1, 60, "rw"), 1); /* calm again */
-	assert_int_equal(notices[0].health, HEALTH_GOOD);
-	assert_int_equal(at(1500, 1, 1000000, "rw"), 1);
+	assert_int_equal(state.nr_fast, 0);
+	assert_int_equal(at(1250, 1, 54, "rw"), 0);
+	assert_int_equal(state.nr_fast, 3);
+	at(1260, 1, 60, "rw");
+	assert_int_equal(state.nr_fast, 9);
+	at(1400, 1, 60, "rw"); /* calm again */
+	assert_int_equal(state.nr_fast, 0);
+	at(1500, 1, 1000000, "rw");
+	assert_int_equal(state.nr_fast, POLICY_ERRORS_MAX);
 }
 
 static void counters_that_go_back(void **unused)
@@ -141,21 +141,21 @@ static void counters_that_go_back(void **unused)
 	at(1000, 300, 500, "rw");
 	assert_int_equal(at(1001, 1, 0, "rw"), 0);
 	assert_int_equal(at(1002, 1, 2, "rw"), 0);
-	assert_int_equal(at(1003, 1, 3, "rw"), 1);
+	assert_int_equal(state.nr_fast, 0);
+	at(1003, 1, 3, "rw");
+	assert_int_equal(state.nr_fast, 3);
 }
 
 static void alarms_are_repeated(void **unused)
 {
 	(void)unused;
 	state.step_reported = 100;
-	state.health = HEALTH_DEGRADED;
 	assert_int_equal(at(10, 1000, 0, "full"), 1);
 	assert_int_equal(notices[0].kind, NOTICE_ALARM);
 	assert_int_equal(at(1009, 1000, 0, "full"), 0);
 	assert_int_equal(at(1010, 1000, 0, "full"), 1);
-	assert_int_equal(at(1500, 1000, 0, "rw"), 1); /* health is good again */
-	assert_int_equal(notices[0].kind, NOTICE_HEALTH);
-	assert_int_equal(at(1501, 1000, 0, "meta_fail"), 2);
+	assert_int_equal(at(1500, 1000, 0, "rw"), 0);
+	assert_int_equal(at(1501, 1000, 0, "meta_fail"), 1);
 }
 
 static void a_storm_is_told_in_one_line(void **unused)

@@ -339,7 +339,7 @@ int backup_read(const char *path, struct backup *backup, struct error *error)
 	return 0;
 }
 
-static const char *state_directory(void)
+const char *state_directory(void)
 {
 	const char *directory = getenv("STATE_DIRECTORY"); /* as systemd gives it to services */
 

@@ -69,6 +69,8 @@ void backup_done(struct backup *backup);
 #define _cleanup_backup_ _cleanup_(backup_done)
 /* What slot of @main_chunk held; NULL: it is not in the backup. */
 const uint8_t *backup_content(const struct backup *backup, uint64_t main_chunk);
+/* Of what is kept of sets: $STATE_DIRECTORY, or /var/lib/dm-remap. */
+const char *state_directory(void);
 /* Where create and `dmremap backup` without a file put it; the directory is made. */
 int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t nr_bytes,
 			struct error *error);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The backup of a set's metadata: some time after its table changed, so that many changes make
+ * one backup, and when the daemon ends.  It is read from the spare: a child's work.
+ */
+#include <errno.h>
+#include <systemd/sd-journal.h>
+
+#include "journal.h"
+#include "state.h"
+
+#define NEVER_SECONDS 3600
+#define BUSY_SECONDS 5
+#define EXIT_OK 0
+
+static void on_renewed(void *userdata, const struct job *job)
+{
+	struct manager *m = userdata;
+	bool has_failed = job->code != EXIT_OK;
+
+	for (size_t i = 0; i < m->sets.nr; i++) {
+		struct renewal *renewal = &m->sets.at[i].renewal;
+
+		if (!streq(m->sets.at[i].device.name, job->set))
+			continue;
+		if (has_failed && !renewal->has_failed)
+			journal_job_failed(job);
+		renewal->has_failed = has_failed;
+		if (has_failed) /* it is tried again */
+			renewal->at = now_seconds(m) + m->config.backup_seconds;
+	}
+	action_came_back(m, job);
+}
+
+static int start(struct manager *m, struct set_state *set)
+{
+	const char *arguments[] = { set->device.name, "--renew", "--quiet", NULL, NULL, NULL };
+	int r;
+
+	if (*m->config.backup_copies) {
+		arguments[3] = "--copies";
+		arguments[4] = m->config.backup_copies;
+	}
+	r = job_start(&m->jobs, set->device.name, "backup", arguments,
+		      JOB_OUTSIDE | JOB_BESIDE | JOB_AWAITED, 0, on_renewed);
+	if (r < 0 && r != -EBUSY)
+		sd_journal_print(LOG_ERR, "%s: cannot run `dmremap backup`: %s", set->device.name,
+				 strerror(-r));
+	return r;
+}
+
+/*
+ * A set that the daemon did not see before may have any backup; of those it did, what has not
+ * changed has one.  Sets without a UUID are plain dmsetup's.
+ */
+unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now)
+{
+	const struct remap_status *s = &set->device.status;
+	const uint64_t seen[4] = { s->used_slots, s->bad_slots, s->lost_sectors, s->relocations };
+	struct renewal *renewal = &set->renewal;
+	bool has_changed = renewal->is_seen && memcmp(seen, renewal->seen, sizeof(seen)) != 0;
+
+	if (!m->config.backup_seconds || set->device.fallback || !*set->device.dm_uuid)
+		return NEVER_SECONDS;
+	if (!now) {
+		if (has_changed)
+			start(m, set);
+		return NEVER_SECONDS;
+	}
+	if (!renewal->at && (has_changed || !renewal->is_seen))
+		renewal->at = now + m->config.backup_seconds;
+	if (!renewal->is_seen)
+		memcpy(renewal->seen, seen, sizeof(seen));
+	renewal->is_seen = true;
+	if (!renewal->at)
+		return NEVER_SECONDS;
+	if (now < renewal->at)
+		return (unsigned int)(renewal->at - now);
+	if (start(m, set) == -EBUSY)
+		return BUSY_SECONDS;
+	memcpy(renewal->seen, seen, sizeof(seen));
+	renewal->at = 0;
+	return NEVER_SECONDS;
+}

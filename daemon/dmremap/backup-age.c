@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "backup-age.h"
+#include "format/backup.h"
+#include "health.h"
+#include "json.h"
+#include "system/events.h"
+
+/**
+ * struct comparison - of the kernel's remaps with a backup, both in the order of their slots
+ * @backup: it
+ * @at: its next entry
+ * @nr_missing: remaps that it does not have so
+ */
+struct comparison {
+	const struct backup *backup;
+	uint32_t at;
+	int64_t nr_missing;
+};
+
+static int compare(void *userdata, const struct remap_slot *line)
+{
+	struct comparison *comparison = userdata;
+	const struct backup *backup = comparison->backup;
+	const struct backup_entry *entry;
+
+	while (comparison->at < backup->nr_entries &&
+	       backup->entry[comparison->at].slot < line->slot)
+		comparison->at++;
+	entry = &backup->entry[comparison->at];
+	if (comparison->at == backup->nr_entries || entry->slot != line->slot ||
+	    entry->entry.state != line->state || entry->entry.redirected != line->redirected ||
+	    entry->entry.lost != line->lost ||
+	    (line->state == REMAP_ENTRY_USED && entry->entry.main_chunk != line->chunk))
+		comparison->nr_missing++;
+	return 0;
+}
+
+bool backup_age_of(const struct dm_device *device, struct backup_age *age)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+	struct comparison comparison = { .backup = &backup };
+	const char *uuid = uuid_of_device(device);
+	int r;
+
+	*age = (struct backup_age){ .nr_missing = -1 };
+	if (!*uuid || device->fallback || device->failed)
+		return false;
+	snprintf(age->path, sizeof(age->path), "%.200s/%s.backup", state_directory(), uuid);
+	r = backup_read(age->path, &backup, NULL);
+	age->is_there = !r;
+	age->is_damaged = r < 0 && r != -ENOENT;
+	if (r < 0)
+		return true;
+	age->created = backup.created;
+	/* the kernel has given no number since: nothing was committed */
+	if (backup.generation == device->status.generation)
+		age->nr_missing = 0;
+	else if (event_dump_remaps(device->major, device->minor, compare, &comparison, NULL) == 0)
+		age->nr_missing = comparison.nr_missing;
+	return true;
+}
+
+void print_backup_age(const struct dm_device *device)
+{
+	struct backup_age age;
+	char text[40] = "";
+	struct tm tm;
+
+	if (!backup_age_of(device, &age))
+		return;
+	if (localtime_r(&(time_t){ (time_t)age.created }, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &tm);
+	if (age.is_damaged)
+		printf("  backup     %s is damaged: dmremap backup %s makes a new one\n", age.path,
+		       device->name);
+	else if (!age.is_there)
+		printf("  backup     none: dmremap backup %s makes one\n", device->name);
+	else if (age.nr_missing < 0)
+		printf("  backup     of %s; whether it has all remaps is not known\n", text);
+	else if (!age.nr_missing)
+		printf("  backup     of %s; it has all remaps\n", text);
+	else
+		printf("  backup     of %s; %" PRId64 " change%s of the table since %s not in it\n",
+		       text, age.nr_missing, plural((uint64_t)age.nr_missing),
+		       age.nr_missing == 1 ? "is" : "are");
+}
+
+void add_backup_age(struct json *json, const struct dm_device *device)
+{
+	struct backup_age age;
+
+	if (!backup_age_of(device, &age)) {
+		json_null(json, "backup");
+		return;
+	}
+	json_begin(json, "backup");
+	json_string(json, "path", age.path);
+	json_bool(json, "whole", age.is_there);
+	json_time(json, "created", age.is_there ? age.created : 0);
+	if (age.nr_missing >= 0)
+		json_number(json, "missing", (uint64_t)age.nr_missing);
+	else
+		json_null(json, "missing");
+	json_end(json);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "format/backup-renew.h"
+
+#define WEEK_SECONDS (7 * 86400)
+
+/* As they are on the media: what is between the fields in memory does not count. */
+static bool is_same_entry(const struct backup_entry *a, const struct backup_entry *b)
+{
+	struct remap_entry_disk one, other;
+
+	remap_entry_encode(&a->entry, &one);
+	remap_entry_encode(&b->entry, &other);
+	return a->slot == b->slot && !memcmp(&one, &other, sizeof(one));
+}
+
+/* But for the number, which commits raise that remap nothing. */
+static bool is_same(const struct backup *a, const struct backup *b)
+{
+	if (a->nr_entries != b->nr_entries || a->has_header != b->has_header ||
+	    a->nr_contents != b->nr_contents)
+		return false;
+	for (uint32_t i = 0; i < a->nr_entries; i++)
+		if (!is_same_entry(&a->entry[i], &b->entry[i]))
+			return false;
+	return !memcmp(a->content, b->content, (size_t)a->nr_contents * REMAP_CHUNK_BYTES);
+}
+
+static uint64_t created(const char *path)
+{
+	_cleanup_backup_ struct backup backup = { 0 };
+
+	return backup_read(path, &backup, NULL) < 0 ? 0 : backup.created;
+}
+
+/* What is the oldest of the last three goes, or becomes that of the week. */
+static int rotate(const char *path)
+{
+	char one[PATH_MAX], two[PATH_MAX], week[PATH_MAX], week2[PATH_MAX];
+	uint64_t age_of_two;
+
+	if (snprintf(one, sizeof(one), "%s.1", path) >= PATH_MAX ||
+	    snprintf(two, sizeof(two), "%s.2", path) >= PATH_MAX ||
+	    snprintf(week, sizeof(week), "%s.week", path) >= PATH_MAX ||
+	    snprintf(week2, sizeof(week2), "%s.week2", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	age_of_two = created(two);
+	if (age_of_two && age_of_two >= created(week) + WEEK_SECONDS) {
+		if (rename(week, week2) < 0 && errno != ENOENT)
+			return -errno;
+		if (rename(two, week) < 0)
+			return -errno;
+	}
+	if (rename(one, two) < 0 && errno != ENOENT)
+		return -errno;
+	/* a second name: the first one stays until the new file takes it */
+	return link(path, one) < 0 ? -errno : 0;
+}
+
+int backup_renew(const struct backup *backup, const char *path, bool *is_current,
+		 struct error *error)
+{
+	_cleanup_backup_ struct backup old = { 0 };
+	bool has_old = backup_read(path, &old, NULL) == 0;
+	int r;
+
+	*is_current = false;
+	if (backup->nr_unreadable)
+		return error_set(
+			error, EIO,
+			"%u hidden chunk%s of the spare cannot be read: the backup before, "
+			"%s, is kept",
+			backup->nr_unreadable, plural(backup->nr_unreadable), path);
+	if (has_old && old.has_header && !backup->has_header)
+		return error_set(
+			error, EIO,
+			"main's header cannot be read: the backup before, %s, which has it, "
+			"is kept",
+			path);
+	if (has_old && is_same(backup, &old)) {
+		*is_current = true;
+		if (backup->generation == old.generation)
+			return 0;
+		return backup_write(backup, path, error); /* restore goes by the number */
+	}
+	/* what is no backup of this set is refused before anything is moved */
+	r = backup_check_target(path, backup->super.uuid, error);
+	if (r < 0)
+		return r;
+	if (has_old) {
+		r = rotate(path);
+		if (r < 0)
+			return error_set(error, -r, "%s: the backup before cannot be kept: %s",
+					 path, strerror(-r));
+	}
+	return backup_write(backup, path, error);
+}
+
+int backup_copy(const char *path, const char *directory, struct error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *name = strrchr(path, '/');
+	char copy[PATH_MAX];
+	size_t nr_bytes;
+	struct stat st;
+	int r;
+
+	if (snprintf(copy, sizeof(copy), "%s/%s", directory, name ? name + 1 : path) >= PATH_MAX)
+		return error_set(error, ENAMETOOLONG, "%s: its name is too long", directory);
+	if (stat(directory, &st) < 0 || !S_ISDIR(st.st_mode))
+		return error_set(error, ENOTDIR, "%s: no such directory: is it mounted?",
+				 directory);
+	r = read_file(path, &text, &nr_bytes);
+	if (!r)
+		r = write_file_atomic(copy, text, nr_bytes, 0600);
+	return r < 0 ? error_set(error, -r, "%s: the backup cannot be copied: %s", copy,
+				 strerror(-r)) :
+		       0;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <inttypes.h>
+#include <time.h>
+
+#include "health/plot.h"
+
+#define SVG_WIDTH 720
+#define SVG_HEIGHT 300
+#define SVG_LEFT 60
+#define SVG_RIGHT 700
+#define SVG_TOP 40
+#define SVG_BOTTOM 260
+
+static uint64_t taken(const struct history_point *point)
+{
+	return point->used + point->bad;
+}
+
+/* How many slots were taken at @when: as at the last point before it. */
+static uint64_t taken_at(const struct history *history, uint64_t when)
+{
+	uint64_t nr = taken(&history->at[0]);
+
+	for (size_t i = 0; i < history->nr && history->at[i].at <= when; i++)
+		nr = taken(&history->at[i]);
+	return nr;
+}
+
+static uint64_t most_taken(const struct history *history)
+{
+	uint64_t most = 1;
+
+	for (size_t i = 0; i < history->nr; i++)
+		if (taken(&history->at[i]) > most)
+			most = taken(&history->at[i]);
+	return most;
+}
+
+static void format_day(uint64_t seconds, char *text, size_t nr_bytes)
+{
+	time_t when = (time_t)seconds;
+	struct tm tm;
+
+	*text = '\0';
+	if (localtime_r(&when, &tm))
+		strftime(text, nr_bytes, "%Y-%m-%d %H:%M", &tm);
+}
+
+static bool has_span(const struct history *history)
+{
+	return history->nr >= 2 && history->at[history->nr - 1].at > history->at[0].at;
+}
+
+void plot_text(FILE *to, const struct history *history)
+{
+	char first_day[24], last_day[24];
+	uint64_t most, first, span;
+
+	if (!has_span(history)) {
+		fprintf(to, "There are too few points to draw.\n");
+		return;
+	}
+	most = most_taken(history);
+	first = history->at[0].at;
+	span = history->at[history->nr - 1].at - first;
+	for (unsigned int row = PLOT_ROWS; row; row--) {
+		if (row == PLOT_ROWS || row == 1)
+			fprintf(to, "%10" PRIu64 " |", row == 1 ? 0 : most);
+		else
+			fprintf(to, "%10s |", "");
+		for (unsigned int column = 0; column < PLOT_COLUMNS; column++) {
+			uint64_t nr = taken_at(history, first + span * column / (PLOT_COLUMNS - 1));
+
+			fputc(nr * PLOT_ROWS >= most * (row - 1) + 1 ? '#' : ' ', to);
+		}
+		fputc('\n', to);
+	}
+	fprintf(to, "%10s +", "slots");
+	for (unsigned int column = 0; column < PLOT_COLUMNS; column++)
+		fputc('-', to);
+	format_day(first, first_day, sizeof(first_day));
+	format_day(first + span, last_day, sizeof(last_day));
+	fprintf(to, "\n%12s%s%*s\n", "", first_day, PLOT_COLUMNS - (int)strlen(first_day),
+		last_day);
+}
+
+/* Any text as the content of an element. */
+static void print_escaped(FILE *to, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '<')
+			fputs("&lt;", to);
+		else if (*text == '>')
+			fputs("&gt;", to);
+		else if (*text == '&')
+			fputs("&amp;", to);
+		else if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			fputc('?', to);
+		else
+			fputc(*text, to);
+	}
+}
+
+/**
+ * struct frame - what the picture shows
+ * @from: time at its left edge
+ * @until: at its right edge
+ * @most: slots at its upper edge
+ */
+struct frame {
+	uint64_t from;
+	uint64_t until;
+	uint64_t most;
+};
+
+static double x_of(const struct frame *frame, uint64_t at)
+{
+	double part = at >= frame->until ?
+			      1 :
+			      (double)(at - frame->from) / (double)(frame->until - frame->from);
+
+	return SVG_LEFT + part * (SVG_RIGHT - SVG_LEFT);
+}
+
+static double y_of(const struct frame *frame, uint64_t nr)
+{
+	return SVG_BOTTOM - (double)nr / (double)frame->most * (SVG_BOTTOM - SVG_TOP);
+}
+
+/* A step stays until the next one: slots are taken at once. */
+static void draw_steps(FILE *to, const struct frame *frame, const struct history *history)
+{
+	fprintf(to, "<polyline fill=\"none\" stroke=\"#1f5fa8\" stroke-width=\"2\" points=\"");
+	for (size_t i = 0; i < history->nr; i++) {
+		const struct history_point *point = &history->at[i];
+
+		if (i)
+			fprintf(to, "%.1f,%.1f ", x_of(frame, point->at),
+				y_of(frame, taken(point - 1)));
+		fprintf(to, "%.1f,%.1f ", x_of(frame, point->at), y_of(frame, taken(point)));
+	}
+	fprintf(to, "\"/>\n");
+}
+
+static void draw_forecast(FILE *to, const struct frame *frame, const struct history_point *last,
+			  const struct forecast *forecast)
+{
+	double x = x_of(frame, last->at), y = y_of(frame, taken(last));
+	double full = y_of(frame, last->total);
+	uint64_t late = forecast->late ? forecast->late : frame->until;
+
+	fprintf(to,
+		"<polygon fill=\"#c0392b\" fill-opacity=\"0.15\" points=\"%.1f,%.1f %.1f,%.1f "
+		"%.1f,%.1f\"/>\n",
+		x, y, x_of(frame, forecast->early), full, x_of(frame, late), full);
+	fprintf(to,
+		"<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#c0392b\" "
+		"stroke-dasharray=\"6 4\"/>\n",
+		x, y, x_of(frame, forecast->at), full);
+}
+
+static void draw_text(FILE *to, double x, double y, const char *anchor, const char *text)
+{
+	fprintf(to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
+	print_escaped(to, text);
+	fprintf(to, "</text>\n");
+}
+
+static void draw_axes(FILE *to, const struct frame *frame)
+{
+	char text[32];
+
+	fprintf(to, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#444\"/>\n", SVG_LEFT,
+		SVG_TOP, SVG_BOTTOM, SVG_RIGHT);
+	snprintf(text, sizeof(text), "%" PRIu64, frame->most);
+	draw_text(to, SVG_LEFT - 6, SVG_TOP + 4, "end", text);
+	draw_text(to, SVG_LEFT - 6, SVG_BOTTOM, "end", "0");
+	format_day(frame->from, text, sizeof(text));
+	draw_text(to, SVG_LEFT, SVG_BOTTOM + 20, "start", text);
+	format_day(frame->until, text, sizeof(text));
+	draw_text(to, SVG_RIGHT, SVG_BOTTOM + 20, "end", text);
+}
+
+void plot_svg(FILE *to, const char *title, const struct history *history,
+	      const struct forecast *forecast)
+{
+	const struct history_point *last = history->nr ? &history->at[history->nr - 1] : NULL;
+	bool has_forecast = last && forecast->kind == FORECAST_RATE && last->total > taken(last);
+	struct frame frame;
+
+	fprintf(to,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+		"font-family=\"sans-serif\" font-size=\"12\">\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+		SVG_WIDTH, SVG_HEIGHT);
+	draw_text(to, SVG_LEFT, 22, "start", title);
+	if (!has_span(history)) {
+		draw_text(to, SVG_LEFT, 60, "start", "There are too few points to draw.");
+		fprintf(to, "</svg>\n");
+		return;
+	}
+	frame = (struct frame){ history->at[0].at, last->at, most_taken(history) };
+	if (has_forecast) {
+		frame.until =
+			forecast->late ? forecast->late : forecast->at + (forecast->at - last->at);
+		frame.most = last->total;
+	}
+	draw_axes(to, &frame);
+	draw_steps(to, &frame, history);
+	if (has_forecast)
+		draw_forecast(to, &frame, last, forecast);
+	fprintf(to, "</svg>\n");
+}
