@@ -15,7 +15,7 @@ debian-packages:
 	mv "$$(packaging/tarball $(DEB))" $(DEB)/dm-remap_$(VERSION).orig.tar.xz
 	tar -C $(DEB) -xf $(DEB)/dm-remap_$(VERSION).orig.tar.xz
 	cp -a $(DEB_TREE)/packaging/debian $(DEB_TREE)/debian
-	cd $(DEB_TREE) && dpkg-buildpackage --unsigned-source --unsigned-changes --build=full \
+	cd $(DEB_TREE) && MAKEFLAGS= dpkg-buildpackage --unsigned-source --unsigned-changes --build=full \
 		>../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
 	rm -rf $(DEB_TREE)
 	@ls $(DEB)/*.deb
