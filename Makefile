@@ -18,6 +18,8 @@ help:
 	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
 	@echo "make uninstall    take them away again (with the same DESTDIR and PREFIX)"
 	@echo "make deb          Debian packages in build/deb"
+	@echo "make rpm          rpm packages in build/rpm"
+	@echo "make release      a tarball to be signed in build/release, if this tree can be released"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "demo, check and bench install by apt what they need; without root they say what is missing."
@@ -46,12 +48,16 @@ userspace:
 	@tests/setup userspace
 	@$(AS_OWNER) $(MAKE) -s -C daemon
 
+release:
+	@$(AS_OWNER) packaging/release build/release
+
 include packaging/install.mk
 include packaging/deb.mk
+include packaging/rpm.mk
 
 clean:
 	rm -rf build
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all bench lint module userspace clean
+.PHONY: help demo check check-quick check-all bench lint module userspace release clean

@@ -45,7 +45,7 @@ def test_a_tree_of_root_stays_so(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["demo", "check", "check-quick", "check-all", "bench", "lint",
-                                    "module", "userspace", "deb", "install"])
+                                    "module", "userspace", "deb", "install", "rpm"])
 def test_each_target_that_makes_files_does(target: str) -> None:
     shown = subprocess.run(["make", "-n", "-C", PROJECT, target, "DESTDIR=/nowhere"],
                            capture_output=True, text=True).stdout

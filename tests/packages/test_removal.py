@@ -66,7 +66,11 @@ class Host:
     def fstab(self, line: str) -> None:
         (self.place / "fstab").write_text(f"# a comment\n\n{line}\n")
 
-    def prerm(self, verb: str = "remove", package: str = "dm-remap") -> subprocess.CompletedProcess[str]:
+    def prerm(self, verb: str = "remove", package: str = "dm-remap") \
+            -> subprocess.CompletedProcess[str]:
+        return self.run(DEBIAN / f"{package}.prerm", verb, DPKG_MAINTSCRIPT_PACKAGE=package)
+
+    def run(self, script: Path, verb: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ls = "".join(f"{name}\\t(254:9)\\n" for name in self.remaps) or "No devices found\\n"
         info = "".join(f"REMAP-0123 {name}\\n" for name in self.fallbacks)
         self._command("dmsetup", f"case $1 in ls) printf '{ls}';; *) printf '{info}';; esac")
@@ -76,10 +80,11 @@ class Host:
         self._command("findmnt", 'for last; do :; done; while [ "$1" != -o ]; do shift; done\n'
                                  f'case "$2 $last" in {known} *) exit 1;; esac')
         self._command("mountpoint", "echo ${2#/dev/}")
+        for name in ("dkms", "systemctl"):      # not the machine's own
+            self._command(name, f"echo {name} $1 >>{self.place}/calls")
         return subprocess.run(["unshare", "--mount", "sh", "-c", MOUNTED, str(self.place),
-                               str(DEBIAN / f"{package}.prerm"), verb],
-                              capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env={**os.environ, "DPKG_MAINTSCRIPT_PACKAGE": package})
+                               str(script), verb], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, env={**os.environ, **environment})
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from tests.harness.kernels import PROJECT
 
-FILES = ["dkms.conf", "kmod/base/set.h", "packaging/debian/changelog"]
+FILES = ["dkms.conf", "kmod/base/set.h", "packaging/debian/changelog",
+         "packaging/rpm/dm-remap.spec"]
 
 
 @pytest.fixture
