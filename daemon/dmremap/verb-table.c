@@ -132,6 +132,8 @@ static const struct verb verbs[] = {
 	  options_sectors, verb_verify, VERB_LOOK, VERB_JSON },
 	{ "metadata-status", NULL, "NAME", "the state of the metadata in one line", 1, 1, NULL,
 	  verb_message, VERB_LOOK, VERB_JSON },
+	{ "demo", NULL, "", "a disk made of a file dies, and nothing is lost", 0, 0, NULL, verb_demo,
+	  VERB_LOOK, 0 },
 	{ "create", NULL, "NAME MAIN SPARE", "make a set of a disk with data and a spare", 3, 3,
 	  options_create, verb_create, VERB_USE, 0 },
 	{ "activate", "assemble", "[SET|DEVICE]", "make the mapped device of a set, or of all", 0,

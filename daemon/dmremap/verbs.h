@@ -117,6 +117,7 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 /* Partitions of a set that was activated whose names are in use. */
 void tell_taken(const struct assembly *set);
 
+int verb_demo(struct invocation *invocation, struct error *error);
 int verb_status(struct invocation *invocation, struct error *error);
 int verb_show(struct invocation *invocation, struct error *error);
 int verb_events(struct invocation *invocation, struct error *error);
