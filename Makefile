@@ -2,6 +2,8 @@
 # dm-remap: what to type. The module's own makefile is kmod/Makefile.
 
 PYTHON = /usr/bin/python3
+# What is made with sudo in a user's tree belongs to the user.
+AS_OWNER = packaging/as-owner
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
 help:
@@ -14,41 +16,48 @@ help:
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
 	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
+	@echo "make uninstall    take them away again (with the same DESTDIR and PREFIX)"
 	@echo "make deb          Debian packages in build/deb"
+	@echo "make rpm          rpm packages in build/rpm"
+	@echo "make release      a tarball to be signed in build/release, if this tree can be released"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
 	@echo "demo, check and bench install by apt what they need; without root they say what is missing."
 
 demo:
-	@tests/demo
+	@$(AS_OWNER) tests/demo
 
 check check-quick check-all:
 	@tests/setup check
-	@tests/run $(patsubst check-%,%,$@)
+	@$(AS_OWNER) tests/run $(patsubst check-%,%,$@)
 
 bench:
 	@tests/setup demo
-	@$(PYTHON) -m tests.bench.run
+	@$(AS_OWNER) $(PYTHON) -m tests.bench.run
 
 lint:
 	@tests/setup check
-	@tests/lint
+	@$(AS_OWNER) tests/lint
 
 module:
-	@test -d "$(KDIR)" || { echo "No kernel headers at $(KDIR): install linux-headers-amd64," \
+	@test -d "$(KDIR)" || { echo "No kernel headers at $(KDIR): install linux-headers-$(shell uname -r)," \
 		"or give KDIR=<kernel build directory>."; exit 1; }
-	$(MAKE) -C kmod KDIR=$(KDIR)
+	$(AS_OWNER) $(MAKE) -C kmod KDIR=$(KDIR)
 
 userspace:
 	@tests/setup userspace
-	@$(MAKE) -s -C daemon
+	@$(AS_OWNER) $(MAKE) -s -C daemon
+
+release:
+	@$(AS_OWNER) packaging/release build/release
 
 include packaging/install.mk
 include packaging/deb.mk
+include packaging/rpm.mk
 
 clean:
 	rm -rf build
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all bench lint module userspace clean
+.PHONY: help demo check check-quick check-all bench lint module userspace release clean

@@ -27,6 +27,8 @@ VERB("verify", NULL, "NAME SECTOR", "whether and where a sector is remapped",
      2, 2, options_sectors, verb_verify, VERB_LOOK, VERB_JSON)
 VERB("metadata-status", NULL, "NAME", "the state of the metadata in one line",
      1, 1, options_none, verb_message, VERB_LOOK, VERB_JSON)
+VERB("demo", NULL, "", "a disk in memory dies, and nothing is lost",
+     0, 0, options_none, verb_demo, VERB_LOOK, 0)
 VERB("create", NULL, "NAME MAIN SPARE", "make a set of a disk with data and a spare",
      3, 3, options_create, verb_create, VERB_USE, 0)
 VERB("activate", "assemble", "[SET|DEVICE]", "make the mapped device of a set, or of all",

@@ -18,7 +18,7 @@ from tests.harness import cache, kernels, qemu_image
 PROJECT = kernels.PROJECT
 # What the package is made of, beside its version.
 PARTS = ("kmod", "common", "packaging/debian", "dkms.conf", "packaging/install.mk",
-         "packaging/deb.mk")
+         "packaging/deb.mk", "packaging/installer", "packaging/tarball", "packaging/version")
 # dpkg, DKMS and depmod write nothing else that a guest needs.
 CHANGED = ("usr/src/dm-remap-*", "var/lib/dkms", "var/lib/dpkg/status",
            "var/lib/dpkg/info/dm-remap-dkms.*", "usr/lib/modules/*/updates",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sum at the end of `make check` must be true."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -117,3 +118,15 @@ def test_suites_have_their_files(suite: Suite) -> None:
     jobs = list(runner.jobs_of([suite]))
     assert jobs and suite.disks in disks.KINDS
     assert all(file.is_file() for job in jobs for file in job.files or [])
+
+
+@pytest.mark.parametrize("run", ["check", "all"])
+def test_without_root(run: str) -> None:
+    """A sentence that says what to type, instead of a traceback after some minutes."""
+    command = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    told = subprocess.run([*command, str(runner.PROJECT / "tests/run"), run], capture_output=True,
+                          text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert told.returncode == 1 and told.stdout == ""
+    typed = {"check": "sudo make check\n", "all": "sudo make check-all\n"}[run]
+    assert "needs root" in told.stderr and typed in told.stderr
+    assert "Traceback" not in told.stderr

@@ -81,6 +81,25 @@ def test_dkms_builds_for_the_kernel_it_is_told(dkms: Dkms, tmp_path: Path) -> No
     assert f"{release}, x86_64: built" in dkms("status").stdout
 
 
+@pytest.mark.parametrize("release, wanted", [
+    ("5.10.0-1-amd64", False), ("6.0.9-1-amd64", False), ("5.61.0", False), ("6.1.0-57-amd64", True),
+    ("6.12.117+deb13-amd64", True), ("6.10-rc1", True), ("7.0.1-amd64", True), ("10.0-rc1", True)])
+def test_kernels_that_are_too_old_are_left_out(release: str, wanted: bool) -> None:
+    """6.1 is the oldest; an older one is no build that fails."""
+    script = '[[ $1 =~ $2 ]]'     # as dkms does
+    matched = subprocess.run(["bash", "-c", script, "bash", release,
+                              setting("BUILD_EXCLUSIVE_KERNEL")]).returncode == 0
+    assert matched == wanted
+
+
+def test_dkms_says_that_a_kernel_is_too_old(dkms: Dkms) -> None:
+    headers = f"/lib/modules/{qemu_image.kernel_release()}/build"
+    refused = dkms("build", f"dm-remap/{dkms.version}", "-k", "5.10.0-1-amd64",
+                   "--kernelsourcedir", headers)
+    assert "BUILD_EXCLUSIVE" in refused.stdout, refused.stdout
+    assert not list(dkms.tree.rglob("*.ko*"))
+
+
 @pytest.mark.parametrize("lacking", ["CONFIG_BLK_DEV_DM", "CONFIG_64BIT"])
 def test_dkms_leaves_other_kernels_alone(dkms: Dkms, tmp_path: Path, lacking: str) -> None:
     real = Path(f"/lib/modules/{qemu_image.kernel_release()}/build")

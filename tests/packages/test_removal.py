@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""O26: dm-remap cannot be removed from under the root file system, whatever lies between.
+"""O26: no package of dm-remap can be removed from under a file system that the machine needs to
+boot, whatever lies between.
 
-The package's prerm itself runs, with a made sysfs where the machine's is, in a mount
+The packages' prerm itself runs, with a made sysfs and fstab where the machine's are, in a mount
 namespace of its own, and with dmsetup and findmnt that tell what a test wants.
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pytest
 
 from tests.harness.kernels import PROJECT
 
-PRERM = PROJECT / "packaging" / "debian" / "dm-remap.prerm"
-MOUNTED = "mount --bind $0/sys /sys && PATH=$0/bin:$PATH exec sh $1 $2"
+DEBIAN = PROJECT / "packaging" / "debian"
+PACKAGES = re.findall(r"^Package: (\S+)", (DEBIAN / "control").read_text(), re.M)
+MOUNTED = ("mount --bind $0/sys /sys && mount --bind $0/fstab /etc/fstab && "
+           "PATH=$0/bin:$PATH exec sh $1 $2")
 
 if os.geteuid():
     pytest.skip("a mount namespace wants root: use sudo", allow_module_level=True)
@@ -27,6 +31,7 @@ class Host:
         self.place = place
         (place / "bin").mkdir()
         (place / "sys/dev/block").mkdir(parents=True)
+        (place / "fstab").touch()
         self.mounted: dict[str, str] = {}
         self.remaps: list[str] = []
         self.fallbacks: list[str] = []
@@ -58,7 +63,14 @@ class Host:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def prerm(self, verb: str = "remove") -> subprocess.CompletedProcess[str]:
+    def fstab(self, line: str) -> None:
+        (self.place / "fstab").write_text(f"# a comment\n\n{line}\n")
+
+    def prerm(self, verb: str = "remove", package: str = "dm-remap") \
+            -> subprocess.CompletedProcess[str]:
+        return self.run(DEBIAN / f"{package}.prerm", verb, DPKG_MAINTSCRIPT_PACKAGE=package)
+
+    def run(self, script: Path, verb: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ls = "".join(f"{name}\\t(254:9)\\n" for name in self.remaps) or "No devices found\\n"
         info = "".join(f"REMAP-0123 {name}\\n" for name in self.fallbacks)
         self._command("dmsetup", f"case $1 in ls) printf '{ls}';; *) printf '{info}';; esac")
@@ -67,11 +79,12 @@ class Host:
                         for place, device in self.mounted.items())
         self._command("findmnt", 'for last; do :; done; while [ "$1" != -o ]; do shift; done\n'
                                  f'case "$2 $last" in {known} *) exit 1;; esac')
-        self._command("deb-systemd-invoke", "exit 0")    # not the machine's own daemon
         self._command("mountpoint", "echo ${2#/dev/}")
+        for name in ("dkms", "systemctl"):      # not the machine's own
+            self._command(name, f"echo {name} $1 >>{self.place}/calls")
         return subprocess.run(["unshare", "--mount", "sh", "-c", MOUNTED, str(self.place),
-                               str(PRERM), verb], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL)
+                               str(script), verb], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, env={**os.environ, **environment})
 
 
 @pytest.fixture
@@ -84,10 +97,10 @@ def host(tmp_path: Path) -> Host:
     return host
 
 
-def refused(host: Host) -> bool:
+def refused(host: Host, why: str = "on data: this machine would not boot") -> bool:
     result = host.prerm()
     if result.returncode:
-        assert result.returncode == 1 and "on data: this machine would not boot" in result.stderr
+        assert result.returncode == 1 and why in result.stderr
         return True
     assert not host.remaps or "these sets are active" in result.stderr, result
     return False
@@ -97,6 +110,34 @@ def test_root_on_the_set_itself(host: Host) -> None:
     host.mounted["/"] = "254:0"
     assert refused(host)
     assert host.prerm("upgrade").returncode == 0
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_any_of_the_packages(host: Host, package: str) -> None:
+    """Without the module or the hook the machine boots no better than without the command."""
+    host.mounted["/"] = "254:0"
+    result = host.prerm(package=package)
+    assert result.returncode == 1 and result.stderr.startswith(f"{package}: "), result
+
+
+NEEDED = "/srv is on data, and /etc/fstab has it without \"nofail\""
+
+
+def test_boot_waits_for_it(host: Host) -> None:
+    host.mounted |= {"/": "8:0", "/srv": "254:0"}
+    host.fstab("UUID=1234-5678 /srv ext4 defaults 0 2")
+    assert refused(host, NEEDED)
+    for line in ("UUID=1234-5678 /srv ext4 defaults,nofail 0 2", "/dev/sda /srv ext4 noauto 0 0",
+                 "# UUID=1234-5678 /srv ext4 defaults 0 2", "/dev/sda /srv2 ext4 defaults",
+                 "/dev/mapper/data none swap sw 0 0"):
+        host.fstab(line)
+        assert not refused(host), line
+
+
+def test_a_place_with_a_blank(host: Host) -> None:
+    host.mounted |= {"/": "8:0", "/a b": "254:0"}
+    host.fstab("UUID=1234-5678 /a\\040b ext4 defaults 0 2")
+    assert refused(host, NEEDED.replace("/srv", "/a b"))
 
 
 def test_root_on_lvm_on_luks_on_md_on_a_partition_of_it(host: Host) -> None:

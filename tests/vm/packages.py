@@ -6,6 +6,7 @@ in an emulated guest it takes minutes. Used by the tests here and by the demo.
 """
 
 import json
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -25,18 +26,20 @@ WAIT = ("for i in $(seq 200); do {condition} && exit 0; sleep 0.2; done; "
 def built() -> dict[str, Path]:
     """The packages by name, built from this tree."""
     result = subprocess.run(["make", "-s", "-C", str(PROJECT), "deb"], text=True,
-                            capture_output=True, stdin=subprocess.DEVNULL)
+                            capture_output=True, stdin=subprocess.DEVNULL,
+                            env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"})
     if result.returncode:
         raise OSError(f"make deb failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
     return {path.name.split("_")[0]: path for path in PLACE.glob("*.deb")}
 
 
 def install(vm: Machine) -> None:
-    """Install both packages; enable and start dm-remapd."""
+    """Install both packages, which enable and start dm-remapd."""
     vm.put(qemu_dkms.installed(built()["dm-remap-dkms"]), "/run/dkms.tar.gz")
     vm.put(built()["dm-remap"], "/run/dm-remap.deb")
     vm.run("tar -C / -xzf /run/dkms.tar.gz && dpkg -i /run/dm-remap.deb && "
-           "rm /run/dkms.tar.gz /run/dm-remap.deb && systemctl enable --now dm-remapd")
+           "rm /run/dkms.tar.gz /run/dm-remap.deb && "
+           "systemctl -q is-enabled dm-remapd && systemctl -q is-active dm-remapd")
 
 
 def mask_daemon(vm: Machine) -> None:

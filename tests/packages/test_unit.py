@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The unit of the daemon: little is allowed to it, and what it needs is."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.kernels import PROJECT
+
+UNIT = PROJECT / "systemd" / "dm-remapd.service"
+
+
+def test_exposure() -> None:
+    """3.0 of 10 at most, as systemd counts; the unit explains each exception."""
+    result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=30",
+                             "--no-pager", UNIT], capture_output=True, text=True)
+    assert "Overall exposure level" in result.stdout, result.stderr
+    assert result.returncode == 0, result.stdout.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"),
+                    reason="only root can give capabilities away")
+def test_reads_the_kernel_log_with_what_it_is_allowed() -> None:
+    """Kernels after 6.1 ask for CAP_SYSLOG where kernel.dmesg_restrict is set."""
+    text = UNIT.read_text()
+    assert re.search(r"^DeviceAllow=/dev/kmsg r$", text, re.M)
+    if Path("/proc/sys/kernel/dmesg_restrict").read_text().strip() == "0":
+        pytest.skip("this machine's kernel lets anybody read its log (kernel.dmesg_restrict=0)")
+    found = re.search(r"^CapabilityBoundingSet=(.*)$", text, re.M)
+    assert found
+    allowed = ",".join(f"+{name.lower().removeprefix('cap_')}" for name in found[1].split())
+    result = subprocess.run(["setpriv", f"--bounding-set=-all,{allowed}", "sh", "-c",
+                             "exec </dev/kmsg"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`dmremap demo`: to be seen with nothing but the packages."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.kernels import PROJECT
+
+pytestmark = pytest.mark.plain_only
+DMREMAP = PROJECT / "build" / "dmremap"
+
+
+def demo(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The script that the verb runs, from this tree instead of /usr/lib."""
+    return subprocess.run([PROJECT / "packaging" / "demo", DMREMAP], capture_output=True, text=True,
+                          env={**os.environ, "TMPDIR": str(tmp_path), **environment})
+
+
+def left(tmp_path: Path) -> list[str]:
+    devices = subprocess.run(["dmsetup", "ls"], capture_output=True, text=True).stdout
+    loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True).stdout
+    return [*(line for line in (devices + loops).splitlines() if "demo" in line),
+            *(path.name for path in tmp_path.iterdir() if path.name.startswith("dm-remap-demo"))]
+
+
+def test_nothing_is_lost_and_nothing_stays(tmp_path: Path) -> None:
+    told = demo(tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "Nothing was lost." in told.stdout and told.stdout.count("40 files read back") == 2
+    remapped = re.search(r"; (\d+) writes that failed", told.stdout)
+    assert remapped and int(remapped[1]) > 50
+    assert "Input/output error" in told.stdout, "the bare disk is not bad"
+    assert left(tmp_path) == []
+
+
+def test_a_promise_that_is_not_kept_is_told(tmp_path: Path) -> None:
+    """A checksum that differs, here by another program of that name."""
+    other = tmp_path / "bin" / "sha256sum"
+    other.parent.mkdir()
+    other.write_text('#!/bin/sh\n[ "$1" != --quiet ] && exec /usr/bin/sha256sum "$@"\nexit 1\n')
+    other.chmod(0o755)
+    told = demo(tmp_path, PATH=f"{other.parent}:{os.environ['PATH']}")
+    assert told.returncode == 1 and "The demo has failed: files are not" in told.stderr
+    assert "Nothing was lost" not in told.stdout
+    assert left(tmp_path) == []
+
+
+def test_the_verb_runs_what_is_installed() -> None:
+    told = subprocess.run([DMREMAP, "demo"], capture_output=True, text=True)
+    if not Path("/usr/lib/dm-remap/demo").exists():
+        assert told.returncode and "/usr/lib/dm-remap/demo cannot be run" in told.stderr
