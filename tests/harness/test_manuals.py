@@ -68,8 +68,8 @@ def files_with(word: str) -> set[str]:
 def test_a_counter_is_a_row_what_counts_it_and_the_manual() -> None:
     """Of one that the daemon does not reason about; two places count it."""
     named = files_with("(?:REMAP_)?LOST_READS") | files_with("lost_reads")
-    assert named == {"common/dm_remap_counters.h", "kmod/dm-remap.rst", "kmod/engine/worker.c",
-                     "kmod/target.c"}
+    assert named == {"common/dm_remap_counters.h", "kmod/data_path.c", "kmod/dm-remap.rst",
+                     "kmod/engine/worker.c"}
 
 
 def test_a_kind_of_event_is_a_number_a_sender_a_text_and_two_manuals() -> None:

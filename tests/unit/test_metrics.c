@@ -37,7 +37,7 @@ static void sets(void **unused)
 		",member=\"main\"} 1\n",
 		",member=\"spare\"} 0\n",
 		",uuid=\"u\"} 18446744073709551615\n",
-		"# TYPE dm_remap_main_read_errors_total counter\n",
+		"# TYPE dm_remap_read_errors_total counter\n",
 		"\ndm_remap_spare_full_timestamp_seconds{name=\"dead\",uuid=\"\"} 1800000000\n",
 	};
 	char *text = text_of(all, 2);

@@ -50,20 +50,10 @@ static const struct counter {
 	{ "dm_remap_spare_bad_slots", FIELD(bad_slots), true, "Spare chunks that are bad." },
 	{ "dm_remap_unwritable_metadata_blocks", FIELD(frozen_blocks), true,
 	  "Metadata blocks that cannot be written." },
-	{ "dm_remap_main_read_errors_total", FIELD(read_errors), false,
-	  "Failed reads of the main device." },
-	{ "dm_remap_main_write_errors_total", FIELD(write_errors), false,
-	  "Failed writes of the main device." },
-	{ "dm_remap_spare_read_errors_total", FIELD(spare_read_errors), false,
-	  "Failed reads of the spare." },
-	{ "dm_remap_spare_write_errors_total", FIELD(spare_write_errors), false,
-	  "Failed writes of the spare." },
-	{ "dm_remap_flush_errors_total", FIELD(flush_errors), false, "Failed flushes." },
-	{ "dm_remap_relocations_total", FIELD(relocations), false,
-	  "Chunks that were remapped after failed writes." },
-	{ "dm_remap_rejected_writes_total", FIELD(rejected), false,
-	  "Failed writes that were not relocated." },
-	{ "dm_remap_lost_reads_total", FIELD(lost_reads), false, "Reads of lost sectors." },
+#define COUNTER(NAME, name, text)                  \
+	{ "dm_remap_" #name "_total", FIELD(name), false, \
+	  "Counter " #name " of dmsetup status." },
+#include "dm_remap_counters.h"
 	{ "dm_remap_commit_failures_total", FIELD(commit_failures), false,
 	  "Metadata blocks whose writing failed." },
 #undef FIELD
