@@ -50,9 +50,8 @@ static const struct counter {
 	{ "dm_remap_spare_bad_slots", FIELD(bad_slots), true, "Spare chunks that are bad." },
 	{ "dm_remap_unwritable_metadata_blocks", FIELD(frozen_blocks), true,
 	  "Metadata blocks that cannot be written." },
-#define COUNTER(NAME, name, text)                  \
-	{ "dm_remap_" #name "_total", FIELD(name), false, \
-	  "Counter " #name " of dmsetup status." },
+#define COUNTER(NAME, name, text) \
+	{ "dm_remap_" #name "_total", FIELD(name), false, "Counter " #name " of dmsetup status." },
 #include "dm_remap_counters.h"
 	{ "dm_remap_commit_failures_total", FIELD(commit_failures), false,
 	  "Metadata blocks whose writing failed." },
