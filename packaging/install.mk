@@ -5,7 +5,8 @@
 PREFIX ?= /usr
 ETC ?= /etc
 VERSION := $(shell packaging/version)
-INSTALLER = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" ETC="$(ETC)" VERSION=$(VERSION) packaging/installer
+INSTALLER = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" ETC="$(ETC)" VERSION=$(VERSION) \
+	packaging/installer
 
 install:
 	@$(AS_OWNER) $(MAKE) -s -C daemon

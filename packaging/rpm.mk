@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# `make rpm`: packages of the same split in build/rpm/. rpmbuild is in Debian, too, where it does not
-# know what is installed: hence --nodeps.
+# `make rpm`: packages of the same split in build/rpm/. rpmbuild is in Debian, too, where it does
+# not know what is installed: hence --nodeps.
 
 RPM = $(CURDIR)/build/rpm
 RPM_OPTIONS ?=
 
 rpm:
-	@command -v rpmbuild >/dev/null || { echo "rpmbuild is missing: install the package rpm."; exit 1; }
+	@command -v rpmbuild >/dev/null || \
+		{ echo "rpmbuild is missing: install the package rpm."; exit 1; }
 	@$(AS_OWNER) $(MAKE) -s rpm-packages
 
 rpm-packages:

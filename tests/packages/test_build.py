@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The packages are as Debian wants them, and the same whoever builds them, wherever and when."""
+"""The packages are as Debian wants them, and the same bytes in each build of the same source."""
 
 import hashlib
 import os
