@@ -248,7 +248,8 @@ static int dump_devices(struct sk_buff *skb, struct netlink_callback *cb)
 static int dump_counters(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct walk walk = {
-		.skb = skb, .cb = cb, .command = DM_REMAP_CMD_GET_COUNTERS, .put = put_counters_line,
+		.skb = skb, .cb = cb, .command = DM_REMAP_CMD_GET_COUNTERS,
+		.put = put_counters_line,
 	};
 
 	remap_walk_active(walk_set, &walk, &cb->seq);
