@@ -428,10 +428,11 @@ int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	if (unlikely(*error))
 		return end_io_failed(set, bio, *error);
 	/*
-	 * A read of main is not counted.  Where a driver below has put another device there,
-	 * its flags say the same.
+	 * A read of main is not counted.  Where a driver below has put another device there, or
+	 * where the spare is on the same one, its flags say which it is.
 	 */
-	if (bio_op(bio) == REQ_OP_READ && bio->bi_bdev == set->main->bdev)
+	if (bio_op(bio) == REQ_OP_READ && bio->bi_bdev == set->main->bdev &&
+	    likely(set->main != set->spare))
 		return DM_ENDIO_DONE;
 	pb = remap_bio(bio);
 	flags = pb->flags;
