@@ -277,8 +277,11 @@ static bool try_again(struct remap_set *set, struct remap_change *change, u32 *n
 	/* The same slot once more, with FUA: confirmed as on main (D7). */
 	if (change->again) {
 		if (*nr_all == 2 * REMAP_ROUND_PIECES ||
-		    !replace_slot(set, change, &set->engine->change[*nr_all]))
+		    !replace_slot(set, change, &set->engine->change[*nr_all])) {
+			/* Not a medium error of a sector that the user can do something about. */
+			change->status = BLK_STS_IOERR;
 			return false;
+		}
 		++*nr_all;
 	}
 	change->again = !change->again;
