@@ -156,7 +156,7 @@ def test_another_main_does_not_end_an_interrupted_create(rig: Rig) -> None:
         rig.media(name).write(0, state[index])
     kept = rig.media("spare").whole()
     assert "is the spare device of set" in refused(REFUSED, "create", "data", other, spare, "--yes")
-    refused(NOT_FOUND, "release", other, spare, "--yes")
+    refused(REFUSED, "release", other, spare, "--yes")
     settle(rig, "main", "spare", "other")
     assert rig.media("spare").whole() == kept
     output("create", "data", main, spare, "--yes")
