@@ -191,12 +191,12 @@ static int put_counters_line(const struct walk *walk, struct remap_set *set)
 static int put_slot_line(const struct walk *walk, struct remap_set *set)
 {
 	u64 word = walk->word, prov = READ_ONCE(set->table.prov[walk->slot]);
-	bool is_bad = word & REMAP_WORD_BAD;
+	u32 state = word & REMAP_WORD_BAD ? REMAP_ENTRY_BAD : REMAP_ENTRY_USED;
 	struct sk_buff *skb = walk->skb;
 
 	return nla_put(skb, DM_REMAP_A_UUID, REMAP_UUID_BYTES, remap_uuid(set)) ?:
 	       nla_put_u32(skb, DM_REMAP_A_SLOT, walk->slot) ?:
-	       nla_put_u32(skb, DM_REMAP_A_STATE, is_bad ? REMAP_ENTRY_BAD : REMAP_ENTRY_USED) ?:
+	       nla_put_u32(skb, DM_REMAP_A_STATE, state) ?:
 	       put_u64(skb, DM_REMAP_A_CHUNK, word & REMAP_WORD_CHUNK) ?:
 	       nla_put_u32(skb, DM_REMAP_A_REDIRECTED, REMAP_WORD_REDIRECTED(word)) ?:
 	       nla_put_u32(skb, DM_REMAP_A_LOST, REMAP_WORD_LOST(word)) ?:
