@@ -68,7 +68,6 @@ static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		bio_wouldblock_error(bio);
 	} else {
 		pb->failed = false;
-		pb->start = jiffies;
 		remap_queue(set, bio);
 	}
 	return DM_MAPIO_SUBMITTED;
@@ -90,7 +89,6 @@ static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bi
 	}
 	bio->bi_opf &= ~(REQ_FUA | REQ_POLLED);
 	pb->flags |= REMAP_BIO_GATED;
-	pb->start = jiffies;
 	/* Before it is sent: a flush that fails from now on makes it suspect. */
 	pb->flush_sum = READ_ONCE(remap_gate(set, member)->nr_failed);
 }
@@ -294,6 +292,7 @@ int remap_map(struct dm_target *ti, struct bio *bio)
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	pb = remap_bio(bio);
 	pb->iter = bio->bi_iter;
+	pb->start = jiffies;
 	pb->bi_flags = bio->bi_flags;
 	pb->kind = REMAP_PLACE_MAIN;
 	pb->flags = 0;
@@ -334,8 +333,6 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 		return DM_ENDIO_DONE;
 	if (!on_spare)
 		remap_error_seen(set);
-	/* When it was mapped: what does not fail needs no look at the clock. */
-	pb->start = nsecs_to_jiffies(dm_start_time_ns_from_clone(bio));
 	if (bio_op(bio) == REQ_OP_READ) {
 		remap_count_up(set, on_spare ? REMAP_SPARE_READ_ERRORS : REMAP_READ_ERRORS);
 		pb->failed = false;

@@ -36,8 +36,7 @@ struct remap_set;
  * @iter: as mapped, bi_sector counting from the start of the mapped device
  * @error: why it came to the worker, when @failed
  * @status: first error that the worker met
- * @start: jiffies when it was mapped, of one that is kept; when it failed, if @failed: its time
- *         is limited (E4)
+ * @start: jiffies when it was mapped; when it failed, if @failed: its time is limited (E4)
  * @nr_taken: sectors of it that the worker has already dealt with
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
  * @flush_sum: remap_gate.nr_failed when it was mapped, if REMAP_BIO_GATED

@@ -236,7 +236,7 @@ static void begin_move(struct remap_set *set, struct remap_change *change, u32 o
 
 /*
  * Another slot for a change; *@bad is that of the present one, behind all changes.  An old slot
- * has a status: it is not in the commit, which takes its busy mark back, but in the one after it.
+ * has a status: it is not in the commit, but in the one after it, and is busy until then.
  */
 static bool replace_slot(struct remap_set *set, struct remap_change *change,
 			 struct remap_change *bad)
@@ -251,7 +251,8 @@ static bool replace_slot(struct remap_set *set, struct remap_change *change,
 		return false;
 	*bad = (struct remap_change){
 		.slot = change->slot,
-		.word = change->fresh ? REMAP_WORD_BAD : set->table.word[change->slot],
+		.word = change->fresh ? REMAP_WORD_BAD :
+					set->table.word[change->slot] | REMAP_WORD_BUSY,
 		.prov = remap_prov((u32)ktime_get_real_seconds(), REMAP_CAUSE_SPARE_BAD,
 				   remap_status_class(change->status), 1, 0),
 		.fresh = change->fresh,
@@ -362,6 +363,11 @@ static void end_move(struct remap_set *set, const struct remap_change *change,
 {
 	struct remap_table *table = &set->table;
 
+	/*
+	 * Who was in the chain before the fresh slot finds the old one, which is busy: gone by
+	 * now, it would find neither, and write to main (D3).
+	 */
+	synchronize_rcu();
 	remap_warn_ratelimited(set, "%s: spare chunk %u is bad: sector %llu moved to slot %u, %u sectors lost",
 			       set->spare->name, bad->slot, chunk_of(change) * REMAP_CHUNK_SECTORS,
 			       change->slot, hweight8(REMAP_WORD_LOST(change->word) &
@@ -393,8 +399,12 @@ static void note_spare_bad(struct remap_set *set, u32 nr_changes, const struct r
 		event.sector = chunk_of(bad) * REMAP_CHUNK_SECTORS;
 		event.nr_sectors = REMAP_CHUNK_SECTORS;
 	}
-	if ((change ?: bad)->result != REMAP_COMMITTED)
+	if ((change ?: bad)->result != REMAP_COMMITTED) {
+		if (change)
+			remap_table_set(&set->table, bad->slot,
+					set->table.word[bad->slot] & ~REMAP_WORD_BUSY);
 		return;
+	}
 	if (change)
 		end_move(set, change, bad);
 	remap_queue_event(set, &event);

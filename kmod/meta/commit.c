@@ -174,7 +174,9 @@ static void settle(struct remap_set *set, const struct remap_change *change)
 	if (!(old & REMAP_WORD_LINKED)) {
 		remap_table_set(table, change->slot, 0);
 	} else if (REMAP_WORD_REDIRECTED(old) || old & REMAP_WORD_DOUBT) {
-		remap_table_set(table, change->slot, old & ~REMAP_WORD_BUSY);
+		/* Unless it is to stay busy: a move has not ended with this commit. */
+		remap_table_set(table, change->slot,
+				old & (~REMAP_WORD_BUSY | (change->word & REMAP_WORD_BUSY)));
 	} else {
 		/* But readers may know it. */
 		remap_retire_slot(set, change->slot);

@@ -212,13 +212,19 @@ static int mend(struct remap_set *set, bool alone, u32 *nr_repaired)
 		}
 		if (!state->rewrite && !state->in_doubt)
 			continue;
+		/* Another system may have written it since it was looked at (P7). */
+		remap_read_blocks(set, remap_geometry(set), block, 1);
+		r = compare_block(set, block, 0, true);
+		if (r)
+			return r;
+		/* Before: a commit that gives a place up must know which copies are good (C3). */
+		state->rewrite = 0;
 		/* Twice: both places of both replicas. */
 		for (place = 0; place < REMAP_PLACES; place++) {
 			r = remap_rewrite_block(set, block);
 			if (r)
 				return r;
 		}
-		state->rewrite = 0;
 		++*nr_repaired;
 	}
 	return 0;
@@ -241,6 +247,7 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	bool was_failed = test_bit(REMAP_FAILED, &set->flags);
 	struct remap_meta *meta = set->meta;
 	int r, out = meta->out;
+	u32 block;
 
 	*nr_repaired = 0;
 	/* Without the spare what can be read is not enough (D22). */
@@ -253,6 +260,9 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 		clear_bit(REMAP_FAILED, &set->flags);
 		r = mend(set, out >= 0, nr_repaired);
 	}
+	/* What is left says nothing once commits go on. */
+	for (block = 0; r && block < 1 + remap_geometry(set)->table_blocks; block++)
+		meta->block[block].rewrite = 0;
 	/* It still cannot be written: as before, and without the doubt of this try. */
 	if (r && out >= 0) {
 		meta->out = out;
