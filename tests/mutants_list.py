@@ -173,6 +173,11 @@ MUTANTS = {
         [(SCRUB, "\t\tfor (place = 0; place < REMAP_PLACES; place++) {\n\t\t\tr = remap_rewrite",
           "\t\tfor (place = 0; place < 1; place++) {\n\t\t\tr = remap_rewrite")],
         ["test_commit_failures.py::test_restore_rewrites_every_place"]),
+    "restore-leaves-marks": Mutant(
+        "C3", "a restore that fails leaves marks that a commit takes for the truth",
+        [(SCRUB, "\t\tstate->rewrite = 0;\n", ""),
+         (SCRUB, "\t\tmeta->block[block].rewrite = 0;\n", "\t\t;\n")],
+        ["test_frozen.py::test_restore_spares_the_copies_that_are_good"]),
     "slots-of-doubt": Mutant(
         "C8", "blocks in doubt go on giving slots",
         [(COMMIT, "\t\tif (set->meta->block[remap_table_block_of(slot)].in_doubt ||\n"
@@ -949,6 +954,8 @@ UNTESTABLE = [
     ("D3, drain", "without `synchronize_rcu()` a bio that has looked up but is not counted yet "
      "is missed: User Mode Linux has one CPU and no preemption there, so the moment does not "
      "exist; tests/vm/test_races.py runs it on two CPUs, by chance"),
+    ("C13, D3, the old slot of a move", "busy until a grace period after the fresh one was published: "
+     "a write would have to stand between two entries of a chain meanwhile, see the one above"),
     ("D8, re-issues drop NOWAIT, POLLED and RAHEAD", "no lower device of the test bed refuses a "
      "bio for them"),
     ("D11, destructor", "that it waits for what is in flight: every opener here waits for its "

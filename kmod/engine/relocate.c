@@ -357,17 +357,15 @@ static void note_relocated(struct remap_set *set, const struct remap_change *cha
 			       set->main->name, start, change->slot);
 }
 
-/* Step 4 of a move; while the old slot is linked the chunk has two. */
+/*
+ * Step 4 of a move; while the old slot is linked the chunk has two.  Context: a grace period has
+ * passed since step 3.
+ */
 static void end_move(struct remap_set *set, const struct remap_change *change,
 		     const struct remap_change *bad)
 {
 	struct remap_table *table = &set->table;
 
-	/*
-	 * Who was in the chain before the fresh slot finds the old one, which is busy: gone by
-	 * now, it would find neither, and write to main (D3).
-	 */
-	synchronize_rcu();
 	remap_warn_ratelimited(set, "%s: spare chunk %u is bad: sector %llu moved to slot %u, %u sectors lost",
 			       set->spare->name, bad->slot, chunk_of(change) * REMAP_CHUNK_SECTORS,
 			       change->slot, hweight8(REMAP_WORD_LOST(change->word) &
@@ -422,6 +420,7 @@ void remap_relocate(struct remap_set *set)
 	u32 nr_changes = prepare_changes(set), nr_all, i;
 	struct remap_piece *piece = NULL;
 	struct remap_change *change;
+	bool moves = false;
 
 	if (!nr_changes)
 		return;
@@ -456,6 +455,14 @@ void remap_relocate(struct remap_set *set)
 		if (change->result == REMAP_COMMITTED && change->newly)
 			note_relocated(set, change);
 	}
+	for (i = nr_changes; i < nr_all; i++)
+		moves |= !set->engine->change[i].fresh;
+	/*
+	 * A write that was in the chain before step 3 must still find the old slot, which is busy:
+	 * where it finds neither it goes to main (D3).
+	 */
+	if (moves)
+		synchronize_rcu();
 	for (i = nr_changes; i < nr_all; i++)
 		note_spare_bad(set, nr_changes, &set->engine->change[i]);
 	remap_notice_use(set);

@@ -33,10 +33,11 @@ void remap_soft_load(struct remap_set *set)
 	r = remap_judge(set, soft_block(set), 0, &copies);
 	memcpy(meta->block[soft_block(set)].good_place, copies.choice.good_place,
 	       sizeof(copies.choice.good_place));
-	if (r)
+	if (copies.choice.best < 0)
 		return;
+	/* Two contents of one number are no counters, and the number was used (C2). */
 	meta->found = max(meta->found, copies.choice.seq);
-	if (test_bit(REMAP_LOADED, &set->flags))
+	if (r || test_bit(REMAP_LOADED, &set->flags))
 		return;
 	disk = copies.data[copies.choice.best];
 	remap_counters_load(&set->counters, disk);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """C8: a metadata sector that can no longer be written is not the end of the set."""
 
+import contextlib
 import random
 
 import pytest
@@ -159,6 +160,25 @@ def test_it_may_be_written_again(rig: Rig, verb: str) -> None:
     frozen.again()
     assert rig.status()["frozen_blocks"] == 0
     frozen.made.check(frozen.device)
+
+
+def test_restore_spares_the_copies_that_are_good(rig: Rig) -> None:
+    """C3: while it fails, the other replica's committed copy is not written over."""
+    frozen = Frozen(rig, 1, "write")
+    place = frozen.spare.newest_place(1, 0)
+    committed = frozen.spare.sector(0, place, 1)
+    good = rig.media("spare").read(committed, 8)
+    frozen.unremap()
+    for _ in range(12):
+        if rig.status()["frozen_blocks"]:
+            break
+        with contextlib.suppress(OSError):
+            rig.message("r0", "restore")
+    assert rig.status()["frozen_blocks"] == 1
+    assert rig.media("spare").read(committed, 8) == good
+    assert rig.message("r0", "metadata_status").count("=ok") == 2
+    frozen.again()
+    frozen.made.check_some(frozen.device)
 
 
 def test_a_slot_of_a_frozen_block_goes_bad(rig: Rig) -> None:
