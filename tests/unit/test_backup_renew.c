@@ -178,6 +178,34 @@ static void what_is_no_backup_of_it_stays(void **unused)
 	assert_int_equal(remaps_in(".1"), 1);
 }
 
+/* Killed, or out of space, between the second name and the new file: the next ones go on. */
+static void one_that_did_not_end(void **unused)
+{
+	char one[80], two[80];
+	bool is_current;
+
+	(void)unused;
+	for (int day = 0; day < 3; day++) {
+		remap(NOW + (uint64_t)day * DAY);
+		assert_int_equal(renew(&is_current), 0);
+	}
+	snprintf(one, sizeof(one), "%s", name(".1"));
+	snprintf(two, sizeof(two), "%s", name(".2"));
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(rename(one, two), 0);
+		assert_int_equal(link(path, one), 0);
+		for (int i = 0; i < 4; i++) {
+			int before = remaps_in("");
+
+			remap(backup.created + DAY);
+			assert_int_equal(renew(&is_current), 0);
+			assert_int_equal(remaps_in(""), before + 1);
+			assert_int_equal(remaps_in(".1"), before);
+			assert_int_equal(remaps_in(".2"), before - 1);
+		}
+	}
+}
+
 static void copies(void **unused)
 {
 	char other[] = "/tmp/unit-copies.XXXXXX", copy[64];
@@ -210,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_the_same_is_current, setup, cleanup),
 		cmocka_unit_test_setup_teardown(what_the_new_one_lacks_stays, setup, cleanup),
 		cmocka_unit_test_setup_teardown(what_is_no_backup_of_it_stays, setup, cleanup),
+		cmocka_unit_test_setup_teardown(one_that_did_not_end, setup, cleanup),
 		cmocka_unit_test_setup_teardown(copies, setup, cleanup),
 	};
 

@@ -36,6 +36,14 @@ static uint64_t created(const char *path)
 	return backup_read(path, &backup, NULL) < 0 ? 0 : backup.created;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
 /* What is the oldest of the last three goes, or becomes that of the week. */
 static int rotate(const char *path)
 {
@@ -47,6 +55,9 @@ static int rotate(const char *path)
 	    snprintf(week, sizeof(week), "%s.week", path) >= PATH_MAX ||
 	    snprintf(week2, sizeof(week2), "%s.week2", path) >= PATH_MAX)
 		return -ENAMETOOLONG;
+	/* an earlier renewal came so far, and its new file was not written */
+	if (is_same_file(path, one))
+		return 0;
 	age_of_two = created(two);
 	if (age_of_two && age_of_two >= created(week) + WEEK_SECONDS) {
 		if (rename(week, week2) < 0 && errno != ENOENT)
