@@ -62,6 +62,16 @@ int find_device(const char *what, struct dm_device *device, struct error *error)
 	return dm_get(what, device, error);
 }
 
+int find_devices(const struct invocation *invocation, struct dm_device **devices, size_t *nr,
+		 struct error *error)
+{
+	if (!invocation->argc)
+		return dm_list(devices, nr, error);
+	*devices = calloc(1, sizeof(**devices));
+	*nr = 1;
+	return *devices ? find_device(invocation->argv[0], *devices, error) : -ENOMEM;
+}
+
 int find_live_device(const struct invocation *invocation, struct dm_device *device,
 		     struct error *error)
 {

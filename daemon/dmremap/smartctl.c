@@ -6,15 +6,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "set/scan.h"
 #include "smartctl.h"
+#include "system/lock.h"
 
 #define STACK_MAX 8
 #define OUTPUT_BYTES_MAX (1 << 20)
+/* Its lock is smartctl's: one that hangs with its disk keeps the next one from being started. */
+#define LOCK_PATH RUN_DIR "/smart"
+#define LOCK_FD 3
 
 /* The only entry of a directory of sysfs; how many there are. */
 static int only_entry(const char *directory, char *name, size_t nr_bytes)
@@ -97,8 +102,11 @@ static int read_until(int fd, uint64_t deadline, char **text, size_t *nr_bytes)
 		uint64_t now = now_ms();
 		ssize_t n;
 
-		if (now >= deadline || poll(&poll_fd, 1, (int)(deadline - now)) == 0)
+		if (now >= deadline)
 			return -ETIMEDOUT;
+		/* its end is an event, too */
+		if (poll(&poll_fd, 1, (int)(deadline - now)) <= 0)
+			continue;
 		n = read(fd, buffer + length, OUTPUT_BYTES_MAX - length);
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -115,7 +123,8 @@ static int read_until(int fd, uint64_t deadline, char **text, size_t *nr_bytes)
 	return 0;
 }
 
-static int spawn(const char *disk, int output, pid_t *pid)
+/* @lock: -1: none. */
+static int spawn(const char *disk, int output, int lock, pid_t *pid)
 {
 	const char *argv[] = {
 		"smartctl", "--json", "-n", "standby", "-i", "-H", "-A", disk, NULL
@@ -129,6 +138,8 @@ static int spawn(const char *disk, int output, pid_t *pid)
 		r = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(&actions, output, 1);
+	if (!r && lock >= 0)
+		r = posix_spawn_file_actions_adddup2(&actions, lock, LOCK_FD);
 	if (!r)
 		r = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -137,15 +148,20 @@ static int spawn(const char *disk, int output, pid_t *pid)
 
 int smartctl_run(const char *disk, char **text, size_t *nr_bytes)
 {
-	uint64_t deadline = now_ms() + SMARTCTL_SECONDS * 1000;
-	_cleanup_close_ int input = -1;
+	_cleanup_close_ int input = -1, lock = -1;
+	uint64_t deadline;
 	int pipes[2], r;
 	pid_t pid;
 
+	/* without a place for locks the disk is asked all the same */
+	if ((mkdir(RUN_DIR, 0700) == 0 || errno == EEXIST) &&
+	    lock_device_in(LOCK_PATH, &lock, device_number(disk), NULL) == -EBUSY)
+		return -ETIMEDOUT;
+	deadline = now_ms() + SMARTCTL_SECONDS * 1000;
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -errno;
 	input = pipes[0];
-	r = spawn(disk, pipes[1], &pid);
+	r = spawn(disk, pipes[1], lock, &pid);
 	close(pipes[1]);
 	if (r < 0)
 		return r;

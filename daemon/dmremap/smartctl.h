@@ -18,7 +18,7 @@
 int physical_disk_of(const char *in_table, char *path, size_t nr_bytes);
 /*
  * What smartctl prints of @disk in JSON; a disk that sleeps is not woken.  -ENOENT: there is no
- * smartctl; -ETIMEDOUT: it was killed.  The caller frees.
+ * smartctl; -ETIMEDOUT: it was killed, or an earlier one hangs.  The caller frees.
  */
 int smartctl_run(const char *disk, char **text, size_t *nr_bytes);
 

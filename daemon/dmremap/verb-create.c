@@ -236,8 +236,12 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 				   error);
 	if (r < 0)
 		return r;
+	/* what was looked at before the lock was had may be older than what is held now */
+	if (memcmp(handle.region.super.uuid, spare.uuid, sizeof(spare.uuid)) != 0)
+		return error_set(error, EBUSY, "%s: another command has made a set of it meanwhile",
+				 a->spare_path);
 	memcpy(a->uuid, spare.uuid, sizeof(a->uuid));
-	if (!(spare.flags & REMAP_SUPER_CREATING)) {
+	if (!(handle.region.super.flags & REMAP_SUPER_CREATING)) {
 		if (!invocation->quiet)
 			printf("%s was made already, and is activated\n", a->label);
 		return 1;

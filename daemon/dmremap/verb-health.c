@@ -210,26 +210,21 @@ int verb_health(struct invocation *invocation, struct error *error)
 {
 	_cleanup_free_ struct dm_device *devices = NULL;
 	struct witness fast = { 0 };
-	size_t nr_devices = 1;
+	size_t nr_devices;
 	int r;
 
 	if (parse_fast(option_value(invocation, "fast"), &fast) < 0)
 		return error_set(error, EINVAL, "--fast is COUNT/SECONDS");
-	if (invocation->argc) {
-		devices = calloc(1, sizeof(*devices));
-		if (!devices)
-			return -ENOMEM;
-		r = find_device(invocation->argv[0], devices, error);
-	} else {
-		r = dm_list(&devices, &nr_devices, error);
-	}
+	r = find_devices(invocation, &devices, &nr_devices, error);
 	if (r < 0)
 		return r;
 	if (!option_value(invocation, "record"))
 		return print_all(invocation, devices, nr_devices);
 	if (invocation->json)
 		return error_set(error, EINVAL, "--record prints a line, and no JSON");
-	for (size_t i = 0; !r && i < nr_devices; i++)
-		r = record(&devices[i], option_value(invocation, "fast") ? &fast : NULL, error);
+	/* one that fails keeps no other from its point */
+	for (size_t i = 0; i < nr_devices; i++)
+		r = record(&devices[i], option_value(invocation, "fast") ? &fast : NULL, error) ?:
+												  r;
 	return r;
 }

@@ -197,16 +197,22 @@ static int record(const struct dm_device *device, struct error *error)
 	int r = 0;
 
 	history_key(device, key, sizeof(key));
-	for (int i = 0; !r && i < 2; i++) {
+	for (int i = 0; i < 2; i++) {
 		struct answer answer = { .role = i ? "spare" : "main" };
 		struct smart smart;
+		int loaded = smart_load(key, answer.role, now, &smart);
 
-		if (smart_load(key, answer.role, now, &smart) < 0 ||
-		    (smart.last.at <= now && smart.last.at + RECORD_SECONDS > now))
+		if (loaded < 0) {
+			r = error_set(error, -loaded,
+				      "%s: what its %s said before cannot be read: %s",
+				      device->name, answer.role, strerror(-loaded));
+			continue;
+		}
+		if (smart.last.at <= now && smart.last.at + RECORD_SECONDS > now)
 			continue;
 		ask(members[i], &answer);
 		if (!answer.r)
-			r = smart_append(key, answer.role, &answer.point, error);
+			r = smart_append(key, answer.role, &answer.point, error) ?: r;
 	}
 	return r;
 }
@@ -214,24 +220,17 @@ static int record(const struct dm_device *device, struct error *error)
 int verb_smart(struct invocation *invocation, struct error *error)
 {
 	_cleanup_free_ struct dm_device *devices = NULL;
-	size_t nr_devices = 1;
+	size_t nr_devices;
 	int r;
 
-	if (invocation->argc) {
-		devices = calloc(1, sizeof(*devices));
-		if (!devices)
-			return -ENOMEM;
-		r = find_device(invocation->argv[0], devices, error);
-	} else {
-		r = dm_list(&devices, &nr_devices, error);
-	}
+	r = find_devices(invocation, &devices, &nr_devices, error);
 	if (r < 0)
 		return r;
 	if (!option_value(invocation, "record"))
 		return show(invocation, devices, nr_devices, error);
 	if (invocation->json)
 		return error_set(error, EINVAL, "--record prints nothing, and no JSON");
-	for (size_t i = 0; !r && i < nr_devices; i++)
-		r = record(&devices[i], error);
+	for (size_t i = 0; i < nr_devices; i++)
+		r = record(&devices[i], error) ?: r;
 	return r;
 }

@@ -232,17 +232,10 @@ int verb_status(struct invocation *invocation, struct error *error)
 	_cleanup_free_ struct dm_device *devices = NULL;
 	bool checks = option_value(invocation, "check");
 	struct json json = { 0 };
-	size_t nr_devices = 1, i;
+	size_t nr_devices, i;
 	int r;
 
-	if (invocation->argc) {
-		devices = malloc(sizeof(*devices));
-		if (!devices)
-			return -ENOMEM;
-		r = find_device(invocation->argv[0], devices, error);
-	} else {
-		r = dm_list(&devices, &nr_devices, error);
-	}
+	r = find_devices(invocation, &devices, &nr_devices, error);
 	if (r < 0 && checks) {
 		printf("%s: %s\n", r == -ENODEV ? "CRITICAL" : "UNKNOWN", error->text);
 		invocation->exit_code = r == -ENODEV ? SEVERITY_CRITICAL : SEVERITY_UNKNOWN;

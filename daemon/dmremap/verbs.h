@@ -96,6 +96,9 @@ const char *option_value(const struct invocation *invocation, const char *name);
 int confirm(const struct invocation *invocation, const char *question, struct error *error);
 /* The mapped device that @what names: its name, /dev/mapper/NAME, /dev/dm-N or a UUID. */
 int find_device(const char *what, struct dm_device *device, struct error *error);
+/* The one that the first argument names, or all; the caller frees *@devices, also on errors. */
+int find_devices(const struct invocation *invocation, struct dm_device **devices, size_t *nr,
+		 struct error *error);
 /* The same, where it takes messages: not without the module (fallback). */
 int find_live_device(const struct invocation *invocation, struct dm_device *device,
 		     struct error *error);

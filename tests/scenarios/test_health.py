@@ -20,7 +20,7 @@ import pytest
 
 from tests.scenarios.lib import Device, Rig, pattern, wait_for
 from tests.scenarios.remapd import Daemon, running
-from tests.scenarios.sets import NOT_FOUND, USAGE, create, dmremap, output, refused
+from tests.scenarios.sets import NOT_FOUND, PROGRAM, USAGE, create, dmremap, output, refused
 
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
@@ -299,6 +299,31 @@ def test_a_smartctl_that_hangs_holds_nobody_up(rig: Rig, tmp_path: Path, path: N
         assert daemon.stop() == 0 and time.monotonic() - begin < 10
     device.close()
     assert not list(tmp_path.glob("*.smart"))
+
+
+def test_one_smartctl_waits_for_a_disk(rig: Rig, tmp_path: Path, path: None) -> None:
+    """One that hangs with its disk outlives what has started it; there is no second one."""
+    create(rig)
+    disk_says(tmp_path)
+    program, hang = tmp_path / "bin" / "smartctl", tmp_path / "hang"
+    text = program.read_text()
+    # a child of the script stays when the script is killed, as one that waits in the kernel does
+    program.write_text(text.replace("cat ", f"[ -e {hang} ] && {{ sleep 1000 & echo $! >{hang}; wait; }}\n"
+                                            "cat "))
+    hang.touch()
+    calls = tmp_path / "calls"
+    first = subprocess.Popen([PROGRAM, "smart", "data"], stdout=subprocess.PIPE)
+    wait_for(hang.read_text, "smartctl", 30)
+    first.kill()
+    first.wait()
+    second = subprocess.Popen([PROGRAM, "smart", "data"], stdout=subprocess.PIPE, text=True)
+    time.sleep(2)
+    assert len(calls.read_text().splitlines()) == 1 and second.poll() is None
+    pid = int(hang.read_text())
+    hang.unlink()
+    os.kill(pid, 9)
+    assert second.communicate(timeout=60)[0].split().count("passed") == 2
+    assert len(calls.read_text().splitlines()) == 3
 
 
 def samples(text: str) -> dict[str, float]:
