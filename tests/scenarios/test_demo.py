@@ -49,6 +49,20 @@ def test_a_promise_that_is_not_kept_is_told(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_command_that_fails_is_told(tmp_path: Path, fails: bool) -> None:
+    """Also one that says it has done it, and has not."""
+    other = tmp_path / "dmremap"
+    other.write_text(f'#!/bin/sh\n[ "$1" != deactivate ] || [ -e {tmp_path}/once ] || '
+                     f'{{ touch {tmp_path}/once; exit {int(fails)}; }}\nexec {DMREMAP} "$@"\n')
+    other.chmod(0o755)
+    told = subprocess.run([PROJECT / "packaging" / "demo", other], capture_output=True, text=True,
+                          env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert told.returncode == 1, told.stdout
+    assert ("ended with code 1" if fails else "not taken apart") in told.stderr
+    assert left(tmp_path) == []
+
+
 def test_the_verb_runs_what_is_installed() -> None:
     told = subprocess.run([DMREMAP, "demo"], capture_output=True, text=True)
     if not Path("/usr/lib/dm-remap/demo").exists():
