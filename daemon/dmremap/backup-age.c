@@ -67,25 +67,24 @@ bool backup_age_of(const struct dm_device *device, struct backup_age *age)
 void print_backup_age(const struct dm_device *device)
 {
 	struct backup_age age;
-	char text[40] = "";
-	struct tm tm;
+	struct date created;
 
 	if (!backup_age_of(device, &age))
 		return;
-	if (localtime_r(&(time_t){ (time_t)age.created }, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &tm);
+	created = date_of(age.created);
 	if (age.is_damaged)
 		printf("  backup     %s is damaged: dmremap backup %s makes a new one\n", age.path,
 		       device->name);
 	else if (!age.is_there)
 		printf("  backup     none: dmremap backup %s makes one\n", device->name);
 	else if (age.nr_missing < 0)
-		printf("  backup     of %s; whether it has all remaps is not known\n", text);
+		printf("  backup     of %s; whether it has all remaps is not known\n",
+		       created.text);
 	else if (!age.nr_missing)
-		printf("  backup     of %s; it has all remaps\n", text);
+		printf("  backup     of %s; it has all remaps\n", created.text);
 	else
 		printf("  backup     of %s; %" PRId64 " change%s of the table since %s not in it\n",
-		       text, age.nr_missing, plural((uint64_t)age.nr_missing),
+		       created.text, age.nr_missing, plural((uint64_t)age.nr_missing),
 		       age.nr_missing == 1 ? "is" : "are");
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <time.h>
 
 #include "format/backup-renew.h"
 #include "ops/activate.h"
@@ -194,15 +193,11 @@ static void print_lost(const struct restoring *a)
 static void print_restoring(const struct restoring *a, const char *file)
 {
 	const struct backup *backup = a->backup;
-	time_t created = (time_t)backup->created;
-	char when[32] = "";
-	struct tm tm;
+	struct date created = date_of(backup->created);
 
-	if (localtime_r(&created, &tm))
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
 	printf("backup   %s, of set \"%s\", number %" PRIu64 ", made %s\n", file,
 	       foreign_text(backup->super.label, sizeof(backup->super.label)).text,
-	       backup->generation, when);
+	       backup->generation, created.text);
 	if (a->only_record) {
 		printf("spare    %s has it already: main is told that this is its spare now\n",
 		       a->spare_path);
@@ -212,7 +207,7 @@ static void print_restoring(const struct restoring *a, const char *file)
 		printf("note     nothing newer was found; but if the set was active after %s, its very "
 		       "last\n         remaps may be unknown to main's mark, and would be read from "
 		       "main, where their\n         data is old\n",
-		       when);
+		       created.text);
 	if (a->same_spare && a->current) {
 		printf("spare    %s, the set's own: its slots hold their data, so everything that "
 		       "the backup names is there again\n",

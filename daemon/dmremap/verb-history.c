@@ -114,9 +114,7 @@ static int print_table(const struct report *report)
 static int print_history(const struct dm_device *device, const struct history *history,
 			 const struct report *report)
 {
-	char text[200], since[32] = "";
-	time_t when = (time_t)report->growth.since;
-	struct tm tm;
+	char text[200];
 	int r;
 
 	if (!history->nr) {
@@ -124,10 +122,8 @@ static int print_history(const struct dm_device *device, const struct history *h
 		       foreign_text(device->name, sizeof(device->name)).text);
 		return 0;
 	}
-	if (localtime_r(&when, &tm))
-		strftime(since, sizeof(since), "%Y-%m-%d %H:%M", &tm);
 	printf("%s: %zu points since %s\n", foreign_text(device->name, sizeof(device->name)).text,
-	       history->nr, since);
+	       history->nr, date_of(report->growth.since).text);
 	r = print_table(report);
 	forecast_describe(&report->forecast, text, sizeof(text));
 	printf("forecast: %s\n", text);

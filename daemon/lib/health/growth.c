@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <inttypes.h>
 #include <math.h>
-#include <time.h>
 
 #include "health/growth.h"
 
@@ -173,21 +172,6 @@ void forecast_of(const struct history *history, struct forecast *forecast)
 	forecast->late = until || !left ? last->at + until : 0;
 }
 
-struct day {
-	char text[16];
-};
-
-static struct day day_of(uint64_t seconds)
-{
-	time_t when = (time_t)seconds;
-	struct day day = { "" };
-	struct tm tm;
-
-	if (localtime_r(&when, &tm))
-		strftime(day.text, sizeof(day.text), "%Y-%m-%d", &tm);
-	return day;
-}
-
 void forecast_describe(const struct forecast *forecast, char *text, size_t nr_bytes)
 {
 	uint64_t hours = forecast->seconds / 3600;
@@ -202,15 +186,17 @@ void forecast_describe(const struct forecast *forecast, char *text, size_t nr_by
 			 "none: fewer than %d slots were taken in %" PRIu64 " hours",
 			 FORECAST_SLOTS, hours);
 	else if (forecast->late)
-		snprintf(text, nr_bytes,
-			 "the spare is full about %s, in nine of ten cases from %s to %s (%" PRIu64
-			 " slots in %" PRIu64 " hours)",
-			 day_of(forecast->at).text, day_of(forecast->early).text,
-			 day_of(forecast->late).text, forecast->slots, hours);
+		snprintf(
+			text, nr_bytes,
+			"the spare is full about %.10s, in nine of ten cases from %.10s to %.10s (%" PRIu64
+			" slots in %" PRIu64 " hours)",
+			date_of(forecast->at).text, date_of(forecast->early).text,
+			date_of(forecast->late).text, forecast->slots, hours);
 	else
-		snprintf(text, nr_bytes,
-			 "the spare is full about %s, in nine of ten cases not before %s (%" PRIu64
-			 " slots in %" PRIu64 " hours)",
-			 day_of(forecast->at).text, day_of(forecast->early).text, forecast->slots,
-			 hours);
+		snprintf(
+			text, nr_bytes,
+			"the spare is full about %.10s, in nine of ten cases not before %.10s (%" PRIu64
+			" slots in %" PRIu64 " hours)",
+			date_of(forecast->at).text, date_of(forecast->early).text, forecast->slots,
+			hours);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <inttypes.h>
-#include <time.h>
 
 #include "health/plot.h"
 
@@ -36,16 +35,6 @@ static uint64_t most_taken(const struct history *history)
 	return most;
 }
 
-static void format_day(uint64_t seconds, char *text, size_t nr_bytes)
-{
-	time_t when = (time_t)seconds;
-	struct tm tm;
-
-	*text = '\0';
-	if (localtime_r(&when, &tm))
-		strftime(text, nr_bytes, "%Y-%m-%d %H:%M", &tm);
-}
-
 static bool has_span(const struct history *history)
 {
 	return history->nr >= 2 && history->at[history->nr - 1].at > history->at[0].at;
@@ -53,7 +42,7 @@ static bool has_span(const struct history *history)
 
 void plot_text(FILE *to, const struct history *history)
 {
-	char first_day[24], last_day[24];
+	struct date first_day, last_day;
 	uint64_t most, first, span;
 
 	if (!has_span(history)) {
@@ -63,6 +52,8 @@ void plot_text(FILE *to, const struct history *history)
 	most = most_taken(history);
 	first = history->at[0].at;
 	span = history->at[history->nr - 1].at - first;
+	first_day = date_of(first);
+	last_day = date_of(first + span);
 	for (unsigned int row = PLOT_ROWS; row; row--) {
 		if (row == PLOT_ROWS || row == 1)
 			fprintf(to, "%10" PRIu64 " |", row == 1 ? 0 : most);
@@ -78,10 +69,8 @@ void plot_text(FILE *to, const struct history *history)
 	fprintf(to, "%10s +", "slots");
 	for (unsigned int column = 0; column < PLOT_COLUMNS; column++)
 		fputc('-', to);
-	format_day(first, first_day, sizeof(first_day));
-	format_day(first + span, last_day, sizeof(last_day));
-	fprintf(to, "\n%12s%s%*s\n", "", first_day, PLOT_COLUMNS - (int)strlen(first_day),
-		last_day);
+	fprintf(to, "\n%12s%s%*s\n", "", first_day.text, PLOT_COLUMNS - (int)strlen(first_day.text),
+		last_day.text);
 }
 
 /* Any text as the content of an element. */
@@ -175,10 +164,8 @@ static void draw_axes(FILE *to, const struct frame *frame)
 	snprintf(text, sizeof(text), "%" PRIu64, frame->most);
 	draw_text(to, SVG_LEFT - 6, SVG_TOP + 4, "end", text);
 	draw_text(to, SVG_LEFT - 6, SVG_BOTTOM, "end", "0");
-	format_day(frame->from, text, sizeof(text));
-	draw_text(to, SVG_LEFT, SVG_BOTTOM + 20, "start", text);
-	format_day(frame->until, text, sizeof(text));
-	draw_text(to, SVG_RIGHT, SVG_BOTTOM + 20, "end", text);
+	draw_text(to, SVG_LEFT, SVG_BOTTOM + 20, "start", date_of(frame->from).text);
+	draw_text(to, SVG_RIGHT, SVG_BOTTOM + 20, "end", date_of(frame->until).text);
 }
 
 void plot_svg(FILE *to, const char *title, const struct history *history,

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <time.h>
 
 #include "health/verdict.h"
 #include "util/util.h"
@@ -131,21 +130,6 @@ static struct reason *add(struct verdict *verdict, enum reason_code code, enum v
 #define EVIDENCE(reason, ...) snprintf((reason)->evidence, sizeof((reason)->evidence), __VA_ARGS__)
 #define ADVICE(reason, ...) snprintf((reason)->advice, sizeof((reason)->advice), __VA_ARGS__)
 
-struct date {
-	char text[24];
-};
-
-static struct date date(uint64_t seconds)
-{
-	time_t when = (time_t)seconds;
-	struct date result = { "" };
-	struct tm tm;
-
-	if (localtime_r(&when, &tm))
-		strftime(result.text, sizeof(result.text), "%Y-%m-%d %H:%M", &tm);
-	return result;
-}
-
 static void add_mode(const struct health_facts *facts, struct verdict *verdict)
 {
 	const struct mode *mode = find_mode(facts->mode);
@@ -246,10 +230,10 @@ static void add_use(const struct health_facts *facts, struct verdict *verdict)
 	    forecast->at > facts->now + FILLS_SECONDS)
 		return;
 	reason = add(verdict, REASON_SPARE_FILLS, VERDICT_FAILING,
-		     "the spare will be full about %.10s", date(forecast->at).text);
+		     "the spare will be full about %.10s", date_of(forecast->at).text);
 	EVIDENCE(reason, "%" PRIu64 " slots were taken in %" PRIu64 " hours; between %.10s and %s",
-		 forecast->slots, forecast->seconds / 3600, date(forecast->early).text,
-		 forecast->late ? date(forecast->late).text : "never");
+		 forecast->slots, forecast->seconds / 3600, date_of(forecast->early).text,
+		 forecast->late ? date_of(forecast->late).text : "never");
 	ADVICE(reason, "replace the main device (%s); a larger spare (dmremap resize) buys time",
 	       facts->main);
 }
@@ -274,7 +258,7 @@ static void describe_when(const struct health_facts *facts, struct reason *reaso
 		EVIDENCE(reason,
 			 "since %s: %" PRIu64 " in the last day, %" PRIu64
 			 " in the last week, %" PRIu64 " in the last 30 days",
-			 date(growth->since).text, day, week, month);
+			 date_of(growth->since).text, day, week, month);
 }
 
 static void add_main_errors(const struct health_facts *facts, struct verdict *verdict)
@@ -386,14 +370,14 @@ static void add_smart_growth(const struct smart *smart, const char *role, struct
 		EVIDENCE(reason,
 			 "since %s: %" PRIu64 " more sectors that it remapped by itself, %" PRIu64
 			 " uncorrected errors, %" PRIu64 " timeouts",
-			 date(before->at).text, reallocated, uncorrected, timeouts);
+			 date_of(before->at).text, reallocated, uncorrected, timeouts);
 		ADVICE(reason, "keep a backup; more of them in a week: replace it");
 	}
 	if (crc) {
 		reason = add(verdict, REASON_CABLE, VERDICT_WATCH,
 			     "the cable of the %s loses data (SMART)", role);
 		EVIDENCE(reason, "%" PRIu64 " more CRC errors since %s", crc,
-			 date(before->at).text);
+			 date_of(before->at).text);
 		ADVICE(reason, "it is not the disk: replace or reseat its cable, or use another "
 			       "port");
 	}
@@ -412,14 +396,14 @@ static void add_smart(const struct health_facts *facts, int member, struct verdi
 	if (last->failing == 1 || known(last->warning) || spare_low) {
 		reason = add(verdict, REASON_SMART_FAILS, VERDICT_FAILING,
 			     "the disk of the %s says that it fails (SMART)", role);
-		EVIDENCE(reason, "at %s", date(last->at).text);
+		EVIDENCE(reason, "at %s", date_of(last->at).text);
 		ADVICE(reason, "copy what matters from it now, and replace it (%s)", path);
 	}
 	if (known(last->pending) || known(last->unreadable)) {
 		reason = add(verdict, REASON_SMART_SECTORS, VERDICT_WATCH,
 			     "the disk of the %s has sectors that it cannot read (SMART)", role);
 		EVIDENCE(reason, "at %s: %" PRIu64 " pending, %" PRIu64 " unreadable in its tests",
-			 date(last->at).text, known(last->pending), known(last->unreadable));
+			 date_of(last->at).text, known(last->pending), known(last->unreadable));
 		ADVICE(reason, "dmremap import %s takes them from its self-test log", facts->name);
 	}
 	add_smart_growth(smart, role, verdict);

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
+#include <time.h>
 
 #include "util/foreign.h"
 #include "util/util.h"
@@ -400,6 +401,17 @@ int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_b
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : read_fd(fd, max_bytes, data, nr_bytes);
+}
+
+struct date date_of(uint64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	struct date date = { "" };
+	struct tm tm;
+
+	if (localtime_r(&when, &tm))
+		strftime(date.text, sizeof(date.text), "%Y-%m-%d %H:%M", &tm);
+	return date;
 }
 
 int host_id(uint8_t id[16])

@@ -64,6 +64,13 @@ static inline const char *plural(uint64_t number)
 	return number == 1 ? "" : "s";
 }
 
+struct date {
+	char text[24];
+};
+
+/* "2026-11-30 06:47" here and now; empty: there is no such date. @seconds: since 1970 UTC. */
+struct date date_of(uint64_t seconds);
+
 #define UUID_STRING_BYTES 37 /* with the NUL */
 
 /**
