@@ -448,9 +448,8 @@ MUTANTS = {
          "test_errors.py::test_passing_error_of_the_spare"]),
     "swallow-flush-error": Mutant(
         "D7", "an error of the spare's flush is not passed up",
-        [(DATA_PATH, "\tif (unlikely(*error))\n\t\treturn end_io_failed(",
-          "\tif (*error && remap_bio(bio)->flags & REMAP_BIO_SPARE_FLUSH)\n"
-          "\t\t*error = BLK_STS_OK;\n\tif (unlikely(*error))\n\t\treturn end_io_failed(")],
+        [(GATE, "\t\t\tint r = turn.r[member_of(bio)];\n",
+          "\t\t\tint r = member_of(bio) == REMAP_SPARE ? 0 : turn.r[REMAP_MAIN];\n")],
         ["test_flush.py::test_flush_error_is_passed_up"]),
     "wait-with-nowait": Mutant(
         "D8", "a write that must not wait is parked",
