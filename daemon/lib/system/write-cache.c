@@ -378,7 +378,8 @@ static int lock_note(const struct cache_world *world, dev_t devno, int *lock)
 
 	if (mkdir(world->run, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	snprintf(path, sizeof(path), "%.2000s/lock", world->run);
+	/* beside the notes: a device has a name of its own among them, and nothing else has */
+	snprintf(path, sizeof(path), "%.2000s.lock", world->run);
 	return lock_device_in(path, lock, devno, NULL);
 }
 
