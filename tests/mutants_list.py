@@ -196,7 +196,9 @@ MUTANTS = {
         [(RELOCATE, "nr_all = write_slots(set, nr_changes);",
           "remap_flush_spare(set);\n\tnr_all = write_slots(set, nr_changes);"),
          (COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
-          "remap_settle_super(set);")],
+          "remap_settle_super(set);"),
+         (PIECES, "if (any && (member == REMAP_SPARE ? remap_flush_spare(set) :",
+          "if (any && (member == REMAP_SPARE ? 0 :")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "no-flush": Mutant(
         "C10", "no flush before the commit",
@@ -482,7 +484,8 @@ MUTANTS = {
     "failed-flush-covers": Mutant(
         "D9", "a flush that failed covers",
         [(GATE, "\tif (!r) {\n\t\tremap_flush_covered(set, member, sum);\n",
-          "\tremap_flush_covered(set, member, sum);\n\tif (!r) {\n")],
+          "\tremap_flush_covered(set, member, sum);\n\tif (!r) {\n"),
+         (GATE, "\t\tif (turn->r[member] && has_flush)\n\t\t\towe(gate, REMAP_OWED_WRITE);\n", "")],
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
