@@ -203,7 +203,9 @@ MUTANTS = {
     "no-flush": Mutant(
         "C10", "no flush before the commit",
         [(COMMIT, "remap_settle_super(set) ?: remap_flush_spare(set);",
-          "remap_settle_super(set);")],
+          "remap_settle_super(set);"),
+         (PIECES, "if (any && (member == REMAP_SPARE ? remap_flush_spare(set) :",
+          "if (any && (member == REMAP_SPARE ? 0 :")],
         ["test_relocation.py::test_order_of_one_relocation"]),
     "flush-unchecked": Mutant(
         "C10", "the result of the commit's flush is not looked at",
