@@ -133,7 +133,7 @@ enum dm_remap_attr {
  *
  * @DM_REMAP_EVENT_UNSPEC: not used
  * @DM_REMAP_EVENT_LOADED: the device became active: GENERATION
- * @DM_REMAP_EVENT_UNLOADED: the device is suspended or removed and let go of its spare
+ * @DM_REMAP_EVENT_UNLOADED: the device is suspended or removed, and has released its spare
  * @DM_REMAP_EVENT_RELOCATED: a failed write went to the spare: SECTOR, NR_SECTORS,
  *	SLOT, STATUS, MEMBER (where it failed), OPERATION
  * @DM_REMAP_EVENT_REMAPPED: by message `remap`: SECTOR, NR_SECTORS, SLOT, CAUSE,

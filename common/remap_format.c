@@ -73,15 +73,15 @@ const char *remap_verdict_name(enum remap_verdict verdict)
 	case REMAP_ZERO:
 		return "all zeros";
 	case REMAP_BAD_MAGIC:
-		return "not of this kind";
+		return "not a block of this kind";
 	case REMAP_BAD_CRC:
 		return "damaged (wrong checksum)";
 	case REMAP_OTHER_SET:
-		return "of another set or place";
+		return "belongs to another set or place";
 	case REMAP_BAD_FIELD:
-		return "nonsense (a field is out of range)";
+		return "invalid (a field is out of range)";
 	case REMAP_BAD_VERSION:
-		return "of a format version or feature that is not known here";
+		return "unsupported format version or feature";
 	case REMAP_UNREADABLE:
 		return "unreadable";
 	case REMAP_DEAD:
@@ -377,7 +377,7 @@ u64 remap_block_seq(const void *block)
  * @index: the number that is expected
  * @newest: the highest number of superblock and table
  *
- * What is losable must not decide how the set goes on counting: a number that is far above
+ * What may be lost must not decide how the set continues to count: a number that is far above
  * all others is damage (C16).
  *
  * Return: the verdict, REMAP_OK when it may be used.
@@ -1339,6 +1339,9 @@ bool remap_is_older(const struct remap_age *age, const struct remap_mark *mark)
 	return age->digest != mark->digest;
 }
 
+/* What hides main's content, and its record, are made and read by the programs alone. */
+#ifndef __KERNEL__
+
 /**
  * remap_guard_encode - make sector 0 of a guarded main device
  * @sector: REMAP_SECTOR_BYTES long, is overwritten
@@ -1459,6 +1462,8 @@ enum remap_verdict remap_member_check(const void *header, const u8 *uuid)
 		return REMAP_BAD_FIELD;
 	return member_hidden_valid(disk) ? REMAP_OK : REMAP_BAD_FIELD;
 }
+
+#endif /* !__KERNEL__ */
 
 struct signature {
 	u32 offset;

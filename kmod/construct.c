@@ -177,7 +177,7 @@ static int check_devices(struct remap_set *set)
 	else if (writable && bdev_read_only(spare))
 		ti->error = "Spare device is read-only";
 	else if (bdev_logical_block_size(main) > REMAP_CHUNK_BYTES)
-		ti->error = "Main device has logical blocks of more than 4 KiB";
+		ti->error = "Main device has logical blocks larger than 4 KiB";
 	else if (bdev_logical_block_size(spare) > bdev_logical_block_size(main))
 		ti->error = "Spare device has larger logical blocks than main device";
 	else if (ti->len > bdev_nr_sectors(main))
@@ -187,10 +187,10 @@ static int check_devices(struct remap_set *set)
 	else if (ti->len > REMAP_MAX_MAIN_SECTORS)
 		ti->error = "Main device is larger than 4 PiB";
 	else if (end < set->spare_start || end > bdev_nr_sectors(spare))
-		ti->error = "Spare region does not lie inside the spare device";
+		ti->error = "Spare region is not within the spare device";
 	else if (set->spare_start %
 		 max_t(u32, REMAP_CHUNK_SECTORS, bdev_physical_block_size(spare) >> SECTOR_SHIFT))
-		ti->error = "SPARE_START is no multiple of 4 KiB and of the spare's physical block";
+		ti->error = "SPARE_START must be a multiple of 4 KiB and of the physical block";
 	else if (main->bd_disk == spare->bd_disk &&
 		 get_start_sect(main) < get_start_sect(spare) + end &&
 		 get_start_sect(spare) + set->spare_start < get_start_sect(main) + ti->len)
@@ -266,7 +266,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = allocate(set);
 	if (r) {
-		remap_err(set, "%llu MiB of memory for the remap table are not there (1 MiB for each TiB of main device, 24 bytes for each slot)",
+		remap_err(set, "cannot allocate %llu MiB for the remap table (1 MiB per TiB of main device, 24 bytes per slot)",
 			  (remap_table_bytes(set->geometry.slots, ti->len) >> 20) + 1);
 		ti->error = "Cannot allocate memory for the remap table";
 		goto bad;
@@ -278,7 +278,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = remap_probe_spare(set);
 	if (r) {
-		ti->error = "Spare cannot be used: the line before says why";
+		ti->error = "Spare cannot be used: see the previous message";
 		goto bad;
 	}
 

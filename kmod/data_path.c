@@ -14,6 +14,13 @@
 #include "base/written.h"
 #include "data_path.h"
 
+/* What end_io finds if nothing is changed: it was sent to main, and is not counted. */
+static __always_inline void init_place(struct remap_bio *pb)
+{
+	pb->kind = REMAP_PLACE_MAIN;
+	pb->flags = 0;
+}
+
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static __always_inline void count_bio(struct remap_set *set, struct remap_bio *pb,
 				      unsigned int bucket)
@@ -184,42 +191,11 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 	return map_defer(set, bio, pb);
 }
 
-/* What is asked in the RCU section that counts, of a bio that is perhaps the spare's. */
-#define SPARE_HINDERED	(BIT(REMAP_HELD) | REMAP_SLOTS_UNKNOWN)
-
-/* Sectors in regions that have, or had, remaps.  A bio in one chunk is quick. */
-static noinline int map_remapped(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
-{
-	sector_t sector = bio->bi_iter.bi_sector;
-	u32 nr_sectors = bio_sectors(bio);
-	bool write = bio_op(bio) == REQ_OP_WRITE;
-	s64 slot;
-
-	/* Also one without sectors. */
-	if ((u32)(sector & (REMAP_CHUNK_SECTORS - 1)) + nr_sectors - 1 >= REMAP_CHUNK_SECTORS ||
-	    (bio_op(bio) != REQ_OP_READ && !write))
-		return map_mixed(set, bio, pb);
-	rcu_read_lock_sched();
-	slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
-	if (unlikely(READ_ONCE(set->flags) & SPARE_HINDERED))
-		slot = -EAGAIN;
-	if (slot >= 0)
-		count_bio(set, pb, remap_slot_bucket(slot));
-	else if (write && slot == -ENOENT)
-		count_bio(set, pb, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
-	rcu_read_unlock_sched();
-	if (slot >= 0)
-		return map_spare(set, bio, pb, slot);
-	if (slot == -ENOENT)
-		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
-	return map_mixed(set, bio, pb);
-}
-
 /* What a write has to look at twice. */
 #define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_UNCOMPARED))
 
-/* Something is in its way. */
-static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+/* A write of several chunks, or in whose way something is. */
+static noinline int map_slow_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	/* Once: a comparison that ends sets one flag before it clears the other. */
 	unsigned long flags = READ_ONCE(set->flags);
@@ -233,33 +209,76 @@ static noinline int map_hindered(struct remap_set *set, struct bio *bio, struct 
 	return map_mixed(set, bio, pb);
 }
 
+/* What is asked in the RCU section that counts, of a bio that is perhaps the spare's. */
+#define SPARE_HINDERED	(BIT(REMAP_HELD) | REMAP_SLOTS_UNKNOWN)
+
+/*
+ * Sectors in regions that have, or had, remaps.  A bio in one chunk is quick.  Entered in the RCU
+ * section that counts, and leaves it.
+ */
+static __always_inline int map_remapped(struct remap_set *set, struct bio *bio,
+					struct remap_bio *pb, bool write)
+	__releases(RCU_SCHED)
+{
+	const unsigned long hindered = SPARE_HINDERED | (write ? WRITES_HINDERED : 0);
+	sector_t sector = bio->bi_iter.bi_sector;
+	u32 nr_sectors = bio_sectors(bio);
+	s64 slot = -EAGAIN;
+
+	/* One without sectors may pass: it asks nothing of the member that it goes to. */
+	if ((u32)(sector & (REMAP_CHUNK_SECTORS - 1)) + nr_sectors - 1 < REMAP_CHUNK_SECTORS &&
+	    bio_op(bio) == (write ? REQ_OP_WRITE : REQ_OP_READ) &&
+	    likely(!(READ_ONCE(set->flags) & hindered)))
+		slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
+	if (slot >= 0)
+		count_bio(set, pb, remap_slot_bucket(slot));
+	else if (write && slot == -ENOENT)
+		count_bio(set, pb, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
+	rcu_read_unlock_sched();
+	if (slot >= 0)
+		return map_spare(set, bio, pb, slot);
+	if (slot == -ENOENT)
+		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
+	return write ? map_slow_write(set, bio, pb) : map_mixed(set, bio, pb);
+}
+
+static noinline int map_remapped_write(struct remap_set *set, struct bio *bio,
+				       struct remap_bio *pb)
+	__releases(RCU_SCHED)
+{
+	return map_remapped(set, bio, pb, true);
+}
+
+static noinline int map_remapped_read(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+{
+	rcu_read_lock_sched();
+	return map_remapped(set, bio, pb, false);
+}
+
 static __always_inline int map_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	u64 first = bio->bi_iter.bi_sector >> REMAP_REGION_SHIFT;
 	u64 last = (bio_end_sector(bio) - 1) >> REMAP_REGION_SHIFT;
-	bool is_clean;
 
+	init_place(pb);
 	rcu_read_lock_sched();
 	/* Asked in the section that counts, as in is_held(). */
-	is_clean = !(READ_ONCE(set->flags) & (WRITES_HINDERED | BIT(REMAP_HELD))) &&
-		   first == last && !test_bit(first, set->table.regions);
-	if (likely(is_clean))
-		count_bio(set, pb, remap_region_bucket(first));
+	if (unlikely(READ_ONCE(set->flags) & (WRITES_HINDERED | BIT(REMAP_HELD))) ||
+	    first != last || test_bit(first, set->table.regions))
+		return map_remapped_write(set, bio, pb);
+	count_bio(set, pb, remap_region_bucket(first));
 	rcu_read_unlock_sched();
-	if (likely(is_clean))
-		return map_main_write(set, bio, pb);
-	if (unlikely(READ_ONCE(set->flags) & WRITES_HINDERED))
-		return map_hindered(set, bio, pb);
-	return map_remapped(set, bio, pb);
+	return map_main_write(set, bio, pb);
 }
 
 static __always_inline int map_data(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
 	if (op_is_write(bio_op(bio)))
 		return map_write(set, bio, pb);
+	init_place(pb);
 	if (likely(remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio))))
 		return map_main(set, bio);
-	return map_remapped(set, bio, pb);
+	return map_remapped_read(set, bio, pb);
 }
 
 /*
@@ -269,6 +288,7 @@ static __always_inline int map_data(struct remap_set *set, struct bio *bio, stru
  */
 static noinline int map_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
+	init_place(pb);
 	if (bio->bi_opf & REQ_PREFLUSH)
 		return map_flush(set, bio, pb);
 	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||
@@ -294,8 +314,6 @@ int remap_map(struct dm_target *ti, struct bio *bio)
 	pb->iter = bio->bi_iter;
 	pb->start = jiffies;
 	pb->bi_flags = bio->bi_flags;
-	pb->kind = REMAP_PLACE_MAIN;
-	pb->flags = 0;
 	if (unlikely(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
 		return map_special(set, bio, pb);
 	return map_data(set, bio, pb);

@@ -51,6 +51,7 @@ static void leave_in_order(struct remap_set *set)
 	remap_update_anchor(set);
 	/* May commit the superblock: the mark has the number of the last commit (C15). */
 	remap_record_ping(set);
+	remap_store_settings(set);
 	remap_update_anchor(set);
 	/* Under a number above the mark's: the spare was there when that was written. */
 	remap_soft_save(set);
@@ -80,9 +81,9 @@ static void remap_postsuspend(struct dm_target *ti)
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_NOFLUSH, &set->flags))
 		leave_in_order(set);
 	remap_unlock(set);
-	cancel_work_sync(&set->settle_work);	/* a flush of ours may have failed */
+	cancel_work_sync(&set->settle_work);	/* a flush of ours failed: that is stored */
 	flush_work(&set->events.mode_work);
-	/* Nothing more is told of the mode, so that UNLOADED is the last event. */
+	/* No mode is reported any more, so that UNLOADED is the last event. */
 	WRITE_ONCE(set->events.mode_told, NULL);
 	flush_work(&set->events.mode_work);
 	mutex_lock(&set->lock);
@@ -113,11 +114,21 @@ static void note_loaded(struct remap_set *set)
 		queue_work(set->aux_wq, &set->events.mode_work);
 }
 
+/* What only a load of the metadata ends, of the flags that the set had before (D22). */
+static void keep_flags(struct remap_set *set, unsigned long was)
+{
+	static const u8 kept[] = { REMAP_READ_ONLY, REMAP_FAILED, REMAP_META_FAIL };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kept); i++)
+		if (was & BIT(kept[i]))
+			set_bit(kept[i], &set->flags);
+}
+
 /* With what is in RAM, the spare's state included (D22). */
 static void resume_degraded(struct remap_set *set, unsigned long was)
 {
-	set->flags |= was & (BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) |
-			      BIT(REMAP_META_FAIL));
+	keep_flags(set, was);
 	set_bit(REMAP_ACTIVE, &set->flags);
 	note_loaded(set);
 }
@@ -151,8 +162,11 @@ static int remap_preresume(struct dm_target *ti)
 	if (!r) {
 		set_bit(REMAP_ACTIVE, &set->flags);
 		remap_take_over(set);
-		remap_load_write_cache(set);
+		remap_store_settings(set);
+		remap_start_write_cache(set);
 		note_loaded(set);
+	} else {
+		keep_flags(set, was);
 	}
 loaded:
 	remap_unlock(set);
@@ -249,6 +263,7 @@ static void __exit remap_exit(void)
 {
 	dm_unregister_target(&remap_target);
 	remap_netlink_exit();
+	remap_forget_wills();
 }
 
 module_init(remap_init);

@@ -47,7 +47,7 @@ bool remap_listened(void)
 
 /**
  * remap_queue_event() - report to the listeners
- * @set: the set; active, or about to be let go by the caller
+ * @set: the set; active, or about to be released by the caller
  * @event: what; number, time, mode and use are filled in here
  *
  * Context: any.
@@ -94,7 +94,7 @@ void remap_send_events(struct work_struct *work)
  * remap_notice_use() - tell when the spare becomes full
  * @set: the set
  *
- * How near that is, is the daemon's judgement.  Context: remap_set.lock held.
+ * How near that is, is for the daemon to decide.  Context: remap_set.lock held.
  */
 void remap_notice_use(struct remap_set *set)
 {
@@ -120,7 +120,7 @@ bool remap_status_confirmable(blk_status_t status)
 }
 
 /**
- * remap_status_class() - how an error is recorded and told
+ * remap_status_class() - how an error is recorded and reported
  * @status: of a lower device
  *
  * Context: any.  Return: enum remap_status_class.
@@ -170,7 +170,7 @@ void remap_notice_mode(struct remap_set *set)
 {
 	const char *told;
 
-	/* Pairs with the one in remap_mode_work(): what was changed, then what was told. */
+	/* Pairs with the one in remap_mode_work(): what was changed, then what was reported. */
 	smp_mb();
 	told = READ_ONCE(set->events.mode_told);
 	if (told && strcmp(told, remap_mode(set)))
@@ -178,7 +178,7 @@ void remap_notice_mode(struct remap_set *set)
 }
 
 /**
- * remap_unlock() - let go of remap_set.lock, and notice a change of mode
+ * remap_unlock() - release remap_set.lock, and notice a change of mode
  * @set: the set; its lock is held
  */
 void remap_unlock(struct remap_set *set)
@@ -200,7 +200,7 @@ void remap_mode_work(struct work_struct *work)
 		.old_mode = READ_ONCE(set->events.mode_told),
 	};
 
-	/* NULL: the set is let go, and UNLOADED is its last event. */
+	/* NULL: the set is released, and UNLOADED is its last event. */
 	if (!event.old_mode ||
 	    cmpxchg(&set->events.mode_told, event.old_mode, mode) != event.old_mode)
 		return;

@@ -62,7 +62,7 @@ struct remap_event {
  * @seq: number of the last event
  * @work: sends them
  * @mode_work: tells listeners, device-mapper's as well, of a change of mode
- * @mode_told: mode that listeners know; NULL: they are told nothing
+ * @mode_told: mode that listeners know; NULL: nothing is sent to them
  * @is_full: listeners know that the spare is full; under remap_set.lock
  * @name: of the mapped device when it was resumed; for events of its end
  */

@@ -61,7 +61,7 @@ struct remap_percpu {
 
 static_assert(offsetof(struct remap_percpu, ended) == sizeof(u64) * 2 * REMAP_NR_BUCKETS);
 
-/* remap_gate.owed: what was lost from a cache, and not told yet (D17) */
+/* remap_gate.owed: what was lost from a cache, and not reported yet (D17) */
 enum remap_owed {
 	REMAP_OWED_FLUSH,	/* to the next flush */
 	REMAP_OWED_WRITE,	/* to the next write with FUA: dm drops the error of its preflush */

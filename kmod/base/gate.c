@@ -46,6 +46,12 @@ static bool is_acknowledged_at_risk(const struct remap_gate *gate, enum remap_me
 		set->flow.gate[REMAP_MAIN].backed);
 }
 
+/* Whether a flush is what writes wait for, and all that it may lose is written again or fails. */
+static bool is_resolved(const struct remap_gate *gate, enum remap_member member)
+{
+	return !remap_has_fua(gate->set, member) && !is_acknowledged_at_risk(gate, member);
+}
+
 static void owe(struct remap_gate *gate, enum remap_owed owed)
 {
 	gate->nr_good = 0;
@@ -82,7 +88,9 @@ int remap_gate_flush_locked(struct remap_set *set, enum remap_member member)
 
 	if (member == REMAP_MAIN)
 		remap_scan_begin(set);
-	bio_init(gate->bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	/* SCSI and libata would send one that failed again: that succeeds, and hides the loss. */
+	bio_init(gate->bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC |
+		 (is_resolved(gate, member) ? REQ_FAILFAST_DEV : 0));
 	r = submit_bio_wait(gate->bio);
 	bio_uninit(gate->bio);
 	if (member == REMAP_MAIN)
@@ -124,7 +132,7 @@ int remap_gate_flush(struct remap_set *set, enum remap_member member)
 }
 
 /**
- * remap_gate_clean() - flush until nothing more is told
+ * remap_gate_clean() - flush until no more errors are reported
  * @set: the set
  * @member: which one; the mutex of its gate is held
  *
@@ -136,7 +144,7 @@ int remap_gate_clean(struct remap_set *set, enum remap_member member)
 	unsigned long began = jiffies;
 	int r = -EIO;
 
-	/* A disk that takes its time gets two: the first may have told of another's loss. */
+	/* A disk that takes its time gets two: the first may have reported another's loss. */
 	for (try = 0; r && try < tries; try++) {
 		r = remap_gate_flush_locked(set, member);
 		if (time_after(jiffies, began + REMAP_SLOW_COMMAND))
@@ -146,10 +154,10 @@ int remap_gate_clean(struct remap_set *set, enum remap_member member)
 }
 
 /**
- * remap_take_owed() - whether an error has to be told now; then it is told
+ * remap_take_owed() - whether an error has to be reported now; then it counts as reported
  * @set: the set
- * @owed: to whom: a write with FUA is told of both members, for it may be the commit of a journal
- *        over data on both
+ * @owed: to whom: a write with FUA gets the errors of both members, for it may be the commit of a
+ *        journal over data on both
  *
  * Context: any.
  */
@@ -200,7 +208,7 @@ static bool has_bio_of(const struct bio_list *list, enum remap_member member)
  * @flushes: of users
  * @writes: that are in a cache
  * @r: per member: whether it was flushed
- * @owed: an error has to be told
+ * @owed: an error has to be reported
  * @nr_failed: remap_gate.nr_failed afterwards
  */
 struct turn {
@@ -230,8 +238,7 @@ static void flush_turn(struct remap_gate *gate, struct turn *turn)
 		if (!has_flush && !has_bio_of(&turn->writes, member))
 			continue;
 		turn->r[member] = remap_gate_flush_locked(set, member);
-		if (turn->r[member] && has_flush && !remap_has_fua(set, member) &&
-		    !is_acknowledged_at_risk(gate, member))
+		if (turn->r[member] && has_flush && is_resolved(gate, member))
 			turn->r[member] = remap_gate_clean(set, member);
 		/* dm drops the error of a preflush, but not of the FUA write behind it. */
 		if (turn->r[member] && has_flush)
@@ -265,7 +272,7 @@ static void remap_gate_work(struct work_struct *work)
 
 		flush_turn(gate, &turn);
 		while ((bio = bio_list_pop(&turn.writes))) {
-			/* Another flush may have told of it, and this one has nothing to tell. */
+			/* Another flush may have reported it, and this one has nothing to add. */
 			if (!turn.r[member_of(bio)] && remap_bio(bio)->flush_sum == turn.nr_failed)
 				remap_end_bio(bio, BLK_STS_OK);
 			else
@@ -285,7 +292,7 @@ static void remap_gate_work(struct work_struct *work)
  * @set: the set
  * @member: where to
  *
- * A flush that fails from now on may be told that it is gone.
+ * A flush that fails from now on may be due to its loss.
  * Context: remap_set.lock held.
  */
 void remap_begin_own_write(struct remap_set *set, enum remap_member member)
@@ -302,7 +309,7 @@ void remap_begin_own_write(struct remap_set *set, enum remap_member member)
  * @set: the set
  * @member: where to
  *
- * An error that the flush of a user, or of another write, was told in between is one: what
+ * An error that the flush of a user, or of another write, reported in between is one: what
  * we wrote may be gone from the cache, and our flush has nothing to tell (D17).
  *
  * Context: remap_set.lock held, may sleep; not with the gate's mutex.

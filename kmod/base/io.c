@@ -29,7 +29,8 @@ static int transfer(const struct remap_io *io, struct dm_dev *dev, sector_t sect
 		u32 nr = 0;
 		int r;
 
-		bio_init(bio, dev->bdev, io->vecs, BIO_MAX_VECS, opf | REQ_SYNC);
+		/* What it says is of these sectors, not of those of a user beside them (E1). */
+		bio_init(bio, dev->bdev, io->vecs, BIO_MAX_VECS, opf | REQ_SYNC | REQ_NOMERGE);
 		bio->bi_iter.bi_sector = sector;
 		while (nr < nr_sectors && bio->bi_vcnt < BIO_MAX_VECS) {
 			u32 bytes = min_t(u32, (nr_sectors - nr) << SECTOR_SHIFT,
@@ -89,7 +90,7 @@ int remap_io_rw(struct remap_set *set, const struct remap_io *io, struct dm_dev 
 		return r;
 	mutex_lock(&gate->mutex);
 	r = remap_gate_flush_locked(set, member);
-	/* A flush in between may have been told that it is gone. */
+	/* A flush in between may have reported its loss. */
 	if (!r && gate->nr_failed != nr_failed)
 		r = -EIO;
 	mutex_unlock(&gate->mutex);

@@ -14,7 +14,7 @@
  *
  * Locking: remap_set.lock is held by the one who changes the table or the metadata ("the one
  * writer"): the worker, messages, soft saves, load; remap_unlock() lets go of it.  Readers of
- * the table are in RCU sections, and who only looks (verify, status, sysfs, dumps) takes no lock
+ * the table are in RCU sections, and what only reads (verify, status, sysfs, dumps) takes no lock
  * that is held over a disk command.  The queue of the worker and the ring of events have
  * spinlocks of their own, taken from end_io.  Sectors that are moved by hand are copied without
  * remap_set.lock, under remap_manual.lock, which is taken before it.

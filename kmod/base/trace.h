@@ -167,7 +167,7 @@ DEFINE_EVENT(dm_remap_request, dm_remap_unremap,
 	TP_ARGS(set, chunk, mask, error)
 );
 
-/* The mode word, as listeners are told of it. */
+/* The mode word, as it is sent to listeners. */
 TRACE_EVENT(dm_remap_mode,
 	TP_PROTO(const struct remap_set *set, const char *old_mode, const char *mode),
 	TP_ARGS(set, old_mode, mode),

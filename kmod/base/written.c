@@ -69,7 +69,7 @@ void remap_scan_end(struct remap_set *set, bool failed)
 	if (failed) {
 		for_each_set_bit(area, scan->flushing, scan->nr_areas)
 			set_bit(area, scan->suspect);
-		/* It may have been told of what came after it was sent, too. */
+		/* It may have reported what came after it was sent, too. */
 		for_each_set_bit(area, scan->written, scan->nr_areas)
 			set_bit(area, scan->suspect);
 		queue_work(set->aux_wq, &scan->work);

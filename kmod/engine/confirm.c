@@ -56,7 +56,7 @@ static void give_up_late(struct remap_set *set)
 	while ((piece = remap_next_piece(set, piece, REMAP_PIECE_CONFIRM))) {
 		if (!remap_is_late(set, piece))
 			continue;
-		remap_warn_ratelimited(set, "%s: write at sector %llu failed and took too long to confirm: not remapped",
+		remap_warn_ratelimited(set, "%s: write error at sector %llu not confirmed before the deadline: not remapped",
 				       set->main->name, piece->sector);
 		remap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);
 	}
@@ -78,7 +78,7 @@ static void probe_main(struct remap_set *set, enum remap_piece_class class)
 		if (alive)
 			continue;
 		if (!told)
-			remap_warn_ratelimited(set, "%s: main device does not take a probe write: failed writes are not remapped",
+			remap_warn_ratelimited(set, "%s: probe write to main device failed: failed writes are not remapped",
 					       set->main->name);
 		told = true;
 		remap_give_up(set, piece, DM_REMAP_REASON_PROBE);
@@ -102,8 +102,8 @@ static void copy_piece(const struct remap_piece *piece, void *buffer)
 /**
  * struct held_round - a round of confirmations without FUA, main held
  * @end_time: jiffies when it stops, if there was progress
- * @is_clean: the last flush told of nothing, and all that was written since is in a group
- * @has_progress: a piece was judged
+ * @is_clean: the last flush reported nothing, and all that was written since is in a group
+ * @has_progress: the class of a piece was decided
  */
 struct held_round {
 	unsigned long end_time;
@@ -188,6 +188,7 @@ static bool confirm_together(struct remap_set *set, u32 *next, u32 end, u32 most
 		return false;
 	}
 	gate->is_own = true;
+	/* Merged they are one command, and an error of it is looked into (E8). */
 	nr = send_group(set, next, end, most, 0);
 	remap_subs_wait(set);
 	r = nr ? remap_gate_flush_locked(set, REMAP_MAIN) : 0;
@@ -288,7 +289,7 @@ static void allow_relocation(struct remap_set *set)
 	}
 }
 
-/* The error of another write is no answer to a probe. */
+/* The error of another write does not answer a probe. */
 static void settle_main(struct remap_set *set)
 {
 	struct remap_gate *gate = remap_gate(set, REMAP_MAIN);

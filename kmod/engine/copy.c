@@ -143,7 +143,7 @@ static void fail_kept(struct remap_set *set, struct remap_copy *copy)
 	remap_err(set, "%s: sector %llu still fails: it stays remapped%s", set->main->name,
 		  copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->failed),
 		  copy->mask == remap_chunk_mask(set, copy->chunk) ? "" :
-		  " (remap and unremap all 8 sectors of its 4 KiB: a larger write may heal it)");
+		  " (remap and unremap all 8 sectors of its 4 KiB: a larger write may repair it)");
 	copy->error = -EIO;
 }
 

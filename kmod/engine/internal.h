@@ -22,8 +22,8 @@
 struct remap_manual;
 
 /**
- * struct remap_near - good chunks that told that a main of several disks lives, see near.c
- * @number: of the window for which they told it
+ * struct remap_near - good chunks which showed that a main of several disks is alive, see near.c
+ * @number: of the window for which they showed it
  * @chunk: one in that window, or one on either side of it
  * @nr: how many
  */

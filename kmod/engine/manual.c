@@ -65,7 +65,7 @@ static void add_copy(struct remap_set *set, u32 slot, u8 mask, u64 word, u64 pro
 
 static int say_unwritable(const struct remap_set *set, u64 chunk)
 {
-	remap_err(set, "%s: the metadata block that has the chunk at sector %llu cannot be written: the chunk stays as it is",
+	remap_err(set, "%s: metadata block of the chunk at sector %llu cannot be written: chunk not changed",
 		  set->spare->name, chunk * REMAP_CHUNK_SECTORS);
 	return -EROFS;
 }
@@ -166,7 +166,7 @@ static int mark_back(struct remap_set *set, struct remap_request *request, u64 c
 		return r;
 	lost = mask & REMAP_WORD_LOST(old);
 	if (lost) {
-		remap_err(set, "sector %llu is lost: write it before it can be unremapped",
+		remap_err(set, "sector %llu is lost and cannot be unremapped: write it first",
 			  chunk * REMAP_CHUNK_SECTORS + __ffs(lost));
 		return -ENODATA;
 	}
@@ -286,7 +286,7 @@ static int check_rest(const struct remap_set *set)
 
 	if (copy->error || !copy->lost)
 		return 0;
-	remap_err(set, "%s: sector %llu cannot be read, and its physical block can only be written as a whole: that stays remapped",
+	remap_err(set, "%s: sector %llu cannot be read: its physical block can only move as a whole and stays remapped",
 		  set->main->name, copy->chunk * REMAP_CHUNK_SECTORS + __ffs(copy->lost));
 	return -EIO;
 }
@@ -326,7 +326,7 @@ static int do_batch(struct remap_set *set, struct remap_request *request)
  * @request: what, which way; afterwards also how many sectors turned out to be lost
  *
  * What is where it is wanted already stays there, so a request that was stopped can be
- * repeated.  The lock is let go between batches, so that others get in, and a suspend or a
+ * repeated.  The lock is released between batches, so that others get in, and a suspend or a
  * signal ends it there or at the next command (D12).
  *
  * Context: takes remap_manual.lock and remap_set.lock, may sleep, for as long as a disk takes;

@@ -212,7 +212,7 @@ static bool is_alive(struct remap_set *set, const struct dm_dev *dev)
 		remap_is_one_disk(set) ? remap_ping_main(set) : is_near_alive(set);
 	remap_unlock(set);
 	if (!alive)
-		remap_err(set, "%s does not take a probe write: nothing is moved", dev->name);
+		remap_err(set, "%s: probe write failed: nothing is moved", dev->name);
 	return alive;
 }
 

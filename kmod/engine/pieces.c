@@ -72,7 +72,7 @@ void remap_unpark(struct remap_set *set)
 		return;
 	bio_list_for_each(bio, &set->engine->parked) {
 		remap_bio(bio)->parked = false;
-		/* What the message took is no time that main took (E4). */
+		/* What the message took does not count as main's time (E4). */
 		remap_bio(bio)->start = jiffies;
 	}
 	spin_lock_irq(&set->queue.lock);
@@ -145,10 +145,11 @@ void remap_sub_submit(struct remap_set *set, struct remap_piece *piece, struct d
 	/* The bio may have passed on "made relative to the whole disk already". */
 	bio_set_dev(bio, dev->bdev);
 	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_RAHEAD | REQ_FAILFAST_MASK | REQ_FUA);
-	if (!remap_has_fua(set, piece->on_spare ? REMAP_SPARE : REMAP_MAIN))
-		add &= ~REQ_FUA;
-	bio->bi_opf |= add;
-	piece->is_fua = bio->bi_opf & REQ_FUA;
+	/* Else the error of a neighbour that it was merged with would be its own (E1). */
+	bio->bi_opf |= add & REQ_FUA || !op_is_write(bio_op(bio)) ? REQ_NOMERGE : 0;
+	piece->is_fua = add & REQ_FUA &&
+			remap_has_fua(set, piece->on_spare ? REMAP_SPARE : REMAP_MAIN);
+	bio->bi_opf |= piece->is_fua ? add : add & ~REQ_FUA;
 	/* Ours are not acknowledged before they are flushed: not counted (D9, D10). */
 	if (op_is_write(bio_op(bio)) && !piece->is_fua && piece->on_spare)
 		remap_begin_own_write(set, REMAP_SPARE);
@@ -193,7 +194,7 @@ static void write_again(struct remap_set *set, u32 group, enum remap_member memb
 		if (!piece->status && !remap_has_fua(set, member) &&
 		    remap_gate_flush_locked(set, member))
 			piece->status = BLK_STS_IOERR;
-		/* What these were told of is known: each was written after the last. */
+		/* What these reported is known: each was written after the last. */
 		set->flow.own_failed[member] = gate->nr_failed;
 		mutex_unlock(&gate->mutex);
 	}
@@ -288,9 +289,9 @@ bool remap_take_token(struct remap_set *set)
 		set->engine->tokens--;
 		return true;
 	}
-	remap_err(set, "too many bad sectors at once: no more are remapped until message 'thaw'");
+	remap_err(set, "too many bad sectors at once: no more are remapped until the message 'thaw'");
 	set_bit(REMAP_FROZEN, &set->flags);
-	remap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);
+	remap_store_settings(set);
 	remap_queue_event(set, &event);
 	return false;
 }

@@ -15,11 +15,11 @@
  *   3. the commit that all share publishes the fresh slot, with the next epoch
  *   4. commit of the old slot as bad
  *
- * A crash before the commit leaves main as the failed writes left it, which the user was not told
- * to be otherwise, and an old slot in its place; the data in fresh slots is unreachable.  A crash
- * between 3 and 4: both slots name the chunk, and load keeps the successor.  Epochs count modulo
- * 4, so a chunk must not move again before 4 is certain: nothing moves while a block is in doubt.
- * For the rest see commit.c.
+ * A crash before the commit leaves main as the failed writes left it, which were not acknowledged,
+ * and an old slot in its place; the data in fresh slots is unreachable.  A crash between 3 and 4:
+ * both slots name the chunk, and load keeps the successor.  Epochs count modulo 4, so a chunk must
+ * not move again before 4 is certain: nothing moves while a block is in doubt.  For the rest see
+ * commit.c.
  *
  * Rules kept here:
  *   C13 two commits and an epoch; no further move before the second

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a message asks to be moved by hand: which chunk is next, how many of them make a
- * batch, where to go on after one, and what listeners are told.  Called by manual.c alone,
+ * batch, where to go on after one, and which events are sent.  Called by manual.c alone,
  * under remap_manual.lock; touches no media and changes no entry.
  *
  * Rules kept here:
@@ -83,7 +83,7 @@ bool remap_request_next(struct remap_set *set, struct remap_request *request, u6
 	return false;
 }
 
-/* Told as one: what lies next to each other on main and on the spare. */
+/* Reported as one: what lies next to each other on main and on the spare. */
 static bool is_next(const struct remap_set *set, const struct remap_copy *a,
 		    const struct remap_copy *b)
 {

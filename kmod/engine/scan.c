@@ -5,8 +5,9 @@
  * as lost, so they read as errors and never as old data, and the application's next try ends on
  * the spare.  A disk that gives back old data instead of an error cannot be found out.
  *
- * A crash in the middle forgets the areas: who flushed was told, and what cannot be
- * read goes on being an error.
+ * A crash in the middle, or another table, forgets the areas: the flush reported it, and what
+ * cannot be read stays an error.  An application that writes it again has it fail at the next
+ * flush, and scanned again.
  */
 #include <linux/mm.h>
 

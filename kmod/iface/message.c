@@ -47,7 +47,7 @@ enum verb_flag {
 /**
  * struct verb - one verb
  * @name: first word
- * @arguments: for `help` and for what a wrong call is told
+ * @arguments: for `help` and for the error of a wrong call
  * @min_args: arguments it needs
  * @max_args: arguments it takes
  * @flags: of enum verb_flag
@@ -99,11 +99,11 @@ static int check_range(struct message *m, u64 sector, u64 nr_sectors, u64 *total
 
 	if (sector >= end || nr_sectors > end - sector)
 		return refuse(m, -ERANGE,
-			      "sectors %llu+%llu do not lie in the device, which has %llu",
+			      "sectors %llu+%llu exceed the device, which has %llu",
 			      sector, nr_sectors, end);
 	*total += nr_sectors;
 	if (*total > RANGE_MAX_SECTORS)
-		return refuse(m, -E2BIG, "at most %llu sectors go in one message",
+		return refuse(m, -E2BIG, "at most %llu sectors are allowed in one message",
 			      RANGE_MAX_SECTORS);
 	return 0;
 }
@@ -131,7 +131,7 @@ static int parse_cause(struct message *m, const char *word, u8 *cause)
 	else if (!strcmp(word, "import"))
 		*cause = REMAP_CAUSE_IMPORT;
 	else
-		return refuse(m, -EINVAL, "unknown cause '%s'; known are: manual, rescue, import",
+		return refuse(m, -EINVAL, "unknown cause '%s': use manual, rescue or import",
 			      word);
 	return 0;
 }
@@ -367,21 +367,18 @@ static int run_metadata_status(struct message *m)
 static int run_freeze(struct message *m)
 {
 	set_bit(REMAP_FROZEN, &m->set->flags);
-	return reply(m, "frozen: no automatic remaps%s; 'remap' by hand still works",
-		     remap_super_set_flags(m->set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN) ?
-		     ", until a restart" : "");
+	return reply(m, "frozen: no automatic remaps%s; the message 'remap' still works",
+		     remap_store_settings(m->set) ? " (not stored yet)" : "");
 }
 
 static int run_thaw(struct message *m)
 {
 	struct remap_set *set = m->set;
-	int r;
 
 	clear_bit(REMAP_FROZEN, &set->flags);
 	remap_set_tokens(set, U64_MAX);	/* as many as the bucket holds */
-	r = remap_super_set_flags(set, REMAP_SUPER_FROZEN, 0);
 	remap_scan_resume(set);
-	return reply(m, "thawed%s", r ? ", until a restart" : "");
+	return reply(m, "thawed%s", remap_store_settings(set) ? " (not stored yet)" : "");
 }
 
 static int run_accept_loss(struct message *m)
@@ -389,7 +386,7 @@ static int run_accept_loss(struct message *m)
 	if (!test_bit(REMAP_LOST_CACHE, &m->set->flags))
 		return refuse(m, -EINVAL, "no cache was lost");
 	remap_accept_loss(m->set);
-	return reply(m, "accepted: flushes succeed again; what was lost is lost");
+	return reply(m, "accepted: flushes succeed again; lost writes stay lost");
 }
 
 static int run_write_cache(struct message *m)
@@ -398,7 +395,7 @@ static int run_write_cache(struct message *m)
 	int write_cache = m->argc ? remap_parse_write_cache(m->argv[0]) : remap_write_cache(set);
 
 	if (write_cache < 0)
-		return refuse(m, write_cache, "it must be through, keep or auto");
+		return refuse(m, write_cache, "the mode must be through, keep or auto");
 	if (m->argc)
 		remap_set_write_cache(set, write_cache);
 	return reply(m, "write_cache %s", remap_write_cache_name(write_cache));
@@ -509,7 +506,7 @@ int remap_message(struct dm_target *ti, unsigned int argc, char **argv, char *re
 		struct message help = { .result = known, .maxlen = sizeof(known) };
 
 		run_help(&help);
-		remap_err(m.set, "unknown message '%s'; known are: %s", argc ? argv[0] : "", known);
+		remap_err(m.set, "unknown message '%s'; use one of %s", argc ? argv[0] : "", known);
 		return -EINVAL;
 	}
 	/* The worker waits for the lock that a message holds (P6, D13). */

@@ -266,7 +266,7 @@ static int walk_slots(struct remap_set *set, void *data)
 	if (disk->major != walk->major || disk->first_minor != walk->minor ||
 	    (walk->uuid && memcmp(walk->uuid, remap_uuid(set), REMAP_UUID_BYTES)))
 		return 0;
-	/* An entry may have moved to a slot that is told already: the listener begins anew. */
+	/* An entry may have moved to a slot that is sent already: the listener starts again. */
 	cb->seq += READ_ONCE(set->table.nr_removed);
 	if (walk->index++ < cb->args[0])
 		return 0;

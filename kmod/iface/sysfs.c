@@ -58,7 +58,7 @@ static struct remap_report report_of(const struct remap_set *set)
 
 /*
  * What the kernel alone can say: whether everything is whole.  How near the end
- * a disk is, is the daemon's judgement.
+ * a disk is, is for the daemon to decide.
  */
 static const char *health_of(const struct remap_set *set)
 {

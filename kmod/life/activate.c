@@ -20,6 +20,7 @@ int remap_activate(struct remap_set *set)
 {
 	const struct remap_handover *known = &set->life->predecessor;
 	bool was_degraded = remap_has_been_degraded(set);
+	bool was_loaded = test_bit(REMAP_LOADED, &set->flags);
 	u64 own = remap_highest_own(set);
 	struct remap_load load = { };
 	int r = remap_load_super(set, &load) ?: remap_claim(set);
@@ -36,6 +37,12 @@ int remap_activate(struct remap_set *set)
 		return r;
 	set->life->mark_at = jiffies;
 	set->life->predecessor_stale = load.newest > known->generation;
+	/* What this instance was told last it may not have been able to write (E7). */
+	if (!was_loaded || load.newest > own) {
+		assign_bit(REMAP_FROZEN, &set->flags,
+			   remap_super_flags(set) & REMAP_SUPER_FROZEN);
+		remap_load_write_cache(set);
+	}
 	/*
 	 * Programs that have the device open go on with what is not there any more (D22): the
 	 * spare was away, or it comes back as another device.

@@ -62,6 +62,9 @@ void remap_autosave(struct work_struct *work)
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags) && !test_bit(REMAP_READ_ONLY, &set->flags)) {
 		remap_resolve_doubt(set, false);
+		/* What an error kept from the superblock, with the back-off of that (E7, D18). */
+		if (!remap_has_doubt(set))
+			remap_store_settings(set);
 		/* With a listener, too: an older spare is recognised by it (O6, P9). */
 		if (time_after_eq(jiffies, life->mark_at + READ_ONCE(autosave_interval) * HZ)) {
 			life->mark_at = jiffies;

@@ -18,7 +18,7 @@
  * as anyone can know, did not either: as with a plain disk.
  *
  * Rules kept here:
- *   D10 a member that came back may have lost its cache: flushes fail until told
+ *   D10 a member that came back may have lost its cache: flushes fail until accepted
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
@@ -60,6 +60,7 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 
 	remap_meta_report(old, &report);
 	known->md = dm_table_get_md(old->ti->table);
+	known->md_seq = dm_disk(dm_table_get_md(old->ti->table))->diskseq;
 	memcpy(known->uuid, remap_uuid(old), REMAP_UUID_BYTES);
 	known->known = true;
 	known->committed = report.committed;
@@ -69,6 +70,7 @@ static void describe(const struct remap_set *old, struct remap_handover *known)
 	known->was_degraded = remap_has_been_degraded(old);
 	known->numbers = remap_highest_own(old);
 	known->altered = test_bit(REMAP_ALTERED, &old->flags);
+	known->write_cache = old->write_cache;
 	known->auto_off = test_bit(REMAP_AUTO_OFF, &old->flags);
 	known->error_threshold = old->options.error_threshold;
 	known->tokens = remap_tokens(old);
@@ -99,14 +101,26 @@ static bool is_same_set(const struct remap_set *set, const u8 *uuid)
 	return !memcmp(remap_uuid(set), uuid, REMAP_UUID_BYTES);
 }
 
+static bool is_open(const struct remap_set *set)
+{
+	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
+}
+
+/* Where a mapped device is gone its memory may be another's: the number of its disk is not. */
+static bool is_will_of(const struct remap_handover *will, const struct remap_set *set)
+{
+	struct mapped_device *md = dm_table_get_md(set->ti->table);
+
+	return will->md == md && will->md_seq == dm_disk(md)->diskseq;
+}
+
 /* @all: those of other sets of the device, too.  handover_lock is held. */
 static void drop_wills(const struct remap_set *set, bool all)
 {
 	struct remap_handover *will, *next;
 
 	list_for_each_entry_safe(will, next, &wills, list) {
-		if (will->md != dm_table_get_md(set->ti->table) ||
-		    !(all || is_same_set(set, will->uuid)))
+		if (!is_will_of(will, set) || !(all || is_same_set(set, will->uuid)))
 			continue;
 		list_del(&will->list);
 		kfree(will);
@@ -141,7 +155,8 @@ void remap_remove_instance(struct remap_set *set)
 			is_same_set(other, remap_uuid(set));
 	}
 	list_del_init(&set->life->instances);
-	if (alone) {
+	/* A device that is open gets other tables, of errors for instance, before ours is back. */
+	if (alone && !is_open(set)) {
 		drop_wills(set, true);
 	} else if (!heir && test_bit(REMAP_LOADED, &set->flags)) {
 		/* It has what an earlier will said: it took that over when it was loaded. */
@@ -151,6 +166,19 @@ void remap_remove_instance(struct remap_set *set)
 		set->life->will = NULL;
 	}
 	mutex_unlock(&handover_lock);
+}
+
+/**
+ * remap_forget_wills() - of devices that were removed by force
+ *
+ * Context: the module's exit.
+ */
+void remap_forget_wills(void)
+{
+	struct remap_handover *will, *next;
+
+	list_for_each_entry_safe(will, next, &wills, list)
+		kfree(will);
 }
 
 /**
@@ -164,7 +192,6 @@ void remap_remove_instance(struct remap_set *set)
  */
 void remap_find_predecessor(struct remap_set *set)
 {
-	struct mapped_device *md = dm_table_get_md(set->ti->table);
 	struct remap_handover *known = &set->life->predecessor;
 	const struct remap_life *life;
 	const struct remap_handover *will;
@@ -181,17 +208,12 @@ void remap_find_predecessor(struct remap_set *set)
 		break;	/* the newest */
 	}
 	list_for_each_entry(will, &wills, list) {
-		if (!known->known && will->md == md && is_same_set(set, will->uuid))
+		if (!known->known && is_will_of(will, set) && is_same_set(set, will->uuid))
 			*known = *will;
 	}
 	/* One that is another device was unplugged, and another system may have had it. */
 	known->was_degraded |= was_replaced(&known->id[REMAP_SPARE], set, REMAP_SPARE);
 	mutex_unlock(&handover_lock);
-}
-
-static bool is_open(const struct remap_set *set)
-{
-	return disk_openers(dm_disk(dm_table_get_md(set->ti->table))) > 0;
 }
 
 /**
@@ -212,8 +234,8 @@ void remap_take_over(struct remap_set *set)
 		lost[m] = (known->unflushed[m] && was_replaced(&known->id[m], set, m)) ||
 			  (remap_is_unflushed(set, m) && was_replaced(&set->life->id[m], set, m));
 		set->life->id[m] = member_id(set, m);
-		/* An error that a flush of ours consumed is told all the same (D17). */
-		set->flow.gate[m].owed |= known->owed[m];
+		/* An error that a flush of ours consumed is owed, at the gate of now (D17). */
+		remap_gate(set, m)->owed |= known->owed[m];
 	}
 
 	/*
@@ -223,17 +245,17 @@ void remap_take_over(struct remap_set *set)
 	this_cpu_inc(set->flow.percpu->spare_writes);
 	if (!test_bit(REMAP_READ_ONLY, &set->flags))
 		remap_flush_spare(set);
-	if (remap_super_flags(set) & REMAP_SUPER_FROZEN)
-		set_bit(REMAP_FROZEN, &set->flags);
 	mutex_lock(&handover_lock);
 	drop_wills(set, false);
 	mutex_unlock(&handover_lock);
-	/* Its cache goes on being as full as it was (D10). */
+	/* Its cache is still as full as it was (D10). */
 	if (known->unflushed[REMAP_MAIN] && !lost[REMAP_MAIN])
 		remap_uncount(remap_count(&set->flow, REMAP_BUCKET_ALL));
 	if (known->known && !set->life->predecessor_stale) {
-		if (known->frozen)
-			set_bit(REMAP_FROZEN, &set->flags);
+		/* Also what the superblock does not say yet (E7). */
+		assign_bit(REMAP_FROZEN, &set->flags, known->frozen);
+		if (!set->options.has_write_cache)
+			WRITE_ONCE(set->write_cache, known->write_cache);
 		if (known->auto_off)
 			set_bit(REMAP_AUTO_OFF, &set->flags);
 		set->options.error_threshold = known->error_threshold;
@@ -256,7 +278,7 @@ void remap_take_over(struct remap_set *set)
 		return;
 	event.member = lost[REMAP_MAIN] ? DM_REMAP_MEMBER_MAIN : DM_REMAP_MEMBER_SPARE;
 	remap_queue_event(set, &event);
-	remap_err(set, "%s came back, and may have lost writes that no flush had covered: every flush fails until the device is closed, or the message accept_loss",
+	remap_err(set, "%s returned and may have lost writes: flushes fail until the device is closed or accept_loss",
 		  lost[REMAP_MAIN] ? set->main->name : set->spare->name);
 }
 
@@ -296,7 +318,7 @@ static void lost_work(struct work_struct *work)
 		queue_delayed_work(set->aux_wq, &set->life->lost_work, LOST_POLL);
 		return;
 	}
-	remap_info(set, "closed by all: flushes succeed again");
+	remap_info(set, "device closed: flushes succeed again");
 	remap_accept_loss(set);
 }
 

@@ -21,11 +21,13 @@ struct remap_member_id {
  * struct remap_handover - what an instance leaves to the one that replaces its table
  * @list: of those that died before another table inherited
  * @md: its mapped device
+ * @md_seq: number of its disk
  * @uuid: of the set
  * @known: there was one, and it had loaded the same set
  * @committed: highest number that it knew to be complete on both replicas
  * @generation: highest number that it gave to anything
  * @frozen: by an administrator or a storm
+ * @write_cache: enum remap_write_cache
  * @was_degraded: it was without its spare, or the next one has another, and what it knew was not
  *                compared with it since
  * @numbers: remap_highest_own() then
@@ -43,11 +45,13 @@ struct remap_member_id {
 struct remap_handover {
 	struct list_head list;
 	const struct mapped_device *md;
+	u64 md_seq;
 	u8 uuid[REMAP_UUID_BYTES];
 	bool known;
 	u64 committed;
 	u64 generation;
 	bool frozen;
+	u8 write_cache;
 	bool was_degraded;
 	u64 numbers;
 	bool altered;
@@ -111,6 +115,7 @@ void remap_life_stop(struct remap_set *set);
 void remap_life_exit(struct remap_set *set);
 void remap_add_instance(struct remap_set *set);
 void remap_remove_instance(struct remap_set *set);
+void remap_forget_wills(void);
 void remap_find_predecessor(struct remap_set *set);
 void remap_take_over(struct remap_set *set);
 void remap_accept_loss(struct remap_set *set);
@@ -126,6 +131,7 @@ void remap_autosave_start(struct remap_set *set);
 /* write_cache.c */
 void remap_settle_work(struct work_struct *work);
 void remap_load_write_cache(struct remap_set *set);
+void remap_start_write_cache(struct remap_set *set);
 void remap_set_write_cache(struct remap_set *set, enum remap_write_cache write_cache);
 int remap_parse_write_cache(const char *word);
 const char *remap_write_cache_name(enum remap_write_cache write_cache);

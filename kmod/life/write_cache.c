@@ -20,12 +20,6 @@ static const char * const names[] = {
 	[REMAP_WRITE_AUTO] = "auto",
 };
 
-static const u32 super_flags[] = {
-	[REMAP_WRITE_THROUGH] = 0,
-	[REMAP_WRITE_KEEP] = REMAP_SUPER_WRITE_KEEP,
-	[REMAP_WRITE_AUTO] = REMAP_SUPER_WRITE_AUTO,
-};
-
 /**
  * remap_write_cache_name() - what it is called
  * @write_cache: which
@@ -46,13 +40,6 @@ int remap_parse_write_cache(const char *word)
 	return match_string(names, ARRAY_SIZE(names), word);
 }
 
-/* So also after a restart; where the superblock cannot be written, until then. */
-static void record(struct remap_set *set)
-{
-	remap_super_set_flags(set, REMAP_SUPER_WRITE_KEEP | REMAP_SUPER_WRITE_AUTO,
-			      super_flags[remap_write_cache(set)]);
-}
-
 /**
  * remap_settle_work() - after a change to writing through: what the cache has is flushed
  * @work: remap_set.settle_work
@@ -66,28 +53,36 @@ void remap_settle_work(struct work_struct *work)
 	remap_settle_main(set);
 	mutex_lock(&set->lock);
 	if (test_bit(REMAP_ACTIVE, &set->flags))
-		record(set);
+		remap_store_settings(set);
 	remap_unlock(set);
 }
 
 /**
- * remap_load_write_cache() - on resume: as the superblock, or the table line, says
- * @set: the set, loaded; no I/O is on its way
- *
- * Main is flushed, so that whatever an earlier owner left in its cache is told to the
- * first user who flushes, and to none later.
- * Context: preresume, remap_set.lock held.
+ * remap_load_write_cache() - as the superblock says, where the table line does not
+ * @set: the set, its superblock loaded; no I/O is on its way
  */
 void remap_load_write_cache(struct remap_set *set)
 {
 	u32 flags = remap_super_flags(set);
 
-	if (set->options.has_write_cache)
-		record(set);
-	else
+	if (!set->options.has_write_cache)
 		WRITE_ONCE(set->write_cache, flags & REMAP_SUPER_WRITE_KEEP ? REMAP_WRITE_KEEP :
 					     flags & REMAP_SUPER_WRITE_AUTO ? REMAP_WRITE_AUTO :
 									      REMAP_WRITE_THROUGH);
+}
+
+/**
+ * remap_start_write_cache() - on resume, when it is known what is done with main's cache
+ * @set: the set, active; no I/O is on its way
+ *
+ * Main is flushed, so that whatever an earlier owner left in its cache is reported to the
+ * first user who flushes, and to none later.
+ * Context: preresume, remap_set.lock held.
+ */
+void remap_start_write_cache(struct remap_set *set)
+{
+	/* The cache may be off for now, or main fail: until a flush says so it is not empty. */
+	remap_gate(set, REMAP_MAIN)->backed |= remap_write_cache(set) != REMAP_WRITE_THROUGH;
 	if (remap_is_cached(set, REMAP_MAIN) && !test_bit(REMAP_READ_ONLY, &set->flags))
 		remap_settle_main(set);
 }

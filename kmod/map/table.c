@@ -166,6 +166,20 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 de
 }
 
 /**
+ * remap_table_span_is_clean() - remap_table_is_clean() of several regions
+ * @table: the table
+ * @first: first region
+ * @last: last region, not before @first
+ *
+ * Context: any.  In a function of its own, so that the fast path needs no stack for it.
+ * Return: whether no chunk was ever mapped there.
+ */
+bool remap_table_span_is_clean(const struct remap_table *table, u64 first, u64 last)
+{
+	return find_next_bit(table->regions, last + 1, first) > last;
+}
+
+/**
  * remap_table_lookup() - who serves the sectors from @sector on
  * @table: the table
  * @sector: first sector on the mapped device

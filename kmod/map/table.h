@@ -92,6 +92,8 @@ struct remap_table {
 #define REMAP_REGION_SHIFT	8	/* sectors to region: 128 KiB */
 #define REMAP_GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 
+bool remap_table_span_is_clean(const struct remap_table *table, u64 first, u64 last);
+
 /*
  * Whether no chunk was ever mapped in the regions of these sectors.  A bit that is set stays: a
  * read needs no RCU section, a write is counted in the same one (see remap_drain()).
@@ -104,7 +106,7 @@ static inline bool remap_table_is_clean(const struct remap_table *table, u64 sec
 
 	if (likely(first == last))
 		return !test_bit(first, table->regions);
-	return !nr_sectors || find_next_bit(table->regions, last + 1, first) > last;
+	return !nr_sectors || remap_table_span_is_clean(table, first, last);
 }
 
 /* The chain of the chunk that has @sector. */

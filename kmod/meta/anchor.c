@@ -66,7 +66,7 @@ bool remap_write_anchor(struct remap_set *set)
 }
 
 /*
- * Without FUA the flush behind the probe may have been told of another write that main's cache
+ * Without FUA the flush behind the probe may have reported another write that main's cache
  * lost: that says nothing about main (D19).  So once more, when no flush tells of anything.
  */
 static bool probe_again(struct remap_set *set)
@@ -156,7 +156,7 @@ void remap_record_ping(struct remap_set *set)
  * The spare is older than main's mark says (O6, C15).  If any block of it, counters included,
  * is as new as the mark, it was there when that was written, and has lost some: an
  * administrator may take what is left, as with blocks that are known or presumed to be lost,
- * which was told before.  Else it is an old copy, or one that another spare has taken the
+ * which was reported before.  Else it is an old copy, or one that another spare has taken the
  * place of: its slots have old data, and nothing makes it count again.
  */
 static int note_older(struct remap_set *set, const struct remap_age *age,
@@ -168,14 +168,14 @@ static int note_older(struct remap_set *set, const struct remap_age *age,
 	if (meta->nr_stale && (was_there || !set->options.force_rw))
 		return 0;
 	if (!was_there) {
-		remap_err(set, "%s is older than main device %s says (number %llu, not %llu): remaps made since are not on it. Use the newest spare",
+		remap_err(set, "%s is older than recorded on main device %s (seq %llu, not %llu): it lacks later remaps. Use the newest spare",
 			  set->spare->name, set->main->name, age->newest, mark->seq);
 		return -ESTALE;
 	}
-	remap_err(set, "%s: metadata blocks are older than main device %s says (number %llu, %llu there): remaps in them are missing or outdated: %s",
+	remap_err(set, "%s: metadata blocks are older than recorded on main device %s (seq %llu, not %llu): remaps are missing or outdated: %s",
 		  set->spare->name, set->main->name, age->newest, mark->seq,
-		  set->options.force_rw ? "taken all the same (force_rw)" :
-		  "refused. Put a backup onto another device, or force_rw takes what is left");
+		  set->options.force_rw ? "used anyway (force_rw)" :
+		  "refused. Restore a backup to another device, or use the rest with force_rw");
 	if (!set->options.force_rw)
 		return -ESTALE;
 	meta->nr_stale++;

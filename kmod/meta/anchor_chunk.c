@@ -46,7 +46,7 @@ int remap_find_anchor_chunk(struct remap_set *set, u64 *chunk)
 			return 0;
 		}
 	}
-	remap_err(set, "%s: none of the last %u chunks of the main device can be read and written: no probe chunk",
+	remap_err(set, "%s: no probe chunk: none of the last %u chunks of the main device can be read and written",
 		  set->main->name, REMAP_PROBE_TRIES);
 	return r;
 }
@@ -95,7 +95,7 @@ static int take_new_probe_chunk(struct remap_set *set)
 		super->flags = old_flags;
 		return r;
 	}
-	remap_warn(set, "%s: the probe chunk at sector %llu is bad: the one at sector %llu takes its place",
+	remap_warn(set, "%s: probe chunk at sector %llu is bad: replaced by the one at sector %llu",
 		   set->main->name, old * REMAP_CHUNK_SECTORS, chunk * REMAP_CHUNK_SECTORS);
 	return 0;
 }

@@ -141,7 +141,7 @@ void remap_clear_doubt(struct remap_set *set, u32 block)
 	}
 	state->in_doubt = false;
 	set->meta->nr_in_doubt--;
-	remap_info(set, "%s: metadata block %u is certain again", set->spare->name, block);
+	remap_info(set, "%s: metadata block %u is no longer in doubt", set->spare->name, block);
 }
 
 /**
@@ -204,7 +204,7 @@ int remap_super_commit(struct remap_set *set)
 	meta->super.seq = remap_next_seq(set);
 	remap_super_encode(&meta->super, meta->image);
 	r = remap_write_block(set, 0);
-	/* The media may hold it all the same: `restore` must not wonder (C4). */
+	/* The media may still have it: `restore` must expect that (C4). */
 	meta->block[0].in_doubt = r;
 	return r;
 }
@@ -230,4 +230,25 @@ int remap_super_set_flags(struct remap_set *set, u32 mask, u32 flags)
 	if (r)
 		set->meta->super.flags = old;
 	return r;
+}
+
+/**
+ * remap_store_settings() - let the superblock say what outlives a restart: a freeze (E7), and
+ *                          what is done with main's cache (D18)
+ * @set: the set, active
+ *
+ * RAM is right.  Where the superblock cannot be written the timer tries again.
+ * Context: remap_set.lock held, may sleep.  Return: 0 or a negative errno.
+ */
+int remap_store_settings(struct remap_set *set)
+{
+	static const u32 write_cache[] = {
+		[REMAP_WRITE_KEEP] = REMAP_SUPER_WRITE_KEEP,
+		[REMAP_WRITE_AUTO] = REMAP_SUPER_WRITE_AUTO,
+	};
+	u32 frozen = test_bit(REMAP_FROZEN, &set->flags) ? REMAP_SUPER_FROZEN : 0;
+
+	return remap_super_set_flags(set, REMAP_SUPER_FROZEN | REMAP_SUPER_WRITE_KEEP |
+				     REMAP_SUPER_WRITE_AUTO,
+				     frozen | write_cache[remap_write_cache(set)]);
 }

@@ -21,7 +21,7 @@
  * All of it runs under remap_set.lock: there is one writer.
  *
  * Rules kept here:
- *   P1  data on stable media, then its entry, then the caller is told
+ *   P1  data on stable media, then its entry, then completion to the caller
  *   P8  when the metadata cannot be written, nothing new is acknowledged
  *   C1  published and acknowledged only after both replicas, written one after the other
  *   C4  a block whose commit failed is in doubt until a later one is complete

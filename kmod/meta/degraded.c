@@ -2,10 +2,9 @@
 /*
  * A set that was active and is resumed, or is to be compared after a sleep, while its spare cannot
  * be read (D22): main serves what it served, what lies on the spare or needs a commit fails, and
- * nothing is written.  The worker
- * compares the media with RAM every now and then, and the set is whole again when they agree.
- * When another system has written the set meanwhile, it is in mode fail until no one has the
- * device open.
+ * nothing is written.  The worker compares the media with RAM every now and then, and the set is
+ * whole again when they agree.  When another system has written the set meanwhile, it is in mode
+ * fail until no one has the device open.
  *
  * A crash leaves nothing behind: all of this is in RAM.
  *
@@ -63,10 +62,9 @@ void remap_recompare(struct remap_set *set)
 		return;
 	if (!r) {
 		set->meta->degraded.known = 0;
-		remap_info(set, "%s is as it was before", set->spare->name);
+		remap_info(set, "%s is unchanged", set->spare->name);
 	}
-	/* Last: map looks at this one, and then at the flags that were set before. */
-	smp_mb__before_atomic();
+	/* After those that a comparison sets: map reads all of them at once. */
 	clear_bit(REMAP_UNCOMPARED, &set->flags);
 	remap_scan_resume(set);
 }
@@ -99,7 +97,7 @@ int remap_compare(struct remap_set *set)
 	if (r != -EIO)
 		return r;
 	begin_degraded(set, jiffies + RETRY);
-	remap_err(set, "%s cannot be read: sectors on it fail, and nothing is remapped until it is compared with what it was",
+	remap_err(set, "%s cannot be read: sectors on it fail, and nothing is remapped until it is readable and unchanged",
 		  set->spare->name);
 	return r;
 }
@@ -143,7 +141,7 @@ bool remap_resume_degraded(struct remap_set *set)
 	if (set->meta->read.unreadable[0] != BIT(REMAP_COPIES) - 1)
 		return false;
 	begin_degraded(set, jiffies);
-	remap_err(set, "%s cannot be read: sectors on %s are served, those on the spare fail, and nothing is remapped until the spare is back",
+	remap_err(set, "%s cannot be read: only sectors on %s are served, and nothing is remapped until the spare returns",
 		  set->spare->name, set->main->name);
 	return true;
 }

@@ -144,6 +144,7 @@ void remap_image_table_block(struct remap_set *set, u32 block,
 void remap_retire_slot(struct remap_set *set, u32 slot);
 void remap_clear_doubt(struct remap_set *set, u32 block);
 int remap_settle_super(struct remap_set *set);
+int remap_super_set_flags(struct remap_set *set, u32 mask, u32 flags);
 
 /* soft.c */
 void remap_soft_load(struct remap_set *set);

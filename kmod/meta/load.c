@@ -32,15 +32,15 @@
 static void note_stale(struct remap_set *set, u32 block, const struct remap_copies *copies)
 {
 	const enum remap_verdict *verdict = copies->verdict;
-	const char *outcome = set->options.force_rw ? "taken all the same (force_rw)" :
-			      "served read-only. Put a backup back, or force_rw takes what is left";
+	const char *outcome = set->options.force_rw ? "used anyway (force_rw)" :
+			      "served read-only. Restore a backup, or use the rest with force_rw";
 
 	set->meta->nr_stale++;
 	if (copies->choice.newer_lost)
-		remap_err(set, "%s: metadata block %u: the newest copies of both replicas are damaged, number %llu is older than what was committed: %s",
+		remap_err(set, "%s: metadata block %u: newest copies of both replicas damaged, seq %llu is older than what was committed: %s",
 			  set->spare->name, block, copies->choice.seq, outcome);
 	else
-		remap_err(set, "%s: metadata block %u: number %llu is possibly stale, copies of both replicas are missing (replica 0: %s, %s; replica 1: %s, %s): %s",
+		remap_err(set, "%s: metadata block %u: seq %llu is possibly stale, copies of both replicas are missing (replica 0: %s, %s; replica 1: %s, %s): %s",
 			  set->spare->name, block, copies->choice.seq,
 			  remap_verdict_name(verdict[0]), remap_verdict_name(verdict[1]),
 			  remap_verdict_name(verdict[2]), remap_verdict_name(verdict[3]), outcome);
@@ -52,10 +52,10 @@ static int take_choice(struct remap_set *set, u32 block, const struct remap_copi
 	struct remap_block_state *state = &set->meta->block[block];
 	bool unwritable = remap_dead_copy(&set->meta->super, block) >= 0;
 
-	/* The replicas of a frozen block have different numbers. */
+	/* The replicas of an unwritable block have different numbers. */
 	if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&
 	    copies->choice.seq < state->seq) {
-		remap_err(set, "%s: metadata block %u went back from number %llu to %llu: refused",
+		remap_err(set, "%s: metadata block %u went back from seq %llu to %llu: refused",
 			  set->spare->name, block, state->seq, copies->choice.seq);
 		return -ESTALE;
 	}
@@ -79,7 +79,7 @@ static int choose(struct remap_set *set, u32 block, u32 i, struct remap_copies *
 	int r = remap_judge(set, block, i, copies);
 
 	if (r == -EUCLEAN) {
-		remap_err(set, "%s: metadata block %u: two valid copies with number %llu differ: activation refused. 'dmremap dump' shows both",
+		remap_err(set, "%s: metadata block %u: two valid copies with seq %llu differ: activation refused. 'dmremap dump' shows both",
 			  set->spare->name, block, copies->choice.seq);
 		return r;
 	}
@@ -121,7 +121,7 @@ static int resolve_twice(struct remap_set *set, u32 older, u32 newer)
 		remap_table_set(table, older, chunk | REMAP_WORD_RETIRED);
 	table->prov[older] = U64_MAX;	/* the commit that frees it is still to come */
 	state = &set->meta->block[remap_table_block_of(older)];
-	/* In a frozen block it stays: see remap_is_pinned(). */
+	/* In an unwritable block it stays: see remap_is_pinned(). */
 	if (!state->unwritable && !state->in_doubt) {
 		state->in_doubt = true;
 		set->meta->nr_in_doubt++;
@@ -237,7 +237,7 @@ int remap_load_super(struct remap_set *set, struct remap_load *load)
 		return r;
 	if (test_bit(REMAP_LOADED, &set->flags) &&
 	    memcmp(super.uuid, meta->super.uuid, sizeof(super.uuid))) {
-		remap_err(set, "%s: another set than before lies here", set->spare->name);
+		remap_err(set, "%s: belongs to a different set than before", set->spare->name);
 		return -ESTALE;
 	}
 	meta->nr_stale = 0;
@@ -320,7 +320,7 @@ static bool may_leave_out(struct remap_set *set, int copy)
 	    meta->out >= 0)
 		return false;
 	meta->out = replica;
-	remap_err(set, "%s: replica %d of the metadata cannot be repaired and is left out (force_rw): the other one is all there is",
+	remap_err(set, "%s: metadata replica %d cannot be repaired and is not used (force_rw): only the other one is left",
 		  set->spare->name, replica);
 	return true;
 }
@@ -469,7 +469,7 @@ int remap_load(struct remap_set *set, struct remap_load *load)
 			      max(meta->anchor.marked, load->burnt));
 	/* No set comes near the end of the numbers, so this one was made (C16). */
 	if (meta->last_seq > REMAP_MAX_SEQ - SEQ_RESERVE) {
-		remap_err(set, "%s: its numbers are used up (%llu): served read-only",
+		remap_err(set, "%s: sequence numbers are used up (%llu): served read-only",
 			  set->spare->name, meta->last_seq);
 		set_bit(REMAP_READ_ONLY, &set->flags);
 	}

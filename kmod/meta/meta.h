@@ -97,7 +97,7 @@ bool remap_has_doubt(const struct remap_set *set);
 bool remap_has_table_doubt(const struct remap_set *set);
 
 /* block.c */
-int remap_super_set_flags(struct remap_set *set, u32 mask, u32 flags);
+int remap_store_settings(struct remap_set *set);
 int remap_super_commit(struct remap_set *set);
 
 /* soft.c */

@@ -23,7 +23,7 @@ void remap_refuse_altered(struct remap_set *set)
 {
 	set_bit(REMAP_ALTERED, &set->flags);
 	set_bit(REMAP_FAILED, &set->flags);
-	remap_err(set, "the set was changed by another system: deactivate it, activate it again, and check what is on it");
+	remap_err(set, "the set was changed by another system: deactivate it, activate it again, and check its content");
 }
 
 static int refuse(struct remap_set *set, u32 block, const char *what)
@@ -38,7 +38,7 @@ static int refuse(struct remap_set *set, u32 block, const char *what)
 static int let_others_in(struct remap_set *set, bool alone)
 {
 	if (!alone) {
-		/* No change of mode is told from the middle of it. */
+		/* No change of mode is reported from the middle of it. */
 		mutex_unlock(&set->lock);
 		cond_resched();
 		mutex_lock(&set->lock);
@@ -49,7 +49,7 @@ static int let_others_in(struct remap_set *set, bool alone)
 
 /*
  * Whether another system has written a block.  Of superblocks of another set, or of a format that
- * is not known, one that load would pass over is no news: it is not newer than ours.  @to_mend:
+ * is not known, one that load would skip is no change: it is not newer than ours.  @to_mend:
  * they would be written over (P7).
  */
 static bool is_foreign(const struct remap_set *set, u32 block, const struct remap_copies *copies,
@@ -94,7 +94,7 @@ static int compare_block(struct remap_set *set, u32 block, u32 i, bool to_mend)
 	remap_judge(set, block, i, &copies);
 	ours = copies.choice.best >= 0 && copies.choice.seq == state->seq;
 	if (is_foreign(set, block, &copies, to_mend))
-		return refuse(set, block, "is not ours or newer: another system wrote it");
+		return refuse(set, block, "is foreign or newer: another system wrote it");
 	if (to_mend) {
 		state->rewrite = ours ? copies.choice.rewrite : 0xf;
 		return 0;
@@ -104,7 +104,7 @@ static int compare_block(struct remap_set *set, u32 block, u32 i, bool to_mend)
 	if (ours || state->in_doubt || state->unwritable)
 		return 0;
 	return set->meta->read.unreadable[i] ? -EIO :
-	       refuse(set, block, "is older than ours, or gone");
+	       refuse(set, block, "is older than expected, or missing");
 }
 
 /*
@@ -148,7 +148,7 @@ static int compare_mark(struct remap_set *set)
 		return 0;
 	r = remap_check_anchor(set, NULL);
 	if (r == -ENODEV || meta->anchor.marked > ours)
-		return refuse(set, 0, "is not what main's mark is of");
+		return refuse(set, 0, "does not match the mark on main");
 	/* Its place went bad, and main is there: what it said is as old as everything else. */
 	if (!r && (meta->anchor.marked ||
 		   !remap_rw(set, set->main, 0, set->scratch.anchor, unit, REQ_OP_READ)))
@@ -254,7 +254,7 @@ int remap_restore(struct remap_set *set, u32 *nr_repaired)
 	if (unlikely(remap_is_degraded(set)))
 		return -EIO;
 	meta->out = -1;
-	/* A replica that was out is no place for a user's commit before it is whole. */
+	/* A replica that was out must not receive a user's commit before it is complete. */
 	r = compare(set, true, out >= 0);
 	if (!r) {
 		clear_bit(REMAP_FAILED, &set->flags);

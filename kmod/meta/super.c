@@ -21,9 +21,9 @@ static const char *explain(int error)
 {
 	switch (error) {
 	case -EOPNOTSUPP:
-		return "the set was made by a newer dm-remap: a newer module is needed";
+		return "the set was made by a newer dm-remap: load a newer module";
 	case -EBADMSG:
-		return "all superblocks are damaged: 'dmremap check' can say more";
+		return "all superblocks are damaged: run 'dmremap check' for details";
 	case -EUCLEAN:
 		return "the superblocks contradict each other: 'dmremap check' shows them";
 	}
@@ -45,7 +45,7 @@ static int check_super(struct remap_set *set, const struct remap_super *super)
 			  super->geometry.region_sectors, (u64)set->spare_sectors);
 		return -EINVAL;
 	case REMAP_UNFINISHED:
-		remap_err(set, "%s: %s of this set was interrupted: 'dmremap activate %s' mends it",
+		remap_err(set, "%s: %s of this set was interrupted: run 'dmremap activate %s' to repair it",
 			  set->spare->name,
 			  super->flags & REMAP_SUPER_CREATING ? "the creation" : "the release",
 			  set->spare->name);
@@ -84,7 +84,7 @@ int remap_find_super(struct remap_set *set, struct remap_super *super,
 	r = read_super(set, &first.geometry, super, copies);
 	if (!r && remap_super_same_layout(super, &first))
 		return check_super(set, super);
-	remap_err(set, "%s: a superblock names another layout than the one that leads to it: activation refused",
+	remap_err(set, "%s: a superblock contradicts the layout that locates it: activation refused",
 		  set->spare->name);
 	return -EUCLEAN;
 }
@@ -129,7 +129,7 @@ void remap_use_super(struct remap_set *set, const struct remap_super *super)
  * remap_probe_spare() - a first look at the spare, for the constructor
  * @set: the set; another instance may own the media and write now
  *
- * Writes nothing and keeps nothing: load looks again.  It is here so that a wrong table line is
+ * Writes nothing and keeps nothing: load looks again.  It is called so that a wrong table line is
  * refused before the old table is suspended.
  *
  * Context: may sleep, takes remap_set.lock.  Return: 0 or a negative errno, with a line in the

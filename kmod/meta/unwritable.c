@@ -77,14 +77,14 @@ int remap_make_unwritable(struct remap_set *set, u32 block, unsigned int copy)
 	state->unwritable = true;
 	remap_clear_doubt(set, block);
 	remap_count_unwritable(set);
-	remap_err(set, "%s: metadata block %u can no longer be written at sector %llu: its slots %u and following are not given out any more",
+	remap_err(set, "%s: metadata block %u can no longer be written at sector %llu: its slots from %u on are out of use",
 		  set->spare->name, block, (u64)remap_copy_sector(set, copy, block),
 		  remap_first_slot(block));
 	return 0;
 }
 
 /**
- * remap_give_up_place() - freeze a block that goes on failing at the same place
+ * remap_give_up_place() - give up a place at which a block keeps failing to be written
  * @set: the set, may write
  * @block: number of the table block; a commit of it has just failed
  *
@@ -100,7 +100,7 @@ void remap_give_up_place(struct remap_set *set, u32 block)
 }
 
 /**
- * remap_count_unwritable() - count the slots that no frozen block will give out
+ * remap_count_unwritable() - count the slots that unwritable blocks withhold
  * @set: the set
  *
  * Context: remap_set.lock held.
@@ -153,7 +153,7 @@ bool remap_is_unwritable(const struct remap_set *set, u32 slot)
 }
 
 /**
- * remap_is_pinned() - whether a frozen block still names a chunk that has moved
+ * remap_is_pinned() - whether an unwritable block still names a chunk that has moved
  * @set: the set
  * @chunk: chunk of the mapped device
  *
@@ -184,7 +184,7 @@ bool remap_is_pinned(const struct remap_set *set, u64 chunk)
 }
 
 /**
- * remap_retry_unwritable() - try to write a frozen block again
+ * remap_retry_unwritable() - try to write an unwritable block again
  * @set: the set, may write
  * @block: number of the table block
  *
