@@ -4,6 +4,9 @@
  * database, or nothing.  Asked only about devices with a protective MBR, and not for a disk that
  * another process waits for already: udev would start one more at each event.
  *
+ * Of a disk that another process waits for it says that it was not asked; the rules have --again
+ * wait for that process's end, and then for udev to look at the disk anew.
+ *
  * And which of a device's links are not named after its content (O5): of a main without guard
  * the others belong to the mapped device.
  */
@@ -51,6 +54,17 @@ static void go_on(void)
 	asking_go_on(&asking);
 }
 
+/* As if the disk had come just now: what is on it was not known when it did. */
+static int look_again(const char *path)
+{
+	dev_t devno = device_number(path);
+
+	if (!devno)
+		return EXIT_FAILURE;
+	asking_wait(devno);
+	return scan_tell_udev(devno, "add") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	char uuid[UUID_STRING_BYTES];
@@ -58,17 +72,24 @@ int main(int argc, char **argv)
 	struct error error = { "" };
 	int r;
 
+	keep_standard_files();
 	if (argc >= 2 && !strcmp(argv[1], "--keep-links")) {
 		print_kept_links(argv + 2);
 		return EXIT_SUCCESS;
 	}
+	if (argc == 3 && !strcmp(argv[1], "--again"))
+		return look_again(argv[2]);
 	if (argc != 2) {
-		fprintf(stderr, "usage: dm-remap-probe DEVICE | --keep-links LINK...\n");
+		fprintf(stderr, "usage: dm-remap-probe [--again] DEVICE | --keep-links LINK...\n");
 		return 2;
 	}
 	if (asking_begin(&asking, device_number(argv[1]), ANSWER_MS, NULL) < 0) {
-		fprintf(stderr, "dm-remap-probe: %s does not answer another process\n", argv[1]);
-		return EXIT_FAILURE;
+		fprintf(stderr,
+			"dm-remap-probe: %s: another process still waits for this device to "
+			"answer\n",
+			argv[1]);
+		printf("DM_REMAP_UNPROBED=1\n");
+		return EXIT_SUCCESS;
 	}
 	after_read = go_on;
 	r = member_probe(argv[1], &member, &error);

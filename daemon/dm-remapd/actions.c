@@ -15,21 +15,22 @@
 #define EXIT_OK 0
 #define EXIT_FAILED 1
 #define EXIT_WAITING 4
-
-static struct set_state *set_state_by_name(struct manager *m, const char *name)
-{
-	for (size_t i = 0; i < m->sets.nr; i++)
-		if (streq(m->sets.at[i].device.name, name))
-			return &m->sets.at[i];
-	return NULL;
-}
+/* of activate --exit-code */
+#define EXIT_WAS_ACTIVE 12
+#define EXIT_HAS_FAULT 13
+#define EXIT_RETURNED 14
 
 void action_late(void *userdata, const struct job *job)
 {
-	journal_job_late(job, true);
+	if (job->is_hooks)
+		journal_hook("(all)",
+			     "they do not end, and cannot be killed: does a disk hang? No hook "
+			     "runs before they have ended");
+	else
+		journal_job_late(job, true);
 }
 
-/* Common to all: whatever was told as late is told to be back. */
+/* Common to all: a command that was reported as late is reported as finished. */
 void action_came_back(struct manager *m, const struct job *job)
 {
 	if (job->late)
@@ -58,10 +59,10 @@ static int start(struct manager *m, struct set_state *set, const char *verb,
 static void on_saved(void *userdata, const struct job *job)
 {
 	struct manager *m = userdata;
-	struct set_state *set = set_state_by_name(m, job->set);
+	struct set_state *set = set_state_named(&m->sets, job->set);
 	bool failed = job->code != EXIT_OK;
 
-	/* a failing save is tried at every turn, and told once */
+	/* a failing save is tried at every turn, and reported once */
 	if (failed && !(set && set->save_failed))
 		journal_job_failed(job);
 	if (set)
@@ -73,7 +74,7 @@ static void on_saved(void *userdata, const struct job *job)
 
 static int save(struct manager *m, struct set_state *set)
 {
-	const char *arguments[] = { set->device.name, "--quiet", NULL };
+	const char *arguments[] = { "--quiet", "--", set->device.name, NULL };
 
 	if (!takes_messages(set))
 		return 0;
@@ -98,7 +99,8 @@ static void on_restored(void *userdata, const struct job *job)
 	if (job->code != EXIT_OK)
 		journal_job_failed(job);
 	else
-		sd_journal_print(LOG_INFO, "%s: udev reported a member; compared with it: %s",
+		sd_journal_print(LOG_INFO,
+				 "%s: udev reported a member; its metadata was compared: %s",
 				 job->set, job->text);
 	action_came_back(userdata, job);
 }
@@ -106,7 +108,7 @@ static void on_restored(void *userdata, const struct job *job)
 /* A member was reported under its number: what is on it must be what we think it is. */
 void action_restore(struct manager *m, struct set_state *set)
 {
-	const char *arguments[] = { set->device.name, NULL };
+	const char *arguments[] = { "--", set->device.name, NULL };
 
 	if (!takes_messages(set) || start(m, set, "restore", arguments, 0, on_restored) != -EBUSY)
 		set->reported = false; /* else at the next poll */
@@ -125,8 +127,8 @@ static void on_salvaged(void *userdata, const struct job *job)
 void action_salvage(struct manager *m, struct set_state *set, uint64_t now)
 {
 	char sector_text[24], nr_text[24];
-	const char *arguments[] = { set->device.name, sector_text, nr_text,
-				    "--cause",	      "rescue",	   NULL };
+	const char *arguments[] = { "--cause",	 "rescue", "--", set->device.name,
+				    sector_text, nr_text,  NULL };
 	uint32_t nr_sectors;
 	uint64_t sector;
 
@@ -157,12 +159,12 @@ static void on_thawed(void *userdata, const struct job *job)
 /* A storm that probes contradict: the disk answers, it has many bad places (policy.h). */
 void action_thaw(struct manager *m, struct set_state *set, uint64_t now)
 {
-	const char *arguments[] = { set->device.name, "--quiet", NULL };
+	const char *arguments[] = { "--quiet", "--", set->device.name, NULL };
 	const struct remap_status *s = &set->device.status;
 	unsigned int nr;
 
 	if (jobs_busy(&m->jobs, set->device.name) || !takes_messages(set) ||
-	    !policy_thaw(&set->thaw, set->storm && streq(s->mode, "frozen"), s->probe_ok,
+	    !policy_thaw(&set->thaw, set->is_storm && streq(s->mode, "frozen"), s->probe_ok,
 			 m->config.thaws, now, &nr))
 		return;
 	journal_thawed(&set->device, nr, m->config.thaws);
@@ -175,18 +177,15 @@ static void on_activated(void *userdata, const struct job *job)
 	struct manager *m = userdata;
 	struct waiting *waiting = waiting_find(&m->waiting, job->set);
 	bool failed = job->code == EXIT_FAILED || job->code < 0;
-	/* "already active" and the path of a new device are no news: the kernel tells */
-	const char *said = job->code == EXIT_OK && (*job->text == '/' ||
-						    strstr(job->text, ": already active")) ?
-				   "" :
-				   job->text;
+	/* a new device is no news: the kernel reports it */
+	bool is_news = job->code != EXIT_OK && job->code != EXIT_WAS_ACTIVE;
 
-	if (waiting && waiting_result(waiting, failed, said, now_seconds(m))) {
-		if (job->code == EXIT_OK && !strstr(said, ": active, but"))
-			journal_returned(waiting, said);
+	if (waiting && waiting_result(waiting, failed, is_news ? job->text : "", now_seconds(m))) {
+		if (job->code == EXIT_RETURNED)
+			journal_returned(waiting, job->text);
 		else if (job->code != EXIT_WAITING || *waiting->name)
-			journal_not_active(waiting, said, failed);
-		/* else it lacks a member: told when its timeout is over */
+			journal_not_active(waiting, job->text, failed);
+		/* else it lacks a member: reported when its timeout is over */
 	}
 	action_came_back(m, job);
 	poll_within(m, 0);

@@ -71,9 +71,9 @@ static bool parse(const char *said, struct checkup *now)
 }
 
 /*
- * What was told is noted in the runtime directory, which is memory: over a restart of the daemon
- * nothing is told again, and what was found by a child that nobody waited for is told.  After a
- * boot whatever is not good is told once more.
+ * What was reported is noted in the runtime directory, which is memory: after a restart of the
+ * daemon nothing is reported again, but the result of a child that was not waited for is.  After
+ * a boot whatever is not good is reported once more.
  */
 static void note_path(const struct set_state *set, char *path, size_t nr_bytes)
 {
@@ -108,29 +108,35 @@ static void write_note(const struct set_state *set)
 	snprintf(other, sizeof(other), "%s.new", path);
 	file = fopen(other, "we");
 	if (!file)
-		return; /* it will be told again */
+		return; /* it will be reported again */
 	fprintf(file, "%s %" PRIx64 " told:\n", verdict_name(set->checkup.level),
 		set->checkup.reasons);
 	if (fclose(file) != EOF)
 		rename(other, path);
 }
 
-static void tell(struct set_state *set, const char *said, const struct checkup *now)
+static void tell(struct manager *m, struct set_state *set, const char *said,
+		 const struct checkup *now)
 {
+	const char *name = set->device.name, *uuid = set_uuid(set);
 	struct checkup *last = &set->checkup;
 	const char *why = strchr(said, ':');
 	bool is_other;
 
-	if (!last->is_known)
+	why += 1 + strspn(why + 1, " ");
+	if (!last->is_known) {
 		read_note(set);
+		alert_verdict(&m->alerts, name, uuid, last->level, "", now_seconds(m));
+	}
 	is_other = now->level != last->level || now->reasons != last->reasons;
 	if (is_news(last, now->level, now->reasons))
-		journal_verdict(&set->device, now->level, why + 1 + strspn(why + 1, " "));
+		journal_verdict(&set->device, now->level, why);
+	alert_verdict(&m->alerts, name, uuid, now->level, why, now_seconds(m));
 	if (now->is_unsaved && !last->is_unsaved)
 		sd_journal_print(LOG_WARNING,
-				 "%s: its history cannot be written: dmremap health %s --record "
-				 "says why",
-				 set->device.name, set->device.name);
+				 "%s: cannot write its history; run dmremap health %s --record to "
+				 "see why",
+				 name, name);
 	last->is_known = true;
 	last->level = now->level;
 	last->reasons = now->reasons;
@@ -139,22 +145,14 @@ static void tell(struct set_state *set, const char *said, const struct checkup *
 		write_note(set);
 }
 
-static struct set_state *find_by_name(struct manager *m, const char *name)
-{
-	for (size_t i = 0; i < m->sets.nr; i++)
-		if (streq(m->sets.at[i].device.name, name))
-			return &m->sets.at[i];
-	return NULL;
-}
-
 static void on_checked(void *userdata, const struct job *job)
 {
 	struct manager *m = userdata;
 	struct checkup now = { 0 };
-	struct set_state *set = find_by_name(m, job->set);
+	struct set_state *set = set_state_named(&m->sets, job->set);
 
 	if (set && parse(job->text, &now))
-		tell(set, job->text, &now);
+		tell(m, set, job->text, &now);
 	else if (set && job->code != EXIT_NOT_FOUND) /* it has gone meanwhile */
 		journal_job_failed(job);
 	if (*m->config.metrics_path) {
@@ -167,7 +165,7 @@ static void on_checked(void *userdata, const struct job *job)
 static void on_asked(void *userdata, const struct job *job)
 {
 	struct manager *m = userdata;
-	struct set_state *set = find_by_name(m, job->set);
+	struct set_state *set = set_state_named(&m->sets, job->set);
 
 	if (set)
 		set->checkup.is_wanted = true;
@@ -180,7 +178,7 @@ static void on_asked(void *userdata, const struct job *job)
 /* SMART: not from here, and not at once of all sets; in how many seconds that is due. */
 static unsigned int ask_disks(struct manager *m, struct set_state *set, uint64_t now)
 {
-	const char *arguments[] = { set->device.name, "--record", NULL };
+	const char *arguments[] = { "--record", "--", set->device.name, NULL };
 	struct checkup *last = &set->checkup;
 	uint64_t pause = m->config.smart_seconds;
 	int r;
@@ -204,7 +202,7 @@ static unsigned int check(struct manager *m, struct set_state *set, uint64_t now
 {
 	struct checkup *last = &set->checkup;
 	char fast[48] = "";
-	const char *arguments[] = { set->device.name, "--record", NULL, NULL, NULL };
+	const char *arguments[] = { "--record", "--", set->device.name, NULL, NULL, NULL };
 	bool is_due = !last->at || now >= last->at + CHECKUP_SECONDS || has_changed(set) ||
 		      last->is_wanted;
 	int r;
@@ -221,10 +219,13 @@ static unsigned int check(struct manager *m, struct set_state *set, uint64_t now
 	if (set->policy.nr_fast || now - last->since >= m->config.policy.error_seconds) {
 		snprintf(fast, sizeof(fast), "%u/%u", set->policy.nr_fast,
 			 m->config.policy.error_seconds);
-		arguments[2] = "--fast";
-		arguments[3] = fast;
+		arguments[1] = "--fast";
+		arguments[2] = fast;
+		arguments[3] = "--";
+		arguments[4] = set->device.name;
 	}
-	r = job_start(&m->jobs, set->device.name, "health", arguments, JOB_BESIDE, 0, on_checked);
+	r = job_start(&m->jobs, set->device.name, "health", arguments, JOB_BESIDE | JOB_ANSWERS, 0,
+		      on_checked);
 	if (r == -EBUSY)
 		return PAUSE_SECONDS;
 	if (r < 0)

@@ -2,10 +2,8 @@
 #include <errno.h>
 
 #include "config.h"
-#include "ini.h"
+#include "util/ini.h"
 #include "util/util.h"
-
-#define NAME "dm-remapd"
 
 void config_defaults(struct config *config)
 {
@@ -13,8 +11,12 @@ void config_defaults(struct config *config)
 		.save_seconds = 60,
 		.poll_seconds = 60,
 		.command_timeout_seconds = 30,
+		.hook_seconds = 30,
+		.hook_interval_seconds = 3600,
 		.smart_seconds = 3600,
+		.files = true,
 		.backup_seconds = 600,
+		.scrub = PACE_DEFAULTS,
 		.policy = {
 			.step = { 50, 75, 90, 95, 100 },
 			.nr_steps = 5,
@@ -118,6 +120,14 @@ static int set_rescue(struct config *c, const char *text)
 	return 0;
 }
 
+static int set_files(struct config *c, const char *text)
+{
+	if (!streq(text, "yes") && !streq(text, "no"))
+		return -EINVAL;
+	c->files = streq(text, "yes");
+	return 0;
+}
+
 static int set_steps(struct config *c, const char *text)
 {
 	return parse_steps(text, &c->policy);
@@ -154,7 +164,7 @@ static int set_backup(struct config *c, const char *text)
 	return 0;
 }
 
-/* "/a, /b" becomes "/a,/b", as dmremap takes it. */
+/* "/a, /b" becomes "/a,/b", as dmremap expects it. */
 static int set_copies(struct config *c, const char *text)
 {
 	_cleanup_free_ char *copy = strdup(text);
@@ -185,9 +195,34 @@ static int set_metrics(struct config *c, const char *text)
 	return 0;
 }
 
+static int set_hook_timeout(struct config *c, const char *text)
+{
+	return parse_time(text, 1, 600, &c->hook_seconds);
+}
+
+static int set_hook_interval(struct config *c, const char *text)
+{
+	return parse_time(text, 10, 7 * 24 * 3600, &c->hook_interval_seconds);
+}
+
 static int set_thaws(struct config *c, const char *text)
 {
 	return parse_range(text, 0, 100, &c->thaws);
+}
+
+static int set_scrub_rate(struct config *c, const char *text)
+{
+	return pace_limit_set(&c->scrub, "rate", text);
+}
+
+static int set_scrub_least_rate(struct config *c, const char *text)
+{
+	return pace_limit_set(&c->scrub, "least_rate", text);
+}
+
+static int set_scrub_latency(struct config *c, const char *text)
+{
+	return pace_limit_set(&c->scrub, "latency", text);
 }
 
 static const struct key {
@@ -199,20 +234,27 @@ static const struct key {
 	{ "save", "interval", "1 to 3600 seconds", set_save },
 	{ "watch", "interval", "1 to 3600 seconds", set_poll },
 	{ "watch", "patience", "1 to 3600 seconds", set_command_timeout },
-	{ "spare", "steps", "at most 8 rising percents from 1 to 100, as \"50, 75, 90\", or none",
+	{ "spare", "steps", "at most 8 rising percentages, 1 to 100, as \"50, 75, 90\", or none",
 	  set_steps },
 	{ "errors", "count", "1 to 64", set_error_count },
 	{ "errors", "seconds", "1 to 2592000 seconds", set_error_seconds },
 	{ "errors", "rescue", "yes or no", set_rescue },
+	{ "errors", "files", "yes or no", set_files },
 	{ "smart", "interval", "3600 to 2592000 seconds, or no", set_smart },
 	{ "backup", "delay", "10 to 86400 seconds, or no", set_backup },
-	{ "backup", "copies", "paths of directories, as \"/mnt/a, /mnt/b\", or no", set_copies },
+	{ "backup", "copies", "paths of directories, such as \"/mnt/a, /mnt/b\", or no",
+	  set_copies },
 	{ "metrics", "file", "the path of a file, or no", set_metrics },
+	{ "hooks", "timeout", "1 to 600 seconds", set_hook_timeout },
+	{ "hooks", "interval", "10 to 604800 seconds", set_hook_interval },
+	{ "scrub", "rate", "bytes a second as \"100M\", or no", set_scrub_rate },
+	{ "scrub", "least_rate", "bytes a second as \"1M\", or no", set_scrub_least_rate },
+	{ "scrub", "latency", "1 to 10000 milliseconds", set_scrub_latency },
 	{ "storm", "thaws", "0 to 100 a day", set_thaws },
 	{ "alarm", "repeat", "60 to 2592000 seconds", set_reminder },
 };
 
-/* What is no printable character of a file is no reason to print it. */
+/* Characters of a file that are not printable are replaced. */
 static void printable(char *text)
 {
 	for (; *text; text++)
@@ -227,9 +269,11 @@ static void complain(struct reader *reader, const struct ini_line *line, const c
 	if (*line->key && *line->group)
 		snprintf(sentence, sizeof(sentence), "%.300s:%u: [%.60s] %.60s: %.500s", line->file,
 			 line->number, line->group, line->key, what);
-	else
+	else if (line->number)
 		snprintf(sentence, sizeof(sentence), "%.300s:%u: %.500s", line->file, line->number,
 			 what);
+	else
+		snprintf(sentence, sizeof(sentence), "%.300s: %.500s", line->file, what);
 	printable(sentence);
 	reader->complain(reader->userdata, sentence);
 	reader->nr_complaints++;
@@ -245,7 +289,8 @@ static void read_key(void *userdata, const struct ini_line *line, const char *mi
 
 	if (mistake) {
 		snprintf(what, sizeof(what),
-			 "%s; the files are not used, the settings stay as they are", mistake);
+			 "%s; the configuration files are not used, the settings stay as they are",
+			 mistake);
 		complain(reader, line, what);
 		return;
 	}
@@ -255,11 +300,11 @@ static void read_key(void *userdata, const struct ini_line *line, const char *mi
 			key = &keys[i];
 	}
 	if (!key) {
-		snprintf(what, sizeof(what), "there is no such %s; it is ignored",
+		snprintf(what, sizeof(what), "unknown %s; it is ignored",
 			 is_group ? "setting" : "group");
 		complain(reader, line, what);
 	} else if (key->set(reader->config, line->value) < 0) {
-		snprintf(what, sizeof(what), "\"%.200s\" is not %s; what was set before is kept",
+		snprintf(what, sizeof(what), "\"%.200s\" is not %s; the previous value is kept",
 			 line->value, key->wanted);
 		complain(reader, line, what);
 	}
@@ -273,7 +318,7 @@ int config_read(const char *vendor, const char *admin, struct config *config, co
 	int r;
 
 	config_defaults(&found);
-	r = ini_read(vendor, admin, NAME, read_key, &reader);
+	r = ini_read(vendor, admin, CONFIG_NAME, read_key, &reader);
 	if (r)
 		return r < 0 ? r : -EBADMSG;
 	*config = found;

@@ -8,6 +8,7 @@
 
 #include "jobs.h"
 #include "remap_format.h"
+#include "systemd-run.h"
 
 #define SECOND_US 1000000ULL
 #define SYSTEMD_RUN "/usr/bin/systemd-run"
@@ -19,13 +20,19 @@ int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int timeout_seconds, j
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	char *slash;
 
-	*jobs = (struct jobs){ loop, NULL, timeout_seconds, on_late, userdata, NULL };
+	*jobs = (struct jobs){ .loop = loop,
+			       .timeout_seconds = timeout_seconds,
+			       .on_late = on_late,
+			       .userdata = userdata };
 	if (n < 0)
 		return -errno;
 	path[n] = '\0';
 	slash = strrchr(path, '/');
 	if (!slash)
 		return -EINVAL;
+	jobs->daemon = strdup(path);
+	if (!jobs->daemon)
+		return -ENOMEM;
 	*slash = '\0';
 	return asprintf(&jobs->command, "%s/dmremap", path) < 0 ? -ENOMEM : 0;
 }
@@ -47,7 +54,9 @@ void jobs_done(struct jobs *jobs)
 		job_free(job);
 	}
 	free(jobs->command);
+	free(jobs->daemon);
 	jobs->command = NULL;
+	jobs->daemon = NULL;
 }
 
 bool jobs_at_work(const struct jobs *jobs)
@@ -74,13 +83,30 @@ static bool is_beside_already(const struct jobs *jobs, const char *set, const ch
 	return false;
 }
 
-/* The first line of what the child said; it has ended, so all of it is in the pipe. */
+/* Of a failure the reason is the last line: others may be about a copy that is ignored. */
+static void keep_last_line(char *text)
+{
+	char *end = text + strlen(text), *line;
+
+	while (end > text && end[-1] == '\n')
+		*--end = '\0';
+	line = strrchr(text, '\n');
+	if (line)
+		memmove(text, line + 1, strlen(line));
+}
+
+/* One line of what the child said, or all; it has ended, so all of it is in the pipe. */
 static void read_output(struct job *job)
 {
 	static const char prefix[] = "dmremap: ";
 	ssize_t n = read(job->output, job->text, sizeof(job->text) - 1);
 
 	job->text[n > 0 ? n : 0] = '\0';
+	if (job->is_hooks || job->keeps_lines)
+		return;
+	if (job->code && !job->answers)
+		keep_last_line(job->text);
+	job->text[JOB_LINE_BYTES - 1] = '\0';
 	job->text[strcspn(job->text, "\n")] = '\0';
 	if (!strncmp(job->text, prefix, strlen(prefix)))
 		memmove(job->text, job->text + strlen(prefix),
@@ -138,7 +164,36 @@ static int spawn(const struct job *job, char *const *argv, int output, pid_t *pi
 	return -r;
 }
 
-static int run(struct job *job, const char *const *arguments, bool outside)
+static bool has_systemd(void)
+{
+	return access("/run/systemd/system", F_OK) == 0;
+}
+
+int job_hooks_prefix(const char *argv[JOB_PREFIX_MAX], char *limit, size_t nr_bytes,
+		     unsigned int timeout_seconds)
+{
+	static const char *const by_systemd[] = {
+		SYSTEMD_RUN,
+		"--quiet",
+		"--wait",
+		"--pipe",
+		"--collect",
+		"--property=SyslogIdentifier=dm-remapd-hooks",
+		"--property=TimeoutStopSec=2s",
+		"--description=Hooks of dm-remapd",
+	};
+	int nr = 0;
+
+	if (!has_systemd())
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(by_systemd); i++)
+		argv[nr++] = by_systemd[i];
+	snprintf(limit, nr_bytes, "--property=RuntimeMaxSec=%us", timeout_seconds);
+	argv[nr++] = limit;
+	return nr;
+}
+
+static int command_prefix(const char *argv[JOB_PREFIX_MAX])
 {
 	static const char *const by_systemd[] = {
 		SYSTEMD_RUN,
@@ -152,21 +207,36 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		"--property=KillMode=process",
 		"--description=A command of dm-remapd that opens disks",
 	};
-	const char *argv[JOB_ARGUMENTS_MAX + ARRAY_SIZE(by_systemd)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(by_systemd); i++)
+		argv[i] = by_systemd[i];
+	return ARRAY_SIZE(by_systemd);
+}
+
+static int run(struct job *job, const char *const *arguments, bool outside)
+{
+	const char *argv[JOB_ARGUMENTS_MAX + JOB_PREFIX_MAX];
 	struct jobs *jobs = job->jobs;
 	_cleanup_close_ int output = -1;
-	int pipes[2], nr = 0, r;
+	_cleanup_free_ char *room = NULL;
+	int pipes[2], nr = 0, own, r;
+	char limit[64];
 	uint64_t now;
 	pid_t pid;
 
-	if (outside && access("/run/systemd/system", F_OK) == 0)
-		for (size_t i = 0; i < ARRAY_SIZE(by_systemd); i++)
-			argv[nr++] = by_systemd[i];
-	argv[nr++] = jobs->command;
+	if (job->is_hooks)
+		nr = job_hooks_prefix(argv, limit, sizeof(limit), job->timeout_seconds);
+	else if (outside && has_systemd())
+		nr = command_prefix(argv);
+	own = nr;
+	argv[nr++] = job->is_hooks ? jobs->daemon : jobs->command;
 	argv[nr++] = job->verb;
 	for (int i = 0; arguments[i] && i < JOB_ARGUMENTS_MAX - 3; i++)
 		argv[nr++] = arguments[i];
 	argv[nr] = NULL;
+	r = own ? systemd_run_quote(argv + own, &room) : 0;
+	if (r < 0)
+		return r;
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	job->output = pipes[0];
@@ -176,33 +246,24 @@ static int run(struct job *job, const char *const *arguments, bool outside)
 		return r;
 	r = sd_event_add_child(jobs->loop, &job->child, pid, WEXITED, on_child, job);
 	if (r < 0)
-		return r; /* it goes on, and its end is not noticed */
+		return r; /* it continues, and its end is not noticed */
 	sd_event_now(jobs->loop, CLOCK_BOOTTIME, &now);
 	return sd_event_add_time(jobs->loop, &job->deadline, CLOCK_BOOTTIME,
-				 now + jobs->timeout_seconds * SECOND_US, SECOND_US, on_deadline,
+				 now + job->timeout_seconds * SECOND_US, SECOND_US, on_deadline,
 				 job);
 }
 
-int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
-	      unsigned int flags, uint64_t number, job_done_f done)
+static int begin(struct jobs *jobs, struct job *wanted, const char *const *arguments, bool outside)
 {
-	struct job *job;
+	struct job *job = malloc(sizeof(*job));
 	int r;
 
-	if (flags & JOB_BESIDE ? is_beside_already(jobs, set, verb) : jobs_busy(jobs, set))
-		return -EBUSY;
-	job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
-	snprintf(job->set, sizeof(job->set), "%s", set);
-	job->verb = verb;
-	job->is_beside = flags & JOB_BESIDE;
-	job->is_awaited = !job->is_beside || flags & JOB_AWAITED;
-	job->number = number;
-	job->done = done;
+	*job = *wanted;
 	job->jobs = jobs;
 	job->output = -1;
-	r = run(job, arguments, flags & JOB_OUTSIDE);
+	r = run(job, arguments, outside);
 	if (r < 0) {
 		job_free(job);
 		return r;
@@ -210,4 +271,42 @@ int job_start(struct jobs *jobs, const char *set, const char *verb, const char *
 	job->next = jobs->first;
 	jobs->first = job;
 	return 0;
+}
+
+int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
+	      unsigned int flags, uint64_t number, job_done_f done)
+{
+	struct job job = {
+		.verb = verb,
+		.is_beside = flags & JOB_BESIDE,
+		.is_awaited = !(flags & JOB_BESIDE) || flags & JOB_AWAITED,
+		.keeps_lines = flags & JOB_LINES,
+		.answers = flags & JOB_ANSWERS,
+		.number = number,
+		.timeout_seconds = jobs->timeout_seconds,
+		.done = done,
+	};
+
+	if (flags & JOB_BESIDE ? is_beside_already(jobs, set, verb) : jobs_busy(jobs, set))
+		return -EBUSY;
+	snprintf(job.set, sizeof(job.set), "%s", set);
+	return begin(jobs, &job, arguments, flags & JOB_OUTSIDE);
+}
+
+int job_start_hooks(struct jobs *jobs, const char *const *arguments, unsigned int timeout_seconds,
+		    bool is_awaited, job_done_f done)
+{
+	struct job job = {
+		.set = "hooks",
+		.verb = "--run-hooks",
+		.is_beside = true,
+		.is_awaited = is_awaited,
+		.timeout_seconds = timeout_seconds,
+		.is_hooks = true,
+		.done = done,
+	};
+
+	if (is_beside_already(jobs, job.set, job.verb))
+		return -EBUSY;
+	return begin(jobs, &job, arguments, true);
 }

@@ -2,7 +2,7 @@
 /*
  * Whatever may wait for a disk is done by a child: the command `dmremap`, which lies
  * beside the daemon.  So a hung member holds up the child, and never the event loop.
- * One child at a time for each set; a child that does not come back is told once and
+ * One child at a time for each set; a child that does not finish is reported once and
  * left alone, for a process that waits in the kernel cannot be killed.
  */
 #ifndef DM_REMAP_JOBS_H
@@ -12,13 +12,16 @@
 
 #include "util/util.h"
 
-#define JOB_TEXT_BYTES 512
-#define JOB_ARGUMENTS_MAX 16
+#define JOB_TEXT_BYTES 4096
+#define JOB_LINE_BYTES 512
+#define JOB_ARGUMENTS_MAX 24
 
 enum job_flags {
-	JOB_OUTSIDE = 1, /* it has to open disks, and this service may not: see job_start() */
-	JOB_BESIDE = 2,	 /* it changes nothing of the set: beside others, one of each verb */
-	JOB_AWAITED = 4, /* beside others, and the daemon does not end before it */
+	JOB_OUTSIDE = 1,  /* it has to open disks, and this service may not: see job_start() */
+	JOB_BESIDE = 2,	  /* it changes nothing of the set: beside others, one of each verb */
+	JOB_AWAITED = 4,  /* beside others, and the daemon does not end before it */
+	JOB_LINES = 8,	  /* all of what it says is kept, not only one line */
+	JOB_ANSWERS = 16, /* its first line is the answer, also when it fails */
 };
 
 struct job;
@@ -34,9 +37,14 @@ typedef void (*job_late_f)(void *userdata, const struct job *job);
  * @is_beside: JOB_BESIDE
  * @is_awaited: it has to end before the daemon does
  * @number: whatever who started it wants to know again
+ * @timeout_seconds: when it is late
+ * @is_hooks: it runs hooks, see job_start_hooks()
+ * @keeps_lines: JOB_LINES
+ * @answers: JOB_ANSWERS
  * @code: when it is done: its exit code, -1: it was killed
- * @text: when it is done: what it said, without the program's name and the last newline
- * @late: it was told that it does not come back
+ * @text: when it is done: what it said, without the program's name: the first line, of a failure
+ * without JOB_ANSWERS the last one, of hooks and of JOB_LINES all of it
+ * @late: it was reported that it does not finish
  * @done: whom to tell
  * @jobs: all of them
  * @child: source of its end
@@ -50,6 +58,10 @@ struct job {
 	bool is_beside;
 	bool is_awaited;
 	uint64_t number;
+	unsigned int timeout_seconds;
+	bool is_hooks;
+	bool keeps_lines;
+	bool answers;
 	int code;
 	char text[JOB_TEXT_BYTES];
 	bool late;
@@ -65,7 +77,8 @@ struct job {
  * struct jobs - all children
  * @loop: sd-event's; SIGCHLD is blocked
  * @command: path of the command
- * @timeout_seconds: how long a child may take before it is told
+ * @daemon: path of this program
+ * @timeout_seconds: how long a child may take before it is reported
  * @on_late: who tells
  * @userdata: for the callbacks
  * @first: list of them
@@ -73,6 +86,7 @@ struct job {
 struct jobs {
 	sd_event *loop;
 	char *command;
+	char *daemon;
 	unsigned int timeout_seconds;
 	job_late_f on_late;
 	void *userdata;
@@ -94,5 +108,19 @@ bool jobs_busy(const struct jobs *jobs, const char *set); /* but for those that 
  */
 int job_start(struct jobs *jobs, const char *set, const char *verb, const char *const *arguments,
 	      unsigned int flags, uint64_t number, job_done_f done);
+/*
+ * Starts `dm-remapd --run-hooks ARGUMENT...`, by systemd-run where there is a systemd: hooks send
+ * mail, open connections and write to terminals, none of which this service may.  What they leave
+ * running ends with that unit, which may take @timeout_seconds.  One at a time: else -EBUSY.
+ */
+int job_start_hooks(struct jobs *jobs, const char *const *arguments, unsigned int timeout_seconds,
+		    bool is_awaited, job_done_f done);
+/*
+ * The beginning of the command line that does this: systemd-run and its options, or nothing;
+ * @limit: room for one of them.  How many.
+ */
+#define JOB_PREFIX_MAX 12
+int job_hooks_prefix(const char *argv[JOB_PREFIX_MAX], char *limit, size_t nr_bytes,
+		     unsigned int timeout_seconds);
 
 #endif /* DM_REMAP_JOBS_H */

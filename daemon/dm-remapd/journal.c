@@ -33,9 +33,45 @@ static void add(struct entry *entry, const char *format, ...)
 	va_end(arguments);
 }
 
+static journal_listener_f listener;
+static void *listener_data;
+
+void journal_listen(journal_listener_f f, void *userdata)
+{
+	listener = f;
+	listener_data = userdata;
+}
+
+/* The value of the field; empty: there is none. */
+static const char *field_of(const struct entry *entry, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (int i = 0; i < entry->nr_fields; i++)
+		if (!strncmp(entry->field[i], name, length) && entry->field[i][length] == '=')
+			return entry->field[i] + length + 1;
+	return "";
+}
+
+static void tell_listener(const struct entry *entry)
+{
+	struct alert_news news = {
+		.name = field_of(entry, "DM_REMAP_NAME"),
+		.uuid = field_of(entry, "DM_REMAP_UUID"),
+		.event = field_of(entry, "DM_REMAP_EVENT"),
+		.message = field_of(entry, "MESSAGE"),
+		.priority = atoi(field_of(entry, "PRIORITY")),
+	};
+
+	if (listener)
+		listener(listener_data, &news);
+}
+
 static void send_entry(struct entry *entry)
 {
 	struct iovec iov[FIELDS_MAX];
+
+	tell_listener(entry);
 
 	for (int i = 0; i < entry->nr_fields; i++)
 		iov[i] = (struct iovec){ entry->field[i], strlen(entry->field[i]) };
@@ -111,8 +147,8 @@ void journal_repeats(const char *name, uint32_t kind, uint64_t nr)
 	struct entry entry = { .nr_fields = 0 };
 
 	add(&entry,
-	    "MESSAGE=%s: %" PRIu64 " more events \"%s\" about sectors that were told already", name,
-	    nr, event_kind_name(kind));
+	    "MESSAGE=%s: %" PRIu64 " more events \"%s\" about sectors that were reported already",
+	    name, nr, event_kind_name(kind));
 	add(&entry, "PRIORITY=%d", LOG_NOTICE);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HELD);
 	add(&entry, "DM_REMAP_NAME=%s", name);
@@ -168,7 +204,7 @@ void journal_events_lost(const char *name, const char *why)
 {
 	struct entry entry = { .nr_fields = 0 };
 
-	add(&entry, "MESSAGE=%s%sevents were lost (%s): looking at every set instead",
+	add(&entry, "MESSAGE=%s%sevents were lost (%s); polling every set instead",
 	    name ? name : "", name ? ": " : "", why);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_EVENTS_LOST);
@@ -201,7 +237,7 @@ static void add_waiting(struct entry *entry, const struct waiting *waiting, cons
 }
 
 /*
- * Only from main, which shows that its spare is missing, can it be told which command
+ * Only from main, which shows that its spare is missing, is it known which command
  * would do without; and that one gives up what is on the spare.  A main without a guard
  * cannot be recognised, so of a spare alone it is not known what is missing.
  */
@@ -211,29 +247,30 @@ void journal_waiting(const struct waiting *waiting)
 	const char *name = name_of(waiting);
 
 	if (*waiting->main && *waiting->spare && *waiting->reason)
-		return; /* why it is not active was told */
+		return; /* why it is not active was reported */
 	if (!*waiting->spare && *waiting->reason)
 		add(&entry,
-		    "MESSAGE=%s; plug it in; only if it is gone for good: dmremap release "
+		    "MESSAGE=%s; attach it. Only if it is gone for good: dmremap release "
 		    "--without-spare %s",
 		    waiting->reason, waiting->main);
 	else if (!*waiting->spare)
 		add(&entry,
-		    "MESSAGE=%s: main device %s is here, its spare device is not: plug it in; only "
-		    "if it is gone for good: dmremap release --without-spare %s",
+		    "MESSAGE=%s: main device %s is present, its spare device is missing; attach "
+		    "it. Only if it is gone for good: dmremap release --without-spare %s",
 		    name, waiting->main, waiting->main);
 	else if (!*waiting->main && *waiting->reason)
-		add(&entry, "MESSAGE=%s; plug it in; dmremap list shows what is here",
+		add(&entry, "MESSAGE=%s; attach it. dmremap list shows which members are present",
 		    waiting->reason);
 	else if (!*waiting->main)
 		add(&entry,
-		    "MESSAGE=%s: spare device %s is here, its main device was not recognised: plug "
-		    "it in; if it is here (a main without guard shows its own content): dmremap "
-		    "activate %s",
+		    "MESSAGE=%s: spare device %s is present, its main device was not found; "
+		    "attach it. If it is attached (a main device without guard shows its own "
+		    "content): dmremap activate %s",
 		    name, waiting->spare, waiting->uuid);
 	else
 		add(&entry,
-		    "MESSAGE=%s: %s and %s are here, but it is not active: dmremap activate %s",
+		    "MESSAGE=%s: %s and %s are present, but the set is not active; run dmremap "
+		    "activate %s",
 		    name, waiting->main, waiting->spare, waiting->uuid);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_WAITING);
@@ -306,11 +343,11 @@ void journal_gone(const struct dm_device *device, const char *role, const char *
 
 	if (is_gone)
 		add(&entry,
-		    "MESSAGE=%s: its %s device (%s) is gone: what it serves gives errors. Plug it in "
-		    "again: it is put back in by itself",
+		    "MESSAGE=%s: its %s device (%s) is gone: I/O that it serves fails. Reattach "
+		    "it: it is re-added automatically",
 		    device->name, role, in_table);
 	else
-		add(&entry, "MESSAGE=%s: its %s device (%s) is there again", device->name, role,
+		add(&entry, "MESSAGE=%s: its %s device (%s) is present again", device->name, role,
 		    in_table);
 	add(&entry, "PRIORITY=%d", is_gone ? LOG_CRIT : LOG_NOTICE);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_GONE);
@@ -345,8 +382,8 @@ void journal_thawed(const struct dm_device *device, unsigned int nr, unsigned in
 	struct entry entry = { .nr_fields = 0 };
 
 	add(&entry,
-	    "MESSAGE=%s: too many sectors had failed at once; main answers its probe, so new remaps "
-	    "are allowed again (%u of %u times in a day: [storm] thaws)",
+	    "MESSAGE=%s: too many sectors had failed at once, but the main device answers its "
+	    "probe; automatic remaps are allowed again (%u of %u times in a day: [storm] thaws)",
 	    device->name, nr, of);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_THAWED);
@@ -359,7 +396,7 @@ static uint64_t risen(uint64_t before, uint64_t now)
 	return now > before ? now - before : 0;
 }
 
-/* ", 3 relocations": what did not move is not told. */
+/* ", 3 relocations": what did not change is not reported. */
 static void add_count(char *text, size_t nr_bytes, uint64_t number, const char *what)
 {
 	size_t length = strlen(text);
@@ -386,7 +423,7 @@ void journal_caught_up(const struct dm_device *device, const struct remap_status
 	    streq(before->mode, s->mode))
 		return;
 	if (gap)
-		journal_events_lost(device->name, "a gap in their numbers");
+		journal_events_lost(device->name, "a gap in their sequence numbers");
 	add_count(text, sizeof(text), relocations, "relocations");
 	add_count(text, sizeof(text), rejected, "failed writes not relocated");
 	add_count(text, sizeof(text), reads, "read errors");
@@ -395,7 +432,7 @@ void journal_caught_up(const struct dm_device *device, const struct remap_status
 	if (!streq(before->mode, s->mode))
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%smode %s, was %s",
 			 *text ? "; " : "", s->mode, before->mode);
-	add(&entry, "MESSAGE=%s: since the look before: %s", device->name, text);
+	add(&entry, "MESSAGE=%s: since the previous poll: %s", device->name, text);
 	add(&entry, "PRIORITY=%d", LOG_WARNING);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_CAUGHT_UP);
 	add_device(&entry, device, "caught-up");
@@ -414,11 +451,12 @@ void journal_job_late(const struct job *job, bool late)
 
 	if (late)
 		add(&entry,
-		    "MESSAGE=%s: `dmremap %s` has not come back after %u seconds: does one of its "
-		    "disks hang? The kernel log may say so; what is told of this set may be old",
-		    job->set, job->verb, job->jobs->timeout_seconds);
+		    "MESSAGE=%s: `dmremap %s` has not finished after %u seconds; check the kernel "
+		    "log for a disk that hangs. Until it finishes, reports about this set may be "
+		    "outdated",
+		    job->set, job->verb, job->timeout_seconds);
 	else
-		add(&entry, "MESSAGE=%s: `dmremap %s` came back after all", job->set, job->verb);
+		add(&entry, "MESSAGE=%s: `dmremap %s` has finished after all", job->set, job->verb);
 	add(&entry, "PRIORITY=%d", late ? LOG_ERR : LOG_NOTICE);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_JOB_LATE);
 	add(&entry, "DM_REMAP_EVENT=%s", late ? "late" : "came-back");
@@ -434,7 +472,7 @@ void journal_job_failed(const struct job *job)
 	add(&entry, "MESSAGE=%s: `dmremap %s` failed: %s", job->set, job->verb,
 	    *job->text	  ? job->text :
 	    job->code < 0 ? "it was killed" :
-			    "it did not say why");
+			    "it gave no reason");
 	add(&entry, "PRIORITY=%d", LOG_ERR);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_JOB_FAILED);
 	add(&entry, "DM_REMAP_EVENT=failed");
@@ -448,10 +486,45 @@ void journal_netlink(const char *sentence)
 	struct entry entry = { .nr_fields = 0 };
 
 	add(&entry,
-	    "MESSAGE=%s; until that is mended nothing is told as it happens, only what a look at "
-	    "the sets shows",
+	    "MESSAGE=%s; until this is fixed, events are not reported, only the changes that "
+	    "polling shows",
 	    sentence);
 	add(&entry, "PRIORITY=%d", LOG_ERR);
 	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_NETLINK);
+	send_entry(&entry);
+}
+
+void journal_file(const struct dm_device *device, uint64_t sector, uint64_t nr_sectors,
+		  const char *kind, const char *what)
+{
+	struct entry entry = { .nr_fields = 0 };
+	bool is_file = streq(kind, "file") || streq(kind, "directory"),
+	     is_free = streq(kind, "free");
+
+	add(&entry,
+	    "MESSAGE=%s: what cannot be read at sector %" PRIu64
+	    " is %s%s%s: dmremap files %s %" PRIu64 "+%" PRIu64,
+	    device->name, sector, is_free ? "free space" : kind, is_free ? "" : " ",
+	    is_free ? "" : what, device->name, sector, nr_sectors);
+	add(&entry, "PRIORITY=%d", is_free ? LOG_NOTICE : LOG_WARNING);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_FILE);
+	add(&entry, "DM_REMAP_SECTOR=%" PRIu64, sector);
+	add(&entry, "DM_REMAP_NR_SECTORS=%" PRIu64, nr_sectors);
+	add(&entry, "DM_REMAP_KIND=%s", kind);
+	if (is_file)
+		add(&entry, "DM_REMAP_FILE=%s", what);
+	add_device(&entry, device, "files");
+	send_entry(&entry);
+}
+
+void journal_hook(const char *hook, const char *what)
+{
+	struct entry entry = { .nr_fields = 0 };
+
+	add(&entry, "MESSAGE=hook %s: %s", hook, what);
+	add(&entry, "PRIORITY=%d", LOG_ERR);
+	add(&entry, "MESSAGE_ID=%s", MESSAGE_ID_HOOK);
+	add(&entry, "DM_REMAP_EVENT=hook");
+	add(&entry, "DM_REMAP_HOOK=%s", hook);
 	send_entry(&entry);
 }

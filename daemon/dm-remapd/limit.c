@@ -24,7 +24,7 @@ bool limit_take(struct limit *limit, uint64_t now, uint64_t sector)
 			limit->repeats_since = now;
 		return false;
 	}
-	/* what was held back in the while before is told by limit_over() first */
+	/* what was suppressed in the period before is reported by limit_over() first */
 	if (!limit->nr_suppressed && now - limit->started >= LIMIT_SECONDS)
 		begin(limit, now);
 	if (sector != LIMIT_NO_SECTOR && !limit->nr_suppressed && limit->nr_reported < LIMIT_BURST)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * An event storm must not fill the journal: of one kind of event of one device only
- * so many are told in a while, and then how many more there were.  A place that was told
+ * so many are reported in a period, then how many more there were.  A place that was reported
  * already, as a file system's retries make it, is only counted.  Pure.
  */
 #ifndef DM_REMAP_LIMIT_H
@@ -13,12 +13,12 @@
 #define LIMIT_BURST 20
 #define LIMIT_SECONDS 10
 #define LIMIT_NO_SECTOR UINT64_MAX /* of events that concern none */
-/* So many places are remembered, each for so long; then the repeats are told as a number. */
+/* So many places are remembered, each for so long; then the repeats are reported as a number. */
 #define LIMIT_PLACES 32
 #define LIMIT_PLACE_SECONDS 600
 
 /**
- * struct limit_place - a sector that was told
+ * struct limit_place - a sector that was reported
  * @sector: it
  * @reported_at: when; 0: unused
  */
@@ -30,13 +30,13 @@ struct limit_place {
 /**
  * struct limit - of one kind of event of one device
  * @started: when the present while began
- * @nr_reported: told in it
- * @nr_suppressed: not told in it
+ * @nr_reported: reported in it
+ * @nr_suppressed: not reported in it
  * @first: lowest sector of those, or LIMIT_NO_SECTOR
  * @last: highest sector of those
- * @place: told lately: a ring
+ * @place: reported lately: a ring
  * @next_place: next place in the ring
- * @nr_repeats: events about those, not told
+ * @nr_repeats: events about those, not reported
  * @repeats_since: when the first of them came
  */
 struct limit {
@@ -55,7 +55,7 @@ struct limit {
 bool limit_take(struct limit *limit, uint64_t now, uint64_t sector);
 /* Whether a while with untold events is over: *@over says what they were. */
 bool limit_over(struct limit *limit, uint64_t now, struct limit *over);
-/* Whether repeats are due to be told: how many there were. */
+/* Whether repeats are due to be reported: how many there were. */
 bool limit_repeats(struct limit *limit, uint64_t now, uint64_t *nr);
 
 #endif /* DM_REMAP_LIMIT_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One loop: netlink events are told at once and lead to a poll at all sets a moment
+ * One loop: netlink events are reported at once and lead to a poll of all sets a moment
  * later (poll.c); so do lost events, the module's coming, a timer, and udev.  Nothing here
  * is in the way of I/O (P9), and nothing waits for a disk: children do (jobs.c).
  */
@@ -30,13 +30,27 @@ static void save_soon(struct manager *m, const struct remap_event *event)
 		m->save_at = at;
 }
 
-static void note_event(struct set_state *set, const struct remap_event *event)
+/* The backup of the set lacks it then. */
+static bool changes_table(uint32_t kind)
+{
+	return kind == DM_REMAP_EVENT_RELOCATED || kind == DM_REMAP_EVENT_REMAPPED ||
+	       kind == DM_REMAP_EVENT_UNREMAPPED || kind == DM_REMAP_EVENT_SPARE_BAD;
+}
+
+static void note_event(struct manager *m, struct set_state *set, const struct remap_event *event)
 {
 	set->seq = event->seq;
 	if (event->kind == DM_REMAP_EVENT_STORM)
-		set->storm = true;
-	if (event->kind == DM_REMAP_EVENT_READ_ERROR && event->member == DM_REMAP_MEMBER_MAIN)
-		salvage_add(&set->salvage, event->sector, event->nr_sectors);
+		set->is_storm = set->may_be_storm = true;
+	/* a member that was gone is back, as a rule: a scrub that it stopped goes on */
+	if (event->kind == DM_REMAP_EVENT_LOADED)
+		set->is_scrub_seen = false;
+	set->renewal.has_event |= changes_table(event->kind);
+	if (event->kind != DM_REMAP_EVENT_READ_ERROR || event->member != DM_REMAP_MEMBER_MAIN)
+		return;
+	salvage_add(&set->salvage, event->sector, event->nr_sectors);
+	if (is_scrubbed(set))
+		policy_read_error(&m->config.policy, &set->policy, event->sector, now_seconds(m));
 }
 
 static int on_event(void *userdata, const struct remap_event *event)
@@ -56,8 +70,8 @@ static int on_event(void *userdata, const struct remap_event *event)
 			      now_seconds(m));
 	}
 	if (set) {
-		note_event(set, event);
-		/* told when the poll finds that something was missed: a reload makes gaps, too */
+		note_event(m, set, event);
+		/* reported if the poll finds something missed: a reload makes gaps, too */
 		set->gap |= seq && event->kind != DM_REMAP_EVENT_LOADED && event->seq != seq + 1;
 	}
 	if (set && event->kind <= DM_REMAP_EVENT_MAX &&
@@ -65,6 +79,8 @@ static int on_event(void *userdata, const struct remap_event *event)
 			EVENT_HAS(event, DM_REMAP_A_SECTOR) ? event->sector : LIMIT_NO_SECTOR))
 		return 0;
 	journal_event(event);
+	if (set && event->kind == DM_REMAP_EVENT_READ_ERROR)
+		name_later(m, set, event->sector, event->nr_sectors);
 	return 0;
 }
 
@@ -89,14 +105,14 @@ static int on_netlink(sd_event_source *source, int fd, uint32_t revents, void *u
 		return 0;
 	}
 	if (r < 0) {
-		sd_journal_print(LOG_ERR, "netlink: %s; opening it again", strerror(-r));
+		sd_journal_print(LOG_ERR, "netlink: %s; reopening the socket", strerror(-r));
 		detach_netlink(m);
 		poll_within(m, POLL_DELAY_US);
 	}
 	return 0;
 }
 
-/* Only a missing family means that the module is not loaded; all else is told, once. */
+/* Only a missing family means that the module is not loaded; all else is reported, once. */
 static void netlink_failed(struct manager *m, int r, const struct error *error)
 {
 	if (r == -ENOENT) {
@@ -131,7 +147,7 @@ static void attach_netlink(struct manager *m)
 		return;
 	}
 	m->netlink_error[0] = '\0';
-	m->catch_up = true; /* what happened before we heard is told by a poll */
+	m->catch_up = true; /* what happened before we listened is reported by a poll */
 	poll_within(m, 0);
 }
 
@@ -141,13 +157,13 @@ static int on_family(sd_event_source *source, int fd, uint32_t revents, void *us
 	int r = family_watch_read(m->family);
 
 	if (r < 0) {
-		sd_journal_print(LOG_ERR, "netlink: %s; the module is looked for at every poll",
+		sd_journal_print(LOG_ERR, "netlink: %s; looking for the module at every poll",
 				 strerror(-r));
 		m->family_source = sd_event_source_disable_unref(m->family_source);
 		return 0;
 	}
 	if (r > 0 && m->events) {
-		/* what came before it went is still heard; afterwards that socket is deaf */
+		/* what was sent before is still read; afterwards that socket receives nothing */
 		event_socket_read(m->events, on_event, m);
 		detach_netlink(m);
 	}
@@ -165,7 +181,7 @@ static void watch_family(struct manager *m)
 	int r = family_watch_open(&m->family, &error);
 
 	if (r < 0)
-		sd_journal_print(LOG_ERR, "%s; the module is looked for at every poll", error.text);
+		sd_journal_print(LOG_ERR, "%s; looking for the module at every poll", error.text);
 	else
 		sd_event_add_io(m->loop, &m->family_source, event_socket_fd(m->family), EPOLLIN,
 				on_family, m);
@@ -177,7 +193,7 @@ static int on_poll(sd_event_source *source, uint64_t at, void *userdata)
 
 	if (m->stopping)
 		return 0;
-	/* what was told before is heard before: the poll then finds nothing new in it */
+	/* events sent before are read before: the poll then finds nothing new in them */
 	if (m->events)
 		on_netlink(NULL, 0, 0, m);
 	attach_netlink(m);
@@ -239,6 +255,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	action_save(m, true);
 	for (size_t i = 0; i < m->sets.nr; i++)
 		renew_backup(m, &m->sets.at[i], 0);
+	tell_hooks(m, 0);
 	if (!jobs_at_work(&m->jobs))
 		return sd_event_exit(m->loop, 0);
 	return sd_event_add_time(m->loop, NULL, CLOCK_BOOTTIME, now_us(m) + STOP_US, SECOND_US,
@@ -286,7 +303,7 @@ static int attach_udev(struct manager *m)
 }
 
 /*
- * Started for the first time since boot, the daemon tries all that is here; started again,
+ * Started for the first time since boot, the daemon tries all that is present; started again,
  * it leaves alone what is not active: an administrator may have deactivated it.
  */
 static void note_start(struct manager *m)
@@ -354,6 +371,7 @@ int manager_new(struct manager **result)
 
 	if (r < 0)
 		return r;
+	tell_hooks_of_journal(m);
 	read_config(m);
 	if (m->state_path)
 		set_state_load_steps(&m->sets, m->state_path);
@@ -378,6 +396,7 @@ void manager_free_p(struct manager **manager)
 
 	if (!m)
 		return;
+	journal_listen(NULL, NULL);
 	jobs_done(&m->jobs);
 	sd_event_source_unref(m->events_source);
 	sd_event_source_unref(m->family_source);

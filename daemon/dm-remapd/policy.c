@@ -8,11 +8,41 @@ static bool mode_is(const struct policy_facts *facts, const char *mode)
 	return strcmp(facts->mode, mode) == 0;
 }
 
+void policy_read_error(const struct policy_config *config, struct policy_state *state,
+		       uint64_t sector, uint64_t now)
+{
+	uint64_t number = sector / POLICY_PLACE_SECTORS;
+
+	for (unsigned int i = 0; i < POLICY_ERRORS_MAX && i < state->next_place; i++)
+		if (state->place[i].number == number &&
+		    now - state->place[i].at < config->error_seconds)
+			return;
+	state->place[state->next_place++ % POLICY_ERRORS_MAX] =
+		(struct policy_place){ .number = number, .at = now };
+	state->new_places++;
+}
+
+/* A scrub tries every sector of a bad place: that is one error, found once. */
+static uint64_t new_errors(struct policy_state *state, const struct policy_facts *facts)
+{
+	uint64_t nr = facts->errors - state->errors;
+	uint64_t reads = facts->main_reads - state->main_reads;
+	uint64_t places = state->new_places < reads ? state->new_places : reads;
+
+	if (!facts->is_scrubbed) {
+		state->new_places = 0;
+		return nr;
+	}
+	/* an event may come after the counter was read */
+	state->new_places -= places;
+	return nr - (reads - places);
+}
+
 /* Notes new errors; how many there were within error_seconds, if they are error_count or more. */
 static unsigned int fast_errors(const struct policy_config *config, struct policy_state *state,
 				const struct policy_facts *facts, uint64_t now)
 {
-	uint64_t nr = facts->errors - state->errors;
+	uint64_t nr = new_errors(state, facts);
 	unsigned int recent = 0;
 
 	for (; nr; nr--) {
@@ -87,7 +117,7 @@ static unsigned int step_of(const struct policy_config *config, const struct pol
 	return step;
 }
 
-/* A step told is told again only after use was clearly below it: no flapping at the edge. */
+/* A step is reported again only after use was clearly below it: no flapping at the edge. */
 static unsigned int step_left(const struct policy_config *config, const struct policy_facts *facts,
 			      unsigned int told)
 {
@@ -112,10 +142,12 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 {
 	unsigned int nr = 0, step = step_of(config, facts);
 
-	/* Counters that go back: another life of the device; what was told stays told. */
-	if (!state->known || facts->errors < state->errors) {
+	/* Counters that go back: another life of the device; what was reported stays so. */
+	if (!state->known || facts->errors < state->errors ||
+	    facts->main_reads < state->main_reads) {
 		state->known = true;
 		state->errors = facts->errors;
+		state->main_reads = facts->main_reads;
 		state->next_error = 0;
 		forget_samples(state);
 	}
@@ -125,6 +157,7 @@ unsigned int policy_update(const struct policy_config *config, struct policy_sta
 	state->used = facts->used_slots;
 	state->nr_fast = fast_errors(config, state, facts, now);
 	state->errors = facts->errors;
+	state->main_reads = facts->main_reads;
 
 	if (step > state->step_reported)
 		notices[nr++] = (struct policy_notice){

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Judgements about a set: when to tell whom what.  Pure: facts and the time in,
+ * Policy of a set: what is reported, and when.  Pure: facts and the time in,
  * notices out; nothing here does I/O or reads a clock.  Callers: manager.c.
  */
 #ifndef DM_REMAP_POLICY_H
@@ -12,15 +12,17 @@
 #define POLICY_STEPS_MAX 8
 #define POLICY_ERRORS_MAX 64
 #define POLICY_NOTICES_MAX 4
+/* What a scrub cannot read within so many sectors is one error: it tries each of them. */
+#define POLICY_PLACE_SECTORS 2048
 /* The rate of spare use is that of the last day: 24 samples, an hour apart. */
 #define POLICY_SAMPLES 24
 #define POLICY_SAMPLE_SECONDS 3600
-/* Use has to fall so far below a step before that step is told again. */
+/* Use has to fall so far below a step before that step is reported again. */
 #define POLICY_STEP_SLACK 5
 
 /**
- * struct policy_config - the settings that judgements depend on
- * @step: percents of spare use that are told, rising
+ * struct policy_config - the settings of the policy
+ * @step: percentages of spare use that are reported, rising
  * @nr_steps: how many
  * @error_count: so many errors ...
  * @error_seconds: ... in so many seconds are a disk that fails
@@ -40,6 +42,8 @@ struct policy_config {
  * @total_slots: of the spare
  * @bad_slots: spare chunks that are bad
  * @errors: failed reads and writes of either member, ever
+ * @main_reads: of these the failed reads of main
+ * @is_scrubbed: a scrub is at work, and all errors were seen by policy_read_error()
  * @mode: the mode word
  * @read_only: the mapped device is read-only by request
  * @by_hand: mode frozen: by request, not by a storm
@@ -49,6 +53,8 @@ struct policy_facts {
 	uint64_t total_slots;
 	uint64_t bad_slots;
 	uint64_t errors;
+	uint64_t main_reads;
+	bool is_scrubbed;
 	const char *mode;
 	bool read_only;
 	bool by_hand;
@@ -65,10 +71,24 @@ struct policy_sample {
 };
 
 /**
- * struct policy_state - what was told of a set
+ * struct policy_place - where main could not be read
+ * @number: of the place, from its start
+ * @at: seconds
+ */
+struct policy_place {
+	uint64_t number;
+	uint64_t at;
+};
+
+/**
+ * struct policy_state - what was reported of a set
  * @known: there were facts before
  * @step_reported: last step of spare use, in percent; kept over restarts
  * @errors: counter at the last poll
+ * @main_reads: the same
+ * @place: where main could not be read lately: a ring
+ * @next_place: next place in the ring
+ * @new_places: so many since the last poll
  * @error_at: when the latest errors were seen: a ring
  * @next_error: next place in the ring
  * @nr_fast: errors came fast: so many within error_seconds; 0: they did not
@@ -82,6 +102,10 @@ struct policy_state {
 	bool known;
 	unsigned int step_reported;
 	uint64_t errors;
+	uint64_t main_reads;
+	struct policy_place place[POLICY_ERRORS_MAX];
+	unsigned int next_place;
+	uint64_t new_places;
 	uint64_t error_at[POLICY_ERRORS_MAX];
 	unsigned int next_error;
 	unsigned int nr_fast;
@@ -132,6 +156,9 @@ struct thaw_budget {
 bool policy_thaw(struct thaw_budget *thaw, bool is_frozen, bool probe_ok, unsigned int budget,
 		 uint64_t now, unsigned int *nr);
 
+/* A read of main failed at @now.  Between two calls of policy_update(). */
+void policy_read_error(const struct policy_config *config, struct policy_state *state,
+		       uint64_t sector, uint64_t now);
 /*
  * Looks at new facts at @now (seconds of a clock that does not jump).  Fills in at
  * most POLICY_NOTICES_MAX notices and returns how many.

@@ -39,19 +39,23 @@ static void judge(struct manager *m, struct set_state *set, uint64_t now)
 		.bad_slots = s->bad_slots,
 		.errors = s->read_errors + s->write_errors + s->spare_read_errors +
 			  s->spare_write_errors + s->flush_errors,
+		.main_reads = s->read_errors,
+		.is_scrubbed = is_scrubbed(set) && !set->missed,
 		.mode = s->mode,
 		.read_only = streq(s->mode, "ro") && is_read_only(&set->device),
-		.by_hand = !set->storm,
+		.by_hand = !set->may_be_storm,
 	};
 	struct policy_notice notices[POLICY_NOTICES_MAX];
 	unsigned int nr;
 
 	nr = policy_update(&m->config.policy, &set->policy, &facts, now, notices);
+	set->was_scrubbed = false;
+	is_scrubbed(set); /* only what is at work now counts for the next poll */
 	for (unsigned int i = 0; i < nr; i++)
 		journal_notice(&set->device, &notices[i]);
 	if (set_state_note_step(&m->sets, set) && m->state_path &&
 	    set_state_save_steps(&m->sets, m->state_path) < 0)
-		sd_journal_print(LOG_WARNING, "%s cannot be written", m->state_path);
+		sd_journal_print(LOG_WARNING, "cannot write %s", m->state_path);
 }
 
 static void report_suppressed(struct set_state *set, uint64_t now)
@@ -96,24 +100,27 @@ static struct set_state *meet(struct manager *m, const struct dm_device *device)
 	if (set && streq(set->device.dm_uuid, device->dm_uuid)) {
 		before = set->device.status;
 		set->device = *device;
+		set->missed = m->catch_up || set->gap;
 		if ((m->catch_up || set->gap) && !device->fallback)
 			journal_caught_up(device, &before, set->gap);
 		set->gap = false;
+		/* the event that says so may be among those that were missed */
+		set->may_be_storm |= set->missed && !streq(before.mode, device->status.mode);
 	} else {
 		set = set_state_of(&m->sets, device);
 		if (!set)
 			return NULL;
 		set->policy.step_reported = set_state_step(&m->sets, device->dm_uuid);
-		set->storm = streq(device->status.mode, "frozen");
+		set->may_be_storm = true;
 		if (!loaded && !device->fallback)
 			journal_found(device);
 	}
 	if (!streq(device->status.mode, "frozen"))
-		set->storm = false;
+		set->is_storm = set->may_be_storm = false;
 	return set;
 }
 
-/* A device that went from under its set, by sysfs: told once, and noted for `dmremap status`. */
+/* A member that is gone, by sysfs: reported once, and noted for `dmremap status`. */
 static void note_gone_members(struct set_state *set)
 {
 	static const char *const roles[] = { "main", "spare" };
@@ -149,6 +156,8 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 	judge(m, set, now);
 	again = min_of(again, checkup(m, set, now));
 	again = min_of(again, renew_backup(m, set, now));
+	again = min_of(again, name_files(m, set, now));
+	resume_scrub(m, set);
 	report_suppressed(set, now);
 	if (set->reported)
 		action_restore(m, set);
@@ -227,9 +236,13 @@ unsigned int poll_sets(struct manager *m)
 	for (size_t i = 0; i < nr; i++)
 		again = poll_set(m, &devices[i], now, again);
 	m->catch_up = false;
+	for (size_t i = 0; i < m->sets.nr; i++)
+		if (!m->sets.at[i].seen)
+			alert_forget(&m->alerts, m->sets.at[i].device.name);
 	set_state_forget_unseen(&m->sets);
 	again = poll_waiting(m, devices, nr, now, again);
 	again = min_of(again, write_metrics(m, now));
+	again = min_of(again, tell_hooks(m, now));
 	if (now >= m->save_at) {
 		m->save_at =
 			now + (action_save(m, false) ? m->config.save_seconds : SAVE_DELAY_SECONDS);

@@ -34,12 +34,14 @@ static void on_renewed(void *userdata, const struct job *job)
 
 static int start(struct manager *m, struct set_state *set)
 {
-	const char *arguments[] = { set->device.name, "--renew", "--quiet", NULL, NULL, NULL };
+	const char *arguments[7] = { "--renew", "--quiet", "--", set->device.name };
 	int r;
 
 	if (*m->config.backup_copies) {
-		arguments[3] = "--copies";
-		arguments[4] = m->config.backup_copies;
+		arguments[2] = "--copies";
+		arguments[3] = m->config.backup_copies;
+		arguments[4] = "--";
+		arguments[5] = set->device.name;
 	}
 	r = job_start(&m->jobs, set->device.name, "backup", arguments,
 		      JOB_OUTSIDE | JOB_BESIDE | JOB_AWAITED, 0, on_renewed);
@@ -58,7 +60,8 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 	const struct remap_status *s = &set->device.status;
 	const uint64_t seen[4] = { s->used_slots, s->bad_slots, s->lost_sectors, s->relocations };
 	struct renewal *renewal = &set->renewal;
-	bool has_changed = renewal->is_seen && memcmp(seen, renewal->seen, sizeof(seen)) != 0;
+	bool has_changed = renewal->is_seen &&
+			   (renewal->has_event || memcmp(seen, renewal->seen, sizeof(seen)) != 0);
 
 	if (!m->config.backup_seconds || set->device.fallback || !*set->device.dm_uuid)
 		return NEVER_SECONDS;
@@ -79,6 +82,7 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 	if (start(m, set) == -EBUSY)
 		return BUSY_SECONDS;
 	memcpy(renewal->seen, seen, sizeof(seen));
+	renewal->has_event = false;
 	renewal->at = 0;
 	return NEVER_SECONDS;
 }

@@ -5,7 +5,7 @@
 
 void salvage_add(struct salvage *salvage, uint64_t sector, uint32_t nr_sectors)
 {
-	if (!nr_sectors || salvage->nr == SALVAGE_RANGES_MAX)
+	if (!nr_sectors || nr_sectors > SALVAGE_SECTORS_MAX || salvage->nr == SALVAGE_RANGES_MAX)
 		return;
 	for (unsigned int i = 0; i < salvage->nr; i++)
 		if (salvage->sector[i] == sector && salvage->nr_sectors[i] >= nr_sectors)

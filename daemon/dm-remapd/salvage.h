@@ -12,6 +12,8 @@
 
 #define SALVAGE_RANGES_MAX 16
 #define SALVAGE_BURST 16
+/* A longer request does not say which of its sectors is bad: moving all of it would cost slots. */
+#define SALVAGE_SECTORS_MAX 64
 #define SALVAGE_SECONDS 60 /* afterwards one in so many seconds */
 
 /**
@@ -30,7 +32,7 @@ struct salvage {
 	uint64_t taken_at;
 };
 
-/* A range that is there already, or for which there is no room, is left out. */
+/* A range that is there already, for which there is no room, or that is too long is left out. */
 void salvage_add(struct salvage *salvage, uint64_t sector, uint32_t nr_sectors);
 /* In a storm: nothing that waits is salvaged. */
 void salvage_forget(struct salvage *salvage);

@@ -3,10 +3,20 @@
 
 #include "set-state.h"
 
+#define STEPS_BYTES_MAX 65536
+
 struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32_t minor)
 {
 	for (size_t i = 0; i < list->nr; i++)
 		if (list->at[i].device.major == major && list->at[i].device.minor == minor)
+			return &list->at[i];
+	return NULL;
+}
+
+struct set_state *set_state_named(struct set_states *list, const char *name)
+{
+	for (size_t i = 0; i < list->nr; i++)
+		if (streq(list->at[i].device.name, name))
 			return &list->at[i];
 	return NULL;
 }
@@ -103,7 +113,7 @@ void set_state_load_steps(struct set_states *list, const char *path)
 	size_t nr_bytes;
 
 	list->nr_steps = 0;
-	if (read_file(path, &text, &nr_bytes) < 0)
+	if (read_regular_file(path, STEPS_BYTES_MAX, &text, &nr_bytes) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *number = strchr(line, ' ');

@@ -22,9 +22,9 @@
  * @smart_at: when its disks were last asked, seconds; 0: never
  * @at: when that was, seconds; 0: never
  * @is_known: there was one
- * @level: what it was, as told
+ * @level: what it was, as reported
  * @reasons: the same
- * @is_unsaved: it could not be recorded, and that was told
+ * @is_unsaved: it could not be recorded, and that was reported
  */
 struct checkup {
 	struct remap_status seen;
@@ -44,12 +44,14 @@ struct checkup {
  * struct renewal - of the backup of a set
  * @seen: slots used and bad, lost sectors and relocations at the last one, or at first
  * @is_seen: there is @seen
+ * @has_event: the table changed since, by an event: what goes and what comes may add up to nothing
  * @at: when the next one is due, seconds; 0: none is
- * @has_failed: the last one failed, and that was told
+ * @has_failed: the last one failed, and that was reported
  */
 struct renewal {
 	uint64_t seen[4];
 	bool is_seen;
+	bool has_event;
 	uint64_t at;
 	bool has_failed;
 };
@@ -57,29 +59,36 @@ struct renewal {
 /**
  * struct set_state - one active set
  * @device: as it was last seen
- * @policy: what was told of it
+ * @policy: what was reported of it
  * @limit: per kind of event
  * @seq: number of its last event; 0: none was seen since the last poll
  * @gap: numbers of its events were missed since the last poll
  * @activity: sum of its counters when they were last saved
- * @save_failed: the last save failed, and that was told
- * @storm: mode frozen: a storm did it, or it was so when the set was first seen
+ * @save_failed: the last save failed, and that was reported
+ * @may_be_storm: mode frozen: no command did it that the daemon has seen
+ * @is_storm: mode frozen: a storm did it, by its event
  * @thaw: storms that the daemon ended by itself
  * @reported: udev reported a member under the number that is in the table
- * @is_gone: index 0 main, 1 the spare: the device went from under the set, and that was told
+ * @is_gone: index 0 main, 1 the spare: the device is gone, and that was reported
  * @salvage: sectors that are to be salvaged
+ * @nameless: sectors whose files are to be found
  * @checkup: the verdict on it
  * @renewal: its backup
+ * @was_scrubbed: a scrub was at work at the last poll, or since then
+ * @missed: events were missed before the present poll
+ * @is_scrub_seen: whether a scrub of it was interrupted was looked at
  * @seen: in the present poll
  */
 struct set_state {
 	struct dm_device device;
 	struct policy_state policy;
 	struct salvage salvage;
+	struct salvage nameless;
 	struct checkup checkup;
 	struct renewal renewal;
 	bool save_failed;
-	bool storm;
+	bool may_be_storm;
+	bool is_storm;
 	struct thaw_budget thaw;
 	bool reported;
 	bool is_gone[2];
@@ -87,14 +96,35 @@ struct set_state {
 	uint64_t seq;
 	bool gap;
 	uint64_t activity;
+	bool was_scrubbed;
+	bool missed;
+	bool is_scrub_seen;
 	bool seen;
 };
+
+/* The UUID of its set; empty: it has none. */
+static inline const char *set_uuid(const struct set_state *set)
+{
+	const char *uuid = set->device.dm_uuid;
+
+	return strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ?
+		       "" :
+		       uuid + strlen(DM_UUID_PREFIX);
+}
+
+/* What the files of its history and its scrub are called. */
+static inline void set_key(const struct set_state *set, char *key, size_t nr_bytes)
+{
+	const char *uuid = set_uuid(set);
+
+	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : set->device.name);
+}
 
 /* So many sets that are not active are remembered; the longest forgotten goes first. */
 #define STEPS_MAX 256
 
 /**
- * struct step_reported - what was told of a set, active or not
+ * struct step_reported - what was reported of a set, active or not
  * @dm_uuid: of the set
  * @step: the step, in percent
  */
@@ -107,7 +137,7 @@ struct step_reported {
  * struct set_states - all sets
  * @at: the active ones
  * @nr: how many
- * @step: steps told, of these and of others
+ * @step: steps reported, of these and of others
  * @nr_steps: how many
  */
 struct set_states {
@@ -118,11 +148,12 @@ struct set_states {
 };
 
 struct set_state *set_state_find(struct set_states *list, uint32_t major, uint32_t minor);
+struct set_state *set_state_named(struct set_states *list, const char *name);
 /* The one of @device, made if it is not known; NULL: out of memory. */
 struct set_state *set_state_of(struct set_states *list, const struct dm_device *device);
 /* Forgets those that were not seen in the present poll. */
 void set_state_forget_unseen(struct set_states *list);
-/* Steps already told, per set: "UUID PERCENT" a line, in @path. */
+/* Steps already reported, per set: "UUID PERCENT" a line, in @path. */
 void set_state_load_steps(struct set_states *list, const char *path);
 unsigned int set_state_step(const struct set_states *list, const char *dm_uuid);
 /* Notes the step of @set, if the set has a DM_UUID.  Whether that changes anything. */

@@ -9,6 +9,7 @@
 #include <libudev.h>
 #include <systemd/sd-event.h>
 
+#include "alert.h"
 #include "config.h"
 #include "jobs.h"
 #include "set-state.h"
@@ -30,19 +31,21 @@
  * @events_source: its source
  * @family: tells when the module is loaded; NULL: that does not work
  * @family_source: its source
- * @netlink_error: what does not work, as told; empty: nothing
+ * @netlink_error: what does not work, as reported; empty: nothing
  * @udev: libudev's context
  * @monitor: block devices that come and go
  * @jobs: children at work
  * @sets: what is known of each
  * @waiting: sets with a member here
- * @state_path: where steps told are kept; NULL: nowhere
+ * @state_path: where reported steps are kept; NULL: nowhere
  * @save_at: when counters that moved are saved next, seconds
  * @catch_up: events were lost: the next poll tells what moved
- * @loaded: devices whose loading was told, and which no poll has seen yet: a ring
+ * @loaded: devices whose loading was reported, and which no poll has seen yet: a ring
  * @next_loaded: next place in the ring
  * @metrics_at: when metrics are written next, seconds
- * @metrics_failed: that failed, and was told
+ * @metrics_failed: that failed, and was reported
+ * @alerts: what hooks are told
+ * @refused_hooks: lines about hooks that were refused the last time, which are reported already
  * @stopping: SIGTERM came
  */
 struct manager {
@@ -67,6 +70,8 @@ struct manager {
 	unsigned int next_loaded;
 	uint64_t metrics_at;
 	bool metrics_failed;
+	struct alerts alerts;
+	char refused_hooks[JOB_TEXT_BYTES];
 	bool stopping;
 };
 
@@ -86,7 +91,7 @@ void action_salvage(struct manager *m, struct set_state *set, uint64_t now);
 void action_thaw(struct manager *m, struct set_state *set, uint64_t now);
 void action_activate(struct manager *m, struct waiting *waiting);
 void action_late(void *userdata, const struct job *job);
-/* Common to all: whatever was told as late is told to be back. */
+/* Common to all: a command that was reported as late is reported as finished. */
 void action_came_back(struct manager *m, const struct job *job);
 
 /* checkup.c: has a verdict reached and recorded where that is due; in how many seconds it will be. */
@@ -96,7 +101,22 @@ unsigned int checkup(struct manager *m, struct set_state *set, uint64_t now);
  * many seconds it will be.
  */
 unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now);
+/* scrub-resume.c: has a scrub go on that was interrupted. */
+void resume_scrub(struct manager *m, struct set_state *set);
+/* Whether one is at work, or was since the last poll. */
+bool is_scrubbed(struct set_state *set);
+/* naming.c: has it looked for what sectors belong to that were reported as unreadable. */
+void name_later(struct manager *m, struct set_state *set, uint64_t sector, uint32_t nr_sectors);
+/* Where that is due; in how many seconds it will be. */
+unsigned int name_files(struct manager *m, struct set_state *set, uint64_t now);
 /* metrics.c: has them written where that is due; in how many seconds it will be. */
 unsigned int write_metrics(struct manager *m, uint64_t now);
+/*
+ * telling.c: has hooks run where an alert is due, or now for all news that waits (@now: 0); in how
+ * many seconds one will be.
+ */
+unsigned int tell_hooks(struct manager *m, uint64_t now);
+/* From now on the journal's entries are heard. */
+void tell_hooks_of_journal(struct manager *m);
 
 #endif /* DM_REMAP_STATE_H */

@@ -16,7 +16,7 @@
 
 #include "util/util.h"
 
-/* How long a set may wait for its other member before it is told. */
+/* How long a set may wait for its other member before it is reported. */
 #define WAITING_PATIENCE_SECONDS 20
 /* From a member's coming to our try: udev's one-shot does it first, and then there is none. */
 #define WAITING_TRY_SECONDS 5
@@ -46,7 +46,7 @@ struct waiting_member {
  * @main: path of its main device, or empty
  * @spare: the same
  * @name: of the mapped device; empty: the set is not active
- * @member: what is here in the present poll
+ * @member: what is present in the current poll
  * @nr_members: how many
  * @before: what was here in the poll before
  * @nr_before: how many
@@ -57,7 +57,7 @@ struct waiting_member {
  * @reason: what the last one said; empty: nothing
  * @reported: that it waits
  * @let_go: since the last poll it was active, and is not any more
- * @noted: it was deactivated by `dmremap`, which knows better than we with which disks (let-go.h)
+ * @noted: it was deactivated by `dmremap`, which notes with which disks (deactivated.h)
  * @held: the same, and they are the same disks: that it is not active is no news
  * @seen: in the present poll
  */
@@ -87,7 +87,7 @@ struct waiting {
  * struct waiting_list - all of them
  * @at: array
  * @nr: how many
- * @passive: what is here at the next poll is not tried: it may have been deactivated
+ * @passive: what is present at the next poll is not tried: it may have been deactivated
  */
 struct waiting_list {
 	struct waiting *at;
@@ -96,7 +96,7 @@ struct waiting_list {
 };
 
 void waiting_begin(struct waiting_list *list);
-/* A member is here; called for each between begin and end of a poll. */
+/* A member is present; called for each between begin and end of a poll. */
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
 		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now);
 /*
@@ -115,7 +115,7 @@ struct waiting *waiting_find(struct waiting_list *list, const char *uuid);
 bool waiting_take(struct waiting *waiting, uint64_t now);
 /*
  * How it ended: @said is what it said, @failed: it is to be tried again.  Whether @said
- * is to be told: it was not said before.
+ * is to be reported: it was not before.
  */
 bool waiting_result(struct waiting *waiting, bool failed, const char *said, uint64_t now);
 /* Something changed that is not seen here, as the module: what failed is tried at once. */

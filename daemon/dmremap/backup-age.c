@@ -8,12 +8,13 @@
 #include "health.h"
 #include "json.h"
 #include "system/events.h"
+#include "util/foreign.h"
 
 /**
  * struct comparison - of the kernel's remaps with a backup, both in the order of their slots
  * @backup: it
  * @at: its next entry
- * @nr_missing: remaps that it does not have so
+ * @nr_missing: slots of which it has another remap, none, or one that is gone
  */
 struct comparison {
 	const struct backup *backup;
@@ -27,12 +28,19 @@ static int compare(void *userdata, const struct remap_slot *line)
 	const struct backup *backup = comparison->backup;
 	const struct backup_entry *entry;
 
+	/* slots that were given back since */
 	while (comparison->at < backup->nr_entries &&
-	       backup->entry[comparison->at].slot < line->slot)
+	       backup->entry[comparison->at].slot < line->slot) {
+		comparison->nr_missing++;
 		comparison->at++;
+	}
 	entry = &backup->entry[comparison->at];
-	if (comparison->at == backup->nr_entries || entry->slot != line->slot ||
-	    entry->entry.state != line->state || entry->entry.redirected != line->redirected ||
+	if (comparison->at == backup->nr_entries || entry->slot != line->slot) {
+		comparison->nr_missing++;
+		return 0;
+	}
+	comparison->at++;
+	if (entry->entry.state != line->state || entry->entry.redirected != line->redirected ||
 	    entry->entry.lost != line->lost ||
 	    (line->state == REMAP_ENTRY_USED && entry->entry.main_chunk != line->chunk))
 		comparison->nr_missing++;
@@ -60,12 +68,13 @@ bool backup_age_of(const struct dm_device *device, struct backup_age *age)
 	if (backup.generation == device->status.generation)
 		age->nr_missing = 0;
 	else if (event_dump_remaps(device->major, device->minor, compare, &comparison, NULL) == 0)
-		age->nr_missing = comparison.nr_missing;
+		age->nr_missing = comparison.nr_missing + (backup.nr_entries - comparison.at);
 	return true;
 }
 
 void print_backup_age(const struct dm_device *device)
 {
+	struct foreign_text name = foreign_text(device->name, sizeof(device->name));
 	struct backup_age age;
 	struct date created;
 
@@ -73,12 +82,12 @@ void print_backup_age(const struct dm_device *device)
 		return;
 	created = date_of(age.created);
 	if (age.is_damaged)
-		printf("  backup     %s is damaged: dmremap backup %s makes a new one\n", age.path,
-		       device->name);
+		printf("  backup     %s is damaged; make a new one with dmremap backup %s\n",
+		       age.path, name.text);
 	else if (!age.is_there)
-		printf("  backup     none: dmremap backup %s makes one\n", device->name);
+		printf("  backup     none; make one with dmremap backup %s\n", name.text);
 	else if (age.nr_missing < 0)
-		printf("  backup     of %s; whether it has all remaps is not known\n",
+		printf("  backup     of %s; it is not known whether it has all remaps\n",
 		       created.text);
 	else if (!age.nr_missing)
 		printf("  backup     of %s; it has all remaps\n", created.text);

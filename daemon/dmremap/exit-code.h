@@ -13,6 +13,10 @@ enum exit_code {
 	EXIT_CODE_WAITING = 4,	 /* a member of the set is not there */
 	EXIT_CODE_REFUSED = 5,	 /* for safety: in use, not ours, older, not confirmed */
 	EXIT_CODE_DAMAGED = 6,	 /* metadata is damaged */
+	/* of activate --exit-code, which dm-remapd decides by (actions.c) */
+	EXIT_CODE_WAS_ACTIVE = 12,
+	EXIT_CODE_HAS_FAULT = 13, /* was active, and is not as it should be */
+	EXIT_CODE_RETURNED = 14,  /* was active, and a member was re-added */
 };
 
 /*

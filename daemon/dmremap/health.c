@@ -28,23 +28,6 @@ const char *uuid_of_device(const struct dm_device *device)
 	return strncmp(device->dm_uuid, DM_UUID_PREFIX, length) ? "" : device->dm_uuid + length;
 }
 
-void format_size(uint64_t nr_bytes, char *text, size_t nr_text)
-{
-	static const char units[] = "KMGTPE";
-	double size = (double)nr_bytes;
-	int unit = -1;
-
-	while (size >= 1024 && units[unit + 1]) {
-		size /= 1024;
-		unit++;
-	}
-	if (unit < 0)
-		snprintf(text, nr_text, "%" PRIu64 " B", nr_bytes);
-	else
-		snprintf(text, nr_text, "%.*f %ciB",
-			 size < 10 && (uint64_t)(size * 10) % 10 ? 1 : 0, size, units[unit]);
-}
-
 /* What the daemon saw counts for so long: it looks once an hour at the latest. */
 #define WITNESS_SECONDS (2 * 3600)
 
@@ -119,6 +102,17 @@ static void load_smart(const struct dm_device *device, struct report *report)
 	smart_load(key, "spare", report->now.at, &report->smart[1]);
 }
 
+static void load_scrub(const struct dm_device *device, struct report *report)
+{
+	_cleanup_scrub_ struct scrub_state state = { 0 };
+	char key[256];
+
+	history_key(device, key, sizeof(key));
+	if (scrub_state_load(key, &state) < 0)
+		return;
+	scrub_summarise(&state, &report->scrub);
+}
+
 static enum severity severity_of(enum verdict_level level)
 {
 	return level == VERDICT_GOOD  ? SEVERITY_OK :
@@ -162,6 +156,9 @@ void report_with(const struct dm_device *device, const struct history *history,
 	if (counts(device))
 		look_back(history, report);
 	load_smart(device, report);
+	load_scrub(device, report);
+	facts.scrub = &report->scrub.last;
+	facts.scrub_good = report->scrub.good;
 	facts.smart[0] = &report->smart[0];
 	facts.smart[1] = &report->smart[1];
 	if (report->last.at) {

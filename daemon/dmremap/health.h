@@ -44,6 +44,7 @@ struct witness {
  * @growth: from its history
  * @forecast: from its history
  * @smart: of the disks of main and the spare
+ * @scrub: of its scrubs; there are no sectors: there was none
  */
 struct report {
 	struct verdict verdict;
@@ -58,6 +59,7 @@ struct report {
 	struct growth growth;
 	struct forecast forecast;
 	struct smart smart[2];
+	struct scrub_summary scrub;
 };
 
 /* With what its history says of the witness. */
@@ -77,7 +79,5 @@ const char *uuid_of_device(const struct dm_device *device);
 struct json;
 /* Of a forecast, as the member "forecast". */
 void json_forecast(struct json *json, const struct forecast *forecast);
-/* "1.5 GiB" */
-void format_size(uint64_t nr_bytes, char *text, size_t nr_text);
 
 #endif /* DM_REMAP_HEALTH_H */

@@ -9,7 +9,7 @@
 
 const char *import_list_name(const char *path)
 {
-	return streq(path, "-") ? "the standard input" : path;
+	return streq(path, "-") ? "standard input" : path;
 }
 
 static int parse_options(const struct invocation *invocation, struct badlist *list,
@@ -21,16 +21,17 @@ static int parse_options(const struct invocation *invocation, struct badlist *li
 	uint64_t block_bytes = DEFAULT_BLOCK_BYTES;
 
 	if (format && badlist_format_of(format, &list->format) < 0)
-		return error_set(error, EINVAL, "\"%s\" is no format; known are: " BADLIST_FORMATS,
-				 format);
+		return error_set(error, EINVAL,
+				 "\"%s\": unknown format; use one of " BADLIST_FORMATS, format);
 	if (block_size && (parse_size(block_size, &block_bytes) < 0 || block_bytes < 512 ||
 			   block_bytes > 1U << 20 || block_bytes % 512))
 		return error_set(error, EINVAL,
-				 "\"%s\" is not a block size: a multiple of 512 up to 1 MiB",
+				 "\"%s\": invalid block size; use a multiple of 512 up to 1 MiB",
 				 block_size);
 	list->block_bytes = (uint32_t)block_bytes;
 	if (areas && (!*areas || areas[strspn(areas, "?*/-")]))
-		return error_set(error, EINVAL, "\"%s\" are no areas of a map: some of ? * / -",
+		return error_set(error, EINVAL,
+				 "\"%s\": invalid areas of a map; use one or more of ? * / -",
 				 areas);
 	if (areas)
 		list->areas = areas;
@@ -47,14 +48,14 @@ static int read_text(const char *path, char **text, struct error *error)
 	if (r == -ENOENT && (!strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/", 6)))
 		return error_set(
 			error, ENOENT,
-			"%s: it is not open (sudo closes what <(...) opens): give the list "
-			"to the standard input, and - as the file",
+			"%s: not open (sudo closes what <(...) opens); pass the list on standard "
+			"input, with - as FILE",
 			path);
 	if (r < 0)
 		return error_set(error, -r, "%s: cannot read it: %s", name, strerror(-r));
 	if (nr_bytes >= 2 && (!memcmp(*text, "\xff\xfe", 2) || !memcmp(*text, "\xfe\xff", 2)))
 		return error_set(error, EINVAL,
-				 "%s: it is UTF-16: iconv -f UTF-16 -t UTF-8 makes it readable",
+				 "%s: the text is UTF-16; convert it with iconv -f UTF-16 -t UTF-8",
 				 name);
 	if (strlen(*text) != nr_bytes)
 		return error_set(error, EINVAL, "%s: not a text file", name);
@@ -90,10 +91,11 @@ static int check_inside(const struct badlist *list, const struct whole_disk *dis
 	if (!last || last->sector + last->nr_sectors <= disk->nr_sectors)
 		return 0;
 	return error_set(error, EINVAL,
-			 "%s names sector %" PRIu64 ", and %s has only %" PRIu64
-			 ": the list is of another device%s; nothing was remapped",
+			 "%s names sector %" PRIu64 ", but %s has only %" PRIu64 ": the list is "
+			 "for another device%s; nothing was remapped",
 			 import_list_name(path), last->sector + last->nr_sectors - 1, disk->main,
-			 disk->nr_sectors, disk->start ? ", or of the whole disk: --disk" : "");
+			 disk->nr_sectors,
+			 disk->start ? ", or for the whole disk (use --disk)" : "");
 }
 
 int import_list_read(const struct invocation *invocation, const char *path,
@@ -125,7 +127,8 @@ int import_list_read(const struct invocation *invocation, const char *path,
 static void print_untaken(uint64_t nr_sectors, const char *what, const char *type)
 {
 	if (nr_sectors)
-		printf("note     %" PRIu64 " sector%s of it %s: --areas \"-%s\" takes them, too\n",
+		printf("note     %" PRIu64 " more sector%s %s; use --areas \"-%s\" to include "
+		       "them\n",
 		       nr_sectors, plural(nr_sectors), what, type);
 }
 
@@ -138,16 +141,19 @@ void import_list_print(const char *path, const struct badlist *list)
 	print_untaken(list->untrimmed, "not trimmed (*)", "*");
 	print_untaken(list->unscraped, "not scraped (/)", "/");
 	if (list->nr_merged)
-		printf("note     %zu overlapping place%s taken once\n", list->nr_merged,
+		printf("note     %zu overlapping place%s merged\n", list->nr_merged,
 		       plural(list->nr_merged));
 	if (list->nr_elsewhere)
-		printf("note     %zu place%s not on the main device, passed over\n",
-		       list->nr_elsewhere, plural(list->nr_elsewhere));
+		printf("note     %zu place%s not on the main device, ignored\n", list->nr_elsewhere,
+		       plural(list->nr_elsewhere));
 	if (list->nr_other_disks)
-		printf("note     %u line%s about other disks than %s, passed over\n",
+		printf("note     %u line%s about disks other than %s, ignored\n",
 		       list->nr_other_disks, plural(list->nr_other_disks),
 		       list->disk ? list->disk : list->found_disk);
+	if (list->nr_other_errors)
+		printf("note     %u error%s not of the medium (of a cable or a command), ignored\n",
+		       list->nr_other_errors, plural(list->nr_other_errors));
 	if (!list->nr_ranges && list->is_of_disk)
-		printf("note     no line of it names a bad sector of %s\n",
+		printf("note     it does not name any bad sector of %s\n",
 		       list->disk ? list->disk : "the disk");
 }

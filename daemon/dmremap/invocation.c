@@ -21,12 +21,22 @@ int confirm(const struct invocation *invocation, const char *question, struct er
 		return 0;
 	if (!isatty(STDIN_FILENO))
 		return error_set(error, ECANCELED,
-				 "not done: there is no terminal to ask on; --yes does it without");
+				 "not done: there is no terminal to ask on; use --yes to skip the "
+				 "question");
 	fflush(stdout);
 	fprintf(stderr, "%s [y/N] ", question);
 	if (!fgets(answer, sizeof(answer), stdin) || (*answer != 'y' && *answer != 'Y'))
 		return error_set(error, ECANCELED, "not done");
 	return 0;
+}
+
+/* @what: as the user calls it; what no device can be called is not an error of device-mapper's. */
+static int get_device(const char *what, const char *name, struct dm_device *device,
+		      struct error *error)
+{
+	if (!*name || strlen(name) >= sizeof(device->name) || strchr(name, '/'))
+		return error_set(error, ENODEV, "%.200s: no such mapped device", what);
+	return dm_get(name, device, error);
 }
 
 int find_device(const char *what, struct dm_device *device, struct error *error)
@@ -40,26 +50,29 @@ int find_device(const char *what, struct dm_device *device, struct error *error)
 	int r;
 
 	if (!strncmp(what, mapper, strlen(mapper)))
-		return dm_get(what + strlen(mapper), device, error);
+		return get_device(what, what + strlen(mapper), device, error);
 	if (!strncmp(what, node, strlen(node)) && parse_u64(what + strlen(node), &number) == 0) {
-		snprintf(path, sizeof(path), "/sys/block/dm-%u/dm/name", (unsigned int)number);
+		/* as it was typed: a number beyond those of devices is that of none */
+		snprintf(path, sizeof(path), "/sys/block/dm-%.20s/dm/name", what + strlen(node));
 		r = read_file(path, &name, &nr_bytes);
 		if (r < 0)
-			return error_set(error, ENODEV, "%s: there is no such mapped device", what);
+			return error_set(error, ENODEV, "%s: no such mapped device", what);
 		name[strcspn(name, "\n")] = '\0';
 		return dm_get(name, device, error);
 	}
 	if (uuid_from_string(what, uuid) == 0) {
 		char found[128];
 
-		snprintf(dm_uuid, sizeof(dm_uuid), DM_UUID_PREFIX "%s", what);
+		/* as the set's device has it, however it was typed */
+		snprintf(dm_uuid, sizeof(dm_uuid), DM_UUID_PREFIX);
+		uuid_to_string(uuid, dm_uuid + strlen(DM_UUID_PREFIX));
 		if (dm_name_of_uuid(dm_uuid, found) < 0)
 			return error_set(error, ENODEV, "set %s is not active", what);
 		return dm_get(found, device, error);
 	}
 	if (strchr(what, '/'))
-		return error_set(error, EINVAL, "%s: not the name of a mapped device", what);
-	return dm_get(what, device, error);
+		return error_set(error, EINVAL, "%s: not a name of a mapped device", what);
+	return get_device(what, what, device, error);
 }
 
 int find_devices(const struct invocation *invocation, struct dm_device **devices, size_t *nr,
@@ -81,7 +94,8 @@ int find_live_device(const struct invocation *invocation, struct dm_device *devi
 		return r;
 	if (device->fallback)
 		return error_set(error, EBUSY,
-				 "%s is active without the module (fallback): it takes no messages",
+				 "%s is active without the module (fallback), and cannot receive "
+				 "messages",
 				 device->name);
 	return 0;
 }

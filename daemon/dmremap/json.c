@@ -36,7 +36,7 @@ static uint32_t utf8_character(const unsigned char *at, unsigned int length)
 	return character;
 }
 
-/* What is no character becomes U+FFFD; controls, those of direction as well, are escaped. */
+/* Invalid characters become U+FFFD; controls, those of direction as well, are escaped. */
 static void print_string(const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;

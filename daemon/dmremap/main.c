@@ -25,12 +25,15 @@ static void print_help(FILE *to)
 			fprintf(to, "\n%s:\n", verb_group_title(verb->group));
 		print_call(to, verb);
 	}
-	fprintf(to, "\nOptions, before or after the verb:\n"
+	fprintf(to, "\n"
+		    "Options, before or after the verb:\n"
 		    "  --json     print JSON\n"
 		    "  --yes      do not ask\n"
-		    "  --quiet    print nothing that was not asked for\n"
+		    "  --quiet    print only what was asked for\n"
 		    "  --version  print the version\n"
-		    "  --help     this, or what VERB takes; as help VERB\n\nSee dmremap(8).\n");
+		    "  --help     print this help, or that of VERB (also: help VERB)\n"
+		    "\n"
+		    "See dmremap(8).\n");
 }
 
 static void print_verb_help(const struct verb *verb)
@@ -90,7 +93,8 @@ static int parse(int argc, char **argv, struct invocation *invocation)
 			return 1;
 		case '?':
 		case ':':
-			fprintf(stderr, "dmremap: %s: bad option \"%s\"; see dmremap %s --help\n",
+			fprintf(stderr,
+				"dmremap: %s: invalid option \"%s\"; see dmremap %s --help\n",
 				verb->name, argv[optind - 1], verb->name);
 			return -EINVAL;
 		default:
@@ -125,7 +129,7 @@ static int parse_before(int argc, char **argv, struct invocation *invocation)
 			printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
 			return 0;
 		} else {
-			fprintf(stderr, "dmremap: bad option \"%s\"; see dmremap --help\n",
+			fprintf(stderr, "dmremap: invalid option \"%s\"; see dmremap --help\n",
 				argv[i]);
 			return -EINVAL;
 		}
@@ -138,8 +142,7 @@ static const struct verb *find_or_complain(const char *name)
 	const struct verb *verb = verb_find(name);
 
 	if (!verb)
-		fprintf(stderr, "dmremap: there is no verb \"%s\"; dmremap --help lists them\n",
-			name);
+		fprintf(stderr, "dmremap: unknown verb \"%s\"; see dmremap --help\n", name);
 	return verb;
 }
 
@@ -163,17 +166,30 @@ static int check_call(const struct invocation *invocation)
 
 	if (invocation->json && !(verb->flags & VERB_JSON)) {
 		fprintf(stderr,
-			"dmremap: %s prints no JSON: --json is for verbs that show something\n",
+			"dmremap: %s does not print JSON; --json is for verbs that show "
+			"something\n",
 			verb->name);
 		return EXIT_CODE_USAGE;
 	}
-	if (geteuid() != 0 &&
-	    !(verb->flags & VERB_IMAGE && invocation->argc && strchr(invocation->argv[0], '/') &&
+	if (geteuid() != 0 && !(verb->flags & VERB_ANYONE) &&
+	    !(verb->flags & VERB_IMAGE && invocation->argc &&
+	      (verb->flags & VERB_PATH || strchr(invocation->argv[0], '/')) &&
 	      !device_number(invocation->argv[0]))) {
 		fprintf(stderr, "dmremap: %s needs root\n", verb->name);
 		return EXIT_CODE_REFUSED;
 	}
 	return EXIT_CODE_OK;
+}
+
+/* In a pipe what was printed before comes before the sentence of an error. */
+static bool is_printed(void)
+{
+	errno = 0; /* an error before this flush has left only its mark */
+	if (fflush(stdout) != EOF && !ferror(stdout))
+		return true;
+	fprintf(stderr, "dmremap: cannot write the output%s%s\n", errno ? ": " : "",
+		errno ? strerror(errno) : "");
+	return false;
 }
 
 static int run(struct invocation *invocation)
@@ -183,17 +199,14 @@ static int run(struct invocation *invocation)
 
 	dm_setup();
 	r = invocation->verb->run(invocation, &error);
-	/* in a pipe what was printed before comes before the sentence */
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		fprintf(stderr, "dmremap: cannot write the output: %s\n", strerror(errno));
+	if (!is_printed())
 		return EXIT_CODE_FAILED;
-	}
 	if (r < 0)
 		fprintf(stderr, "dmremap: %s\n", *error.text ? error.text : strerror(-r));
 	return r >= 0 && invocation->exit_code ? invocation->exit_code : exit_code_of(r);
 }
 
-int main(int argc, char **argv)
+static int call(int argc, char **argv)
 {
 	struct invocation invocation = { 0 };
 	int at = parse_before(argc, argv, &invocation), r;
@@ -214,4 +227,13 @@ int main(int argc, char **argv)
 		return r < 0 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
 	r = check_call(&invocation);
 	return r ? r : run(&invocation);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	keep_standard_files();
+	code = call(argc, argv);
+	return code == EXIT_CODE_OK && !is_printed() ? EXIT_CODE_FAILED : code;
 }

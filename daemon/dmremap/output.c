@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libsmartcols.h>
+#include <sys/stat.h>
 
 #include "output.h"
 #include "util/foreign.h"
@@ -36,10 +37,14 @@ int output_open(struct output **result, const struct column *columns)
 	output->table = scols_new_table();
 	if (!output->table)
 		return -ENOMEM;
-	for (unsigned int i = 0; columns[i].name; i++)
-		if (!scols_table_new_column(output->table, columns[i].name, 0,
-					    columns[i].number ? SCOLS_FL_RIGHT : 0))
+	for (unsigned int i = 0; columns[i].name; i++) {
+		struct libscols_column *column = scols_table_new_column(
+			output->table, columns[i].name, 0, columns[i].number ? SCOLS_FL_RIGHT : 0);
+
+		/* output_text() has escaped what is in a cell */
+		if (!column || scols_column_set_safechars(column, "\\") < 0)
 			return -ENOMEM;
+	}
 	*result = output;
 	output = NULL;
 	return 0;
@@ -83,4 +88,18 @@ int output_print(struct output *output)
 bool output_is_empty(const struct output *output)
 {
 	return scols_table_get_nlines(output->table) == 0;
+}
+
+int output_to_file(const char *path, const char *text, size_t nr_bytes, struct error *error)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(error, EINVAL,
+				 "%s is not a regular file; nothing was written. Give the name of "
+				 "one, or of a new one",
+				 path);
+	r = write_file_atomic(path, text, nr_bytes, 0644);
+	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
 }

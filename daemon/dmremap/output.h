@@ -30,6 +30,12 @@ int output_number(struct output *output, uint64_t number);
 bool output_is_empty(const struct output *output);
 int output_print(struct output *output);
 
+/*
+ * What a user wants in a file that he names: as a whole or not at all.  Such a file takes the place
+ * of the one before, so that a device or a link of that name is refused, /dev/stdout among them.
+ */
+int output_to_file(const char *path, const char *text, size_t nr_bytes, struct error *error);
+
 #define _cleanup_output_ _cleanup_(output_close_p)
 
 #endif /* DM_REMAP_OUTPUT_H */

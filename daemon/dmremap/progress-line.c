@@ -18,7 +18,7 @@ static time_t now(void)
 	return time.tv_sec;
 }
 
-static void format_left(time_t seconds, char *text, size_t nr_bytes)
+void format_time_left(time_t seconds, char *text, size_t nr_bytes)
 {
 	if (seconds >= 7200)
 		snprintf(text, nr_bytes, "%ld h", (long)seconds / 3600);
@@ -33,7 +33,7 @@ static void show_time(const struct progress_line *line, time_t spent)
 {
 	char text[32];
 
-	format_left(spent, text, sizeof(text));
+	format_time_left(spent, text, sizeof(text));
 	if (line->on_terminal)
 		fprintf(stderr, "\r%s, %s so far%*s", line->what, text, BAR_CELLS, "");
 	else
@@ -47,8 +47,8 @@ static void show_steps(const struct progress_line *line, time_t spent)
 	char left[32];
 	int cells;
 
-	format_left((time_t)((double)spent * (double)(total - done) / (double)done) + 1, left,
-		    sizeof(left));
+	format_time_left((time_t)((double)spent * (double)(total - done) / (double)done) + 1, left,
+			 sizeof(left));
 	cells = (int)(done * BAR_CELLS / total);
 	if (line->on_terminal)
 		fprintf(stderr, "\r%s [%.*s%*s] %3d %%, %s left  ", line->what, cells, full,
@@ -66,7 +66,7 @@ static void show(struct progress *progress)
 	if (!line->what || spent < SILENT_SECONDS || progress->done > progress->total)
 		return;
 	pthread_mutex_lock(&line->lock);
-	/* the first line elsewhere comes after a minute, too: what is short is not told */
+	/* the first line elsewhere comes after a minute, too: what is short is not shown */
 	if (at >= line->told + (line->on_terminal ? 1 : LINE_SECONDS) &&
 	    (line->on_terminal || spent >= LINE_SECONDS)) {
 		line->told = at;

@@ -37,6 +37,8 @@ struct progress_line {
 	int stop;
 };
 
+/* "3 h", "12 min" */
+void format_time_left(time_t seconds, char *text, size_t nr_bytes);
 /* @total: steps, 0: the library knows.  Nothing is shown with --quiet or --json. */
 void progress_begin(struct progress_line *line, const struct invocation *invocation,
 		    const char *what, uint64_t total);

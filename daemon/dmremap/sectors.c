@@ -34,8 +34,8 @@ static int translate(const struct whole_disk *disk, struct sectors *sectors, str
 {
 	if (sectors->sector < disk->start || sectors->sector - disk->start >= disk->nr_sectors)
 		return error_set(error, EINVAL,
-				 "sector %" PRIu64 " of %s is not on %s, which has %" PRIu64
-				 " to %" PRIu64,
+				 "sector %" PRIu64 " of %s is not on %s, which has sectors "
+				 "%" PRIu64 " to %" PRIu64,
 				 sectors->sector, disk->disk, disk->main, disk->start,
 				 disk->start + disk->nr_sectors - 1);
 	sectors->sector -= disk->start;
@@ -44,9 +44,8 @@ static int translate(const struct whole_disk *disk, struct sectors *sectors, str
 }
 
 static int parse_sector(const struct invocation *invocation, const struct dm_device *device,
-			struct sectors *sectors, struct error *error)
+			const char *text, struct sectors *sectors, struct error *error)
 {
-	const char *text = invocation->argv[1];
 	bool of_disk = option_value(invocation, "disk"), has_device = strchr(text, ':') != NULL;
 	struct whole_disk disk;
 	int r = has_device || of_disk ? whole_disk_of(device->line.main, &disk, error) : 0;
@@ -61,27 +60,52 @@ static int parse_sector(const struct invocation *invocation, const struct dm_dev
 	return !r && of_disk ? translate(&disk, sectors, error) : r;
 }
 
+static int check_bounds(const struct dm_device *device, const struct sectors *sectors,
+			struct error *error)
+{
+	if (sectors->sector < device->nr_sectors &&
+	    sectors->nr_sectors <= device->nr_sectors - sectors->sector)
+		return 0;
+	return error_set(
+		error, EINVAL,
+		"%s has sectors 0 to %" PRIu64 "; %" PRIu64 "+%" PRIu64 " is beyond its end",
+		device->name, device->nr_sectors - 1, sectors->sector, sectors->nr_sectors);
+}
+
+static int parse_count(const char *text, struct sectors *sectors, struct error *error)
+{
+	if (parse_sectors(text, &sectors->nr_sectors) < 0 || !sectors->nr_sectors)
+		return error_set(error, EINVAL, "\"%s\" is not a number of sectors", text);
+	return 0;
+}
+
 int parse_named_sectors(const struct invocation *invocation, const struct dm_device *device,
 			struct sectors *sectors, struct error *error)
 {
 	int r;
 
 	*sectors = (struct sectors){ .nr_sectors = 1 };
-	r = parse_sector(invocation, device, sectors, error);
-	if (r < 0)
-		return r;
-	if (invocation->argc > 2 &&
-	    (parse_sectors(invocation->argv[2], &sectors->nr_sectors) < 0 || !sectors->nr_sectors))
-		return error_set(error, EINVAL, "\"%s\" is not a number of sectors",
-				 invocation->argv[2]);
-	if (sectors->sector >= device->nr_sectors ||
-	    sectors->nr_sectors > device->nr_sectors - sectors->sector)
-		return error_set(error, EINVAL,
-				 "%s has sectors 0 to %" PRIu64 "; %" PRIu64 "+%" PRIu64
-				 " is beyond its end",
-				 device->name, device->nr_sectors - 1, sectors->sector,
-				 sectors->nr_sectors);
-	return 0;
+	r = parse_sector(invocation, device, invocation->argv[1], sectors, error);
+	if (!r && invocation->argc > 2)
+		r = parse_count(invocation->argv[2], sectors, error);
+	return r ?: check_bounds(device, sectors, error);
+}
+
+int parse_sectors_argument(const struct invocation *invocation, const struct dm_device *device,
+			   const char *text, struct sectors *sectors, struct error *error)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *plus = copy ? strrchr(copy, '+') : NULL;
+	int r = copy ? 0 : no_memory(error);
+
+	*sectors = (struct sectors){ .nr_sectors = 1 };
+	if (plus) {
+		*plus = '\0';
+		r = parse_count(plus + 1, sectors, error);
+	}
+	if (!r)
+		r = parse_sector(invocation, device, copy, sectors, error);
+	return r ?: check_bounds(device, sectors, error);
 }
 
 int check_read_first(const struct invocation *invocation, const struct dm_device *device,
@@ -100,10 +124,10 @@ int check_read_first(const struct invocation *invocation, const struct dm_device
 	    whole_disk_read_fails(&disk, sectors->sector - disk.start, nr, &bad, NULL) == 1 &&
 	    !invocation->yes)
 		return error_set(error, EPERM,
-				 "sector %" PRIu64 " of %s can be read, and %" PRIu64
-				 " cannot, which is %" PRIu64 " of the whole disk %s: if that is "
-				 "meant, say /dev/%s:%" PRIu64 " or --disk; --yes does as it was "
-				 "said",
+				 "sector %" PRIu64 " of %s can be read, but sector %" PRIu64 " "
+				 "cannot, which is sector %" PRIu64 " of the whole disk %s. If "
+				 "that one is meant, use /dev/%s:%" PRIu64 " or --disk; if not, "
+				 "use --yes",
 				 sectors->sector, device->name, bad, bad + disk.start, disk.disk,
 				 disk.disk, bad + disk.start);
 	if (invocation->quiet || invocation->json)
@@ -111,7 +135,9 @@ int check_read_first(const struct invocation *invocation, const struct dm_device
 	printf("%s%" PRIu64 " can be read from %s%s\n",
 	       nr == sectors->nr_sectors && nr > 1 ? "all sectors from " : "sector ",
 	       sectors->sector, disk.main,
-	       disk.start && !sectors->of_disk ? "; a number of the whole disk needs --disk" : "");
+	       disk.start && !sectors->of_disk ? "; for a sector number of the whole disk, use "
+						 "--disk" :
+						 "");
 	fflush(stdout);
 	return 0;
 }

@@ -21,6 +21,9 @@ struct sectors {
 /* Arguments 1 and 2 of the verb: "SECTOR" or "DEVICE:SECTOR", and a count; --disk. */
 int parse_named_sectors(const struct invocation *invocation, const struct dm_device *device,
 			struct sectors *sectors, struct error *error);
+/* One argument: the same, with its count as in "SECTOR+COUNT". */
+int parse_sectors_argument(const struct invocation *invocation, const struct dm_device *device,
+			   const char *text, struct sectors *sectors, struct error *error);
 /*
  * Before sectors are moved away: says when they can all be read.  -EPERM: they can, and those
  * of the same number on the whole disk cannot: these are likely meant.

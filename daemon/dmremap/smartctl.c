@@ -14,6 +14,7 @@
 #include "set/scan.h"
 #include "smartctl.h"
 #include "system/lock.h"
+#include "util/limited.h"
 
 #define STACK_MAX 8
 #define OUTPUT_BYTES_MAX (1 << 20)
@@ -153,7 +154,7 @@ int smartctl_run(const char *disk, char **text, size_t *nr_bytes)
 	int pipes[2], r;
 	pid_t pid;
 
-	/* without a place for locks the disk is asked all the same */
+	/* without a place for locks the disk is still asked */
 	if ((mkdir(RUN_DIR, 0700) == 0 || errno == EEXIST) &&
 	    lock_device_in(LOCK_PATH, &lock, device_number(disk), NULL) == -EBUSY)
 		return -ETIMEDOUT;
@@ -166,9 +167,9 @@ int smartctl_run(const char *disk, char **text, size_t *nr_bytes)
 	if (r < 0)
 		return r;
 	r = read_until(input, deadline, text, nr_bytes);
-	if (r < 0)
+	if (r < 0 || limited_wait(pid, deadline, NULL) < 0)
 		kill(pid, SIGKILL);
 	/* one that waits in the kernel for its disk does not end: it is not waited for */
-	waitpid(pid, NULL, r < 0 ? WNOHANG : 0);
+	waitpid(pid, NULL, WNOHANG);
 	return r;
 }

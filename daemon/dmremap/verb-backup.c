@@ -15,8 +15,8 @@
 #include "verbs.h"
 
 const struct verb_option options_backup[] = {
-	{ "renew", NULL, "in the usual place, where the ones before it are kept, if it is older" },
-	{ "copies", "DIRECTORIES", "with --renew: also there, with commas between them" },
+	{ "renew", NULL, "update the default backup, if outdated, and keep the previous ones" },
+	{ "copies", "DIRECTORIES", "with --renew: also copy it to these, separated by commas" },
 	{ NULL },
 };
 
@@ -38,7 +38,7 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 		return r;
 	if (set->spare < 0)
 		return error_set(error, EAGAIN, "%s: %s", set->name,
-				 set->silent ? set->state_reason : "its spare device is not there");
+				 set->silent ? set->state_reason : "its spare device is missing");
 	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
 		snprintf(main, nr_main, "%s", inventory->members[set->main].path);
@@ -80,7 +80,7 @@ int write_backup(const char *spare, const char *main, const char *path, struct b
 	return r ? r : backup_write(backup, *path ? path : usual, error);
 }
 
-/* To each directory of a list with commas; the first failure is told, the others are tried. */
+/* To each directory of a list with commas; the first failure is reported, the others are tried. */
 static int copy_to_all(const char *path, const char *directories, struct error *error)
 {
 	_cleanup_free_ char *copy = strdup(directories);
@@ -111,7 +111,7 @@ static int renew(const struct invocation *invocation, struct error *error)
 	int r;
 
 	if (invocation->argc == 2)
-		return error_set(error, EINVAL, "--renew is for the usual place: no FILE");
+		return error_set(error, EINVAL, "--renew updates the default backup; omit FILE");
 	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
 			 error);
 	if (!r)
@@ -123,7 +123,7 @@ static int renew(const struct invocation *invocation, struct error *error)
 	if (!r && copies)
 		r = copy_to_all(path, copies, error);
 	if (!r && !invocation->quiet)
-		printf("%s: %s\n", path, is_current ? "is current" : "was renewed");
+		printf("%s: %s\n", path, is_current ? "up to date" : "renewed");
 	return r;
 }
 
@@ -138,7 +138,7 @@ int verb_backup(struct invocation *invocation, struct error *error)
 	if (option_value(invocation, "renew"))
 		return renew(invocation, error);
 	if (option_value(invocation, "copies"))
-		return error_set(error, EINVAL, "--copies is for --renew");
+		return error_set(error, EINVAL, "--copies needs --renew");
 	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
 			 error);
 	if (invocation->argc == 2)
@@ -151,27 +151,57 @@ int verb_backup(struct invocation *invocation, struct error *error)
 		r = backup_default_path(backup.super.uuid, path, sizeof(path), error);
 	if (!r && backup.nr_unreadable)
 		fprintf(stderr,
-			"dmremap: %u hidden chunk%s of %s cannot be read, and not in the backup\n",
+			"dmremap: %u hidden chunk%s of %s cannot be read: the backup does not "
+			"include them\n",
 			backup.nr_unreadable, plural(backup.nr_unreadable), spare);
 	if (!r && !invocation->quiet)
-		printf("%s: number %" PRIu64 ", %u slot%s in use, the content of %u of them\n",
-		       path, backup.generation, backup.nr_entries, plural(backup.nr_entries),
+		printf("%s: sequence number %" PRIu64 ", %u slot%s in use, %u with content\n", path,
+		       backup.generation, backup.nr_entries, plural(backup.nr_entries),
 		       backup.nr_contents);
 	return r;
 }
 
-/* The guarded main of that set among the devices that are here. */
-static void find_main(const uint8_t *uuid, char *path, size_t nr_bytes)
+/*
+ * The guarded main of the backup's set among the devices that are present.  Without the spare
+ * nothing says which of several counts; an old copy has an old mark, and would make an old backup
+ * pass for a current one.
+ */
+static int find_main(const struct backup *backup, char *path, size_t nr_bytes, struct error *error)
 {
+	const struct remap_super *super = &backup->super;
 	_cleanup_inventory_ struct inventory inventory = { 0 };
+	const struct member *found = NULL;
+	struct foreign_text recorded;
 
 	*path = '\0';
 	if (inventory_look(&inventory, NULL, true, NULL) < 0)
-		return;
-	for (size_t i = 0; i < inventory.nr_members; i++)
-		if (inventory.members[i].role == MEMBER_MAIN &&
-		    !memcmp(inventory.members[i].uuid, uuid, REMAP_UUID_BYTES))
-			snprintf(path, nr_bytes, "%s", inventory.members[i].path);
+		return 0;
+	recorded = foreign_text(super->identity, sizeof(super->identity));
+	for (size_t i = 0; i < inventory.nr_members; i++) {
+		const struct member *member = &inventory.members[i];
+
+		if (member->role != MEMBER_MAIN ||
+		    memcmp(member->uuid, super->uuid, sizeof(member->uuid)) != 0)
+			continue;
+		if (found)
+			return error_set(error, EEXIST,
+					 "%s and %s both claim to be the set's main device; "
+					 "nothing was changed. Detach the copy, or name the main "
+					 "device with --main",
+					 found->path, member->path);
+		found = member;
+	}
+	if (!found)
+		return inventory_check_silent(&inventory, super->uuid, MEMBER_MAIN, recorded.text,
+					      false, error);
+	if (identity_contradicts(found->identity, recorded.text))
+		return error_set(error, EPERM,
+				 "%s is other hardware (%.64s) than the main device that the "
+				 "backup names (%.64s), and may be a copy with old data; nothing "
+				 "was changed. If it is the main device, use --main %s",
+				 found->path, found->identity, recorded.text, found->path);
+	snprintf(path, nr_bytes, "%s", found->path);
+	return 0;
 }
 
 static void print_lost(const struct restoring *a)
@@ -195,38 +225,40 @@ static void print_restoring(const struct restoring *a, const char *file)
 	const struct backup *backup = a->backup;
 	struct date created = date_of(backup->created);
 
-	printf("backup   %s, of set \"%s\", number %" PRIu64 ", made %s\n", file,
+	printf("backup   %s, of set \"%s\", sequence number %" PRIu64 ", made %s\n", file,
 	       foreign_text(backup->super.label, sizeof(backup->super.label)).text,
 	       backup->generation, created.text);
 	if (a->only_record) {
-		printf("spare    %s has it already: main is told that this is its spare now\n",
+		printf("spare    %s has it already: only the main device is updated, to record "
+		       "this spare\n",
 		       a->spare_path);
 		return;
 	}
 	if (a->current)
-		printf("note     nothing newer was found; but if the set was active after %s, its very "
-		       "last\n         remaps may be unknown to main's mark, and would be read from "
-		       "main, where their\n         data is old\n",
+		printf("note     nothing newer was found; but if the set was active after %s, its "
+		       "very last\n"
+		       "         remaps may be missing, and their sectors would return old data "
+		       "from the main device\n",
 		       created.text);
 	if (a->same_spare && a->current) {
-		printf("spare    %s, the set's own: its slots hold their data, so everything that "
-		       "the backup names is there again\n",
+		printf("spare    %s, the set's own: its slots still hold their data, so all that "
+		       "the backup lists is restored\n",
 		       a->spare_path);
 		return;
 	}
 	printf("spare    %s, %s\n"
-	       "         %u hidden chunks are put back as they were when the backup was made: "
-	       "check the file system\n",
+	       "         %u hidden chunk%s restored to the state in the backup: check the file "
+	       "system\n",
 	       a->spare_path,
-	       a->same_spare ? "the set's own, but what its slots hold is not certain any more" :
-			       "another device in its place",
-	       a->nr_hidden);
+	       a->same_spare ? "the set's own, but the content of its slots is no longer certain" :
+			       "a new device in place of the old spare",
+	       a->nr_hidden, a->nr_hidden == 1 ? " is" : "s are");
 	if (!a->current)
-		printf("OLDER    sectors that were remapped after the backup, if there are any, are "
-		       "read from main, where their data is old\n");
-	printf("lost     %u chunks have content that is not in the backup: their sectors read as "
+		printf("OLDER    sectors that were remapped after the backup, if any, will return "
+		       "old data from the main device\n");
+	printf("lost     %u chunk%s content that is not in the backup: these sectors read as "
 	       "errors until they are written%s\n",
-	       a->nr_lost, a->nr_lost ? ":" : "");
+	       a->nr_lost, a->nr_lost == 1 ? " has" : "s have", a->nr_lost ? ":" : "");
 	print_lost(a);
 }
 
@@ -260,7 +292,14 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 	if (named)
 		snprintf(main, sizeof(main), "%s", named);
 	else
-		find_main(backup.super.uuid, main, sizeof(main));
+		r = find_main(&backup, main, sizeof(main), error);
+	if (r < 0)
+		return r;
+	if (*main && device_number(main) && device_number(main) == device_number(a.spare_path))
+		return error_set(error, EINVAL,
+				 "%s is the set's main device; name the device that becomes its "
+				 "spare",
+				 a.spare_path);
 	a.spare_fd = open_exclusive(a.spare_path, error);
 	if (a.spare_fd < 0)
 		return a.spare_fd;
@@ -278,7 +317,7 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 		return r;
 	if (!invocation->quiet || !invocation->yes)
 		print_restoring(&a, file);
-	r = confirm(invocation, "Put it back?", error);
+	r = confirm(invocation, "Restore it?", error);
 	if (!r)
 		r = inventory_lock_members(backup.super.uuid, device_number(main),
 					   device_number(a.spare_path), &lock, error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Making sets: create.  What is about to be done is printed before anything is asked (O21).
- * One that was killed goes on when it is called again, see go_on().
+ * One that was killed continues when it is called again, see go_on().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,10 @@ static void create_request_p(struct create_request *request)
 static void print_size(const char *what, const char *path, uint64_t nr_sectors,
 		       const char *identity)
 {
-	printf("%-8s %s, %" PRIu64 " MiB%s%s\n", what, path, nr_sectors / 2048,
-	       *identity ? ", " : "", identity);
+	char size[32];
+
+	format_size(nr_sectors * 512, size, sizeof(size));
+	printf("%-8s %s, %s%s%s\n", what, path, size, *identity ? ", " : "", identity);
 }
 
 /* Every place, with what it is for: who decides must not look it up. */
@@ -50,7 +52,7 @@ static void print_unreadable(const struct create_request *a)
 		printf("         %" PRIu64, at->sector);
 		if (at->nr > 1)
 			printf("-%" PRIu64, at->sector + at->nr - 1);
-		printf(": %s\n", *purpose[i].text ? purpose[i].text : "nothing that is known");
+		printf(": %s\n", *purpose[i].text ? purpose[i].text : "unknown");
 	}
 	/* repair tools write through the page cache, which reads the rest of a page first */
 	for (size_t i = 0; i < a->places.unreadable.nr && i < 4; i++)
@@ -59,32 +61,33 @@ static void print_unreadable(const struct create_request *a)
 		       i ? "        " : "heal    ", a->label, a->places.unreadable.at[i].sector,
 		       a->places.unreadable.at[i].nr);
 	if (nr)
-		printf("         %sends the errors there with zeros; then the file system's own "
-		       "repair\n",
-		       a->places.unreadable.nr > 4 ? "and so on " : "");
+		printf("         %swrites zeros there, which ends the errors; then repair the "
+		       "file system with its own tool\n",
+		       a->places.unreadable.nr > 4 ? "and so on: " : "");
 	if (a->places.elsewhere)
-		printf("         and another one, which the kernel log names: it stays on %s\n",
+		printf("         and another one (see the kernel log), which stays on %s\n",
 		       a->main_path);
 }
 
 static void print_plan(const struct create_request *a)
 {
 	print_size("main", a->main_path, a->main_sectors, a->main_identity);
-	printf("         holds %s: it stays, and is reached through /dev/mapper/%s\n",
+	printf("         holds %s: it stays in place, and is accessed through /dev/mapper/%s\n",
 	       a->plan.content, a->label);
 	print_unreadable(a);
 	print_size("spare", a->spare_path, a->region_sectors, a->spare_identity);
 	printf("         %s; %u spare chunks of 4 KiB\n",
 	       *a->spare_content ? a->spare_content :
-	       a->half_made	 ? "what an earlier create left that was cut short" :
+	       a->half_made	 ? "remains of an interrupted create" :
 				   "blank",
 	       a->slots);
 	if (*a->spare_content)
-		printf("         THIS CONTENT IS LOST: %s\n", a->spare_content);
+		printf("         THIS CONTENT WILL BE LOST: %s\n", a->spare_content);
 	if (a->guard) {
-		printf("guard    %u chunk%s of main %s to the spare, so that the raw disk is not "
-		       "mounted by mistake:\n        ",
-		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "goes" : "go");
+		printf("guard    %u chunk%s of the main device %s to the spare, so that the raw "
+		       "disk is not mounted by mistake:\n"
+		       "        ",
+		       a->nr_chunks, plural(a->nr_chunks), a->nr_chunks == 1 ? "moves" : "move");
 		for (uint32_t i = 0; i < a->nr_chunks && i < 8; i++)
 			printf(" sector %" PRIu64, a->chunk[i] * REMAP_CHUNK_SECTORS);
 		printf("%s\n", a->nr_chunks > 8 ? " ..." : "");
@@ -93,22 +96,23 @@ static void print_plan(const struct create_request *a)
 		       a->main_path);
 	}
 	if (a->guard && a->chunk0_elsewhere)
-		printf("note     the first 4 KiB of %s do not fit into its header: without the spare "
-		       "they are in\n         %s only\n",
+		printf("note     the first 4 KiB of %s do not fit into its header: if the spare "
+		       "is lost, only\n"
+		       "         %s has them\n",
 		       a->main_path, a->backup_path);
 	if (a->write_cache != WRITE_CACHE_THROUGH)
-		printf("note     %s keeps its write cache%s: an error may come when it is too late "
-		       "to remap\n",
+		printf("note     %s keeps its write cache%s: a write error may be reported too "
+		       "late to remap\n",
 		       a->main_path,
 		       a->write_cache == WRITE_CACHE_AUTO ? " until its first error" : "");
 	if (a->same_disk)
-		printf("note     main and spare are on one disk: when it dies, both do\n");
+		printf("note     main and spare are on the same disk: if it fails, both are lost\n");
 	if (a->removable)
-		printf("note     the spare can be unplugged: without it the set does not work\n");
-	printf("note     the spare is needed from now on, as much as main; put it on a mirror, "
-	       "or keep backups\n"
-	       "note     what names %s (fstab, crypttab, lvmdevices) must name /dev/mapper/%s or "
-	       "a UUID\n"
+		printf("note     the spare is removable: the set does not work without it\n");
+	printf("note     the spare is needed from now on, as much as main; mirror it, or keep "
+	       "backups\n"
+	       "note     replace %s by /dev/mapper/%s or a UUID where it is configured (fstab, "
+	       "crypttab, lvmdevices)\n"
 	       "undo     dmremap release %s\n",
 	       a->main_path, a->label, a->label);
 }
@@ -135,7 +139,7 @@ static void refresh_backup(const struct create_request *a)
 	struct error error;
 
 	if (write_backup(a->spare_path, a->main_path, a->backup_path, &backup, NULL, &error) < 0)
-		fprintf(stderr, "dmremap: the backup is of before the first activation: %s\n",
+		fprintf(stderr, "dmremap: cannot renew the backup after the first activation: %s\n",
 			error.text);
 }
 
@@ -165,7 +169,8 @@ static int activate_created(struct invocation *invocation, struct create_request
 	r = activate(uuid, &options, &set, &why);
 	tell_taken(&set);
 	if (r < 0)
-		return error_set(error, -r, "the set %s was made, but: %s", a->label, why.text);
+		return error_set(error, -r, "the set %s was made, but not activated: %s", a->label,
+				 why.text);
 	if (!invocation->quiet)
 		printf("/dev/mapper/%s is active\n", a->label);
 	if (!invocation->quiet && *note.text)
@@ -225,7 +230,7 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 
 	if (is_active(a)) {
 		if (!invocation->quiet)
-			printf("%s was made already\n", a->label);
+			printf("%s exists already\n", a->label);
 		return 1;
 	}
 	r = open_made(a, &spare, &handle, error);
@@ -238,12 +243,13 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 		return r;
 	/* what was looked at before the lock was had may be older than what is held now */
 	if (memcmp(handle.region.super.uuid, spare.uuid, sizeof(spare.uuid)) != 0)
-		return error_set(error, EBUSY, "%s: another command has made a set of it meanwhile",
+		return error_set(error, EBUSY,
+				 "%s: another command has made a set with it meanwhile",
 				 a->spare_path);
 	memcpy(a->uuid, spare.uuid, sizeof(a->uuid));
 	if (!(handle.region.super.flags & REMAP_SUPER_CREATING)) {
 		if (!invocation->quiet)
-			printf("%s was made already, and is activated\n", a->label);
+			printf("%s exists already, and is activated\n", a->label);
 		return 1;
 	}
 	r = mend_create(&handle, error);
@@ -251,7 +257,7 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 		unlink(a->backup_path); /* of a set that there is not */
 	if (r > 0) {
 		if (!invocation->quiet)
-			printf("%s: its creation was interrupted: it is completed, and activated\n",
+			printf("%s: its creation was interrupted; it is completed, and activated\n",
 			       a->label);
 		return 1;
 	}
@@ -261,7 +267,7 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 	if (r == -ENODEV) /* another main than was to be hidden: check_members() refuses it */
 		return 0;
 	if (!r && !invocation->quiet)
-		printf("%s: its creation was interrupted: that was undone, %s is a plain disk as "
+		printf("%s: its creation was interrupted, and was undone; %s is a plain disk as "
 		       "before\n",
 		       a->label, a->main_path);
 	return r;
@@ -274,8 +280,7 @@ static void tell_ignored(const struct invocation *invocation)
 
 	for (size_t i = 0; !invocation->quiet && i < sizeof(options) / sizeof(options[0]); i++)
 		if (option_value(invocation, options[i]))
-			printf("note     --%s changes nothing: the set is as it was made\n",
-			       options[i]);
+			printf("note     --%s is ignored: the set exists already\n", options[i]);
 }
 
 /* Of a disk that fails each command may take half a minute. */
@@ -285,7 +290,7 @@ static int look(const struct invocation *invocation, struct create_request *a,
 	struct progress_line line;
 	int r;
 
-	progress_begin(&line, invocation, "looking at what the disks hold", 0);
+	progress_begin(&line, invocation, "examining the disks", 0);
 	progress_watch(&line);
 	r = f(a, error);
 	progress_end(&line);
@@ -330,11 +335,13 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (strlen(invocation->argv[0]) >= sizeof(a.label))
 		return error_set(error, EINVAL, "the name is too long");
 	snprintf(a.label, sizeof(a.label), "%s", invocation->argv[0]);
-	if (size && strcmp(size, "-") && parse_size(size, &a.region_bytes) < 0)
-		return error_set(error, EINVAL, "\"%s\" is not a size: 64M, 1G, or - for all of it",
+	if (size && strcmp(size, "-") && (parse_size(size, &a.region_bytes) < 0 || !a.region_bytes))
+		return error_set(error, EINVAL,
+				 "\"%s\": invalid size; use for example 64M or 1G, "
+				 "or - for all of it",
 				 size);
 	if (write_cache && write_cache_parse(write_cache, &a.write_cache) < 0)
-		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
+		return error_set(error, EINVAL, "\"%s\": invalid mode; use through, keep or auto",
 				 write_cache);
 	if (!option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
 		r = go_on(invocation, &a, &lock, error);
@@ -361,9 +368,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 			return r;
 	}
 	if (*a.spare_content && !a.wipe_spare)
-		return error_set(error, EPERM,
-				 "%s holds %s: --wipe-spare makes it the spare all "
-				 "the same",
+		return error_set(error, EPERM, "%s holds %s; use --wipe-spare to overwrite it",
 				 a.spare_path, a.spare_content);
 	r = confirm(invocation, "Make this set?", error);
 	/* udev's activation waits for the lock: not while the question is open */
@@ -377,11 +382,12 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	if (a.bad_on_spare.nr && !invocation->quiet) {
+		bool one = sector_ranges_count(&a.bad_on_spare) == 1;
 		char sectors[160];
 
 		sector_ranges_text(&a.bad_on_spare, sectors, sizeof(sectors));
-		printf("%s: sectors %s take no write: the set does without them\n", a.spare_path,
-		       sectors);
+		printf("%s: sector%s %s cannot be written; the set does not use %s\n", a.spare_path,
+		       one ? "" : "s", sectors, one ? "it" : "them");
 	}
 	if (!invocation->quiet)
 		printf("a backup of the set is in %s\n", a.backup_path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* demo: a script tells the story, with this program. */
+/* demo: runs the script of the demonstration, which calls this program. */
 #include <errno.h>
 #include <limits.h>
 #include <unistd.h>

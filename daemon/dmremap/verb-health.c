@@ -10,27 +10,30 @@
 #include "health.h"
 #include "json.h"
 #include "remap_format.h"
+#include "scrub.h"
 #include "system/events.h"
 #include "util/foreign.h"
 #include "verbs.h"
 
 const struct verb_option options_health[] = {
-	{ "record", NULL, "add a point to the history, as dm-remapd does by itself" },
-	{ "fast", "COUNT/SECONDS", "with --record: so many errors came within so many seconds" },
+	{ "record", NULL, "add a point to the history, as dm-remapd does periodically" },
+	{ "fast", "COUNT/SECONDS", "with --record: COUNT errors occurred within SECONDS" },
 	{ NULL },
 };
 
 /* A point an hour, and one of each change; but not more than one a minute of mere counting. */
 #define POINT_SECONDS 3600
 #define CHANGE_SECONDS 60
+/* No time in which errors come fast is longer. */
+#define FAST_SECONDS_MAX (30 * 86400)
 
 static void print_reason(const struct reason *reason)
 {
-	printf("  %-10s %s\n", verdict_name(reason->level), reason->text);
+	printf("  %-10s %s\n", verdict_name(reason->level), FOREIGN(reason->text));
 	if (*reason->evidence)
-		printf("             seen: %s\n", reason->evidence);
+		printf("             seen: %s\n", FOREIGN(reason->evidence));
 	if (*reason->advice)
-		printf("             do: %s\n", reason->advice);
+		printf("             do: %s\n", FOREIGN(reason->advice));
 }
 
 static void print_forecast(const struct report *report)
@@ -44,12 +47,23 @@ static void print_forecast(const struct report *report)
 		printf("  forecast   none: there is no history; dm-remapd keeps one while it runs\n");
 }
 
+static void print_scrub(const struct report *report)
+{
+	char text[400];
+
+	if (!report->scrub.last.ended)
+		return;
+	scrub_describe(&report->scrub.last, text, sizeof(text));
+	printf("  scrub      %s: %s\n", date_of(report->scrub.last.ended).text, text);
+}
+
 static void print_health(const struct dm_device *device, const struct report *report)
 {
 	printf("%s: %s\n", foreign_text(device->name, sizeof(device->name)).text,
 	       verdict_name(report->verdict.level));
 	for (unsigned int i = 0; i < report->verdict.nr_reasons; i++)
 		print_reason(&report->verdict.reason[i]);
+	print_scrub(report);
 	print_forecast(report);
 }
 
@@ -72,6 +86,12 @@ static void add_health(struct json *json, const struct dm_device *device,
 		json_string(json, "advice", reason->advice);
 		json_end(json);
 	}
+	json_end(json);
+	json_begin(json, "scrub");
+	json_time(json, "ended", report->scrub.last.ended);
+	json_time(json, "good", report->scrub.good);
+	json_number(json, "unreadable", report->scrub.last.unreadable);
+	json_number(json, "spare_unreadable", report->scrub.last.spare_unreadable);
 	json_end(json);
 	json_time(json, "since", report->growth.since);
 	json_forecast(json, &report->forecast);
@@ -138,7 +158,7 @@ static int parse_fast(const char *text, struct witness *witness)
 		return -EINVAL;
 	snprintf(number, sizeof(number), "%.*s", (int)(slash - text), text);
 	if (parse_u64(number, &witness->recent) < 0 || parse_u64(slash + 1, &witness->window) < 0 ||
-	    !witness->window)
+	    !witness->window || witness->window > FAST_SECONDS_MAX)
 		return -EINVAL;
 	if (!witness->recent)
 		witness->window = 0;
@@ -163,7 +183,7 @@ static int record(const struct dm_device *device, const struct witness *fast, st
 	struct witness witness = { 0 };
 	struct report report;
 	char key[256];
-	/* one that cannot be read is not written either, and the verdict is told all the same */
+	/* one that cannot be read is not written either, and the verdict is still printed */
 	int r = history_of_device(device, &history, error);
 
 	if (fast)
@@ -214,14 +234,17 @@ int verb_health(struct invocation *invocation, struct error *error)
 	int r;
 
 	if (parse_fast(option_value(invocation, "fast"), &fast) < 0)
-		return error_set(error, EINVAL, "--fast is COUNT/SECONDS");
+		return error_set(error, EINVAL,
+				 "--fast: invalid value; use COUNT/SECONDS, of a month at most");
+	if (fast.window && !option_value(invocation, "record"))
+		return error_set(error, EINVAL, "--fast needs --record");
 	r = find_devices(invocation, &devices, &nr_devices, error);
 	if (r < 0)
 		return r;
 	if (!option_value(invocation, "record"))
 		return print_all(invocation, devices, nr_devices);
 	if (invocation->json)
-		return error_set(error, EINVAL, "--record prints a line, and no JSON");
+		return error_set(error, EINVAL, "--record does not print JSON");
 	/* one that fails keeps no other from its point */
 	for (size_t i = 0; i < nr_devices; i++)
 		r = record(&devices[i], option_value(invocation, "fast") ? &fast : NULL, error) ?:

@@ -13,7 +13,7 @@
 
 const struct verb_option options_history[] = {
 	{ "plot", NULL, "draw the use of the spare over time" },
-	{ "svg", "FILE", "the same as a picture" },
+	{ "svg", "FILE", "the same as an SVG image" },
 	{ NULL },
 };
 
@@ -122,8 +122,8 @@ static int print_history(const struct dm_device *device, const struct history *h
 		       foreign_text(device->name, sizeof(device->name)).text);
 		return 0;
 	}
-	printf("%s: %zu points since %s\n", foreign_text(device->name, sizeof(device->name)).text,
-	       history->nr, date_of(report->growth.since).text);
+	printf("%s: %zu point%s since %s\n", foreign_text(device->name, sizeof(device->name)).text,
+	       history->nr, plural(history->nr), date_of(report->growth.since).text);
 	r = print_table(report);
 	forecast_describe(&report->forecast, text, sizeof(text));
 	printf("forecast: %s\n", text);
@@ -138,7 +138,6 @@ static int write_svg(const char *path, const struct dm_device *device,
 	char title[200];
 	size_t nr_bytes;
 	FILE *file = open_memstream(&text, &nr_bytes);
-	int r;
 
 	if (!file)
 		return -ENOMEM;
@@ -146,8 +145,7 @@ static int write_svg(const char *path, const struct dm_device *device,
 	plot_svg(file, title, history, forecast);
 	if (fclose(file) == EOF)
 		return -ENOMEM;
-	r = write_file_atomic(path, text, nr_bytes, 0644);
-	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
+	return output_to_file(path, text, nr_bytes, error);
 }
 
 int verb_history(struct invocation *invocation, struct error *error)

@@ -119,25 +119,31 @@ static int count(struct importing *a, struct error *error)
 	const char *text = option_value(a->invocation, "up-to");
 	const struct remap_status *status = &a->device.status;
 	uint64_t limit = UINT64_MAX, nr_free = free_slots(status), slots, nr_bytes;
+	char part[80] = "";
 	int r;
 
-	if (text && (parse_u64(text, &limit) < 0 || !limit))
+	if (text && (parse_number(text, &limit) < 0 || !limit))
 		return error_set(error, EINVAL, "\"%s\" is not a number of chunks", text);
 	r = event_dump_remaps(a->device.major, a->device.minor, add_mapped, a, error);
 	if (r < 0)
 		return r;
 	qsort(a->mapped, a->nr_mapped, sizeof(*a->mapped), by_number);
 	a->nr_needed = count_needed(a, limit);
+	a->list.nr_sectors = 0;
+	for (size_t i = 0; i < a->list.nr_ranges; i++)
+		a->list.nr_sectors += a->list.range[i].nr_sectors;
 	if (a->nr_needed <= nr_free)
 		return 0;
 	slots = status->total_slots - nr_free + a->nr_needed;
 	nr_bytes = slots * REMAP_CHUNK_BYTES / 100 * (100 + SPARE_OVERHEAD_PERCENT);
+	if (nr_free)
+		snprintf(part, sizeof(part),
+			 ", or remap only the first of them with --up-to %" PRIu64, nr_free);
 	return error_set(error, EPERM,
-			 "%s: %" PRIu64 " slots are needed, and %" PRIu64
-			 " are free; a spare of %" PRIu64
-			 " MiB would do (dmremap resize). --up-to %" PRIu64
-			 " takes the first of them; nothing was remapped",
-			 a->device.name, a->nr_needed, nr_free, (nr_bytes >> 20) + 1, nr_free);
+			 "%s: %" PRIu64 " slots needed, but only %" PRIu64 " free; "
+			 "nothing was remapped. Move to a spare of %" PRIu64 " MiB (dmremap "
+			 "resize)%s",
+			 a->device.name, a->nr_needed, nr_free, (nr_bytes >> 20) + 1, part);
 }
 
 /* Of the first places: 1: one fails to be read. */
@@ -170,17 +176,18 @@ static void print_guesses(struct importing *a)
 	static const uint32_t sizes[] = { 512, 1024, 2048, 4096 };
 
 	if (a->list.format == BADLIST_BADBLOCKS && !option_value(a->invocation, "block-size")) {
-		printf("note     blocks of %u bytes are assumed", a->list.block_bytes);
+		printf("note     assuming blocks of %u bytes", a->list.block_bytes);
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 			if (sizes[i] != a->list.block_bytes && any_fails(a, sizes[i], true) == 1) {
-				printf("; with --block-size %u a place of it does fail", sizes[i]);
+				printf("; with --block-size %u, some of the places cannot be read",
+				       sizes[i]);
 				break;
 			}
 		printf("\n");
 	}
 	if (a->disk.start && !a->list.is_of_disk && !option_value(a->invocation, "disk"))
-		printf("note     its numbers are taken for those of %s; of the whole disk they are "
-		       "with --disk\n",
+		printf("note     its numbers are taken as sectors of %s; use --disk if they are "
+		       "of the whole disk\n",
 		       a->disk.main);
 }
 
@@ -189,19 +196,19 @@ static int read_first(struct importing *a, struct error *error)
 	size_t nr = a->list.nr_ranges < READ_PLACES ? a->list.nr_ranges : READ_PLACES;
 	bool shows = !a->invocation->json && (!a->invocation->quiet || !a->invocation->yes);
 
-	/* what cannot be looked at is no reason to ask */
+	/* do not ask because something cannot be read */
 	if (!nr || any_fails(a, 0, false) != 0)
 		return 0;
 	if (shows) {
-		printf("note     of its first %zu place%s all can be read: is the list of this "
-		       "device, and of now?\n",
+		printf("note     all of its first %zu place%s can be read; check that the list is "
+		       "current, and for this device\n",
 		       nr, plural(nr));
 		print_guesses(a);
 		fflush(stdout);
 	}
 	if (option_value(a->invocation, "dry-run"))
 		return 0;
-	return confirm(a->invocation, "Remap them all the same?", error);
+	return confirm(a->invocation, "Remap them anyway?", error);
 }
 
 /* One place, part by part. */
@@ -301,17 +308,16 @@ static int carry_out(struct importing *a, struct error *error)
 	a->nr_lost = after > before ? after - before : 0;
 	if (r < 0)
 		return error_set(error, -r,
-				 "%.250s; it stopped at sector %" PRIu64 ": %zu of %zu places are "
-				 "remapped, and the same command goes on with the others",
+				 "%.250s; stopped at sector %" PRIu64 ": %zu of %zu places are "
+				 "remapped; repeat the command to continue",
 				 error->text, a->list.range[i].sector, i, a->list.nr_ranges);
 	if (a->invocation->quiet || a->invocation->json)
 		return 0;
 	printf("remapped %" PRIu64 " sector%s in %zu place%s\n", nr_done, plural(nr_done),
 	       a->list.nr_ranges, plural(a->list.nr_ranges));
 	if (a->nr_lost)
-		printf("lost     %" PRIu64
-		       " of them cannot be read: they read as errors until they "
-		       "are written\n",
+		printf("lost     %" PRIu64 " of them cannot be read: they read as errors until "
+		       "they are written\n",
 		       a->nr_lost);
 	return 0;
 }

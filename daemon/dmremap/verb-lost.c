@@ -20,8 +20,8 @@ static int check_whole(const struct badlist *list, const struct whole_disk *disk
 	if (list->format != BADLIST_DDRESCUE || list->end >= wanted)
 		return 0;
 	return error_set(error, EINVAL,
-			 "%s says nothing of sectors from %" PRIu64 " on, and there are %" PRIu64
-			 ": a map of the whole copy is needed; nothing was changed",
+			 "%s does not cover sectors from %" PRIu64 " on, and there are "
+			 "%" PRIu64 "; nothing was changed. Use a map of the whole copy",
 			 import_list_name(path), list->end, wanted);
 }
 
@@ -53,12 +53,13 @@ void lost_map_print(const struct lost_map *map)
 	printf("map      %s: %" PRIu64 " sector%s in %zu place%s not rescued\n",
 	       import_list_name(map->path), map->list.nr_sectors, plural(map->list.nr_sectors),
 	       map->list.nr_ranges, map->list.nr_ranges == 1 ? " was" : "s were");
-	printf("lost     %" PRIu64 " sector%s, in %u more slot%s: an error until written\n",
+	printf("lost     %" PRIu64 " sector%s, in %u more slot%s: errors until written\n",
 	       losing->nr_sectors, plural(losing->nr_sectors), losing->nr_slots,
 	       plural(losing->nr_slots));
 	if (losing->nr_served)
-		printf("note     %" PRIu64 " of the others are served from the spare, and stay\n",
-		       losing->nr_served);
+		printf("note     %" PRIu64 " other%s served from the spare, and keep%s the data\n",
+		       losing->nr_served, losing->nr_served == 1 ? " is" : "s are",
+		       losing->nr_served == 1 ? "s" : "");
 }
 
 void lost_map_done(struct lost_map *map)
@@ -72,8 +73,13 @@ int import_lost(struct invocation *invocation, struct error *error)
 	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = invocation->argv[1] };
-	int r = set_open_locked(invocation->argv[0], false, &open, error);
+	int r = 0;
 
+	if (option_value(invocation, "up-to"))
+		return error_set(error, EINVAL, "--up-to is for an import without --lost");
+	if (invocation->json)
+		return error_set(error, EINVAL, "import --lost does not print JSON");
+	r = set_open_locked(invocation->argv[0], false, &open, error);
 	/* it is held now, and cannot be activated */
 	set_unlock(&open);
 	if (!r)
@@ -82,7 +88,7 @@ int import_lost(struct invocation *invocation, struct error *error)
 		return r;
 	if (!invocation->quiet || !invocation->yes) {
 		lost_map_print(&map);
-		printf("note     what was written to these sectors of %s since it was copied is lost, "
+		printf("note     data written to these sectors of %s since it was copied is lost, "
 		       "too\n",
 		       open.handle.main_path);
 	}

@@ -4,12 +4,22 @@
 
 #include "health.h"
 #include "health/metrics.h"
+#include "output.h"
+#include "scrub/scrub-lock.h"
 #include "verbs.h"
 
 const struct verb_option options_metrics[] = {
-	{ "write", "FILE", "to FILE, as a whole or not at all" },
+	{ "write", "FILE", "write to FILE, atomically" },
 	{ NULL },
 };
+
+static bool is_scrubbed(const struct dm_device *device)
+{
+	char key[256];
+
+	history_key(device, key, sizeof(key));
+	return scrub_find_process(key);
+}
 
 static struct metric_set metric_of(const struct dm_device *device, const struct report *report)
 {
@@ -21,6 +31,8 @@ static struct metric_set metric_of(const struct dm_device *device, const struct 
 		.is_gone = { report->main_gone, report->spare_gone },
 		.verdict = &report->verdict,
 		.forecast = &report->forecast,
+		.scrub = report->scrub.nr_sectors ? &report->scrub : NULL,
+		.is_scrubbed = is_scrubbed(device),
 		.history_at = report->last.at,
 	};
 }
@@ -53,8 +65,7 @@ static int write_file(const char *path, const struct dm_device *devices, size_t 
 	r = write_all(file, devices, nr);
 	if (fclose(file) == EOF || r < 0)
 		return -ENOMEM;
-	r = write_file_atomic(path, text, nr_bytes, 0644);
-	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
+	return output_to_file(path, text, nr_bytes, error);
 }
 
 int verb_metrics(struct invocation *invocation, struct error *error)

@@ -229,16 +229,19 @@ int verb_check(struct invocation *invocation, struct error *error)
 		return r;
 	if (table->nr_unloadable || table->nr_contradictions)
 		return error_set(error, EUCLEAN,
-				 "%s: %u table blocks have no copy that can be believed, %u chunks "
-				 "are claimed by several slots: it cannot be activated read-write",
+				 "%s: %u table block%s without a valid copy, %u chunk%s claimed "
+				 "by several slots: the set cannot be activated read-write",
 				 invocation->argv[0], table->nr_unloadable,
-				 table->nr_contradictions);
+				 plural(table->nr_unloadable), table->nr_contradictions,
+				 plural(table->nr_contradictions));
 	if (table->nr_damaged)
 		return error_set(error, EUCLEAN,
-				 "%s: %u copies are damaged or behind; activation repairs them",
-				 invocation->argv[0], table->nr_damaged);
+				 "%s: %u cop%s damaged or outdated; activation repairs %s",
+				 invocation->argv[0], table->nr_damaged,
+				 table->nr_damaged == 1 ? "y is" : "ies are",
+				 table->nr_damaged == 1 ? "it" : "them");
 	if (!invocation->json && !invocation->quiet)
-		printf("%s: all metadata is whole\n", invocation->argv[0]);
+		printf("%s: all metadata is intact\n", invocation->argv[0]);
 	return 0;
 }
 
@@ -362,7 +365,7 @@ int verb_dump(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	if (main && invocation->json)
-		return error_set(error, EINVAL, "a table for dmsetup is no JSON");
+		return error_set(error, EINVAL, "--dm-table does not print JSON");
 	if (main)
 		return print_dm_table(invocation, &opened, main, error);
 	if (!invocation->json) {
@@ -377,7 +380,7 @@ int verb_dump(struct invocation *invocation, struct error *error)
 		       opened.table.generation, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS,
 		       super->flags & REMAP_SUPER_MARKED ? "" : ", not marked yet");
 		if (opened.table.nr_unloadable)
-			printf("DAMAGED      %u table blocks are missing from what follows\n",
+			printf("DAMAGED      %u table blocks are missing in this list\n",
 			       opened.table.nr_unloadable);
 	}
 	if (invocation->json)
@@ -390,7 +393,7 @@ int verb_dump(struct invocation *invocation, struct error *error)
 	if (!r && output)
 		r = output_print(output);
 	if (!r && (opened.table.nr_unloadable || opened.table.nr_contradictions))
-		return error_set(error, EUCLEAN, "%s: the table is not whole: see dmremap check",
+		return error_set(error, EUCLEAN, "%s: the table is incomplete; run dmremap check",
 				 invocation->argv[0]);
 	return r;
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 
 #include "lost-map.h"
 #include "ops/activate.h"
@@ -30,8 +31,8 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 
 	if (name && !device_name_ok(name))
 		return error_set(error, EINVAL,
-				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
-				 "not - or .",
+				 "\"%s\": invalid name; use 1 to 32 of A-Z a-z 0-9 _ . -, the "
+				 "first not - or .",
 				 name);
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
@@ -54,12 +55,14 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
  * @role: which member
  * @path: of the copy
  * @identity: of the copy's hardware
+ * @lacks_mark: a copy of main without the set's mark
  * @open: the set; its handle has the members, the copy among them
  */
 struct replacement {
 	enum member_role role;
 	const char *path;
 	char identity[REMAP_IDENTITY_BYTES];
+	bool lacks_mark;
 	struct open_set open;
 };
 
@@ -87,15 +90,16 @@ static int refuse_foreign_super(const char *name, const struct remap_super *supe
 	if (super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING))
 		return error_set(
 			error, EPERM,
-			"%s: its create or release was interrupted: dmremap activate mends it",
+			"%s: its create or release was interrupted; run dmremap activate to "
+			"repair it",
 			name);
 	host_id(host);
 	if (!memcmp(host, super->host_id, sizeof(host)))
 		return 0;
 	return error_set(
 		error, EPERM,
-		"%s belongs to another host, or to none: dmremap adopt-host %s takes it over", name,
-		name);
+		"%s belongs to another host, or to none; run dmremap adopt-host %s to take it over",
+		name, name);
 }
 
 /* Looks and opens; writes nothing. */
@@ -104,8 +108,11 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 {
 	const char *role = member_role_name(a->role), *main, *spare;
 	bool is_main = a->role == MEMBER_MAIN;
-	int r = set_lock_inactive(invocation->argv[0], &a->open, error), other;
+	dev_t devno = device_number(a->path);
+	int r = devno ? 0 : error_set(error, ENODEV, "%s: not a block device", a->path), other;
 
+	if (!r)
+		r = set_lock_inactive(invocation->argv[0], &a->open, error);
 	if (!r)
 		r = refuse_foreign(a->open.set, error);
 	if (r < 0)
@@ -122,17 +129,22 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 			error, other == -2 ? EEXIST : EAGAIN, "%s: %s", a->open.set->name,
 			other == -2 || (is_main ? a->open.set->main : a->open.set->spare) >= 0 ?
 				a->open.set->state_reason :
-			is_main ? "its spare device is not there" :
-				  "its main device is not there");
-	identity_of_device(device_number(a->path), a->identity);
+			is_main ? "its spare device is missing" :
+				  "its main device is missing");
+	if (a->open.inventory.members[other].devno == devno)
+		return error_set(error, EINVAL,
+				 "%s is the set's %s device; name the copy of its %s", a->path,
+				 is_main ? "spare" : "main", role);
+	identity_of_device(devno, a->identity);
 	if (!*a->identity)
 		return error_set(error, EPERM,
-				 "%s has no serial number or WWN: it could not be told from the "
-				 "old %s. Unplug that one, and no replacement is needed",
+				 "%s has no serial number or WWN to distinguish it from the old "
+				 "%s; detach the old one, and no replacement is needed",
 				 a->path, role);
 	main = is_main ? a->path : a->open.inventory.members[other].path;
 	spare = is_main ? a->open.inventory.members[other].path : a->path;
-	r = handle_open(main, spare, O_RDWR, &a->open.handle, error);
+	r = is_main ? handle_open_copy(main, spare, &a->open.handle, &a->lacks_mark, error) :
+		      handle_open(main, spare, O_RDWR, &a->open.handle, error);
 	if (!r &&
 	    memcmp(a->open.handle.region.super.uuid, a->open.set->uuid, sizeof(a->open.set->uuid)))
 		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
@@ -149,23 +161,29 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 	int old = a->role == MEMBER_MAIN ? a->open.set->main : a->open.set->spare;
 
 	printf("set      \"%s\", with %s %s\n"
-	       "%-8s %s, %s: it counts from now on, with what is on it\n",
+	       "%-8s %s, %s: used from now on, with its present content\n",
 	       a->open.set->name, a->role == MEMBER_MAIN ? "spare" : "main",
 	       a->role == MEMBER_MAIN ? a->open.handle.spare_path : a->open.handle.main_path, role,
 	       a->path, a->identity);
 	if (old >= 0 && a->open.inventory.members[old].devno != device_number(a->path))
-		printf("old      %s, %s: it is taken for a copy from now on, and ignored\n",
+		printf("old      %s, %s: treated as a copy from now on, and ignored\n",
 		       a->open.inventory.members[old].path,
 		       a->open.inventory.members[old].identity);
+	if (a->lacks_mark)
+		printf("note     the copy lacks the set's mark (sector %" PRIu64 "), which is "
+		       "written anew: that the spare is\n"
+		       "         the current one, and no old copy, cannot be checked\n",
+		       (uint64_t)a->open.handle.region.super.probe_chunk * REMAP_CHUNK_SECTORS);
 	if (map && map->path)
 		lost_map_print(map);
 	else if (map)
-		printf("note     what could not be read from the old one is zeros on a copy, and would "
-		       "be served\n         so: ddrescue's map names it, and --map FILE makes it "
-		       "lost\n");
+		printf("note     sectors that could not be read from the old one are zeros on a "
+		       "copy, and are served\n"
+		       "         as zeros; to make them lost, pass ddrescue's map with --map "
+		       "FILE\n");
 }
 
-/* If it was deactivated by hand, that a member was replaced is no reason to activate it. */
+/* A set that was deactivated by hand stays so when a member is replaced. */
 static void stay_inactive(const struct replacement *a)
 {
 	char uuid[UUID_STRING_BYTES];
@@ -179,7 +197,7 @@ static void stay_inactive(const struct replacement *a)
 
 /*
  * The lock is not held while a question is open; the members are, exclusively, so that
- * the set is not activated or mended meanwhile.
+ * the set is not activated or repaired meanwhile.
  */
 static int replacement_confirm(struct invocation *invocation, struct replacement *a,
 			       const struct lost_map *map, struct error *error)
@@ -201,7 +219,7 @@ static int replacement_confirm(struct invocation *invocation, struct replacement
  * After a raw copy of main (ddrescue): the copy carries guard and mark; the spare learns
  * that this is the hardware from now on, and the old disk counts as a copy.  A crash before
  * the superblock leaves the old main, and perhaps a rule that hides the copy instead:
- * activation puts that right.  What the map made lost before stays so: it is made lost again.
+ * activation corrects that.  What the map made lost before stays so: it is made lost again.
  */
 int verb_replace_main(struct invocation *invocation, struct error *error)
 {
@@ -211,13 +229,18 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	_cleanup_(lost_map_done) struct lost_map map = { .invocation = invocation,
 							 .path = option_value(invocation, "map") };
 	struct remap_super super;
-	int r = replacement_look(invocation, &a, error);
+	int r;
 
+	if (!map.path && (option_value(invocation, "areas") || option_value(invocation, "disk")))
+		return error_set(error, EINVAL, "--areas and --disk are for --map");
+	r = replacement_look(invocation, &a, error);
 	if (!r && map.path)
 		r = lost_map_look(&map, &a.open.handle, error);
 	if (!r)
 		r = replacement_confirm(invocation, &a, &map, error);
 	/* before main is another: until then the order is repeated */
+	if (!r && a.lacks_mark)
+		r = record_mark(&a.open.handle, error);
 	if (!r && map.path)
 		r = losing_carry_out(&map.losing, error);
 	if (r < 0)
@@ -245,11 +268,11 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 							  .open = OPEN_SET_NONE };
 	int r = replacement_look(invocation, &a, error);
 
-	if (!r)
-		r = record_check(&a.open.handle, error);
+	if (r < 0)
+		return r;
+	r = record_check(&a.open.handle, error);
 	if (r == -ENODATA)
-		return error_set(error, ENODATA,
-				 "%s has no guard, and records nothing of its spare",
+		return error_set(error, ENODATA, "%s has no guard, so it does not record its spare",
 				 a.open.handle.main_path);
 	if (!r)
 		r = replacement_confirm(invocation, &a, NULL, error);
@@ -258,7 +281,7 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 	stay_inactive(&a);
 	r = record_spare(&a.open.handle, a.identity, error);
 	if (!r && !invocation->quiet)
-		printf("%s: %s is its spare device now; another one is ignored from now on\n",
+		printf("%s: %s is its spare device now; the old one is ignored from now on\n",
 		       a.open.set->name, a.path);
 	return r;
 }
@@ -268,14 +291,13 @@ static void print_resizing(const struct resizing *a, const char *name)
 	const struct set_handle *set = a->handle;
 
 	printf("set      \"%s\", %u of %u slots in use\n"
-	       "from     %s: all that is in use is copied, then it is made blank\n"
-	       "to       %s%s%s: %u slots; what is on it now is overwritten\n",
+	       "from     %s: its used slots are copied, then it is wiped\n"
+	       "to       %s%s%s: %u slots; its present content is overwritten\n",
 	       name, a->nr_used, set->table.nr_slots, set->spare_path, a->path,
 	       *a->identity ? ", " : "", a->identity, a->nr_slots);
 	if (a->nr_unreadable)
-		printf("lost     %u sectors that %s does not give back any more: they read as errors "
-		       "until they are written\n",
-		       a->nr_unreadable, set->spare_path);
+		printf("lost     %u sector%s of %s can no longer be read: errors until written\n",
+		       a->nr_unreadable, plural(a->nr_unreadable), set->spare_path);
 }
 
 static void print_resized(const struct invocation *invocation, const struct resizing *a,
@@ -283,14 +305,14 @@ static void print_resized(const struct invocation *invocation, const struct resi
 {
 	if (*a->not_wiped.text)
 		fprintf(stderr,
-			"dmremap: %s, the old spare, is not blank: %s. It is older than main says, and "
-			"not taken any more: unplug it\n",
+			"dmremap: %s, the old spare, could not be wiped: %s. It is outdated, and "
+			"not used any more; detach it\n",
 			old_path, a->not_wiped.text);
 	if (*a->no_backup.text)
-		fprintf(stderr, "dmremap: there is no backup of the new spare: %s\n",
+		fprintf(stderr, "dmremap: cannot write a backup of the new spare: %s\n",
 			a->no_backup.text);
 	if (!invocation->quiet)
-		printf("%s: %s is its spare device now: dmremap activate %s\n", name, a->path,
+		printf("%s: %s is its spare device now; run dmremap activate %s\n", name, a->path,
 		       name);
 }
 
@@ -299,10 +321,11 @@ static void print_resized(const struct invocation *invocation, const struct resi
  * @name: of the set
  * @uuid: as text
  * @main_path: of its main device
- * @old_path: of the only other spare of it that is here; empty: none
+ * @old_path: of the only other spare of it that is present; empty: none
  * @has_moved: the new one is a spare of the set already
  * @was_completed: since a moment ago, so that it was a resize that made it one
  * @is_settled: and there is no doubt
+ * @is_current: the new one is the spare that counts; another one may be its copy, or outdated
  * @silent: which disk does not answer and may be the spare that is missing; empty: none
  */
 struct move {
@@ -313,6 +336,7 @@ struct move {
 	bool has_moved;
 	bool was_completed;
 	bool is_settled;
+	bool is_current;
 	struct error silent;
 };
 
@@ -329,7 +353,7 @@ static int look_at_spares(const struct inventory *inventory, const struct assemb
 		else if (*move->old_path)
 			return error_set(
 				error, EEXIST,
-				"%s: %s and %s both claim to be its spare: unplug the copy",
+				"%s: %s and %s both claim to be its spare; detach the copy",
 				set->name, move->old_path, member->path);
 		else
 			snprintf(move->old_path, sizeof(move->old_path), "%s", member->path);
@@ -358,6 +382,7 @@ static int find_move(const char *what, dev_t new_spare, struct move *move, int *
 	snprintf(move->main_path, sizeof(move->main_path), "%s",
 		 open.inventory.members[set->main].path);
 	move->is_settled = set->verdict == ASSEMBLY_READY;
+	move->is_current = set->spare >= 0 && open.inventory.members[set->spare].devno == new_spare;
 	r = look_at_spares(&open.inventory, set, new_spare, move, error);
 	if (r < 0)
 		return r;
@@ -384,20 +409,23 @@ static int finish_move(const struct move *move, struct resizing *a,
 
 	if (!*move->old_path && !move->was_completed && move->is_settled)
 		return error_set(error, EINVAL,
-				 "%s is the set's spare already: the slots are copied to another "
-				 "device",
-				 a->path);
+				 "%s is the set's spare already; name another device", a->path);
 	if (!*move->old_path && !move->was_completed)
 		return error_set(error, EPERM,
-				 "%s: %s has the set, but main names other hardware: dmremap "
-				 "replace-spare %s %s tells it",
+				 "%s: %s has the set, but the main device records other hardware; "
+				 "run dmremap replace-spare %s %s",
 				 move->name, a->path, move->name, a->path);
 	if (*move->old_path) {
 		r = handle_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		if (r == 0 && move->is_current)
+			return error_set(error, EINVAL,
+					 "%s is the set's spare already, and %s is a copy of it; "
+					 "name another device",
+					 a->path, move->old_path);
 		if (r == 0)
 			return error_set(error, EEXIST,
-					 "%s: %s is its spare, and %s is a copy of it: wipe that "
-					 "first",
+					 "%s: %s is its spare, and %s is a copy of it; wipe the "
+					 "copy first",
 					 move->name, move->old_path, a->path);
 		if (r != -ESTALE)
 			return r;
@@ -410,10 +438,9 @@ static int finish_move(const struct move *move, struct resizing *a,
 		close_p(lock);
 		*lock = -1;
 		if (!invocation->quiet || !invocation->yes)
-			printf("%s: %s is its spare. %s is older than main says, and is made "
-			       "blank.\n",
+			printf("%s: %s is its spare. %s is outdated, and will be wiped.\n",
 			       move->name, a->path, move->old_path);
-		r = confirm(invocation, "Do it?", error);
+		r = confirm(invocation, "Continue?", error);
 		if (!r)
 			r = inventory_lock_members(now.region.super.uuid,
 						   device_number(move->main_path),
@@ -454,7 +481,7 @@ static int begin_move(const struct move *move, struct resizing *a,
 	if (!*move->old_path)
 		return error_set(error, EAGAIN, "%s: %.400s", move->name,
 				 *move->silent.text ? move->silent.text :
-						      "its spare device is not there");
+						      "its spare device is missing");
 	r = handle_open(move->main_path, move->old_path, O_RDWR, a->handle, error);
 	if (r < 0)
 		return r;
@@ -470,9 +497,9 @@ static int begin_move(const struct move *move, struct resizing *a,
 		return r;
 	if (a->nr_unreadable && !option_value(invocation, "accept-loss"))
 		return error_set(error, EIO,
-				 "%u sectors of %s cannot be read: with --accept-loss they become "
-				 "lost",
-				 a->nr_unreadable, move->old_path);
+				 "%u sector%s of %s cannot be read; use --accept-loss to make "
+				 "such sectors lost",
+				 a->nr_unreadable, plural(a->nr_unreadable), move->old_path);
 	return 0;
 }
 
@@ -511,10 +538,13 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	int r;
 
 	if (size && (parse_size(size, &a.region_bytes) < 0 || !a.region_bytes))
-		return error_set(error, EINVAL, "\"%s\" is no size", size);
+		return error_set(error, EINVAL, "\"%s\": invalid size", size);
 	if (!new_spare)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
 	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
+	if (!r && device_number(move.main_path) == new_spare)
+		return error_set(error, EINVAL, "%s is the set's main device; name another device",
+				 a.path);
 	if (!r && !move.has_moved)
 		r = complete_move(&move, &a, error);
 	if (r < 0)
@@ -536,7 +566,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	}
 	if (r < 0)
 		return r;
-	/* It was deactivated, and that it has another spare now is no reason to activate it. */
+	/* It was deactivated, and stays so with its new spare. */
 	deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
 	print_resized(invocation, &a, move.name, move.old_path);
 	return 0;

@@ -18,7 +18,7 @@
 #include "ops/release.h"
 #include "progress-line.h"
 #include "set/handle.h"
-#include "set/mark.h"
+#include "set/look.h"
 #include "system/identity.h"
 #include "system/mask.h"
 #include "util/foreign.h"
@@ -41,29 +41,67 @@ static int refuse_if_any_spare_is_silent(const struct inventory *inventory, cons
 {
 	uint8_t uuid[REMAP_UUID_BYTES];
 	uint64_t chunk;
+	int r = look_for_mark(main_path, uuid, &chunk, error);
 
-	if (mark_find_on(main_path, uuid, &chunk) == 0)
+	if (r == -ETIMEDOUT)
+		return r;
+	if (!r)
 		return inventory_check_silent(inventory, uuid, MEMBER_SPARE, "", true, error);
 	for (size_t i = 0; i < inventory->nr_silent; i++)
 		if (inventory->silent[i].role != MEMBER_MAIN)
 			return error_set(error, EAGAIN,
-					 "%s, and may be its spare; nothing was "
-					 "changed. If it is another one, detach it meanwhile",
+					 "%s, and may be its spare; nothing was changed. If it is "
+					 "not, detach it and repeat the command",
 					 silent_text(&inventory->silent[i]).text);
 	return 0;
 }
 
-/* Refuses while the spare is here and can be read: what it holds would be given up. */
+/* The other member may be in use where it belongs (O7).  An image is whoever's who has it. */
+static int refuse_other_host(const struct invocation *invocation, const char *path,
+			     const uint8_t host_of_set[16], struct error *error)
+{
+	static const uint8_t none[16];
+	uint8_t host[16];
+
+	host_id(host);
+	if (!device_number(path) || option_value(invocation, "foreign") ||
+	    !memcmp(host_of_set, none, sizeof(none)) || !memcmp(host_of_set, host, sizeof(host)))
+		return 0;
+	return error_set(error, EPERM,
+			 "%s belongs to a set of another host, where its other member may be; "
+			 "nothing was changed. Use --foreign to end that set all the same",
+			 path);
+}
+
+/* It is not given up for a disk that is only slow. */
+static int refuse_silent(struct error *error)
+{
+	struct error why = *error;
+
+	return error_set(error, EAGAIN, "%.400s; nothing was changed", why.text);
+}
+
+/* The set that a copy claims to be of is not ended for it. */
+static int refuse_copy(const struct inventory *inventory, const struct assembly *set,
+		       enum member_role role, const char *path, struct error *error)
+{
+	int i = role == MEMBER_MAIN ? set->main : set->spare;
+
+	if (i < 0 || inventory->members[i].devno == device_number(path))
+		return 0;
+	return error_set(error, EPERM,
+			 "%s is not the current %s device of %s: that is %s, and this may be a "
+			 "copy of it; nothing was changed",
+			 path, member_role_name(role), set->name, inventory->members[i].path);
+}
+
+/* Refuses while the spare is present and can be read: what it holds would be given up. */
 static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
+	struct spare_look look;
 	const char *spare;
-	_cleanup_close_ int fd = -1;
-	struct region_table table;
-	struct region region;
-	uint64_t nr_bytes;
-	bool whole;
 	int r;
 
 	if (!device_number(main_path))
@@ -78,29 +116,36 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 		return refuse_if_any_spare_is_silent(&inventory, main_path, error);
 	if (set->spare == -2 || set->main == -2)
 		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
+	r = refuse_copy(&inventory, set, MEMBER_MAIN, main_path, error);
+	if (r < 0)
+		return r;
 	if (set->spare < 0)
 		return inventory_check_silent(
 			&inventory, set->uuid, MEMBER_SPARE,
 			set->main >= 0 ? inventory.members[set->main].recorded : "", false, error);
 	spare = inventory.members[set->spare].path;
-	fd = open_direct(spare, O_RDONLY);
-	if (fd < 0 || device_bytes(fd, &nr_bytes) < 0 ||
-	    region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, NULL) < 0 ||
-	    region_read_table(&region, &table, NULL, NULL, NULL) < 0)
-		return 0;
-	whole = !table.nr_unloadable && !table.nr_contradictions;
-	region_table_done(&table);
-	return whole ? error_set(
-			       error, EBUSY,
-			       "%s: its spare %s is here: dmremap release %s gives back all of it",
-			       main_path, spare, set->name) :
+	r = look_at_spare(spare, &look, error);
+	if (r == -ETIMEDOUT)
+		return refuse_silent(error);
+	if (r < 0)
+		return r;
+	return look.is_whole ?
+		       error_set(error, EBUSY,
+				 "%s: its spare %s is present; run dmremap release %s to restore "
+				 "all of it",
+				 main_path, spare, set->name) :
 		       0;
+}
+
+static const struct remap_member_disk *header_of(const struct stale_release *a)
+{
+	return (const void *)(a->guarded + REMAP_MEMBER_OFFSET);
 }
 
 /* Of the first chunk, which the member header keeps: what create could not read. */
 static void print_never_read(const struct stale_release *a)
 {
-	const struct remap_member_disk *header = (const void *)(a->guarded + REMAP_MEMBER_OFFSET);
+	const struct remap_member_disk *header = header_of(a);
 
 	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
 		if (header->chunk0_lost & 1U << i)
@@ -117,12 +162,14 @@ static void print_stale(const struct stale_release *a)
 	time_t created = (time_t)a->backup.created;
 
 	if (a->guarded && !a->has_ended)
-		printf("The signatures of %s are put back as they were when its set was made%s.\n",
+		printf("The signatures of %s are restored to their state when its set was "
+		       "made%s.\n",
 		       a->main_path, a->has_backup ? ", or backed up" : "");
 	if (stale_release_probe(a) && localtime_r(&created, &tm)) {
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
-		printf("Its sectors %" PRIu64 " to %" PRIu64
-		       " were on the spare only: they become what they were in\n%s, of %s.\n",
+		printf("Its sectors %" PRIu64 " to %" PRIu64 " were on the spare only: they are "
+		       "restored from\n"
+		       "%s, of %s.\n",
 		       first, first + REMAP_CHUNK_SECTORS - 1, a->backup_path, when);
 	} else if (a->probe_chunk != UINT64_MAX) {
 		printf("Its sectors %" PRIu64 " to %" PRIu64
@@ -131,8 +178,9 @@ static void print_stale(const struct stale_release *a)
 	}
 	if (a->guarded && !a->has_ended)
 		print_never_read(a);
-	printf("What was written since to these places, and to all remapped sectors, is on the "
-	       "spare only and is\nlost: check the file system afterwards.\n");
+	printf("What was written to these places since then, and to all remapped sectors, is on "
+	       "the spare only and is\n"
+	       "lost: check the file system afterwards.\n");
 }
 
 static int release_without_spare(struct invocation *invocation, const char *main_path,
@@ -152,11 +200,13 @@ static int release_without_spare(struct invocation *invocation, const char *main
 		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
 	if (!r)
 		r = stale_release_look(&a, error);
+	if (!r && a.guarded && !a.has_ended)
+		r = refuse_other_host(invocation, main_path, header_of(&a)->host_id, error);
 	if (r < 0)
 		return r;
 	if (!invocation->quiet || !invocation->yes)
 		print_stale(&a);
-	r = confirm(invocation, "Do it?", error);
+	r = confirm(invocation, "Continue?", error);
 	if (!r)
 		r = inventory_lock_members(a.uuid, device_number(main_path), 0, &lock, error);
 	/* it may have come back, or restore-backup has made one: not from now on */
@@ -165,24 +215,11 @@ static int release_without_spare(struct invocation *invocation, const char *main
 	return r ? r : stale_release_carry_out(&a, error);
 }
 
-/* Of a table that cannot be read nothing is known. */
-static bool has_guard(const char *spare_path)
-{
-	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
-	uint64_t nr_bytes;
-
-	handle.spare_fd = open_direct(spare_path, O_RDONLY);
-	return handle.spare_fd >= 0 && device_bytes(handle.spare_fd, &nr_bytes) == 0 &&
-	       region_open(handle.spare_fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &handle.region,
-			   NULL) == 0 &&
-	       region_read_table(&handle.region, &handle.table, NULL, NULL, NULL) == 0 &&
-	       handle_has_guard(&handle);
-}
-
 static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
 	const struct assembly *set;
+	struct spare_look look;
 	int r;
 
 	if (!device_number(spare_path))
@@ -194,14 +231,23 @@ static int refuse_if_main_is_here(const char *spare_path, struct error *error)
 		return r;
 	if (set->main == -2)
 		return error_set(error, EBUSY, "%s: %s", set->name, set->state_reason);
+	r = refuse_copy(&inventory, set, MEMBER_SPARE, spare_path, error);
+	if (r < 0)
+		return r;
 	if (set->main >= 0)
 		return error_set(error, EBUSY,
-				 "%s: its main device %s is here: dmremap release %s gives it back "
-				 "what is on the spare",
+				 "%s: its main device %s is present; run dmremap release %s to "
+				 "restore what is on the spare",
 				 spare_path, inventory.members[set->main].path, set->name);
+	r = look_at_spare(spare_path, &look, error);
+	if (r == -ETIMEDOUT)
+		return refuse_silent(error);
+	if (r < 0)
+		return r;
+	/* of a table that cannot be read nothing is known */
 	return inventory_check_silent(&inventory, set->uuid, MEMBER_MAIN,
 				      set->spare >= 0 ? inventory.members[set->spare].recorded : "",
-				      !has_guard(spare_path), error);
+				      !look.has_guard, error);
 }
 
 static int release_without_main(struct invocation *invocation, const char *spare_path,
@@ -220,13 +266,16 @@ static int release_without_main(struct invocation *invocation, const char *spare
 	r = device_bytes(fd, &nr_bytes);
 	if (!r)
 		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, error);
+	if (!r)
+		r = refuse_other_host(invocation, spare_path, region.super.host_id, error);
 	if (r < 0)
 		return r;
-	printf("%s: what it holds for its main device (%s) is lost for good.\n", spare_path,
+	printf("%s: the data that it holds for its main device (%s) will be lost for good.\n",
+	       spare_path,
 	       *region.super.identity ?
 		       foreign_text(region.super.identity, sizeof(region.super.identity)).text :
 		       "unknown");
-	r = confirm(invocation, "Do it?", error);
+	r = confirm(invocation, "Continue?", error);
 	if (!r)
 		r = inventory_lock_members(region.super.uuid, 0, device_number(spare_path), &lock,
 					   error);
@@ -260,7 +309,7 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 			return -EPERM;
 		if (!r)
 			print_sectors(&handle->zeroed, handle->main_path,
-				      "could not be read when the set was made: zeros now");
+				      "could not be read when the set was made; now zeros");
 		return r;
 	}
 	progress_begin(&line, invocation, "copying back", 0);
@@ -271,9 +320,8 @@ static int end_set(const struct invocation *invocation, struct set_handle *handl
 	if (r < 0)
 		return r == -ENODEV ? -EPERM : r;
 	print_sectors(&handle->still_lost, handle->main_path,
-		      "cannot be read, as before: an error until written");
-	print_sectors(&handle->zeroed, handle->main_path,
-		      "had no content that could be found again: zeros now");
+		      "cannot be read, as before: errors until written");
+	print_sectors(&handle->zeroed, handle->main_path, "had no recoverable content: now zeros");
 	return 0;
 }
 
@@ -286,7 +334,8 @@ static int parse_give_up(const struct invocation *invocation, struct set_handle 
 	sector_ranges_done(&handle->give_up);
 	if (text && sector_ranges_parse(text, nr_sectors, &handle->give_up) < 0)
 		return error_set(error, EINVAL,
-				 "\"%s\" does not name sectors of a set of %" PRIu64 ": 2,100-103",
+				 "\"%s\": not sectors of a set of %" PRIu64 "; use for example "
+				 "2,100-103",
 				 text, nr_sectors);
 	return 0;
 }
@@ -337,7 +386,7 @@ struct releasing {
 	struct set_handle handle;
 };
 
-/* These members were taken with whatever options: they are no others. */
+/* The members are the same, with whatever options they were accepted. */
 static void how_it_is_active(const struct inventory *inventory, struct releasing *a)
 {
 	a->as = (struct activate_options){ .name = a->name, .foreign = true, .any_hardware = true };
@@ -365,7 +414,7 @@ static int check_named(const struct inventory *inventory, const struct assembly 
 		if (path &&
 		    (members[i] < 0 || inventory->members[members[i]].devno != device_number(path)))
 			return error_set(error, EPERM,
-					 "%s is not the %s device of %s that counts%s%s%s; nothing "
+					 "%s is not the current %s device of %s%s%s%s; nothing "
 					 "was changed",
 					 path, member_role_name(roles[i]), set->name,
 					 members[i] < 0 ? "" : ": that is ",
@@ -435,10 +484,9 @@ static int deactivate_the_same(struct releasing *a, int *lock, struct error *err
 		return r;
 	if (set->main < 0 || set->spare < 0 || now.members[set->main].devno != a->main ||
 	    now.members[set->spare].devno != a->spare)
-		return error_set(
-			error, EBUSY,
-			"%s: its members are others than a moment ago; nothing was changed",
-			a->name);
+		return error_set(error, EBUSY,
+				 "%s: its members were replaced meanwhile; nothing was changed",
+				 a->name);
 	if (set->verdict == ASSEMBLY_ACTIVE) {
 		r = deactivate_locked(set->name, error);
 		a->deactivated = !r;
@@ -453,7 +501,7 @@ static void activate_again(struct releasing *a, int *lock)
 	close_p(lock);
 	*lock = -1;
 	if (activate(a->uuid, &a->as, NULL, NULL) < 0)
-		fprintf(stderr, "dmremap: %s is not active any more\n", a->name);
+		fprintf(stderr, "dmremap: %s is no longer active\n", FOREIGN(a->name));
 }
 
 /* What was agreed on when it began is completed, as activation would do. */
@@ -466,14 +514,15 @@ static int complete(const struct invocation *invocation, const struct releasing 
 	int r = 0;
 
 	if (a->any_hardware) {
-		printf("What is left of a release or create that was interrupted is done, whatever "
-		       "hardware main is\nbehind: its spare is wiped.\n");
-		r = confirm(invocation, "Do it?", error);
+		printf("The interrupted release or create will be completed, whatever hardware "
+		       "the main device is\n"
+		       "attached through: its spare is wiped.\n");
+		r = confirm(invocation, "Continue?", error);
 	}
 	if (!r)
 		r = inventory_lock_set(a->uuid, &inventory, &set, &lock, error);
 	if (!r && (set->verdict != ASSEMBLY_UNFINISHED || set->spare < 0))
-		return error_set(error, EBUSY, "%s: its members are others than a moment ago",
+		return error_set(error, EBUSY, "%s: its members were replaced meanwhile",
 				 set->name);
 	if (!r)
 		r = mend_set(&inventory, set, a->any_hardware, error);
@@ -509,13 +558,13 @@ static int release_set(struct invocation *invocation, const char *what, const ch
 		return r;
 	if (!invocation->quiet || !invocation->yes) {
 		printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n",
-		       a.name, a.main_path, a.spare_path);
+		       FOREIGN(a.name), a.main_path, a.spare_path);
 		if (option_value(invocation, "give-up"))
-			printf("What was in the sectors %s is given up: they read as an error, or as "
-			       "something older.\n",
+			printf("The content of sectors %s is given up: they will read as errors, "
+			       "or as older data.\n",
 			       option_value(invocation, "give-up"));
 	}
-	r = confirm(invocation, "Do it?", error);
+	r = confirm(invocation, "Continue?", error);
 	if (r < 0)
 		return r;
 	r = a.active ? deactivate_the_same(&a, &lock, error) :
@@ -546,23 +595,23 @@ static int check_whose(const struct set_handle *a, struct error *error)
 	    memcmp(super->host_id, host, sizeof(host)) != 0)
 		return error_set(
 			error, EPERM,
-			"the set on %s belongs to another host: dmremap adopt-host takes it "
-			"over; nothing was changed",
+			"the set on %s belongs to another host; nothing was changed. Run dmremap "
+			"adopt-host to take it over",
 			a->spare_path);
 	identity_of_device(device_number(a->main_path), identity);
 	recorded = foreign_text(super->identity, sizeof(super->identity));
 	if (!a->any_hardware && identity_contradicts(identity, recorded.text))
 		return error_set(error, EPERM,
-				 "%s is other hardware (%.64s) than the set's main device was "
-				 "(%.64s): perhaps it is a copy. --any-hardware takes it all the "
-				 "same; nothing was changed",
+				 "%s is other hardware (%.64s) than the recorded main device "
+				 "(%.64s), and may be a copy; nothing was changed. Use "
+				 "--any-hardware to accept it",
 				 a->main_path, identity, recorded.text);
 	identity_of_device(device_number(a->spare_path), identity);
 	if (!a->any_hardware && record_is_other(a, identity))
 		return error_set(error, EPERM,
-				 "%s is other hardware (%.64s) than the set's spare device was: "
-				 "perhaps it is a copy. --any-hardware takes it all the same; "
-				 "nothing was changed",
+				 "%s is other hardware (%.64s) than the recorded spare device, "
+				 "and may be a copy; nothing was changed. Use --any-hardware to "
+				 "accept it",
 				 a->spare_path, identity);
 	return 0;
 }
@@ -583,6 +632,30 @@ static int release_images(struct invocation *invocation, const char *main, const
 	return r ? r : end_set(invocation, &handle, error);
 }
 
+/* An option that would do nothing is a mistake: another end of the set was meant. */
+static int check_options(const struct invocation *invocation, bool main, bool spare,
+			 struct error *error)
+{
+	const struct {
+		const char *name;
+		bool fits;
+		const char *of;
+	} options[] = {
+		{ "backup", main, "--without-spare" },
+		{ "accept-loss", main, "--without-spare" },
+		{ "keep-header", main, "--without-spare" },
+		{ "foreign", main || spare, "--without-spare and --without-main" },
+		{ "give-up", !main && !spare, "a set with both members" },
+		{ "any-hardware", !main && !spare, "a set with both members" },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (option_value(invocation, options[i].name) && !options[i].fits)
+			return error_set(error, EINVAL, "--%s is for %s", options[i].name,
+					 options[i].of);
+	return 0;
+}
+
 int verb_release(struct invocation *invocation, struct error *error)
 {
 	const char *main = option_value(invocation, "without-spare");
@@ -592,8 +665,11 @@ int verb_release(struct invocation *invocation, struct error *error)
 
 	if (!!main + !!spare + !!invocation->argc != 1)
 		return error_set(error, EINVAL,
-				 "give a set, or two images, or --without-spare MAIN, or "
-				 "--without-main SPARE");
+				 "name a set, two images, --without-spare MAIN or --without-main "
+				 "SPARE");
+	r = check_options(invocation, main, spare, error);
+	if (r < 0)
+		return r;
 	if (spare)
 		return release_without_main(invocation, spare, error);
 	if (invocation->argc == 2 &&

@@ -93,8 +93,8 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	int r;
 
 	if (cause && !streq(cause, "manual") && !streq(cause, "rescue") && !streq(cause, "import"))
-		return error_set(error, EINVAL, "\"%s\" is neither manual nor rescue nor import",
-				 cause);
+		return error_set(error, EINVAL,
+				 "\"%s\": invalid cause; use manual, rescue or import", cause);
 	r = find_live_device(invocation, &device, error);
 	if (!r)
 		r = parse_named_sectors(invocation, &device, &sectors, error);
@@ -166,13 +166,14 @@ static int refuse_kept(const struct invocation *invocation, struct error *error)
 	    !kept.cause)
 		return 0;
 	return error_set(error, EPERM,
-			 "%s: sectors %" PRIu64 " to %" PRIu64 " %s; nothing was changed. dmremap "
-			 "release %s gives back all of the disk",
+			 "%s: sectors %" PRIu64 " to %" PRIu64 " %s; nothing was changed. To "
+			 "restore the whole disk, run dmremap release %s",
 			 device.name, kept.found * REMAP_CHUNK_SECTORS,
 			 kept.found * REMAP_CHUNK_SECTORS + REMAP_CHUNK_SECTORS - 1,
 			 kept.cause == REMAP_CAUSE_GUARD ?
 				 "are on the spare to hide what the main device holds (the guard)" :
-				 "are the place where the set asks whether the main device answers",
+				 "are the place where the set probes whether the main device "
+				 "answers",
 			 device.name);
 }
 
@@ -217,9 +218,9 @@ int verb_accept_loss(struct invocation *invocation, struct error *error)
 		return print_reply(invocation, &device,
 				   "no cache was lost: there is nothing to accept");
 	if (!invocation->quiet && !invocation->json)
-		printf("A member came back and may have lost writes that had been acknowledged.\n"
-		       "Better close the device (unmount it) and check what is on it: then this is "
-		       "not needed.\n");
+		printf("A member returned and may have lost writes that had been acknowledged.\n"
+		       "If possible, close the device (unmount it) and check its content instead: "
+		       "this is not needed then.\n");
 	r = confirm(invocation, "Let flushes succeed again?", error);
 	return r < 0 ? r : verb_message(invocation, error);
 }

@@ -69,7 +69,8 @@ static void reason_of(const struct listed *listed, char *text, size_t nr_bytes)
 	const char *own = *set->reason ? set->reason : listed->report.text;
 
 	if (!*own && set->verdict == ASSEMBLY_READY && !dm_has_target())
-		own = "the module dm-remap is not loaded: activate loads it, or says why not";
+		own = "the module dm-remap is not loaded; dmremap activate loads it, or dmremap "
+		      "doctor says why not";
 	snprintf(text, nr_bytes, "%s%s%s%s", own, *own && *set->ignored ? "; " : "",
 		 *set->ignored ? "ignored copies: " : "", set->ignored);
 }
@@ -158,7 +159,7 @@ static int add_silent(struct output *output, const struct member *silent)
 	if (output_line(output) < 0)
 		return -ENOMEM;
 	uuid_to_string(silent->uuid, uuid);
-	snprintf(reason, sizeof(reason), "%s: look at the kernel log and the cable",
+	snprintf(reason, sizeof(reason), "%s; check the kernel log and the cable",
 		 silent_text(silent).text);
 	output_text(output, NULL);
 	output_text(output, "silent");
@@ -215,6 +216,8 @@ int verb_list(struct invocation *invocation, struct error *error)
 	struct json json = { 0 };
 	int r;
 
+	if (option_value(invocation, "names") && invocation->json)
+		return error_set(error, EINVAL, "--names does not print JSON");
 	if (option_value(invocation, "names"))
 		return list_names(error);
 	r = inventory_look(&inventory, NULL, false, error);
@@ -237,7 +240,7 @@ int verb_list(struct invocation *invocation, struct error *error)
 	}
 	if (!inventory.nr_sets && !inventory.nr_silent) {
 		if (!invocation->quiet)
-			printf("No set is here.\n");
+			printf("No sets found.\n");
 		return 0;
 	}
 	r = output_open(&output, list_columns);
@@ -295,8 +298,18 @@ void tell_taken(const struct assembly *set)
 	if (*set->taken)
 		fprintf(stderr,
 			"dmremap: %s: %s: another mapped device has that name, and the partition "
-			"of the set has no device; rename it, then dmremap activate %s\n",
-			set->name, set->taken, set->name);
+			"of the set has no device; rename the other one, then run dmremap "
+			"activate %s\n",
+			FOREIGN(set->name), FOREIGN(set->taken), FOREIGN(set->name));
+}
+
+static int success_code(const struct assembly *set)
+{
+	if (set->verdict == ASSEMBLY_RETURNED)
+		return EXIT_CODE_RETURNED;
+	if (set->verdict != ASSEMBLY_ACTIVE)
+		return EXIT_CODE_OK;
+	return *set->reason ? EXIT_CODE_HAS_FAULT : EXIT_CODE_WAS_ACTIVE;
 }
 
 /* One set; with --auto a set that waits or needs a decision is reported, and is no failure. */
@@ -317,13 +330,13 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 	int r;
 
 	if (options.name && !device_name_ok(options.name))
-		return error_set(error, EINVAL, "\"%s\" is no good name for a mapped device",
+		return error_set(error, EINVAL, "\"%s\": not a valid name for a mapped device",
 				 options.name);
 	r = activate(what, &options, &set, error);
 	if (*set.ignored)
 		fprintf(stderr,
-			"dmremap: %s: %s claims to be a member, too, and is ignored: a copy\n",
-			set.name, set.ignored);
+			"dmremap: %s: %s claims to be a member, too, and is ignored as a copy\n",
+			FOREIGN(set.name), set.ignored);
 	tell_taken(&set);
 	/* any device that comes may be the main that a set waits for: most are not */
 	if (options.automatic && r == -ENODEV && strchr(what, '/'))
@@ -338,22 +351,25 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		care_for_content(invocation, options.name && set.verdict == ASSEMBLY_READY ?
 						     options.name :
 						     set.name);
+	if (option_value(invocation, "exit-code"))
+		invocation->exit_code = success_code(&set);
 	if (invocation->quiet)
 		return 0;
-	if (set.verdict == ASSEMBLY_ACTIVE && *set.reason)
-		printf("%s: active, but %s\n", set.name, set.reason);
-	else if (set.verdict == ASSEMBLY_ACTIVE)
-		printf("%s: already active\n", set.name);
-	else if (set.verdict == ASSEMBLY_RETURNED)
-		printf("%s: the member that had gone is back in\n", set.name);
-	else
-		printf("/dev/mapper/%s\n", options.name ? options.name : set.name);
+	/* the outcome is the last line: dm-remapd quotes it */
 	if (*note.text)
 		printf("%s\n", note.text);
+	if (set.verdict == ASSEMBLY_ACTIVE && *set.reason)
+		printf("%s: active, but %s\n", FOREIGN(set.name), FOREIGN(set.reason));
+	else if (set.verdict == ASSEMBLY_ACTIVE)
+		printf("%s: already active\n", FOREIGN(set.name));
+	else if (set.verdict == ASSEMBLY_RETURNED)
+		printf("%s: the returned member was re-added\n", FOREIGN(set.name));
+	else
+		printf("/dev/mapper/%s\n", options.name ? options.name : set.name);
 	return 0;
 }
 
-/* All that can be; the worst failure is returned, all are told. */
+/* All that can be; the worst failure is returned, all are printed. */
 static int activate_all(struct invocation *invocation, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
@@ -361,7 +377,7 @@ static int activate_all(struct invocation *invocation, struct error *error)
 	    worst = 0;
 
 	if (!r && !inventory.nr_sets && !invocation->quiet)
-		printf("No set is here.\n");
+		printf("No sets found.\n");
 	for (size_t i = 0; !r && i < inventory.nr_sets; i++) {
 		char uuid[UUID_STRING_BYTES];
 		struct error own_error = { "" };
@@ -381,6 +397,7 @@ static int activate_all(struct invocation *invocation, struct error *error)
 		if (*own_error.text)
 			fprintf(stderr, "dmremap: %s\n", own_error.text);
 	}
+	invocation->exit_code = EXIT_CODE_OK; /* not that of the last one */
 	return r < 0 ? r : worst;
 }
 
@@ -389,7 +406,7 @@ int verb_activate(struct invocation *invocation, struct error *error)
 	if (invocation->argc)
 		return activate_one(invocation, invocation->argv[0], error);
 	if (option_value(invocation, "name"))
-		return error_set(error, EINVAL, "--name needs to know which set");
+		return error_set(error, EINVAL, "--name needs SET");
 	return activate_all(invocation, error);
 }
 

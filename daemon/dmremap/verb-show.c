@@ -42,11 +42,32 @@ static int print_remap(void *userdata, const struct remap_slot *line)
 	return 0;
 }
 
+/**
+ * struct showing - remaps as JSON
+ * @name: of the device
+ * @json: is begun with the first line, which comes when all are there: a failure prints none
+ */
+struct showing {
+	const char *name;
+	struct json json;
+};
+
+static void begin(struct showing *showing)
+{
+	if (showing->json.depth)
+		return;
+	json_begin(&showing->json, NULL);
+	json_string(&showing->json, "name", showing->name);
+	json_begin_list(&showing->json, "remaps");
+}
+
 static int add_remap(void *userdata, const struct remap_slot *line)
 {
-	struct json *json = userdata;
+	struct showing *showing = userdata;
+	struct json *json = &showing->json;
 	bool used = line->state == REMAP_ENTRY_USED;
 
+	begin(showing);
 	json_begin(json, NULL);
 	json_number(json, "slot", line->slot);
 	json_string(json, "state", used ? "used" : "bad");
@@ -67,10 +88,10 @@ static int add_remap(void *userdata, const struct remap_slot *line)
 int verb_show(struct invocation *invocation, struct error *error)
 {
 	struct dm_device device;
-	struct json json = { 0 };
+	struct showing showing = { .name = device.name };
 	int r;
 
-	r = find_device(invocation->argv[0], &device, error);
+	r = find_live_device(invocation, &device, error);
 	if (r < 0)
 		return r;
 	if (!invocation->json) {
@@ -78,13 +99,13 @@ int verb_show(struct invocation *invocation, struct error *error)
 		       "REDIRECTED", "LOST", "CAUSE", "ERROR", "ERRORS", "SINCE");
 		return event_dump_remaps(device.major, device.minor, print_remap, NULL, error);
 	}
-	json_begin(&json, NULL);
-	json_string(&json, "name", device.name);
-	json_begin_list(&json, "remaps");
-	r = event_dump_remaps(device.major, device.minor, add_remap, &json, error);
-	json_end(&json);
-	json_end(&json);
-	return r;
+	r = event_dump_remaps(device.major, device.minor, add_remap, &showing, error);
+	if (r < 0)
+		return r;
+	begin(&showing);
+	json_end(&showing.json);
+	json_end(&showing.json);
+	return 0;
 }
 
 struct follow {
@@ -169,12 +190,12 @@ static int read_events(struct event_socket *sock, struct follow *follow)
 
 	if (r != -ENOBUFS)
 		return r;
-	fprintf(stderr, "dmremap: some events were lost; dmremap status tells how things are\n");
+	fprintf(stderr, "dmremap: some events were lost; see dmremap status\n");
 	return 0;
 }
 
 /*
- * Goes on when the module is unloaded and loaded again: the old socket is deaf then.  Where
+ * Continues when the module is unloaded and loaded again: the old socket gets nothing then.  Where
  * families cannot be watched, there is only the one.
  */
 static int follow_events(struct event_socket **sock, struct event_socket *family,

@@ -14,11 +14,11 @@
 #include "verbs.h"
 
 const struct verb_option options_smart[] = {
-	{ "record", NULL, "keep it for health, as dm-remapd does by itself" },
+	{ "record", NULL, "keep it for health, as dm-remapd does periodically" },
 	{ NULL },
 };
 
-/* Disks are asked by --record once in so long: whoever calls it more often does not. */
+/* --record asks disks once in so long, however often it is called. */
 #define RECORD_SECONDS 3500
 
 /**
@@ -149,10 +149,19 @@ static int show(const struct invocation *invocation, const struct dm_device *dev
 		{ "NAME", false }, { "MEMBER", false }, { "DISK", false }, { "SMART", false }
 	};
 	_cleanup_output_ struct output *output = NULL;
+	_cleanup_free_ struct answer(*all)[2] = calloc(nr + 1, sizeof(*all));
 	struct json json = { 0 };
-	struct answer answers[2];
-	int r;
+	int r = all ? 0 : no_memory(error);
 
+	/* before anything is printed: JSON that ends in the middle is none */
+	for (size_t i = 0; !r && i < nr; i++)
+		r = ask_members(&devices[i], all[i]);
+	if (r == -ENOENT)
+		return error_set(error, ENOENT,
+				 "smartctl is not installed; install smartmontools to get the "
+				 "SMART data of disks");
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < NR_NUMBERS; i++)
 		columns[4 + i] = (struct column){ numbers[i].heading, true };
 	r = output_open(&output, columns);
@@ -161,12 +170,8 @@ static int show(const struct invocation *invocation, const struct dm_device *dev
 		json_begin_list(&json, "sets");
 	}
 	for (size_t i = 0; !r && i < nr; i++) {
-		r = ask_members(&devices[i], answers);
-		if (r < 0)
-			return error_set(
-				error, ENOENT,
-				"smartctl is not installed (smartmontools): what disks say "
-				"of themselves is not known");
+		const struct answer *answers = all[i];
+
 		if (invocation->json) {
 			json_begin(&json, NULL);
 			json_string(&json, "name", devices[i].name);
@@ -204,7 +209,7 @@ static int record(const struct dm_device *device, struct error *error)
 
 		if (loaded < 0) {
 			r = error_set(error, -loaded,
-				      "%s: what its %s said before cannot be read: %s",
+				      "%s: cannot read the stored SMART data of its %s: %s",
 				      device->name, answer.role, strerror(-loaded));
 			continue;
 		}
@@ -229,7 +234,7 @@ int verb_smart(struct invocation *invocation, struct error *error)
 	if (!option_value(invocation, "record"))
 		return show(invocation, devices, nr_devices, error);
 	if (invocation->json)
-		return error_set(error, EINVAL, "--record prints nothing, and no JSON");
+		return error_set(error, EINVAL, "--record does not print JSON");
 	for (size_t i = 0; i < nr_devices; i++)
 		r = record(&devices[i], error) ?: r;
 	return r;

@@ -9,6 +9,7 @@
 #include "backup-age.h"
 #include "health.h"
 #include "json.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 /* "8:16" becomes "/dev/sdb" where sysfs knows it. */
@@ -122,7 +123,7 @@ static void print_member(const char *what, const char *in_table, bool is_gone, u
 	if (is_gone && since && localtime_r(&when, &tm))
 		strftime(text, sizeof(text), " since %Y-%m-%d %H:%M:%S", &tm);
 	if (is_gone)
-		printf(", GONE%s: what it serves gives errors; plug it in again", text);
+		printf(", GONE%s: I/O that it serves fails; reattach it", text);
 }
 
 /* Counters that print_device() has no line for. */
@@ -150,12 +151,12 @@ static void print_device(const struct dm_device *device)
 
 	report_of(device, &report);
 	format_size(device->nr_sectors * 512, size, sizeof(size));
-	printf("%s (/dev/dm-%u)%s\n", device->name, device->minor,
+	printf("%s (/dev/dm-%u)%s\n", FOREIGN(device->name), device->minor,
 	       device->suspended ? ", suspended" : "");
 	if (*uuid_of_device(device))
 		printf("  set        %s, %s\n", uuid_of_device(device), size);
 	printf("  health     %s%s%s\n", verdict_name(report.verdict.level),
-	       *report.text ? ": " : "", report.text);
+	       *report.text ? ": " : "", FOREIGN(report.text));
 	printf("  mode       %s\n", mode_of(device));
 	if (mode_advice(mode_of(device)))
 		printf("             %s\n", mode_advice(mode_of(device)));
@@ -170,10 +171,11 @@ static void print_device(const struct dm_device *device)
 	       s->total_slots, s->total_slots ? 100.0 * s->used_slots / s->total_slots : 0.0,
 	       s->bad_slots);
 	printf("  lost       %" PRIu64 " sector%s\n", s->lost_sectors, plural(s->lost_sectors));
-	printf("  errors     main: %" PRIu64 " reads, %" PRIu64 " writes; spare: %" PRIu64
-	       " reads, %" PRIu64 " writes; %" PRIu64 " flushes\n",
-	       s->read_errors, s->write_errors, s->spare_read_errors, s->spare_write_errors,
-	       s->flush_errors);
+	printf("  errors     main: %" PRIu64 " read%s, %" PRIu64 " write%s; spare: %" PRIu64
+	       " read%s, %" PRIu64 " write%s; %" PRIu64 " flush%s\n",
+	       s->read_errors, plural(s->read_errors), s->write_errors, plural(s->write_errors),
+	       s->spare_read_errors, plural(s->spare_read_errors), s->spare_write_errors,
+	       plural(s->spare_write_errors), s->flush_errors, s->flush_errors == 1 ? "" : "es");
 	printf("  relocated  %" PRIu64 " chunk%s after failed writes; %" PRIu64
 	       " write%s not relocated\n",
 	       s->relocations, plural(s->relocations), s->rejected,
@@ -183,23 +185,24 @@ static void print_device(const struct dm_device *device)
 		printf("  writes     %s\n", writes_of(s));
 	print_backup_age(device);
 	if (!s->probe_ok)
-		printf("  probe      failed: the main device does not take a write to the place kept "
-		       "for that; failed writes are not relocated until it does. If the disk "
-		       "is well otherwise, that place is bad: dmsetup suspend %s && dmsetup "
-		       "resume %s takes another one\n",
-		       device->name, device->name);
+		printf("  probe      failed: the main device cannot write its probe chunk; failed "
+		       "writes are not relocated until it can. If the disk is healthy otherwise, "
+		       "the probe chunk is bad; run dmsetup suspend %s && dmsetup resume %s to "
+		       "choose another one\n",
+		       FOREIGN(device->name), FOREIGN(device->name));
 	if (s->replica_out >= 0)
-		printf("  metadata   replica %d is out: the other one alone is kept up to date; "
-		       "dmremap restore %s brings it back in\n",
-		       s->replica_out, device->name);
+		printf("  metadata   replica %d is out of use: only the other one is kept up to "
+		       "date; run dmremap restore %s to bring it back into use\n",
+		       s->replica_out, FOREIGN(device->name));
 	if (s->frozen_blocks)
-		printf("  metadata   %" PRIu64
-		       " blocks cannot be written any more: what they map is "
-		       "served, their free slots are out of use; dmremap restore %s tries again\n",
-		       s->frozen_blocks, device->name);
+		printf("  metadata   %" PRIu64 " block%s can no longer be written: what is mapped "
+		       "there is served, free slots there are out of use; run dmremap restore %s "
+		       "to try again\n",
+		       s->frozen_blocks, plural(s->frozen_blocks), FOREIGN(device->name));
 	if (s->blocks_in_doubt || s->commit_failures)
-		printf("  metadata   %" PRIu64 " blocks in doubt, %" PRIu64 " commits failed\n",
-		       s->blocks_in_doubt, s->commit_failures);
+		printf("  metadata   %" PRIu64 " block%s in doubt, %" PRIu64 " commit%s failed\n",
+		       s->blocks_in_doubt, plural(s->blocks_in_doubt), s->commit_failures,
+		       plural(s->commit_failures));
 }
 
 /* One line, and the exit code of the worst set: for cron, Nagios and their like. */
@@ -218,7 +221,7 @@ static int check_all(struct invocation *invocation, const struct dm_device *devi
 	for (size_t i = 0; i < nr; i++) {
 		report_of(&devices[i], &report);
 		if (*report.text)
-			printf(" %s: %s.", devices[i].name, report.text);
+			printf(" %s: %s.", FOREIGN(devices[i].name), FOREIGN(report.text));
 	}
 	if (worst == SEVERITY_OK)
 		printf(" %zu set%s active and well", nr, nr == 1 ? " is" : "s are");
@@ -246,7 +249,7 @@ int verb_status(struct invocation *invocation, struct error *error)
 	if (checks && !invocation->json)
 		return check_all(invocation, devices, nr_devices);
 	if (checks)
-		return error_set(error, EINVAL, "--check prints one line, and no JSON");
+		return error_set(error, EINVAL, "--check does not print JSON");
 	if (invocation->json) {
 		json_begin(&json, NULL);
 		json_begin_list(&json, "devices");

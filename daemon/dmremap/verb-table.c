@@ -5,120 +5,121 @@
 const struct verb_option options_none[] = { { NULL } };
 
 const struct verb_option options_status[] = {
-	{ "check", NULL, "one line for a monitor: exit 0 well, 1 warning, 2 critical, 3 unknown" },
+	{ "check", NULL,
+	  "one line for a monitor: exit code 0 OK, 1 warning, 2 critical, 3 unknown" },
 	{ NULL },
 };
 
 const struct verb_option options_events[] = {
-	{ "follow", NULL, "go on until interrupted" },
+	{ "follow", NULL, "continue until interrupted" },
 	{ NULL },
 };
 
 const struct verb_option options_remap[] = {
-	{ "cause", "CAUSE", "what show is to tell: manual, rescue or import (manual)" },
-	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
+	{ "cause", "CAUSE", "recorded cause: manual (the default), rescue or import" },
+	{ "disk", NULL, "SECTOR is of the whole disk, as in the kernel log" },
 	{ NULL },
 };
 
 const struct verb_option options_sectors[] = {
-	{ "disk", NULL, "the number is of the whole disk, as in the kernel's log" },
+	{ "disk", NULL, "SECTOR is of the whole disk, as in the kernel log" },
 	{ NULL },
 };
 
 const struct verb_option options_check[] = {
-	{ "spare-start", "SECTOR", "where the region begins on the device" },
-	{ "all", NULL, "show the copies that are whole as well" },
+	{ "spare-start", "SECTOR", "where the spare region begins on the device" },
+	{ "all", NULL, "also show intact copies" },
 	{ NULL },
 };
 
 const struct verb_option options_dump[] = {
-	{ "spare-start", "SECTOR", "where the region begins on the device" },
+	{ "spare-start", "SECTOR", "where the spare region begins on the device" },
 	{ "dm-table", "MAIN", "print a table for dmsetup that needs no module" },
 	{ NULL },
 };
 
 const struct verb_option options_create[] = {
-	{ "spare-size", "SIZE", "use only so much of the spare, from its start" },
-	{ "no-guard", NULL, "leave main as it is: it is recognised by its serial number" },
-	{ "wipe-spare", NULL, "there is something on the spare, and it may go" },
-	{ "write-cache", "MODE", "of main: through (the default), keep or auto" },
-	{ "accept-unreadable", NULL,
-	  "what cannot be read of main is lost: an error until written" },
-	{ "backup", "FILE", "where the set's first backup goes; else below /var/lib/dm-remap" },
-	{ "dry-run", NULL, "say what would be done" },
+	{ "spare-size", "SIZE", "use only this much of the spare, from its start" },
+	{ "no-guard", NULL, "leave main as it is, identified by its serial number" },
+	{ "wipe-spare", NULL, "overwrite the content of the spare" },
+	{ "write-cache", "MODE", "write cache of main: through (the default), keep or auto" },
+	{ "accept-unreadable", NULL, "make unreadable sectors of main lost: errors until written" },
+	{ "backup", "FILE", "where to write the first backup (default: in /var/lib/dm-remap)" },
+	{ "dry-run", NULL, "only print what would be done" },
 	{ "print-table", NULL, "print the table line of the new set for dmsetup" },
 	{ NULL },
 };
 
 const struct verb_option options_activate[] = {
-	{ "auto", NULL, "as udev does: a set that has to wait is no failure" },
-	{ "exit-code", NULL, "with --auto: exit as without it, also when a set has to wait" },
-	{ "name", "NAME", "call the mapped device NAME this time" },
+	{ "auto", NULL, "as udev does: a set that has to wait is not a failure" },
+	{ "exit-code", NULL, "with --auto: an exit code for each outcome" },
+	{ "name", "NAME", "name of the mapped device, this time only" },
 	{ "read-only", NULL, "write nothing at all, not even repairs" },
-	{ "foreign", NULL, "also a set of another host" },
-	{ "any-hardware", NULL, "also when a member is other hardware than was recorded" },
-	{ "force-rw", NULL, "read-write although half of the metadata cannot be repaired" },
-	{ "fallback", NULL, "without the module: what is mapped is served, nothing new is" },
+	{ "foreign", NULL, "also activate a set of another host" },
+	{ "any-hardware", NULL, "also if a member is other hardware than recorded" },
+	{ "force-rw", NULL, "read-write even if half of the metadata cannot be repaired" },
+	{ "fallback", NULL, "without the module: serve what is mapped, remap nothing new" },
 	{ NULL },
 };
 
 const struct verb_option options_list[] = {
-	{ "names", NULL, "only names, of what udev and the kernel know: no disk is read" },
+	{ "names", NULL, "print only the names, without reading any disk" },
 	{ NULL },
 };
 
 const struct verb_option options_release[] = {
 	{ "without-spare", "MAIN", "the spare is gone: make main readable from main alone" },
 	{ "without-main", "SPARE", "main is gone: make the spare an unused device" },
-	{ "give-up", "SECTORS", "lost sectors that are not to be found again: 2,100-103" },
+	{ "give-up", "SECTORS", "give up lost sectors, for example 2,100-103" },
 	{ "backup", "FILE", "without the spare: the set's backup, if not below /var/lib/dm-remap" },
-	{ "any-hardware", NULL,
-	  "also where a member is not the recorded hardware, perhaps a copy" },
-	{ "accept-loss", NULL, "without the spare: what no backup has either becomes zeros" },
-	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header there" },
+	{ "any-hardware", NULL, "also if a member is other hardware than recorded" },
+	{ "accept-loss", NULL, "without the spare: accept zeros for what no backup has" },
+	{ "keep-header", "FILE", "without the spare: keep a copy of main's member header in FILE" },
+	{ "foreign", NULL, "without a member: also end a set of another host" },
 	{ NULL },
 };
 
 const struct verb_option options_adopt_host[] = {
-	{ "name", "NAME", "call the set NAME from now on" },
+	{ "name", "NAME", "rename the set to NAME" },
 	{ NULL },
 };
 
 const struct verb_option options_restore_backup[] = {
-	{ "main", "MAIN", "the set's main device, where it is not found by itself" },
-	{ "older", NULL, "also when the backup is older than the last remap, or may be" },
-	{ "wipe-spare", NULL, "there is something else on the spare, and it may go" },
+	{ "main", "MAIN", "the set's main device, if it is not found automatically" },
+	{ "older", NULL, "also if the backup is, or may be, older than the last remap" },
+	{ "wipe-spare", NULL, "overwrite other content of the spare" },
 	{ NULL },
 };
 
 const struct verb_option options_replace_main[] = {
-	{ "map", "FILE", "of ddrescue: what it could not read is lost, not zeros" },
-	{ "areas", "TYPES", "which areas of it were not rescued (all but +: ?*/-)" },
-	{ "disk", NULL, "its numbers are of the whole disk" },
+	{ "map", "FILE", "map of ddrescue: make what it could not read lost, not zeros" },
+	{ "areas", "TYPES", "areas of the map that count as not rescued (default: ?*/-)" },
+	{ "disk", NULL, "the sector numbers are of the whole disk" },
 	{ NULL },
 };
 
 const struct verb_option options_resize[] = {
-	{ "spare-size", "SIZE", "use only so much of the new spare, from its start" },
-	{ "wipe-spare", NULL, "there is something on the new spare, and it may go" },
-	{ "accept-loss", NULL, "what the old spare does not give back any more is lost" },
+	{ "spare-size", "SIZE", "use only this much of the new spare, from its start" },
+	{ "wipe-spare", NULL, "overwrite the content of the new spare" },
+	{ "accept-loss", NULL, "make unreadable sectors of the old spare lost" },
 	{ NULL },
 };
 
 const struct verb_option options_write_cache[] = {
-	{ "auto", NULL, "as udev does, with a disk: off again, where it was turned off" },
+	{ "auto", NULL, "as udev does, with a disk: turn its write cache off again" },
 	{ NULL },
 };
 
 const struct verb_option options_import[] = {
 	{ "format", "FORMAT",
-	  "badblocks, ddrescue, ranges, kernel, smartctl, mdadm; else guessed" },
-	{ "block-size", "SIZE", "of a list of badblocks, as its option -b (1024)" },
-	{ "areas", "TYPES", "which areas of a map, of ? * / - (those that are bad: -)" },
-	{ "disk", NULL, "its numbers are of the whole disk" },
+	  "badblocks, ddrescue, ranges, bytes, kernel, smartctl, mdadm (default: detect)" },
+	{ "block-size", "SIZE",
+	  "block size of a badblocks list, as its option -b (default: 1024)" },
+	{ "areas", "TYPES", "areas of a ddrescue map to import: some of ?*/- (default: -)" },
+	{ "disk", NULL, "the sector numbers are of the whole disk" },
 	{ "up-to", "N", "only the first N chunks that are not remapped yet" },
-	{ "lost", NULL, "of a copy of main: what was not rescued is lost (SET inactive)" },
-	{ "dry-run", NULL, "say how many sectors it names" },
+	{ "lost", NULL, "for a copy of main: make what was not rescued lost (inactive SET)" },
+	{ "dry-run", NULL, "only print how many sectors the list names" },
 	{ NULL },
 };
 

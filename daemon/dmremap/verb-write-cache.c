@@ -92,7 +92,10 @@ static int change_inactive(const struct meant *meant, enum write_cache write_cac
 	super = open.handle.region.super;
 	super.flags = write_cache_flags(super.flags, write_cache);
 	super.seq = open.handle.table.generation + 1;
-	return super.flags == open.handle.region.super.flags ?
+	/* one that was killed may have left the old one in a replica */
+	return super.flags == open.handle.region.super.flags &&
+			       !open.handle.region.choice.repair[0] &&
+			       !open.handle.region.choice.repair[1] ?
 		       0 :
 		       region_write_super(&open.handle.region, &super, error);
 }
@@ -139,7 +142,7 @@ static int find(const struct inventory *inventory, const char *what, const struc
 			      (*set)->name);
 	if (!r && write_cache_parse(meant->device.status.write_cache, &meant->write_cache) < 0)
 		r = error_set(error, ENOTSUP,
-			      "%s: the module that is loaded is too old for that: reload it",
+			      "%s: the loaded module is too old for this; load the current one",
 			      (*set)->name);
 	return r;
 }
@@ -150,7 +153,7 @@ static int again(const char *path, struct error *error)
 	struct error told;
 
 	if (!devno)
-		return error_set(error, ENODEV, "%s: there is no such device", path);
+		return error_set(error, ENODEV, "%s: no such device", path);
 	write_cache_again(&this_world, devno, &told);
 	if (*told.text)
 		printf("%s\n", told.text);
@@ -166,10 +169,15 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 	enum write_cache wanted;
 	int r;
 
+	if (invocation->json && (option_value(invocation, "auto") || invocation->argc > 1))
+		return error_set(error, EINVAL,
+				 "a change does not print JSON; use write-cache %s without a "
+				 "mode",
+				 invocation->argv[0]);
 	if (option_value(invocation, "auto"))
 		return again(invocation->argv[0], error);
 	if (invocation->argc > 1 && write_cache_parse(invocation->argv[1], &wanted) < 0)
-		return error_set(error, EINVAL, "\"%s\" is neither through nor keep nor auto",
+		return error_set(error, EINVAL, "\"%s\": invalid mode; use through, keep or auto",
 				 invocation->argv[1]);
 	r = inventory_look(&inventory, invocation->argv[0], true, error);
 	if (!r)

@@ -55,8 +55,10 @@ enum verb_group {
 };
 
 enum verb_flags {
-	VERB_JSON = 1,	/* has something to print with --json; of others that is refused */
-	VERB_IMAGE = 2, /* of a file of one's own without being root */
+	VERB_JSON = 1,	 /* has something to print with --json; of others that is refused */
+	VERB_IMAGE = 2,	 /* of a file of one's own without being root */
+	VERB_PATH = 8,	 /* whose first argument is a path, also without a slash */
+	VERB_ANYONE = 4, /* without being root, as far as that goes */
 };
 
 /**
@@ -105,7 +107,7 @@ int find_live_device(const struct invocation *invocation, struct dm_device *devi
 
 /*
  * LVM with a devices file would not look at a device that holds a physical volume from now on:
- * with --yes LVM is told, else the user is (O17).
+ * with --yes LVM's file is changed, else the user is advised (O17).
  */
 void care_for_lvm(const struct invocation *invocation, const char *path);
 /* The same for a mapped device and its partitions. */

@@ -6,6 +6,8 @@
 #include "format/backup-renew.h"
 
 #define WEEK_SECONDS (7 * 86400)
+/* How often the backup may be renewed while it is copied. */
+#define TRIES 8
 
 /* As they are on the media: what is between the fields in memory does not count. */
 static bool is_same_entry(const struct backup_entry *a, const struct backup_entry *b)
@@ -74,28 +76,33 @@ static int rotate(const char *path)
 int backup_renew(const struct backup *backup, const char *path, bool *is_current,
 		 struct error *error)
 {
+	_cleanup_close_ int lock = backup_lock(path);
 	_cleanup_backup_ struct backup old = { 0 };
 	bool has_old = backup_read(path, &old, NULL) == 0;
 	int r;
 
-	*is_current = false;
+	/* another renewal read the spare later, and was here earlier */
+	*is_current = has_old && backup_is_outdated(backup, &old);
+	if (*is_current)
+		return 0;
 	if (backup->nr_unreadable)
 		return error_set(
 			error, EIO,
-			"%u hidden chunk%s of the spare cannot be read: the backup before, "
-			"%s, is kept",
+			"%u hidden chunk%s of the spare cannot be read; the previous backup, %s, "
+			"is kept",
 			backup->nr_unreadable, plural(backup->nr_unreadable), path);
 	if (has_old && old.has_header && !backup->has_header)
 		return error_set(
 			error, EIO,
-			"main's header cannot be read: the backup before, %s, which has it, "
-			"is kept",
+			"the header of the main device cannot be read; the previous backup, %s, "
+			"which has it, is kept",
 			path);
 	if (has_old && is_same(backup, &old)) {
 		*is_current = true;
 		if (backup->generation == old.generation)
 			return 0;
-		return backup_write(backup, path, error); /* restore goes by the number */
+		/* restore goes by the number */
+		return backup_write_locked(backup, path, error);
 	}
 	/* what is no backup of this set is refused before anything is moved */
 	r = backup_check_target(path, backup->super.uuid, error);
@@ -104,10 +111,19 @@ int backup_renew(const struct backup *backup, const char *path, bool *is_current
 	if (has_old) {
 		r = rotate(path);
 		if (r < 0)
-			return error_set(error, -r, "%s: the backup before cannot be kept: %s",
-					 path, strerror(-r));
+			return error_set(error, -r, "%s: cannot keep the previous backup: %s", path,
+					 strerror(-r));
 	}
-	return backup_write(backup, path, error);
+	return backup_write_locked(backup, path, error);
+}
+
+static bool has_changed(const char *path, const char *text, size_t nr_bytes)
+{
+	_cleanup_free_ char *now = NULL;
+	size_t nr_now;
+
+	return read_file(path, &now, &nr_now) == 0 &&
+	       (nr_now != nr_bytes || memcmp(now, text, nr_bytes) != 0);
 }
 
 int backup_copy(const char *path, const char *directory, struct error *error)
@@ -120,14 +136,22 @@ int backup_copy(const char *path, const char *directory, struct error *error)
 	int r;
 
 	if (snprintf(copy, sizeof(copy), "%s/%s", directory, name ? name + 1 : path) >= PATH_MAX)
-		return error_set(error, ENAMETOOLONG, "%s: its name is too long", directory);
+		return error_set(error, ENAMETOOLONG, "%s: the path is too long", directory);
 	if (stat(directory, &st) < 0 || !S_ISDIR(st.st_mode))
-		return error_set(error, ENOTDIR, "%s: no such directory: is it mounted?",
+		return error_set(error, ENOTDIR, "%s: no such directory; check that it is mounted",
 				 directory);
 	r = read_file(path, &text, &nr_bytes);
 	if (!r)
 		r = write_file_atomic(copy, text, nr_bytes, 0600);
-	return r < 0 ? error_set(error, -r, "%s: the backup cannot be copied: %s", copy,
+	/* what another renewal wrote meanwhile it may have copied before this one */
+	for (int i = 0; !r && i < TRIES && has_changed(path, text, nr_bytes); i++) {
+		free(text);
+		text = NULL;
+		r = read_file(path, &text, &nr_bytes);
+		if (!r)
+			r = write_file_atomic(copy, text, nr_bytes, 0600);
+	}
+	return r < 0 ? error_set(error, -r, "%s: cannot write this copy of the backup: %s", copy,
 				 strerror(-r)) :
 		       0;
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -14,6 +16,9 @@
 #define STATE_DIRECTORY "/var/lib/dm-remap"
 /* More than the largest spare can need. */
 #define FILE_MAX (1U << 30)
+/* For others who write a backup into the same directory: ten seconds. */
+#define LOCK_TRIES 200
+#define LOCK_PAUSE_MS 50
 /* How often an active set may change while it is read. */
 #define TRIES 8
 
@@ -137,8 +142,8 @@ static int make_once(struct region *region, int main_fd, struct backup *backup, 
 		return r;
 	if (table.nr_unloadable || table.nr_contradictions)
 		r = error_set(error, EUCLEAN,
-			      "its metadata is damaged (see dmremap check): a backup of it would "
-			      "be, too");
+			      "its metadata is damaged, and a backup of it would be as well; run "
+			      "dmremap check");
 	backup->super = region->super;
 	backup->super.flags &= ~(REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
 	/* saved counters take numbers, too: the set's generation is the highest of all blocks */
@@ -169,7 +174,8 @@ int backup_make(struct region *region, int main_fd, const char *spare_identity,
 		r = make_once(region, main_fd, backup, &changed, error);
 	}
 	if (!r && changed)
-		r = error_set(error, EAGAIN, "the set changes all the time: try again later");
+		r = error_set(error, EAGAIN,
+			      "the table changed during every attempt to read it; try again later");
 	if (r < 0) {
 		backup_done(backup);
 		return r;
@@ -199,18 +205,19 @@ int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES], 
 	struct remap_block_header super;
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	/* a link would be replaced, and /dev/stdout is one */
+	if (lstat(path, &st) < 0)
 		return 0;
 	if (!S_ISREG(st.st_mode))
-		return error_set(error, EINVAL, "%s: not a file", path);
+		return error_set(error, EINVAL, "%s: not a regular file", path);
 	if (!st.st_size)
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read_all_at(fd, magic, sizeof(magic), 0) < 0 ||
 	    memcmp(magic, MAGIC, sizeof(magic)))
 		return error_set(error, EEXIST,
-				 "%s is there already, and is not a backup of dm-remap; nothing "
-				 "was changed",
+				 "%s already exists, and is not a dm-remap backup; nothing was "
+				 "changed",
 				 path);
 	if (read_all_at(fd, &super, sizeof(super), REMAP_BLOCK_BYTES) < 0 ||
 	    memcmp(super.uuid, uuid, sizeof(super.uuid)) != 0)
@@ -219,7 +226,39 @@ int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES], 
 	return 0;
 }
 
+int backup_lock(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+	int fd;
+
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		 slash ? path : ".");
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* whoever may read the directory may lock it as well: not waited for without end */
+	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && i < LOCK_TRIES; i++)
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	return fd;
+}
+
+bool backup_is_outdated(const struct backup *backup, const struct backup *other)
+{
+	return !memcmp(backup->super.uuid, other->super.uuid, REMAP_UUID_BYTES) &&
+	       backup->generation < other->generation && backup->created <= other->created;
+}
+
 int backup_write(const struct backup *backup, const char *path, struct error *error)
+{
+	_cleanup_close_ int lock = backup_lock(path);
+	_cleanup_backup_ struct backup now = { 0 };
+	int r = backup_check_target(path, backup->super.uuid, error);
+
+	if (!r && backup_read(path, &now, NULL) == 0 && backup_is_outdated(backup, &now))
+		return 0;
+	return r ? r : backup_write_locked(backup, path, error);
+}
+
+int backup_write_locked(const struct backup *backup, const char *path, struct error *error)
 {
 	size_t nr_bytes = file_bytes(backup->nr_entries, backup->nr_contents);
 	_cleanup_free_ uint8_t *file = aligned_bytes(nr_bytes);
@@ -252,8 +291,7 @@ int backup_write(const struct backup *backup, const char *path, struct error *er
 		       backup->content, (size_t)backup->nr_contents * REMAP_CHUNK_BYTES);
 	disk->crc = cpu_to_le32(remap_crc32(file + 12, nr_bytes - 12));
 	r = write_file_atomic(path, file, nr_bytes, 0600);
-	return r < 0 ? error_set(error, -r, "%s: the backup cannot be written: %s", path,
-				 strerror(-r)) :
+	return r < 0 ? error_set(error, -r, "%s: cannot write the backup: %s", path, strerror(-r)) :
 		       0;
 }
 
@@ -263,19 +301,17 @@ static int check_file(const char *path, const uint8_t *file, size_t nr_bytes, st
 	const struct backup_disk *disk = (const void *)file;
 
 	if (nr_bytes < 3 * REMAP_BLOCK_BYTES || memcmp(disk->magic, MAGIC, sizeof(disk->magic)))
-		return error_set(error, ENODATA, "%s: not a backup of dm-remap", path);
+		return error_set(error, ENODATA, "%s: not a dm-remap backup", path);
 	if (le32_to_cpu(disk->crc) != remap_crc32(file + 12, nr_bytes - 12))
-		return error_set(error, EUCLEAN, "%s: the backup is damaged: its checksum is wrong",
+		return error_set(error, EUCLEAN, "%s: the backup is damaged (wrong checksum)",
 				 path);
 	if (le32_to_cpu(disk->version) != VERSION)
 		return error_set(error, ENOTSUP,
-				 "%s: the backup was made by a newer dm-remap: a newer release is "
-				 "needed",
+				 "%s: the backup was made by a newer dm-remap; upgrade dm-remap",
 				 path);
 	if (le32_to_cpu(disk->nr_contents) > le32_to_cpu(disk->nr_entries) ||
 	    nr_bytes != file_bytes(le32_to_cpu(disk->nr_entries), le32_to_cpu(disk->nr_contents)))
-		return error_set(error, EUCLEAN, "%s: the backup has not the length it should have",
-				 path);
+		return error_set(error, EUCLEAN, "%s: the backup is damaged (wrong length)", path);
 	return 0;
 }
 
@@ -319,11 +355,38 @@ static int decode(const uint8_t *file, struct backup *backup)
 	return 0;
 }
 
+/*
+ * What is no backup is not read: it may be long, or never end.  What a user names may be a pipe;
+ * in the state directory there is none to wait for.
+ */
+static int read_whole(const char *path, char **file, size_t *nr_bytes)
+{
+	const char *own = state_directory();
+	bool is_own = !strncmp(path, own, strlen(own));
+	_cleanup_close_ int fd =
+		open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (is_own ? O_NONBLOCK : 0));
+	char magic[sizeof(MAGIC) - 1];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (S_ISFIFO(st.st_mode) && !is_own)
+		return read_fd(fd, FILE_MAX, file, nr_bytes);
+	if (S_ISREG(st.st_mode) && pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	    !memcmp(magic, MAGIC, sizeof(magic)))
+		return read_fd(fd, FILE_MAX, file, nr_bytes);
+	*file = NULL;
+	*nr_bytes = 0;
+	return 0;
+}
+
 int backup_read(const char *path, struct backup *backup, struct error *error)
 {
 	_cleanup_free_ char *file = NULL;
 	size_t nr_bytes;
-	int r = read_file_upto(path, FILE_MAX, &file, &nr_bytes);
+	int r = read_whole(path, &file, &nr_bytes);
 
 	memset(backup, 0, sizeof(*backup));
 	if (r < 0)
@@ -334,7 +397,7 @@ int backup_read(const char *path, struct backup *backup, struct error *error)
 	r = decode((const uint8_t *)file, backup);
 	if (r < 0) {
 		backup_done(backup);
-		return error_set(error, -r, "%s: the backup makes no sense", path);
+		return error_set(error, -r, "%s: the backup is invalid", path);
 	}
 	return 0;
 }
@@ -386,7 +449,7 @@ int backup_default_path(const uint8_t uuid[REMAP_UUID_BYTES], char *path, size_t
 	char text[UUID_STRING_BYTES];
 
 	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return error_set(error, errno, "%s: cannot make it: %s", directory,
+		return error_set(error, errno, "%s: cannot create it: %s", directory,
 				 strerror(errno));
 	uuid_to_string(uuid, text);
 	snprintf(path, nr_bytes, "%s/%s.backup", directory, text);

@@ -61,8 +61,17 @@ int backup_make(struct region *region, int main_fd, const char *spare_identity,
 /* What may be replaced: an older backup of the same set, or an empty file. */
 int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES],
 			struct error *error);
-/* Durably, as a whole or not at all. */
+/*
+ * Others who write backups into that directory wait until the descriptor is closed, for ten
+ * seconds at most; -1: there is no such directory.
+ */
+int backup_lock(const char *path);
+/* @other is newer, and was made no earlier: by another process, while @backup was made. */
+bool backup_is_outdated(const struct backup *backup, const struct backup *other);
+/* Durably, as a whole or not at all; and not where it is outdated by what is there. */
 int backup_write(const struct backup *backup, const char *path, struct error *error);
+/* The same for who has the lock, and has looked at what is there. */
+int backup_write_locked(const struct backup *backup, const char *path, struct error *error);
 /* Refuses what is damaged. */
 int backup_read(const char *path, struct backup *backup, struct error *error);
 void backup_done(struct backup *backup);

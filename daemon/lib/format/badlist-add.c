@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What all formats of bad-sector lists need: a number read, a place added. */
+/* What all formats of bad-sector lists need: a number read, a place added, places joined. */
 #include <ctype.h>
 #include <errno.h>
 
@@ -48,4 +48,33 @@ bool badlist_take_number(const char **at, uint64_t *number)
 		return false;
 	*at = end;
 	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct bad_range *x = a, *y = b;
+
+	return x->sector < y->sector ? -1 : x->sector > y->sector;
+}
+
+void badlist_join(struct badlist *list)
+{
+	size_t kept = 0;
+
+	if (!list->nr_ranges)
+		return;
+	qsort(list->range, list->nr_ranges, sizeof(*list->range), compare);
+	for (size_t i = 1; i < list->nr_ranges; i++) {
+		struct bad_range *last = &list->range[kept], *next = &list->range[i];
+		uint64_t end = last->sector + last->nr_sectors;
+
+		list->nr_merged += next->sector < end;
+		if (next->sector > end)
+			list->range[++kept] = *next;
+		else if (next->sector + next->nr_sectors > end)
+			last->nr_sectors = next->sector + next->nr_sectors - last->sector;
+	}
+	list->nr_ranges = kept + 1;
+	for (size_t i = 0; i < list->nr_ranges; i++)
+		list->nr_sectors += list->range[i].nr_sectors;
 }

@@ -24,7 +24,13 @@ static const char *find_dev(const char *line)
 /* "nvme0n1: Read(0x2) @ LBA 22048, 8 blocks, Unrecovered Read Error": logical blocks. */
 static const char *find_nvme(const char *line)
 {
-	return strstr(line, " @ LBA ") ? strstr(line, "nvme") : NULL;
+	const char *lba = strstr(line, " @ LBA "), *found = NULL;
+
+	/* the last before it: a host may have such a name, too */
+	for (const char *at = lba ? strstr(line, "nvme") : NULL; at && at < lba;
+	     at = strstr(at + 1, "nvme"))
+		found = at;
+	return found;
 }
 
 bool badlist_is_kernel(const char *line)
@@ -48,7 +54,7 @@ static bool is_wanted(struct badlist *list, const char *name, size_t length)
 	return false;
 }
 
-static int add_lbas(struct badlist *list, uint64_t lba, uint64_t nr, uint32_t lba_bytes)
+int badlist_add_lbas(struct badlist *list, uint64_t lba, uint64_t nr, uint32_t lba_bytes)
 {
 	int r;
 
@@ -65,6 +71,11 @@ static int take_nvme(struct badlist *list, const char *line)
 
 	if (!is_wanted(list, at, strcspn(at, ": ")))
 		return 0;
+	/* of the types of status only the second is about the medium */
+	if (strstr(line, "(sct 0x") && !strstr(line, "(sct 0x2 ")) {
+		list->nr_other_errors++;
+		return 0;
+	}
 	at = strstr(at, " @ LBA ") + strlen(" @ LBA ");
 	if (!badlist_take_number(&at, &lba))
 		return 0;
@@ -73,7 +84,20 @@ static int take_nvme(struct badlist *list, const char *line)
 		if (!badlist_take_number(&at, &nr))
 			return 0;
 	}
-	return add_lbas(list, lba, nr, list->lba_bytes);
+	return badlist_add_lbas(list, lba, nr, list->lba_bytes);
+}
+
+/* "timeout error", "critical target error", "recoverable transport error": the medium is no cause. */
+static bool is_of_medium(const char *line)
+{
+	return strstr(line, "I/O error, dev ") || strstr(line, "medium error, dev ");
+}
+
+/* A flush has no sector, and a discard or zeroing fails where it began; older kernels do not say. */
+static bool is_of_data(const char *line)
+{
+	return !strstr(line, " op 0x") || ((strstr(line, ":(READ)") || strstr(line, ":(WRITE)")) &&
+					   !strstr(line, " phys_seg 0 "));
 }
 
 int badlist_take_kernel(struct badlist *list, const char *line)
@@ -85,13 +109,58 @@ int badlist_take_kernel(struct badlist *list, const char *line)
 		return find_nvme(line) ? take_nvme(list, line) : 0;
 	if (!is_wanted(list, at, strcspn(at, ", ")))
 		return 0;
+	if (!is_of_medium(line) || !is_of_data(line)) {
+		list->nr_other_errors++;
+		return 0;
+	}
 	at = strstr(at, ", sector ");
 	if (!at)
 		return 0;
 	at += strlen(", sector ");
 	if (!badlist_take_number(&at, &sector))
 		return 0;
-	return add_lbas(list, sector, 1, SECTOR_BYTES);
+	return badlist_add_lbas(list, sector, 1, SECTOR_BYTES);
+}
+
+/* " 0   Extended          Completed: failed segments          6613        22048     1   2 ..." */
+static const char *find_nvme_failure(const char *line)
+{
+	static const char *const words[] = { "Completed: failed segments",
+					     "Completed: unknown failed segment" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		const char *at = strstr(line, words[i]);
+
+		if (at)
+			return at + strlen(words[i]);
+	}
+	return NULL;
+}
+
+static int take_nvme_failure(struct badlist *list, const char *at)
+{
+	uint64_t hours, lba;
+
+	if (!badlist_take_number(&at, &hours) || !badlist_take_number(&at, &lba))
+		return 0; /* "-": it does not say where */
+	return badlist_add_lbas(list, lba, 1, list->lba_bytes);
+}
+
+/*
+ * "  0        124     1  0x001f  0x4502  0x000        22048     1     -  Unrecovered Read Error": a
+ * write fault and this are errors of the medium; the status is as it lies in the log.
+ */
+static bool is_nvme_error(const char *line, uint64_t *lba, bool *is_medium)
+{
+	unsigned int number, status;
+	uint64_t count;
+
+	if (sscanf(line, "%3u %" SCNu64 " %*[0-9-] %*[0-9a-fx-] 0x%4x %*[0-9a-fx-] %" SCNu64,
+		   &number, &count, &status, lba) != 4)
+		return false;
+	status = status >> 1 & 0x7ff;
+	*is_medium = status == 0x280 || status == 0x281;
+	return true;
 }
 
 /* "# 1  Extended offline    Completed: read failure       90%     12345         22048" */
@@ -99,8 +168,9 @@ static bool is_self_test(const char *line)
 {
 	uint64_t number;
 
-	if (*line++ != '#')
-		return false;
+	if (*line != '#')
+		return find_nvme_failure(line);
+	line++;
 	return badlist_take_number(&line, &number) && isblank((unsigned char)*line) &&
 	       (strstr(line, "offline") || strstr(line, "captive") || strstr(line, "Background") ||
 		strstr(line, "Foreground"));
@@ -117,6 +187,7 @@ static const char *find_lba(const char *line)
 bool badlist_is_smartctl(const char *line)
 {
 	return is_self_test(line) || find_lba(line) || strstr(line, "LBA_of_first_error") ||
+	       strstr(line, "ErrCount  SQId") || strstr(line, "Failing_LBA") ||
 	       !strncmp(line, "smartctl ", 9);
 }
 
@@ -135,22 +206,52 @@ static int take_self_test(struct badlist *list, const char *line)
 		at--;
 	if (!badlist_take_number(&at, &lba) || at != end)
 		return 0; /* "-": it does not say where */
-	return add_lbas(list, lba, 1, list->lba_bytes);
+	return badlist_add_lbas(list, lba, 1, list->lba_bytes);
 }
 
-int badlist_take_smartctl(struct badlist *list, const char *line)
+/* Uncorrectable, or not found: not one of the cable (ICRC) or of a command (ABRT). */
+static bool is_of_ata_medium(const char *at)
 {
-	const char *at = find_lba(line);
+	size_t length = strcspn(at, "=");
+
+	for (; length >= 4; at++, length--)
+		if (!strncmp(at, "UNC", 3) || !strncmp(at, "IDNF", 4) || !strncmp(at, "AMNF", 4))
+			return true;
+	return false;
+}
+
+int badlist_take_ata_error(struct badlist *list, const char *text)
+{
+	const char *at = find_lba(text);
 	uint64_t lba, nr = 1;
 
-	if (is_self_test(line))
-		return take_self_test(list, line);
 	if (!at)
 		return 0;
+	if (!is_of_ata_medium(at)) {
+		list->nr_other_errors++;
+		return 0;
+	}
 	if (sscanf(at, "Error: %*[A-Z ,] %" SCNu64 " sectors", &nr) != 1 || !nr || nr > 65536)
 		nr = 1;
 	at = strstr(at, "LBA = ") + strlen("LBA = ");
 	if (!badlist_take_number(&at, &lba) || lba == NO_LBA28)
 		return 0;
-	return add_lbas(list, lba, nr, list->lba_bytes);
+	return badlist_add_lbas(list, lba, nr, list->lba_bytes);
+}
+
+int badlist_take_smartctl(struct badlist *list, const char *line)
+{
+	bool is_medium;
+	uint64_t lba;
+
+	if (is_self_test(line))
+		return *line == '#' ? take_self_test(list, line) :
+				      take_nvme_failure(list, find_nvme_failure(line));
+	if (!is_nvme_error(line, &lba, &is_medium))
+		return badlist_take_ata_error(list, line);
+	if (!is_medium) {
+		list->nr_other_errors++;
+		return 0;
+	}
+	return badlist_add_lbas(list, lba, 1, list->lba_bytes);
 }

@@ -10,8 +10,9 @@
 
 static const char *const format_names[] = {
 	[BADLIST_BADBLOCKS] = "badblocks", [BADLIST_DDRESCUE] = "ddrescue",
-	[BADLIST_RANGES] = "ranges",	   [BADLIST_KERNEL] = "kernel",
-	[BADLIST_SMARTCTL] = "smartctl",   [BADLIST_MDADM] = "mdadm",
+	[BADLIST_RANGES] = "ranges",	   [BADLIST_BYTES] = "bytes",
+	[BADLIST_KERNEL] = "kernel",	   [BADLIST_SMARTCTL] = "smartctl",
+	[BADLIST_MDADM] = "mdadm",
 };
 #define NR_FORMATS (sizeof(format_names) / sizeof(format_names[0]))
 
@@ -59,8 +60,8 @@ static int take_badblocks(struct badlist *list, const char *line)
 	return add_blocks(list, block, 1, list->block_bytes);
 }
 
-/* "SECTOR", "SECTOR COUNT", "FIRST-LAST". */
-static int take_range(struct badlist *list, const char *line)
+/* "SECTOR", "SECTOR COUNT", "FIRST-LAST"; or the same of bytes. */
+static int take_range(struct badlist *list, const char *line, uint32_t unit_bytes)
 {
 	uint64_t first, other, nr = 1;
 
@@ -78,7 +79,7 @@ static int take_range(struct badlist *list, const char *line)
 	} else if (!at_end(line) && (!take_word(&line, &nr) || !nr)) {
 		return -EINVAL;
 	}
-	return at_end(line) ? add_blocks(list, first, nr, SECTOR_BYTES) : -EINVAL;
+	return at_end(line) ? add_blocks(list, first, nr, unit_bytes) : -EINVAL;
 }
 
 /* "    SECTOR for COUNT sectors"; other lines are titles. */
@@ -170,35 +171,6 @@ static int take_ddrescue(struct badlist *list, const char *line, struct map_stat
 	return r ? r : add_area(list, offset, nr_bytes, *line);
 }
 
-static int compare(const void *a, const void *b)
-{
-	const struct bad_range *x = a, *y = b;
-
-	return x->sector < y->sector ? -1 : x->sector > y->sector;
-}
-
-static void join(struct badlist *list)
-{
-	size_t kept = 0;
-
-	if (!list->nr_ranges)
-		return;
-	qsort(list->range, list->nr_ranges, sizeof(*list->range), compare);
-	for (size_t i = 1; i < list->nr_ranges; i++) {
-		struct bad_range *last = &list->range[kept], *next = &list->range[i];
-		uint64_t end = last->sector + last->nr_sectors;
-
-		list->nr_merged += next->sector < end;
-		if (next->sector > end)
-			list->range[++kept] = *next;
-		else if (next->sector + next->nr_sectors > end)
-			last->nr_sectors = next->sector + next->nr_sectors - last->sector;
-	}
-	list->nr_ranges = kept + 1;
-	for (size_t i = 0; i < list->nr_ranges; i++)
-		list->nr_sectors += list->range[i].nr_sectors;
-}
-
 /* The next line, without its end; NULL: there is none.  The caller frees. */
 static char *next_line(const char **text)
 {
@@ -212,9 +184,16 @@ static char *next_line(const char **text)
 	return line;
 }
 
+static bool is_json(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '{';
+}
+
 /* By the first line that tells. */
 static enum badlist_format guess(const char *text)
 {
+	if (is_json(text))
+		return BADLIST_SMARTCTL;
 	for (;;) {
 		_cleanup_free_ char *line = next_line(&text);
 		const char *at = line;
@@ -259,7 +238,9 @@ static int take_line(struct badlist *list, const char *line, struct map_state *s
 	case BADLIST_DDRESCUE:
 		return at_end(line) ? 0 : take_ddrescue(list, line, state);
 	case BADLIST_RANGES:
-		return at_end(line) ? 0 : take_range(list, line);
+		return at_end(line) ? 0 : take_range(list, line, SECTOR_BYTES);
+	case BADLIST_BYTES:
+		return at_end(line) ? 0 : take_range(list, line, 1);
 	default:
 		return at_end(line) ? 0 : take_badblocks(list, line);
 	}
@@ -272,12 +253,16 @@ static int refuse_line(const struct badlist *list, unsigned int number, const ch
 
 	if (r == -EEXIST)
 		return error_set(error, EINVAL,
-				 "line %u, \"%.60s\", begins before the end of the area above it",
+				 "line %u (\"%.60s\"): the area begins before the end of the "
+				 "previous one",
 				 number, line);
-	return error_set(error, -r,
-			 "line %u, \"%.60s\", is not of a list of %s%s (--format: " BADLIST_FORMATS
-			 ")",
-			 number, line, name, guessed ? ", which the file seems to be" : "");
+	if (r == -ERANGE)
+		return error_set(error, EINVAL, "line %u (\"%.60s\"): the number is too large",
+				 number, line);
+	return error_set(
+		error, -r,
+		"line %u (\"%.60s\"): not a line of a %s list%s; set --format to one of " BADLIST_FORMATS,
+		number, line, name, guessed ? ", the format that was detected" : "");
 }
 
 int badlist_parse(const char *text, struct badlist *list, struct error *error)
@@ -292,6 +277,12 @@ int badlist_parse(const char *text, struct badlist *list, struct error *error)
 	if (guessed)
 		list->format = guess(text);
 	list->is_of_disk = list->format == BADLIST_KERNEL || list->format == BADLIST_SMARTCTL;
+	if (list->format == BADLIST_SMARTCTL && is_json(text)) {
+		r = badlist_take_json(list, text);
+		text = "";
+		if (r < 0)
+			error_set(error, EINVAL, "it begins as JSON, and is none of smartctl");
+	}
 	while (!r) {
 		_cleanup_free_ char *line = next_line(&text);
 
@@ -304,9 +295,9 @@ int badlist_parse(const char *text, struct badlist *list, struct error *error)
 	}
 	if (r < 0) {
 		badlist_done(list);
-		return r == -EEXIST ? -EINVAL : r;
+		return r == -EEXIST || r == -EBADMSG || r == -ERANGE ? -EINVAL : r;
 	}
-	join(list);
+	badlist_join(list);
 	return 0;
 }
 

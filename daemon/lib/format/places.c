@@ -262,10 +262,10 @@ int places_look_into(int fd, uint64_t sector, uint64_t nr_sectors, struct places
 	is_new |= r > 0;
 	if (r == -E2BIG)
 		return error_set(error, EIO,
-				 "more than %d sectors of it cannot be read: copy what can be with "
-				 "ddrescue",
+				 "more than %d of its sectors cannot be read; copy what can be "
+				 "read with ddrescue",
 				 UNREADABLE_MAX);
-	return r < 0 ? error_set(error, -r, "it cannot be looked at: %s", strerror(-r)) : is_new;
+	return r < 0 ? error_set(error, -r, "cannot examine it: %s", strerror(-r)) : is_new;
 }
 
 int places_look(int fd, uint64_t nr_sectors, struct places *places, struct error *error)
@@ -283,7 +283,7 @@ int places_look(int fd, uint64_t nr_sectors, struct places *places, struct error
 	if (r < 0)
 		return r;
 	if (sector_ranges_count(&places->unreadable) == sector_ranges_count(&places->looked_at))
-		return error_set(error, EIO, "nothing of it can be read");
+		return error_set(error, EIO, "none of it can be read");
 	return 0;
 }
 

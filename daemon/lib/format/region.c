@@ -52,8 +52,8 @@ static int read_supers(struct region *region, const struct remap_geometry *geome
 static int smaller(const struct remap_super *super, uint64_t nr_sectors, struct error *error)
 {
 	return error_set(error, EUCLEAN,
-			 "the spare region is %" PRIu64 " sectors long, but only %" PRIu64
-			 " are there: the device has become smaller",
+			 "the spare region has %" PRIu64 " sectors, but the device only has "
+			 "%" PRIu64 ": the device has shrunk",
 			 (uint64_t)super->geometry.region_sectors, nr_sectors);
 }
 
@@ -107,7 +107,7 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 		r = remap_geometry_compute(nr_sectors, &formula);
 		if (r < 0)
 			return error_set(error, ENODATA,
-					 "no dm-remap spare: the region is too small");
+					 "not a dm-remap spare: the region is too small");
 		r = read_supers_twice(region, &formula, NULL);
 	}
 	if (!r && region->super.geometry.region_sectors > nr_sectors)
@@ -119,18 +119,17 @@ int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct regio
 	switch (r) {
 	case -EOPNOTSUPP:
 		return error_set(error, ENOTSUP,
-				 "the set was made by a newer dm-remap: a newer release is needed");
+				 "the set was made by a newer dm-remap; upgrade dm-remap");
 	case -EUCLEAN:
-		return error_set(
-			error, EUCLEAN,
-			"the superblocks contradict each other: `dmremap check` shows them");
+		return error_set(error, EUCLEAN,
+				 "the superblocks contradict each other; run dmremap check");
 	case -EBADMSG:
 		return error_set(error, EUCLEAN,
 				 "a dm-remap spare, but all its superblocks are damaged");
 	case -EIO:
 		return error_set(error, EIO, "the superblocks cannot be read");
 	case -ENODATA:
-		return error_set(error, ENODATA, "no dm-remap spare");
+		return error_set(error, ENODATA, "not a dm-remap spare");
 	default:
 		return error_set(error, -r, "cannot read the superblocks: %s", strerror(-r));
 	}
@@ -411,8 +410,8 @@ int region_segments(const struct region *region, const struct region_table *tabl
 
 	if (table->nr_unloadable || table->nr_contradictions)
 		return error_set(error, EUCLEAN,
-				 "%u table blocks cannot be read and %u chunks are claimed twice: "
-				 "the map is not whole",
+				 "the table is incomplete: %u table blocks cannot be read, %u "
+				 "chunks are claimed twice",
 				 table->nr_unloadable, table->nr_contradictions);
 	r = slots_by_chunk((struct region_table *)table, &slots, &nr);
 	for (i = 0; !r && i < nr; i++) {

@@ -71,7 +71,7 @@ typedef int (*region_copy_f)(void *userdata, uint32_t block, unsigned int replic
 int region_open(int fd, uint64_t start_sector, uint64_t nr_sectors, struct region *region,
 		struct error *error);
 /*
- * Reads all entries; @f (or NULL) is told of every copy.  Damage is counted, not an error:
+ * Reads all entries; @f (or NULL) is called for every copy.  Damage is counted, not an error:
  * what is left can be shown.  Of an active set on a device the page cache may be behind:
  * open it with O_DIRECT.
  */

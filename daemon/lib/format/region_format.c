@@ -64,11 +64,11 @@ static int check_plan(const struct region_plan *plan, struct error *error)
 		return error_set(error, ENOMEM, "out of memory");
 	remap_super_encode(&plan->super, block);
 	if (remap_super_decode(block, &back) != REMAP_OK)
-		return error_set(error, EINVAL, "the superblock of this set would not be valid");
+		return error_set(error, EINVAL, "cannot build a valid superblock for this set");
 	for (uint32_t slot = 0; slot < plan->nr_entries; slot++)
 		if (plan->entry[slot].state != REMAP_ENTRY_FREE &&
 		    !remap_entry_valid(&plan->entry[slot], plan->super.main_sectors))
-			return error_set(error, EINVAL, "the entry of slot %u would not be valid",
+			return error_set(error, EINVAL, "cannot build a valid entry for slot %u",
 					 slot);
 	return 0;
 }
@@ -276,11 +276,12 @@ int region_prepare(int fd, uint64_t start_sector, uint64_t nr_sectors, struct re
 
 	r = remap_geometry_compute(nr_sectors, &super->geometry);
 	if (r < 0)
-		return error_set(error, ENOSPC, "the spare region is too small: %d KiB at least",
-				 320);
+		return error_set(error, ENOSPC,
+				 "the spare region is too small; at least %d KiB are needed", 320);
 	if (plan->nr_entries >= super->geometry.slots)
 		return error_set(error, ENOSPC,
-				 "the spare region has %u slots, and %u are needed from the start",
+				 "the spare region is too small: it has %u slots, and %u are "
+				 "needed from the start",
 				 super->geometry.slots, plan->nr_entries + 1);
 	super->version = REMAP_FORMAT_VERSION;
 	if (!plan->laid_out)
@@ -454,7 +455,7 @@ static unsigned int put_back(struct region *region, void *block, uint64_t seq)
 
 /*
  * What a crash leaves: until replica 0 is durable the old one, from then on the new one,
- * which the load completes.  A write that failed may have landed all the same, so after a
+ * which the load completes.  A write that failed may still have reached the media, so after a
  * failure the old content follows under a higher number: one replica with it is enough.
  */
 int region_write_super(struct region *region, struct remap_super *super, struct error *error)
@@ -468,7 +469,7 @@ int region_write_super(struct region *region, struct remap_super *super, struct 
 	remap_super_encode(super, block);
 	/* its number included: behind the last one there is none */
 	if (super->seq >= REMAP_MAX_SEQ || remap_super_decode(block, &back) != REMAP_OK)
-		return error_set(error, EINVAL, "the superblock of this set would not be valid");
+		return error_set(error, EINVAL, "cannot build a valid superblock for this set");
 	for (unsigned int replica = 0; !r && replica < REMAP_REPLICAS; replica++)
 		r = commit_super(region, replica, block);
 	if (!r) {
@@ -477,9 +478,9 @@ int region_write_super(struct region *region, struct remap_super *super, struct 
 	}
 	region->in_doubt = put_back(region, block, super->seq + 1) == 0;
 	return error_set(error, -r, "cannot write the superblock: %s; %s", strerror(-r),
-			 region->in_doubt ? "it may count all the same, for putting back the old "
-					    "one failed, too" :
-					    "the old one still counts");
+			 region->in_doubt ? "it may be in effect, because writing the old one "
+					    "back failed as well" :
+					    "the old one is still in effect");
 }
 
 /* The superblock that goes last: the newest, of the start replica if that is whole. */

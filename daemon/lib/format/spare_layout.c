@@ -124,7 +124,7 @@ int spare_wipe(int fd, uint64_t device_sectors, const struct remap_geometry *geo
 		r = -errno;
 	if (!r)
 		r = read_suspects(fd, suspects, bad);
-	return r < 0 ? error_set(error, -r, "it cannot be wiped: %s", strerror(-r)) : 0;
+	return r < 0 ? error_set(error, -r, "cannot wipe it: %s", strerror(-r)) : 0;
 }
 
 int spare_try_slot(int fd, const struct remap_geometry *geometry, uint32_t slot,
@@ -183,22 +183,22 @@ int spare_dead_places(const struct remap_geometry *geometry, const struct sector
 			else if (block > geometry->table_blocks)
 				what = "the counters";
 			else if (remap_add_dead(dead, block, copy) < 0)
-				what = "the table, of which too many places are bad,";
+				what = "the table (too many of its places are bad)";
 			if (what)
 				return error_set(
 					error, EIO,
-					"sector %" PRIu64
-					" takes no write, and %s must be there: use another "
-					"device, or a partition that begins behind it",
+					"sector %" PRIu64 " cannot be written, and is needed for "
+					"%s; use another device, or a partition that begins after "
+					"it",
 					s, what);
 		}
 	for (uint32_t b = 1; b <= geometry->table_blocks; b++)
 		nr_live -= spare_block_is_dead(dead, b);
 	if (!nr_live)
 		return error_set(error, EIO,
-				 "sector %" PRIu64
-				 " takes no write, and the only block of the table must be there: "
-				 "use another device, or a partition that begins behind it",
+				 "sector %" PRIu64 " cannot be written, and is needed for the "
+				 "only block of the table; use another device, or a partition "
+				 "that begins after it",
 				 bad->at[0].sector);
 	return 0;
 }

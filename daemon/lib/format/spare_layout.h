@@ -12,7 +12,7 @@
 #include "remap_format.h"
 #include "util/progress.h"
 
-/* Zeros over some sectors; those that do not take them are added to @bad, and are no error. */
+/* Zeros over some sectors; those that cannot be written are added to @bad, without an error. */
 int spare_zero(int fd, uint64_t sector, uint64_t end, struct sector_ranges *bad);
 /*
  * Zeros over the first and last MiB of the device and all places of metadata of the region on it,

@@ -133,7 +133,7 @@ static enum forecast_kind rate_of(const struct history *history, size_t first, u
 	return FORECAST_RATE;
 }
 
-/* Seconds until @left slots are taken; what is beyond any disk's life cannot be told: 0. */
+/* Seconds until @left slots are taken; 0: beyond any disk's life, so not known. */
 static uint64_t seconds_for(double left, double slots, double seconds)
 {
 	double result = slots > 0 ? left / slots * seconds : INFINITY;
@@ -178,25 +178,23 @@ void forecast_describe(const struct forecast *forecast, char *text, size_t nr_by
 
 	if (forecast->kind == FORECAST_NO_POINTS)
 		snprintf(text, nr_bytes,
-			 "none: the history is too short (%" PRIu64
-			 " hours; it takes %d points over %d hours)",
+			 "none: the history is too short (%" PRIu64 " hours; at least %d points "
+			 "over %d hours are needed)",
 			 hours, FORECAST_POINTS, FORECAST_SECONDS / 3600);
 	else if (forecast->kind == FORECAST_NO_GROWTH)
 		snprintf(text, nr_bytes,
 			 "none: fewer than %d slots were taken in %" PRIu64 " hours",
 			 FORECAST_SLOTS, hours);
 	else if (forecast->late)
-		snprintf(
-			text, nr_bytes,
-			"the spare is full about %.10s, in nine of ten cases from %.10s to %.10s (%" PRIu64
-			" slots in %" PRIu64 " hours)",
-			date_of(forecast->at).text, date_of(forecast->early).text,
-			date_of(forecast->late).text, forecast->slots, hours);
+		snprintf(text, nr_bytes,
+			 "the spare will be full about %.10s, with 90 %% probability from %.10s to "
+			 "%.10s (%" PRIu64 " slots in %" PRIu64 " hours)",
+			 date_of(forecast->at).text, date_of(forecast->early).text,
+			 date_of(forecast->late).text, forecast->slots, hours);
 	else
-		snprintf(
-			text, nr_bytes,
-			"the spare is full about %.10s, in nine of ten cases not before %.10s (%" PRIu64
-			" slots in %" PRIu64 " hours)",
-			date_of(forecast->at).text, date_of(forecast->early).text, forecast->slots,
-			hours);
+		snprintf(text, nr_bytes,
+			 "the spare will be full about %.10s, with 90 %% probability not before "
+			 "%.10s (%" PRIu64 " slots in %" PRIu64 " hours)",
+			 date_of(forecast->at).text, date_of(forecast->early).text, forecast->slots,
+			 hours);
 }

@@ -20,7 +20,7 @@ extern const uint64_t growth_span_seconds[NR_SPANS];
 /**
  * struct growth_counts - what came in a span of time
  * @relocations: after failed writes
- * @slots: of the spare that were taken, whoever did it
+ * @slots: of the spare that were taken, for whatever reason
  * @lost: sectors
  * @main_errors: failed reads and writes of main
  * @spare_errors: of the spare
@@ -70,7 +70,7 @@ enum forecast_kind {
  * @slots: taken in that span
  * @at: the date, seconds since 1970
  * @early: in nine of ten cases of a steady rate it is not before this
- * @late: nor after this; 0: it cannot be told
+ * @late: nor after this; 0: not known
  */
 struct forecast {
 	enum forecast_kind kind;

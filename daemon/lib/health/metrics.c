@@ -2,19 +2,20 @@
 #include <inttypes.h>
 
 #include "health/metrics.h"
+#include "util/foreign.h"
 
-/* The value of a label: any bytes become valid text. */
+/* Of a name or UUID of device-mapper. */
+#define DM_NAME_BYTES 130
+
+/* The value of a label: any bytes become valid text, and two values never the same. */
 static void print_label(FILE *to, const char *name, const char *value)
 {
+	char text[FOREIGN_TEXT_BYTES(DM_NAME_BYTES)];
+
+	foreign_escape(value, strlen(value), text, sizeof(text));
 	fprintf(to, "%s=\"", name);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			fprintf(to, "\\%c", *value);
-		else if ((unsigned char)*value < 0x20 || (unsigned char)*value >= 0x7f)
-			fputc('?', to);
-		else
-			fputc(*value, to);
-	}
+	for (const char *at = text; *at; at++)
+		fprintf(to, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
 	fputc('"', to);
 }
 
@@ -54,7 +55,7 @@ static const struct counter {
 	{ "dm_remap_" #name "_total", FIELD(name), false, "Counter " #name " of dmsetup status." },
 #include "dm_remap_counters.h"
 	{ "dm_remap_commit_failures_total", FIELD(commit_failures), false,
-	  "Metadata blocks whose writing failed." },
+	  "Metadata blocks whose write failed." },
 #undef FIELD
 };
 
@@ -80,14 +81,15 @@ static void print_counters(FILE *to, const struct metric_set *sets, size_t nr)
 static void print_verdicts(FILE *to, const struct metric_set *sets, size_t nr)
 {
 	print_head(to, "dm_remap_verdict", "gauge",
-		   "1 for what the set is: good, watch, failing or failed.");
+		   "1 for the verdict on the set: good, watch, failing or failed.");
 	for (size_t i = 0; i < nr; i++)
 		for (int level = VERDICT_GOOD; level <= VERDICT_FAILED; level++)
 			print_sample(to, "dm_remap_verdict", &sets[i], "verdict",
 				     verdict_name((enum verdict_level)level),
 				     (int)sets[i].verdict->level == level);
 	print_head(to, "dm_remap_reason", "gauge",
-		   "1 for each reason of the verdict, as dmremap health --json has it as code.");
+		   "1 for each reason of the verdict; the label is its code in dmremap health "
+		   "--json.");
 	for (size_t i = 0; i < nr; i++)
 		for (int code = 0; code < NR_REASONS; code++)
 			if (sets[i].verdict->reasons >> code & 1)
@@ -112,7 +114,7 @@ static void print_spare(FILE *to, const struct metric_set *sets, size_t nr)
 			print_sample(to, "dm_remap_spare_used_slots", &sets[i], NULL, NULL,
 				     sets[i].status->used_slots);
 	print_head(to, "dm_remap_member_present", "gauge",
-		   "Whether the device of a member is there.");
+		   "Whether the device of a member is present.");
 	for (size_t i = 0; i < nr; i++)
 		for (int member = 0; sets[i].status && member < 2; member++)
 			print_sample(to, "dm_remap_member_present", &sets[i], "member",
@@ -153,6 +155,65 @@ static void print_dates(FILE *to, const struct metric_set *sets, size_t nr)
 				     sets[n].history_at);
 }
 
+/* Of sets that were never scrubbed there is nothing to say. */
+static void print_scrub_numbers(FILE *to, const struct metric_set *sets, size_t nr)
+{
+	static const struct {
+		const char *metric;
+		size_t offset;
+		const char *help;
+		bool is_of_last;
+	} numbers[] = {
+#define FIELD(name) offsetof(struct scrub_summary, name)
+		{ "dm_remap_scrub_sectors", FIELD(nr_sectors),
+		  "Sectors of the set and its spare that a scrub reads.", false },
+		{ "dm_remap_scrub_open_sectors", FIELD(open),
+		  "Of these that the present or last scrub has not read.", false },
+		{ "dm_remap_scrub_end_timestamp_seconds", FIELD(last.ended),
+		  "When a scrub last came to its end.", true },
+		{ "dm_remap_scrub_good_timestamp_seconds", FIELD(good),
+		  "When a scrub last could read all.", true },
+		{ "dm_remap_scrub_salvaged_sectors", FIELD(last.salvaged),
+		  "Sectors that the last scrub moved to the spare.", true },
+		{ "dm_remap_scrub_slow_reads", FIELD(last.slow),
+		  "Reads of the last scrub that took long.", true },
+#undef FIELD
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		bool is_date = strstr(numbers[i].metric, "timestamp");
+
+		print_head(to, numbers[i].metric, "gauge", numbers[i].help);
+		for (size_t n = 0; n < nr; n++) {
+			uint64_t number;
+
+			if (!sets[n].scrub || (numbers[i].is_of_last && !sets[n].scrub->last.ended))
+				continue;
+			memcpy(&number, (const char *)sets[n].scrub + numbers[i].offset,
+			       sizeof(number));
+			if (number || !is_date)
+				print_sample(to, numbers[i].metric, &sets[n], NULL, NULL, number);
+		}
+	}
+}
+
+static void print_scrubs(FILE *to, const struct metric_set *sets, size_t nr)
+{
+	print_head(to, "dm_remap_scrub_running", "gauge", "Whether a scrub is at work.");
+	for (size_t i = 0; i < nr; i++)
+		print_sample(to, "dm_remap_scrub_running", &sets[i], NULL, NULL,
+			     sets[i].is_scrubbed);
+	print_scrub_numbers(to, sets, nr);
+	print_head(to, "dm_remap_scrub_unreadable_sectors", "gauge",
+		   "Sectors that the last scrub could not read, of the set and of the spare.");
+	for (size_t i = 0; i < nr; i++)
+		for (int part = 0; part < 2 && sets[i].scrub && sets[i].scrub->last.ended; part++)
+			print_sample(to, "dm_remap_scrub_unreadable_sectors", &sets[i], "part",
+				     part ? "spare" : "set",
+				     part ? sets[i].scrub->last.spare_unreadable :
+					    sets[i].scrub->last.unreadable);
+}
+
 void metrics_write(FILE *to, const struct metric_set *sets, size_t nr)
 {
 	print_head(to, "dm_remap_sets", "gauge", "Active sets.");
@@ -161,4 +222,5 @@ void metrics_write(FILE *to, const struct metric_set *sets, size_t nr)
 	print_spare(to, sets, nr);
 	print_counters(to, sets, nr);
 	print_dates(to, sets, nr);
+	print_scrubs(to, sets, nr);
 }

@@ -17,6 +17,8 @@
  * @is_gone: main, the spare
  * @verdict: on it
  * @forecast: of it
+ * @scrub: of its scrubs; NULL: there was none
+ * @is_scrubbed: one is at work
  * @history_at: time of the newest point of its history; 0: there is none
  */
 struct metric_set {
@@ -27,6 +29,8 @@ struct metric_set {
 	bool is_gone[2];
 	const struct verdict *verdict;
 	const struct forecast *forecast;
+	const struct scrub_summary *scrub;
+	bool is_scrubbed;
 	uint64_t history_at;
 };
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "health/plot.h"
+#include "health/svg.h"
 
 #define SVG_WIDTH 720
 #define SVG_HEIGHT 300
@@ -73,23 +74,6 @@ void plot_text(FILE *to, const struct history *history)
 		last_day.text);
 }
 
-/* Any text as the content of an element. */
-static void print_escaped(FILE *to, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '<')
-			fputs("&lt;", to);
-		else if (*text == '>')
-			fputs("&gt;", to);
-		else if (*text == '&')
-			fputs("&amp;", to);
-		else if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			fputc('?', to);
-		else
-			fputc(*text, to);
-	}
-}
-
 /**
  * struct frame - what the picture shows
  * @from: time at its left edge
@@ -148,13 +132,6 @@ static void draw_forecast(FILE *to, const struct frame *frame, const struct hist
 		x, y, x_of(frame, forecast->at), full);
 }
 
-static void draw_text(FILE *to, double x, double y, const char *anchor, const char *text)
-{
-	fprintf(to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
-	print_escaped(to, text);
-	fprintf(to, "</text>\n");
-}
-
 static void draw_axes(FILE *to, const struct frame *frame)
 {
 	char text[32];
@@ -162,10 +139,10 @@ static void draw_axes(FILE *to, const struct frame *frame)
 	fprintf(to, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#444\"/>\n", SVG_LEFT,
 		SVG_TOP, SVG_BOTTOM, SVG_RIGHT);
 	snprintf(text, sizeof(text), "%" PRIu64, frame->most);
-	draw_text(to, SVG_LEFT - 6, SVG_TOP + 4, "end", text);
-	draw_text(to, SVG_LEFT - 6, SVG_BOTTOM, "end", "0");
-	draw_text(to, SVG_LEFT, SVG_BOTTOM + 20, "start", date_of(frame->from).text);
-	draw_text(to, SVG_RIGHT, SVG_BOTTOM + 20, "end", date_of(frame->until).text);
+	svg_text(to, SVG_LEFT - 6, SVG_TOP + 4, "end", text);
+	svg_text(to, SVG_LEFT - 6, SVG_BOTTOM, "end", "0");
+	svg_text(to, SVG_LEFT, SVG_BOTTOM + 20, "start", date_of(frame->from).text);
+	svg_text(to, SVG_RIGHT, SVG_BOTTOM + 20, "end", date_of(frame->until).text);
 }
 
 void plot_svg(FILE *to, const char *title, const struct history *history,
@@ -175,15 +152,11 @@ void plot_svg(FILE *to, const char *title, const struct history *history,
 	bool has_forecast = last && forecast->kind == FORECAST_RATE && last->total > taken(last);
 	struct frame frame;
 
-	fprintf(to,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-		"font-family=\"sans-serif\" font-size=\"12\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-		SVG_WIDTH, SVG_HEIGHT);
-	draw_text(to, SVG_LEFT, 22, "start", title);
+	svg_begin(to, SVG_WIDTH, SVG_HEIGHT);
+	svg_text(to, SVG_LEFT, 22, "start", title);
 	if (!has_span(history)) {
-		draw_text(to, SVG_LEFT, 60, "start", "There are too few points to draw.");
-		fprintf(to, "</svg>\n");
+		svg_text(to, SVG_LEFT, 60, "start", "There are too few points to draw.");
+		svg_end(to);
 		return;
 	}
 	frame = (struct frame){ history->at[0].at, last->at, most_taken(history) };
@@ -196,5 +169,5 @@ void plot_svg(FILE *to, const char *title, const struct history *history,
 	draw_steps(to, &frame, history);
 	if (has_forecast)
 		draw_forecast(to, &frame, last, forecast);
-	fprintf(to, "</svg>\n");
+	svg_end(to);
 }

@@ -136,7 +136,7 @@ int records_load(const struct record_kind *kind, const char *key, uint64_t now,
 
 	*records = (struct records){ NULL, 0 };
 	if (!r)
-		r = read_file_upto(path, FILE_BYTES_MAX, &text, &nr_bytes);
+		r = read_regular_file(path, FILE_BYTES_MAX, &text, &nr_bytes);
 	if (r == -ENOENT)
 		return 0;
 	if (!r)
@@ -181,14 +181,18 @@ static int append_line(const struct record_kind *kind, int fd, const uint64_t *p
 
 static int append_to(const struct record_kind *kind, const char *path, const uint64_t *point)
 {
-	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	_cleanup_records_ struct records records = { NULL, 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t nr_bytes = 0, nr_lines = 0;
+	struct stat st;
 	int r;
 
 	if (fd < 0 && errno != ENOENT)
 		return -errno;
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+		return -EINVAL;
 	if (fd >= 0) {
 		r = read_fd(fd, FILE_BYTES_MAX, &text, &nr_bytes);
 		if (r < 0 && r != -EFBIG)
@@ -217,9 +221,9 @@ int records_append(const struct record_kind *kind, const char *key, const uint64
 	int r = records_path(kind, key, path, sizeof(path));
 
 	if (r < 0)
-		return error_set(error, -r, "\"%s\": no name of a file", key);
+		return error_set(error, -r, "\"%s\": not a valid file name", key);
 	if (mkdir(state_directory(), 0700) < 0 && errno != EEXIST)
-		return error_set(error, errno, "%s: cannot make it: %s", state_directory(),
+		return error_set(error, errno, "%s: cannot create it: %s", state_directory(),
 				 strerror(errno));
 	/* the file is replaced when it is thinned out: the lock is the directory's */
 	lock = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

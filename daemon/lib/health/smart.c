@@ -28,7 +28,7 @@ struct parsing {
 /* Values of ATA's table: its entries have "id" before "raw". */
 static void take_attribute(struct parsing *parsing, const struct json_value *value)
 {
-	const char *member = strrchr(value->path, ']');
+	const char *end = strrchr(value->path, ']'), *member = end ? end : "";
 	struct smart_point *point = parsing->point;
 	/* what lies above are other counts, of some makers */
 	uint64_t number = value->number & UINT32_MAX;

@@ -13,13 +13,15 @@
 #define FILLS_SECONDS (30 * 86400ULL)
 /* Errors that are older are forgiven. */
 #define FORGIVEN_SECONDS (30 * 86400ULL)
-/* Errors in so many 64ths of the disk are no scratch, if so many came in a week. */
+/* Errors in so many 64ths of the disk are not a local defect, if so many came in a week. */
 #define SPREAD_PLACES 8
 #define SPREAD_ERRORS 10
 /* What a disk said counts for so long: one that sleeps is not asked. */
 #define SMART_SECONDS (30 * 86400ULL)
 /* Sectors lost on so many days of a week. */
 #define LOST_DAYS 2
+/* Sets that are scrubbed are scrubbed every month. */
+#define SCRUB_OLD_SECONDS (70 * 86400ULL)
 
 static const char *const level_names[] = { "good", "watch", "failing", "failed" };
 
@@ -46,6 +48,8 @@ static const char *const reason_names[NR_REASONS] = {
 	[REASON_SMART_GROWS] = "smart-grows",
 	[REASON_CABLE] = "cable",
 	[REASON_WEAR] = "wear",
+	[REASON_UNREADABLE] = "unreadable",
+	[REASON_SCRUB_OLD] = "scrub-old",
 };
 
 const char *verdict_name(enum verdict_level level)
@@ -76,19 +80,20 @@ static const struct mode {
 } modes[] = {
 	{ "rw", VERDICT_GOOD, NULL },
 	{ "frozen", VERDICT_WATCH,
-	  "no automatic remaps are made; look at the disk, then: dmremap thaw" },
+	  "no automatic remaps are made; check the disk, then run dmremap thaw" },
 	{ "fallback", VERDICT_WATCH, "without the module: bad sectors are not remapped" },
-	{ "ro", VERDICT_FAILING, "served read-only: the kernel log says why" },
+	{ "ro", VERDICT_FAILING, "served read-only; see the kernel log for the reason" },
 	{ "full", VERDICT_FAILED,
-	  "the spare is full: replace the disk, or move to a bigger spare" },
+	  "the spare is full; replace the disk, or move to a larger spare (dmremap resize)" },
 	{ "lost-cache", VERDICT_FAILED,
-	  "a member came back without what was in its cache: unmount, check the file system, mount "
-	  "again" },
+	  "a member returned without the writes in its cache; unmount, check the file system, "
+	  "mount again" },
 	{ "meta_fail", VERDICT_FAILED,
-	  "the spare takes no metadata: check it, then: dmremap restore" },
-	{ "fail", VERDICT_FAILED, "the spare contradicts what was acknowledged: stop using it" },
+	  "metadata cannot be written to the spare; check the spare, then run dmremap restore" },
+	{ "fail", VERDICT_FAILED,
+	  "the spare contradicts what was acknowledged; stop using the set" },
 	{ "dead", VERDICT_FAILED,
-	  "a member was put in again and refused: all I/O fails until its members are right, then: "
+	  "a returned member was refused, and all I/O fails; attach the right members, then run "
 	  "dmremap activate" },
 };
 
@@ -146,8 +151,7 @@ static void add_mode(const struct health_facts *facts, struct verdict *verdict)
 static void add_gone(const struct health_facts *facts, struct verdict *verdict)
 {
 	static const char advice[] =
-		"plug it in again: it is put back in by itself; until then what it serves gives "
-		"errors";
+		"reattach it: it is re-added automatically; until then, I/O that it serves fails";
 
 	if (facts->main_gone)
 		ADVICE(add(verdict, REASON_MAIN_GONE, VERDICT_FAILED,
@@ -165,18 +169,18 @@ static void add_metadata(const struct health_facts *facts, struct verdict *verdi
 
 	if (s->replica_out >= 0)
 		ADVICE(add(verdict, REASON_REPLICA, VERDICT_WATCH,
-			   "replica %d of the metadata is out", s->replica_out),
-		       "dmremap restore %s brings it back in", facts->name);
+			   "replica %d of the metadata is out of use", s->replica_out),
+		       "run dmremap restore %s to bring it back into use", facts->name);
 	if (s->frozen_blocks)
 		ADVICE(add(verdict, REASON_BLOCKS, VERDICT_WATCH,
 			   "%" PRIu64 " metadata block%s cannot be written", s->frozen_blocks,
 			   plural(s->frozen_blocks)),
-		       "dmremap restore %s tries again", facts->name);
+		       "run dmremap restore %s to try again", facts->name);
 	if (!s->probe_ok)
 		ADVICE(add(verdict, REASON_PROBE, VERDICT_WATCH,
 			   "the main device did not answer its last probe"),
-		       "look at its cable and the kernel log; failed writes are not relocated "
-		       "until it answers");
+		       "check its cable and the kernel log; failed writes are not relocated until "
+		       "it answers");
 }
 
 static void add_lost(const struct health_facts *facts, struct verdict *verdict)
@@ -195,15 +199,14 @@ static void add_lost(const struct health_facts *facts, struct verdict *verdict)
 			 "%" PRIu64 " of them in the last week, %" PRIu64 " in the last 30 days",
 			 growth->span[SPAN_WEEK].lost, growth->span[SPAN_MONTH].lost);
 	ADVICE(reason,
-	       "they read as errors until they are written: dmremap show %s lists them; put back the "
-	       "files from a backup",
+	       "they read as errors until they are written; list them with dmremap show %s, and "
+	       "restore the files from a backup",
 	       facts->name);
 	if (!growth || growth->lost_days < LOST_DAYS)
 		return;
-	reason = add(verdict, REASON_LOST_GROWS, VERDICT_FAILING,
-		     "sectors are lost again and again");
+	reason = add(verdict, REASON_LOST_GROWS, VERDICT_FAILING, "sectors keep getting lost");
 	EVIDENCE(reason, "on %u of the last seven days", growth->lost_days);
-	ADVICE(reason, "copy what matters from it now, and replace the main device (%s)",
+	ADVICE(reason, "copy important data from it now, and replace the main device (%s)",
 	       facts->main);
 }
 
@@ -222,8 +225,8 @@ static void add_use(const struct health_facts *facts, struct verdict *verdict)
 		EVIDENCE(reason, "%u slots serve sectors, %" PRIu64 " are bad, of %u",
 			 s->used_slots, s->bad_slots, s->total_slots);
 		ADVICE(reason,
-		       "dmremap deactivate %s, then dmremap resize %s DEVICE, which is larger; or "
-		       "replace the disk",
+		       "run dmremap deactivate %s, then dmremap resize %s DEVICE with a larger "
+		       "device; or replace the disk",
 		       facts->name, facts->name);
 	}
 	if (!forecast || forecast->kind != FORECAST_RATE || taken >= total ||
@@ -231,7 +234,8 @@ static void add_use(const struct health_facts *facts, struct verdict *verdict)
 		return;
 	reason = add(verdict, REASON_SPARE_FILLS, VERDICT_FAILING,
 		     "the spare will be full about %.10s", date_of(forecast->at).text);
-	EVIDENCE(reason, "%" PRIu64 " slots were taken in %" PRIu64 " hours; between %.10s and %s",
+	EVIDENCE(reason,
+		 "%" PRIu64 " slots were taken in %" PRIu64 " hours; expected between %.10s and %s",
 		 forecast->slots, forecast->seconds / 3600, date_of(forecast->early).text,
 		 forecast->late ? date_of(forecast->late).text : "never");
 	ADVICE(reason, "replace the main device (%s); a larger spare (dmremap resize) buys time",
@@ -253,7 +257,7 @@ static void describe_when(const struct health_facts *facts, struct reason *reaso
 	const struct growth *growth = facts->growth;
 
 	if (!growth || !growth->since)
-		EVIDENCE(reason, "when is not known: dm-remapd has no history of it");
+		EVIDENCE(reason, "the time is not known: dm-remapd has no history of the set");
 	else
 		EVIDENCE(reason,
 			 "since %s: %" PRIu64 " in the last day, %" PRIu64
@@ -276,8 +280,8 @@ static void add_main_errors(const struct health_facts *facts, struct verdict *ve
 		      span ? span[SPAN_WEEK].main_errors : 0,
 		      span ? span[SPAN_MONTH].main_errors : 0);
 	ADVICE(reason,
-	       "a few are no alarm: watch whether there will be more (dmremap history %s), and keep "
-	       "a backup",
+	       "a few errors are no cause for alarm; watch for more (dmremap history %s), and "
+	       "keep a backup",
 	       facts->name);
 }
 
@@ -295,16 +299,16 @@ static void add_other_errors(const struct health_facts *facts, struct verdict *v
 			      span ? span[SPAN_WEEK].spare_errors : 0,
 			      span ? span[SPAN_MONTH].spare_errors : 0);
 		ADVICE(reason,
-		       "without the spare what is remapped is gone: dmremap deactivate %s, then "
-		       "dmremap resize %s DEVICE moves it to another one",
+		       "without the spare, all remapped sectors are lost; to move to another one, "
+		       "run dmremap deactivate %s, then dmremap resize %s DEVICE",
 		       facts->name, facts->name);
 	}
 	if (s->bad_slots)
 		ADVICE(add(verdict, REASON_BAD_SLOTS, VERDICT_WATCH,
 			   "%" PRIu64 " spare chunk%s bad", s->bad_slots,
 			   s->bad_slots == 1 ? " is" : "s are"),
-		       "the spare (%s) has bad sectors of its own: dmremap resize %s DEVICE moves it "
-		       "to another one",
+		       "the spare (%s) has bad sectors of its own; to move to another one, run "
+		       "dmremap resize %s DEVICE",
 		       facts->spare, facts->name);
 	nr = s->flush_errors;
 	if (nr && is_recent(facts, span ? span[SPAN_MONTH].flush_errors : 0)) {
@@ -313,7 +317,7 @@ static void add_other_errors(const struct health_facts *facts, struct verdict *v
 		describe_when(facts, reason, span ? span[SPAN_DAY].flush_errors : 0,
 			      span ? span[SPAN_WEEK].flush_errors : 0,
 			      span ? span[SPAN_MONTH].flush_errors : 0);
-		ADVICE(reason, "a write that was in a cache may be lost: check the file system");
+		ADVICE(reason, "a write that was in a cache may be lost; check the file system");
 	}
 }
 
@@ -323,24 +327,25 @@ static void add_growth(const struct health_facts *facts, struct verdict *verdict
 	struct reason *reason;
 
 	if (facts->window) {
-		reason = add(verdict, REASON_ERRORS_FAST, VERDICT_FAILING, "errors come fast");
+		reason = add(verdict, REASON_ERRORS_FAST, VERDICT_FAILING,
+			     "many errors in a short time");
 		EVIDENCE(reason, "%" PRIu64 " within %" PRIu64 " seconds", facts->recent,
 			 facts->window);
 		ADVICE(reason,
-		       "copy what matters from it now; look at the cable of the main device (%s), "
-		       "else replace it",
+		       "copy important data from it now; check the cable of the main device (%s), "
+		       "or replace the disk",
 		       facts->main);
 	}
 	if (!growth || facts->places < SPREAD_PLACES ||
 	    growth->span[SPAN_WEEK].main_errors < SPREAD_ERRORS)
 		return;
 	reason = add(verdict, REASON_SPREAD, VERDICT_FAILING,
-		     "bad sectors spread over the disk: this is no scratch");
+		     "bad sectors are spread over the disk");
 	EVIDENCE(reason,
-		 "remapped sectors in %" PRIu64 " of 64 parts of it, %" PRIu64
-		 " errors in the last week",
+		 "remapped sectors in %" PRIu64 " of 64 parts of the disk, %" PRIu64 " errors in "
+		 "the last week",
 		 facts->places, growth->span[SPAN_WEEK].main_errors);
-	ADVICE(reason, "copy what matters from it now, and replace the main device (%s)",
+	ADVICE(reason, "copy important data from it now, and replace the main device (%s)",
 	       facts->main);
 }
 
@@ -368,18 +373,18 @@ static void add_smart_growth(const struct smart *smart, const char *role, struct
 		reason = add(verdict, REASON_SMART_GROWS, VERDICT_WATCH,
 			     "the disk of the %s reports new errors (SMART)", role);
 		EVIDENCE(reason,
-			 "since %s: %" PRIu64 " more sectors that it remapped by itself, %" PRIu64
-			 " uncorrected errors, %" PRIu64 " timeouts",
+			 "since %s: %" PRIu64 " more sectors remapped by the disk itself, "
+			 "%" PRIu64 " uncorrected errors, %" PRIu64 " timeouts",
 			 date_of(before->at).text, reallocated, uncorrected, timeouts);
-		ADVICE(reason, "keep a backup; more of them in a week: replace it");
+		ADVICE(reason, "keep a backup; replace the disk if there are more within a week");
 	}
 	if (crc) {
 		reason = add(verdict, REASON_CABLE, VERDICT_WATCH,
-			     "the cable of the %s loses data (SMART)", role);
+			     "the cable of the %s causes transfer errors (SMART)", role);
 		EVIDENCE(reason, "%" PRIu64 " more CRC errors since %s", crc,
 			 date_of(before->at).text);
-		ADVICE(reason, "it is not the disk: replace or reseat its cable, or use another "
-			       "port");
+		ADVICE(reason, "the disk itself is not at fault; replace or reseat its cable, or "
+			       "use another port");
 	}
 }
 
@@ -395,23 +400,58 @@ static void add_smart(const struct health_facts *facts, int member, struct verdi
 
 	if (last->failing == 1 || known(last->warning) || spare_low) {
 		reason = add(verdict, REASON_SMART_FAILS, VERDICT_FAILING,
-			     "the disk of the %s says that it fails (SMART)", role);
+			     "the disk of the %s reports that it is failing (SMART)", role);
 		EVIDENCE(reason, "at %s", date_of(last->at).text);
-		ADVICE(reason, "copy what matters from it now, and replace it (%s)", path);
+		ADVICE(reason, "copy important data from it now, and replace it (%s)", path);
 	}
 	if (known(last->pending) || known(last->unreadable)) {
 		reason = add(verdict, REASON_SMART_SECTORS, VERDICT_WATCH,
 			     "the disk of the %s has sectors that it cannot read (SMART)", role);
 		EVIDENCE(reason, "at %s: %" PRIu64 " pending, %" PRIu64 " unreadable in its tests",
 			 date_of(last->at).text, known(last->pending), known(last->unreadable));
-		ADVICE(reason, "dmremap import %s takes them from its self-test log", facts->name);
+		ADVICE(reason, "remap the sectors in its self-test log with dmremap import %s",
+		       facts->name);
 	}
 	add_smart_growth(smart, role, verdict);
 	if (is_known(last->wear) && last->wear >= 100) {
 		reason = add(verdict, REASON_WEAR, VERDICT_WATCH,
 			     "the disk of the %s is worn out (SMART)", role);
-		EVIDENCE(reason, "%" PRIu64 " %% of what it is made for is used", last->wear);
+		EVIDENCE(reason, "%" PRIu64 " %% of its rated life is used", last->wear);
 		ADVICE(reason, "plan to replace it (%s)", path);
+	}
+}
+
+/* Where nobody scrubs, nothing is said of it. */
+static void add_scrub(const struct health_facts *facts, struct verdict *verdict)
+{
+	const struct scrub_result *scrub = facts->scrub;
+	struct reason *reason;
+
+	if (!scrub || !scrub->ended)
+		return;
+	if (scrub->unreadable || scrub->spare_unreadable) {
+		reason = add(verdict, REASON_UNREADABLE, VERDICT_WATCH,
+			     "the last scrub could not read %" PRIu64 " sector%s",
+			     scrub->unreadable + scrub->spare_unreadable,
+			     plural(scrub->unreadable + scrub->spare_unreadable));
+		EVIDENCE(reason, "at %s: %" PRIu64 " of the set, %" PRIu64 " of the spare",
+			 date_of(scrub->ended).text, scrub->unreadable, scrub->spare_unreadable);
+		if (scrub->unreadable)
+			ADVICE(reason,
+			       "dmremap files %s --unreadable says which files they hit: put these "
+			       "back from a backup, then: dmremap scrub start %s",
+			       facts->name, facts->name);
+		else
+			ADVICE(reason, "dmremap resize %s DEVICE moves the set to another spare",
+			       facts->name);
+	}
+	if (facts->now > scrub->ended + SCRUB_OLD_SECONDS) {
+		reason = add(verdict, REASON_SCRUB_OLD, VERDICT_WATCH, "the last scrub is old");
+		EVIDENCE(reason, "it ended at %s", date_of(scrub->ended).text);
+		ADVICE(reason,
+		       "dmremap scrub start %s; systemctl enable --now dm-remap-scrub@%s.timer "
+		       "does it every month",
+		       facts->name, facts->name);
 	}
 }
 
@@ -435,7 +475,7 @@ void verdict_of(const struct health_facts *facts, struct verdict *verdict)
 	add_mode(facts, verdict);
 	if (facts->suspended)
 		ADVICE(add(verdict, REASON_SUSPENDED, VERDICT_WATCH, "suspended: all I/O waits"),
-		       "dmsetup resume %s, unless a command is at work", facts->name);
+		       "run dmsetup resume %s, unless a command is still running", facts->name);
 	if (facts->status) {
 		add_metadata(facts, verdict);
 		add_use(facts, verdict);
@@ -448,6 +488,7 @@ void verdict_of(const struct health_facts *facts, struct verdict *verdict)
 		if (facts->smart[member] && facts->smart[member]->last.at &&
 		    facts->now < facts->smart[member]->last.at + SMART_SECONDS)
 			add_smart(facts, member, verdict);
+	add_scrub(facts, verdict);
 	sort(verdict);
 }
 

@@ -9,6 +9,7 @@
 
 #include "health/growth.h"
 #include "health/smart.h"
+#include "scrub/scrub-state.h"
 #include "system/status.h"
 
 enum verdict_level {
@@ -42,6 +43,8 @@ enum reason_code {
 	REASON_SMART_GROWS,
 	REASON_CABLE,
 	REASON_WEAR,
+	REASON_UNREADABLE,
+	REASON_SCRUB_OLD,
 	NR_REASONS,
 };
 
@@ -62,6 +65,8 @@ enum reason_code {
  * @growth: from the history; NULL: there is none
  * @forecast: from the history; NULL: there is none
  * @smart: of the disks of main and the spare; NULL: not known
+ * @scrub: what the last scrub found; NULL: there was none
+ * @scrub_good: when one last could read all; 0: none
  * @recent: errors came fast: so many ...
  * @window: ... within so many seconds; 0: they did not, or that is not known
  * @places: in how many 64ths of main sectors are remapped; 0: not known
@@ -80,6 +85,8 @@ struct health_facts {
 	const struct growth *growth;
 	const struct forecast *forecast;
 	const struct smart *smart[2];
+	const struct scrub_result *scrub;
+	uint64_t scrub_good;
 	uint64_t recent;
 	uint64_t window;
 	uint64_t places;

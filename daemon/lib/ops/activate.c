@@ -40,6 +40,21 @@ static bool is_damaged(const struct inventory *inventory, const struct assembly 
 			   O_RDONLY, &handle, NULL) == -EUCLEAN;
 }
 
+/* The kernel refuses it as well, without the way on. */
+static int check_writable(const struct inventory *inventory, const struct assembly *set,
+			  const struct activate_options *options, struct error *error)
+{
+	const int members[] = { set->main, set->spare };
+
+	for (unsigned int i = 0; i < 2 && !options->read_only; i++)
+		if (inventory->members[members[i]].read_only)
+			return error_set(error, EPERM,
+					 "%s: %s is write-protected; use --read-only, or allow "
+					 "writes to it",
+					 set->name, inventory->members[members[i]].path);
+	return 0;
+}
+
 static int create_remap(const struct inventory *inventory, const struct assembly *set,
 			const char *name, const char *dm_uuid,
 			const struct activate_options *options, struct error *error)
@@ -52,6 +67,9 @@ static int create_remap(const struct inventory *inventory, const struct assembly
 
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", set->name, why.text);
+	r = check_writable(inventory, set, options, error);
+	if (r < 0)
+		return r;
 	table_line(inventory, set, &line);
 	if (options->force_rw)
 		snprintf(line.features, sizeof(line.features), "1 force_rw");
@@ -71,12 +89,11 @@ static int check_still_due(const struct set_handle *handle, const struct activat
 
 	if (r == 0)
 		return error_set(error, ECANCELED,
-				 "%s was given back its content and is a plain disk: dmremap "
-				 "activate %s frees the spare",
+				 "%s has its content back and is a plain disk; run dmremap "
+				 "activate %s to free the spare",
 				 handle->main_path, handle->spare_path);
 	if (r < 0 && r != -EEXIST && !options->read_only)
-		return error_set(error, -r, "%.380s. With --read-only it is served all the same",
-				 why.text);
+		return error_set(error, -r, "%.380s. Use --read-only to serve it anyway", why.text);
 	return 0;
 }
 
@@ -205,13 +222,12 @@ static int check_returned(const struct inventory *inventory, const struct assemb
 		return r;
 	if (device->nr_sectors && handle.region.super.main_sectors != device->nr_sectors)
 		return error_set(error, EPERM,
-				 "%s: the set on %s is for %" PRIu64 " sectors, not %" PRIu64,
+				 "%s: the set on %s has %" PRIu64 " sectors, not %" PRIu64,
 				 set->name, spare->path, (uint64_t)handle.region.super.main_sectors,
 				 device->nr_sectors);
 	if (handle.table.generation < committed)
 		return error_set(error, ESTALE,
-				 "%s is an older copy of the spare: it does not know all remaps of "
-				 "%s that were made since",
+				 "%s is an older copy of the spare: it lacks later remaps of %s",
 				 spare->path, set->name);
 	return 0;
 }
@@ -230,12 +246,18 @@ static int put_in_again(const struct inventory *inventory, const struct assembly
 	char params[1024];
 	int r;
 
-	if (!device || (device->fallback && !device->failed))
-		return error_set(error, ENODEV, "%s: it went away", set->name);
+	if (!device)
+		return error_set(error, ENODEV, "%s: the mapped device has disappeared", set->name);
+	if (device->fallback && !device->failed)
+		return error_set(error, EBUSY,
+				 "%s is active without the module (fallback), and a member that "
+				 "was gone is attached again; run dmremap deactivate, then "
+				 "activate",
+				 set->name);
 	if (options->read_only && !device->read_only)
 		return error_set(error, EBUSY,
-				 "%s is active read-write, and to put its member in again writes: "
-				 "dmremap deactivate it first",
+				 "%s is active read-write, and re-adding its member writes to the "
+				 "disks; run dmremap deactivate first",
 				 set->name);
 	r = check_returned(inventory, set, device, error);
 	if (r < 0)
@@ -270,12 +292,27 @@ static int complete_active(const struct inventory *inventory, const struct assem
 	return partitions_create(device, taken, error);
 }
 
+/* One that was killed before its device had a table: nobody has that open. */
+static int create_again(const struct inventory *inventory, const struct assembly *set,
+			const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
+			struct error *error)
+{
+	int r = dm_remove(set->name, false, error);
+
+	return r ? r : create_device(inventory, set, options, taken, error);
+}
+
+static bool has_no_table(const struct dm_device *device)
+{
+	return device && device->failed && !device->nr_sectors;
+}
+
 static int refuse(const struct assembly *set, int number, const char *reason, struct error *error)
 {
 	return error_set(error, number, "%s: %s", set->name, reason);
 }
 
-/* The sentence for the user begins with what was interrupted, whosever set it is. */
+/* The sentence for the user begins with what was interrupted, whichever host the set belongs to. */
 static int mend(const struct inventory *inventory, const struct assembly *set,
 		const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
 		struct error *error)
@@ -285,7 +322,7 @@ static int mend(const struct inventory *inventory, const struct assembly *set,
 
 	snprintf(interrupted.reason, sizeof(interrupted.reason), "%s", set->state_reason);
 	r = mend_set(inventory, &interrupted, options->any_hardware, error);
-	/* it was completed: a set like any other, as soon as its members are let go */
+	/* it was completed: a set like any other, as soon as its members are closed */
 	return r > 0 ? create_device(inventory, set, options, taken, error) : r;
 }
 
@@ -313,6 +350,8 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 	case ASSEMBLY_ACTIVE:
 		return complete_active(inventory, set, options, taken, error);
 	case ASSEMBLY_RETURNED:
+		if (options->fallback && has_no_table(device_of(inventory, set)))
+			return create_again(inventory, set, options, taken, error);
 		return put_in_again(inventory, set, options, error);
 	case ASSEMBLY_NO_MAIN:
 	case ASSEMBLY_NO_SPARE:
@@ -327,14 +366,14 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 	case ASSEMBLY_FOREIGN:
 	case ASSEMBLY_NO_HOST:
 	case ASSEMBLY_OTHER_HARDWARE: /* verdicts, never states */
-		return error_set(error, EPROTO, "%s: nothing to be done", set->name);
+		return error_set(error, EPROTO, "%s: nothing to do", set->name);
 	}
 	if (*set->doubt && !options->any_hardware)
 		return refuse(set, EPERM, set->doubt, error);
 	if (options->automatic && is_let_go(inventory, set))
 		return refuse(set, EAGAIN,
-			      "it was deactivated, and its disks are the same as then: "
-			      "dmremap activate it",
+			      "it was deactivated, and its disks have not changed since; run "
+			      "dmremap activate",
 			      error);
 	/* Of a release that cannot be completed the map counts as long as main is hidden. */
 	if (set->state == ASSEMBLY_READY ||
@@ -343,15 +382,16 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 		return create_device(inventory, set, options, taken, error);
 	if (options->read_only)
 		return error_set(error, EPERM,
-				 "%s: %s, and to mend that writes: activate it without --read-only",
+				 "%s: %s, and repairing that writes to the disks; activate it "
+				 "without --read-only",
 				 set->name, set->state_reason);
 	return mend(inventory, set, options, taken, error);
 }
 
 /*
  * Rules of sets that were being made when create was killed: it holds the set's lock as long as it
- * lives.  A set of which a member does not answer is here; and if one that does not answer may be
- * of any set, all are.
+ * lives.  A set of which a member does not answer is present; and if one that does not answer may
+ * be of any set, all are.
  */
 static void clean_masks(const struct inventory *inventory)
 {
@@ -383,7 +423,7 @@ static void mend_mask(const struct inventory *inventory, const struct assembly *
 	    (set->verdict != ASSEMBLY_READY && set->verdict != ASSEMBLY_ACTIVE))
 		return;
 	if (mask_mend(set->uuid, main->devno) > 0)
-		scan_tell_udev(main->devno);
+		scan_tell_udev(main->devno, "change");
 }
 
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
@@ -465,7 +505,7 @@ int lock_mapped_device(const struct dm_device *device, int *lock, struct error *
 	if (!r)
 		r = dm_get(device->name, &now, error);
 	if (!r && (!streq(now.dm_uuid, device->dm_uuid) || now.minor != device->minor))
-		r = error_set(error, EBUSY, "%s is another device than a moment ago", device->name);
+		r = error_set(error, EBUSY, "%s: the device was replaced meanwhile", device->name);
 	return r;
 }
 

@@ -49,8 +49,8 @@ static int check_backup_directory(const char *path, struct stat *st, struct erro
 	if (stat(parent, st) < 0 || access(parent, W_OK) < 0)
 		return error_set(
 			error, EPERM,
-			"the set's backup %.300s cannot be written: %s. --backup FILE puts "
-			"it elsewhere; nothing was changed",
+			"cannot write the backup of the set, %.300s: %s; nothing was changed. Use "
+			"--backup FILE to store it elsewhere",
 			path, strerror(errno));
 	return 0;
 }
@@ -68,7 +68,8 @@ static int check_backup_disk(const struct create_request *a, const struct stat *
 	on_main = *disk && streq(disk, main_disk);
 	on_spare = *disk && streq(disk, spare_disk);
 	if (on_main || on_spare)
-		return error_set(error, EPERM, "%s is on the disk of %s: it must be on another one",
+		return error_set(error, EPERM,
+				 "%s is on the same disk as %s; store the backup on another disk",
 				 a->backup_path, on_main ? a->main_path : a->spare_path);
 	return 0;
 }
@@ -92,15 +93,15 @@ int create_check_backup(const struct create_request *a, struct error *error)
 	if (a->chunk0_elsewhere)
 		return error_set(
 			error, EPERM,
-			"the first 4 KiB of %s do not fit into its member header: a backup "
-			"of them must be kept on another disk: --backup FILE",
+			"the first 4 KiB of %s do not fit into its member header, and must be "
+			"kept in a backup on another disk; use --backup FILE",
 			a->main_path);
 	r = backup_default_path(a->uuid, path, sizeof(path), &why);
 	if (r < 0)
 		return error_set(
 			error, EPERM,
-			"the set's backup cannot be written: %.300s. --backup FILE puts it "
-			"elsewhere; nothing was changed",
+			"cannot write the backup of the set: %.300s; nothing was changed. Use "
+			"--backup FILE to store it elsewhere",
 			why.text);
 	return check_backup_directory(path, &st, error);
 }
@@ -116,7 +117,7 @@ int create_write_backup(struct create_request *a, const struct remap_member_disk
 	if (!r)
 		r = backup_make(&region, -1, a->spare_identity, &backup, error);
 	if (!r && backup.nr_unreadable)
-		r = error_set(error, EIO, "%s does not give back what was written to it",
+		r = error_set(error, EIO, "data read back from %s differs from what was written",
 			      a->spare_path);
 	if (!r && header) {
 		remap_guard_encode(backup.header, a->uuid, a->main_sectors);

@@ -80,8 +80,8 @@ static int check_device(const char *path, int fd, const char *disk, struct error
 		return error_set(error, EROFS, "%s is read-only", path);
 	snprintf(model, sizeof(model), "%s/queue/zoned", disk);
 	if (*disk && access(model, F_OK) == 0 && !attribute_is(disk, "queue/zoned", "none"))
-		return error_set(error, EOPNOTSUPP, "%s is a zoned device: these cannot be used",
-				 path);
+		return error_set(error, EOPNOTSUPP,
+				 "%s is a zoned device; zoned devices are not supported", path);
 	return 0;
 }
 
@@ -102,8 +102,8 @@ int spare_check(const char *main_path, int main_fd, const char *spare_path, int 
 	r = check_device(spare_path, spare_fd, disk, error);
 	if (!r && create_block_bytes(spare_fd) > create_block_bytes(main_fd))
 		r = error_set(error, EINVAL,
-			      "%s has blocks of %d bytes, %s of only %d: a device made of them "
-			      "could not serve what is on %s",
+			      "%s has logical blocks of %d bytes, %s of only %d: the set could "
+			      "not serve what is on %s",
 			      spare_path, create_block_bytes(spare_fd), main_path,
 			      create_block_bytes(main_fd), main_path);
 	return r;
@@ -125,9 +125,10 @@ int create_check_devices(struct create_request *a, struct error *error)
 	a->same_disk = *main_disk && streq(main_disk, spare_disk);
 	a->removable = attribute_is(spare_disk, "removable", "1") || strstr(spare_disk, "/usb");
 	if (a->main_sectors > REMAP_MAX_MAIN_SECTORS)
-		return error_set(error, EFBIG, "%s is too large: 4 PiB at most", a->main_path);
+		return error_set(error, EFBIG, "%s is too large; the maximum is 4 PiB",
+				 a->main_path);
 	if (a->main_sectors < 4 * REMAP_CHUNK_SECTORS)
-		return error_set(error, ENOSPC, "%s is too small to be worth it", a->main_path);
+		return error_set(error, ENOSPC, "%s is too small for a set", a->main_path);
 	identity_of_device(main, a->main_identity);
 	identity_of_device(spare, a->spare_identity);
 	return 0;
@@ -144,8 +145,8 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
 		return error_set(error, ENOSPC, "%s has only %" PRIu64 " sectors", path,
 				 device_sectors);
 	if (remap_geometry_compute(*region_sectors, &geometry) < 0)
-		return error_set(error, ENOSPC, "%s: the spare is too small: 320 KiB at least",
-				 path);
+		return error_set(error, ENOSPC,
+				 "%s: the spare is too small; at least 320 KiB are needed", path);
 	*slots = geometry.slots;
 	return 0;
 }
@@ -170,7 +171,8 @@ int create_check_members(struct create_request *a, struct error *error)
 			return error_set(error, -r, "%s", why.text);
 		uuid_to_string(member.uuid, uuid);
 		return error_set(error, EEXIST,
-				 "%s is the %s device of set %s%s%s%s: dmremap release ends a set",
+				 "%s is the %s device of set %s%s%s%s; end that set first, with "
+				 "dmremap release",
 				 paths[i], member_role_name(member.role), uuid,
 				 *member.label ? " (\"" : "", member.label,
 				 *member.label ? "\")" : "");
@@ -187,8 +189,9 @@ int create_check_mark(struct create_request *a, struct error *error)
 	if (mark_find(a->main_fd, a->main_sectors, uuid, true, &chunk) < 0)
 		return 0;
 	return error_set(error, EEXIST,
-			 "%s is the main device of a set without guard: dmremap release ends a "
-			 "set; where the spare is dead, dmremap release --without-spare %s",
+			 "%s is the main device of a set without guard; end that set first, with "
+			 "dmremap release or, if the spare is dead, dmremap release "
+			 "--without-spare %s",
 			 a->main_path, a->main_path);
 }
 
@@ -207,7 +210,7 @@ static int other_content(int fd, uint64_t nr_sectors, char *text, size_t nr_text
 		int r = read_all_at(fd, edge, nr, (off_t)at);
 
 		if (r < 0)
-			return error_set(error, EIO, "its edges cannot be read");
+			return error_set(error, EIO, "its first or last sectors cannot be read");
 		if (!remap_is_zero(edge, nr))
 			snprintf(text, nr_text, "unknown data");
 	}
@@ -234,9 +237,9 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made
 	r = guard_plan_make(path, fd, nr_sectors, &plan, places, &why);
 	if (!r && *plan.member)
 		return error_set(error, EPERM,
-				 "%s holds %s, a part of something that may need it: take it out "
-				 "of that first (vgreduce and pvremove, mdadm --zero-superblock, "
-				 "btrfs device remove, wipefs); nothing was changed",
+				 "%s holds %s, which may still be in use; remove it from there "
+				 "first (vgreduce and pvremove, mdadm --zero-superblock, btrfs "
+				 "device remove, wipefs); nothing was changed",
 				 path, plan.member);
 	if (!r && plan.nr_ranges)
 		snprintf(text, nr_text, "%s", plan.content);
@@ -252,8 +255,9 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made
 		char sectors[64];
 
 		sector_ranges_text(&places->unreadable, sectors, sizeof(sectors));
-		snprintf(text + length, nr_text - length, "%swhat cannot be read (sectors %s)",
-			 length ? ", and " : "", sectors);
+		snprintf(text + length, nr_text - length, "%sunreadable data (sector%s %s)",
+			 length ? ", and " : "",
+			 sector_ranges_count(&places->unreadable) == 1 ? "" : "s", sectors);
 	}
 	return 0;
 }

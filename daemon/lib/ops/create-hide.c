@@ -36,14 +36,14 @@ static int write_and_compare(const struct create_request *a, const uint8_t *data
 	if (read_all_at(a->main_fd, back, nr_bytes, (off_t)offset) < 0 ||
 	    memcmp(back, data, nr_bytes))
 		return error_set(error, EIO,
-				 "%s: sector %" PRIu64 " does not hold what was written to it",
+				 "%s: sector %" PRIu64 " did not keep what was written to it",
 				 a->main_path, offset / REMAP_SECTOR_BYTES);
 	return 0;
 }
 
 /*
- * Sector 0 first: from then on main is known to be ours to put right.  A first chunk that is lost
- * as a whole may be one physical sector, which takes nothing less, and which is not torn.
+ * Sector 0 first: from then on main is known to be ours to restore.  A first chunk that is lost
+ * as a whole may be one physical sector, which is only written whole, and is not torn.
  */
 static int hide_first(const struct create_request *a, const uint8_t *chunk, uint8_t lost,
 		      size_t nr_bytes, bool *begun, struct error *error)
@@ -63,8 +63,8 @@ static int hide_first(const struct create_request *a, const uint8_t *chunk, uint
 		  remap_guard_check(back, uuid, 0) != REMAP_BAD_MAGIC);
 	if (r < 0 && !*begun)
 		return error_set(error, -r,
-				 "%s: sector 0 cannot be written, where the guard goes: --no-guard "
-				 "does without it",
+				 "%s: sector 0, the place of the guard, cannot be written; use "
+				 "--no-guard for a set without guard",
 				 a->main_path);
 	/* The header before the rest: a sector 0 that goes bad again leaves it to tell. */
 	if (!r && first <= REMAP_MEMBER_OFFSET && first + unit < nr_bytes) {

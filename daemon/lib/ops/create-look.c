@@ -16,13 +16,13 @@ static int check_unguarded(const struct create_request *a, struct error *error)
 {
 	if (!*a->main_identity && device_number(a->main_path))
 		return error_set(error, EPERM,
-				 "%s has no serial number or WWN by which it could be recognised: "
-				 "it needs the guard",
+				 "%s has no serial number or WWN to identify it by, so it needs "
+				 "the guard; omit --no-guard",
 				 a->main_path);
 	if (*a->plan.assembles)
 		return error_set(error, EPERM,
-				 "%s holds %s, which assembles itself from whatever device it "
-				 "finds: it needs the guard",
+				 "%s holds %s, which is assembled from any device that shows it, "
+				 "so it needs the guard; omit --no-guard",
 				 a->main_path, a->plan.assembles);
 	return device_number(a->main_path) ? mask_check(device_number(a->main_path), error) : 0;
 }
@@ -37,8 +37,8 @@ static int look_at_main(struct create_request *a, struct error *error)
 		return error_set(error, -r, "%s: %s", a->main_path, why.text);
 	if (*a->plan.danger)
 		return error_set(error, EPERM,
-				 "%s has %s: a machine boots from the raw disk. Adopt the "
-				 "partition that matters instead",
+				 "%s has %s, and firmware boots from the raw disk; make a set of "
+				 "the partition that matters instead",
 				 a->main_path, a->plan.danger);
 	if (!a->guard)
 		return check_unguarded(a, error);
@@ -94,7 +94,7 @@ int create_find_probe_chunk(struct create_request *a, bool write, struct error *
 			return 0;
 	}
 	return error_set(error, EIO,
-			 "%s: none of its last %d chunks can be %s: this disk cannot be helped",
+			 "%s: none of its last %d chunks can be %s: this disk cannot be used",
 			 a->main_path, PROBE_TRIES, write ? "written" : "read");
 }
 
@@ -136,7 +136,8 @@ static int look(struct create_request *a, struct error *error)
 		r = create_find_probe_chunk(a, false, error);
 	if (!r && create_nr_entries(a) + 1 > a->slots)
 		r = error_set(error, ENOSPC,
-			      "%s: the spare has %u slots, and %u are needed from the start",
+			      "%s: the spare is too small: it has %u slots, and %u are needed "
+			      "from the start",
 			      a->spare_path, a->slots, create_nr_entries(a) + 1);
 	if (!r && a->guard)
 		r = look_at_header(a, error);
@@ -154,11 +155,11 @@ int create_prepare(struct create_request *a, struct error *error)
 	a->spare_places.copy_fd = -1;
 	if (!device_name_ok(a->label))
 		return error_set(error, EINVAL,
-				 "\"%s\" is no good name: 1 to 32 of A-Z a-z 0-9 _ . -, the first "
-				 "not - or .",
+				 "\"%s\": invalid name; use 1 to 32 of A-Z a-z 0-9 _ . -, the "
+				 "first not - or .",
 				 a->label);
 	if (sd_id128_randomize(&uuid) < 0)
-		return error_set(error, EIO, "there are no random numbers");
+		return error_set(error, EIO, "cannot get random numbers");
 	memcpy(a->uuid, uuid.bytes, sizeof(a->uuid));
 	r = create_open_members(a, error);
 	return r ? r : look(a, error);
@@ -214,16 +215,15 @@ int create_look_again(struct create_request *a, struct error *error)
 	r = look(&now, error);
 	if (!r && (device_bytes(a->main_fd, &nr_bytes) < 0 ||
 		   nr_bytes / REMAP_SECTOR_BYTES != a->main_sectors))
-		r = error_set(error, EBUSY, "%s has another length than a moment ago",
+		r = error_set(error, EBUSY, "%s: the size of the device has changed meanwhile",
 			      a->main_path);
 	same = !r && same_ranges(&now.plan, &a->plan) && streq(now.plan.content, a->plan.content) &&
 	       streq(now.spare_content, a->spare_content) && covers(&a->places, &now.places);
 	create_looked_done(&now);
 	if (!r && !same)
-		r = error_set(
-			error, EBUSY,
-			"%s or %s holds something else than a moment ago; nothing was changed",
-			a->main_path, a->spare_path);
+		r = error_set(error, EBUSY,
+			      "the content of %s or %s has changed meanwhile; nothing was written",
+			      a->main_path, a->spare_path);
 	return r;
 }
 
@@ -263,8 +263,8 @@ int create_check_unreadable(const struct create_request *a, struct error *error)
 		snprintf(what + at, sizeof(what) - at, i < nr ? "; ...)" : ")");
 	sector_ranges_text(&places->unreadable, sectors, sizeof(sectors));
 	return error_set(error, EPERM,
-			 "%.64s: sector%s %s cannot be read%s; nothing was changed. "
-			 "--accept-unreadable: an error until written",
+			 "%.64s: sector%s %s cannot be read%s; nothing was changed. With "
+			 "--accept-unreadable they read as errors until they are written",
 			 a->main_path, sector_ranges_count(&places->unreadable) == 1 ? "" : "s",
 			 places->unreadable.nr ? sectors : "of its content", what);
 }

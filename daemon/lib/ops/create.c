@@ -9,8 +9,8 @@
  *   after the superblock of a main	the set, whole: what is missing beside it (the rule, the
  *   without guard			mapped device) is made by activation
  *   after its first superblock		a set with REMAP_SUPER_CREATING: the kernel refuses it;
- *					main untouched: mended by wiping the spare
- *   after main's sector 0		the same, and main is hidden, more or less: mended by
+ *					main untouched: repaired by wiping the spare
+ *   after main's sector 0		the same, and main is hidden, more or less: repaired by
  *					writing back from the slots, sector 0 last; where sectors of
  *					the first chunk could not be read, they have something else
  *					now, so that the set is completed instead (create_complete)
@@ -77,7 +77,7 @@ static int lay_out(struct create_request *a, const struct region_plan *plan,
 	}
 	if (r < 0 || nr < plan->nr_entries)
 		return error_set(error, r < 0 ? -r : ENOSPC,
-				 "%s: not enough of its chunks take data: %s", a->spare_path,
+				 "%s: too many of its chunks cannot be written: %s", a->spare_path,
 				 r < 0 ? strerror(-r) : "use another device");
 	out->nr_entries = slot;
 	for (uint32_t s = 0; a->bad_on_spare.nr && s < room; s++)
@@ -144,7 +144,7 @@ static void tell_zeros(const struct set_handle *handle, struct error *error)
 	sector_ranges_text(&handle->zeroed, sectors, sizeof(sectors));
 	if (handle->zeroed.nr)
 		error_set(error, EIO,
-			  "%.300s. Sectors %s, which could not be read before, are zeros now",
+			  "%.300s. Sectors %s, which could not be read before, now read as zeros",
 			  error->text, sectors);
 }
 
@@ -171,8 +171,7 @@ static int undo(struct create_request *a, bool begun, struct error *error)
 	if (r_undo == 0)
 		return 0;
 	return error_set(error, -r_undo,
-			 "%.200s; and it could not be undone: %.150s. Try again: dmremap activate "
-			 "%s",
+			 "%.200s; undoing it failed: %.150s. Try again with dmremap activate %s",
 			 error->text, why.text, a->spare_path);
 }
 
@@ -184,7 +183,7 @@ static int mask(const struct create_request *a, bool complete, struct error *err
 	return a->guard || !main ? 0 : mask_write(a->uuid, main, complete, error);
 }
 
-/* Formatting failed: of a set without guard the superblock may be there all the same. */
+/* Formatting failed: of a set without guard the superblock may exist nevertheless. */
 static void forget(const struct create_request *a)
 {
 	struct region region;
@@ -221,8 +220,8 @@ static int build(struct create_request *a, struct region_plan *plan, struct erro
 		r = mask(a, true, error);
 	if (r > 0)
 		return error_set(error, EIO,
-				 "%s: %.200s. dmremap activate %s uses the set or undoes it, "
-				 "whichever is found",
+				 "%s: %.200s. Run dmremap activate %s: it uses the set, or undoes "
+				 "it",
 				 a->spare_path, error->text, a->spare_path);
 	if (!r)
 		ioctl(a->main_fd, BLKRRPART); /* the raw disk's partitions are hidden, too */
@@ -291,8 +290,8 @@ static int find_again(struct create_request *a, const struct region_plan *plan, 
 	if (!r &&
 	    (nr_chunks != a->nr_chunks || memcmp(chunk, a->chunk, nr_chunks * sizeof(*chunk)) != 0))
 		r = error_set(error, EBUSY,
-			      "%s shows something else than when the set was made: dmremap "
-			      "release %s gives it back what it had",
+			      "the content of %s has changed since the set was made; run dmremap "
+			      "release %s to restore it",
 			      a->main_path, a->spare_path);
 	return r;
 }
@@ -343,8 +342,7 @@ int create_set(struct create_request *a, struct error *error)
 	int r;
 
 	if (*a->spare_content && !a->wipe_spare)
-		return error_set(error, EPERM,
-				 "%s holds %s: --wipe-spare makes it the spare all the same",
+		return error_set(error, EPERM, "%s holds %s; use --wipe-spare to overwrite it",
 				 a->spare_path, a->spare_content);
 	r = create_check_unreadable(a, error);
 	if (!r)

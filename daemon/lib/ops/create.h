@@ -38,7 +38,7 @@
  * @bad_chunk: chunks with such sectors that are not among those above, sorted
  * @nr_bad_chunks: how many
  * @spare_places: the same of the spare
- * @bad_on_spare: sectors of the region that take no write, or do not give it back
+ * @bad_on_spare: sectors of the region that cannot be written, or not read back
  * @probe_chunk: main chunk whose raw place is used for probing
  * @spare_content: what is on the spare now; empty: nothing
  * @main_identity: hardware of main
@@ -96,19 +96,18 @@ int create_prepare(struct create_request *request, struct error *error);
 /* After the question: -EBUSY if what is on them is not what was agreed on any more. */
 int create_look_again(struct create_request *request, struct error *error);
 /*
- * Does it, under the locks of @uuid and both members.  After an error main is as it was; if it
- * could not be put right, the sentence
- * says so, and `dmremap activate` on the spare tries again.
+ * Does it, under the locks of @uuid and both members.  After an error main is unchanged; if it
+ * could not be restored, the message says so, and `dmremap activate` on the spare tries again.
  */
 int create_set(struct create_request *request, struct error *error);
 void create_done(struct create_request *request);
 /*
- * Why main is not taken without being told so: -EPERM with what cannot be read and what that is
- * for; 0: all of it can be read, or that was accepted.
+ * Why main is refused without --accept-unreadable: -EPERM with what cannot be read and what
+ * that is for; 0: all of it can be read, or that was accepted.
  */
 int create_check_unreadable(const struct create_request *request, struct error *error);
 /*
- * Goes on with an interrupted create where undoing it would leave something on main in place
+ * Continues an interrupted create where undoing it would leave something on main in place
  * of sectors that could not be read: the set counts afterwards.
  */
 int create_complete(struct set_handle *handle, struct error *error);

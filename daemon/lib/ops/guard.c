@@ -37,7 +37,8 @@ static int add_range(struct guard_plan *plan, uint64_t offset, uint64_t nr_bytes
 	}
 	if (plan->nr_ranges == GUARD_RANGES_MAX)
 		return error_set(error, ENOSPC,
-				 "more than %d signatures are on the device: they cannot be hidden",
+				 "the device has more than %d signatures, which cannot all be "
+				 "hidden",
 				 GUARD_RANGES_MAX);
 	range = &plan->range[plan->nr_ranges];
 	range->offset = offset;
@@ -302,7 +303,7 @@ static int find_all(int fd, uint32_t unit, struct guard_plan *plan, struct error
 		if (r < 0)
 			return r;
 		if (r == 0 && blkid_do_wipe(probe, true) < 0)
-			return error_set(error, EIO, "libblkid cannot look behind a signature");
+			return error_set(error, EIO, "libblkid cannot probe behind a signature");
 	}
 	return r < 0 ? 1 : 0;
 }
@@ -337,8 +338,8 @@ int guard_plan_make(const char *path, int main_fd, uint64_t main_sectors, struct
 		r = find_danger(from, places->unit, plan, error);
 	if (!r && places == &own && (places->unreadable.nr || places->elsewhere))
 		return error_set(error, EIO,
-				 "sector %" PRIu64 " cannot be read, so what is on the device "
-				 "cannot be known for sure; nothing was changed",
+				 "sector %" PRIu64 " cannot be read, so the content of the device "
+				 "is not known for certain; nothing was changed",
 				 places->unreadable.nr ? places->unreadable.at[0].sector : 0);
 	if (!*plan->content)
 		snprintf(plan->content, sizeof(plan->content), "nothing known");
@@ -438,7 +439,7 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 			continue; /* all of chunk 0 is kept */
 		if (nr == REMAP_MEMBER_MAX_HIDDEN || blob_bytes + range->nr_bytes > sizeof(blob))
 			return error_set(error, ENOSPC,
-					 "%zu signatures are on the device: they do not fit into "
+					 "the device has %zu signatures, which do not fit into "
 					 "the member header",
 					 plan->nr_ranges);
 		hidden[nr].offset = cpu_to_le64(range->offset);
@@ -454,7 +455,7 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 	}
 	if (compress2(deflated, &deflated_bytes, read(userdata, 0), REMAP_CHUNK_BYTES,
 		      Z_BEST_COMPRESSION) != Z_OK)
-		return error_set(error, ENOMEM, "cannot deflate the first chunk");
+		return error_set(error, ENOMEM, "cannot compress the first chunk");
 	at = nr * (uint32_t)sizeof(hidden[0]);
 	if (at + blob_bytes > REMAP_MEMBER_BLOB_BYTES)
 		return error_set(error, ENOSPC, "%u signatures do not fit into the member header",
@@ -481,7 +482,7 @@ int guard_header_build(const struct guard_plan *plan, const struct remap_super *
 	memcpy(header->area + at + blob_bytes, deflated, deflated_bytes);
 	remap_member_seal(header);
 	if (remap_member_check(header, super->uuid) != REMAP_OK)
-		return error_set(error, EINVAL, "the member header would not be valid");
+		return error_set(error, EINVAL, "cannot build a valid member header");
 	return 0;
 }
 

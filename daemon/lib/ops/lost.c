@@ -111,7 +111,7 @@ static int lose_chunk(struct losing *losing, struct finder *finder, const struct
 	}
 	losing->nr_slots++;
 	r = find_free(finder, &slot);
-	if (r == -ENOSPC) /* the others are counted all the same */
+	if (r == -ENOSPC) /* the others are still counted */
 		return 0;
 	if (r < 0)
 		return r;
@@ -169,9 +169,9 @@ static int check_places(const struct losing *losing, struct error *error)
 	for (uint32_t b = 1; b <= super->geometry.table_blocks; b++)
 		if (losing->dirty[b] && remap_dead_copy(super, b) >= 0)
 			return error_set(error, EPERM,
-					 "%s: its table block %u cannot be written any more: "
-					 "dmremap resize moves the set to another spare; "
-					 "nothing was changed",
+					 "%s: table block %u can no longer be written; nothing "
+					 "was changed. Move the set to another spare with dmremap "
+					 "resize",
 					 losing->handle->spare_path, b);
 	return 0;
 }
@@ -190,7 +190,7 @@ int losing_look(struct losing *losing, const struct bad_range *range, size_t nr_
 	memcpy(losing->entry, a->table.entry, a->table.nr_slots * sizeof(*losing->entry));
 	r = lose_all(losing, range, nr_ranges);
 	if (r < 0)
-		return error_set(error, -r, "%s: cannot look for free slots: %s", a->spare_path,
+		return error_set(error, -r, "%s: cannot find free slots: %s", a->spare_path,
 				 strerror(-r));
 	/* a slot that a copy of its block still names was not taken, so there may be more */
 	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++) {
@@ -200,8 +200,8 @@ int losing_look(struct losing *losing, const struct bad_range *range, size_t nr_
 	if (nr_taken < losing->nr_slots)
 		return error_set(
 			error, EPERM,
-			"%s: %u slots are needed for what is lost, and %u are free: dmremap "
-			"resize moves the set to a larger spare; nothing was changed",
+			"%s: the lost sectors need %u slots, and only %u are free; nothing was "
+			"changed. Move the set to a larger spare with dmremap resize",
 			a->spare_path, losing->nr_slots, nr_free);
 	return check_places(losing, error);
 }

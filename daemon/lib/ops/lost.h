@@ -31,7 +31,7 @@ struct losing {
 /* Plans, and writes nothing.  -ENOSPC: the free slots do not do. */
 int losing_look(struct losing *losing, const struct bad_range *range, size_t nr_ranges,
 		struct error *error);
-/* After a power cut some of them are lost: the same order goes on. */
+/* After a power cut some of them are lost: the same command continues. */
 int losing_carry_out(struct losing *losing, struct error *error);
 void losing_done(struct losing *losing);
 

@@ -8,7 +8,7 @@
 #include "ops/release.h"
 #include "system/identity.h"
 
-/* The device that the set recorded, when it is here without being a member. */
+/* The device that the set recorded, when it is present without being a member. */
 static bool find_recorded_main(const struct member *spare, char *path, size_t nr_bytes)
 {
 	_cleanup_closedir_ DIR *directory = opendir("/sys/class/block");
@@ -57,8 +57,8 @@ int mend_set(const struct inventory *inventory, const struct assembly *set, bool
 		snprintf(main_path, sizeof(main_path), "%s", inventory->members[set->main].path);
 	else if (!find_recorded_main(spare, main_path, sizeof(main_path)))
 		return error_set(error, EAGAIN,
-				 "%s: %s, and its main device is not here or is not recognised; "
-				 "attach it, or, if it is a plain disk again, free the spare with: "
+				 "%s: %s, and its main device is missing or not recognised; "
+				 "attach it, or, if it is a plain disk again, free the spare with "
 				 "dmremap release --without-main %s",
 				 set->name, set->reason, spare->path);
 	r = handle_open(main_path, spare->path, O_RDWR, &handle, error);
@@ -67,16 +67,16 @@ int mend_set(const struct inventory *inventory, const struct assembly *set, bool
 		r = creating ? mend_create(&handle, error) : release_run(&handle, error);
 	if (r > 0)
 		return r;
-	if (r == -ENODEV) /* the set is here, and so is a disk that may be its main */
+	if (r == -ENODEV) /* the set is present, and so is a disk that may be its main */
 		r = -EPERM;
 	if (r < 0 && !creating && handle.spare_fd >= 0)
 		return error_set(error, -r,
-				 "%.300s; dmremap activate --fallback %s serves what is "
-				 "there",
+				 "%.300s; to access the content, run dmremap activate --fallback "
+				 "%s",
 				 error->text, spare->path);
 	if (r < 0)
 		return r;
-	return error_set(error, ECANCELED, "%s: %s; that was %s: %s is a plain disk%s", set->name,
+	return error_set(error, ECANCELED, "%s: %s; it was %s, and %s is a plain disk%s", set->name,
 			 set->reason, creating ? "undone" : "completed", main_path,
 			 creating ? " as before" : "");
 }

@@ -34,8 +34,8 @@ static const struct known {
 	{ "ext*", 2, 3, "the superblock of ext2/3/4", true },
 	{ "ext*", 4, 15, "group descriptors of ext2/3/4; their backups go with its superblocks",
 	  false },
-	{ "xfs", 0, 0, "the superblock of XFS (xfs_repair looks for its copies)", false },
-	{ "xfs", 1, 3, "headers of the first group of XFS (xfs_repair makes them anew)", false },
+	{ "xfs", 0, 0, "the superblock of XFS (xfs_repair finds its copies)", false },
+	{ "xfs", 1, 3, "headers of the first group of XFS (xfs_repair rebuilds them)", false },
 	{ "btrfs", 128, 135, "the superblock of btrfs (btrfs rescue super-recover)", true },
 	{ "reiserfs", 128, 135, "the superblock of reiserfs", false },
 	{ "f2fs", 0, 31, "a superblock of f2fs, of which there are two", false },
@@ -141,7 +141,7 @@ out:
  * @nr_sectors: its length
  * @number: of the partition, 0: the device
  * @types: what is on it
- * @fsck: how an ext file system is put right from a backup superblock; empty: there is none
+ * @fsck: how an ext file system is repaired from a backup superblock; empty: there is none
  */
 struct part {
 	uint64_t sector;
@@ -230,7 +230,7 @@ static void describe(const struct part *part, uint64_t sector, char *text, size_
 	if (part->number)
 		snprintf(number, sizeof(number), "partition %d: ", part->number);
 	if (what && *part->fsck && strstr(what, "superblock of ext"))
-		snprintf(text, nr_bytes, "%s%s (%s puts it right)", number, what, part->fsck);
+		snprintf(text, nr_bytes, "%s%s (%s repairs it)", number, what, part->fsck);
 	else
 		snprintf(text, nr_bytes, "%s%s", what ? number : "", what ? what : "");
 }

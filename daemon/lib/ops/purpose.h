@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a sector that cannot be read is for: partition table, superblock, header.  For the plan
- * of create, so that who is asked knows what is at stake and how it is put right.
+ * of create, so that who is asked knows what is at stake and how to repair it.
  * Callers: create.c, verb-create.c.
  */
 #ifndef DM_REMAP_PURPOSE_H
@@ -18,7 +18,7 @@ const char *purpose_at(const char *types, uint64_t at, uint64_t nr_sectors);
 /**
  * struct purpose - some sectors in a row that have one purpose
  * @range: which, numbers of the whole device
- * @text: what they are for, empty: not known; and what puts it right, where that is known
+ * @text: what they are for, empty: not known; and what repairs it, where that is known
  */
 struct purpose {
 	struct sector_range range;

@@ -3,8 +3,8 @@
  * What a crash leaves between the steps of record_host():
  *
  *   in the superblock	 a commit like any other: the old one or the new one
- *   before the header	 a set of this host: where the spare is here, it decides.  The header
- *			 counts only for a main alone, which then waits as a stranger's
+ *   before the header	 a set of this host: where the spare is present, it decides.  The header
+ *			 counts only for a main alone, which then waits as foreign
  *   in the header	 one sector, whole or not at all (FORMAT.md section 7)
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #include "ops/record.h"
+#include "set/scan.h"
 #include "system/identity.h"
 #include "util/foreign.h"
 
@@ -88,6 +89,24 @@ int record_check(const struct set_handle *a, struct error *error)
 	return chunk ? read_header(a, chunk, error) : error_set(error, ENOMEM, "out of memory");
 }
 
+int record_mark(const struct set_handle *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+	const struct remap_super *super = &a->region.super;
+	const struct remap_mark mark = { .seq = a->table.generation, .nr_probe = 1 };
+	off_t at = (off_t)(super->probe_chunk * REMAP_CHUNK_BYTES);
+	struct remap_mark found;
+
+	if (!chunk)
+		return error_set(error, ENOMEM, "out of memory");
+	remap_probe_encode(chunk, super->uuid, &mark);
+	if (write_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, at) < 0 || fsync(a->main_fd) < 0 ||
+	    mark_read(a->main_fd, super->probe_chunk, super->uuid, &found) < 0 ||
+	    found.seq != mark.seq)
+		return error_set(error, EIO, "%s: cannot write the mark of the set", a->main_path);
+	return 0;
+}
+
 bool record_is_other(const struct set_handle *a, const char *identity)
 {
 	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
@@ -110,8 +129,8 @@ int record_spare(struct set_handle *a, const char *identity, struct error *error
 		return error_set(error, ENOMEM, "out of memory");
 	r = read_header(a, chunk, error);
 	if (r == -ENODATA)
-		return error_set(error, ENODATA,
-				 "%s has no guard, and records nothing of its spare", a->main_path);
+		return error_set(error, ENODATA, "%s has no guard, so it does not record its spare",
+				 a->main_path);
 	if (r < 0)
 		return r;
 	header = (void *)(chunk + REMAP_MEMBER_OFFSET);

@@ -51,9 +51,8 @@ static int check_given_up(const struct set_handle *a, struct error *error)
 		for (uint64_t s = 0; s < a->give_up.at[i].nr; s++)
 			if (!is_lost(a, a->give_up.at[i].sector + s))
 				return error_set(error, EINVAL,
-						 "sector %" PRIu64
-						 " is not lost: there is nothing to be given up; "
-						 "nothing was changed",
+						 "sector %" PRIu64 " is not lost, so it cannot be "
+						 "given up; nothing was changed",
 						 a->give_up.at[i].sector + s);
 	return 0;
 }
@@ -77,9 +76,9 @@ int release_check_lost(struct set_handle *a, struct error *error)
 	snprintf(all, sizeof(all), "sector%s %s %s", one ? "" : "s", sectors, one ? "is" : "are");
 	if (!r && unsettled.nr)
 		r = error_set(error, EBUSY,
-			      "%s lost: the content is nowhere, and main would return something "
-			      "older, or zeros; nothing was changed. Write through the device "
-			      "first, or give up: --give-up SECTORS",
+			      "%s lost: the content does not exist any more, and the main device "
+			      "would return older data, or zeros; nothing was changed. Write to "
+			      "the mapped device first, or use --give-up SECTORS",
 			      all);
 	sector_ranges_done(&unsettled);
 	return r == -ENOMEM ? no_memory(error) : r;

@@ -30,17 +30,33 @@ uint8_t main_unit_mask(uint32_t first, uint32_t nr)
 
 int main_read_slot(const struct set_handle *a, uint32_t slot, uint8_t *buffer, struct error *error)
 {
-	if (read_all_at(a->spare_fd, buffer, REMAP_CHUNK_BYTES, handle_slot_offset(a, slot)) < 0)
-		return error_set(error, EIO, "%s: slot %u cannot be read", a->spare_path, slot);
-	return 0;
+	uint64_t first = (uint64_t)a->table.entry[slot].main_chunk * REMAP_CHUNK_SECTORS;
+	uint8_t unreadable = handle_read_slot(a, slot, buffer);
+	bool is_whole = !(a->region.super.flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING));
+	struct sector_ranges sectors = { 0 };
+	char text[64];
+
+	if (!unreadable)
+		return 0;
+	for (unsigned int i = 0; i < REMAP_CHUNK_SECTORS; i++)
+		if (unreadable & 1U << i)
+			sector_ranges_add(&sectors, first + i, 1);
+	sector_ranges_text(&sectors, text, sizeof(text));
+	error_set(error, EIO, "%s: slot %u cannot be read, which serves sector%s %s of the set%s",
+		  a->spare_path, slot, sector_ranges_count(&sectors) == 1 ? "" : "s", text,
+		  is_whole ? ". Write to the mapped device there; or make it lost, with dmremap "
+			     "resize --accept-loss, and give it up" :
+			     "");
+	sector_ranges_done(&sectors);
+	return -EIO;
 }
 
 int main_cannot_do_without(const struct set_handle *a, uint64_t main_chunk, uint32_t first,
 			   const char *what, struct error *error)
 {
 	return error_set(error, EBUSY,
-			 "%s: sector %" PRIu64 " %s: it is served by the spare, and the disk "
-			 "cannot do without",
+			 "%s: sector %" PRIu64 " %s; it is served by the spare, so the set cannot "
+			 "be released",
 			 a->main_path, main_chunk * REMAP_CHUNK_SECTORS + first, what);
 }
 
@@ -87,7 +103,7 @@ int main_write_sectors(const struct set_handle *a, uint64_t main_chunk, uint8_t 
 {
 	uint32_t unit = main_unit_sectors(a);
 
-	/* a bad physical sector of 4 KiB takes nothing less, and is good afterwards */
+	/* a bad physical sector of 4 KiB can only be written whole, and is good afterwards */
 	if (mask == 0xff &&
 	    write_all_at(a->main_fd, data, REMAP_CHUNK_BYTES, main_chunk_offset(main_chunk)) == 0)
 		return 0;
@@ -120,7 +136,7 @@ int main_compare_sectors(const struct set_handle *a, uint64_t main_chunk, uint8_
 		if (mask & main_unit_mask(i, unit) &&
 		    !main_holds(a, main_chunk, i, unit, mask, data))
 			return main_cannot_do_without(a, main_chunk, i,
-						      "does not hold what is written to it", error);
+						      "does not keep what is written to it", error);
 	return 0;
 }
 

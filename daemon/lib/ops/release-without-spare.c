@@ -190,15 +190,16 @@ static int find_set(struct stale_release *a, uint64_t nr_sectors, struct error *
 	}
 	if (is_ours)
 		return error_set(error, ENODATA,
-				 "%s: it has no member header of dm-remap, though its first sector "
-				 "is one of ours: give the copy that was kept (--keep-header FILE)",
+				 "%s: the dm-remap member header is missing, although its first "
+				 "sector is from dm-remap; pass the copy that was kept, with "
+				 "--keep-header FILE",
 				 a->main_path);
 	free(a->guarded);
 	a->guarded = NULL;
 	return mark_find(a->fd, nr_sectors, a->uuid, true, &a->probe_chunk) < 0 ?
 		       error_set(error, ENODATA,
-				 "%s: it has no member header of dm-remap, and no mark of a set "
-				 "without guard: it is a plain disk",
+				 "%s: there is neither a dm-remap member header nor the mark of a "
+				 "set without guard: it is a plain disk",
 				 a->main_path) :
 		       0;
 }
@@ -241,8 +242,9 @@ static int find_chunk0(const struct stale_release *a, uint8_t *chunk0, struct er
 		return 0;
 	if (!kept)
 		return error_set(error, EPERM,
-				 "%s: its first 4 KiB did not fit into its member header: give the "
-				 "backup that create wrote (--backup FILE); nothing was changed",
+				 "%s: its first 4 KiB did not fit into its member header; nothing "
+				 "was changed. Pass the backup that create wrote, with --backup "
+				 "FILE",
 				 a->main_path);
 	memcpy(chunk0, kept, REMAP_CHUNK_BYTES);
 	return 0;
@@ -254,8 +256,9 @@ static int refuse_loss(const struct stale_release *a, struct error *error)
 
 	return error_set(error, EPERM,
 			 "%s: sectors %" PRIu64 " to %" PRIu64 " were on the spare only, and no "
-			 "backup of the set was found (%.200s): --backup FILE names one, "
-			 "--accept-loss makes these sectors zeros; nothing was changed",
+			 "backup of the set was found (%.200s); nothing was changed. Name a "
+			 "backup with --backup FILE, or accept zeros in their place with "
+			 "--accept-loss",
 			 a->main_path, first, first + REMAP_CHUNK_SECTORS - 1, a->backup_path);
 }
 
@@ -305,17 +308,16 @@ static int write_guarded(const struct stale_release *a, struct error *error)
 	r = a->is_own ? keep_header(a) : 0;
 	if (r == -ENODATA)
 		return error_set(error, EPERM,
-				 "%s: there is no place on it for a safety copy of its member "
-				 "header, without which a power cut could lose what that hides: "
-				 "--keep-header FILE puts it into a file elsewhere; nothing was "
-				 "changed",
+				 "%s: it has no room for a safety copy of its member header, "
+				 "without which a power cut could lose hidden content; nothing "
+				 "was changed. Store the copy in a file elsewhere with "
+				 "--keep-header FILE",
 				 a->main_path);
 	if (r < 0)
-		return error_set(error, -r, "%s: cannot be written: %s; nothing was changed",
+		return error_set(error, -r, "%s: cannot write to it: %s; nothing was changed",
 				 a->keep_header ? a->keep_header : a->main_path, strerror(-r));
 	r = write_from_header(a, chunk0);
-	return r < 0 ? error_set(error, -r,
-				 "%s: cannot be written: %s; the order may be repeated%s",
+	return r < 0 ? error_set(error, -r, "%s: cannot write to it: %s; repeat the command%s",
 				 a->main_path, strerror(-r),
 				 a->keep_header ? " with the same file" : "") :
 		       0;
@@ -339,7 +341,7 @@ int stale_release_carry_out(struct stale_release *a, struct error *error)
 		return r;
 	if (a->probe_chunk != UINT64_MAX)
 		r = write_chunk_first_last(a->fd, a->probe_chunk, probe);
-	return r < 0 ? error_set(error, -r, "%s: cannot be written: %s; the order may be repeated",
+	return r < 0 ? error_set(error, -r, "%s: cannot write to it: %s; repeat the command",
 				 a->main_path, strerror(-r)) :
 		       0;
 }

@@ -14,7 +14,7 @@
  * struct stale_release - a main that is to do without its spare; the first part is the caller's
  * @main_path: of it
  * @keep_header: file for the safety copy of the member header, where main has no place for it,
- *               and from which an interrupted order goes on; NULL: none
+ *               and from which an interrupted command continues; NULL: none
  * @backup_path: of the set; empty: the usual place (backup.h) is looked at, and named here
  * @accept_loss: what only the spare had, and no backup has, becomes zeros
  *
@@ -47,7 +47,7 @@ struct stale_release {
 int stale_release_look(struct stale_release *release, struct error *error);
 /* What the probe chunk held when the backup was made; NULL: no backup has it. */
 const uint8_t *stale_release_probe(const struct stale_release *release);
-/* Makes main readable.  A power cut leaves a main with which the same order goes on. */
+/* Makes main readable.  After a power cut the same command continues. */
 int stale_release_carry_out(struct stale_release *release, struct error *error);
 void stale_release_done(struct stale_release *release);
 

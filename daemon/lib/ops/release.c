@@ -14,7 +14,7 @@
  *   while taking back		  the flag is still there: completed, or refused once more
  *
  * Everything that main must take is tried before the flag is committed, and what was written
- * back is read again before the spare is wiped.  If main fails in between all the same, the
+ * back is read again before the spare is wiped.  If main still fails in between, the
  * release is taken back: the guard, the marks, and the superblock without the flag.
  */
 #include <errno.h>
@@ -186,8 +186,8 @@ static int uncover(struct set_handle *a, struct error *error)
 {
 	if (a->table.nr_unloadable || a->table.nr_contradictions)
 		return error_set(error, EUCLEAN,
-				 "%s: its metadata is damaged, and %s was not given back yet: "
-				 "dmremap restore-backup puts the metadata right",
+				 "%s: its metadata is damaged, and the content of %s is not "
+				 "restored yet; repair the metadata with dmremap restore-backup",
 				 a->spare_path, a->main_path);
 	return handle_has_guard(a) ? copy_all_hidden(a, error) : copy_all_marked(a, error);
 }
@@ -268,11 +268,11 @@ static int take_back(struct set_handle *a, const struct raw_places *raw, int r, 
 
 	snprintf(why.text, sizeof(why.text), "%s cannot be hidden again", a->main_path);
 	if (release_hide_again(a, raw) && write_flag(a, false, &why) == 0)
-		return error_set(error, -r, "%.300s; the set is as it was", error->text);
+		return error_set(error, -r, "%.300s; the set is unchanged", error->text);
 	return error_set(
 		error, -r,
-		"%.200s; and the release could not be taken back: %.120s. dmremap activate "
-		"%s completes it, activate --fallback serves what is there",
+		"%.200s; undoing the release failed: %.120s. Run dmremap activate %s to complete "
+		"it, or activate --fallback to access the content",
 		error->text, why.text, a->spare_path);
 }
 

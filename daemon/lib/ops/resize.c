@@ -59,8 +59,7 @@ static int check_device(struct resizing *a, struct error *error)
 	if (r < 0)
 		return r;
 	if (*content && !a->wipe_spare)
-		return error_set(error, EPERM,
-				 "%s holds %s: --wipe-spare makes it the spare all the same",
+		return error_set(error, EPERM, "%s holds %s; use --wipe-spare to overwrite it",
 				 a->path, content);
 	return 0;
 }
@@ -72,13 +71,14 @@ static int check_set(const struct resizing *a, struct error *error)
 	int r;
 
 	if (super->compat || super->ro_compat)
-		return error_set(error, ENOTSUP, "%s has what only a newer release can copy",
+		return error_set(error, ENOTSUP,
+				 "%s has features of a newer dm-remap; upgrade dm-remap to copy it",
 				 a->handle->spare_path);
 	if (!(super->flags & REMAP_SUPER_MARKED))
 		return error_set(
 			error, EAGAIN,
-			"the set was never active, and main does not know it yet: activate "
-			"it once");
+			"the set was never active, so the main device does not record it yet; "
+			"activate it once");
 	r = record_check(a->handle, error);
 	return r == -ENODATA ? 0 : r;
 }
@@ -90,7 +90,7 @@ static int check_room(struct resizing *a, struct error *error)
 
 	if (!r && a->nr_used >= a->nr_slots)
 		r = error_set(error, ENOSPC,
-			      "%s has room for %u slots, and %u are in use: it must be larger",
+			      "%s is too small: it has room for %u slots, and %u are in use",
 			      a->path, a->nr_slots, a->nr_used);
 	return r;
 }
@@ -119,27 +119,10 @@ static int collect(struct resizing *a, struct error *error)
 	return 0;
 }
 
-/*
- * The content of new slot @i.  Returns the sectors that are served from it and cannot be
- * read, a bit for each; of them the chunk is zero.
- */
+/* The content of new slot @i; a bit for each sector that it serves and that cannot be read. */
 static uint8_t read_slot(const struct resizing *a, uint32_t i, uint8_t *chunk)
 {
-	const struct remap_entry *entry = &a->handle->table.entry[a->slot[i]];
-	uint32_t unit = logical_bytes(a->handle->spare_fd);
-	off_t at = handle_slot_offset(a->handle, a->slot[i]);
-	uint8_t unreadable = 0;
-
-	if (read_all_at(a->handle->spare_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
-		return 0;
-	for (uint32_t from = 0; from < REMAP_CHUNK_BYTES; from += unit) {
-		if (read_all_at(a->handle->spare_fd, chunk + from, unit, at + from) == 0)
-			continue;
-		memset(chunk + from, 0, unit);
-		for (uint32_t b = from; b < from + unit; b += REMAP_SECTOR_BYTES)
-			unreadable |= 1U << b / REMAP_SECTOR_BYTES;
-	}
-	return unreadable & entry->redirected & (uint8_t)~entry->lost;
+	return handle_read_slot(a->handle, a->slot[i], chunk);
 }
 
 /* Everything is read once before anything is written: what is lost is known then. */
@@ -171,7 +154,7 @@ static int choose_number(struct resizing *a, struct error *error)
 	int r;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-		return error_set(error, EIO, "there are no random numbers");
+		return error_set(error, EIO, "cannot get random numbers");
 	r = mark_read(a->handle->main_fd, super->probe_chunk, super->uuid, &mark);
 	if (r < 0)
 		return error_set(error, -r, "%s: its mark cannot be read", a->handle->main_path);
@@ -220,12 +203,13 @@ int resize_complete(struct resizing *a, const struct remap_super *super, struct 
 	if (r < 0)
 		return r;
 	if (table.nr_unloadable || table.nr_contradictions || table.nr_damaged)
-		r = error_set(error, EIO, "%s does not give back what was written to it", a->path);
+		r = error_set(error, EIO, "data read back from %s differs from what was written",
+			      a->path);
 	region_table_done(&table);
 	return r ? r : region_complete(a->fd, 0, super, error);
 }
 
-/* What could be read before and cannot now is no reason to lose it. */
+/* What could be read before, and cannot be read now, is not lost for that. */
 static int copy_slot(void *userdata, uint32_t i, uint8_t *chunk)
 {
 	struct resizing *a = userdata;
@@ -268,7 +252,7 @@ static int verify(struct resizing *a, const struct region_plan *plan, struct err
 				r = -EIO;
 	}
 	region_table_done(&table);
-	return r < 0 ? error_set(error, -r, "%s does not give back what was written to it",
+	return r < 0 ? error_set(error, -r, "data read back from %s differs from what was written",
 				 a->path) :
 		       0;
 }
@@ -282,9 +266,10 @@ static int copy_all(struct resizing *a, struct region_plan *plan, struct error *
 		r = region_prepare(a->fd, 0, a->region_sectors, plan, error);
 	if (!r)
 		r = verify(a, plan, error);
-	return r < 0 && a->old_fails ? error_set(error, EIO, "%s gives back less than a moment ago",
-						 a->handle->spare_path) :
-				       r;
+	return r < 0 && a->old_fails ?
+		       error_set(error, EIO, "%s: fewer sectors can be read than before",
+				 a->handle->spare_path) :
+		       r;
 }
 
 /* From here on the old spare is older than main says (O6). */
@@ -315,7 +300,7 @@ static int write_mark(struct resizing *a, struct error *error)
 	a->half_done = now >= a->number || !now; /* not known counts as done */
 	return written && now == a->number ?
 		       0 :
-		       error_set(error, EIO, "%s does not take the mark of the new spare",
+		       error_set(error, EIO, "%s: cannot write the mark of the new spare",
 				 set->main_path);
 }
 
@@ -344,8 +329,8 @@ int resize_finish(struct resizing *a, struct set_handle *now, const struct regio
 	r = record_spare(now, a->identity, &why);
 	if (r < 0 && r != -ENODATA)
 		return error_set(error, -r,
-				 "%s is the spare now, but %.350s: unplug the old one; dmremap "
-				 "replace-spare tells main",
+				 "%s is the spare now, but %.350s; detach the old one, and run "
+				 "dmremap replace-spare to record the new one",
 				 a->path, why.text);
 	write_backup(a, now);
 	if (!old || region_discard(old, &a->not_wiped) == 0)
@@ -385,8 +370,8 @@ int resize_carry_out(struct resizing *a, struct error *error)
 		r = region_open(a->fd, 0, a->device_sectors, &now.region, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %.350s; %s", a->path, why.text,
-				 a->half_done ? "repeat the command, until then the set may be on "
-						"neither spare" :
-						"the set is on the old spare as before");
+				 a->half_done ? "repeat the command; until then neither spare may "
+						"be usable" :
+						"the set still uses the old spare");
 	return resize_finish(a, &now, &a->handle->region, error);
 }

@@ -24,10 +24,10 @@
  * @entry: the same as entries of the new table
  * @nr_used: how many
  * @nr_slots: of the new region
- * @nr_unreadable: sectors that the old spare does not give back: they become lost
+ * @nr_unreadable: sectors of the old spare that cannot be read: they become lost
  * @number: what all blocks of the new spare get
  * @half_done: main has, or may have, that number already
- * @old_fails: it gives back less than when it was looked at
+ * @old_fails: less of it can be read than when it was examined
  * @not_wiped: why the old spare is not blank; empty: it is
  * @no_backup: why there is no new backup; empty: there is
  */

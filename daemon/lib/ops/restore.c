@@ -3,7 +3,7 @@
  * What a crash leaves between the steps of restore_carry_out():
  *
  *   onto the same spare	slots, then blocks one by one, then the superblock: some are
- *				mended, the others damaged as before; done again it goes on
+ *				repaired, the others damaged as before; done again it continues
  *   onto another device	a note in place of the first superblock: all of it is done again
  *   before main knows it	the set whole, on other hardware than main recorded: it says so, and
  *				replace-spare records it
@@ -33,7 +33,7 @@ void restore_done(struct restoring *a)
 }
 
 /**
- * struct seen - what region_read_table() is told to look for
+ * struct seen - what region_read_table() looks for
  * @nr_ours: copies of table and soft state blocks of this set
  * @newest: highest number of them
  * @committed: the same without soft state
@@ -78,14 +78,15 @@ static int open_region(struct restoring *a, struct error *error)
 		return error_set(error, EEXIST, "%s is the spare of another set", a->spare_path);
 	if (!r && memcmp(&a->region.super.geometry, &super->geometry, sizeof(super->geometry)))
 		return error_set(error, ENOTSUP,
-				 "%s has another layout than when the backup was made",
+				 "%s: the layout has changed since the backup was made",
 				 a->spare_path);
 	a->has_super = !r && !a->region.choice.newer_lost && !a->region.choice.newer_hidden;
 	if (!r)
 		return 0;
 	if (super->geometry.region_sectors > a->spare_sectors)
 		return error_set(error, ENOSPC,
-				 "%s has %" PRIu64 " sectors, and the spare region had %" PRIu64,
+				 "%s is too small: it has %" PRIu64 " sectors, but the spare "
+				 "region had %" PRIu64,
 				 a->spare_path, a->spare_sectors,
 				 (uint64_t)super->geometry.region_sectors);
 	memset(&a->region, 0, sizeof(a->region));
@@ -196,13 +197,13 @@ static int read_spare(struct restoring *a, struct error *error)
 		return 0;
 	if (a->has_super && !a->nr_damaged && !a->table.nr_contradictions)
 		return error_set(error, EEXIST,
-				 "%s: its metadata is whole and of number %" PRIu64
-				 " (the backup's is %" PRIu64 "): nothing has to be put back",
+				 "%s: its metadata is intact, with sequence number %" PRIu64 " "
+				 "(the backup has %" PRIu64 "): there is nothing to restore",
 				 a->spare_path, a->newest, a->backup->generation);
 	if (a->table.nr_contradictions)
 		return error_set(error, EUCLEAN,
-				 "%s: blocks that are whole contradict each other: a backup cannot "
-				 "decide that",
+				 "%s: intact blocks contradict each other, which a backup cannot "
+				 "resolve",
 				 a->spare_path);
 	return 0;
 }
@@ -223,13 +224,12 @@ static int check_other_device(struct restoring *a, struct error *error)
 	if (r < 0)
 		return r;
 	if (*content && !a->wipe_spare)
-		return error_set(error, EPERM,
-				 "%s holds %s: --wipe-spare makes it the spare all the same",
+		return error_set(error, EPERM, "%s holds %s; use --wipe-spare to overwrite it",
 				 a->spare_path, content);
 	if (remap_geometry_compute(a->backup->super.geometry.region_sectors, &geometry) < 0 ||
 	    memcmp(&geometry, &a->backup->super.geometry, sizeof(geometry)))
 		return error_set(error, ENOTSUP,
-				 "the spare was resized: its layout cannot be made anew");
+				 "the spare was resized, and its layout cannot be recreated");
 	return 0;
 }
 
@@ -252,8 +252,8 @@ static int check_main(struct restoring *a, struct error *error)
 		      a->marked || !marked)
 		return 0;
 	return error_set(error, ENODEV,
-			 "%s is not the main device of the backup's set, or not any more: it may "
-			 "have been released",
+			 "%s is not, or no longer, the main device of the backup's set; the set "
+			 "may have been released",
 			 a->main_path);
 }
 
@@ -279,22 +279,21 @@ static int check_age(struct restoring *a, struct error *error)
 		return error_set(
 			error, ESTALE,
 			"%s: the newest copies of a block are damaged, and an older one is "
-			"whole; it may know remaps that the backup does not, or the other "
-			"way round: dmremap activate --read-only serves what is there",
+			"intact; either that one or the backup may lack remaps. To access what is "
+			"there, run dmremap activate --read-only",
 			a->spare_path);
 	if (a->current || a->older)
 		return 0;
 	if (a->committed > backup->generation)
 		return error_set(error, ESTALE,
-				 "the backup is of number %" PRIu64
-				 ", and the set went on to %" PRIu64
-				 ": sectors that were remapped in between would be read from main, "
-				 "where their data is old. --older puts it back all the same",
+				 "the backup has sequence number %" PRIu64 ", and the set has "
+				 "reached %" PRIu64 ": sectors remapped in between would return "
+				 "old data from the main device. Use --older to restore it anyway",
 				 backup->generation, a->committed);
 	return error_set(
 		error, EAGAIN,
-		"without the set's main device it cannot be known whether the backup is "
-		"older than the last remap: attach it, name it with --main, or say --older");
+		"without the set's main device it is not known whether the backup is older than "
+		"the last remap; attach it, name it with --main, or use --older");
 }
 
 static int by_number(const void *a, const void *b)
@@ -507,15 +506,16 @@ static int record_new_spare(struct restoring *a, struct error *error)
 	r = region_open(a->spare_fd, 0, a->spare_sectors, &members.region, &why);
 	if (!r)
 		r = region_read_table(&members.region, &members.table, NULL, NULL, &why);
-	if (!r)
+	if (!r) {
 		r = record_spare(&members, identity, &why);
+		r = r == -ENODATA ? 0 : r; /* a main without guard records none */
+	}
 	region_table_done(&members.table);
-	return r == 0 || r == -ENODATA ?
-		       0 :
-		       error_set(error, -r,
-				 "%s has the backup now, but %.300s: main does not know that this "
-				 "is its spare; dmremap replace-spare tells it",
-				 a->spare_path, why.text);
+	return r == 0 ? 0 :
+			error_set(error, -r,
+				  "%s has the backup now, but %.300s; run dmremap replace-spare to "
+				  "record it as the spare",
+				  a->spare_path, why.text);
 }
 
 int restore_carry_out(struct restoring *a, struct error *error)
@@ -529,7 +529,7 @@ int restore_carry_out(struct restoring *a, struct error *error)
 
 	if (!r && !a->same_spare && a->main_fd >= 0)
 		return record_new_spare(a, error);
-	return r < 0 ? error_set(error, -r, "%s: %.400s; restore-backup may be repeated",
+	return r < 0 ? error_set(error, -r, "%s: %.400s; repeat dmremap restore-backup",
 				 a->spare_path, why.text) :
 		       0;
 }

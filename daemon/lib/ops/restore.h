@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A backup put back, onto the set's own spare whose metadata is damaged, or onto another
- * device in its place.  What each of them can honestly give back:
+ * device in its place.  What each of them can honestly restore:
  *
  *   the same spare, and no number above the backup's is seen anywhere: the blocks that are
  *   damaged come from the backup; the slots hold their data, so everything is there again;

@@ -141,7 +141,7 @@ static int start_asker(struct asker *asker)
 	return 0;
 }
 
-/* One that waits in the kernel ends when its disk answers; init takes it if we are gone. */
+/* One that waits in the kernel ends when its disk answers; init reaps it if we are gone. */
 static void leave(struct asker *asker)
 {
 	kill(asker->pid, SIGKILL);

@@ -100,6 +100,18 @@ int asking_begin(struct asking *asking, dev_t devno, unsigned int timeout_ms, vo
 	return 0;
 }
 
+void asking_wait(dev_t devno)
+{
+	_cleanup_close_ int fd = open_records(O_RDWR);
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = at_of(devno),
+			      .l_len = sizeof(struct asked_since) };
+
+	while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &lock) < 0 && errno == EINTR)
+		;
+}
+
 void asking_end(struct asking *asking)
 {
 	static const struct asked_since none;

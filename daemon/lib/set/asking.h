@@ -35,12 +35,14 @@ struct asked_since {
 /*
  * 0: this process asks; -EBUSY: another one does, and has been waiting for @timeout_ms.  Waits for
  * one that has not, and calls @alive (may be NULL) when that one gets on.  Where there can be no
- * record the disk is asked all the same.
+ * record the disk is still asked.
  */
 int asking_begin(struct asking *asking, dev_t devno, unsigned int timeout_ms, void (*alive)(void));
 /* The disk has answered a command: the next one is waited for from now on. */
 void asking_go_on(const struct asking *asking);
 void asking_end(struct asking *asking);
+/* Waits until no process asks the disk any more, however long that takes. */
+void asking_wait(dev_t devno);
 /* What the record of a disk says; zeros: nothing. */
 struct asked_since asking_since(dev_t devno);
 

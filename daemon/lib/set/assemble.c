@@ -35,16 +35,52 @@ static bool is_member_of(const struct member *member, const uint8_t *uuid, enum 
 	return member->role == role && same_uuid(member->uuid, uuid);
 }
 
-/* What the other member recorded of the hardware of @role; empty: nothing. */
+/*
+ * What the other member recorded of the hardware of @role; empty: nothing, or copies of it have
+ * recorded different hardware, and it is not known which of them counts.
+ */
 static const char *recorded_of(const struct member *members, size_t nr, const uint8_t *uuid,
 			       enum member_role role)
 {
 	enum member_role other = role == MEMBER_MAIN ? MEMBER_SPARE : MEMBER_MAIN;
+	const char *recorded = "";
 
-	for (size_t i = 0; i < nr; i++)
-		if (is_member_of(&members[i], uuid, other) && *members[i].recorded)
-			return members[i].recorded;
-	return "";
+	for (size_t i = 0; i < nr; i++) {
+		if (!is_member_of(&members[i], uuid, other) || !*members[i].recorded)
+			continue;
+		if (*recorded && strcmp(recorded, members[i].recorded))
+			return "";
+		recorded = members[i].recorded;
+	}
+	return recorded;
+}
+
+/*
+ * The only two that have recorded each other: when both members were replaced one after the other,
+ * the old spare still records the old main.  False: there are none, or several.
+ */
+static bool choose_pair(struct assembly *set, const struct member *members, size_t nr)
+{
+	unsigned int best_words = 0;
+	bool tie = false;
+
+	for (size_t m = 0; m < nr; m++)
+		for (size_t s = 0; s < nr; s++) {
+			unsigned int of_main, of_spare;
+
+			if (!is_member_of(&members[m], set->uuid, MEMBER_MAIN) ||
+			    !is_member_of(&members[s], set->uuid, MEMBER_SPARE))
+				continue;
+			of_main = identity_matches(members[m].identity, members[s].recorded);
+			of_spare = identity_matches(members[s].identity, members[m].recorded);
+			if (!of_main || !of_spare || of_main + of_spare < best_words)
+				continue;
+			tie = of_main + of_spare == best_words;
+			best_words = of_main + of_spare;
+			set->main = (int)m;
+			set->spare = (int)s;
+		}
+	return best_words && !tie;
 }
 
 /*
@@ -83,15 +119,17 @@ static int choose(const struct member *members, size_t nr, const uint8_t *uuid,
 static bool doubt(struct assembly *set, const struct member *members, size_t nr,
 		  enum member_role role)
 {
-	const char *recorded = recorded_of(members, nr, set->uuid, role);
 	int i = role == MEMBER_MAIN ? set->main : set->spare;
+	int other = role == MEMBER_MAIN ? set->spare : set->main;
+	const char *recorded =
+		other >= 0 ? members[other].recorded : recorded_of(members, nr, set->uuid, role);
 
 	if (i < 0 || !identity_contradicts(members[i].identity, recorded))
 		return false;
 	snprintf(set->doubt, sizeof(set->doubt),
-		 "%.64s is other hardware (%.64s) than its %s device was (%.64s): perhaps it is a "
-		 "copy, with old data. activate --any-hardware takes it for now, "
-		 "dmremap replace-%s %.36s %.64s for good",
+		 "%.64s is other hardware (%.64s) than the recorded %s device (%.64s), and may be "
+		 "a copy with old data; run dmremap activate --any-hardware to use it once, or "
+		 "dmremap replace-%s %.36s %.64s to record it permanently",
 		 members[i].path, members[i].identity, member_role_name(role), recorded,
 		 member_role_name(role), set->name, members[i].path);
 	return true;
@@ -154,7 +192,7 @@ static void set_state(struct assembly *set, enum assembly_verdict state, const c
 	va_end(arguments);
 }
 
-/* What there is, whosever it is. */
+/* What there is, whichever host it belongs to. */
 static void judge_state(struct assembly *set, const struct member *members, size_t nr)
 {
 	const struct member *main = set->main >= 0 ? &members[set->main] : NULL;
@@ -167,20 +205,20 @@ static void judge_state(struct assembly *set, const struct member *members, size
 			   claimants, sizeof(claimants));
 		set_state(set, ASSEMBLY_DUPLICATE,
 			  "several devices claim to be its %s device (%s), and none or more than "
-			  "one is the recorded hardware: unplug the copy",
+			  "one is the recorded hardware; detach the copy",
 			  set->main == -2 ? "main" : "spare", claimants);
 	} else if (spare && spare->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)) {
 		set_state(set, ASSEMBLY_UNFINISHED, "its %s was interrupted",
 			  spare->flags & REMAP_SUPER_CREATING ? "creation" : "release");
 	} else if (!main) {
-		set_state(set, ASSEMBLY_NO_MAIN, "its main device is not there%s%s",
+		set_state(set, ASSEMBLY_NO_MAIN, "its main device is missing%s%s",
 			  spare && *spare->recorded ? ": " : "", spare ? spare->recorded : "");
 	} else if (!spare) {
-		set_state(set, ASSEMBLY_NO_SPARE, "its spare device is not there%s%s",
+		set_state(set, ASSEMBLY_NO_SPARE, "its spare device is missing%s%s",
 			  *main->recorded ? ": " : "", main->recorded);
 	} else if (main->nr_sectors < spare->main_sectors) {
 		set_state(set, ASSEMBLY_MISMATCH,
-			  "%s has %" PRIu64 " sectors, and the set was made on %" PRIu64,
+			  "%s has %" PRIu64 " sectors, but the set was made with %" PRIu64,
 			  main->path, main->nr_sectors, spare->main_sectors);
 	}
 }
@@ -203,8 +241,8 @@ static const struct member *some_member(const struct assembly *set, const struct
 }
 
 /*
- * Whose it is comes before what could be done with it (O7): nothing is written to a
- * stranger's disks, not even to mend them.
+ * Whose it is comes before what could be done with it (O7): nothing is written to
+ * foreign disks, not even to repair them.
  */
 static void judge_host(struct assembly *set, const struct member *members, size_t nr,
 		       const uint8_t *this_host)
@@ -216,17 +254,17 @@ static void judge_host(struct assembly *set, const struct member *members, size_
 	if (some && !memcmp(some->host_id, none, sizeof(none)) &&
 	    (some->role == MEMBER_SPARE || some->main_sectors)) {
 		set->verdict = ASSEMBLY_NO_HOST;
-		snprintf(
-			set->reason, sizeof(set->reason),
-			"it names no host, as sets made with plain dmsetup: activate by hand takes "
-			"it for now, adopt-host for good%s%s",
-			*set->state_reason ? "; " : "", set->state_reason);
+		snprintf(set->reason, sizeof(set->reason),
+			 "it names no host, like sets made with plain dmsetup; run dmremap "
+			 "activate to use it once, or dmremap adopt-host to take it over "
+			 "permanently%s%s",
+			 *set->state_reason ? "; " : "", set->state_reason);
 	} else if (some && memcmp(some->host_id, none, sizeof(none)) &&
 		   memcmp(some->host_id, this_host, sizeof(none))) {
 		set->verdict = ASSEMBLY_FOREIGN;
 		snprintf(set->reason, sizeof(set->reason),
-			 "it belongs to another host: activate --foreign takes it for now, "
-			 "adopt-host for good%s%s",
+			 "it belongs to another host; run dmremap activate --foreign to use it "
+			 "once, or dmremap adopt-host to take it over permanently%s%s",
 			 *set->state_reason ? "; " : "", set->state_reason);
 	}
 }
@@ -249,7 +287,7 @@ static int member_in_use(const struct member *members, size_t nr, dev_t devno)
 	return -1;
 }
 
-/* The one of that role that is here is not taken for the one that is gone. */
+/* The device of that role that is present is not assumed to be the one that is gone. */
 static bool is_stranger(struct assembly *set, const struct member *members, size_t nr,
 			enum member_role role)
 {
@@ -261,7 +299,7 @@ static bool is_stranger(struct assembly *set, const struct member *members, size
 	return true;
 }
 
-/* Active: untouched, unless one of its members has gone and is here again. */
+/* Active: untouched, unless one of its members was gone and has returned. */
 static void judge_active(struct assembly *set, const struct member *members, size_t nr,
 			 const struct active_set *active)
 {
@@ -287,7 +325,7 @@ static void judge_active(struct assembly *set, const struct member *members, siz
 		set->verdict = ASSEMBLY_RETURNED;
 	else if (active->suspended)
 		snprintf(set->reason, sizeof(set->reason),
-			 "it is suspended, and its I/O waits: dmsetup resume %s", set->name);
+			 "it is suspended, and its I/O waits; run dmsetup resume %s", set->name);
 	set->state = set->verdict;
 	set->doubt[0] = '\0';
 }
@@ -308,14 +346,16 @@ static void fill(struct assembly *set, const struct member *members, size_t nr_m
 	const struct active_set *own = find_active(active, nr_active, set->uuid);
 	const char *label = "";
 
-	set->main = choose(members, nr_members, set->uuid, MEMBER_MAIN);
-	set->spare = choose(members, nr_members, set->uuid, MEMBER_SPARE);
+	if (!choose_pair(set, members, nr_members)) {
+		set->main = choose(members, nr_members, set->uuid, MEMBER_MAIN);
+		set->spare = choose(members, nr_members, set->uuid, MEMBER_SPARE);
+	}
 	if (set->spare >= 0)
 		label = members[set->spare].label;
 	else if (set->main >= 0)
 		label = members[set->main].label;
 	judge(set, members, nr_members, this_host);
-	/* a stranger does not choose names */
+	/* a foreign set does not choose names */
 	if (device_name_ok(label) && set->verdict != ASSEMBLY_FOREIGN &&
 	    set->verdict != ASSEMBLY_NO_HOST)
 		snprintf(set->name, sizeof(set->name), "%.32s", label);

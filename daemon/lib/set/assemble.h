@@ -9,9 +9,9 @@
 #include "set/scan.h"
 
 enum assembly_verdict {
-	ASSEMBLY_READY,		 /* both members are here and match */
+	ASSEMBLY_READY,		 /* both members are present and match */
 	ASSEMBLY_ACTIVE,	 /* already a mapped device */
-	ASSEMBLY_RETURNED,	 /* active, and a member that had vanished is here again (O18) */
+	ASSEMBLY_RETURNED,	 /* active, and a member that had vanished has returned (O18) */
 	ASSEMBLY_NO_MAIN,	 /* waits for its main device */
 	ASSEMBLY_NO_SPARE,	 /* waits for its spare device */
 	ASSEMBLY_FOREIGN,	 /* of another host (O7) */

@@ -11,14 +11,14 @@
 
 #include "util/util.h"
 
-/* Before the mapped device @devno of the set is removed; a failure is no reason not to. */
+/* Before the mapped device @devno of the set is removed; it is removed even if this fails. */
 void deactivated_note(const char *uuid, dev_t devno);
 /* The same of a set that is not active, by its members. */
 void deactivated_note_members(const char *uuid, dev_t main, dev_t spare);
 /* It was not removed, or it is activated by request. */
 void deactivated_forget(const char *uuid);
 bool deactivated_noted(const char *uuid);
-/* Whether the set was let go with these two in it, and both were here ever since. */
+/* Whether the set was deactivated with these two, and both were present ever since. */
 bool deactivated_holds(const char *uuid, dev_t main, dev_t spare);
 
 #endif /* DM_REMAP_DEACTIVATED_H */

@@ -47,7 +47,8 @@ int open_exclusive(const char *path, struct error *error)
 		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
 	holder_of(path, holder, sizeof(holder));
 	return error_set(error, EBUSY,
-			 "%s is in use%s (mounted, swap, or part of something): stop that first",
+			 "%s is in use%s (mounted, swap, or part of another device); stop using "
+			 "it first",
 			 path, holder);
 }
 
@@ -55,6 +56,25 @@ off_t handle_slot_offset(const struct set_handle *a, uint32_t slot)
 {
 	return (off_t)((a->region.start + remap_slot_sector(&a->region.super.geometry, slot)) *
 		       REMAP_SECTOR_BYTES);
+}
+
+uint8_t handle_read_slot(const struct set_handle *a, uint32_t slot, uint8_t *chunk)
+{
+	const struct remap_entry *entry = &a->table.entry[slot];
+	uint32_t unit = logical_bytes(a->spare_fd);
+	off_t at = handle_slot_offset(a, slot);
+	uint8_t unreadable = 0;
+
+	if (read_all_at(a->spare_fd, chunk, REMAP_CHUNK_BYTES, at) == 0)
+		return 0;
+	for (uint32_t from = 0; from < REMAP_CHUNK_BYTES; from += unit) {
+		if (read_all_at(a->spare_fd, chunk + from, unit, at + from) == 0)
+			continue;
+		memset(chunk + from, 0, unit);
+		for (uint32_t b = from; b < from + unit; b += REMAP_SECTOR_BYTES)
+			unreadable |= 1U << b / REMAP_SECTOR_BYTES;
+	}
+	return unreadable & entry->redirected & (uint8_t)~entry->lost;
 }
 
 static bool is_used(const struct set_handle *a, uint32_t slot)
@@ -113,9 +133,9 @@ int handle_sector0_is_ours(const struct set_handle *a)
 static int cannot_know(const struct set_handle *a, const char *what, struct error *error)
 {
 	return error_set(error, EIO,
-			 "%s: %s cannot be read, so whether its content was given back already "
-			 "cannot be known; nothing was changed. If it is a plain disk: dmremap "
-			 "release --without-main %s",
+			 "%s: %s cannot be read, so it is not known whether its content was "
+			 "restored already; nothing was changed. If it is a plain disk, run "
+			 "dmremap release --without-main %s",
 			 a->main_path, what, a->spare_path);
 }
 
@@ -137,9 +157,9 @@ int handle_is_due(const struct set_handle *a, struct error *error)
 		if (ours == 0 && handle_has_guard(a))
 			return error_set(error, EEXIST,
 					 "%s: its first sector was overwritten before its content "
-					 "was given back; nothing was changed. To reach that: "
-					 "dmremap activate --fallback %s; to give it up: dmremap "
-					 "release --without-main %s",
+					 "was restored; nothing was changed. To access the "
+					 "content, run dmremap activate --fallback %s; to give it "
+					 "up, run dmremap release --without-main %s",
 					 a->main_path, a->spare_path, a->spare_path);
 		return 1;
 	}
@@ -200,10 +220,10 @@ int handle_check_main(const struct set_handle *a, struct error *error)
 		return r;
 	return error_set(
 		error, ENODEV,
-		"%s is not the main device of the set on %s, or is behind other hardware, or "
-		"was written to since; nothing was changed. If it is the disk, and a plain "
-		"one: dmremap release --any-hardware %s; if it is another one, detach it and "
-		"dmremap release --without-main %s",
+		"%s is not the main device of the set on %s, or is attached through other "
+		"hardware, or was written to since; nothing was changed. If it is the right disk, "
+		"and a plain one, run dmremap release --any-hardware %s; if not, detach it and "
+		"run dmremap release --without-main %s",
 		a->main_path, a->spare_path, a->spare_path, a->spare_path);
 }
 
@@ -245,11 +265,38 @@ static int check_unmarked(struct set_handle *a, struct error *error)
 				   a->main_path, a->spare_path);
 }
 
-static int check_age(struct set_handle *a, struct error *error)
+/* What the member header says of its set; -ENODATA: there is none of this set. */
+static int read_header_seq(const struct set_handle *a, uint64_t *seq)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	const struct remap_member_disk *header = (const void *)(chunk + REMAP_MEMBER_OFFSET);
+	uint8_t uuid[REMAP_UUID_BYTES];
+
+	if (!chunk)
+		return -ENOMEM;
+	if (read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0) < 0 ||
+	    remap_guard_check(chunk, uuid, 0) == REMAP_BAD_MAGIC ||
+	    memcmp(uuid, a->region.super.uuid, sizeof(uuid)) ||
+	    remap_member_check(chunk + REMAP_MEMBER_OFFSET, uuid) != REMAP_OK)
+		return -ENODATA;
+	*seq = le64_to_cpu(header->header.seq);
+	return 0;
+}
+
+static int older_spare(const struct set_handle *a, struct error *error)
+{
+	return error_set(error, ESTALE,
+			 "%s is an older copy of the spare: it lacks later remaps of %s",
+			 a->spare_path, a->main_path);
+}
+
+/* @lacks_mark: not NULL: main may be a copy that has all but the mark; then it becomes true. */
+static int check_age(struct set_handle *a, bool *lacks_mark, struct error *error)
 {
 	const struct remap_super *super = &a->region.super;
 	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
 	struct remap_mark mark;
+	uint64_t seq;
 	int r;
 
 	if (!(super->flags & REMAP_SUPER_MARKED))
@@ -258,21 +305,18 @@ static int check_age(struct set_handle *a, struct error *error)
 	/* a release may have been past it: what is due is decided by handle_is_due() */
 	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
 		return 0;
+	if (r < 0 && lacks_mark && read_header_seq(a, &seq) == 0) {
+		*lacks_mark = true;
+		return seq > a->table.generation ? older_spare(a, error) : 0;
+	}
 	if (r == -ENODATA)
 		return error_set(error, ENODEV, "%s is not the main device of the set on %s",
 				 a->main_path, a->spare_path);
 	if (r < 0)
 		return error_set(error, EIO,
-				 "%s: sector %" PRIu64
-				 ", which says what set it belongs to, cannot "
-				 "be read",
+				 "%s: sector %" PRIu64 ", which identifies its set, cannot be read",
 				 a->main_path, (uint64_t)super->probe_chunk * REMAP_CHUNK_SECTORS);
-	if (remap_is_older(&a->table.age, &mark))
-		return error_set(
-			error, ESTALE,
-			"%s is an older copy of the spare: it does not know all remaps of %s",
-			a->spare_path, a->main_path);
-	return 0;
+	return remap_is_older(&a->table.age, &mark) ? older_spare(a, error) : 0;
 }
 
 static int open_spare(struct set_handle *a, struct error *error)
@@ -292,14 +336,14 @@ static int open_spare(struct set_handle *a, struct error *error)
 	if (!(a->region.super.flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING)) &&
 	    (a->table.nr_unloadable || a->table.nr_contradictions))
 		return error_set(error, EUCLEAN,
-				 "%s: its metadata is damaged (see dmremap check): where data is "
-				 "cannot be known",
+				 "%s: its metadata is damaged, so the location of data is not "
+				 "known; run dmremap check",
 				 a->spare_path);
 	return 0;
 }
 
-int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
-		struct error *error)
+static int open_both(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
+		     bool *lacks_mark, struct error *error)
 {
 	uint64_t nr_bytes;
 	int r;
@@ -327,9 +371,22 @@ int handle_open(const char *main_path, const char *spare_path, int flags, struct
 	if (!r)
 		r = device_bytes(a->main_fd, &nr_bytes);
 	if (!r && nr_bytes / REMAP_SECTOR_BYTES < a->region.super.main_sectors)
-		return error_set(error, EINVAL, "%s is shorter than the main device of the set",
+		return error_set(error, EINVAL, "%s is smaller than the main device of the set",
 				 main_path);
-	return r < 0 ? r : check_age(a, error);
+	return r < 0 ? r : check_age(a, lacks_mark, error);
+}
+
+int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
+		struct error *error)
+{
+	return open_both(main_path, spare_path, flags, a, NULL, error);
+}
+
+int handle_open_copy(const char *main_path, const char *spare_path, struct set_handle *a,
+		     bool *lacks_mark, struct error *error)
+{
+	*lacks_mark = false;
+	return open_both(main_path, spare_path, O_RDWR, a, lacks_mark, error);
 }
 
 void handle_close(struct set_handle *a)

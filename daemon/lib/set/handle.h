@@ -50,6 +50,12 @@ struct set_handle {
  */
 int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *handle,
 		struct error *error);
+/*
+ * The same, exclusively, where main is a copy of which the place of the mark may not have been
+ * rescued (*@lacks_mark): its member header says whose it is, and the age is that of the header.
+ */
+int handle_open_copy(const char *main_path, const char *spare_path, struct set_handle *handle,
+		     bool *lacks_mark, struct error *error);
 void handle_close(struct set_handle *handle);
 
 /* As open_direct(), exclusively, of an image among those of us; says who uses it. */
@@ -57,6 +63,11 @@ int open_exclusive(const char *path, struct error *error);
 
 /* Where slot @slot lies on the spare device, in bytes. */
 off_t handle_slot_offset(const struct set_handle *handle, uint32_t slot);
+/*
+ * What a slot holds.  Returns the sectors that are served from it and cannot be read, a bit for
+ * each; whatever cannot be read is zero.
+ */
+uint8_t handle_read_slot(const struct set_handle *handle, uint32_t slot, uint8_t *chunk);
 bool handle_has_guard(const struct set_handle *handle);
 /*
  * Of a set whose create or release was cut short: 1: main is still hidden, so what the spare

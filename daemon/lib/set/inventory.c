@@ -12,7 +12,8 @@
 
 #include "format/backup.h"
 #include "set/inventory.h"
-#include "set/mark.h"
+#include "set/look.h"
+#include "system/dm-table.h"
 #include "system/identity.h"
 #include "system/lock.h"
 
@@ -50,7 +51,33 @@ static bool uuid_of(const struct inventory *inventory, const struct dm_device *d
 	return false;
 }
 
-/* A fallback device has no line: its members count as being there. */
+static bool is_below(const struct dm_segment *segments, size_t nr, dev_t devno)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (segments[i].below == devno)
+			return true;
+	return false;
+}
+
+/* It has no line: of the members, and copies of them, those count that its table names. */
+static void fill_fallback(const struct inventory *inventory, const struct dm_device *device,
+			  struct active_set *active)
+{
+	_cleanup_free_ struct dm_segment *segments = NULL;
+	size_t nr = 0;
+
+	if (dm_table_of(makedev(device->major, device->minor), &segments, &nr) < 0)
+		return;
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		const struct member *member = &inventory->members[i];
+
+		if (!memcmp(member->uuid, active->uuid, sizeof(active->uuid)) &&
+		    is_below(segments, nr, member->devno))
+			*(member->role == MEMBER_MAIN ? &active->main : &active->spare) =
+				member->devno;
+	}
+}
+
 static void fill_active(const struct inventory *inventory, const struct dm_device *device,
 			struct active_set *active)
 {
@@ -58,13 +85,8 @@ static void fill_active(const struct inventory *inventory, const struct dm_devic
 	active->spare = number_in_table(device->line.spare);
 	active->suspended = device->suspended;
 	/* one whose return failed has no member at all */
-	if (!device->fallback || device->failed)
-		return;
-	for (size_t i = 0; i < inventory->nr_members; i++)
-		if (!memcmp(inventory->members[i].uuid, active->uuid, sizeof(active->uuid)))
-			*(inventory->members[i].role == MEMBER_MAIN ? &active->main :
-								      &active->spare) =
-				inventory->members[i].devno;
+	if (device->fallback && !device->failed)
+		fill_fallback(inventory, device, active);
 }
 
 /* A member that udev knows and that does not answer is there: that is another sentence. */
@@ -236,16 +258,20 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 	char backup[PATH_MAX], text[UUID_STRING_BYTES];
 	uint8_t uuid[16];
 	uint64_t chunk;
+	int r;
 
 	if (!error)
 		return -ENODEV;
-	if (devno && mark_find_on(what, uuid, &chunk) == 0) {
+	r = devno ? look_for_mark(what, uuid, &chunk, error) : -ENODEV;
+	if (r == -ETIMEDOUT)
+		return r;
+	if (!r) {
 		uuid_to_string(uuid, text);
 		return error_set(
 			error, EAGAIN,
 			"%s is the main device, without guard, of set %s, and the spare is "
-			"not here: attach it; if it is dead: dmremap release "
-			"--without-spare %s, or dmremap restore-backup onto another one",
+			"missing; attach it. If it is dead, run dmremap release --without-spare "
+			"%s, or dmremap restore-backup with another one",
 			what, text, what);
 	}
 	if (devno)
@@ -253,12 +279,11 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 	if (backup_find(what, backup, sizeof(backup)) == 0)
 		return error_set(
 			error, ENODEV,
-			"%s: no set of that name is here, though there is a backup of one, "
-			"%s: attach its disks; if its spare is dead: dmremap release "
-			"--without-spare MAIN, or dmremap restore-backup onto another one",
+			"%s: no such set, but there is a backup of one, %s. If it was not "
+			"released, attach its disks. If its spare is dead, run dmremap release "
+			"--without-spare MAIN, or dmremap restore-backup with another one",
 			what, backup);
-	return error_set(error, ENODEV, "%s: no set of that name is here; dmremap list shows all",
-			 what);
+	return error_set(error, ENODEV, "%s: no such set; dmremap list shows all", what);
 }
 
 static bool is_silent(const struct member *silent, const char *what, dev_t devno)
@@ -277,14 +302,14 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 
 	*set = NULL;
 	if (strchr(what, '/') && !devno)
-		return error_set(error, ENODEV, "%s: there is no such device", what);
+		return error_set(error, ENODEV, "%s: no such device", what);
 	for (size_t i = 0; i < inventory->nr_sets; i++) {
 		if (!is_meant(inventory, &inventory->sets[i], what, devno))
 			continue;
 		if (*set)
 			return error_set(error, EEXIST,
-					 "%s: several sets are called that; give the UUID (dmremap "
-					 "list)",
+					 "%s: several sets have this name; use the UUID (see "
+					 "dmremap list)",
 					 what);
 		*set = &inventory->sets[i];
 	}
@@ -293,8 +318,7 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 			return error_set(error, ETIMEDOUT, "%s",
 					 silent_text(&inventory->silent[i]).text);
 	if (!*set && !devno && inventory->nr_silent)
-		return error_set(error, ENODEV,
-				 "%s: no set of that name is here, but %s; dmremap list shows all",
+		return error_set(error, ENODEV, "%s: no such set, but %s; dmremap list shows all",
 				 what, silent_text(&inventory->silent[0]).text);
 	return *set ? 0 : not_found(what, devno, error);
 }
@@ -321,9 +345,8 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 
 		if (may_be(silent, uuid, role, recorded, any_hardware))
 			return error_set(error, EAGAIN,
-					 "%s, and may be the set's %s device; "
-					 "nothing was changed. If it is another one, detach it "
-					 "meanwhile",
+					 "%s, and may be the set's %s device; nothing was "
+					 "changed. If it is not, detach it and repeat the command",
 					 silent_text(silent).text, member_role_name(role));
 	}
 	return 0;
@@ -442,5 +465,3 @@ int inventory_lock_set(const char *what, struct inventory *inventory, const stru
 {
 	return inventory_look_and_lock(what, true, inventory, set, lock, error);
 }
-
-/* Rules of sets that were being made when create was killed. */

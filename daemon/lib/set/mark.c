@@ -51,12 +51,3 @@ int mark_find(int main_fd, uint64_t nr_sectors, uint8_t uuid[REMAP_UUID_BYTES], 
 	}
 	return -ENODATA;
 }
-
-int mark_find_on(const char *path, uint8_t uuid[REMAP_UUID_BYTES], uint64_t *chunk)
-{
-	_cleanup_close_ int fd = open_direct(path, O_RDONLY);
-	uint64_t nr_bytes;
-	int r = fd < 0 ? fd : device_bytes(fd, &nr_bytes);
-
-	return r < 0 ? r : mark_find(fd, nr_bytes / REMAP_SECTOR_BYTES, uuid, true, chunk);
-}

@@ -13,12 +13,12 @@ int set_lock_inactive(const char *what, struct open_set *open, struct error *err
 		return r;
 	set = open->set;
 	if (set->state == ASSEMBLY_ACTIVE || set->state == ASSEMBLY_RETURNED)
-		return error_set(error, EBUSY, "%s is active: dmremap deactivate it first",
+		return error_set(error, EBUSY, "%s is active; run dmremap deactivate first",
 				 set->name);
 	if (set->state == ASSEMBLY_UNFINISHED)
 		return error_set(error, EBUSY,
-				 "%s: %s: dmremap activate it first, which mends that", set->name,
-				 set->state_reason);
+				 "%s: %s; run dmremap activate first, which repairs that",
+				 set->name, set->state_reason);
 	return 0;
 }
 

@@ -259,16 +259,16 @@ static bool udev_says(dev_t devno, bool (*what)(struct udev_device *))
 	return says;
 }
 
-/* udev hears of it when a writer closes the device, but does not watch every kind of device. */
-void scan_tell_udev(dev_t devno)
+/* udev is notified when a writer closes the device, but does not watch every kind of device. */
+int scan_tell_udev(dev_t devno, const char *action)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/uevent", major(devno), minor(devno));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, "change", 6) < 0)
-		return; /* then it is waited for in vain, and what is missing is told */
+	/* if it fails it is waited for in vain, and what is missing is reported */
+	return fd < 0 || write(fd, action, strlen(action)) < 0 ? -errno : 0;
 }
 
 void scan_tell_udev_of_masked(void)
@@ -286,7 +286,7 @@ void scan_tell_udev_of_masked(void)
 				udev_device_new_from_syspath(udev, udev_list_entry_get_name(at));
 
 			if (device)
-				scan_tell_udev(udev_device_get_devnum(device));
+				scan_tell_udev(udev_device_get_devnum(device), "change");
 			udev_device_unref(device);
 		}
 	if (enumerate)
@@ -301,7 +301,7 @@ void scan_wait_for_udev(dev_t devno)
 
 	if (running ? udev_says(devno, is_members_own) : !udev_says(devno, is_somebody_elses))
 		return;
-	scan_tell_udev(devno);
+	scan_tell_udev(devno, "change");
 	for (unsigned int i = 0; i < UDEV_WAIT_MS / UDEV_PAUSE_MS; i++) {
 		usleep(UDEV_PAUSE_MS * 1000);
 		if (running ? udev_says(devno, is_members_own) :
@@ -544,7 +544,7 @@ static int ask(struct candidates *candidates, candidate_f which, const struct me
 	}
 	r = ask_questions(nr, question, answer, answered, timeout_ms);
 	for (size_t i = 0; !r && i < nr; i++) {
-		/* a stranger's, asked for a mark, may be silent */
+		/* a foreign one, asked for a mark, may be silent */
 		at[i]->silent = !answered[i] && (!spare || is_likely_main(at[i], spare));
 		at[i]->silent_stranger |= !answered[i] && spare;
 		at[i]->asked = true;
@@ -737,7 +737,7 @@ int scan_members(const struct scan_request *request, struct scan *scan, struct e
 		else if (candidate->silent_stranger)
 			scan->strangers[scan->nr_strangers++] = candidate->member;
 	}
-	return r < 0 ? error_set(error, -r, "cannot look at the block devices: %s", strerror(-r)) :
+	return r < 0 ? error_set(error, -r, "cannot examine the block devices: %s", strerror(-r)) :
 		       0;
 }
 
@@ -778,7 +778,7 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
 		make_question(&question[i], &members[i], NULL);
 	r = ask_questions(nr, question, answer, answered, ANSWER_MS);
 	if (r < 0)
-		return error_set(error, -r, "cannot look at the members again: %s", strerror(-r));
+		return error_set(error, -r, "cannot examine the members again: %s", strerror(-r));
 	for (size_t i = 0; i < nr; i++) {
 		same[i] = answered[i] && answer[i].role == members[i].role &&
 			  answer[i].devno == members[i].devno &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Members: what the block devices of this machine hold of sets.  Reading devices
- * is here; deciding what goes together is in assemble.c, which is pure.
+ * is present; deciding what goes together is in assemble.c, which is pure.
  */
 #ifndef DM_REMAP_SCAN_H
 #define DM_REMAP_SCAN_H
@@ -129,8 +129,8 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
  * a member, but not for ever.
  */
 void scan_wait_for_udev(dev_t devno);
-/* Has udev look at a device that was written to. */
-void scan_tell_udev(dev_t devno);
+/* Has udev look at a device that was written to ("change"), or as if it had come ("add"). */
+int scan_tell_udev(dev_t devno, const char *action);
 /* The same of those that a rule of mask.h hides, as far as udev knows: one has gone. */
 void scan_tell_udev_of_masked(void);
 const char *member_role_name(enum member_role role);

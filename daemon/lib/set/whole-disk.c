@@ -44,7 +44,7 @@ int whole_disk_of(const char *main, struct whole_disk *disk, struct error *error
 	snprintf(partition, sizeof(partition), "%s/partition", real);
 	if (access(partition, F_OK) == 0) {
 		if (read_number(real, "start", &disk->start) < 0)
-			return error_set(error, ENODEV, "%s: where it begins is not known",
+			return error_set(error, ENODEV, "%s: its start on the disk is not known",
 					 disk->main);
 		*strrchr(real, '/') = '\0';
 	}

@@ -54,9 +54,9 @@ static int failed(struct error *error, struct dm_task *task, const char *what, c
 	if (number == EBUSY)
 		return error_set(error, number, "%s: cannot %s: the device is in use", name, what);
 	if (number == ENXIO)
-		return error_set(error, ENODEV, "%s: there is no such mapped device", name);
-	return error_set(error, number, "%s: cannot %s: %s; the kernel log may say why (dmesg)",
-			 name, what, *last_message ? last_message : strerror(number));
+		return error_set(error, ENODEV, "%s: no such mapped device", name);
+	return error_set(error, number, "%s: cannot %s: %s; see the kernel log (dmesg)", name, what,
+			 *last_message ? last_message : strerror(number));
 }
 
 /*
@@ -211,15 +211,12 @@ int dm_ensure_target(struct error *error)
 		dm_task_run(task);
 	if (dm_target_version(version) == 0)
 		return 0;
-	if (takes_signed_modules_only())
-		return error_set(
-			error, ENOENT,
-			"the kernel has no target \"remap\", and takes signed modules only "
-			"(lockdown, as with Secure Boot): enroll the key that the module "
-			"dm-remap was signed with (mokutil), or activate with --fallback");
 	return error_set(error, ENOENT,
-			 "the kernel has no target \"remap\": load the module dm-remap (package "
-			 "dm-remap-dkms), or activate with --fallback");
+			 "the kernel has no target \"remap\", and %s: dmremap doctor says what to "
+			 "type; activate --fallback does without the module",
+			 takes_signed_modules_only() ?
+				 "accepts only signed modules (lockdown, as with Secure Boot)" :
+				 "the module dm-remap could not be loaded");
 }
 
 static int fill_status(struct dm_device *device)
@@ -253,7 +250,7 @@ static int fill(const char *name, struct dm_device *device, struct error *error)
 	    !dm_task_run(task) || !dm_task_get_info(task, &info))
 		return failed(error, task, "read the table", name);
 	if (!info.exists)
-		return error_set(error, ENODEV, "%s: there is no such mapped device", name);
+		return error_set(error, ENODEV, "%s: no such mapped device", name);
 	snprintf(device->name, sizeof(device->name), "%s", dm_task_get_name(task));
 	uuid = dm_task_get_uuid(task);
 	snprintf(device->dm_uuid, sizeof(device->dm_uuid), "%s", uuid ? uuid : "");
@@ -271,8 +268,7 @@ static int fill(const char *name, struct dm_device *device, struct error *error)
 	if (ours) {
 		r = remap_line_parse(params, &device->line);
 		if (r < 0)
-			return error_set(error, -r, "%s: the table line \"%s\" makes no sense",
-					 name, params);
+			return error_set(error, -r, "%s: invalid table line \"%s\"", name, params);
 	}
 	device->nr_sectors = start + length;
 	while (next) {
@@ -304,7 +300,7 @@ int dm_get(const char *name, struct dm_device *device, struct error *error)
 	if (r < 0)
 		return r;
 	r = fill_open_count(device);
-	return r < 0 ? error_set(error, -r, "%s: cannot read how many have it open", name) : 0;
+	return r < 0 ? error_set(error, -r, "%s: cannot read its open count", name) : 0;
 }
 
 static void fill_uuid(struct dm_name *name)
@@ -543,12 +539,12 @@ int dm_reload(const char *name, uint64_t nr_sectors, const char *params, bool re
 		return 0;
 	if (load(name, errors, read_only, NULL) < 0 || dm_resume(name, NULL) < 0)
 		return error_set(error, -r,
-				 "%s; it is suspended, and its I/O waits until it is removed: "
+				 "%s; it is suspended, and its I/O waits until it is removed with "
 				 "dmsetup remove --force %s",
 				 why.text, name);
 	return error_set(error, -r,
-			 "%s; all I/O of it fails until its members are right and it is activated "
-			 "again",
+			 "%s; all its I/O fails until the right members are attached and it is "
+			 "activated again",
 			 why.text);
 }
 
@@ -603,13 +599,13 @@ int dm_message(const char *name, const char *message, char **reply, struct error
 		char why[256];
 
 		if (number == ENXIO)
-			return error_set(error, ENODEV, "%s: there is no such mapped device", name);
+			return error_set(error, ENODEV, "%s: no such mapped device", name);
 		kernel_log_reason(log, name, why, sizeof(why));
 		return error_set(error, number ? number : EIO, "%s: \"%.*s%s\" failed: %s%s", name,
 				 SHOWN_OF_MESSAGE, message,
 				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "",
 				 *why ? why : strerror(number ? number : EIO),
-				 *why ? "" : "; the kernel log says why (dmesg)");
+				 *why ? "" : "; see the kernel log (dmesg)");
 	}
 	if (!reply)
 		return 0;

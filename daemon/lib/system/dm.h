@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Device-mapper through libdevmapper: the only file that includes libdevmapper.h.
+ * Device-mapper through libdevmapper, which only dm.c, dm-table.c and io-stats.c include.
  * create, resume, reload and remove carry a udev cookie and wait for it (O15).
  */
 #ifndef DM_REMAP_DM_H

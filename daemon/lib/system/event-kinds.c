@@ -42,7 +42,7 @@ static const struct event_kind kinds[] = {
 	KIND(SAVED, "saved", DEBUG, "e87d06621c8c4889b9c55b4bef6e2c39", "the counters were saved",
 	     "the counters could not be saved"),
 	KIND(STORM, "storm", CRIT, "39c6858282204d99b04f558887688b4e",
-	     "relocations come too fast: frozen until `dmremap thaw {name}`"),
+	     "too many relocations at once: frozen until `dmremap thaw {name}`"),
 	KIND(LOST_CACHE, "lost-cache", CRIT, "46af0e5d74c04298b648d70f25042f30",
 	     "the {member} device came back and may have lost acknowledged writes"),
 };
@@ -67,15 +67,15 @@ static const char *name_of(const char *const *names, size_t nr_names, uint32_t n
 const char *event_reason_name(uint32_t reason)
 {
 	static const char *const names[] = {
-		[DM_REMAP_REASON_CLASS] = "this kind of error says nothing about sectors",
-		[DM_REMAP_REASON_PROBE] = "the main device is gone or takes no writes",
-		[DM_REMAP_REASON_DEADLINE] = "it took too long",
+		[DM_REMAP_REASON_CLASS] = "this kind of error does not mean bad sectors",
+		[DM_REMAP_REASON_PROBE] = "the main device is gone or cannot be written",
+		[DM_REMAP_REASON_DEADLINE] = "it was not confirmed before the deadline",
 		[DM_REMAP_REASON_FULL] = "the spare is full",
 		[DM_REMAP_REASON_FROZEN] = "the set is frozen",
 		[DM_REMAP_REASON_DISABLED] = "auto_remap is disabled",
 		[DM_REMAP_REASON_READ_ONLY] = "the metadata cannot be written",
 		[DM_REMAP_REASON_COMMIT] = "the commit failed",
-		[DM_REMAP_REASON_SPARE] = "the spare did not take the data",
+		[DM_REMAP_REASON_SPARE] = "the data could not be written to the spare",
 	};
 
 	return name_of(names, ARRAY_SIZE(names), reason);
@@ -169,7 +169,7 @@ void event_describe(const struct remap_event *event, char *text, size_t nr_bytes
 	size_t nr = 0;
 
 	if (!kind) {
-		snprintf(text, nr_bytes, "event %u, which this release does not know", event->kind);
+		snprintf(text, nr_bytes, "event %u, unknown to this release", event->kind);
 		return;
 	}
 	from = event->status && kind->failed_text ? kind->failed_text : kind->text;

@@ -7,6 +7,7 @@
 #include <netlink/netlink.h>
 
 #include "system/events.h"
+#include "util/foreign.h"
 
 /* Room for a storm: about ten thousand events between two looks. */
 #define RECEIVE_BYTES (4 << 20)
@@ -16,7 +17,7 @@
  * struct field - where an attribute goes
  * @offset: in the struct
  * @nr_bytes: of the member; 0: it is passed over
- * @is_string: which is cut to fit; others have as many bytes as the member
+ * @is_string: which is made printable, and cut to fit; others have as many bytes as the member
  */
 struct field {
 	size_t offset;
@@ -55,7 +56,7 @@ static int decode_attribute(const struct nlattr *attr, const struct field *field
 		return 0;
 	at = (char *)to + field->offset;
 	if (field->is_string) {
-		nla_strlcpy(at, attr, field->nr_bytes);
+		foreign_escape(nla_data(attr), (size_t)nla_len(attr), at, field->nr_bytes);
 	} else {
 		if ((size_t)nla_len(attr) != field->nr_bytes)
 			return -EBADMSG;
@@ -169,8 +170,8 @@ static int open_socket(struct event_socket *sock, struct error *error)
 	sock->family = genl_ctrl_resolve(sock->sock, DM_REMAP_GENL_NAME);
 	if (sock->family == -NLE_OBJ_NOTFOUND)
 		return error_set(error, ENOENT,
-				 "the kernel has no netlink family \"%s\": load the module "
-				 "dm-remap",
+				 "the kernel has no netlink family \"%s\": dmremap doctor says "
+				 "why, and what to type",
 				 DM_REMAP_GENL_NAME);
 	if (sock->family < 0)
 		return explain_nl(sock->family, "ask for the family \"" DM_REMAP_GENL_NAME "\"",
@@ -293,7 +294,7 @@ int family_watch_open(struct event_socket **result, struct error *error)
 	if (r == 0)
 		r = nl_socket_add_membership(sock->sock, group);
 	if (r < 0)
-		return explain_nl(r, "listen to families that come", error);
+		return explain_nl(r, "listen for new families", error);
 	*result = sock;
 	sock = NULL;
 	return 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
 #include <libudev.h>
 
 #include "system/identity.h"
@@ -207,9 +208,67 @@ static unsigned int nr_comparable(const char *a, const char *b)
 	return nr;
 }
 
+#define PARTUUID "partuuid:"
+
+/* Length of a word of hardware; @of_disk: without the number of the partition. */
+static size_t word_length(const char *word, bool of_disk)
+{
+	size_t length = strcspn(word, " "), end = length;
+
+	while (of_disk && end && isdigit((unsigned char)word[end - 1]))
+		end--;
+	return of_disk && end > 5 && end < length && !strncmp(word + end - 5, "-part", 5) ?
+		       end - 5 :
+		       length;
+}
+
+static const char *next_word(const char *word)
+{
+	word += strcspn(word, " ");
+	return word + strspn(word, " ");
+}
+
+static bool is_hardware(const char *word)
+{
+	return strncmp(word, PARTUUID, strlen(PARTUUID)) != 0;
+}
+
+/* Both have words of one kind, but for the partition's UUID, and none is the same. */
+static bool hardware_differs(const char *a, const char *b, bool of_disk, bool *comparable)
+{
+	bool same = false;
+
+	*comparable = false;
+	for (; *a; a = next_word(a)) {
+		size_t kind = strcspn(a, ": "), length = word_length(a, of_disk);
+
+		for (const char *at = b; is_hardware(a) && *at; at = next_word(at)) {
+			if (a[kind] != ':' || strncmp(a, at, kind + 1) != 0)
+				continue;
+			*comparable = true;
+			same |= length == word_length(at, of_disk) && !memcmp(a, at, length);
+		}
+	}
+	return *comparable && !same;
+}
+
+static bool shares_partition(const char *a, const char *b)
+{
+	for (; *a; a = next_word(a)) {
+		size_t length = strcspn(a, " ");
+
+		for (const char *at = b; !is_hardware(a) && *at; at = next_word(at))
+			if (length == strcspn(at, " ") && !memcmp(a, at, length))
+				return true;
+	}
+	return false;
+}
+
 bool identity_contradicts(const char *a, const char *b)
 {
-	return nr_comparable(a, b) && !identity_matches(a, b);
+	bool comparable, differs = hardware_differs(a, b, shares_partition(a, b), &comparable);
+
+	return comparable ? differs : nr_comparable(a, b) && !identity_matches(a, b);
 }
 
 bool identity_agrees(const char *a, const char *b)

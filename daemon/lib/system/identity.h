@@ -53,7 +53,8 @@ void identity_udev_match_of_device(dev_t devno, char *match, size_t nr_bytes);
 unsigned int identity_matches(const char *a, const char *b);
 /*
  * Pure: both have words of one kind, and no word of any kind is the same: other hardware, or
- * the same behind another bridge.  Without comparable words: false.
+ * the same behind another bridge.  The partition's UUID does not count where others can be
+ * compared: a copy of the whole disk has it.  Without comparable words: false.
  */
 bool identity_contradicts(const char *a, const char *b);
 /* Pure: they have a word in common, and differ in none of a kind that both have. */

@@ -123,7 +123,7 @@ static int open_file(const char *path, int *fd, struct error *error)
 static int open_lock(int *fd, struct error *error)
 {
 	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
-		return error_set(error, errno, RUN_DIR ": cannot make it: %s", strerror(errno));
+		return error_set(error, errno, RUN_DIR ": cannot create it: %s", strerror(errno));
 	return open_file(LOCK_PATH, fd, error);
 }
 
@@ -139,7 +139,7 @@ static int take(int fd, off_t at, const char *what, struct error *error)
 	if (r == -EACCES || r == -EAGAIN) {
 		holder_of(fd, at, holder, sizeof(holder));
 		return error_set(error, EBUSY,
-				 "%s is being changed%s, for more than %u seconds: try again when "
+				 "%s has been locked%s for more than %u seconds; try again when "
 				 "that has ended",
 				 what, holder, PATIENCE_MS / 1000);
 	}

@@ -5,7 +5,7 @@
  * these, so that a disk that hangs holds up its own set and no other.
  *
  * Order: a set, then devices (lock_devices() sorts them), then the machine.  Who takes one after
- * the other otherwise waits in vain, and is told so.
+ * the other otherwise waits in vain, and is refused.
  *
  * *@fd: -1, or what an earlier call returned: then it holds both.  Closing it lets all of them go.
  * What is held for too long is an error, -EBUSY, that names the process.

@@ -92,8 +92,8 @@ void lvm_devices_look(const char *path, struct lvm_devices *lacking)
 void lvm_devices_advice(const struct lvm_devices *lacking, char *text, size_t nr_bytes)
 {
 	snprintf(text, nr_bytes,
-		 "%s is a physical volume that LVM does not look at: lvm lvmdevices --adddev "
-		 "%s%s%s",
+		 "%s is a physical volume that is missing in LVM's devices file; run lvm "
+		 "lvmdevices --adddev %s%s%s",
 		 lacking->path, lacking->path, *lacking->other ? "; lvm lvmdevices --deldev " : "",
 		 lacking->other);
 }

@@ -49,8 +49,8 @@ static int make_rule(const uint8_t uuid[16], dev_t main, bool complete, char tex
 	identity_udev_match_of_device(main, match, sizeof(match));
 	if (!*match)
 		return error_set(error, EPERM,
-				 "main has no serial number, WWN or partition UUID that a rule of "
-				 "udev could spell: it needs the guard");
+				 "the main device has no serial number, WWN or partition UUID "
+				 "that a udev rule can match, so it needs the guard");
 	uuid_to_string(uuid, uuid_text);
 	length =
 		snprintf(text, TEXT_BYTES,
@@ -65,7 +65,7 @@ static int make_rule(const uint8_t uuid[16], dev_t main, bool complete, char tex
 
 /*
  * udev's daemon looks at the directories of its rules every three seconds at most: a device that
- * comes earlier would be judged by the old ones.  Where it does not run there is nothing to do.
+ * comes earlier would be handled by the old ones.  Where it does not run there is nothing to do.
  */
 static void tell_udev_of_rules(void)
 {
@@ -97,7 +97,7 @@ static int write_rule(const char *path, const char *text)
 
 static int cannot_write(int r, const char *path, struct error *error)
 {
-	return error_set(error, -r, "%s cannot be written: %s", path, strerror(-r));
+	return error_set(error, -r, "cannot write %s: %s", path, strerror(-r));
 }
 
 int mask_check(dev_t main, struct error *error)
@@ -145,7 +145,7 @@ int mask_check_removable(const uint8_t uuid[16], struct error *error)
 	path_of(uuid, path);
 	if (access(path, F_OK) < 0 || access(RULES_DIRECTORY, W_OK) == 0)
 		return 0;
-	return error_set(error, errno, "%s, which hides main, cannot be removed: %s", path,
+	return error_set(error, errno, "cannot remove %s, which hides the main device: %s", path,
 			 strerror(errno));
 }
 
@@ -170,8 +170,8 @@ int mask_remove(const uint8_t uuid[16], struct error *error)
 
 	path_of(uuid, path);
 	r = remove_rule(path);
-	return r < 0 ? error_set(error, -r, "%s, which hides main, cannot be removed: %s", path,
-				 strerror(-r)) :
+	return r < 0 ? error_set(error, -r, "cannot remove %s, which hides the main device: %s",
+				 path, strerror(-r)) :
 		       0;
 }
 

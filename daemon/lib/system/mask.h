@@ -3,7 +3,7 @@
  * The main of a set without guard shows its own content: a rule for udev takes its links by
  * content away and says that it is not to be used, so that the mapped device alone is found by
  * them (O5).  The rule lies in /etc, for it must be there before the spare is: it is durable
- * before the set counts, and gone before the set has ended.  udev is told of each change of a
+ * before the set counts, and gone before the set has ended.  udev is notified of each change of a
  * rule; that it looks at the device again is up to the caller.
  *
  * Callers: create.c, release.c, activate.c and the verbs, under the lock of the set.
@@ -31,7 +31,7 @@ int mask_check_removable(const uint8_t uuid[16], struct error *error);
 int mask_remove(const uint8_t uuid[16], struct error *error);
 /*
  * Removes the rules of sets that were being made when create was killed, but not those of
- * @kept: of sets that are here, nor those of a set that is locked, nor what is younger than
+ * @kept: of sets that are present, nor those of a set that is locked, nor what is younger than
  * @looked, when these were looked for.  A set that is not here, because its spare is unplugged,
  * gets its rule back when it is activated.  Returns whether there was one.
  */

@@ -363,12 +363,12 @@ static void tell(struct error *told, const struct disk_cache *disk, int r)
 
 	if (r < 0)
 		snprintf(told->text + length, sizeof(told->text) - length,
-			 "%s%.100s: its write cache cannot be turned off (%s): each write is made "
-			 "durable by itself",
+			 "%s%.100s: the write cache cannot be turned off (%s); each write is made "
+			 "durable individually",
 			 length ? "; " : "", disk->node, strerror(-r));
 	else
 		snprintf(told->text + length, sizeof(told->text) - length,
-			 "%s%.100s: its write cache is off now", length ? "; " : "", disk->node);
+			 "%s%.100s: the write cache is off now", length ? "; " : "", disk->node);
 }
 
 /* Held over commands to this disk, by those who share it. */

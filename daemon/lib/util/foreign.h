@@ -36,6 +36,8 @@ struct foreign_text {
 
 /* At most @nr_bytes, up to the first NUL: a field need not have one. */
 struct foreign_text foreign_text(const void *bytes, size_t nr_bytes);
+/* The same of a string, for one call of printf(). */
+#define FOREIGN(string) (foreign_text((string), strlen(string)).text)
 
 /*
  * The same for text of any length; cut where @to is full, never inside a character.  What is

@@ -9,7 +9,7 @@
  * @end: behind the last one
  * @path: of the value that is read
  * @depth: how many objects and lists it is in
- * @f: who is told
+ * @f: called for each value
  * @userdata: for @f
  */
 struct reader {

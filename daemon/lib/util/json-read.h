@@ -35,7 +35,7 @@ struct json_value {
 
 typedef void (*json_value_f)(void *userdata, const struct json_value *value);
 
-/* -EBADMSG: it is no JSON; what came before the mistake was told. */
+/* -EBADMSG: it is no JSON; @f was called for what came before the mistake. */
 int json_read(const char *text, size_t nr_bytes, json_value_f f, void *userdata);
 
 #endif /* DM_REMAP_JSON_READ_H */

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@
 #define BLOCK_BYTES_MAX 4096
 #define SECTOR_BYTES 512
 
-/* Names this application to sd-id128, so that the machine id itself is not told. */
+/* Names this application to sd-id128, so that the machine id itself is not revealed. */
 #define HOST_ID_APPLICATION \
 	SD_ID128_MAKE(6d, 2d, 72, 65, 6d, 61, 70, 40, 9a, 51, 1f, 0c, 83, e7, 55, b2)
 
@@ -184,6 +185,11 @@ int parse_size(const char *text, uint64_t *nr_bytes)
 	return parse_bytes(text, 1, nr_bytes);
 }
 
+int parse_number(const char *text, uint64_t *value)
+{
+	return text[strspn(text, "0123456789xXabcdefABCDEF")] ? -EINVAL : parse_size(text, value);
+}
+
 int parse_sectors(const char *text, uint64_t *nr_sectors)
 {
 	bool plain = text[strcspn(text, "sSkKmMgGtTpP")] == '\0';
@@ -337,8 +343,11 @@ int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_
 	_cleanup_close_ int directory = -1;
 	char parent[PATH_MAX], temporary[PATH_MAX];
 	const char *slash = strrchr(path, '/');
+	struct stat st;
 	int r;
 
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
 	if (slash == path)
 		snprintf(parent, sizeof(parent), "/");
 	else
@@ -403,6 +412,25 @@ int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_b
 	return fd < 0 ? -errno : read_fd(fd, max_bytes, data, nr_bytes);
 }
 
+int read_regular_file(const char *path, size_t max_bytes, char **data, size_t *nr_bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? read_fd(fd, max_bytes, data, nr_bytes) : -EINVAL;
+}
+
+/* Writing to them fails, and is told; reading, too. */
+void keep_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(1);
+}
+
 struct date date_of(uint64_t seconds)
 {
 	time_t when = (time_t)seconds;
@@ -425,4 +453,21 @@ int host_id(uint8_t id[16])
 		return r;
 	memcpy(id, host.bytes, 16);
 	return 0;
+}
+
+void format_size(uint64_t nr_bytes, char *text, size_t nr_text)
+{
+	static const char units[] = "KMGTPE";
+	double size = (double)nr_bytes;
+	int unit = -1;
+
+	while (size >= 1024 && units[unit + 1]) {
+		size /= 1024;
+		unit++;
+	}
+	if (unit < 0)
+		snprintf(text, nr_text, "%" PRIu64 " B", nr_bytes);
+	else
+		snprintf(text, nr_text, "%.*f %ciB",
+			 size < 10 && (uint64_t)(size * 10) % 10 ? 1 : 0, size, units[unit]);
 }

@@ -103,18 +103,28 @@ int no_memory(struct error *error);
 uint32_t logical_bytes(int fd);
 
 int parse_u64(const char *text, uint64_t *value);     /* decimal, nothing behind it */
+int parse_number(const char *text, uint64_t *value);  /* the same, or hexadecimal with 0x */
 int parse_size(const char *text, uint64_t *nr_bytes); /* "64M", "1GiB", "0x200", "8s"; bytes */
 /* The same of a sector number or count: without a suffix sectors; "1M" is 2048 of them. */
 int parse_sectors(const char *text, uint64_t *nr_sectors);
+/* "1.5 GiB" */
+void format_size(uint64_t nr_bytes, char *text, size_t nr_text);
 void uuid_to_string(const uint8_t uuid[16], char text[UUID_STRING_BYTES]);
 int uuid_from_string(const char *text, uint8_t uuid[16]);
 /* Whether @name is one that a disk may suggest (O17): [A-Za-z0-9_.-]{1,32}, no leading - or . */
 bool device_name_ok(const char *name);
-/* Writes a file so that a crash leaves the old or the new one, and no other that stays. */
+/*
+ * Writes a file so that a crash leaves the old or the new one, and no other that stays.
+ * -ENOTSUP: there is a device or the like of that name.
+ */
 int write_file_atomic(const char *path, const void *data, size_t nr_bytes, mode_t mode);
 int read_file(const char *path, char **data, size_t *nr_bytes); /* at most 64 MiB */
 int read_fd(int fd, size_t max_bytes, char **data, size_t *nr_bytes);
 int read_file_upto(const char *path, size_t max_bytes, char **data, size_t *nr_bytes);
+/* The same of a regular file, and of nothing else: a FIFO would be waited for.  -EINVAL: it is none. */
+int read_regular_file(const char *path, size_t max_bytes, char **data, size_t *nr_bytes);
+/* Closed standard files are no others' numbers from now on: what is printed would go into a disk. */
+void keep_standard_files(void);
 /* The host id (O7): first 16 bytes of a keyed hash of /etc/machine-id; zeros: none. */
 int host_id(uint8_t id[16]);
 

@@ -2,9 +2,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
-#include "ini.h"
+#include "util/ini.h"
 
 #define FILE_MAX_BYTES (1U << 20)
 #define DROP_INS_MAX 256
@@ -73,33 +76,46 @@ static void read_line(struct reader *reader, struct ini_line *line, char *text, 
 	if (*text == '[') {
 		*group = '\0';
 		if (!read_group(text, group, nr_group) || !*group)
-			complain(reader, line, "not a group: [NAME] is one");
+			complain(reader, line, "not a group; write [NAME]");
 		return;
 	}
 	equals = strchr(text, '=');
 	if (!equals || equals == text) {
-		complain(reader, line, "neither a group, [NAME], nor a setting, KEY = VALUE");
+		complain(reader, line, "neither a group ([NAME]) nor a setting (KEY = VALUE)");
 		return;
 	}
 	*equals = '\0';
 	line->key = trim(text);
 	line->value = cut_comment(equals + 1);
 	if (!*group)
-		complain(reader, line, "a setting before the first group, [NAME]");
+		complain(reader, line, "setting before the first group ([NAME])");
 	else
 		reader->f(reader->userdata, line, NULL);
+}
+
+/* Nothing that has no end, and no pipe to wait for; /dev/null masks a file, and is empty. */
+static int read_text(const char *path, char **text, size_t *nr_bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	return read_fd(fd, FILE_MAX_BYTES, text, nr_bytes);
 }
 
 static int read_one(struct reader *reader, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
-	struct ini_line line = { .file = path };
+	struct ini_line line = { .file = path, .group = "", .key = "", .value = "" };
 	char group[64] = "", *at, *end;
 	size_t nr_bytes;
-	int r = read_file_upto(path, FILE_MAX_BYTES, &text, &nr_bytes);
+	int r = read_text(path, &text, &nr_bytes);
 
 	if (r < 0) {
-		complain(reader, &line, strerror(-r));
+		complain(reader, &line, r == -EINVAL ? "not a regular file" : strerror(-r));
 		return r;
 	}
 	if (strlen(text) != nr_bytes) {
@@ -130,11 +146,14 @@ static int is_drop_in(const struct dirent *entry)
 static const char *choose(const char *vendor, const char *admin, const char *name, char *path,
 			  size_t nr_bytes)
 {
+	struct stat st;
+
 	snprintf(path, nr_bytes, "%s/%s", admin, name);
-	if (access(path, F_OK) == 0)
+	/* a link that leads nowhere is a mistake */
+	if (lstat(path, &st) == 0)
 		return path;
 	snprintf(path, nr_bytes, "%s/%s", vendor, name);
-	return access(path, F_OK) == 0 ? path : NULL;
+	return lstat(path, &st) == 0 ? path : NULL;
 }
 
 static int by_name(const void *a, const void *b)
