@@ -9,7 +9,12 @@ deb:
 	@tests/setup deb
 	@$(AS_OWNER) $(MAKE) -s debian-packages
 
+# One build at a time in this tree: each begins by removing what is in build/deb.
 debian-packages:
+	@mkdir -p build
+	@flock build/deb.lock $(MAKE) -s debian-packages-locked
+
+debian-packages-locked:
 	rm -rf $(DEB)
 	mkdir -p $(DEB)
 	mv "$$(packaging/tarball $(DEB))" $(DEB)/dm-remap_$(VERSION).orig.tar.xz
@@ -20,4 +25,4 @@ debian-packages:
 	rm -rf $(DEB_TREE)
 	@ls $(DEB)/*.deb
 
-.PHONY: deb debian-packages
+.PHONY: deb debian-packages debian-packages-locked

@@ -22,7 +22,7 @@ depends() {
 	echo dm rootfs-block
 }
 
-# called by dracut: a failure ends it, and the image of before is kept
+# called by dracut: a failure ends it, and the previous image is kept
 installkernel() {
 	local FALLBACK=no
 
@@ -35,8 +35,8 @@ installkernel() {
 	fi
 	if [[ $FALLBACK != yes ]] && [[ $hostonly ]]; then
 		derror "dm-remap: the root file system is on a set, and there is no module dm-remap" \
-			"for Linux $kernel: it would not boot. Install the headers of this kernel and" \
-			"look at \"dkms status\", or set FALLBACK=yes in /etc/dm-remap/initramfs.conf."
+			"for Linux $kernel, so it would not boot. Install the headers of this kernel and" \
+			"check \"dkms status\", or set FALLBACK=yes in /etc/dm-remap/initramfs.conf."
 		return 1
 	fi
 	dwarn "dm-remap: the image has no module dm-remap for Linux $kernel"
@@ -58,6 +58,8 @@ install() {
 		rm -f "$initdir/etc/machine-id"
 		inst_simple /etc/machine-id
 	fi
+	# Without this, systemd skips the queue, and with it the hook, and waits for the device for ever.
+	dracut_need_initqueue
 	inst_hook initqueue/settled 40 "$moddir/dm-remap-activate.sh"
 	inst_hook emergency 50 "$moddir/dm-remap-tell.sh"
 }
