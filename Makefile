@@ -9,31 +9,36 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 help:
 	@echo "make demo         a disk dies in a virtual machine and nothing is lost (root)"
 	@echo "make check        everything that should hold before each change (root)"
-	@echo "make check-quick  the part of it that takes a minute or two"
-	@echo "make check-all    check, and what is too slow for it"
+	@echo "make check-quick  the part of check that takes a minute or two"
+	@echo "make check-all    check, and the tests that are too slow for it"
 	@echo "make bench        what an I/O costs in instructions, beside dm-linear (root)"
+	@echo "make coverage     which lines of the module run in the scenarios (an hour; root)"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
 	@echo "make install      programs, unit, manuals, module sources for DKMS (DESTDIR=... PREFIX=/usr)"
-	@echo "make uninstall    take them away again (with the same DESTDIR and PREFIX)"
+	@echo "make uninstall    remove them (with the same DESTDIR and PREFIX)"
 	@echo "make deb          Debian packages in build/deb"
 	@echo "make rpm          rpm packages in build/rpm"
 	@echo "make release      a tarball to be signed in build/release, if this tree can be released"
 	@echo "make clean        remove what was built (the cache in ~/.cache/dm-remap stays)"
 	@echo
-	@echo "demo, check and bench install by apt what they need; without root they say what is missing."
+	@echo "demo, check and bench install what they need with apt; without root they print what is missing."
 
 demo:
 	@$(AS_OWNER) tests/demo
 
 check check-quick check-all:
-	@tests/setup check
+	@tests/setup $(if $(filter check-all,$@),all,check)
 	@$(AS_OWNER) tests/run $(patsubst check-%,%,$@)
 
 bench:
 	@tests/setup demo
 	@$(AS_OWNER) $(PYTHON) -m tests.bench.run
+
+coverage:
+	@tests/setup check
+	@$(AS_OWNER) $(PYTHON) -m tests.coverage
 
 lint:
 	@tests/setup check
@@ -60,4 +65,4 @@ clean:
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all bench lint module userspace release clean
+.PHONY: help demo check check-quick check-all bench coverage lint module userspace release clean

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
+from tests import report
 from tests.mutants_list import MUTANTS, UNTESTABLE, Mutant
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -170,6 +171,9 @@ def main() -> int:
                 print("without any edit:", *filter(None, whole), sep="\n")
                 return 1
             found = dict(zip(names, pool.map(named, names)))
+    if not options.names:
+        report.add("seeded_bugs", "mutants", len(found))
+        report.add("seeded_bugs_caught", "mutants", sum(map(bool, found.values())))
     if options.write:
         write_table(found)
     return 0 if all(found.values()) else 1

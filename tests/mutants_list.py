@@ -21,6 +21,7 @@ class Mutant:
 ACTIVATE = "kmod/life/activate.c"
 ANCHOR = "kmod/meta/anchor.c"
 ANCHOR_CHUNK = "kmod/meta/anchor_chunk.c"
+AUTOSAVE = "kmod/life/autosave.c"
 BLOCK = "kmod/meta/block.c"
 COMMIT = "kmod/meta/commit.c"
 COMMON = "common/remap_format.c"
@@ -52,6 +53,7 @@ TARGET = "kmod/target.c"
 DATA_PATH = "kmod/data_path.c"
 UNWRITABLE = "kmod/meta/unwritable.c"
 WORKER = "kmod/engine/worker.c"
+WRITE_CACHE = "kmod/life/write_cache.c"
 
 MUTANTS = {
     # commits
@@ -190,7 +192,7 @@ MUTANTS = {
           "change[i].handled = first_error;"),
          (BLOCK, "if (!change[i].status && remap_table_block_of(change[i].slot) == block)",
           "if (remap_table_block_of(change[i].slot) == block)")],
-        ["test_move.py::test_growth"]),
+        ["test_move.py::test_a_dead_spare_moves_nothing"]),
     "flush-before-data": Mutant(
         "C9, C10", "the flush goes out before the data",
         [(RELOCATE, "nr_all = write_slots(set, nr_changes);",
@@ -271,7 +273,7 @@ MUTANTS = {
     "superblock-first": Mutant(
         "C14", "the superblock is written first",
         [(FORMAT, "\tr = write_initial_blocks(set);\n",
-          "\tmeta->last_seq = FIRST_SEQ;\n"
+          "\tmeta->last_seq = REMAP_FIRST_SEQ;\n"
           "\tmeta->block[0] = (struct remap_block_state){ .good_place = { 1, 1 } };\n"
           "\tr = remap_super_commit(set) ?: write_initial_blocks(set);\n")],
         ["test_format.py::test_power_cut_while_formatting"]),
@@ -453,7 +455,8 @@ MUTANTS = {
     "swallow-flush-error": Mutant(
         "D7", "an error of the spare's flush is not passed up",
         [(GATE, "\t\t\tint r = turn.r[member_of(bio)];\n",
-          "\t\t\tint r = member_of(bio) == REMAP_SPARE ? 0 : turn.r[REMAP_MAIN];\n")],
+          "\t\t\tint r = turn.r[member_of(bio)];\n\n"
+          "\t\t\tif (member_of(bio) == REMAP_SPARE)\n\t\t\t\tr = turn.owed = 0;\n")],
         ["test_flush.py::test_flush_error_is_passed_up"]),
     "wait-with-nowait": Mutant(
         "D8", "a write that must not wait is parked",
@@ -497,7 +500,7 @@ MUTANTS = {
     "owe-no-first-flush": Mutant(
         "D9", "an instance flushes nothing when it ends, and trusts that earlier ones did",
         [(HANDOVER, "\tthis_cpu_inc(set->flow.percpu->spare_writes);\n", ""),
-         (HANDOVER, "\t\tremap_flush_spare(set);\n\tif (remap_super", "\t\t;\n\tif (remap_super"),
+         (HANDOVER, "\t\tremap_flush_spare(set);\n\tmutex", "\t\t;\n\tmutex"),
          (GATE, "\tthis_cpu_inc(flow->percpu->spare_writes);\n", ""),
          (GATE, "\tremap_flush_spare(set);\n\tif (remap_is", "\tif (remap_is")],
         ["test_hazards.py::test_flush_covers_what_an_earlier", "test_flush.py::change_of_owner"]),
@@ -548,9 +551,28 @@ MUTANTS = {
           "\tset_bit(REMAP_FAILED,")],
         ["test_sleep_hook.py::test_the_set_was_changed"]),
     "freeze-forgotten": Mutant(
-        "E7", "a new table ends a freeze",
-        [(HANDOVER, "\t\tif (known->frozen)\n\t\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
-        ["test_lost_cache.py::test_freeze_and_settings"]),
+        "E7", "a new table ends a freeze that the superblock does not say",
+        [(HANDOVER, "\t\tassign_bit(REMAP_FROZEN, &set->flags, known->frozen);\n", "")],
+        ["test_commit_failures.py::test_what_no_superblock_says_outlives_a_resume"]),
+    "freeze-told-once": Mutant(
+        "E7, D18", "what the superblock could not be made to say is not tried again",
+        [(AUTOSAVE, "\t\tif (!remap_has_doubt(set))\n\t\t\tremap_store_settings(set);\n", "")],
+        ["test_commit_failures.py::test_a_storm_is_not_forgotten"]),
+    "leave-unsaid": Mutant(
+        "D18, E7", "nor when the set leaves in order",
+        [(TARGET, "\tremap_record_ping(set);\n\tremap_store_settings(set);\n",
+          "\tremap_record_ping(set);\n")],
+        ["test_commit_failures.py::test_auto_ends_with_the_last_flush"]),
+    "gate-of-then": Mutant(
+        "D17", "an error is owed at the gate that the table before had",
+        [(HANDOVER, "remap_gate(set, m)->owed |= known->owed[m];",
+          "set->flow.gate[m].owed |= known->owed[m];")],
+        ["test_gates.py::test_an_error_that_is_owed"]),
+    "cache-is-empty": Mutant(
+        "D17, D18", "main's cache is taken for empty when a load says auto or keep",
+        [(WRITE_CACHE, "\tremap_gate(set, REMAP_MAIN)->backed |= "
+          "remap_write_cache(set) != REMAP_WRITE_THROUGH;\n", "")],
+        ["test_gates.py::test_auto_that_came"]),
     "media-go-back": Mutant(
         "D10", "resume accepts media behind what was acknowledged",
         [(LOAD, "if (test_bit(REMAP_LOADED, &set->flags) && !unwritable &&\n"
@@ -596,6 +618,11 @@ MUTANTS = {
         [(CONFIRM, "send_group(set, next, set->engine->nr_pieces, most, REQ_FUA);",
           "send_group(set, next, set->engine->nr_pieces, most, 0);")],
         ["test_errors.py::test_passing_error_maps_nothing"]),
+    "confirm-one-by-one": Mutant(
+        "E8", "what is written together is sent as many commands",
+        [(CONFIRM, "send_group(set, next, end, most, 0);",
+          "send_group(set, next, end, most, REQ_NOMERGE);")],
+        ["test_real_disks.py::test_slow_and_one_at_a_time"]),
     "confirm-all-errors": Mutant(
         "E3", "every error is confirmable",
         [(EVENTS, "return status == BLK_STS_IOERR || status == BLK_STS_MEDIUM;",
@@ -608,10 +635,10 @@ MUTANTS = {
         ["test_errors.py::test_deadline"]),
     "deadline-maps": Mutant(
         "E4", "what was not confirmed in time is mapped",
-        [(CONFIRM, "failed and took too long to confirm: not remapped\",\n"
+        [(CONFIRM, "not confirmed before the deadline: not remapped\",\n"
           "\t\t\t\t       set->main->name, piece->sector);\n"
           "\t\tremap_give_up(set, piece, DM_REMAP_REASON_DEADLINE);",
-          "failed and took too long to confirm: not remapped\",\n"
+          "not confirmed before the deadline: not remapped\",\n"
           "\t\t\t\t       set->main->name, piece->sector);\n"
           "\t\tpiece->class = REMAP_PIECE_RELOCATE;")],
         ["test_errors.py::test_deadline"]),
@@ -690,7 +717,7 @@ MUTANTS = {
     "storm-thaws": Mutant(
         "E7", "a storm ends by itself",
         [(PIECES, "\tset_bit(REMAP_FROZEN, &set->flags);\n"
-          "\tremap_super_set_flags(set, REMAP_SUPER_FROZEN, REMAP_SUPER_FROZEN);\n", "")],
+          "\tremap_store_settings(set);\n", "")],
         ["test_errors.py::test_storm"]),
     "hand-draws-tokens": Mutant(
         "E7", "remap by hand is refused while frozen",
@@ -771,8 +798,8 @@ MUTANTS = {
         ["test_stale.py::test_mark_while_a_block_is_in_doubt"]),
     "mark-before-superblock": Mutant(
         "C15", "the last commit of an orderly removal is not in the mark",
-        [(TARGET, "\tremap_record_ping(set);\n\tremap_update_anchor(set);\n",
-          "\tremap_record_ping(set);\n")],
+        [(TARGET, "\tremap_store_settings(set);\n\tremap_update_anchor(set);\n",
+          "\tremap_store_settings(set);\n")],
         ["test_stale.py::test_mark_has_the_highest"]),
     "forget-loss": Mutant(
         "C15", "an accepted loss is not recorded",
@@ -924,8 +951,7 @@ MUTANTS = {
         ["test_hazards.py::test_soft_limits"]),
     "freeze-until-restart": Mutant(
         "E7", "a restart ends a freeze",
-        [(HANDOVER, "\tif (remap_super_flags(set) & REMAP_SUPER_FROZEN)\n"
-          "\t\tset_bit(REMAP_FROZEN, &set->flags);\n", "")],
+        [(ACTIVATE, "\t\t\t   remap_super_flags(set) & REMAP_SUPER_FROZEN);", "\t\t\t   false);")],
         ["test_lost_cache.py::test_freeze"]),
 
     # what caches lose
@@ -941,7 +967,9 @@ MUTANTS = {
         "D19", "a sector is confirmed in one go with what else is in the cache",
         [(FLOW, "\tset_bit(REMAP_HELD, &set->flags);\n", ""),
          (CONFIRM, "\t\tround->is_clean = !remap_gate_clean(set, REMAP_MAIN);\n",
-          "\t\tround->is_clean = true;\n")],
+          "\t\tround->is_clean = true;\n"),
+         (CONFIRM, "\t\tsettle_main(set);\n\tprobe_main(set, REMAP_PIECE_CONFIRM);",
+          "\t\t;\n\tprobe_main(set, REMAP_PIECE_CONFIRM);")],
         ["test_real_disks.py::not_a_neighbours", "crash wide 7 late keep",
          "crash wide 8 late keep"]),
     "gated-write-asks-its-own-flush": Mutant(

@@ -12,13 +12,15 @@ KIND says how a suite is counted:
     make     COMMAND makes something the others need: counted only when it fails
 
 IN names the runs a suite is part of: quick (a minute or two), check (before each
-change), all. A suite uses SLOTS of the two that run side by side: 2 means alone.
+change), all. A suite uses so many SLOTS of the six that there are on two cores: most use one
+core and 3 slots; a guest of the plain kernel, which mostly waits, 2; ALONE is all of them.
 """
 
 from dataclasses import dataclass
 
 PYTHON = "/usr/bin/python3"
 QUICK, CHECK, ALL = "quick", "check", "all"
+WAITS, BUSY, ALONE = 2, 3, 6
 EVERY, NOT_QUICK, ONLY_ALL = (QUICK, CHECK, ALL), (CHECK, ALL), (ALL,)
 
 
@@ -28,7 +30,7 @@ class Suite:
     command: str
     kind: str
     runs: tuple[str, ...]
-    slots: int = 1
+    slots: int = BUSY
     timeout_s: float = 900.0
     disks: str = "plain"
 
@@ -48,36 +50,51 @@ LATE = _scenarios("data_path errors flush frozen hazards interleavings lifecycle
                   "relocation rig torture unremap commit_failures create_crash discard "
                   "file_systems force_rw format metadata metadata_copies probe_chunk rows stacking")
 
+# Systems of Debian 12 and 13 are changed by apt: slow.
+CHROOTS = [f"tests/packages/test_{name}.py" for name in ("other_release", "kernel_upgrade")]
+
 
 SUITES = [
-    Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, 2, 3600),
-    Suite("userspace", "make -s -j2 -C daemon all in-process", "make", EVERY, 2),
+    Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, ALONE, 3600),
+    Suite("userspace", "make -s -j2 -C daemon all in-process", "make", EVERY, ALONE),
     Suite("units", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
-    Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY),
-    Suite("scenarios, no FUA", DATA, "uml", (CHECK,), disks="no-fua"),
-    Suite("all data scenarios, no FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, disks="no-fua"),
+    Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY, WAITS),
+    Suite("scenarios, no FUA", DATA, "uml", (CHECK,), WAITS, disks="no-fua"),
+    Suite("all data scenarios, no FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, WAITS,
+          disks="no-fua"),
     Suite("data scenarios, main without FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL,
           disks="main-no-fua"),
     Suite("data scenarios, spare without FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL,
           disks="spare-no-fua"),
     Suite("data scenarios, late errors", LATE, "uml", ONLY_ALL, disks="late"),
-    Suite("crash states", "tests/crash", "pytest", NOT_QUICK),
+    Suite("crash states", "tests/crash -m 'not slow'", "pytest", NOT_QUICK),
+    Suite("crash states, many activated", "tests/crash -m slow", "pytest", ONLY_ALL, BUSY, 3600),
+    Suite("models", "tests/models", "pytest", ONLY_ALL, BUSY, 3600),
     Suite("metadata, mutated", "make -s -C tests/fuzz check CASES=5000", "tally", (CHECK,)),
     Suite("metadata, mutated at length", "make -s -C tests/fuzz check CASES=100000", "tally",
           ONLY_ALL),
+    Suite("foreign bytes, libFuzzer", "tests/fuzz/parsers", "pytest", ONLY_ALL, BUSY, 3600),
     Suite("userspace, ASan and valgrind", "tests/sanitize", "pytest", NOT_QUICK),
+    Suite("long scenarios", "tests/scenarios/long/test_*.py", "uml", ONLY_ALL),
     Suite("other people's tools", "tests/scenarios/tools/test_*.py", "uml", ONLY_ALL),
-    Suite("packages", "tests/packages", "pytest", NOT_QUICK),
-    Suite("other kernels, dkms", "tests/kernels", "pytest", NOT_QUICK, 1, 1800),
+    Suite("packages", f"tests/packages --ignore={' --ignore='.join(CHROOTS)}", "pytest", NOT_QUICK),
+    Suite("packages, in chroots", " ".join(CHROOTS), "pytest", ONLY_ALL, BUSY, 3600),
+    Suite("other kernels, dkms", "tests/kernels -m 'not slow'", "pytest", NOT_QUICK, BUSY, 1800),
     Suite("lint", "tests/lint", "tally", NOT_QUICK),
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
-          NOT_QUICK, 2, 3600),
+          NOT_QUICK, ALONE, 3600),
     Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
+    Suite("failing allocations", "tests/scenarios/debugging/test_*.py", "kasan", NOT_QUICK),
+    Suite("failing allocations, each", "tests/scenarios/debugging/test_*.py", "kasan-rest",
+          ONLY_ALL, BUSY, 5400),
     Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
-    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, 2, 2400),
-    Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, 2, 3600),
+    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, ALONE, 2400),
+    Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, ALONE, 5400),
+    Suite("virtual machine, other Debian", "tests/vm --debian other -m each_debian", "pytest",
+          ONLY_ALL, ALONE, 5400),
+    Suite("kernels, built and booted", "tests/kernels -m slow", "pytest", ONLY_ALL, ALONE, 7200),
 ]

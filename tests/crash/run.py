@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests import report
 from tests.crash import enumerator, repaired
 from tests.crash.geometry import CACHES, DEFAULT, MAIN_SECTORS, REGION_START, SHAPES, Variant
 from tests.harness import blockd, disks, uml
@@ -68,6 +69,8 @@ def run(shape: str, seed: int, operations: int, states: int, activate: int,
     verdict = enumerator.enumerate_states(workload.results / "log", MAIN_SECTORS,
                                           SHAPES[shape].spare_sectors, states, seed, more)
     print(verdict.text, end="", flush=True)
+    part = f"{shape}, {variant.disks_name}, {variant.cache}"
+    report.add("crash_states", part, verdict.states)
     if not verdict.allowed:
         wrong.append(f"states that are not allowed, see above; results are in {workload.results}")
 
@@ -75,6 +78,8 @@ def run(shape: str, seed: int, operations: int, states: int, activate: int,
         activation = _in_guest("activate", [str(sample)], shape, variant, kernel)
         if activation.failure:
             wrong.append(f"activation: {activation.failure}; results are in {activation.results}")
+        else:
+            report.add("kernel_activated_states", part, len(list(sample.iterdir())))
         wrong += repaired.check(SHAPES[shape], sample, activation.results)
     if not wrong:
         shutil.rmtree(sample)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import enumerator, run
-from tests.crash.geometry import MAIN_SECTORS, SHAPES, Variant
+from tests.crash.geometry import DEFAULT, MAIN_SECTORS, SHAPES, Variant
 from tests.harness import uml
 
 # Which set, on which disks, and what becomes of writes to main's cache.
@@ -16,24 +16,34 @@ TOLD_ONCE = [("wide", "late", "through"), ("tight", "worst", "through"),
              ("wide", "worst", "keep"), ("across", "late", "auto")]
 
 
+def _judge(shape: str, variant: Variant, operations: int, states: int, activate: int) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"repeat with: python3 -m tests.crash.run --shape {shape} --disks {variant.disks_name} "
+          f"--cache {variant.cache} --seed {seed} --operations {operations} --states {states} "
+          f"--activate {activate}")
+    wrong = run.run(shape, seed, operations, states, activate, variant=variant)
+    assert not wrong, "\n".join(wrong[:20])
+
+
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_no_crash_loses_anything(shape: str) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"repeat with: python3 -m tests.crash.run --shape {shape} --seed {seed}")
-    wrong = run.run(shape, seed, operations=800, states=40000, activate=30)
-    assert not wrong, "\n".join(wrong[:20])
+    _judge(shape, DEFAULT, 800, 40000, 30)
 
 
 @pytest.mark.parametrize("shape, disks, cache", TOLD_ONCE)
 def test_what_is_lost_is_told(shape: str, disks: str, cache: str) -> None:
     """P1, D17, D19: no flush succeeds when what it covers is gone, and no good sector is
     remapped."""
-    seed = random.randrange(1 << 32)
-    print(f"repeat with: python3 -m tests.crash.run --shape {shape} --disks {disks} "
-          f"--cache {cache} --seed {seed} --operations 600")
-    wrong = run.run(shape, seed, operations=600, states=5000, activate=10,
-                    variant=Variant(disks, cache))
-    assert not wrong, "\n".join(wrong[:20])
+    _judge(shape, Variant(disks, cache), 600, 5000, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disks, cache", [("plain", "through"), ("late", "through"),
+                                          ("worst", "keep"), ("late", "auto")])
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_many_are_activated(shape: str, disks: str, cache: str) -> None:
+    """5000 states in all, which the module must serve as the resolver says."""
+    _judge(shape, Variant(disks, cache), 1500, 50000, 430)
 
 
 def _hide_errors(log: Path) -> int:

@@ -7,6 +7,7 @@ serves. Several commands may run at once. Caller: qemu.py only.
 
 import itertools
 import json
+import os
 import socket
 import threading
 import time
@@ -15,6 +16,11 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+def slowness() -> float:
+    """How many times longer things take here than on a machine that has nothing else to do."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class AgentError(Exception):
@@ -112,8 +118,9 @@ class Request:
         return self.future.done()
 
     def wait(self, timeout_s: float) -> tuple[int, bytes, bytes]:
+        """Exit code, output and errors; TIMEOUT_S are seconds of an idle machine."""
         try:
-            return self.future.result(timeout_s)
+            return self.future.result(timeout_s * slowness())
         except FutureTimeout as error:
             raise AgentError(f"no answer from the guest within {timeout_s:.0f} s") from error
 

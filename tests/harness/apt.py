@@ -3,7 +3,7 @@
 
 Owns a private apt: sources, lists and state of its own in the cache, so that the
 machine's stay as they are. The mirrors are those of the machine's apt, whatever
-they are; nothing here names one. Callers: headers.py.
+they are; nothing here names one. Callers: headers.py, debian_kernels.py, qemu_kernels.py.
 """
 
 import os
@@ -72,19 +72,19 @@ def _newer(one: str, other: str) -> int:
 class Release:
     """The packages of Debian release NAME and of its parts ("security", "backports")."""
 
-    def __init__(self, name: str, parts: list[str]) -> None:
-        self.name = name
+    def __init__(self, name: str, parts: list[str], architecture: str = "amd64") -> None:
+        self.name, self.architecture = name, architecture
         self.parts = ["", *parts]
         mirrors = machine_mirrors()
         keyring = next((path for path in KEYRINGS if path.exists()), None)
-        option = f"[signed-by={keyring}] " if keyring else ""
+        option = f"[arch={architecture}{f' signed-by={keyring}' if keyring else ''}] "
         self.sources = {
             part: f"deb {option}{mirrors.get(part, mirrors[''])} "
                   f"{name}{part and '-' + part} main\n"
             for part in self.parts}
         self.trouble = ""
         key = cache.key_of(Path(__file__), *self.sources.values())
-        self.place = cache.entry(f"apt-{name}", key, self._fill)
+        self.place = cache.entry(f"apt-{name}-{architecture}", key, self._fill)
         self._refresh()
 
     def _fill(self, place: Path) -> None:
@@ -123,6 +123,7 @@ class Release:
             f'Dir::Etc::preferencesparts "{self.place}/preferences.d";',
             f'Dir::State "{self.place}"; Dir::State::status "{self.place}/status";',
             f'Dir::Cache "{self.place}";',
+            f'APT::Architecture "{self.architecture}"; APT::Architectures "{self.architecture}";',
             'APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::GzipIndexes "true";',
             'Acquire::Retries "3";', *acquire_options()]
         with tempfile.NamedTemporaryFile("w", prefix="dm-remap-apt-") as configuration:

@@ -115,14 +115,16 @@ def _build_module(kernel: Path, place: Path, options: list[str]) -> Path:
     return module
 
 
-def build_module(name: str, destination: Path | None = None) -> Path:
+def build_module(name: str, destination: Path | None = None, counted: bool = False) -> Path:
     """dm-remap.ko for kernel NAME, from the sources as they are now.
 
-    DESTINATION is a directory to copy it to, out of the way of the next build.
+    DESTINATION is a directory to copy it to, out of the way of the next build. COUNTED: it counts
+    how often each of its lines runs (gcov).
     """
     kernel = kernel_dir(name)
-    with cache.locked(BUILD / f".{name}.lock"):
-        module = _build_module(kernel, BUILD / name, ["ARCH=um"])
+    place = BUILD / (f"{name}-gcov" if counted else name)
+    with cache.locked(place.with_name(f".{place.name}.lock")):
+        module = _build_module(kernel, place, ["ARCH=um", *(["GCOV_PROFILE=y"] if counted else [])])
         if destination:
             module = Path(shutil.copy2(module, destination))
     return module

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.harness import cache, kernels, qemu_image
+from tests.harness import cache, debian, kernels, qemu_image
 
 PROJECT = kernels.PROJECT
 # What the package is made of, beside its version.
@@ -23,8 +23,6 @@ PARTS = ("kmod", "common", "packaging/debian", "dkms.conf", "packaging/install.m
 CHANGED = ("usr/src/dm-remap-*", "var/lib/dkms", "var/lib/dpkg/status",
            "var/lib/dpkg/info/dm-remap-dkms.*", "usr/lib/modules/*/updates",
            "usr/lib/modules/*/modules.*")
-IN_CHROOT = ("mount --bind /proc $0/proc && mount --bind /dev $0/dev && "
-             "exec chroot $0 env DEBIAN_FRONTEND=noninteractive LC_ALL=C dpkg -i /dkms.deb")
 
 
 def _key(image: qemu_image.Image) -> str:
@@ -42,9 +40,7 @@ def _install(image: qemu_image.Image, package: Path, scratch: Path) -> None:
     subprocess.run(["debugfs", "-R", f"rdump / {root}", image.root], check=True,
                    capture_output=True, stdin=subprocess.DEVNULL)
     (root / "dkms.deb").write_bytes(package.read_bytes())
-    result = subprocess.run(["unshare", "--mount", "sh", "-c", IN_CHROOT, root],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            stdin=subprocess.DEVNULL)
+    result = debian.chroot(root, "dpkg -i /dkms.deb")
     built = [*root.glob(f"usr/lib/modules/{image.kernel_release}/updates/dkms/dm-remap.ko*")]
     if result.returncode or len(built) != 1:
         logs = "".join(log.read_text(errors="replace")[-3000:]
@@ -54,7 +50,7 @@ def _install(image: qemu_image.Image, package: Path, scratch: Path) -> None:
     changed = [str(path.relative_to(root)) for pattern in CHANGED for path in root.glob(pattern)]
     subprocess.run(["tar", "-C", root, "-czf", scratch / "installed.tar.gz", "--", *changed],
                    check=True)
-    subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
+    debian.remove(root)
 
 
 def installed(package: Path) -> Path:

@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest's root image: the machine's own distribution, kernel and initramfs.
+"""The guest's root image: a Debian release, its kernel, an initramfs.
 
-Owns the recipe of the image and the choice of the guest's kernel, which is the
-one that the installed linux-headers package is for. Packages come from where
-this machine's apt gets its own. Callers: qemu.py, and tests that want a module
-for the guest.
+Owns the recipe of the image and the choice of the guest's kernel. The release is
+this machine's own, and the kernel the one that the installed linux-headers package
+is for; or, after use(), the other release with its newest kernel. Callers: qemu.py,
+minimal.py, and tests that want a module for the guest.
 
-    python3 -m tests.harness.qemu_image            make it, print its directory
+    python3 -m tests.harness.qemu_image [RELEASE]  make it, print its directory
 """
 
+import functools
 import hashlib
 import lzma
-import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import cache
+from tests.harness import apt, cache, debian
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST = Path(__file__).with_name("guest")
@@ -28,9 +29,8 @@ SIZE = "3G"
 PACKAGES = [
     "systemd", "systemd-sysv", "udev", "dmsetup", "e2fsprogs", "xfsprogs", "kmod", "util-linux",
     "util-linux-extra", "procps", "fdisk", "python3-minimal", "libpython3-stdlib",
-    "busybox-static",
     # what dmremap and dm-remapd are linked to, beyond what is there already
-    "libnl-3-200", "libnl-genl-3-200", "libeconf0",
+    "libnl-3-200", "libnl-genl-3-200",
     # what is stacked on a remap device, and what it is stacked on
     "mdadm", "lvm2", "cryptsetup-bin",
     # what would overwrite a member, or show it to a user
@@ -60,20 +60,33 @@ UNWANTED_UNITS = [
 KERNEL_RELEASE = re.compile(r"[\d.]+(-\d+|\+[\w~.+]+)*-amd64$")
 
 
+_distribution: str | None = None
+
+
 class ImageError(Exception):
     """The image could not be made; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """A finished image: everything that a virtual machine is started from."""
+    """A finished image: everything that a virtual machine is started from.
+
+    With BASE the root is that of another image, and the modules of the kernel are on a disk,
+    from which they are copied into the guest before the snapshot is taken.
+    """
 
     place: Path
     kernel_release: str
+    base: Path | None = None
+    architecture: str = "amd64"
 
     @property
     def root(self) -> Path:
-        return self.place / "root.img"
+        return (self.base or self.place) / "root.img"
+
+    @property
+    def modules(self) -> Path:
+        return self.place / "modules.img"
 
     @property
     def kernel(self) -> Path:
@@ -84,41 +97,14 @@ class Image:
         return self.place / "initramfs"
 
 
-def _run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """The output of COMMAND; ImageError if it fails."""
     result = subprocess.run([str(word) for word in command], cwd=cwd, text=True,
                             stdin=subprocess.DEVNULL, capture_output=True)
     if result.returncode:
         tail = "\n".join((result.stdout + result.stderr).splitlines()[-20:])
         raise ImageError(f"{command[0]} failed with exit code {result.returncode}:\n{tail}")
     return result.stdout
-
-
-def _release_of_machine() -> str:
-    for line in Path("/etc/os-release").read_text().splitlines():
-        if line.startswith("VERSION_CODENAME="):
-            return line.split("=", 1)[1].strip('"')
-    raise ImageError("/etc/os-release has no VERSION_CODENAME: this needs a released Debian")
-
-
-def _sources(release: str) -> str:
-    """The machine's own apt sources of the distribution, in one-line style."""
-    lines = _run("apt-get", "indextargets", "--format",
-                 "$(ORIGIN)|$(RELEASE)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)",
-                 "Created-By: Packages").splitlines()
-    fields = [line.split("|", 2) for line in lines]
-    own = [source for origin, suite, source in fields
-           if origin == "Debian" and suite.split("-")[0] == release]
-    if not own:
-        raise ImageError(f"apt knows no sources of Debian {release}: run `apt-get update`; "
-                         "if that does not help, /etc/apt/sources.list lacks them")
-    return "\n".join(dict.fromkeys(own)) + "\n"
-
-
-def _apt_options() -> list[str]:
-    """Proxies and the like that the machine's apt needs to reach its sources."""
-    wanted = re.compile(r"^Acquire::(https?::|Check-|Retries)\S* \".*\";$")
-    return [f"--aptopt={line}" for line in _run("apt-config", "dump").splitlines()
-            if wanted.match(line) and not line.endswith('"";')]
 
 
 def kernel_release() -> str:
@@ -132,39 +118,76 @@ def kernel_release() -> str:
 
 
 def _headers_version(release: str) -> str:
-    return _run("dpkg-query", "-W", "-f", "${Version}", f"linux-headers-{release}")
+    return run("dpkg-query", "-W", "-f", "${Version}", f"linux-headers-{release}")
 
 
-def _check_kernel_is_offered(release: str, version: str) -> None:
-    offered = {line.split("|")[1].strip()
-               for line in _run("apt-cache", "madison", f"linux-image-{release}").splitlines()}
-    if version not in offered:
+def use(name: str) -> None:
+    """From now on guests of this process are of Debian NAME: "bookworm", "trixie"."""
+    global _distribution
+    _distribution = name
+
+
+def distribution() -> str:
+    return _distribution or debian.of_machine()
+
+
+@functools.cache
+def newest_kernel(name: str) -> tuple[str, str]:
+    """Release and version of the newest kernel that Debian NAME offers."""
+    offered = debian.release(name)
+    version = offered.versions("linux-image-amd64")[0]
+    package, = (found for found in offered.depends("linux-image-amd64", version)
+                if found.startswith("linux-image-"))
+    return package.removeprefix("linux-image-"), version
+
+
+@functools.cache
+def _kernel(name: str) -> tuple[str, str]:
+    """Release and version of the kernel of guests of Debian NAME."""
+    if name != debian.of_machine():
+        return newest_kernel(name)
+    release = kernel_release()
+    return release, _headers_version(release)
+
+
+def _check_kernel_is_offered(name: str, release: str, version: str) -> None:
+    if version not in debian.release(name).versions(f"linux-image-{release}"):
         raise ImageError(f"headers of kernel {release} {version} are installed, but apt offers "
                          "no such image: run `apt-get update && apt-get install "
                          "linux-headers-amd64`")
 
 
-def _add_kernel(release: str, version: str, scratch: Path, root: Path) -> None:
-    unpacked = scratch / "kernel"
-    unpacked.mkdir()
-    _run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-         f"linux-image-{release}={version}", cwd=scratch)
-    package, = scratch.glob("linux-image-*.deb")
-    _run("dpkg-deb", "-x", package, unpacked)
-    package.unlink()
+def add_modules(unpacked: Path, release: str, root: Path) -> None:
+    """Move the modules of a kernel's UNPACKED package into ROOT."""
     modules, = unpacked.glob(f"**/lib/modules/{release}")
-    for unused in UNUSED_DRIVERS:
-        shutil.rmtree(modules / unused, ignore_errors=True)
     target = root / "usr/lib/modules"
-    (target / release).mkdir(parents=True, exist_ok=True)    # the headers' package has been here
+    (target / release).mkdir(parents=True, exist_ok=True)    # the headers' have been here
     for part in modules.iterdir():
         shutil.move(part, target / release / part.name)
-    _run("depmod", "-b", root, release)
-    shutil.move(unpacked / "boot" / f"vmlinuz-{release}", scratch / "vmlinuz")
-    shutil.rmtree(unpacked)
 
 
-def _add_own_files(root: Path) -> None:
+def index_modules(release: str, root: Path) -> None:
+    """Remove the drivers that no guest needs, and write the index of the others."""
+    for unused in UNUSED_DRIVERS:
+        shutil.rmtree(root / "usr/lib/modules" / release / unused, ignore_errors=True)
+    run("depmod", "-b", root, release)
+
+
+def _add_kernel(name: str, release: str, version: str, scratch: Path, root: Path) -> None:
+    """The kernel and its modules, unless the headers' package has brought them along."""
+    if not (root / "boot" / f"vmlinuz-{release}").exists():
+        package, = debian.release(name).download(scratch, [f"linux-image-{release}={version}"])
+        unpacked = scratch / "kernel"
+        run("dpkg-deb", "-x", package, unpacked)
+        package.unlink()
+        add_modules(unpacked, release, root)
+        shutil.move(unpacked / "boot" / f"vmlinuz-{release}", root / "boot")
+        shutil.rmtree(unpacked)
+    index_modules(release, root)
+
+
+def add_own_files(root: Path) -> None:
+    """What makes a system one of the test bed: its agent, and nothing that runs by the clock."""
     agent = root / "usr/local/sbin/dm-remap-agent"
     shutil.copy(GUEST / "agent.py", agent)
     agent.chmod(0o755)
@@ -200,17 +223,27 @@ def _add_tree(root: Path) -> None:
     (root / "srv/tree.b2sums").write_text("".join(sums))
 
 
-def _make_initramfs(release: str, root: Path, scratch: Path) -> None:
+def make_initramfs(offered: apt.Release, release: str, root: Path, scratch: Path,
+                   modules: Sequence[str] = INITRAMFS_MODULES) -> None:
+    """SCRATCH/initramfs mounts the root disk of a system in ROOT, and hands over to systemd.
+
+    It loads MODULES, except those that are built in; busybox comes from OFFERED.
+    """
     tree = scratch / "initramfs.d"
     (tree / "bin").mkdir(parents=True)
-    shutil.copy(root / "usr/bin/busybox", tree / "bin/busybox")
+    package, = offered.download(scratch, ["busybox-static"])
+    run("dpkg-deb", "-x", package, scratch / "busybox")
+    package.unlink()
+    busybox = next(path for path in scratch.glob("busybox/**/bin/busybox") if path.is_file())
+    shutil.move(busybox, tree / "bin/busybox")
+    shutil.rmtree(scratch / "busybox")
     shutil.copy(GUEST / "init", tree / "init")
     (tree / "init").chmod(0o755)
     names: dict[str, Path] = {}
-    for module in INITRAMFS_MODULES:
+    for module in modules:
         if module == "crc32c_generic" and not list(root.glob(f"usr/lib/modules/**/{module}.ko*")):
             continue                        # newer kernels have it built in
-        shown = _run("modprobe", "-d", root, "-S", release, "--show-depends", module)
+        shown = run("modprobe", "-d", root, "-S", release, "--show-depends", module)
         for line in shown.splitlines():
             words = line.split()
             if words[0] == "insmod":
@@ -229,47 +262,56 @@ def _make_initramfs(release: str, root: Path, scratch: Path) -> None:
     shutil.rmtree(tree)
 
 
-def image() -> Image:
-    """The image of this machine's distribution, made if need be (three minutes)."""
-    if os.geteuid():
+def check_tools() -> None:
+    if not debian.is_root():
         raise ImageError("making the guest's root image needs root: use sudo")
     missing = [tool for tool in ("mmdebstrap", "mke2fs", "cpio", "depmod", "qemu-system-x86_64")
                if not shutil.which(tool)]
     if missing:
         raise ImageError(f"{', '.join(missing)} missing: run `tests/setup check` or "
                          "`tests/setup demo` as root")
-    distribution = _release_of_machine()
-    release = kernel_release()
-    version = _headers_version(release)
-    key = cache.key_of(Path(__file__), distribution, release, version,
+
+
+def make_disk(root: Path, place: Path) -> None:
+    """An image of the system in ROOT, which is gone then."""
+    run("mke2fs", "-q", "-t", "ext4", "-L", "guest", "-d", root, place, SIZE)
+    debian.remove(root)
+
+
+def image() -> Image:
+    """The image of the release in use, made if need be (three minutes)."""
+    check_tools()
+    try:
+        name = distribution()
+        release, version = _kernel(name)
+    except (apt.AptError, debian.DebianError) as error:
+        raise ImageError(str(error)) from error
+    key = cache.key_of(Path(__file__), Path(debian.__file__), name, release, version,
                        *sorted(path for path in GUEST.iterdir() if path.is_file()))
 
     def build(scratch: Path) -> None:
-        print(f"making the guest's root image (Debian {distribution}, kernel {release}): "
+        print(f"making the guest's root image (Debian {name}, kernel {release}): "
               "some three minutes, once", file=sys.stderr, flush=True)
-        _check_kernel_is_offered(release, version)
         root = scratch / "root"
-        excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*"
-                    for name in ("doc", "man", "locale", "info")]
-        sources = scratch / "sources.list"
-        sources.write_text(_sources(distribution))
-        packages = ",".join([*PACKAGES, f"linux-headers-{release}"])
-        _run("mmdebstrap", "--variant=apt", "--mode=root", "--format=directory",
-             f"--include={packages}", '--aptopt=Apt::Install-Recommends "false"',
-             *_apt_options(), *excluded, distribution, root, sources)
-        sources.unlink()
-        _add_kernel(release, version, scratch, root)
-        _add_own_files(root)
-        _add_tree(root)
-        _make_initramfs(release, root, scratch)
-        _run("mke2fs", "-q", "-t", "ext4", "-L", "guest", "-d", root, scratch / "root.img", SIZE)
-        shutil.rmtree(root)
+        try:
+            _check_kernel_is_offered(name, release, version)
+            debian.bootstrap(name, root, [*PACKAGES, f"linux-headers-{release}"])
+            _add_kernel(name, release, version, scratch, root)
+            shutil.copy(root / "boot" / f"vmlinuz-{release}", scratch / "vmlinuz")
+            add_own_files(root)
+            _add_tree(root)
+            make_initramfs(debian.release(name), release, root, scratch)
+        except (apt.AptError, debian.DebianError) as error:
+            raise ImageError(str(error)) from error
+        make_disk(root, scratch / "root.img")
 
     return Image(cache.entry("guest", key, build), release)
 
 
 def main() -> int:
     try:
+        for name in sys.argv[1:2]:
+            use(name)
         print(image().place)
     except ImageError as error:
         print(error, file=sys.stderr)

@@ -3,7 +3,8 @@
 
 Owns the choice of KVM or emulation, QEMU's command line and the snapshot (the
 guest's memory and root disk, right after it has booted), which lives in the
-cache. Callers: tests/vm, tests/demo.
+cache. Without an IMAGE the functions use the machine's own kernel.
+Callers: tests/vm, tests/demo, tests/kernels.
 
     python3 -m tests.harness.qemu_snapshot         make it, print its directory
 """
@@ -17,17 +18,26 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.harness import cache, qemu_image
-from tests.harness.qemu import BOOT_TIMEOUT_S, Machine, MachineError, connections, work_dir
+from tests.harness import cache, qemu_arm64, qemu_image
+from tests.harness.qemu import (BOOT_TIMEOUT_S, HOTPLUG_PORT, Machine, MachineError,
+                                connections, work_dir)
 
 QEMU = "qemu-system-x86_64"
+# no_timer_check: on a loaded host the emulated timer is late for the kernel's test of it.
 KERNEL_COMMAND_LINE = (
-    "root=/dev/vda rw console=ttyS0 quiet mitigations=off audit=0 apparmor=0 net.ifnames=0 "
+    "root=/dev/vda rw quiet no_timer_check mitigations=off audit=0 apparmor=0 net.ifnames=0 "
     "ipv6.disable=1 init_on_alloc=0 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 "
     "panic=-1 oops=panic systemd.show_status=no")
+# Program, machine and the kernel's console for each architecture.
+MACHINES = {"amd64": (QEMU, "pc", "ttyS0"), "arm64": (qemu_arm64.QEMU, "virt", "ttyAMA0")}
 # What tests use is loaded before the snapshot is taken: a restored guest need not.
 MODULES = ["dm-mod", "sd_mod", "virtio_scsi", "ext4", "xfs", "crc32c_intel"]
 PROBE_TIMEOUT_S = 15
+
+
+def boot_timeout(image: qemu_image.Image) -> float:
+    """Seconds: another architecture is emulated more slowly."""
+    return BOOT_TIMEOUT_S * (3 if image.architecture == "arm64" else 1)
 
 
 def qemu_version() -> str:
@@ -58,6 +68,8 @@ def _kvm_boots(image: qemu_image.Image) -> bool:
 
 def accelerator(image: qemu_image.Image) -> list[str]:
     """QEMU's arguments for KVM where a guest boots with it, else for emulation."""
+    if image.architecture == "arm64":
+        return ["-accel", "tcg,thread=multi", "-cpu", "neoverse-n1"]
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return ["-accel", "tcg,thread=multi", "-cpu", "max"]
     key = cache.key_of(qemu_version(), platform.release(), _cpu_model(), image.place.name)
@@ -75,17 +87,19 @@ def arguments(image: qemu_image.Image, root_disk: Path, words: str = "") -> list
 
     WORDS are added to the kernel's.
     """
+    program, machine, console = MACHINES[image.architecture]
+    port = ["-device", f"pcie-root-port,id={HOTPLUG_PORT},chassis=1"] if machine == "virt" else []
     return [
-        QEMU, "-name", "dm-remap", "-nodefaults", "-no-user-config", "-display", "none",
-        "-no-reboot", "-M", "pc", *accelerator(image), "-smp", "2", "-m", "1024",
+        program, "-name", "dm-remap", "-nodefaults", "-no-user-config", "-display", "none",
+        "-no-reboot", "-M", machine, *accelerator(image), "-smp", "2", "-m", "1024",
         "-kernel", str(image.kernel), "-initrd", str(image.initramfs),
-        "-append", f"{KERNEL_COMMAND_LINE} {words}".rstrip(),
+        "-append", f"{KERNEL_COMMAND_LINE} console={console} {words}".rstrip(),
         "-blockdev", f"driver=file,node-name=root-file,filename={root_disk},cache.no-flush=on",
         "-blockdev", "driver=qcow2,node-name=root,file=root-file,cache.no-flush=on",
         "-device", "virtio-blk-pci,drive=root",
         "-device", "virtio-scsi-pci,id=scsi,num_queues=2",
         "-device", "virtio-serial-pci",
-        "-device", "virtserialport,chardev=agent,name=dm-remap.agent",
+        "-device", "virtserialport,chardev=agent,name=dm-remap.agent", *port,
     ]
 
 
@@ -116,24 +130,34 @@ def _keep(vm: Machine, place: Path) -> None:
     vm.process.wait(30)
 
 
+def _copy_modules(vm: Machine, image: qemu_image.Image) -> None:
+    """Copy the modules of this kernel, which the root of another image lacks."""
+    disk = vm.add_disk("modules", file=image.modules)
+    vm.run(f"mount -o ro {disk} /mnt && cp -a /mnt/{image.kernel_release} /usr/lib/modules/ && "
+           "umount /mnt && udevadm trigger --settle --action=add", boot_timeout(image))
+    vm.remove_disk("modules")
+
+
 def _take(image: qemu_image.Image, place: Path) -> None:
     """Boot the guest, wait until it is at rest, and leave its state in PLACE."""
     _overlay(image.root, "raw", place / "root.qcow2")
     with work_dir() as work, Machine(arguments(image, place / "root.qcow2"), work) as vm:
-        vm.connect_agent(BOOT_TIMEOUT_S)
-        state = vm.run("systemctl is-system-running --wait", BOOT_TIMEOUT_S, check=False)
+        vm.connect_agent(boot_timeout(image))
+        state = vm.run("systemctl is-system-running --wait", boot_timeout(image), check=False)
         if state.out.strip() != "running":
             failed = vm.run("systemctl --failed --no-legend", check=False).out
             raise MachineError(f"the guest booted to '{state.out.strip()}':\n{failed}")
+        if image.modules.exists():
+            _copy_modules(vm, image)
         vm.run(f"modprobe -a {' '.join(MODULES)}; udevadm settle")
         if complaints := vm.complaints():
             raise MachineError("the guest's kernel complains at boot:\n" + "\n".join(complaints))
         _keep(vm, place)
 
 
-def snapshot() -> tuple[qemu_image.Image, Path]:
+def snapshot(image: qemu_image.Image | None = None) -> tuple[qemu_image.Image, Path]:
     """The image, and the directory of its snapshot; both made if need be."""
-    image = qemu_image.image()
+    image = image or qemu_image.image()
     key = cache.key_of(qemu_version(), *arguments(image, Path("root")),
                        *connections(Path("work")), _cpu_model(), Path(__file__))
 
@@ -160,10 +184,11 @@ def _resumed(image: qemu_image.Image, root_disk: Path, memory: Path, work: Path)
 
 
 @contextlib.contextmanager
-def restored(place: Path | None = None) -> Iterator[Machine]:
+def restored(place: Path | None = None, image: qemu_image.Image | None = None) \
+        -> Iterator[Machine]:
     """A guest as it was right after booting, with none of the disks under test; or, with
     PLACE, as prepared() has left it there."""
-    image, booted_place = snapshot()
+    image, booted_place = snapshot(image)
     place = place or booted_place
     with work_dir() as work:
         _overlay(place / "root.qcow2", "qcow2", work / "root.qcow2")
@@ -171,9 +196,10 @@ def restored(place: Path | None = None) -> Iterator[Machine]:
             yield vm
 
 
-def prepared(place: Path, prepare: Callable[[Machine], None]) -> Path:
+def prepared(place: Path, prepare: Callable[[Machine], None],
+             image: qemu_image.Image | None = None) -> Path:
     """A snapshot of a guest on which PREPARE was called; it is made in PLACE, and not cached."""
-    image, booted_place = snapshot()
+    image, booted_place = snapshot(image)
     _overlay(booted_place / "root.qcow2", "qcow2", place / "root.qcow2")
     with work_dir() as work, _resumed(image, place / "root.qcow2", booted_place / "memory",
                                       work) as vm:
@@ -183,16 +209,17 @@ def prepared(place: Path, prepare: Callable[[Machine], None]) -> Path:
 
 
 @contextlib.contextmanager
-def booted(root_disk: Path, plug: Callable[[Machine], None], words: str = "") -> Iterator[Machine]:
-    """A guest that boots from a root disk of one that was switched off.
+def booted(root_disk: Path, plug: Callable[[Machine], None], words: str = "",
+           image: qemu_image.Image | None = None) -> Iterator[Machine]:
+    """A guest that boots from a root disk of one that was switched off, or of another IMAGE.
 
     PLUG puts disks in before its CPUs start; WORDS go to its kernel's command line.
     """
-    image, _ = snapshot()
+    image = image or qemu_image.image()
     with work_dir() as work, Machine([*arguments(image, root_disk, words), "-S"], work) as vm:
         plug(vm)
         vm.qmp.execute("cont")
-        vm.connect_agent(BOOT_TIMEOUT_S)
+        vm.connect_agent(boot_timeout(image))
         yield vm
 
 

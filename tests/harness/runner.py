@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the suites of tests/suites.py, two slots side by side, and counts.
+"""Runs the suites of tests/suites.py, a few side by side, and counts.
 
 Owns what is printed: one line a finished job, then what failed and where its output is,
 and as the last line "N passed, N failed" with ", N skipped" when there were any. Output
@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests import report
 from tests.harness import blockd, children, kernels, uml
-from tests.suites import PYTHON, Suite
+from tests.suites import ALONE, PYTHON, WAITS, Suite
 
 PROJECT = kernels.PROJECT
 OUTPUT = PROJECT / "build" / "check"
-SLOTS = 2
+SLOTS, MOST_JOBS = ALONE, ALONE // WAITS
 TAIL_LINES = 40
 # Of each kind of suite that runs in UML: the kernel, which tests of a file (as pytest -m), and
 # how many files share a guest (to start one takes the debugging kernel half a minute).
@@ -131,13 +132,19 @@ def _run_make(suite: Suite, result: Result) -> None:
         result.trouble = f"exit code {code}"
 
 
-def _run_uml(files: list[Path], kind: str, disks: str, result: Result) -> None:
+def _run_uml(files: list[Path], kind: str, disks: str, timeout_s: float,
+             result: Result) -> None:
     kernel, which, _ = GUESTS[kind]
     outcome = uml.run(files, ["-m", which] if which else [], kernel,
                       name=f"check-{kind}-{files[0].stem}",
-                      timeout_s=uml.TIMEOUT_S[kernel] + 120 * (len(files) - 1), kind=disks)
+                      timeout_s=max(uml.TIMEOUT_S[kernel] + 120 * (len(files) - 1), timeout_s),
+                      kind=disks)
     result.output = outcome.results / "output"
     _count_junit(outcome.junit, result)
+    figures = outcome.results / "figures"    # a line each: key, part, number
+    for line in figures.read_text().splitlines() if figures.exists() else []:
+        key, part, number = line.split("\t")
+        report.add(key, part, int(number))
     if outcome.failure and not (result.failed and outcome.failure.startswith("exit code")):
         result.trouble = outcome.failure
 
@@ -169,7 +176,8 @@ class Job:
             elif self.files and without_kernel:
                 result.trouble = f"not run, for '{without_kernel}' failed"
             elif self.files:
-                _run_uml(self.files, self.suite.kind, self.suite.disks, result)
+                _run_uml(self.files, self.suite.kind, self.suite.disks,
+                         self.suite.timeout_s, result)
             else:
                 KINDS[self.suite.kind](self.suite, result)
         except (kernels.BuildError, blockd.BlockServerError) as error:
@@ -256,7 +264,7 @@ def run(suites: list[Suite]) -> int:
 
     before = {number: signal.signal(number, lambda *_: children.end_all())
               for number in (signal.SIGTERM, signal.SIGINT)}
-    with ThreadPoolExecutor(max_workers=SLOTS) as pool:
+    with ThreadPoolExecutor(max_workers=MOST_JOBS) as pool:
         running = []
         for job in jobs_of(suites):
             slots.take(job.suite.slots)

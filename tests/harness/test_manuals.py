@@ -16,9 +16,24 @@ DAEMON = PROJECT / "daemon" / "dm-remapd"
 
 def test_fields_of_the_journal() -> None:
     written = set(re.findall(r"(DM_REMAP_[A-Z_]+)=", (DAEMON / "journal.c").read_text()))
-    manual = (MANUALS / "dm-remapd.8").read_text()
+    _, manual = manual_of_the_daemon()
     documented = set(re.findall(r"DM_REMAP_[A-Z_]+", manual))
     assert len(written) > 20 and documented == written
+
+
+def manual_of_the_daemon() -> tuple[str, str]:
+    """The section about hooks, and the rest."""
+    before, hooks, after = re.split(r"^\.Sh HOOKS\n|^(?=\.Sh SIGNALS\n)", (MANUALS / "dm-remapd.8").read_text(),
+                                    flags=re.MULTILINE)
+    return hooks, before + after
+
+
+def test_variables_of_hooks() -> None:
+    source = (DAEMON / "alert-text.c").read_text()
+    made = {name for names in re.findall(r'add(?:_number)?\(variables, "([A-Z]+)"|PREFIX "([A-Z]+)=', source)
+            for name in names if name}
+    documented = set(re.findall(r"DM_REMAP_([A-Z]+)", manual_of_the_daemon()[0]))
+    assert len(made) >= 10 and documented == made
 
 
 def test_keys_of_the_configuration() -> None:
@@ -33,6 +48,16 @@ COUNTERS = dict(re.findall(r"^COUNTER\((\w+), (\w+), ", (PROJECT / "common" / "d
                            .read_text(), re.MULTILINE))
 KINDS = dict(re.findall(r'KIND\((\w+), "([a-z-]+)"', (PROJECT / "daemon" / "lib" / "system" /
                                                       "event-kinds.c").read_text()))
+
+
+def test_the_storm_limit() -> None:
+    """As the kernel has it, wherever it is told."""
+    burst, share = re.findall(r"burst = max\((\d+)U, remap_geometry\(set\)->slots / (\d+)\)",
+                              (PROJECT / "kmod" / "engine" / "pieces.c").read_text())[0]
+    told = [text for page in MANUALS.glob("*.[578]")
+            if "chunks, or 1/" in (text := " ".join(page.read_text().split()))]
+    assert len(told) == 2
+    assert all(f"{burst} chunks, or 1/{share} of the slots" in text for text in told)
 
 
 def test_counters() -> None:
@@ -54,6 +79,17 @@ def test_kinds_of_event() -> None:
     documented = {name for line in re.findall(r"^\.It Cm (.*)$", items, re.MULTILINE)
                   for name in line.split(" , ")}
     assert documented == set(KINDS.values())
+
+
+def test_findings_of_the_doctor() -> None:
+    """Each code is in dmremap(8), and no other is."""
+    header = (PROJECT / "daemon" / "dmremap" / "doctor.h").read_text()
+    codes = set(re.findall(r'^\tCODE\(\w+, "([a-z-]+)"\)', header, re.MULTILINE))
+    manual = (MANUALS / "dmremap.8").read_text()
+    items = manual.split("each finding has a\n")[1].split(".El")[0]
+    documented = {name for line in re.findall(r"^\.It Li (.*)$", items, re.MULTILINE)
+                  for name in line.split(" , ")}
+    assert len(codes) > 25 and documented == codes
 
 
 def files_with(word: str) -> set[str]:

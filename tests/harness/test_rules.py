@@ -66,3 +66,15 @@ def test_features() -> None:
     """D15: a piece that is sent again has no crypto context and no integrity data any more."""
     text = (PROJECT / "kmod" / "target.c").read_text()
     assert re.findall(r"DM_TARGET_\w+", text) == ["DM_TARGET_NOWAIT"]
+
+
+def test_decisions() -> None:
+    """The table at the end of common/RULES.md: the functions are where it says."""
+    rows = (PROJECT / "common" / "RULES.md").read_text().split("| question |")[1].splitlines()[2:]
+    assert len(rows) > 5
+    for row in rows:
+        files, names = (re.findall(r"`(.+?)`", cell) for cell in row.split("|")[2:4])
+        texts = [(PROJECT / file).read_text() for file in files]
+        for name in names:
+            assert any(re.search(rf"^\w.*\b{name}\b(\([^;]*$|\[\] = )", text, re.M)
+                       for text in texts), row

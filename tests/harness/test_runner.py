@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import disks, runner
-from tests.suites import CHECK, SUITES, Suite
+from tests.suites import ALONE, CHECK, SUITES, Suite
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_glob_without_files_fails(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_failed_kernel_stops_what_needs_it(tmp_path: Path,
                                            capsys: pytest.CaptureFixture[str]) -> None:
-    kernel = Suite("kernel", script(tmp_path, "exit 1"), "make", (CHECK,), 2)
+    kernel = Suite("kernel", script(tmp_path, "exit 1"), "make", (CHECK,), ALONE)
     scenarios = Suite("scenarios", "tests/scenarios/test_rig.py", "uml", (CHECK,))
     code, last = run(capsys, kernel, scenarios)
     assert (code, last) == (1, "0 passed, 2 failed")
@@ -88,15 +88,15 @@ def test_told_to_stop(tmp_path: Path) -> None:
     second = tmp_path / "second"
     text = (f"import sys; from pathlib import Path; from tests.harness import runner; "
             f"from tests.suites import Suite; runner.OUTPUT = Path('{tmp_path}/output'); "
-            f"sys.exit(runner.run([Suite('one', '{first}', 'tally', (), 2), "
-            f"Suite('two', 'touch {second}', 'tally', (), 2)]))")
+            f"sys.exit(runner.run([Suite('one', '{first}', 'tally', (), 6), "
+            f"Suite('two', 'touch {second}', 'tally', (), 6)]))")
     running = subprocess.Popen(["/usr/bin/python3", "-c", text], cwd=runner.PROJECT,
                                stdout=subprocess.PIPE, text=True)
     sleeper = tmp_path / "sleeper"
     while not sleeper.exists() or not sleeper.read_text():
         time.sleep(0.01)
     running.terminate()
-    out, _ = running.communicate(timeout=20)
+    out, _ = running.communicate(timeout=300)
     assert running.returncode == 1 and out.splitlines()[-1] == "0 passed, 2 failed"
     assert not second.exists()
     words = Path("/proc", sleeper.read_text().strip(), "cmdline")

@@ -119,9 +119,10 @@ def _judge(results: Path, no_end: str | None) -> str | None:
 
 def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str = "uml",
         with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
-        echo: bool = False, kind: str = disks.PLAIN) -> Outcome:
+        echo: bool = False, kind: str = disks.PLAIN, counted: bool = False) -> Outcome:
     """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it,
-    KIND is that of its disks (see disks.py)."""
+    KIND is that of its disks (see disks.py). COUNTED: results/gcda tells which lines of the module
+    ran (debugging kernel only)."""
     files = [file.resolve() for file in (what if isinstance(what, list) else [what])]
     blockd.build()
     name = (name or files[0].stem) + (f"-{kind}" if kind != disks.PLAIN else "")
@@ -129,7 +130,7 @@ def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str
     with cache.locked(results.with_name(f".{results.name}.lock")):
         shutil.rmtree(results, ignore_errors=True)
         results.mkdir(parents=True)
-        module = str(kernels.build_module(kernel, results)) if with_module else "-"
+        module = str(kernels.build_module(kernel, results, counted)) if with_module else "-"
         if any(file.is_file() and "inject" in file.read_text() for file in files):
             kernels.build_inject(kernel, results)
         command = _command_for(files, results, arguments or [])

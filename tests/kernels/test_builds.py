@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module builds for the oldest and the newest kernel, and its loader will find it.
+"""The module builds for each kernel, another architecture and compiler included, and its
+loader will find it.
 
 Every warning is an error (W=1 and -Werror), and so is a symbol that the kernel does
 not have. A kernel that the machine's mirror does not offer is skipped, with a sentence.
@@ -12,14 +13,24 @@ from pathlib import Path
 import pytest
 
 from tests.harness import headers
+from tests.harness.debian_kernels import Unavailable
+from tests.kernels import guests, results
 
 
-@pytest.fixture(scope="module", params=headers.KERNELS)
-def built(request: pytest.FixtureRequest) -> headers.Built:
+@pytest.fixture(scope="module", params=[
+    *headers.KERNELS, *(pytest.param(name, marks=pytest.mark.slow) for name in headers.OTHERS)])
+def kernel(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def built(kernel: str) -> headers.Built:
     try:
-        return headers.build(request.param)
-    except headers.Unavailable as reason:
+        made = guests.module(kernel)
+    except Unavailable as reason:
         pytest.skip(str(reason))
+    results.kernel(kernel, made.kernel_release)
+    return made
 
 
 def modinfo(module: Path, field: str) -> str:

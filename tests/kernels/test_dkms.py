@@ -6,6 +6,7 @@ signing key off the machine.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -91,6 +92,9 @@ def test_kernels_that_are_too_old_are_left_out(release: str, wanted: bool) -> No
     matched = subprocess.run(["bash", "-c", script, "bash", release,
                               setting("BUILD_EXCLUSIVE_KERNEL")]).returncode == 0
     assert matched == wanted
+    oldest = [int(number) for number in setting("BUILD_EXCLUSIVE_KERNEL_MIN").split(".")]
+    version = [int(number) for number in re.findall(r"\d+", release)[:2]]
+    assert (version >= oldest) == wanted, "the minimum and the pattern disagree"
 
 
 def test_dkms_says_that_a_kernel_is_too_old(dkms: Dkms) -> None:

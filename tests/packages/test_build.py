@@ -25,14 +25,30 @@ def tool(name: str) -> str:
     return shutil.which(name) or pytest.fail(f"{name} is missing: run `tests/setup check` as root")
 
 
+LINTIAN = ("lintian", "--allow-root", "--pedantic", "--display-info")
+# What only one release's lintian says. An override of a tag that the other one's does not know, or
+# does not give, would be a complaint of its own.
+ANSWERED = {
+    # 12: the daemon speaks sd_notify and writes to the journal. Activation needs no daemon: udev's
+    # rules do it where there is no systemd.
+    "I: dm-remap: package-supports-alternative-init-but-no-init.d-script",
+    # 13: the policy is that of the oldest release that the packages are for.
+    "I: dm-remap source: out-of-date-standards-version",
+}
+
+
+def complaints(said: str) -> list[str]:
+    """Lines of lintian's that nothing answers."""
+    return [line for line in said.splitlines()
+            if not line.startswith(("N:", *(f"{answered} " for answered in ANSWERED)))]
+
+
 def test_lintian(built: Path) -> None:
     """Not even pedantic ones; what is overridden says why, in the overrides."""
     changes, = built.glob("*.changes")
-    result = subprocess.run([tool("lintian"), "--allow-root", "--pedantic", "--display-info",
-                             "--fail-on", "error,warning,info,pedantic", str(changes)],
-                            capture_output=True, text=True)
-    said = [line for line in result.stdout.splitlines() if not line.startswith("N:")]
-    assert result.returncode == 0 and said == [], "\n".join(said) or result.stderr
+    result = subprocess.run([tool(LINTIAN[0]), *LINTIAN[1:], str(changes)], capture_output=True,
+                            text=True)
+    assert complaints(result.stdout) == [] and result.returncode == 0, result.stderr
 
 
 def test_hardening(built: Path) -> None:

@@ -106,6 +106,8 @@ def test_each_moment_has_its_script(tree: Path) -> None:
                   or "lib/dracut/hooks/emergency" in str(path))]
     text = "".join(path.read_text() for path in hooks)
     assert "/usr/lib/dm-remap/boot activate" in text and "/usr/lib/dm-remap/boot tell" in text
+    if "lib/dracut/hooks" in str(hooks):    # its queue runs only if a module asks for it
+        assert (tree / "lib/dracut/need-initqueue").exists()
 
 
 @pytest.mark.parametrize("fallback", [False, True])

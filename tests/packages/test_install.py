@@ -110,7 +110,7 @@ def test_tells_what_to_type_next(tmp_path: Path) -> None:
                              text=True).stdout.strip()
     assert told.returncode == 0, told.stderr
     for typed in (f"dkms install dm-remap/{version} ", "systemctl enable --now dm-remapd\n",
-                  "dmremap create ", "make uninstall"):
+                  "dmremap doctor ", "dmremap create ", "make uninstall"):
         assert typed in told.stdout
 
 

@@ -60,7 +60,7 @@ def edit(name: str, pattern: str, text: str) -> Callable[[Path], None]:
     (lambda tree: (tree / "new").touch(), "the tree is not clean"),
     (lambda tree: subprocess.run([*GIT, "tag", "v" + subprocess.run(
         ["packaging/version"], cwd=tree, capture_output=True, text=True).stdout.strip()],
-        cwd=tree, check=True), "is there already"),
+        cwd=tree, check=True), "already exists"),
     (edit("kmod/base/set.h", r"(DM_REMAP_VERSION) .*", r'\1 "0.0.7"'), "set.h has 0.0.7"),
     (edit("packaging/debian/changelog", r"^  \* .*", "  * "), "changelog says nothing"),
     (edit("packaging/rpm/dm-remap.spec", r"(%changelog\n.*\n)- .*", r"\1- "), "spec says nothing"),

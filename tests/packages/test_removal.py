@@ -16,7 +16,9 @@ import pytest
 from tests.harness.kernels import PROJECT
 
 DEBIAN = PROJECT / "packaging" / "debian"
-PACKAGES = re.findall(r"^Package: (\S+)", (DEBIAN / "control").read_text(), re.M)
+# The page for Cockpit is nothing that a boot needs.
+PACKAGES = [name for name in re.findall(r"^Package: (\S+)", (DEBIAN / "control").read_text(), re.M)
+            if name != "dm-remap-cockpit"]
 MOUNTED = ("mount --bind $0/sys /sys && mount --bind $0/fstab /etc/fstab && "
            "PATH=$0/bin:$PATH exec sh $1 $2")
 
@@ -120,7 +122,7 @@ def test_any_of_the_packages(host: Host, package: str) -> None:
     assert result.returncode == 1 and result.stderr.startswith(f"{package}: "), result
 
 
-NEEDED = "/srv is on data, and /etc/fstab has it without \"nofail\""
+NEEDED = "/srv is on data, and its line in /etc/fstab lacks \"nofail\""
 
 
 def test_boot_waits_for_it(host: Host) -> None:

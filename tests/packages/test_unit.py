@@ -9,17 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.kernels import PROJECT
+from tests.harness import exposure
+from tests.harness.exposure import UNIT
 
-UNIT = PROJECT / "systemd" / "dm-remapd.service"
+
+def analyze(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*exposure.COMMAND.split(), "--offline=true", *options, UNIT],
+                          capture_output=True, text=True)
 
 
 def test_exposure() -> None:
     """3.0 of 10 at most, as systemd counts; the unit explains each exception."""
-    result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=30",
-                             "--no-pager", UNIT], capture_output=True, text=True)
+    result = analyze()
     assert "Overall exposure level" in result.stdout, result.stderr
     assert result.returncode == 0, result.stdout.splitlines()[-1]
+    assert exposure.unexplained(analyze("--json=short").stdout, UNIT.read_text()) == []
+
+
+def test_an_exception_that_is_not_explained_is_found() -> None:
+    report = analyze("--json=short").stdout
+    for word, name in (("CAP_SYSLOG", "CapabilityBoundingSet=~CAP_SYSLOG"),
+                       ("PrivateUsers=", "PrivateUsers="), ("User=", "User=/DynamicUser=")):
+        unit = re.sub(rf"(?<!\w){word}", "it", UNIT.read_text())
+        assert exposure.unexplained(report, unit) == [name]
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"),

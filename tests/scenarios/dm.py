@@ -132,6 +132,9 @@ def event_nr(name: str) -> int:
     return _call(DEV_STATUS, name)[0]["event_nr"]
 
 
+INACTIVE_TABLE = 1 << 6    # of flags(): one is loaded that the next resume takes
+
+
 def flags(name: str) -> int:
     return _call(DEV_STATUS, name)[0]["flags"]
 

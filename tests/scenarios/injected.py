@@ -98,10 +98,19 @@ class Injected:
         self.device = Device(path)
         return self.device
 
-    def deactivate(self) -> None:
+    def activate_again(self) -> Device:
+        """Also where the device exists and has no table."""
+        if "r0" in dm.devices():
+            dm.remove("r0")
+        return self.activate()
+
+    def close_device(self) -> None:
         if self.device:
             self.device.close()
             self.device = None
+
+    def deactivate(self) -> None:
+        self.close_device()
         dm.remove("r0")
 
     def blank(self) -> None:

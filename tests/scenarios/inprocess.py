@@ -7,10 +7,13 @@ program itself is like, test_command.py and test_offline.py see.
 Callers: sets.py. One call at a time, from the main thread.
 """
 
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2] / "build" / "in-process" / "dmremap.so"
@@ -55,6 +58,36 @@ def killed(before: int, *arguments: str) -> int:
         code = call(*arguments).returncode
     finally:
         os._exit(code)
+
+
+@contextlib.contextmanager
+def stopped(*arguments: str) -> Iterator[Callable[[], int]]:
+    """As call(), in a process that has stopped before it opens the members of a set: what is
+    given lets it go on, and returns its exit code."""
+    call("--version")
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            ctypes.c_int.in_dll(_library[0], "stopped_once").value = 1
+            code = call(*arguments).returncode
+        finally:
+            os._exit(code)
+    ended: list[int] = []
+
+    def go_on() -> int:
+        os.kill(pid, signal.SIGCONT)
+        ended.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        return ended[0]
+
+    status = os.waitpid(pid, os.WUNTRACED)[1]
+    assert os.WIFSTOPPED(status), status
+    try:
+        yield go_on
+    finally:
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The locks of those who change sets (daemon/lib/system/lock.c): bytes of one file.
+"""The locks of those who change sets (daemon/lib/system/lock.c): bytes of one file; and the
+records of disks that are asked (daemon/lib/set/asking.c).
 
 Callers: the scenarios about two commands at once, and about disks that hang.
 """
@@ -10,7 +11,7 @@ import os
 import struct
 from collections.abc import Iterator
 
-LOCK = "/run/dm-remap/lock"
+LOCK, ASKING = "/run/dm-remap/lock", "/run/dm-remap/asking"
 F_OFD_SETLK = 37
 DEVICES, SETS = 1 << 60, 1 << 61
 
@@ -22,6 +23,20 @@ def set_at(uuid: str) -> int:
 def device_at(path: str) -> int:
     number = os.stat(path).st_rdev
     return DEVICES + (os.major(number) << 32 | os.minor(number))
+
+
+@contextlib.contextmanager
+def asking(path: str) -> Iterator[None]:
+    """As a process that asks the disk, and has waited for it for a long time."""
+    number = os.stat(path).st_rdev
+    at = (os.major(number) << 20 | os.minor(number)) * 16
+    fd = os.open(ASKING, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.fcntl(fd, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 16, 0))
+        os.pwrite(fd, struct.pack("Qq", 1, 1), at)
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

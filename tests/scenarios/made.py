@@ -8,11 +8,16 @@ three moments, and knows what every sector of the device must read as.
 
 import mmap
 import os
+import subprocess
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from tests.scenarios.lib import Device, Rig, pattern
+from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern
+
+FILL = Path(__file__).resolve().parents[1] / "bench" / "fill_spare.py"
 
 # SPARE has two table blocks: 272 slots beside 4 * 16 blocks of metadata
 MAIN, SPARE = "1536K", "1344K"
@@ -94,6 +99,16 @@ class Made:
         """The same of sectors from each session and table block, in a tenth of the time."""
         for first, end in ((0, 64), (BULK[-1] - 63, LOST + 9)):
             check_data(device, bytes(self.data[:end * 512]), {LOST} & {*range(first, end)}, first)
+
+
+def with_many_remaps(rig: Rig, count: int) -> Device:
+    """Of chunks 0 to COUNT - 1, written into the table by bench/fill_spare.py."""
+    rig.create()
+    rig.remove()
+    spare = str(rig.spare.kernel_path)
+    subprocess.run([sys.executable, str(FILL), spare, "0", str(count), "1"], check=True)
+    drop_page_cache(spare)
+    return rig.create()
 
 
 def older_spare_put_in(rig: Rig) -> tuple[Device, bytes]:

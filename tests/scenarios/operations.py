@@ -39,7 +39,7 @@ FAILED = "fails"             # with EIO; nothing is mapped or moved
 REFUSED = "refused"          # EOPNOTSUPP, and nothing is done
 
 TELLS = {
-    DONE: "done, and the data are right",
+    DONE: "done, and the data are correct",
     MAPPED: "done: the sectors are on the spare from then on",
     MOVED: "done: the chunk is in another slot from then on",
     PASSED: "the user gets the error as it is; nothing is mapped",
@@ -67,21 +67,21 @@ class Cell:
 def _why_not(operation: str, place: str, error: str, state: str) -> str:
     """Why a combination cannot be reached, or nothing."""
     if operation == "secure erase" and (place != "nowhere" or state != "running"):
-        return "not offered: refused before it gets here"
+        return "not offered; refused before it reaches the target"
     if operation == "polled read" and place != "nowhere":
-        return "ends like a read: only who waits for it differs"
+        return "ends like a read; only the way of waiting differs"
     if place == "metadata" and operation not in WRITES:
-        return "touches no metadata"
+        return "writes no metadata"
     if operation == "discard" and place == "spare":
-        return "ends in map: the spare never sees it"
+        return "ends in the target; nothing is sent to the spare"
     if error == "again" and not operation.startswith("NOWAIT"):
-        return "only who must not wait gets it"
+        return "only NOWAIT I/O gets this error"
     if error == "again" and place == "metadata":
-        return "metadata writes may wait"
+        return "writes of metadata may wait"
     if place == "metadata" and state in ("frozen", "full"):
         return "nothing new is mapped, so nothing is committed"
     if operation in ("polled read", "write zeroes") and state in IN_MOTION:
-        return "ends like a read or write: tested where nothing else moves"
+        return "ends like a read or write; tested while the table stays"
     return ""
 
 

@@ -9,6 +9,7 @@ about the daemon.
 import os
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ from tests.scenarios.lib import wait_for
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dm-remapd"
 JOURNAL = Path("/run/systemd/journal/socket")
+# It beats a little more often than that, if that is wanted: who starts it must hear() then, for
+# it waits when there are ten messages that nobody reads.
+WATCHDOG_S = 2
+
+SO_TIMESTAMP = 29    # when it was sent, not when the test looks
 
 Entry = dict[str, str]
 
@@ -25,7 +31,8 @@ Entry = dict[str, str]
 class Daemon:
     """A running dm-remapd: what it writes to the journal and tells its service manager."""
 
-    def __init__(self, directory: Path, config: str = "", wrap: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, config: str = "", wrap: tuple[str, ...] = (),
+                 beats: bool = False) -> None:
         JOURNAL.parent.mkdir(parents=True, exist_ok=True)
         JOURNAL.unlink(missing_ok=True)
         self._journal = self._socket(JOURNAL)
@@ -34,13 +41,15 @@ class Daemon:
         self.config.write_text(config)
         self.entries: list[Entry] = []
         self.told: list[str] = []
+        self.beats: list[float] = []    # when its loop told that it goes round, in seconds
         (directory / "run").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [*wrap, str(PROGRAM)], stdin=subprocess.DEVNULL,
             env={"NOTIFY_SOCKET": str(directory / "notify"), "PATH": os.environ["PATH"],
                  "STATE_DIRECTORY": str(directory), "DM_DISABLE_UDEV": "1",
                  "CONFIGURATION_DIRECTORY": str(directory),
-                 "RUNTIME_DIRECTORY": str(directory / "run")})
+                 "RUNTIME_DIRECTORY": str(directory / "run"),
+                 **({"WATCHDOG_USEC": str(WATCHDOG_S * 1000000)} if beats else {})})
         wait_for(lambda: "READY=1" in self.hear().told, "READY=1", 60)
 
     @staticmethod
@@ -49,19 +58,25 @@ class Daemon:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         made.bind(str(path))
         made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
         return made
 
     def hear(self) -> "Daemon":
         # What was written before it told its manager is there when that is.
         try:
             while True:
-                self.told += self._manager.recv(1 << 16).decode().splitlines()
+                text, control, _, _ = self._manager.recvmsg(1 << 16, 64)
+                lines = text.decode().splitlines()
+                if "WATCHDOG=1" in lines:
+                    seconds, microseconds = struct.unpack("qq", control[0][2])
+                    self.beats.append(seconds + microseconds / 1e6)
+                self.told += lines
         except BlockingIOError:
             pass
         try:
             while True:
-                text = self._journal.recv(1 << 16).decode()
-                self.entries.append(dict(line.split("=", 1) for line in text.splitlines()))
+                entry = self._journal.recv(1 << 16).decode()
+                self.entries.append(dict(line.split("=", 1) for line in entry.splitlines()))
         except BlockingIOError:
             pass
         return self
@@ -96,8 +111,9 @@ class Daemon:
 
 
 @contextmanager
-def running(directory: Path, config: str = "", wrap: tuple[str, ...] = ()) -> Iterator[Daemon]:
-    daemon = Daemon(directory, config, wrap)
+def running(directory: Path, config: str = "", wrap: tuple[str, ...] = (),
+            beats: bool = False) -> Iterator[Daemon]:
+    daemon = Daemon(directory, config, wrap, beats)
     try:
         yield daemon
     finally:

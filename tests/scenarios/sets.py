@@ -21,14 +21,22 @@ PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
 # /var is the host's and read-only; a set without guard is not made without its backup
 os.environ.setdefault("STATE_DIRECTORY", "/tmp/dm-remap-state")
 LET_GO = Path("/run/dm-remap/let-go")
+ONE_IS_NOT_MANY = re.compile(r"(?<![\d.] )(?<![\d.,/-])\b1 (?:of the others are\b|(?:more |bad |hidden )?"
+                             r"(?:sector|chunk|set|place|slot|point|error|event|block|hour|day|"
+                             r"read|write|flushe|commit|copie)s\b)")
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED, DAMAGED = range(7)
+WAS_ACTIVE, HAS_FAULT, RETURNED = 12, 13, 14    # of activate --exit-code
 
 
 def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Whatever it says, it does not say "1 sectors"."""
     if threading.current_thread() is threading.main_thread():
-        return inprocess.call(*arguments)
-    return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
+        result = inprocess.call(*arguments)
+    else:
+        result = subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
+                                stdin=subprocess.DEVNULL)
+    assert not ONE_IS_NOT_MANY.search(result.stdout + result.stderr), result
+    return result
 
 
 def output(*arguments: str) -> str:

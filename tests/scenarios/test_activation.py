@@ -18,9 +18,9 @@ from tests.scenarios import dm, locks
 from tests.scenarios.hardware import forget_hardware, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
-from tests.scenarios.sets import (DAMAGED, LET_GO, NOT_FOUND, OK, REFUSED, USAGE, WAITING, content,
-                                  create, dmremap, ext4_on_main, output, paths, refused, replugged,
-                                  sets, settle)
+from tests.scenarios.sets import (DAMAGED, HAS_FAULT, LET_GO, NOT_FOUND, OK, REFUSED, RETURNED,
+                                  USAGE, WAITING, WAS_ACTIVE, content, create, dmremap,
+                                  ext4_on_main, output, paths, refused, replugged, sets, settle)
 
 BY_NUMBER = Path("/sys/dev/block")
 FLAGS, HOST = 52, 152    # offsets in the superblock
@@ -86,11 +86,14 @@ def test_main_returns(rig: Rig) -> None:
     device = active(rig)
     device.pwrite(1000, pattern(1, 8))
     device.fsync()
-    rig.media("back").write(0, rig.media("main").whole())
     with gone(rig, "main"):
+        told = dmremap("activate", "data", "--exit-code")
+        assert told.returncode == HAS_FAULT and "main device is gone" in told.stdout, told
+        rig.media("back").write(0, rig.media("main").whole())
         drop_page_cache(str(rig.server.disk("back").kernel_path))
         assert sets()[0]["state"] == "returned"
-        assert "is back in" in output("activate", "data")
+        told = dmremap("activate", "data", "--exit-code")
+        assert told.returncode == RETURNED and "was re-added" in told.stdout, told
         assert device.pread(1000, 8) == pattern(1, 8)
         device.pwrite(1008, pattern(2, 8))
         device.fsync()
@@ -117,7 +120,7 @@ def test_a_commit_beside_a_return(rig: Rig) -> None:
         output("thaw", "data")
         back.release()
         result = returns.result(60)
-        assert result.returncode == OK and "is back in" in result.stdout, result
+        assert result.returncode == OK and "was re-added" in result.stdout, result
         assert device.pread(1000, 8) == pattern(1, 8)
         device.close()
         output("deactivate", "data")
@@ -146,7 +149,7 @@ def test_an_older_spare_is_refused_before_it_is_put_in(rig: Rig) -> None:
         assert device.pread(1000, 8) == pattern(2, 8)    # main is served as before
         assert rig.media("back").whole() == old
         rig.media("back").write(0, right)
-        assert "is back in" in output("activate", "data")
+        assert "was re-added" in output("activate", "data")
         assert device.pread(800, 8) == pattern(1, 8)
         assert device.pread(1000, 8) == pattern(2, 8)
         device.close()
@@ -169,7 +172,7 @@ def test_a_return_that_fails_ends_in_errors(rig: Rig) -> None:
     rig.main.bad(PROBE, 8, kind="write")
     with gone(rig, "spare"):
         told = dmremap("activate", "data")
-        assert told.returncode != OK and "all I/O of it fails" in told.stderr, told
+        assert told.returncode != OK and "all its I/O fails" in told.stderr, told
         assert dm.flags("data") & dm.SUSPEND == 0
         with pytest.raises(OSError):
             rig.background(device.pread, 1000, 8).result(20)
@@ -178,7 +181,7 @@ def test_a_return_that_fails_ends_in_errors(rig: Rig) -> None:
         assert found["state"] == "returned"
         rig.main.clear()
         rig.media("back").write(0, right)
-        assert "is back in" in output("activate", "data")
+        assert "was re-added" in output("activate", "data")
         assert device.pread(1000, 8) == pattern(2, 8)
         device.pwrite(1000, pattern(3, 8))
         device.fsync()
@@ -196,7 +199,7 @@ def test_a_read_only_set_stays_read_only(rig: Rig) -> None:
     output("activate", "data", "--read-only")
     rig.media("back").write(0, was[0])
     with gone(rig, "main"):
-        assert "is back in" in output("activate", "data")
+        assert "was re-added" in output("activate", "data")
         assert dm.flags("data") & dm.READONLY
         assert content("data") == before
         output("deactivate", "data")
@@ -211,8 +214,8 @@ def test_a_read_write_set_is_not_mended_read_only(rig: Rig) -> None:
     device.fsync()
     rig.media("back").write(0, rig.media("main").whole())
     with gone(rig, "main"):
-        assert "deactivate it first" in refused(REFUSED, "activate", "data", "--read-only")
-        assert "is back in" in output("activate", "data")
+        assert "deactivate first" in refused(REFUSED, "activate", "data", "--read-only")
+        assert "was re-added" in output("activate", "data")
         device.close()
         output("deactivate", "data")
 
@@ -342,7 +345,7 @@ def test_a_copied_spare_takes_its_place(rig: Rig) -> None:
     assert content("data") == before
     assert "ignored copies: " + spare in output("list")
     output("deactivate", "data")
-    assert "given" not in refused(REFUSED, "replace-spare", "data", main)
+    assert "is the set's main device" in refused(USAGE, "replace-spare", "data", main)
 
 
 @pytest.mark.disks(main="4M", spare="2M", copy="4M")
@@ -369,6 +372,10 @@ def test_what_was_deactivated_is_left_alone(rig: Rig) -> None:
         told = dmremap("activate", "--auto", what)
         assert told.returncode == OK and "it was deactivated" in told.stderr
         assert "it was deactivated" in refused(WAITING, "activate", what, "--auto", "--exit-code")
+    assert dmremap("activate", "data", "--exit-code").returncode == OK
+    assert dmremap("activate", uuid, "--auto", "--exit-code").returncode == WAS_ACTIVE
+    assert dmremap("activate", "--auto", "--exit-code").returncode == OK    # of all sets
+    output("deactivate", "data")
     assert dmremap("activate", "--auto").returncode == OK and dm.devices() == []
     note = kept.read_text()
     for line in note.splitlines():    # either disk
@@ -676,7 +683,7 @@ def test_the_worst_of_all_sets_counts(rig: Rig) -> None:
     assert {found["state"] for found in sets()} == {"foreign", "waiting"}
     told = dmremap("activate")
     assert told.returncode == REFUSED and "another host" in told.stderr
-    assert "its spare device is not there" in told.stderr
+    assert "its spare device is missing" in told.stderr
 
 
 def test_a_fallback_takes_no_list(rig: Rig, tmp_path: Path) -> None:

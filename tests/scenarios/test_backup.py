@@ -57,13 +57,13 @@ def test_a_destroyed_spare_is_whole_again(rig: Rig, tmp_path: Path) -> None:
     file = str(tmp_path / "backup")
     assert "1 of them" not in output("backup", "data", file)    # of the active set
     output("deactivate", "data")
-    assert "its metadata is whole" in refused(REFUSED, "restore-backup", file, spare, "--yes",
+    assert "its metadata is intact" in refused(REFUSED, "restore-backup", file, spare, "--yes",
                                               "--older")
     output("backup", "data", file)
     settle(rig)
     destroy_metadata(rig)
     assert dmremap("activate", "data").returncode != OK
-    assert "everything that the backup names is there again" in \
+    assert "all that the backup lists is restored" in \
         output("restore-backup", file, spare, "--yes")
     rig.main.clear()
     output("activate", "data")
@@ -84,7 +84,7 @@ def test_another_spare_in_its_place(rig: Rig, tmp_path: Path) -> None:
     rig.main.clear()
     main, other = paths(rig, "main", "other")
     told = output("restore-backup", file, other, "--yes")
-    assert "lost     sectors 800 to 807" in told and "another device in its place" in told
+    assert "lost     sectors 800 to 807" in told and "a new device in place of the old spare" in told
     output("activate", "data")
     assert content_at("data", 800) is None and content_at("data", 807) is None
     assert content_at("data", 799) == model[799 * SECTOR:800 * SECTOR]
@@ -130,7 +130,7 @@ def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:
     settle(rig)
     destroy_metadata(rig)
     before = rig.media("spare").whole()
-    assert "--older puts it back all the same" in \
+    assert "Use --older to restore it anyway" in \
         refused(REFUSED, "restore-backup", str(first), spare, "--yes")
     assert rig.media("spare").whole() == before
     rig.main.fail()
@@ -167,10 +167,10 @@ def test_what_is_no_backup(rig: Rig, tmp_path: Path) -> None:
     other, = paths(rig, "other")
     whole = file.read_bytes()
     file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    assert "checksum is wrong" in refused(DAMAGED, "restore-backup", str(file), other, "--yes")
+    assert "wrong checksum" in refused(DAMAGED, "restore-backup", str(file), other, "--yes")
     file.write_bytes(b"x" * 20000)
-    assert "not a backup" in refused(NOT_FOUND, "restore-backup", str(file), other, "--yes")
-    assert "not a file" in refused(2, "backup", "data", other)
+    assert "not a dm-remap backup" in refused(NOT_FOUND, "restore-backup", str(file), other, "--yes")
+    assert "not a regular file" in refused(2, "backup", "data", other)
     assert not any(rig.media("other").whole())
 
 

@@ -149,7 +149,7 @@ def test_events_of_a_name_that_json_must_escape(rig: Rig) -> None:
 
 def test_wrong_arguments(rig: Rig) -> None:
     """One sentence, a documented exit code, nothing changed."""
-    rig.create()
+    minor = os.minor(os.stat(rig.create().path).st_rdev)
     before = rig.media("main").whole(), rig.media("spare").whole(), rig.status()
     for code, arguments in (
             (USAGE, []), (USAGE, ["nonsense"]), (USAGE, ["status", "a", "b"]),
@@ -158,9 +158,17 @@ def test_wrong_arguments(rig: Rig) -> None:
             (USAGE, ["remap", "r0", "1x"]), (USAGE, ["remap", "r0", "2048"]),
             (USAGE, ["remap", "r0", "2047", "2"]), (USAGE, ["remap", "r0", "5", "0"]),
             (USAGE, ["unremap", "r0", "0", "99999999999999999999"]),
+            (USAGE, ["list", "--names", "--json"]), (USAGE, ["files", "r0", "--disk"]),
+            (USAGE, ["release", "r0", "--accept-loss"]), (USAGE, ["release", "r0", "--foreign"]),
+            (USAGE, ["release", "--without-spare", "/dev/null", "--give-up", "8"]),
+            (USAGE, ["release", "--without-main", "/dev/null", "--any-hardware"]),
+            (USAGE, ["replace-main", "r0", "/dev/null", "--areas", "?"]), (USAGE, ["files", "r0", "--time", "0x"]),
             (USAGE, ["verify", "r0", "0", "1"]), (USAGE, ["save"]), (USAGE, ["save", "r0", "x"]),
             (NOT_FOUND, ["status", "r9"]), (NOT_FOUND, ["save", "r9"]),
             (NOT_FOUND, ["show", "/dev/mapper/r9"]), (NOT_FOUND, ["show", "/dev/dm-99"]),
+            (NOT_FOUND, ["deactivate", f"/dev/dm-{(1 << 32) + minor}"]),
+            (NOT_FOUND, ["deactivate", "/dev/mapper/r0/"]), (NOT_FOUND, ["save", "/dev/mapper/"]),
+            (NOT_FOUND, ["status", "r" * 200]), (NOT_FOUND, ["status", ""]),
             (NOT_FOUND, ["status", "01234567-89ab-cdef-0011-223344556677"]),
             (USAGE, ["status", "/dev/null"])):
         result = dmremap(*arguments)
@@ -187,6 +195,25 @@ def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
     assert result.returncode == FAILED
     assert "sector 8 still fails" in result.stderr
     assert device.pread(8, 8) == pattern(1, 8)
+
+
+def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:
+    """device-mapper escapes some characters of a name; the library takes that back."""
+    device = rig.create("a\\x1bb\\x0ac")
+    name, shown = "a\x1bb\nc", "a\\x1bb\\x0ac"
+    rig.main.bad(800, kind="write")
+    device.pwrite(800, pattern(1))
+    (tmp_path / "list").write_text("100\n")
+    for verb in ("list", "list --names", "status", "status --check", "health", "health N",
+                 "history N", "metrics", "show N", "map N", "export N", "files N 5", "scrub run N",
+                 "scrub status N", "scrub stop N", "verify N 800", "metadata-status N", "doctor",
+                 "backup N", "remap N 16", "freeze N", "thaw N", "write-cache N", "save N",
+                 f"import N {tmp_path}/list --yes", "remap N 99999999", "activate", "adopt-host N",
+                 "release N", "smart N", "deactivate N", "top --count 1 --interval 1"):
+        told = dmremap(*(name if word == "N" else word for word in verb.split()))
+        said = told.stdout + told.stderr
+        assert "\x1b" not in said and "b\nc" not in said and "x5c" not in said, (verb, said)
+    assert shown in output("list") and shown in output("status", name)
 
 
 def test_root_only(rig: Rig) -> None:
@@ -221,9 +248,9 @@ def test_options_before_the_verb(rig: Rig) -> None:
 
 
 def test_empty_results_say_so(rig: Rig) -> None:
-    assert output("list") == "No set is here.\n" and output("list", "--quiet") == ""
+    assert output("list") == "No sets found.\n" and output("list", "--quiet") == ""
     assert output("status") == "No set is active.\n"
-    assert output("activate") == "No set is here.\n"
+    assert output("activate") == "No sets found.\n"
 
 
 def test_list_shows_what_one_looks_for(rig: Rig) -> None:
@@ -278,9 +305,9 @@ def test_images_of_ones_own_without_root(rig: Rig, tmp_path: Path) -> None:
         image.chmod(0o644)
         program = shutil.copy(PROGRAM, directory)
         for arguments in (["check", str(image)], ["dump", str(image)],
-                          ["dump", "--json", str(image)]):
+                          ["dump", "--json", str(image)], ["check", "spare"], ["dump", "spare"]):
             result = subprocess.run([program, *arguments], capture_output=True, text=True,
-                                    user=65534)
+                                    user=65534, cwd=directory)
             assert result.returncode == OK, result
         result = subprocess.run([program, "check", str(rig.spare.kernel_path)],
                                 capture_output=True, text=True, user=65534)

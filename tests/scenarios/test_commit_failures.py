@@ -11,7 +11,7 @@ from tests.harness.disks import kind_of_guest
 from tests.scenarios import dm
 from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
 from tests.scenarios.made import MAIN, SPARE, Made, check_data
-from tests.scenarios.ondisk import BAD, SESSION, Block, Spare, check_log
+from tests.scenarios.ondisk import BAD, SESSION, Block, Spare, check_log, mark_of
 
 # 16 slots, one of them for the probe chunk
 pytestmark = pytest.mark.disks(main="256K", spare="320K")
@@ -605,6 +605,11 @@ def super_writes(rig: Rig, replica: int) -> list[int]:
     return [spare.sector(replica, place, 0) for place in (0, 1)]
 
 
+def settings_cannot_be_stored(rig: Rig) -> None:
+    for sector in super_writes(rig, 0) + super_writes(rig, 1):
+        rig.spare.bad(sector, 8, kind="write")
+
+
 @pytest.mark.disks(main="1M", spare="640K")
 def test_a_freeze_that_failed_is_over_when_thawed(rig: Rig) -> None:
     """E7, C4: the superblock that says so may be on one replica; "thawed" must be true after
@@ -622,6 +627,124 @@ def test_a_freeze_that_failed_is_over_when_thawed(rig: Rig) -> None:
     rig.main.bad(800, kind="write")
     device.pwrite(800, pattern(1))
     assert device.pread(800) == pattern(1)
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+@pytest.mark.parametrize("said", ["freeze", "thaw"])
+@pytest.mark.parametrize("new_table", [True, False])
+def test_what_no_superblock_says_outlives_a_resume(rig: Rig, said: str, new_table: bool) -> None:
+    """E7: the message says "not stored yet"; a new table stores it, as does the timer."""
+    rig.create()
+    if said == "thaw":
+        rig.message("r0", "freeze")
+    settings_cannot_be_stored(rig)
+    assert "not stored yet" in rig.message("r0", said)
+    assert rig.message("r0", "write_cache keep") == "write_cache keep"
+    if new_table:
+        dm.load("r0", rig.table())
+    rig.suspend()
+    # not before: it would be stored in leaving
+    rig.spare.clear()
+    rig.resume()
+    for restart in False, True:
+        if restart:
+            rig.powercut()
+            rig.create()
+        assert rig.status()["mode"] == {"freeze": "frozen", "thaw": "rw"}[said]
+        assert rig.message("r0", "write_cache") == "write_cache keep"
+
+
+def restarted(rig: Rig, how: str) -> Device:
+    """The spare is well again; then the set ends at once, in order, or by a power cut later."""
+    rig.spare.clear()
+    if how == "in order":
+        rig.remove()
+    else:
+        before = flags_on_the_media(rig)
+        wait_for(lambda: flags_on_the_media(rig) != before, "the superblock")
+        rig.powercut()
+    return rig.create()
+
+
+def flags_on_the_media(rig: Rig) -> int:
+    return int.from_bytes(Spare.of(rig).newest(0).data[52:56], "little")
+
+
+@pytest.mark.disks(main="8M", spare="8M")
+@pytest.mark.parametrize("how", ["power cut", "in order"])
+def test_a_storm_is_not_forgotten_for_a_short_error(rig: Rig, how: str) -> None:
+    """E7: the superblock could not be written when the storm froze the set."""
+    device = rig.create()
+    settings_cannot_be_stored(rig)
+    rig.main.bad(0, 10240)
+    for start in range(0, 7168, 512):
+        device.pwrite(start, pattern(start, 512))
+    with pytest.raises(OSError):
+        for start in range(7168, 10240, 8):    # nothing else is to be committed then
+            device.pwrite(start, pattern(start, 8))
+    assert rig.status()["mode"] == "frozen"
+    device = restarted(rig, how)
+    assert rig.status()["mode"] == "frozen"
+    assert device.pread(0, 512) == pattern(0, 512)
+    with pytest.raises(OSError):
+        device.pwrite(10000, pattern(1))
+    rig.message("r0", "thaw")
+    device.pwrite(10000, pattern(2))
+    assert device.pread(10000) == pattern(2)
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+@pytest.mark.parametrize("how", ["power cut", "in order"])
+def test_auto_has_ended_although_the_spare_had_an_error(rig: Rig, how: str) -> None:
+    """D18: main had an error, and the superblock could not be written just then."""
+    device = rig.create()
+    rig.message("r0", "write_cache auto")
+    settings_cannot_be_stored(rig)
+    rig.main.bad(100, kind="read")
+    with pytest.raises(OSError):
+        device.pread(100)
+    wait_for(lambda: rig.spare.stats()["errors"] > 0, "the superblock that cannot be written")
+    assert rig.status()["write_cache"] == "through"
+    device = restarted(rig, how)
+    assert rig.status()["write_cache"] == "through"
+    rig.main.late(800)
+    device.pwrite(800, pattern(3))
+    rig.powercut()
+    assert rig.create().pread(800) == pattern(3)
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+def test_auto_ends_while_the_spare_is_away(rig: Rig) -> None:
+    """D18, D22: nothing may be written then; it is stored when the spare has been compared."""
+    device = rig.create()
+    rig.message("r0", "write_cache auto")
+    rig.spare.fail()
+    rig.suspend()
+    rig.resume()
+    rig.main.bad(100, kind="read")
+    with pytest.raises(OSError):
+        device.pread(100)
+    assert rig.status()["write_cache"] == "through"
+    rig.spare.back()
+    rig.wait_for_mode("rw")
+    restarted(rig, "power cut")
+    assert rig.status()["write_cache"] == "through"
+
+
+@pytest.mark.disks(main="1M", spare="640K")
+def test_auto_ends_with_the_last_flush(rig: Rig) -> None:
+    """D18, C15: main tells of its first error when the set leaves, and main's mark knows of the
+    superblock that says so."""
+    device = rig.create()
+    rig.message("r0", "write_cache auto")
+    device.pwrite(800, pattern(1))
+    rig.main.fail_flushes(1)
+    rig.remove()
+    spare = Spare.of(rig)
+    found = mark_of(rig.media("main"), spare.probe_chunk())
+    assert found and found[1] == max(spare.newest(b).seq for b in (0, *spare.table_blocks))
+    rig.create()
+    assert rig.status()["write_cache"] == "through"
 
 
 @pytest.mark.disks(main="1M", spare="640K")

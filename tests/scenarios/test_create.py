@@ -80,7 +80,7 @@ def test_a_first_chunk_that_cannot_be_read(rig: Rig, sector: int) -> None:
     output("deactivate", "data")
     rig.main.bad(sector, kind="both")
     told = refused(REFUSED, "release", "data", "--yes")
-    assert f"sector {sector} " in told and "cannot do without" in told
+    assert f"sector {sector} " in told and "cannot be released" in told
     rig.main.clear()
     output("activate", "data")
     assert content("data") == before
@@ -157,7 +157,7 @@ def test_without_the_spare(rig: Rig) -> None:
     create(rig)
     output("deactivate", "data")
     main, spare = paths(rig, "main", "spare")
-    assert f"its spare {spare} is here" in \
+    assert f"its spare {spare} is present" in \
         refused(REFUSED, "release", "--without-spare", main, "--yes")
     rig.spare.fail()
     drop_page_cache(spare)
@@ -181,15 +181,15 @@ def test_refusals_change_nothing(rig: Rig, tmp_path: Path) -> None:
     cases = [
         (REFUSED, "unknown data", ["create", "data", main, spare, "--yes"]),
         (REFUSED, "there is no terminal", ["create", "data", main, spare, "--wipe-spare"]),
-        (USAGE, "no good name", ["create", "../x", main, spare, "--yes", "--wipe-spare"]),
+        (USAGE, "invalid name", ["create", "../x", main, spare, "--yes", "--wipe-spare"]),
         (USAGE, "same device", ["create", "x", spare, spare, "--yes"]),
-        (USAGE, "not a size", ["create", "x", main, spare, "--spare-size", "12Q"]),
+        (USAGE, "invalid size", ["create", "x", main, spare, "--spare-size", "12Q"]),
         (FAILED, "has only", ["create", "x", main, spare, "--spare-size", "1G"]),
         (FAILED, "too small", ["create", "x", main, str(small), "--yes"]),
         (NOT_FOUND, "cannot open", ["create", "x", main, "/dev/none", "--yes"]),
-        (USAGE, "give a set", ["release"]),
-        (NOT_FOUND, "no set of that name", ["release", "nobody", "--yes"]),
-        (NOT_FOUND, "no member header", ["release", "--without-spare", main, "--yes"]),
+        (USAGE, "name a set", ["release"]),
+        (NOT_FOUND, "no such set", ["release", "nobody", "--yes"]),
+        (NOT_FOUND, "neither a dm-remap member header", ["release", "--without-spare", main, "--yes"]),
         (NOT_FOUND, "not a member", ["release", "--without-main", spare, "--yes"]),
         (NOT_FOUND, "not a member", ["activate", main]),
     ]
@@ -374,8 +374,8 @@ def test_waiting_for_a_member(rig: Rig) -> None:
     settle(rig)
     replugged()
     main, spare = paths(rig, "main", "spare")
-    for gone, here, words in ((rig.spare, main, "spare device is not there: serial:Testdisk_SPARE"),
-                              (rig.main, spare, "main device is not there: serial:Testdisk_MAIN")):
+    for gone, here, words in ((rig.spare, main, "spare device is missing: serial:Testdisk_SPARE"),
+                              (rig.main, spare, "main device is missing: serial:Testdisk_MAIN")):
         gone.fail()
         drop_page_cache(str(gone.kernel_path))
         assert words in refused(WAITING, "activate", here)
@@ -459,7 +459,7 @@ def test_import_of_lists(rig: Rig, tmp_path: Path) -> None:
     assert shown.count("import") == 3
     assert content("data") == before
     used = rig.status("data")["used"]
-    for text, words in (("12x\n", "line 1"), ("99999999\n", "list is of another device"),
+    for text, words in (("12x\n", "line 1"), ("99999999\n", "list is for another device"),
                         ("# Mapfile\n0 +\n0 1 %\n", "line 3")):
         blocks.write_text(text)
         assert words in refused(USAGE, "import", "data", str(blocks))

@@ -4,6 +4,7 @@
 There is no udevd here: what it would know of a member is put where libudev reads it.
 """
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.remapd import running
-from tests.scenarios.sets import create, ext4_on_main, output, replugged, sets
+from tests.scenarios.sets import PROGRAM, create, ext4_on_main, output, replugged, sets
 
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
               pytest.mark.serials(main="MAIN1", spare="SPARE1", other="OTHER1"),
               pytest.mark.plain_only]
 LATER = 7.0    # seconds after which a try that is planned was made
+PATIENCE = 25.0    # and after which a set that waits has been reported
 
 
 def known(rig: Rig, **roles: str) -> None:
@@ -61,8 +63,12 @@ def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
         daemon.reload()
         output("deactivate", "data")
         daemon.reload()
-        time.sleep(LATER)
+        seen = len(daemon.hear().entries)
+        time.sleep(PATIENCE)
+        daemon.reload()
         assert state() == "ready"
+        told = [entry for entry in daemon.hear().entries[seen:] if int(entry["PRIORITY"]) < 6]
+        assert told == []    # it is wanted so
     with running(tmp_path) as daemon:    # started again: it may be so on purpose
         daemon.reload()
         time.sleep(LATER)
@@ -73,10 +79,47 @@ def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
         daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
 
 
-def test_a_disk_that_was_late_once_is_tried_again(rig: Rig, tmp_path: Path) -> None:
+def test_a_copy_that_is_ignored_is_no_return(rig: Rig, tmp_path: Path) -> None:
+    """By the exit code: what the command says of the copy stands before the new device's path."""
+    copy = rig.server.disk("other").kernel_path
+    subprocess.run(["dd", f"if={rig.spare.kernel_path}", f"of={copy}", "bs=64K", "conv=fsync",
+                    "status=none"], check=True)
+    known(rig, main="main", spare="spare", other="spare")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
+        wait_for(lambda: state() == "active", "the activation", 20)
+        time.sleep(LATER)
+        daemon.reload()
+        assert sets()[0]["ignored_copies"] == 1
+        assert daemon.find(DM_REMAP_EVENT="returned") == []
+
+
+def test_the_reason_is_the_last_sentence(rig: Rig, tmp_path: Path) -> None:
+    """Of a set that is not activated, not what is said of a copy before."""
+    copy = rig.server.disk("other").kernel_path
+    subprocess.run(["dd", f"if={rig.spare.kernel_path}", f"of={copy}", "bs=64K", "conv=fsync",
+                    "status=none"], check=True)
+    spare = Spare.of(rig)
+    for replica, place in [(r, p) for r in range(2) for p in range(2)]:
+        block = spare.read(replica, place, 0)
+        if block.valid:
+            spare.write(replica, place, 0, block.changed(152, bytes(range(16))).data)
+    known(rig, main="main", spare="spare", other="spare")
+    with running(tmp_path) as daemon:
+        told = daemon.wait_for(DM_REMAP_EVENT="not-activated")
+        assert "another host" in told["DM_REMAP_REASON"], told
+
+
+@pytest.mark.parametrize("waited_for", [False, True], ids=["", "by-another"])
+def test_a_disk_that_was_late_once_is_tried_again(rig: Rig, waited_for: bool,
+                                                  tmp_path: Path) -> None:
+    """Also when the daemon's own try did not ask it, because another process waits for it."""
     known(rig, main="main", spare="spare")
     drop_page_cache(str(rig.spare.kernel_path))
     rig.spare.hold("read", 0, rig.spare.size_bytes // SECTOR)
+    if waited_for:
+        told = subprocess.run([str(PROGRAM), "list"], capture_output=True, text=True).stdout
+        assert "still waiting for it since" in told, told
     with running(tmp_path) as daemon:
         told = daemon.wait_for(DM_REMAP_EVENT="not-activated")
         assert "spare device" in told["MESSAGE"] and "does not answer" in told["MESSAGE"], told
@@ -119,6 +162,6 @@ def test_advice_for_a_set_that_waits(rig: Rig, tmp_path: Path) -> None:
         wait_for(lambda: state() == "active", "the activation", 20)
         unknown(rig, "spare")
         daemon.reload()
-        time.sleep(25)
+        time.sleep(PATIENCE)
         daemon.reload()
         assert len(daemon.find(DM_REMAP_EVENT="waiting")) == 1

@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -28,12 +29,37 @@ def left(tmp_path: Path) -> list[str]:
 
 
 def test_nothing_is_lost_and_nothing_stays(tmp_path: Path) -> None:
-    told = demo(tmp_path)
+    told = demo(tmp_path, LC_ALL="C")
     assert told.returncode == 0, told.stdout + told.stderr
     assert "Nothing was lost." in told.stdout and told.stdout.count("40 files read back") == 2
     remapped = re.search(r"; (\d+) writes that failed", told.stdout)
     assert remapped and int(remapped[1]) > 50
     assert "Input/output error" in told.stdout, "the bare disk is not bad"
+    # it ends with the verdict and the map
+    ending = told.stdout.split("\n7. ")[1]
+    assert re.search(r"^  remap-demo-\d+: (watch|failing)$", ending, re.MULTILINE), ending
+    assert "the main device had" in ending and "do: " in ending
+    assert int(re.search(r": 128 MiB, (\d+) sectors remapped, 0 lost;", ending)[1]) >= 50
+    cells = "".join(line.split("|", 1)[1] for line in ending.splitlines() if "|" in line)
+    assert len(set(cells) & set("-+*#")) >= 1 and "o" in cells
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["its-reader-goes", "its-terminal-goes"])
+def test_nothing_stays_of_one_that_is_cut_short(tmp_path: Path, how: str) -> None:
+    """`dmremap demo | head`, and a terminal that is closed."""
+    running = subprocess.Popen([PROJECT / "packaging" / "demo", DMREMAP], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True,
+                               env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert running.stdout
+    for line in running.stdout:
+        if line.startswith("2. "):    # the disk in memory is there
+            break
+    if how == "its-terminal-goes":
+        running.send_signal(signal.SIGHUP)
+        running.stdout.read()
+    running.stdout.close()
+    assert running.wait(120) in (130, 141)    # it, or what it runs, is told by the pipe
     assert left(tmp_path) == []
 
 
@@ -59,7 +85,7 @@ def test_a_command_that_fails_is_told(tmp_path: Path, fails: bool) -> None:
     told = subprocess.run([PROJECT / "packaging" / "demo", other], capture_output=True, text=True,
                           env={**os.environ, "TMPDIR": str(tmp_path)})
     assert told.returncode == 1, told.stdout
-    assert ("ended with code 1" if fails else "not taken apart") in told.stderr
+    assert ("ended with code 1" if fails else "still active") in told.stderr
     assert left(tmp_path) == []
 
 

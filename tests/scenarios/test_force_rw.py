@@ -35,7 +35,7 @@ def test_only_when_said(rig: Rig, replica: int) -> None:
     device = rig.create(more="1 force_rw")
     status = rig.status()
     assert (status["mode"], status["replica_out"]) == ("rw", replica)
-    assert "is left out (force_rw)" in "\n".join(rig.log())
+    assert "is not used (force_rw)" in "\n".join(rig.log())
     assert f"replica{replica}=out" in rig.message("r0", "metadata_status")
     assert rig.dmsetup("table", "r0").stdout.rstrip().endswith(" 1 force_rw")
     rig.main.bad(1600, 8, kind="write")
@@ -108,7 +108,7 @@ def test_newest_damaged_on_both_replicas(rig: Rig, block: int) -> None:
     before = rig.media("spare").whole(), rig.media("main").whole()
     device = rig.create()
     assert rig.status()["mode"] == "ro"
-    assert f"metadata block {block}: the newest copies of both replicas are damaged" \
+    assert f"metadata block {block}: newest copies of both replicas damaged" \
         in "\n".join(rig.log())
     assert device.pread(800, 8) == pattern(1, 8)
     with pytest.raises(OSError):

@@ -27,7 +27,7 @@ from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock
-HEADER_LABEL, HEADER_IDENTITY = (88, 40), (128, 200)                    # in the member header
+HEADER_HOST, HEADER_LABEL, HEADER_IDENTITY = (72, 16), (88, 40), (128, 200)  # the member header
 BLOB = 4096 - SECTOR
 HOSTILE = [b'x\nRUN+="/tmp/p"\n#', b'"; $(id) `id` %n%s', b"\x1b]0;title\x07\x1b[2J", b"\x9b31mred",
            b"\xff\xfe\xc0\xaf", b"../../../../etc/cron.d/x", b"\xe2\x80\xae backwards",
@@ -216,6 +216,30 @@ def test_a_foreign_set_is_not_released(rig: Rig) -> None:
     assert rig.media("main").whole() == before and sets()[0]["state"] == "foreign"
     output("adopt-host", uuid)
     output("release", uuid, "--yes")
+
+
+@pytest.mark.parametrize("gone", ["main", "spare"])
+def test_a_member_of_a_foreign_set_is_not_ended(rig: Rig, gone: str) -> None:
+    """The other one may be where they belong."""
+    before_it_was_a_set = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    patch_supers(rig, HOST, b"another host's id"[:16])
+    patch_header(rig, HEADER_HOST, b"another host's id"[:16])
+    rig.media(gone).write(0, bytes(len(rig.media(gone).whole())))
+    settle(rig)
+    here = "spare" if gone == "main" else "main"
+    before, order = rig.media(here).whole(), ("release", f"--without-{gone}", paths(rig, here)[0])
+    told = refused(REFUSED, *order, "--yes")
+    assert "another host" in told and "--foreign" in told
+    settle(rig)
+    assert rig.media(here).whole() == before
+    output(*order, "--foreign", "--yes")
+    settle(rig)
+    assert sets() == []
+    if gone == "spare":
+        assert rig.media("main").whole() == before_it_was_a_set
 
 
 @pytest.mark.parametrize("flag", [2, 4], ids=["creating", "releasing"])

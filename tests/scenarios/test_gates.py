@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.late_errors import BACK, NO_FUA, OLD, A, B, set_of, slot_sector, told
-from tests.scenarios.lib import SECTOR, Device, Rig, pattern, wait_for
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.made import older_spare_put_in
+from tests.scenarios.ondisk import Spare
 from tests.scenarios.region import Region, is_mapped, slot_of
 
 SET = 1                   # slots used by a set that has remapped nothing
@@ -72,6 +73,50 @@ def test_a_write_to_a_slot_while_main_is_held(rig: Rig, mode: str) -> None:
     first, _ = told(device.fsync, device.fsync)
     assert first or device.pread(400) == B, "lost, and no error told of it"
     assert not is_mapped(rig, 1200)
+
+
+@pytest.mark.disks(main="32M", spare="8M:fua=off")
+@pytest.mark.parametrize("shared", ["before", "afterwards"])
+def test_an_error_that_is_owed_when_the_gates_change(rig: Rig, shared: str) -> None:
+    """D17: a flush of ours had the error; the next table reaches main by a mapped device, of which
+    it is not known what lies below, and has one gate for both members; and the reverse."""
+    linear = rig.create("main", f"0 {DISK} linear {rig.main.kernel_path} 0")
+    mains = [str(rig.main.kernel_path), linear.path]
+    first_main, next_main = mains if shared == "afterwards" else reversed(mains)
+    device = rig.create(main=first_main)
+    rig.message("r0", "remap 400 1")
+    device.pwrite(400, OLD)
+    device.fsync()
+    rig.spare.late(slot_sector(rig, slot_of(rig, 400)), times=1)
+    device.pwrite(400, B)
+    rig.reload(main=next_main)
+    first, second = told(device.fsync, device.fsync)
+    assert first or device.pread(400) == B, "lost, and no error told of it"
+    assert not second
+
+
+@pytest.mark.disks(main=NO_FUA)
+def test_auto_that_came_while_main_had_no_cache(rig: Rig) -> None:
+    """D17, D18: main's cache is on again, has an acknowledged write, and loses it to the flush with
+    which `auto` ends."""
+    device = set_of(rig, "through")
+    rig.suspend()
+    rig.create("r1")
+    rig.message("r1", "write_cache auto")
+    rig.remove("r1")
+    cache = Path(f"/sys/block/{rig.main.kernel_path.name}/queue/write_cache")
+    cache.write_text("write through")
+    rig.resume()
+    cache.write_text("write back")
+    assert rig.status()["write_cache"] == "auto"
+    rig.main.late(800, times=1)
+    device.pwrite(800, A)
+    rig.main.bad(1200, kind="read", times=1)
+    assert told(lambda: device.pread(1200)) == [True]
+    wait_for(lambda: rig.main.stats()["lost"], "the flush of ours")
+    time.sleep(0.5)    # and the one behind it
+    assert told(device.fsync, device.fsync) == [True, False]
+    assert device.pread(800) == OLD
 
 
 # an error that was told, or is another one's
@@ -223,6 +268,28 @@ def test_a_set_that_failed_stays_so_without_its_spare(rig: Rig) -> None:
     assert outcome == [True]
     assert rig.media("main").read(400) == bytes(SECTOR)
     assert rig.media("spare").whole() == old
+
+
+@pytest.mark.disks(**SMALL)
+def test_a_set_that_failed_stays_so_after_a_resume_that_failed(rig: Rig) -> None:
+    """D22: only an old superblock can be read, then none: the next resume knows the mode still."""
+    device, _ = older_spare_put_in(rig)
+    assert told(lambda: device.pwrite(400, A)) == [True]
+    spare = Spare.of(rig)
+    for replica in 0, 1:
+        rig.spare.bad(spare.sector(replica, 1, 0), 8, kind="read")
+    drop_page_cache(str(rig.spare.kernel_path))
+    rig.suspend()
+    with pytest.raises(OSError):
+        rig.resume()
+    rig.spare.fail()
+    rig.resume()
+    outcome = told(lambda: device.pwrite(400, A))
+    rig.close()
+    rig.spare.back()
+    rig.spare.clear()
+    rig.remove()
+    assert outcome == [True] and rig.media("main").read(400) == bytes(SECTOR)
 
 
 @pytest.mark.disks(**SMALL)

@@ -8,7 +8,6 @@ is a number.
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 import zlib
@@ -188,7 +187,7 @@ def test_a_forecast(rig: Rig, tmp_path: Path) -> None:
     assert past["forecast"]["early"] < past["forecast"]["full"] < past["forecast"]["late"]
     assert "spare-fills" in codes() and health()["verdict"] == "failing"
     assert health()["forecast"] == past["forecast"]
-    assert "the spare is full about" in output("health")
+    assert "the spare will be full about" in output("health")
     assert f"dm_remap_spare_full_timestamp_seconds{{name=\"data\",uuid=\"{uuid}\"}}" in \
         output("metrics")
     output("history", "data", "--svg", str(tmp_path / "x.svg"))
@@ -211,7 +210,7 @@ def test_a_history_that_cannot_be_written(rig: Rig, tmp_path: Path) -> None:
         wait_for(lambda: "is lost" in daemon.find(DM_REMAP_EVENT="health")[-1]["MESSAGE"],
                  "the loss in the journal", 30)
         assert len([entry for entry in daemon.entries
-                    if "history cannot be written" in entry["MESSAGE"]]) == 1
+                    if "cannot write its history" in entry["MESSAGE"]]) == 1
     device.close()
 
 
@@ -258,7 +257,7 @@ def test_a_disk_says_that_its_cable_is_bad(rig: Rig, tmp_path: Path, path: None)
         told = daemon.wait_for(DM_REMAP_VERDICT="watch")
         assert "cable of the main device" in told["MESSAGE"]
         agree("watch", daemon)
-        assert codes() == {"cable"} and "it is not the disk" in output("health")
+        assert codes() == {"cable"} and "the disk itself is not at fault" in output("health")
         assert len(record.read_text().splitlines()) == 2
         daemon.reload()
         time.sleep(2)
@@ -270,6 +269,7 @@ def test_without_smartctl(rig: Rig, tmp_path: Path, path: None) -> None:
     """Said when it is asked for, and not before."""
     create(rig)
     assert "not installed" in refused(NOT_FOUND, "smart", "data")
+    assert dmremap("smart", "--json").stdout == ""    # no half of an object
     output("smart", "--record")
     with running(tmp_path) as daemon:
         daemon.wait_for(DM_REMAP_EVENT="found")
@@ -375,10 +375,6 @@ def test_metrics(rig: Rig, tmp_path: Path) -> None:
             time.sleep(2)
         assert len(daemon.find(DM_REMAP_VERB="metrics", DM_REMAP_EVENT="failed")) == 1
     device.close()
-    if promtool := shutil.which("promtool"):
-        checked = subprocess.run([promtool, "check", "metrics"], input=file.read_text(), text=True,
-                                 capture_output=True)
-        assert checked.returncode == 0, checked
 
 
 def missing() -> int | None:
@@ -405,7 +401,7 @@ def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
     with running(tmp_path, settings) as daemon:
         daemon.wait_for(DM_REMAP_EVENT="found")
         told = daemon.wait_for(DM_REMAP_EVENT="failed", DM_REMAP_VERB="backup")
-        assert "is it mounted?" in told["MESSAGE"] and copy.exists()
+        assert "check that it is mounted" in told["MESSAGE"] and copy.exists()
         remap(800, 1600)
         assert missing() == 2 and "2 changes of the table" in output("status")
         before = time.monotonic()
@@ -420,18 +416,30 @@ def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
         assert daemon.stop() == 0    # and when it ends
         assert missing() == 0 and copy.read_bytes() == file.read_bytes()
         assert len(daemon.find(DM_REMAP_EVENT="failed", DM_REMAP_VERB="backup")) == 1
+    # what goes and what comes may add up to nothing
+    with running(tmp_path, "[backup]\ndelay = 10\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        time.sleep(12)    # the one that each start leads to
+        rig.main.clear()
+        output("unremap", "data", "2400")
+        output("remap", "data", "3200", "--yes")
+        assert missing()
+        wait_for(lambda: missing() == 0, "the backup", 60)
+    output("unremap", "data", "3200")
+    assert missing() == 1 and "1 change of the table" in output("status")
     # nothing to do, and nothing without a backup; a damaged one is no backup
-    assert "is current" in output("backup", "data", "--renew")
+    assert "renewed" in output("backup", "data", "--renew")
+    assert "up to date" in output("backup", "data", "--renew")
     file.write_bytes(first[:-1])
     assert missing() is None and "is damaged" in output("status")
-    assert "was renewed" in output("backup", "data", "--renew")
+    assert "renewed" in output("backup", "data", "--renew")
     file.unlink()
-    assert missing() is None and "none: dmremap backup data" in output("status")
+    assert missing() is None and "none; make one with dmremap backup data" in output("status")
     refused(USAGE, "backup", "data", str(file), "--renew")
     refused(USAGE, "backup", "data", "--copies", "/tmp")
     # what was written is what restore-backup takes
     output("backup", "data", "--renew")
     device.close()
     output("deactivate", "data")
-    assert "its metadata is whole" in dmremap(
+    assert "its metadata is intact" in dmremap(
         "restore-backup", str(file), str(rig.spare.kernel_path), "--yes").stderr

@@ -53,7 +53,7 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert set(VERBS) == set(re.findall(r"^  ([a-z][a-z-]*) ", output("--help"), re.MULTILINE))
     assert len(SILENT) >= 10 and len(REPLIES) >= 12
-    assert set(SCHEMA["definitions"]) - {"reply"} == set(VERBS) - SILENT - REPLIES
+    assert set(SCHEMA["definitions"]) - {"reply", "alert"} == set(VERBS) - SILENT - REPLIES
 
 
 def test_every_verb(rig: Rig, tmp_path: Path) -> None:
@@ -99,6 +99,23 @@ def test_every_verb(rig: Rig, tmp_path: Path) -> None:
     past = valid(output("history", "data", "--json"), "history")
     assert past["points"][0]["lost_sectors"] == 3 and past["since"] == told["since"]
 
+    told = valid(output("top", "--count", "1", "--interval", "1", "--json"), "top")
+    assert [entry["name"] for entry in told["sets"]] == ["data"]
+    told = valid(output("map", "data", "--json"), "map")
+    assert sum(cell["lost"] for cell in told["main"]) == 3 and told["uuid"] == listed["uuid"]
+    told = valid(output("export", "data", "--json"), "export")
+    assert told["ranges"] == [{"sector": 800, "nr_sectors": 2}, {"sector": 2000, "nr_sectors": 8}]
+    assert told["disk"] is None and told["what"] == "bad" and told["sectors"] == 10
+
+    hits = valid(output("files", "data", "800", "2000+3", "--json"), "files")["hits"]
+    assert [hit["sector"] for hit in hits] == [800, 2000] and hits[0]["path"] is None
+    assert valid(output("files", "data", "--json"), "files")["hits"] == hits[1:]
+
+    assert valid(output("scrub", "status", "data", "--json"), "scrub")["state"] == "never"
+    assert subprocess.run([str(PROGRAM), "scrub", "run", "data", "--quiet"]).returncode == 0
+    told = valid(output("scrub", "status", "data", "--json"), "scrub")
+    assert told["state"] == "finished" and told["set"]["unreadable"] == []
+
     entries = valid(output("dump", spare, "--json"), "dump")["entries"]
     assert {entry["sector"]: (entry["redirected"], entry["lost"]) for entry in entries} == \
         {line["sector"]: (line["redirected"], line["lost"]) for line in remaps.values()}
@@ -120,6 +137,10 @@ def test_every_verb(rig: Rig, tmp_path: Path) -> None:
     output("activate", "data", "--fallback")
     shown, = valid(output("status", "--json"), "status")["devices"]
     assert shown["mode"] == "fallback" and shown["used_slots"] is None
+    # what failed prints no result, and an empty one least of all
+    for more in ((), ("--json",)):
+        result = dmremap("show", "data", *more)
+        assert result.returncode == 5 and result.stdout == "" and "fallback" in result.stderr
 
 
 def test_damage_is_json_too(rig: Rig) -> None:
@@ -162,8 +183,9 @@ def test_where_there_is_nothing_to_print_it_is_refused(rig: Rig) -> None:
         assert usage
         words = re.sub(r"\[[^]]*\]", "", usage.group(1)).split() or \
             (["x"] if usage.group(1) else [])
-        assert "prints no JSON" in refused(USAGE, "--json", verb, *words), verb
+        assert "does not print JSON" in refused(USAGE, "--json", verb, *words), verb
     rig.create()
     spare, = paths(rig, "spare")
-    assert "no JSON" in refused(USAGE, "dump", spare, "--dm-table", "x", "--json")
-    assert "no JSON" in refused(USAGE, "status", "--check", "--json")
+    assert "does not print JSON" in refused(USAGE, "dump", spare, "--dm-table", "x", "--json")
+    assert "does not print JSON" in refused(USAGE, "status", "--check", "--json")
+    assert "does not print JSON" in refused(USAGE, "write-cache", "r0", "keep", "--json")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.killing import (ALL, MARKS, at_every_step, backups, no_files_stay, rules,
-                                     used)
+from tests.scenarios.killing import (ALL, MARKS, STATE, at_every_step, backups, no_files_stay,
+                                     rules, used)
 from tests.scenarios.lib import SECTOR, Rig
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (NOT_FOUND, OK, REFUSED, content, output, paths, sets, settle)
@@ -90,6 +90,33 @@ def test_adopt_host(rig: Rig) -> None:
     at_every_step(rig, ["adopt-host", uuid], check)
 
 
+def test_write_cache(rig: Rig) -> None:
+    """Again after it was killed between the replicas: both have it then."""
+    used(rig)
+    output("deactivate", "data")
+
+    def check(code: int, what: str) -> None:
+        settle(rig, *ALL)
+        output("check", paths(rig, "spare")[0])
+        assert "keep" in output("write-cache", "data"), what
+
+    at_every_step(rig, ["write-cache", "data", "keep"], check)
+
+
+@pytest.mark.parametrize("more", [(), ("--fallback",)], ids=["module", "fallback"])
+def test_activate(rig: Rig, more: tuple[str, ...]) -> None:
+    """What was asked for is what is done, also where a device without a table was left."""
+    whole = used(rig)
+    output("deactivate", "data")
+
+    def check(code: int, what: str) -> None:
+        found, = sets()
+        assert (found["state"], found["mode"] == "fallback") == ("active", bool(more)), what
+        assert content("data") == whole, what
+
+    at_every_step(rig, ["activate", "data", *more], check)
+
+
 @pytest.mark.parametrize("onto", ["spare", "other"])
 def test_restore_backup(rig: Rig, tmp_path: Path, onto: str) -> None:
     whole = used(rig)
@@ -105,7 +132,7 @@ def test_restore_backup(rig: Rig, tmp_path: Path, onto: str) -> None:
 
     def check(code: int, what: str) -> None:
         if code == REFUSED:
-            assert "its metadata is whole" in what or "is the spare device of a set" in what, what
+            assert "its metadata is intact" in what or "is the spare device of a set" in what, what
         output("activate", "data")
         found, = sets()
         assert (found["spare"], found["state"]) == (paths(rig, onto)[0], "active"), what
@@ -130,6 +157,29 @@ def test_release_without_spare(rig: Rig, more: tuple[str, ...]) -> None:
         assert code == OK or "it is a plain disk" in what, what
 
     at_every_step(rig, ["release", "--without-spare", main, "--yes"], check, (OK, NOT_FOUND))
+
+
+def test_a_backup_that_is_renewed(rig: Rig) -> None:
+    """Each file that is there is whole, and those before are there in their order."""
+    used(rig)
+    output("backup", "data", "--renew")
+    for sector in (808, 816):
+        rig.message("data", f"remap {sector} 8")
+        output("backup", "data", "--renew")
+    rig.message("data", "remap 824 8")
+    output("deactivate", "data")
+    uuid = sets()[0]["uuid"]
+    before = {path.name: path.read_bytes() for path in STATE.glob("*.backup*")}
+    kept = [f"{uuid}.backup{more}" for more in ("", ".1", ".2", ".week")]
+    assert sorted(before) == kept
+
+    def check(code: int, what: str) -> None:
+        now = {path.name: path.read_bytes() for path in STATE.glob("*.backup*")}
+        assert sorted(now) == kept and now[kept[3]] == before[kept[3]], what
+        assert (now[kept[1]], now[kept[2]]) == (before[kept[0]], before[kept[1]]), what
+        assert "up to date" in output("backup", "data", "--renew"), what
+
+    at_every_step(rig, ["backup", "data", "--renew"], check)
 
 
 def test_backup(rig: Rig, tmp_path: Path) -> None:

@@ -525,3 +525,28 @@ def test_activation_without_the_spare_is_refused(rig: Rig) -> None:
         rig.create()
     rig.spare.back()
     rig.create()
+
+
+@pytest.mark.disks(main="1M", spare="640K", other="1M", others="640K")
+@pytest.mark.parametrize("what", ["nothing", "another set"])
+def test_the_spare_holds_something_else_after_a_suspend(rig: Rig, what: str) -> None:
+    """P7: it is not written, and what it holds is not served; nor is a spare formatted anew."""
+    r0 = rig.create()
+    rig.message("r0", "remap 96 8")
+    r0.pwrite(96, pattern(1), fua=True)
+    main, spare = (str(rig.server.disk(name).kernel_path) for name in ("other", "others"))
+    rig.create("r1", rig.table(main, spare))
+    rig.remove("r1")
+    rig.suspend()
+    media = rig.media("spare")
+    ours = media.whole()
+    other = rig.media("others").whole() if what == "another set" else bytes(rig.spare.size_bytes)
+    media.write(0, other)
+    with pytest.raises(OSError):
+        rig.resume()
+    words = {"nothing": "the superblocks are gone", "another set": "a different set than before"}
+    assert any(words[what] in line for line in rig.log())
+    assert media.whole() == other
+    media.write(0, ours)
+    rig.resume()
+    assert r0.pread(96) == pattern(1) and rig.status()["mode"] == "rw"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios import dm, locks
-from tests.scenarios.lib import Rig, drop_page_cache, wait_for
+from tests.scenarios import dm, inprocess, locks
+from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (OK, PROGRAM, REFUSED, content, create, dmremap, ext4_on_main,
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, content, create, dmremap, ext4_on_main,
                                   output, paths, replugged, sets, settle)
 
 RULES = Path("/etc/udev/rules.d")
@@ -78,6 +78,29 @@ def test_a_disk_that_hangs_holds_up_its_own_set_only(rig: Rig) -> None:
     locks.check_free()
 
 
+@pytest.mark.parametrize("gone", ["main", "spare"])
+def test_a_spare_that_hangs_in_its_table_is_not_given_up(rig: Rig, gone: str) -> None:
+    """Its superblocks answer: it is here, and what it holds is not known."""
+    two_sets(rig)
+    before = [rig.media(name).whole() for name in ("main", "spare")]
+    if gone == "main":
+        rig.main.fail()
+        drop_page_cache(paths(rig, "main")[0])
+    hang_in_the_table(rig)
+    path, = paths(rig, "main" if gone == "spare" else "spare")
+    try:
+        result = subprocess.run([str(PROGRAM), "release", f"--without-{gone}", path, "--yes"],
+                                capture_output=True, text=True, timeout=60)
+    finally:
+        rig.spare.release()
+    if gone == "main":
+        rig.main.back()
+    assert result.returncode == WAITING, result
+    assert f"{paths(rig, 'spare')[0]} does not answer" in result.stderr, result
+    settle(rig)
+    assert [rig.media(name).whole() for name in ("main", "spare")] == before
+
+
 def test_who_holds_a_lock_is_named(rig: Rig) -> None:
     """After half a minute, with the process and what it runs; the set is as it was."""
     first, second = two_sets(rig)
@@ -134,6 +157,34 @@ def test_two_creates_on_the_same_disks(rig: Rig) -> None:
     assert list(RULES.iterdir()) == []
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["finished", "another-set"])
+def test_create_goes_on_from_what_is_there_now(rig: Rig, other: bool) -> None:
+    """It looked at a set that was half made, and when it has the disks another one has made it."""
+    ext4_on_main(rig)
+    create_it = ("create", "data", *paths(rig, "main", "spare"), "--yes")
+    rig.main.hold("write", 0, 8)
+    first = rig.background(dmremap, *create_it)
+    wait_for(rig.main.held, "the sector that hides main")
+    with inprocess.stopped(*create_it) as go_on:
+        rig.main.release()
+        assert first.result(60).returncode == OK, first.result(0)
+        if other:
+            output("release", "data", "--yes")
+            output(*create_it)
+        rig.message("data", "remap 2000 8")
+        device = Device("/dev/mapper/data", "data")
+        device.pwrite(2000, pattern(1, 8))
+        device.close()
+        made, = sets()
+        whole = content("data")
+        output("deactivate", "data")
+        assert go_on() == (REFUSED if other else OK)
+    output("activate", "data")
+    found, = sets()
+    assert (found["uuid"], found["state"]) == (made["uuid"], "active")
+    assert content("data") == whole
+
+
 @pytest.mark.parametrize("gone", ["main", "spare"])
 def test_what_comes_back_while_release_waits(rig: Rig, gone: str) -> None:
     """It looks for the other member when it has the lock, not before."""
@@ -150,7 +201,7 @@ def test_what_comes_back_while_release_waits(rig: Rig, gone: str) -> None:
         rig.media(gone).write(0, image)
         drop_page_cache(paths(rig, gone)[0])
     result = waits.result(60)
-    assert result.returncode == REFUSED and "is here" in result.stderr, result
+    assert result.returncode == REFUSED and "is present" in result.stderr, result
     settle(rig, *ALL)
     assert rig.media(there).whole() == before
 

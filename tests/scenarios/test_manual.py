@@ -246,6 +246,28 @@ def test_slow_read_holds_up_nothing_else(rig: Rig) -> None:
     assert rig.create().pread(97) == pattern(2)
 
 
+def test_parked_write_to_a_bad_chunk(rig: Rig) -> None:
+    """D3, D7: what waited for a busy chunk, and fails beside it, is confirmed and relocated."""
+    r0 = rig.create()
+    r0.pwrite(96, pattern(1, 16))
+    rig.main.bad(104, CHUNK)
+    rig.main.hold("read", 96, CHUNK)
+    remap = rig.background(rig.message, "r0", "remap 96 8")
+    wait_for(lambda: rig.main.held() == 1, "the read")
+    parked = rig.background(r0.pwrite, 98, pattern(2, 10))
+    time.sleep(SHORT_S)
+    assert not parked.done()
+    rig.main.release()
+    remap.result(timeout=20)
+    parked.result(timeout=20)
+    expected = pattern(1, 2) + pattern(2, 10)
+    assert r0.pread(96, 12) == expected and rig.status()["write_errors"]
+    assert mapped_sectors(rig, 96, 16) == [*range(96, 108)]
+    r0.fsync()
+    rig.powercut()
+    assert rig.create().pread(96, 12) == expected
+
+
 def test_slow_relocation_keeps_nobody_from_asking(rig: Rig) -> None:
     """D20: verify, metadata_status, status wait neither for the worker nor for its disk."""
     r0 = rig.create()
@@ -370,7 +392,8 @@ def test_suspend_during_a_batch(rig: Rig, flush: bool, back: bool) -> None:
     early = rig.background(r0.pwrite, 300, pattern(2))
     time.sleep(SHORT_S)
     reload = rig.background(rig.reload, "r0", None, flush)
-    time.sleep(SHORT_S)
+    wait_for(lambda: dm.flags("r0") & dm.INACTIVE_TABLE, "the new table")
+    time.sleep(2 * SHORT_S)    # and the suspend, which is next
     assert not early.done() and not reload.done() and not message.done()
     rig.main.release()
     with pytest.raises(OSError) as caught:

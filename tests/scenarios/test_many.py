@@ -4,17 +4,16 @@
 import json
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.lib import Rig, drop_page_cache
+from tests.scenarios.lib import Rig
+from tests.scenarios.made import with_many_remaps
 from tests.scenarios.sets import PROGRAM
 
 COUNT = 100_000
 MEMORY = 32 << 20
-FILL = Path(__file__).resolve().parents[1] / "bench" / "fill_spare.py"
 pytestmark = [pytest.mark.disks(main="420M", spare="420M"), pytest.mark.plain_only]
 
 
@@ -31,12 +30,8 @@ def cost(*arguments: str) -> tuple[float, str]:
 
 
 def test_many_remaps(rig: Rig, tmp_path: Path) -> None:
-    rig.create()
-    rig.remove()
+    with_many_remaps(rig, COUNT)
     spare = str(rig.spare.kernel_path)
-    subprocess.run([sys.executable, str(FILL), spare, "0", str(COUNT), "1"], check=True)
-    drop_page_cache(spare)
-    rig.create()
     seconds, text = cost("show", "r0")
     assert len(text.splitlines()) == COUNT + 2
     assert seconds < 20

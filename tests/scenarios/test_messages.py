@@ -81,6 +81,20 @@ def test_bad_sectors_and_counts_change_nothing(rig: Rig, device: Device) -> None
     assert rig.status()["used"] == 1
 
 
+@pytest.mark.disks(main="1100M", spare="640K")
+def test_more_than_a_message_may_name(rig: Rig) -> None:
+    rig.create()
+    assert "at most 2097152 sectors" in fails(rig, "remap 0 2097160")
+    assert "at most 2097152 sectors" in fails(rig, "unremap 8 2097153")
+    assert rig.status()["used"] == 1
+
+
+def test_no_such_way_with_caches(rig: Rig, device: Device) -> None:
+    before = rig.message("r0", "write_cache")
+    assert "through, keep or auto" in fails(rig, "write_cache sometimes")
+    assert rig.message("r0", "write_cache") == before
+
+
 def test_remap_and_verify(rig: Rig, device: Device) -> None:
     """The reply of verify is where the data really lie."""
     data = bytearray(pattern(1, SECTORS))

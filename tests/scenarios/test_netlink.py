@@ -196,6 +196,28 @@ def test_dumps_agree(rig: Rig) -> None:
     socket.close()
 
 
+def test_a_dump_of_nothing_in_particular(rig: Rig) -> None:
+    """Of the remaps of which device?"""
+    rig.create()
+    genl = Genl()
+    for asked in ({}, {"major": 1}, {"minor": 1}):
+        with pytest.raises(OSError) as caught:
+            genl.dump("get_remaps", **asked)
+        assert caught.value.errno == errno.EINVAL
+    genl.close()
+
+
+def test_repaired_copies_are_told(rig: Rig, listener: Genl) -> None:
+    rig.create()
+    rig.message("r0", "remap 800 8")
+    rig.remove()
+    spare = Spare.of(rig)
+    spare.write(1, spare.newest_place(1, 1), 1, bytes(4096))
+    listener.events()
+    rig.create()
+    assert only(listener.events(), "repaired")["copies"] in (1, 2)    # one, or its twin as well
+
+
 def test_a_dump_of_more_than_one_message(rig: Rig) -> None:
     device = rig.create()
     rig.message("r0", "remap 0 720")

@@ -38,7 +38,7 @@ def test_a_whole_set(rig: Rig) -> None:
     before = rig.media("spare").whole()
     result = dmremap("check", spare)
     assert result.returncode == 0, result
-    assert result.stdout == f"{spare}: all metadata is whole\n"
+    assert result.stdout == f"{spare}: all metadata is intact\n"
     copies = json.loads(dmremap("check", spare, "--all", "--json").stdout)["copies"]
     assert len(copies) == 4 * 4 and {copy["block"] for copy in copies} == {0, 1, 2, 3}
     entries = json.loads(dmremap("dump", spare, "--json").stdout)["entries"]
@@ -56,7 +56,7 @@ def test_an_image_of_it(rig: Rig, tmp_path: Path) -> None:
     image.write_bytes(bytes(4096 * 3) + rig.media("spare").whole())
     assert dmremap("check", str(image), "--spare-start", "24").returncode == 0
     result = dmremap("check", str(image))
-    assert result.returncode == 3 and "no dm-remap spare" in result.stderr
+    assert result.returncode == 3 and "not a dm-remap spare" in result.stderr
 
 
 def test_damage_is_named(rig: Rig) -> None:

@@ -102,7 +102,7 @@ def test_row_9(rig: Rig, place: str, guard: bool) -> None:
     assert media(rig) == images and sets() == []
     if guard and kind == "both":
         told = refused(FAILED, *call, "--accept-unreadable")
-        assert "sector 0 cannot be written" in told and "--no-guard" in told
+        assert "sector 0, the place of the guard, cannot be written" in told and "--no-guard" in told
         settle(rig)
         assert rig.media("main").whole() == images[0] and sets() == []
         assert not any(rig.media("spare").whole())
@@ -173,10 +173,10 @@ def test_the_end_of_a_set_with_lost_sectors_in_the_first_chunk(rig: Rig, sector:
         if active:
             output("deactivate", "data")
     assert "is not lost" in refused(USAGE, "release", "data", "--yes", "--give-up", "9")
-    assert "does not name" in refused(USAGE, "release", "data", "--yes", "--give-up", "x")
-    assert "does not name" in refused(USAGE, "release", "data", "--yes", "--give-up", "9999999")
+    assert "not sectors of a set" in refused(USAGE, "release", "data", "--yes", "--give-up", "x")
+    assert "not sectors of a set" in refused(USAGE, "release", "data", "--yes", "--give-up", "9999999")
     told = output("release", "data", "--yes", "--give-up", str(sector))
-    assert f"sector {sector} had no content" in told
+    assert f"sector {sector} had no recoverable content" in told
     settle(rig)
     wanted = bytearray(before)
     wanted[sector * SECTOR:(sector + 1) * SECTOR] = bytes(SECTOR)
@@ -270,7 +270,7 @@ def test_a_first_sector_that_is_written_and_cannot_be_undone_is_said(rig: Rig) -
     told = refused(FAILED, "create", "data", main, spare, "--yes", "--accept-unreadable")
     settle(rig)
     after = rig.media("main").whole()
-    if "zeros now" in told:
+    if "now read as zeros" in told:
         assert "2, which could not be read before" in told
         before[2 * SECTOR:3 * SECTOR] = bytes(SECTOR)
     assert after == before and sets() == []
@@ -375,9 +375,9 @@ def test_row_10_and_rescue_3(rig: Rig, sector: int) -> None:
 # Spare of 2 MiB: superblock A 0-7, table 8-15, counters 16-23, pending 24-31, place B at 128,
 # slots from 256; one block of the table.
 SPARE_PLACES = {
-    "superblock": (3, "a superblock must be there"),
-    "table": (9, "the only block of the table must be there"),
-    "counters": (16, "the counters must be there"),
+    "superblock": (3, "is needed for a superblock"),
+    "table": (9, "is needed for the only block of the table"),
+    "counters": (16, "is needed for the counters"),
     "pending": (25, None),
     "nothing": (100, None),
     "slot-0": (257, None),
@@ -408,7 +408,7 @@ def test_a_spare_with_a_bad_sector(rig: Rig, place: str, kind: str) -> None:
     main, spare = paths(rig, "main", "spare")
     drop_page_cache(spare)
     call = ["create", "data", main, spare, "--yes"]
-    assert f"sectors {sector}" in refused(REFUSED, *call)
+    assert f"(sector {sector})" in refused(REFUSED, *call)
     result = dmremap(*call, "--wipe-spare")
     if why and kind != "heal":
         assert result.returncode == FAILED and why in result.stderr, result
@@ -445,7 +445,7 @@ def test_a_spare_with_a_dead_place_in_the_table(rig: Rig, block: int, place: int
     drop_page_cache(spare)
     drop_page_cache(main)
     told = create(rig, "--wipe-spare", "--accept-unreadable")
-    assert f"{spare}: sectors {sector} take no write" in told
+    assert f"{spare}: sector {sector} cannot be written" in told
     assert rig.status("data")["frozen_blocks"] == 1
     assert content_at("data", 2) is None
     device = Device("/dev/mapper/data", "data")

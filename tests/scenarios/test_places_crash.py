@@ -193,4 +193,4 @@ def test_a_create_that_is_called_again_makes_no_zeros(rig: Rig) -> None:
     settle(rig)
     put_back()
     said = output("release", "data", "--yes")
-    assert "sector 2 could not be read when the set was made: zeros now" in said
+    assert "sector 2 could not be read when the set was made; now zeros" in said

@@ -310,7 +310,8 @@ def test_write_of_a_part_of_a_bad_physical_sector(rig: Rig) -> None:
 DEADLINE_S, CHUNKS = 1, 16
 
 
-@pytest.mark.parametrize("options", ["serial=on", "serial=on,fua=off", "fua=off"])
+@pytest.mark.parametrize("options", ["serial=on", "serial=on,fua=off", "fua=off",
+                                     "serial=on,vcache=off"])
 def test_slow_and_one_at_a_time(request: pytest.FixtureRequest, options: str) -> None:
     """Number 6, E8: within the deadline and one command more, and ahead with each try."""
     request.node.add_marker(pytest.mark.disks(main=f"64M:{options}"))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A set moves to a larger spare (O10, O22): nothing is lost, whenever the power goes."""
 
+import json
 import os
 import pty
 import subprocess
@@ -11,9 +12,10 @@ from tests.scenarios import dm, locks
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
+from tests.scenarios.region import Region
 from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, content_at, create,
-                                  dmremap, ext4_on_main, logged, output, paths, refused, replugged,
-                                  sets, settle)
+                                  dmremap, ext4_on_main, logged, output, paths, refused,
+                                  replugged, run, sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")
@@ -47,6 +49,55 @@ def whole(rig: Rig) -> bytes:
         return device.pread(0, 1600) + device.pread(1601, device.sectors() - 1601)
     finally:
         device.close()
+
+
+def test_a_slot_that_cannot_be_read_has_a_way_out(rig: Rig) -> None:
+    """P10: only what the set needs of it counts, and the refusal of release leads on."""
+    before = ext4_on_main(rig)
+    create(rig)
+    for sector in (1600, 2400):
+        rig.message("data", f"remap {sector} 4")
+    slot = {remap["sector"]: remap["slot"]
+            for remap in json.loads(output("show", "data", "--json"))["remaps"]}
+    region = Region(rig)
+    settle(rig, *ALL)
+    rig.spare.bad(region.slot(slot[1600]) + 6, kind="read")    # which the slot does not serve
+    rig.spare.bad(region.slot(slot[2400]) + 1, kind="read")
+    told = refused(FAILED, "release", "data", "--yes")
+    assert "serves sector 2401 of the set" in told and "resize --accept-loss" in told
+    assert dm.devices() == ["data"]
+    output("deactivate", "data")
+    assert "1 sector" in refused(FAILED, "resize", "data", paths(rig, "larger")[0], "--yes")
+    output("resize", "data", paths(rig, "larger")[0], "--yes", "--accept-loss")
+    assert "sector 2401 is lost" in refused(REFUSED, "release", "data", "--yes")
+    output("release", "data", "--yes", "--give-up", "2401")
+    settle(rig, *ALL)
+    assert rig.media("main").whole() == before
+
+
+def test_devices_that_cannot_be_meant(rig: Rig) -> None:
+    """Each refusal says what is wrong: not that another holds what the command itself holds."""
+    ext4_on_main(rig)
+    create(rig, "--backup", "/tmp/data.backup")
+    output("deactivate", "data")
+    main, spare, larger = paths(rig, *ALL)
+    for words, why in ((["resize", "data", main], "is the set's main device"),
+                       (["replace-main", "data", spare], "is the set's spare device"),
+                       (["replace-spare", "data", main], "is the set's main device"),
+                       (["restore-backup", "/tmp/data.backup", main], "is the set's main device")):
+        assert why in refused(USAGE, *words, "--yes")
+    for verb in ("replace-main", "replace-spare"):
+        assert "not a block device" in refused(NOT_FOUND, verb, "data", "/dev/nosuch", "--yes")
+    told = refused(NOT_FOUND, "replace-spare", "data", larger, "--yes")
+    assert larger in told and "guard" not in told
+    for path in (main, spare):
+        run("blockdev", "--setro", path)
+        told = refused(REFUSED, "activate", "data")
+        assert f"{path} is write-protected; use --read-only" in told
+        output("activate", "data", "--read-only")
+        output("deactivate", "data")
+        run("blockdev", "--setrw", path)
+    output("activate", "data")
 
 
 def slots(rig: Rig) -> int:
@@ -99,7 +150,7 @@ def test_back_to_one_that_is_just_large_enough(rig: Rig) -> None:
     settle(rig, *ALL)
     was = [rig.media(name).whole() for name in ALL]
     told = refused(FAILED, "resize", "data", spare, "--yes", "--spare-size", "320K")
-    assert "must be larger" in told
+    assert "is too small" in told
     assert [rig.media(name).whole() for name in ALL] == was
     output("resize", "data", spare, "--yes", "--spare-size", "400K")
     output("activate", "data")
@@ -124,10 +175,10 @@ def test_refusals_change_nothing(rig: Rig) -> None:
     for code, words, arguments in (
             (REFUSED, "--wipe-spare", ["data", larger]),
             (USAGE, "spare already", ["data", spare, "--wipe-spare"]),
-            (REFUSED, "in use", ["data", main, "--wipe-spare"]),
+            (USAGE, "main device", ["data", main, "--wipe-spare"]),
             (NOT_FOUND, "not a block device", ["data", "/dev/null"]),
-            (NOT_FOUND, "no set of that name", ["nobody", larger]),
-            (USAGE, "no size", ["data", larger, "--spare-size", "x"]),
+            (NOT_FOUND, "no such set", ["nobody", larger]),
+            (USAGE, "invalid size", ["data", larger, "--spare-size", "x"]),
             (FAILED, "has only", ["data", larger, "--wipe-spare", "--spare-size", "2M"])):
         assert words in refused(code, "resize", *arguments, "--yes"), arguments
     told = dmremap("resize", "data", larger, "--wipe-spare")
@@ -151,7 +202,7 @@ def test_what_the_old_spare_does_not_give_back(rig: Rig) -> None:
     assert "2 sectors of" in told and "--accept-loss" in told
     settle(rig, "larger")
     assert not any(rig.media("larger").whole())
-    assert "2 sectors that" in output("resize", "data", larger, "--yes", "--accept-loss")
+    assert "2 sectors of" in output("resize", "data", larger, "--yes", "--accept-loss")
     output("activate", "data")
     expected = pattern(800, 16)
     for i in range(16):
@@ -262,7 +313,7 @@ def test_a_new_spare_that_takes_nothing(rig: Rig) -> None:
     larger, = paths(rig, "larger")
     rig.server.disk("larger").bad(64, kind="write")
     told = refused(FAILED, "resize", "data", larger, "--yes")
-    assert "as before" in told
+    assert "still uses the old spare" in told
     rig.server.disk("larger").clear()
     output("activate", "data")
     (found,) = sets()
@@ -290,8 +341,8 @@ def test_a_new_spare_that_lies(rig: Rig, what: str) -> None:
     disk.delay("write", 0)
     disk.release()
     told = job.result()
-    assert told.returncode == FAILED and "does not give back" in told.stderr
-    assert "as before" in told.stderr
+    assert told.returncode == FAILED and "differs from what was written" in told.stderr
+    assert "still uses the old spare" in told.stderr
     output("activate", "data")
     (found,) = sets()
     assert found["spare"] != larger and whole(rig) == before
@@ -303,7 +354,7 @@ def test_a_main_that_takes_no_mark(rig: Rig) -> None:
     larger, = paths(rig, "larger")
     probe_chunk = Spare.of(rig).entries()[0].chunk
     rig.main.bad(8 * probe_chunk, 8, kind="write")
-    assert "does not take the mark" in refused(FAILED, "resize", "data", larger, "--yes")
+    assert "cannot write the mark" in refused(FAILED, "resize", "data", larger, "--yes")
     rig.main.clear()
     rig.main.bad(800, 16, kind="both")
     output("activate", "data")
@@ -317,7 +368,7 @@ def test_larger_blocks_than_mains(rig: Rig) -> None:
     """The kernel would refuse it: so does the command, before it is too late."""
     before = used(rig)
     larger, = paths(rig, "larger")
-    assert "has blocks of 4096 bytes" in refused(USAGE, "resize", "data", larger, "--yes")
+    assert "has logical blocks of 4096 bytes" in refused(USAGE, "resize", "data", larger, "--yes")
     output("activate", "data")
     assert whole(rig) == before
     output("deactivate", "data")

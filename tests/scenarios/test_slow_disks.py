@@ -76,6 +76,6 @@ def test_near_probes_of_a_slow_disk(rig: Rig) -> None:
     device.pwrite(20000, A)
     took = time.monotonic() - began
     failed, = told(lambda: bad.result(timeout=100))
-    assert took < 3, f"{took:.1f} s"
+    assert took < 15, f"{took:.1f} s"    # and not the 64 s of all of them
     assert device.pread(20000) == A
     assert failed or device.pread(MIB + 512, 8) == pattern(1, 8)

@@ -32,6 +32,14 @@ def test_facts_agree_with_status(rig: Rig) -> None:
             assert len(file.read_text().splitlines()) == 1, file
 
 
+def test_health_that_the_kernel_can_tell(rig: Rig) -> None:
+    place = directory(rig.create())
+    rig.message("r0", "freeze")
+    assert (place / "health").read_text() == "degraded\n"
+    rig.message("r0", "thaw")
+    assert (place / "health").read_text() == "good\n"
+
+
 def test_every_file_is_documented(rig: Rig) -> None:
     """The ABI file names all of them and no other."""
     text = (Path(__file__).resolve().parents[2] / "kmod" / "sysfs-block-dm-remap").read_text()

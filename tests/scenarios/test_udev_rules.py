@@ -7,12 +7,14 @@ start. Nothing is started, so there is no udev daemon needed.
 
 import contextlib
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios import locks
 from tests.scenarios.lib import Rig, drop_page_cache
 from tests.scenarios.sets import PROGRAM, create, dmremap, ext4_on_main, output, paths, settle
 
@@ -84,6 +86,41 @@ def test_members_are_named_and_activated(rig: Rig) -> None:
                 known.get("SYSTEMD_READY")) == (name, "dm_remap_member", "1", "0"), seen.text
         assert known["ID_FS_USAGE"] == "raid"
         assert len(seen.run) == 1 and seen.run[0].endswith(activation(path)), seen.text
+
+
+SYSTEMD = Path("/run/systemd/system")
+NETLINK_KOBJECT_UEVENT = 15
+
+
+def test_a_disk_that_another_process_waits_for_comes_again(rig: Rig) -> None:
+    """The prober does not wait with it, and what the disk is would never be known."""
+    ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    main, = paths(rig, "main")
+    number = Path(main).stat().st_rdev
+    again = ["/usr/lib/udev/dm-remap-probe", "--again", main]
+    SYSTEMD.mkdir(parents=True)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) as kernel:
+        kernel.bind((0, 1))
+        kernel.setblocking(False)
+        with locks.asking(main):
+            seen = Seen(main)
+            assert "DM_REMAP_ROLE" not in seen.properties, seen.text
+            command, = [line for line in seen.run if " ".join(again) in line]
+            assert f"--unit=dm-remap-again-{number >> 8}:{number & 255} " in command
+            waits = subprocess.Popen([str(PROGRAM.parent / "dm-remap-probe"), *again[1:]])
+            with pytest.raises(subprocess.TimeoutExpired):
+                waits.wait(2)
+            with pytest.raises(BlockingIOError):
+                kernel.recv(1 << 16)
+        assert waits.wait(20) == 0
+        said = kernel.recv(1 << 16).decode().split("\0")
+        assert {"ACTION=add", f"DEVNAME={Path(main).name}"} <= set(said), said
+    seen = Seen(main)
+    assert seen.properties["DM_REMAP_ROLE"] == "main" and len(seen.run) == 1, seen.text
+    SYSTEMD.rmdir()
 
 
 def test_no_process_for_other_peoples_disks(rig: Rig) -> None:

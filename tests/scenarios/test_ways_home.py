@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A main without guard whose spare is dead: it has a way home, and every refusal leads to it."""
+"""A main without guard whose spare is dead, and a copy of main without the mark: they have a way
+home, and every refusal leads to it."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.lib import Rig, pattern
+from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern
 from tests.scenarios.powercuts import crash_states
-from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, create, dmremap, ext4_on_main,
-                                  logged, output, paths, refused, run, sets, settle)
+from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, content, create, dmremap,
+                                  ext4_on_main, logged, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
 PROBE = 4 * MIB - 4096
@@ -45,7 +46,7 @@ def test_every_refusal_leads_on(rig: Rig) -> None:
     settle(rig)
     assert rig.media("main").whole() == before
     run("fsck.ext4", "-f", "-n", main)
-    assert "no member header" in refused(NOT_FOUND, "release", "--without-spare", main, "--yes")
+    assert "neither a dm-remap member header" in refused(NOT_FOUND, "release", "--without-spare", main, "--yes")
     output("create", "data", main, spare, "--yes")
 
 
@@ -97,6 +98,56 @@ def test_a_foreign_backup_is_refused(rig: Rig, tmp_path: Path) -> None:
     output("create", "strange", str(image), other, "--yes", "--backup", str(strange))
     assert "another set" in refused(2, "release", "--without-spare", main, "--backup",
                                     str(strange), "--yes")
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="MAIN-0003")
+def test_a_copy_without_the_mark(rig: Rig, tmp_path: Path) -> None:
+    """One bad place of main: activate, release and replace-main sent to each other."""
+    before = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    output("activate", "data")
+    for sector in (1600, 2400):
+        output("remap", "data", str(sector), "8")
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(1600, pattern(5, 8))
+    device.close()
+    output("deactivate", "data")
+    settle(rig)
+    main, spare, copy = paths(rig, "main", "spare", "copy")
+    image = bytearray(rig.media("main").whole())
+    image[PROBE:] = bytes(4096)
+    rig.media("copy").write(0, bytes(image))
+    settle(rig, "copy")
+    table = tmp_path / "map"
+    table.write_text(f"0 +\n0 {PROBE} +\n{PROBE} 4096 -\n")
+    rig.main.fail()
+    drop_page_cache(main)
+    assert f"replace-main data {copy}" in refused(REFUSED, "activate", "data")
+    assert "the copy lacks the set's mark (sector 8184)" in \
+        output("replace-main", "data", copy, "--map", str(table), "--yes")
+    output("activate", "data")
+    wanted = bytearray(before)
+    wanted[1600 * 512:1608 * 512] = pattern(5, 8)
+    assert content("data") == wanted
+    output("deactivate", "data")
+    # from now on the mark tells again: a spare from before that is an old copy
+    settle(rig, "copy", "spare")
+    newest = rig.media("spare").whole()
+    output("activate", "data")
+    output("remap", "data", "3200", "8")
+    output("deactivate", "data")
+    settle(rig, "copy", "spare")
+    rig.media("spare").write(0, newest)
+    settle(rig, "spare")
+    assert "older copy" in refused(REFUSED, "release", "data", "--yes")
+    # what has no header of the set is none of its copies
+    rig.media("spare").write(0, newest)
+    image[:4096] = bytes(4096)
+    rig.media("copy").write(0, bytes(image))
+    settle(rig, "copy", "spare")
+    assert "is not the main device" in refused(NOT_FOUND, "replace-main", "data", copy, "--yes")
 
 
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])

@@ -75,8 +75,8 @@ def test_it_is_shown(rig: Rig) -> None:
 def test_what_is_refused(rig: Rig) -> None:
     ext4_on_main(rig)
     main, spare = paths(rig, "main", "spare")
-    assert "neither through" in refused(USAGE, "create", "data", main, spare, "--yes",
+    assert "use through, keep or auto" in refused(USAGE, "create", "data", main, spare, "--yes",
                                         "--write-cache", "back")
     assert dm.devices() == [] and not any(rig.media("spare").whole())
     create(rig)
-    assert "neither through" in refused(USAGE, "write-cache", "data", "back")
+    assert "use through, keep or auto" in refused(USAGE, "write-cache", "data", "back")

@@ -165,6 +165,17 @@ static void a_lone_copy_waits(void **unused)
 		{ "wwn:0x5001 serial:A_1", "wwn:0x7777 serial:A_1", ASSEMBLY_READY },
 		{ "wwn:0x5001 serial:A_1", "serial:A_2", ASSEMBLY_OTHER_HARDWARE },
 		{ "wwn:0x5001-part1", "wwn:0x5001-part2", ASSEMBLY_OTHER_HARDWARE },
+		/* a copy of the whole disk has the partition's UUID, and not the disk's names */
+		{ "partuuid:1c2d wwn:0x5001-part1 serial:A_1-part1",
+		  "partuuid:1c2d wwn:0x9999-part1 serial:A_2-part1", ASSEMBLY_OTHER_HARDWARE },
+		{ "partuuid:1c2d wwn:0x5001-part1", "partuuid:1c2d wwn:0x5001-part2",
+		  ASSEMBLY_READY },
+		{ "partuuid:1c2d wwn:0x5001-part1", "partuuid:1c2d", ASSEMBLY_READY },
+		{ "partuuid:1c2d wwn:0x5001-part1", "partuuid:1c2d serial:Bridge_1-part1",
+		  ASSEMBLY_READY },
+		{ "partuuid:1c2d wwn:0x5001-part1", "partuuid:1c2e wwn:0x5001-part1",
+		  ASSEMBLY_READY },
+		{ "partuuid:1c2d", "partuuid:1c2e wwn:0x5001-part1", ASSEMBLY_OTHER_HARDWARE },
 		/* nothing to compare: another kernel, a virtual disk, a bridge */
 		{ "wwn:0x5001", "", ASSEMBLY_READY },
 		{ "", "wwn:0x9999", ASSEMBLY_READY },
@@ -219,6 +230,74 @@ static void the_right_one_among_copies(void **unused)
 	snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x5001");
 	snprintf(m[1].identity, sizeof(m[1].identity), "wwn:0x5001");
 	assert_int_equal(one(m, 3, NULL, 0, NULL).verdict, ASSEMBLY_DUPLICATE);
+}
+
+/* All orders of four. */
+static void swap_members(struct member *a, struct member *b)
+{
+	struct member other = *a;
+
+	*a = *b;
+	*b = other;
+}
+
+static void check_pair(struct member *m, size_t from)
+{
+	struct assembly set;
+
+	for (size_t i = from; i < 4; i++) {
+		swap_members(&m[from], &m[i]);
+		check_pair(m, from + 1);
+		swap_members(&m[from], &m[i]);
+	}
+	if (from < 4)
+		return;
+	set = one(m, 4, NULL, 0, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_READY);
+	assert_string_equal(m[set.main].identity, "wwn:0x6001");
+	assert_string_equal(m[set.spare].identity, "wwn:0x6002");
+	assert_int_equal(set.nr_ignored, 2);
+}
+
+/* The old ones still record each other, or what was there between the two replacements. */
+static void both_were_replaced(void **unused)
+{
+	static const struct {
+		const char *old_main, *old_spare; /* what they record */
+	} cases[] = {
+		{ "wwn:0x6002", "wwn:0x5001" }, /* first the spare, then main */
+		{ "wwn:0x5002", "wwn:0x6001" }, /* first main, then the spare */
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct member m[] = { main_member(), spare_member(), main_member(),
+				      spare_member() };
+
+		snprintf(m[0].recorded, sizeof(m[0].recorded), "%s", cases[i].old_main);
+		snprintf(m[1].recorded, sizeof(m[1].recorded), "%s", cases[i].old_spare);
+		snprintf(m[2].identity, sizeof(m[2].identity), "wwn:0x6001");
+		snprintf(m[2].recorded, sizeof(m[2].recorded), "wwn:0x6002");
+		snprintf(m[3].identity, sizeof(m[3].identity), "wwn:0x6002");
+		snprintf(m[3].recorded, sizeof(m[3].recorded), "wwn:0x6001");
+		m[2].devno = 0x821;
+		m[3].devno = 0x831;
+		check_pair(m, 0);
+		/* the new main's hardware is not known any more: none of four is guessed */
+		snprintf(m[2].identity, sizeof(m[2].identity), "wwn:0x7777");
+		assert_int_equal(one(m, 4, NULL, 0, NULL).verdict, ASSEMBLY_DUPLICATE);
+	}
+	/* an old spare beside the new main alone: what the other one records does not count */
+	{
+		struct member m[] = { spare_member(), main_member(), spare_member() };
+		struct assembly set;
+
+		snprintf(m[0].identity, sizeof(m[0].identity), "wwn:0x4002");
+		snprintf(m[0].recorded, sizeof(m[0].recorded), "wwn:0x4001");
+		set = one(m, 3, NULL, 0, NULL);
+		assert_int_equal(set.verdict, ASSEMBLY_READY);
+		assert_int_equal(set.spare, 2);
+	}
 }
 
 static void a_copy_never_touches_an_active_set(void **unused)
@@ -327,7 +406,9 @@ static void identities(void **unused)
 	assert_int_equal(identity_matches("wwn:1", ""), 0);
 	assert_true(identity_contradicts("wwn:1", "wwn:2"));
 	assert_true(identity_contradicts("partuuid:1 wwn:1", "serial:A_1 wwn:2"));
-	assert_false(identity_contradicts("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
+	assert_true(identity_contradicts("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
+	assert_false(identity_contradicts("partuuid:1 wwn:1-part1", "partuuid:1 wwn:1-part12"));
+	assert_true(identity_contradicts("partuuid:1 wwn:1-part1", "partuuid:1 wwn:12-part1"));
 	assert_false(identity_contradicts("word", "word2"));
 	assert_true(identity_agrees("partuuid:1 wwn:1", "serial:A_1 wwn:1"));
 	assert_false(identity_agrees("partuuid:1 wwn:1", "partuuid:1 wwn:2"));
@@ -389,6 +470,7 @@ int main(void)
 		cmocka_unit_test(a_strangers_unfinished_set_is_foreign),
 		cmocka_unit_test(a_lone_copy_waits),
 		cmocka_unit_test(the_right_one_among_copies),
+		cmocka_unit_test(both_were_replaced),
 		cmocka_unit_test(a_copy_never_touches_an_active_set),
 		cmocka_unit_test(a_member_returns),
 		cmocka_unit_test(interrupted_and_contradicting),

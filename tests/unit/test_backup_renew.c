@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "format/backup-renew.h"
 #include "unit.h"
@@ -206,6 +208,74 @@ static void one_that_did_not_end(void **unused)
 	}
 }
 
+/* Two at once: the one that read the spare earlier comes later. */
+static void an_older_one_is_not_put_on_top(void **unused)
+{
+	bool is_current;
+	struct error error;
+
+	(void)unused;
+	remap(NOW);
+	assert_int_equal(renew(&is_current), 0);
+	remap(NOW + 2);
+	remap(NOW + 2);
+	assert_int_equal(renew(&is_current), 0);
+	backup.nr_entries = 2;
+	backup.generation--;
+	assert_int_equal(renew(&is_current), 0);
+	assert_true(is_current);
+	assert_int_equal(backup_write(&backup, path, &error), 0);
+	assert_int_equal(remaps_in(""), 3);
+	assert_int_equal(remaps_in(".1"), 1);
+	/* a set that an older backup was restored to */
+	backup.created++;
+	assert_int_equal(renew(&is_current), 0);
+	assert_false(is_current);
+	assert_int_equal(remaps_in(""), 2);
+}
+
+/* What is there is looked at, moved and replaced in one go. */
+static void one_at_a_time(void **unused)
+{
+	bool is_current;
+	int lock, status;
+	pid_t pid;
+
+	(void)unused;
+	remap(NOW);
+	lock = backup_lock(path);
+	assert_int_not_equal(lock, -1);
+	pid = fork();
+	if (!pid) {
+		close(lock); /* it is shared */
+		alarm(60);
+		_exit(renew(&is_current) < 0);
+	}
+	usleep(200000);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	assert_int_equal(remaps_in(""), -1);
+	close(lock);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(remaps_in(""), 1);
+}
+
+/* A stranger may lock a directory that he can read. */
+static void who_keeps_the_lock_does_not_stop_it(void **unused)
+{
+	struct backup now = { 0 };
+	int lock = backup_lock(path);
+
+	(void)unused;
+	assert_int_not_equal(lock, -1);
+	alarm(120);
+	assert_int_equal(backup_write(&backup, path, NULL), 0);
+	alarm(0);
+	close(lock);
+	assert_int_equal(backup_read(path, &now, NULL), 0);
+	backup_done(&now);
+}
+
 static void copies(void **unused)
 {
 	char other[] = "/tmp/unit-copies.XXXXXX", copy[64];
@@ -239,6 +309,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_the_new_one_lacks_stays, setup, cleanup),
 		cmocka_unit_test_setup_teardown(what_is_no_backup_of_it_stays, setup, cleanup),
 		cmocka_unit_test_setup_teardown(one_that_did_not_end, setup, cleanup),
+		cmocka_unit_test_setup_teardown(an_older_one_is_not_put_on_top, setup, cleanup),
+		cmocka_unit_test_setup_teardown(one_at_a_time, setup, cleanup),
+		cmocka_unit_test_setup_teardown(who_keeps_the_lock_does_not_stop_it, setup,
+						cleanup),
 		cmocka_unit_test_setup_teardown(copies, setup, cleanup),
 	};
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* dm-remapd.conf: drop-ins, wrong values with file and line; the catalog of the journal. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "journal.h"
@@ -48,6 +50,14 @@ static int teardown(void **unused)
 	return system(command);
 }
 
+/* A file of that length, without content. */
+static int truncate_new(const char *path, off_t nr_bytes)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : ftruncate(fd, nr_bytes);
+}
+
 static int read_config(struct config *config)
 {
 	return config_read(vendor, admin, config, hear, NULL);
@@ -87,6 +97,7 @@ static void the_shipped_file(void **unused)
 	assert_int_equal(config.policy.reminder_seconds, 86400);
 	assert_int_equal(config.command_timeout_seconds, 30);
 	assert_false(config.rescue);
+	assert_true(config.files);
 }
 
 static void drop_ins(void **unused)
@@ -105,33 +116,20 @@ static void drop_ins(void **unused)
 static void wrong_values(void **unused)
 {
 	static const char *const bad[] = {
-		"[save]\ninterval = 0\n",
-		"[save]\ninterval = 3601\n",
-		"[save]\ninterval = soon\n",
-		"[save]\ninterval = 1.5\n",
-		"[watch]\ninterval = -1\n",
-		"[spare]\nsteps = 90, 50\n",
-		"[spare]\nsteps = 50, 50\n",
-		"[spare]\nsteps = 0, 50\n",
-		"[spare]\nsteps = 101\n",
-		"[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
-		"[errors]\ncount = 65\n",
-		"[alarm]\nrepeat = 1\n",
-		"[watch]\npatience = 0\n",
-		"[errors]\nrescue = perhaps\n",
-		"[save]\ncolour = blue\n",
-		"[sauce]\ninterval = 5\n",
-		"[spare]\nsteps =\n",
-		"[storm]\nthaws = 101\n",
-		"[metrics]\nfile = a.prom\n",
-		"[metrics]\nfile =\n",
-		"[backup]\ndelay = 9\n",
-		"[backup]\ncopies = /a, b\n",
-		"[backup]\ncopies =\n",
-		"[smart]\ninterval = 3599\n",
-		"[smart]\ninterval = yes\n",
-		"[save]\ninterval = 2h\n",
-		"[save]\ninterval = 5 parsecs\n",
+		"[save]\ninterval = 0\n",     "[save]\ninterval = 3601\n",
+		"[save]\ninterval = soon\n",  "[save]\ninterval = 1.5\n",
+		"[watch]\ninterval = -1\n",   "[spare]\nsteps = 90, 50\n",
+		"[spare]\nsteps = 50, 50\n",  "[spare]\nsteps = 0, 50\n",
+		"[spare]\nsteps = 101\n",     "[spare]\nsteps = 1,2,3,4,5,6,7,8,9\n",
+		"[errors]\ncount = 65\n",     "[alarm]\nrepeat = 1\n",
+		"[watch]\npatience = 0\n",    "[errors]\nrescue = perhaps\n",
+		"[errors]\nfiles = some\n",   "[save]\ncolour = blue\n",
+		"[sauce]\ninterval = 5\n",    "[spare]\nsteps =\n",
+		"[storm]\nthaws = 101\n",     "[metrics]\nfile = a.prom\n",
+		"[metrics]\nfile =\n",	      "[backup]\ndelay = 9\n",
+		"[backup]\ncopies = /a, b\n", "[backup]\ncopies =\n",
+		"[smart]\ninterval = 3599\n", "[smart]\ninterval = yes\n",
+		"[save]\ninterval = 2h\n",    "[save]\ninterval = 5 parsecs\n",
 		"[save]\ninterval =\n",
 	};
 	struct config config, wanted;
@@ -175,7 +173,7 @@ static void every_mistake_has_its_place(void **unused)
 	assert_int_equal(config.poll_seconds, 300); /* what was set before is kept */
 	complaint_is("dm-remapd.conf.d/10-a.conf", 4, "[errors] count: ");
 	complaint_is("dm-remapd.conf.d/20-b.conf", 3, "\"never\" is not ");
-	complaint_is("dm-remapd.conf.d/20-b.conf", 5, "no such setting");
+	complaint_is("dm-remapd.conf.d/20-b.conf", 5, "unknown setting");
 }
 
 static void what_is_no_setting(void **unused)
@@ -268,6 +266,67 @@ static void what_cannot_be_parsed_changes_nothing(void **unused)
 	assert_memory_equal(&config, &before, sizeof(config));
 }
 
+/* A mistake like others: neither the end of the daemon nor a pipe that it waits for. */
+static void what_is_no_file_is_told(void **unused)
+{
+	static const char *const kinds[] = { "directory", "pipe", "device", "nowhere", "long" };
+	struct config config, before;
+	char path[128];
+
+	(void)unused;
+	config_defaults(&config);
+	config.save_seconds = 7;
+	before = config;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		snprintf(path, sizeof(path), "%s/dm-remapd.conf.d/x.conf", admin);
+		alarm(60);
+		if (streq(kinds[i], "directory"))
+			assert_int_equal(mkdir(path, 0755), 0);
+		else if (streq(kinds[i], "pipe"))
+			assert_int_equal(mkfifo(path, 0644), 0);
+		else if (streq(kinds[i], "device"))
+			assert_int_equal(symlink("/dev/zero", path), 0);
+		else if (streq(kinds[i], "nowhere"))
+			assert_int_equal(symlink("elsewhere", path), 0);
+		else
+			assert_int_equal(truncate_new(path, 2 << 20), 0);
+		*said = '\0';
+		assert_true(read_config(&config) < 0);
+		assert_memory_equal(&config, &before, sizeof(config));
+		assert_non_null(strstr(said, "x.conf"));
+		assert_non_null(strstr(said, "the settings stay as they are"));
+		assert_int_equal(remove(path), 0);
+	}
+	/* as systemd's: it masks that of the vendor */
+	assert_int_equal(symlink("/dev/null", path), 0);
+	*said = '\0';
+	assert_int_equal(read_config(&config), 0);
+	assert_string_equal(said, "");
+	alarm(0);
+}
+
+/* Neither has a line, a group or a key to be named. */
+static void what_is_no_text(void **unused)
+{
+	static const char zero[] = "[daemon]\nsave = 5s\0\n";
+	struct config config;
+	char path[128];
+
+	(void)unused;
+	config_defaults(&config);
+	snprintf(path, sizeof(path), "%s/dm-remapd.conf", admin);
+	assert_int_equal(write_file_atomic(path, zero, sizeof(zero) - 1, 0644), 0);
+	assert_true(config_read(vendor, admin, &config, hear, NULL) < 0);
+	assert_non_null(strstr(said, "dm-remapd.conf: not a text file"));
+	assert_int_equal(config.save_seconds, 60);
+	*said = '\0';
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_true(config_read(vendor, admin, &config, hear, NULL) < 0);
+	assert_non_null(strstr(said, "dm-remapd.conf: Is a directory"));
+	assert_int_equal(config.save_seconds, 60);
+}
+
 /* The catalog has one entry of this number. */
 static void assert_explained(const char *catalog, const char *id)
 {
@@ -315,6 +374,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_parsed_changes_nothing, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_text, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_file_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_mistake_has_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_setting, setup, teardown),
 		cmocka_unit_test_setup_teardown(steps_and_times, setup, teardown),

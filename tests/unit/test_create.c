@@ -104,7 +104,7 @@ static void what_is_no_spare(void **unused)
 			unit_put_btrfs(at, what < 4 ? 2 : 1);
 		assert_int_equal(prepare(SPARE, true, &text), what < 4 ? -EPERM : 0);
 		if (what < 4)
-			assert_non_null(strstr(text, "a part of something that may need it"));
+			assert_non_null(strstr(text, "which may still be in use"));
 	}
 }
 
@@ -142,7 +142,7 @@ static void a_note_is_no_leave_to_wipe_all(void **unused)
 		if (note)
 			put_note();
 		assert_int_equal(prepare(SPARE, true, &text), -EPERM);
-		assert_non_null(strstr(text, "a part of something that may need it"));
+		assert_non_null(strstr(text, "which may still be in use"));
 		memset(empty(false) + 8192, 1, 100);
 		if (note)
 			put_note();
@@ -160,7 +160,7 @@ static void what_a_machine_boots_from(void **unused)
 	unit_put_partition(content, 0x80, 0x83);
 	for (int guard = 0; guard < 2; guard++) {
 		assert_int_equal(prepare(MAIN, guard, &text), -EPERM);
-		assert_non_null(strstr(text, "Adopt the partition"));
+		assert_non_null(strstr(text, "make a set of the partition"));
 	}
 	unit_put_partition(content, 0, 0x83);
 	assert_int_equal(prepare(MAIN, true, &text), 0);

@@ -64,6 +64,25 @@ static void whole(void **unused)
 	assert_non_null(strstr(text, "slot 9"));
 }
 
+/* Of the kernel, but a border all the same: what is no text is not passed on. */
+static void controls_in_names(void **unused)
+{
+	static const char name[] = "a\x1b[2J\n\xff\xc2\x9b";
+	struct remap_event event;
+	char text[256];
+
+	(void)unused;
+	start();
+	put(DM_REMAP_A_NAME, name, sizeof(name));
+	put_u32(DM_REMAP_A_EVENT, DM_REMAP_EVENT_LOADED);
+	put(DM_REMAP_A_MODE, name, sizeof(name));
+	assert_int_equal(event_decode(message, length, &event), 0);
+	assert_string_equal(event.name, "a\\x1b[2J\\x0a\\xff\\xc2\\x9b");
+	event_describe(&event, text, sizeof(text));
+	assert_non_null(strstr(text, "mode a\\x1b[2J"));
+	assert_null(strpbrk(text, "\x1b\n"));
+}
+
 static void of_a_later_module(void **unused)
 {
 	struct remap_event event;
@@ -183,9 +202,13 @@ static void texts(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole),   cmocka_unit_test(of_a_later_module),
-		cmocka_unit_test(damaged), cmocka_unit_test(any_bytes),
-		cmocka_unit_test(names),   cmocka_unit_test(texts),
+		cmocka_unit_test(whole),
+		cmocka_unit_test(controls_in_names),
+		cmocka_unit_test(of_a_later_module),
+		cmocka_unit_test(damaged),
+		cmocka_unit_test(any_bytes),
+		cmocka_unit_test(names),
+		cmocka_unit_test(texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

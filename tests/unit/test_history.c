@@ -274,7 +274,7 @@ static void a_forecast_of_a_steady_rate(void **unused)
 	assert_in_range(forecast.at, NOW + 49 * DAY, NOW + 51 * DAY);
 	assert_in_range(truth, forecast.early, forecast.late);
 	forecast_describe(&forecast, text, sizeof(text));
-	assert_non_null(strstr(text, "the spare is full about 20"));
+	assert_non_null(strstr(text, "the spare will be full about 20"));
 	/* nothing left: it is full now */
 	for (size_t i = 0; i < history.nr; i++)
 		history.at[i].total = history.at[history.nr - 1].used;

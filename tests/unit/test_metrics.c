@@ -25,12 +25,21 @@ static char *text_of(const struct metric_set *sets, size_t nr)
 static void sets(void **unused)
 {
 	struct metric_set all[] = {
-		{ "a\"b\\c\nd\xe4", "u", "rw", &status, { false, true }, &verdict, &forecast, 7 },
-		{ "dead", "", "dead", NULL, { true, true }, &verdict, &forecast, 0 },
+		{ "a\"b\\c\nd\xe4",
+		  "u",
+		  "rw",
+		  &status,
+		  { false, true },
+		  &verdict,
+		  &forecast,
+		  NULL,
+		  false,
+		  7 },
+		{ "dead", "", "dead", NULL, { true, true }, &verdict, &forecast, NULL, false, 0 },
 	};
 	static const char *const wanted[] = {
 		"\ndm_remap_sets 2\n",
-		"\ndm_remap_verdict{name=\"a\\\"b\\\\c?d?\",uuid=\"u\",verdict=\"failing\"} 1\n",
+		"\ndm_remap_verdict{name=\"a\\\"b\\\\c\\\\x0ad\\\\xe4\",uuid=\"u\",verdict=\"failing\"} 1\n",
 		"\",uuid=\"u\",verdict=\"good\"} 0\n",
 		",reason=\"lost-sectors\"} 1\n",
 		"\ndm_remap_mode{name=\"dead\",uuid=\"\",mode=\"dead\"} 1\n",
@@ -57,11 +66,45 @@ static void sets(void **unused)
 static void no_forecast(void **unused)
 {
 	struct forecast none = { .kind = FORECAST_NO_POINTS, .at = 5 };
-	struct metric_set set = { "a", "u", "rw", &status, { false }, &verdict, &none, 0 };
+	struct metric_set set = { "a",	    "u",   "rw", &status, { false },
+				  &verdict, &none, NULL, false,	  0 };
 	char *text = text_of(&set, 1);
 
 	(void)unused;
 	assert_null(strstr(text, "timestamp_seconds{"));
+	free(text);
+}
+
+/* Of one that goes on there is no result yet; a good one is a date. */
+static void scrubs(void **unused)
+{
+	struct scrub_summary first = { .nr_sectors = 1000, .open = 250 };
+	struct scrub_summary second = { { 1600000000, 7, 5, 0, 3, 2, 1 }, 0, 2000, 0 };
+	struct metric_set all[] = {
+		{ "never", "u", "rw", &status, { false }, &verdict, &forecast, NULL, false, 0 },
+		{ "first", "u", "rw", &status, { false }, &verdict, &forecast, &first, true, 0 },
+		{ "second", "u", "rw", &status, { false }, &verdict, &forecast, &second, false, 0 },
+	};
+	static const char *const wanted[] = {
+		"\ndm_remap_scrub_running{name=\"never\",uuid=\"u\"} 0\n",
+		"\ndm_remap_scrub_running{name=\"first\",uuid=\"u\"} 1\n",
+		"\ndm_remap_scrub_sectors{name=\"first\",uuid=\"u\"} 1000\n",
+		"\ndm_remap_scrub_open_sectors{name=\"first\",uuid=\"u\"} 250\n",
+		"\ndm_remap_scrub_end_timestamp_seconds{name=\"second\",uuid=\"u\"} 1600000000\n",
+		"\ndm_remap_scrub_salvaged_sectors{name=\"second\",uuid=\"u\"} 5\n",
+		"\ndm_remap_scrub_slow_reads{name=\"second\",uuid=\"u\"} 2\n",
+		"{name=\"second\",uuid=\"u\",part=\"set\"} 7\n",
+		"{name=\"second\",uuid=\"u\",part=\"spare\"} 3\n",
+	};
+	char *text = text_of(all, ARRAY_SIZE(all));
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		assert_non_null(strstr(text, wanted[i]));
+	assert_null(strstr(text, "dm_remap_scrub_sectors{name=\"never\""));
+	assert_null(strstr(text, "dm_remap_scrub_end_timestamp_seconds{name=\"first\""));
+	assert_null(strstr(text, "dm_remap_scrub_unreadable_sectors{name=\"first\""));
+	assert_null(strstr(text, "dm_remap_scrub_good_timestamp_seconds{"));
 	free(text);
 }
 
@@ -70,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sets),
 		cmocka_unit_test(no_forecast),
+		cmocka_unit_test(scrubs),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "limit.h"
 #include "policy.h"
+#include "salvage.h"
 #include "unit.h"
 #include "waiting.h"
 
@@ -133,6 +134,42 @@ static void errors_come_fast(void **unused)
 	assert_int_equal(state.nr_fast, 0);
 	at(1500, 1, 1000000, "rw");
 	assert_int_equal(state.nr_fast, POLICY_ERRORS_MAX);
+}
+
+/* One scratch that a scrub finds is one error, however many of its sectors it tries. */
+static void a_scrub_tries_every_sector(void **unused)
+{
+	struct policy_facts facts = { .total_slots = 1000, .mode = "rw", .is_scrubbed = true };
+
+	(void)unused;
+	policy_update(&config, &state, &facts, 1000, notices);
+	for (uint64_t sector = 5 * POLICY_PLACE_SECTORS; sector < 6 * POLICY_PLACE_SECTORS;
+	     sector++)
+		policy_read_error(&config, &state, sector, 1001);
+	facts.errors = facts.main_reads = POLICY_PLACE_SECTORS;
+	policy_update(&config, &state, &facts, 1002, notices);
+	assert_int_equal(state.nr_fast, 0);
+	/* again within the time it is no news, but three places are */
+	policy_read_error(&config, &state, 5 * POLICY_PLACE_SECTORS, 1050);
+	policy_read_error(&config, &state, 7 * POLICY_PLACE_SECTORS, 1050);
+	facts.errors = facts.main_reads += 2;
+	policy_update(&config, &state, &facts, 1051, notices);
+	assert_int_equal(state.nr_fast, 0);
+	/* the event of one that is counted already comes late */
+	facts.errors = facts.main_reads += 1;
+	policy_update(&config, &state, &facts, 1052, notices);
+	policy_read_error(&config, &state, 99 * POLICY_PLACE_SECTORS, 1052);
+	facts.errors = facts.main_reads += 1;
+	policy_update(&config, &state, &facts, 1053, notices);
+	assert_int_equal(state.nr_fast, 3);
+	/* failed writes count, and so do reads when no scrub is at work */
+	facts.errors += 3;
+	policy_update(&config, &state, &facts, 1300, notices);
+	assert_int_equal(state.nr_fast, 3);
+	facts.is_scrubbed = false;
+	facts.errors = facts.main_reads += 20;
+	policy_update(&config, &state, &facts, 1600, notices);
+	assert_true(state.nr_fast >= 17);
 }
 
 static void counters_that_go_back(void **unused)
@@ -285,7 +322,7 @@ static void an_activation_is_tried_after_members_come(void **unused)
 	assert_false(waiting_take(waiting, 100 + WAITING_TRY_SECONDS - 1));
 	assert_true(waiting_take(waiting, 100 + WAITING_TRY_SECONDS));
 	assert_false(waiting_take(waiting, 200)); /* it is under way */
-	assert_true(waiting_result(waiting, false, "its spare device is not there", 106));
+	assert_true(waiting_result(waiting, false, "its spare device is missing", 106));
 	assert_false(waiting_take(look(1, 0, NULL, 110), 1000)); /* there is nothing new */
 	waiting = look(1, 2, NULL, 1000);
 	assert_true(waiting_take(waiting, 1000 + WAITING_TRY_SECONDS));
@@ -424,8 +461,7 @@ static void only_a_copy_is_left(void **unused)
 		if (now == 100)
 			assert_false(waiting_result(waiting, false, "", now + 6));
 		if (now == 130)
-			assert_true(
-				waiting_result(waiting, false, "perhaps it is a copy", now + 6));
+			assert_true(waiting_result(waiting, false, "may be a copy", now + 6));
 	}
 }
 
@@ -473,13 +509,30 @@ static void storms_are_ended_within_a_budget(void **unused)
 	assert_true(policy_thaw(&thaw, true, true, 2, now + POLICY_THAW_SECONDS, &nr));
 }
 
+/* What is too long to say which sector is bad is left out. */
+static void salvage_of_long_requests(void **unused)
+{
+	struct salvage salvage = { .nr = 0 };
+	uint64_t sector;
+	uint32_t nr;
+
+	(void)unused;
+	salvage_add(&salvage, 100, SALVAGE_SECTORS_MAX + 1);
+	salvage_add(&salvage, 200, SALVAGE_SECTORS_MAX);
+	assert_true(salvage_take(&salvage, 1000, &sector, &nr));
+	assert_int_equal(sector, 200);
+	assert_false(salvage_take(&salvage, 1000, &sector, &nr));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(salvage_of_long_requests),
 		cmocka_unit_test_setup(each_step_once, setup),
 		cmocka_unit_test_setup(steps_told_survive, setup),
 		cmocka_unit_test_setup(no_rate_no_forecast, setup),
 		cmocka_unit_test_setup(errors_come_fast, setup),
+		cmocka_unit_test_setup(a_scrub_tries_every_sector, setup),
 		cmocka_unit_test_setup(counters_that_go_back, setup),
 		cmocka_unit_test_setup(alarms_are_repeated, setup),
 		cmocka_unit_test_setup(the_forecast_is_of_the_last_day, setup),

@@ -407,7 +407,7 @@ static void main_fails_in_the_middle(void **unused)
 				->after = at;
 			if (release(&error) < 0 && !all) {
 				/* one bad sector: the set is whole, as long as it is not sector 0 */
-				nr_taken_back += strstr(error.text, "is as it was") != NULL;
+				nr_taken_back += strstr(error.text, "is unchanged") != NULL;
 				if (sector && flags_now() & REMAP_SUPER_RELEASING)
 					fail_msg("write %u, sector %llu: %s", at,
 						 (unsigned long long)sector, error.text);
@@ -446,7 +446,7 @@ static void every_power_cut_while_it_is_taken_back(void **unused)
 
 			restore_saved();
 			fail_later(bad[i % nr_bad], i < nr_bad, at);
-			if (release(&error) == 0 || !strstr(error.text, "is as it was"))
+			if (release(&error) == 0 || !strstr(error.text, "is unchanged"))
 				continue;
 			nr_all = disks.nr_writes;
 			for (unsigned int cut = at; cut < nr_all; cut += 1 + unit_random_below(8)) {
@@ -455,7 +455,7 @@ static void every_power_cut_while_it_is_taken_back(void **unused)
 				disks.power_off_after = (int)cut;
 				disks.volatile_cache = unit_random_below(4);
 				release(&error);
-				assert_can_be_ended("taken back", cut);
+				assert_can_be_ended("undoing the release failed", cut);
 				disks.volatile_cache = false;
 				nr_cuts++;
 			}
@@ -792,7 +792,7 @@ static void cut_without_spare(const char *keep, bool but_the_probe_chunk)
 		assert_int_not_equal(without_spare(keep, &error), 0);
 		disks_reset();
 		if (without_spare(keep, &error) < 0 && error.text[0] &&
-		    !strstr(error.text, "no member header"))
+		    !strstr(error.text, "neither a dm-remap member header"))
 			fail_msg("after write %u: %s", at, error.text);
 		assert_main_is_original(but_the_probe_chunk);
 	}

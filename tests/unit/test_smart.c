@@ -43,6 +43,23 @@ static int parse(const char *text, struct smart_point *point)
 	return smart_parse(text, strlen(text), NOW, point);
 }
 
+/* A key that looks like the place of an attribute, and is none. */
+static void keys_that_no_smartctl_has(void **unused)
+{
+	static const char *const texts[] = {
+		"{\"ata_smart_attributes.table[\": 5}",
+		"{\"ata_smart_attributes\": {\"table[0\": {\"id\": 5}}}",
+		"{\"ata_smart_attributes\": {\"table\": [5, [6], {\"raw\": 7}]}}",
+	};
+	struct smart_point point;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(parse(texts[i], &point), -ENODATA);
+		assert_true(point.reallocated == SMART_UNKNOWN);
+	}
+}
+
 static void disks(void **unused)
 {
 	struct smart_point point, other;
@@ -202,9 +219,8 @@ static void files(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(disks),
-		cmocka_unit_test(any_text),
-		cmocka_unit_test(json),
+		cmocka_unit_test(disks),    cmocka_unit_test(keys_that_no_smartctl_has),
+		cmocka_unit_test(any_text), cmocka_unit_test(json),
 		cmocka_unit_test(files),
 	};
 

@@ -68,6 +68,20 @@ static void sizes(void **unused)
 		assert_true(parse_size(bad[i], &nr_bytes) < 0);
 }
 
+static void numbers_as_typed(void **unused)
+{
+	static const char *const bad[] = { "", "-1", "0x", "8s", "1k", "1b", "1e3", "5 ", "x1" };
+	uint64_t nr;
+
+	(void)unused;
+	assert_int_equal(parse_number("0x1f", &nr), 0);
+	assert_true(nr == 31);
+	assert_int_equal(parse_number("010", &nr), 0);
+	assert_true(nr == 10);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(parse_number(bad[i], &nr) < 0);
+}
+
 static void sectors(void **unused)
 {
 	static const struct {
@@ -197,11 +211,38 @@ static void files(void **unused)
 	assert_true(write_file_atomic(path, "x", 1, 0600) < 0);
 }
 
+/* Neither is waited for, nor replaced. */
+static void what_is_no_file(void **unused)
+{
+	char directory[] = "/tmp/unit-util.XXXXXX", path[64];
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+
+	(void)unused;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/fifo", directory);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(read_regular_file(path, 4096, &data, NULL), -EINVAL);
+	assert_int_equal(write_file_atomic(path, "x", 1, 0600), -ENOTSUP);
+	assert_true(stat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+	unlink(path);
+	assert_int_equal(read_regular_file(directory, 4096, &data, NULL), -EINVAL);
+	assert_int_equal(write_file_atomic(directory, "x", 1, 0600), -EISDIR);
+	assert_int_equal(read_regular_file(path, 4096, &data, NULL), -ENOENT);
+	assert_int_equal(write_file_atomic(path, "text", 4, 0600), 0);
+	assert_int_equal(read_regular_file(path, 4096, &data, NULL), 0);
+	assert_string_equal(data, "text");
+	unlink(path);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_no_file),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(numbers_as_typed),
 		cmocka_unit_test(sectors),
 		cmocka_unit_test(uuids),
 		cmocka_unit_test(names),

@@ -15,6 +15,7 @@ static struct forecast forecast;
 static struct health_facts facts;
 static struct verdict verdict;
 static struct smart smart[2];
+static struct scrub_result scrub;
 
 static int setup(void **unused)
 {
@@ -311,8 +312,32 @@ static void disks_that_get_worse(void **unused)
 	smart[0].last.crc += 3;
 	assert_int_equal(level_with(REASON_CABLE), VERDICT_WATCH);
 	assert_int_equal(verdict.nr_reasons, 1);
-	assert_non_null(strstr(verdict.reason[0].advice, "not the disk"));
+	assert_non_null(strstr(verdict.reason[0].advice, "the disk itself is not at fault"));
 	assert_non_null(strstr(verdict.reason[0].evidence, "3 more CRC errors"));
+}
+
+/* What the last one found counts, and that it is long ago; that there was none does not. */
+static void scrubs(void **unused)
+{
+	(void)unused;
+	facts.scrub = &scrub;
+	scrub = (struct scrub_result){ 0 };
+	assert_good();
+	scrub.ended = NOW - 60 * DAY;
+	scrub.slow = scrub.open = 7;
+	assert_good();
+	scrub.unreadable = 1;
+	assert_int_equal(level_with(REASON_UNREADABLE), VERDICT_WATCH);
+	assert_non_null(strstr(verdict.reason[0].text, "1 sector"));
+	assert_non_null(strstr(verdict.reason[0].advice, "--unreadable"));
+	scrub.unreadable = 0;
+	scrub.spare_unreadable = 2;
+	assert_int_equal(level_with(REASON_UNREADABLE), VERDICT_WATCH);
+	assert_non_null(strstr(verdict.reason[0].advice, "resize"));
+	scrub.spare_unreadable = 0;
+	scrub.ended = NOW - 71 * DAY;
+	assert_int_equal(level_with(REASON_SCRUB_OLD), VERDICT_WATCH);
+	assert_int_equal(verdict.nr_reasons, 1);
 }
 
 /* All at once: there is room for them. */
@@ -343,6 +368,8 @@ static void everything(void **unused)
 						      .crc = 1,
 						      .wear = 100 };
 	}
+	facts.scrub = &scrub;
+	scrub = (struct scrub_result){ .ended = NOW - 80 * DAY, .unreadable = 3 };
 	verdict_of(&facts, &verdict);
 	assert_int_equal(verdict.nr_reasons, VERDICT_REASONS_MAX);
 	assert_int_equal(verdict.reasons, (1ULL << NR_REASONS) - 1);
@@ -380,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup(the_worst_first, setup),
 		cmocka_unit_test_setup(disks_that_say_so, setup),
 		cmocka_unit_test_setup(disks_that_get_worse, setup),
+		cmocka_unit_test_setup(scrubs, setup),
 		cmocka_unit_test_setup(everything, setup),
 		cmocka_unit_test(names),
 	};

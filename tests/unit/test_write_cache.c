@@ -185,7 +185,7 @@ static void off_and_as_it_was(void **state)
 
 	(void)state;
 	write_cache_off(&world, ONE, makedev(253, 0), &told);
-	assert_string_equal(told.text, "/dev/sda: its write cache is off now");
+	assert_string_equal(told.text, "/dev/sda: the write cache is off now");
 	assert_is(SDA_CACHE, "write through");
 	assert_is(SDB_CACHE, "write through");
 	write_cache_off(&world, ONE, makedev(253, 0), &told);
@@ -236,7 +236,7 @@ static void after_a_power_cycle(void **state)
 	write_cache_off(&world, ONE, SDA, &told);
 	put(SDA_CACHE, "write back\n");
 	write_cache_again(&world, SDA, &told);
-	assert_string_equal(told.text, "/dev/sda: its write cache is off now");
+	assert_string_equal(told.text, "/dev/sda: the write cache is off now");
 	assert_is(SDA_CACHE, "write through");
 	/* another disk that has the number now is left alone */
 	put("devices/sda/diskseq", "8\n");
@@ -266,7 +266,7 @@ static void nvme_has_a_feature(void **state)
 
 	(void)state;
 	write_cache_off(&world, ONE, makedev(259, 2), &told);
-	assert_string_equal(told.text, "/dev/nvme0n1: its write cache is off now");
+	assert_string_equal(told.text, "/dev/nvme0n1: the write cache is off now");
 	assert_false(nvme_on);
 	write_cache_off(&world, ONE, makedev(259, 2), &told);
 	assert_int_equal(nr_nvme_sets, 1);
@@ -284,7 +284,7 @@ static void what_cannot_be_turned_off_is_said_once(void **state)
 	(void)state;
 	nvme_refuses = true;
 	write_cache_off(&world, ONE, NVME, &told);
-	assert_non_null(strstr(told.text, "/dev/nvme0n1: its write cache cannot be turned off"));
+	assert_non_null(strstr(told.text, "/dev/nvme0n1: the write cache cannot be turned off"));
 	write_cache_off(&world, ONE, NVME, &told);
 	assert_string_equal(told.text, "");
 	write_cache_again(&world, NVME, &told);

@@ -28,7 +28,7 @@ def unplug(vm: Machine, *names: str) -> None:
 
 
 def in_fstab(vm: Machine) -> None:
-    vm.run(f"echo UUID={UUID} /mnt ext4 nofail,x-systemd.device-timeout=60 0 2 >>/etc/fstab; "
+    vm.run(f"echo UUID={UUID} /mnt ext4 nofail,x-systemd.device-timeout=300 0 2 >>/etc/fstab; "
            "systemctl daemon-reload")
 
 

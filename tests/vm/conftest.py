@@ -6,15 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import blockd, qemu_snapshot
+from tests.harness import blockd, debian, qemu_image, qemu_snapshot
 from tests.harness.qemu import Machine
 from tests.vm import packages
 
 StartServer = Callable[..., blockd.BlockServer]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--debian", choices=[*debian.NAMES, "other"],
+                     help="guests of this release; \"other\" is the one this machine does not run")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if wanted := config.getoption("debian"):
+        qemu_image.use(debian.other() if wanted == "other" else debian.NAMES[wanted])
     config.addinivalue_line("markers", "packages: the guest has the packages installed")
+    config.addinivalue_line("markers", "each_debian: for Debian 12 and 13 alike")
     config.addinivalue_line("markers", "slow: for `make check-all` only")
 
 

@@ -13,11 +13,13 @@ from tests.harness.blockd import Disk
 class DyingDisk:
     """Makes more and more sectors of a disk fail, as long as the block runs.
 
-    MOST keeps what is written to them below the storm limit of 1024 chunks.
+    MOST keeps what is written to them below the storm limit of 1024 chunks; a few more fail
+    every PAUSE_S.
     """
 
-    def __init__(self, disk: Disk, seed: int, most: int = 1000) -> None:
+    def __init__(self, disk: Disk, seed: int, most: int = 1000, pause_s: float = 0.02) -> None:
         self.disk, self.random, self.most = disk, random.Random(seed), most
+        self.pause_s = pause_s
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.bad_places = 0
@@ -30,7 +32,7 @@ class DyingDisk:
             self.bad_places += 1
 
     def _run(self) -> None:
-        while not self.stop.wait(0.02) and self.bad_places < self.most:
+        while not self.stop.wait(self.pause_s) and self.bad_places < self.most:
             self.kill_some(5, "write")
 
     def __enter__(self) -> "DyingDisk":

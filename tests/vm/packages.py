@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.harness import qemu_dkms
+from tests.harness import deb_chroot, debian, qemu_dkms, qemu_image
 from tests.harness.kernels import PROJECT
 from tests.harness.qemu import Machine
 
@@ -22,15 +22,26 @@ WAIT = ("for i in $(seq 200); do {condition} && exit 0; sleep 0.2; done; "
         "journalctl -q -b -n 30 >&2; exit 1")
 
 
-@cache
 def built() -> dict[str, Path]:
-    """The packages by name, built from this tree."""
+    """The packages by name, built from this tree on the release that guests are of."""
+    if qemu_image.distribution() != debian.of_machine():
+        return by_name(deb_chroot.built(qemu_image.distribution()))
+    return built_here()
+
+
+def by_name(place: Path) -> dict[str, Path]:
+    return {path.name.split("_")[0]: path for path in place.glob("*.deb")}
+
+
+@cache
+def built_here() -> dict[str, Path]:
+    """The packages as this machine builds them."""
     result = subprocess.run(["make", "-s", "-C", str(PROJECT), "deb"], text=True,
                             capture_output=True, stdin=subprocess.DEVNULL,
                             env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"})
     if result.returncode:
         raise OSError(f"make deb failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
-    return {path.name.split("_")[0]: path for path in PLACE.glob("*.deb")}
+    return by_name(PLACE)
 
 
 def install(vm: Machine) -> None:

@@ -130,7 +130,7 @@ def copy_while_sectors_die(vm: Machine, disk: blockd.Disk, total_kib: int) -> No
 def compare(vm: Machine, files: int) -> None:
     for place in ("/mnt/tree", "/mnt/copy"):
         remap.verify_tree(vm, place)
-    ok(f"2 x {files} files read back from the disk, every checksum is right")
+    ok(f"2 x {files} files read back from the disk: every checksum is correct")
 
 
 def show_one_bad_sector(vm: Machine, device: str) -> None:
@@ -141,7 +141,7 @@ def show_one_bad_sector(vm: Machine, device: str) -> None:
         raise StoryError("the kernel's log names no sector that was remapped")
     sector = numbers[-1]
     main = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_main"
-    say("One of the bad sectors, asked about, and written to on the bare disk:")
+    say("Look up one of the bad sectors, and write to it on the bare disk:")
     guest(vm, f"dmsetup message {remap.NAME} 0 verify {sector}")
     vm.run(f"dd if={device} of=/run/sector bs=4k count=1 skip={sector // 8} status=none")
     script = f"dd if=/run/sector of={main} bs=4k seek={sector // 8} oflag=direct status=none"
@@ -165,25 +165,25 @@ def prepare() -> None:
             say(dim(f"{path.relative_to(kernels.PROJECT)}, {path.stat().st_size >> 10} KiB"))
     blockd.build()
     headline(3, "Make and boot a virtual machine")
-    say("It is made once, from this distribution's packages, and kept in the cache:\n"
-        "about four minutes the first time.")
-    with timed("the virtual machine has booted and its state is kept"):
+    say("The image is made once, from this distribution's packages, and kept in the\n"
+        "cache; the first time takes about four minutes.")
+    with timed("the virtual machine has booted, and its state is saved"):
         image, _ = qemu_snapshot.snapshot()
         accelerator = qemu_snapshot.accelerator(image)[1].split(",")[0]
         say(dim(f"two CPUs, {'KVM' if accelerator == 'kvm' else 'emulated (KVM does not work)'}"))
-    with timed(f"DKMS has built the module for Linux {qemu_image.kernel_release()}"):
+    with timed(f"DKMS has built the module for Linux {image.kernel_release}"):
         qemu_dkms.installed(packages.built()["dm-remap-dkms"])
 
 
 def adopt(vm: Machine, server: blockd.BlockServer) -> int:
     """A disk with files becomes a set, in place; how many files."""
-    headline(4, "Install the packages, enable the daemon")
+    headline(4, "Install the packages, which start the daemon")
     ok(f"the guest runs Linux {vm.text('uname -r')}")
     packages.install(vm)
     guest(vm, "dkms status")
     guest(vm, "systemctl is-active dm-remapd")
 
-    headline(5, "A disk with files on it, and a spare")
+    headline(5, "Attach a disk with files on it, and a spare")
     main, spare = (vm.add_disk(disk.name, nbd=disk.socket_path) for disk in server.disks())
     guest(vm, "lsblk -o NAME,SIZE,TYPE,SERIAL --nodeps /dev/sd?")
     guest(vm, f"mkfs.ext4 -q -b 4096 -E nodiscard {main} && mount {main} /mnt && "
@@ -191,13 +191,13 @@ def adopt(vm: Machine, server: blockd.BlockServer) -> int:
     vm.run(f"echo UUID=$(blkid -s UUID -o value {main}) /mnt ext4 nofail 0 2 >>/etc/fstab && "
            "systemctl daemon-reload")
     files = int(vm.text(f"wc -l <{remap.TREE_SUMS}"))
-    ok(f"{files} files, whose checksums are known, and a line in fstab by UUID")
+    ok(f"the disk has {files} files, whose checksums are recorded, and a line in fstab by UUID")
 
-    headline(6, "Adopt the disk, with its files, in place")
+    headline(6, "Make a set of the two disks; the files stay in place")
     guest(vm, f"dmremap create {remap.NAME} {main} {spare} --yes")
     guest(vm, "dmremap list")
     guest(vm, f"lsblk -n -o NAME,FSTYPE,MOUNTPOINTS {main}; wipefs {main}")
-    ok("the raw disk shows no file system any more: it cannot be mounted by mistake")
+    ok("the raw disk no longer shows a file system: it cannot be mounted by mistake")
     packages.wait(vm, "mountpoint -q /mnt || mount /mnt")
     return files
 
@@ -207,28 +207,28 @@ def first_life(vm: Machine, server: blockd.BlockServer) -> tuple[int, int]:
     files = adopt(vm, server)
     headline(7, "Copy more files, while sectors die")
     DyingDisk(main, seed=1).kill_some(DEAD_AT_FIRST, "write")
-    say(f"The disk is a bad one: {DEAD_AT_FIRST} places on it cannot be written any more.")
+    say(f"{DEAD_AT_FIRST} places on the disk can no longer be written; more fail during the copy.")
     total_kib = int(vm.text(f"du -sk {remap.TREE} | cut -f1"))
     copy_while_sectors_die(vm, main, total_kib)
     state = remap.status(vm)
     if state.mode != "rw" or state.values["relocations"] == 0:
-        raise StoryError(f"nothing was remapped, or no more is: {state.line}")
+        raise StoryError(f"nothing was remapped, or remapping has stopped: {state.line}")
     ok("the copy has ended without an error")
 
-    headline(8, "What the system says")
+    headline(8, "Show the status and the journal")
     guest(vm, f"dmremap status {remap.NAME}")
     guest(vm, f"dmremap show {remap.NAME} | head -5")
     packages.wait(vm, "journalctl -q -u dm-remapd DM_REMAP_EVENT=relocated | grep -q .")
     guest(vm, "journalctl -q -u dm-remapd -o cat DM_REMAP_EVENT=relocated | head -3")
     show_one_bad_sector(vm, remap.PATH)
 
-    headline(9, "Are the files right?")
+    headline(9, "Read all files back and compare their checksums")
     compare(vm, files)
     unhurt(vm)
 
     headline(10, "Cut the power")
-    say("More files are being copied and nothing syncs them. In the midst of it the power\n"
-        "goes; each disk loses a random half of what is in its volatile cache.")
+    say("The power fails while more files are copied without a sync. Each disk loses a\n"
+        "random half of the content of its volatile cache.")
     vm.run("sync")
     unflushed = remap.cut_power_while_copying(vm, "/mnt/not-synced", server, main,
                                               seed=int(time.time()))
@@ -240,19 +240,19 @@ def first_life(vm: Machine, server: blockd.BlockServer) -> tuple[int, int]:
 
 
 def second_life(vm: Machine, server: blockd.BlockServer, files: int, used: int) -> None:
-    with timed("both disks were there, the set was put together, fstab mounted it"):
+    with timed("the set was activated, and fstab mounted it"):
         packages.wait(vm, "mountpoint -q /mnt")
     guest(vm, "findmnt -n -o SOURCE,TARGET /mnt && dmremap list")
     state = remap.status(vm)
     if state.mode != "rw" or state.used < used:
         raise StoryError(f"{used} chunks were remapped before the power cut: {state.line}")
-    ok(f"all {used} remaps of before are there, and {state.used - used} that were "
-       "made after the last look")
+    ok(f"all {used} remaps from before the power cut are present, and {state.used - used} that "
+       "were made after the last status")
 
-    headline(12, "Are the files still right?")
+    headline(12, "Read all files back again")
     compare(vm, files)
     unhurt(vm)
-    ok("the kernel has nothing to complain about")
+    ok("the kernel reports no defect")
 
     headline(13, "Unplug the disk, and plug it in again")
     guest(vm, "umount /mnt")
@@ -260,15 +260,25 @@ def second_life(vm: Machine, server: blockd.BlockServer, files: int, used: int) 
     vm.remove_disk("main")
     bare = vm.run(f"dd if={remap.PATH} of=/dev/null bs=4k count=1 skip=9 iflag=direct", check=False)
     if not bare.code:
-        raise StoryError("the disk is gone, and can still be read")
+        raise StoryError("the disk is unplugged, and can still be read")
     guest(vm, f"dmsetup status {remap.NAME} | cut -d' ' -f4-5")
-    ok("it is gone: reading is an error, and nothing was remapped")
+    ok("without the disk a read fails, and nothing is remapped")
     vm.add_disk("main", nbd=main.socket_path)
     packages.wait(vm, f"dd if={remap.PATH} of=/dev/null bs=4k count=1 skip=9 iflag=direct "
                       "status=none")
     guest(vm, "dmremap list")
     guest(vm, f"e2fsck -fn {remap.PATH} 2>/dev/null && mount /mnt")
     compare(vm, files)
+
+
+def verdict(vm: Machine) -> None:
+    headline(14, "What dm-remap says of the disk, and its map")
+    if f"{remap.NAME}: good" in guest(vm, f"dmremap health {remap.NAME}"):
+        raise StoryError("a disk that dies is said to be good")
+    drawn = guest(vm, f"dmremap map {remap.NAME} --ascii --width 79")
+    if not any(mark in line for line in drawn.splitlines() if "|" in line for mark in "-+*#"):
+        raise StoryError("the map shows no remapped sector")
+    ok("each mark is a part of the disk: where its sectors died, the spare serves them")
 
 
 def tell() -> None:
@@ -287,6 +297,7 @@ def tell() -> None:
         headline(11, "Boot again, with the same bad disk")
         with qemu_snapshot.booted(vm.work / "root.qcow2", both) as second:
             second_life(second, server, files, used)
+            verdict(second)
     print(f"\n{green(bold('Nothing was lost.'))}", flush=True)
 
 

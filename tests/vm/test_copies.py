@@ -46,7 +46,7 @@ def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
     before = media(server, "copy")
     copy, _ = plug(vm, server, "copy", "spare")
     told = assert_not_active(vm, DM_REMAP_EVENT="not-activated")
-    assert "perhaps it is a copy" in told and the_set(vm)["state"] == "other-hardware"
+    assert "may be a copy" in told and the_set(vm)["state"] == "other-hardware"
     assert_hidden(vm, copy, "main")
     main, = plug(vm, server, "main")
     is_whole(vm)
@@ -60,9 +60,9 @@ def test_a_copy_of_main(vm: Machine, serve: StartServer) -> None:
     assert vm.run(f"dd if={DEVICE} of=/dev/null bs=4k skip=4000 count=1 iflag=direct",
                   check=False).code
     packages.wait(vm, "journalctl -q -u dm-remapd | "
-                      "grep -q 'active, but its main device is gone.*perhaps it is a copy'")
+                      "grep -q 'active, but its main device is gone.*may be a copy'")
     said = vm.text("dmremap activate data")
-    assert "active, but its main device is gone" in said and "perhaps it is a copy" in said
+    assert "active, but its main device is gone" in said and "may be a copy" in said
     assert the_set(vm)["state"] == "active" and media(server, "copy") == before
     plug(vm, server, "main")
     vm.run("umount /mnt")

@@ -15,7 +15,7 @@ from tests.vm.adopted import (BY_UUID, CHECK, LEAVE, adopt, assert_hidden, is_wh
 from tests.vm.conftest import StartServer
 
 MIB = 1 << 20
-pytestmark = pytest.mark.packages
+pytestmark = [pytest.mark.packages, pytest.mark.each_debian]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_plugged_in_either_order(vm: Machine, server: BlockServer, order: tuple[
     first, second = order
     raw, = plug(vm, server, first)
     words = "spare" if first == "main" else "main"
-    packages.wait(vm, f"journalctl -q -t dmremap | grep -q 'its {words} device is not there'")
+    packages.wait(vm, f"journalctl -q -t dmremap | grep -q 'its {words} device is missing'")
     assert [s["state"] for s in packages.sets(vm)] == ["waiting"]
     assert_hidden(vm, raw, first)
     assert vm.run(f"test -e {BY_UUID}", check=False).code

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """I/O on two CPUs against everything that an administrator may do meanwhile."""
 
-import json
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +14,6 @@ from tests.vm.conftest import StartServer
 from tests.vm.dying_disk import DyingDisk
 
 MIB = 1 << 20
-REGION_SECTORS = 16 * MIB // 512
 ROUNDS = 3                          # of an administrator's commands, while the I/O runs
 
 
@@ -27,30 +24,12 @@ def server(serve: StartServer) -> BlockServer:
 
 @pytest.fixture
 def device(vm: Machine, server: BlockServer) -> str:
-    vm.put(Path(__file__).with_name("guest_io.py"), "/run/guest_io.py", 0o755)
     return remap.plug_in(vm, qemu_module.build(), server.disks())
-
-
-def start_io(vm: Machine, device: str) -> list[Command]:
-    """Two processes on a CPU each, and two more that share the CPUs; a region each."""
-    return [vm.start(f"exec {'taskset -c %d' % (i % 2)} /run/guest_io.py run "
-                     f"{device} {i * REGION_SECTORS} {REGION_SECTORS} {i + 1} /run/stop")
-            for i in range(4)]
-
-
-def finish_io(vm: Machine, jobs: list[Command]) -> int:
-    """Stop the I/O; every process must have found all as it should be."""
-    vm.run("touch /run/stop")
-    operations = 0
-    for job in jobs:
-        result = job.wait(600).check()
-        operations += json.loads(result.out)["operations"]
-    return operations
 
 
 def assert_well(vm: Machine, jobs: list[Command], used: int) -> None:
     """The I/O found all as it should be, more than USED slots are, and nothing was lost."""
-    assert finish_io(vm, jobs) > 100
+    assert sum(model.operations for model in remap.finish_io(vm, jobs)) > 100
     after = remap.status(vm)
     assert after.mode == "rw" and after.used > used and after.values["lost_sectors"] == 0
 
@@ -58,7 +37,7 @@ def assert_well(vm: Machine, jobs: list[Command], used: int) -> None:
 def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockServer,
                                                      device: str) -> None:
     """v3-interface row 6: reload under load, once a use after free."""
-    jobs = start_io(vm, device)
+    jobs = remap.start_io(vm, device)
     name = remap.NAME
     with DyingDisk(server.disk("main"), seed=2, most=300):
         vm.run(
@@ -72,7 +51,7 @@ def test_suspend_resume_and_reload_while_sectors_die(vm: Machine, server: BlockS
 
 def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> None:
     """v3-interface row 6: a message that met I/O once locked the machine up."""
-    jobs = start_io(vm, device)
+    jobs = remap.start_io(vm, device)
     name = remap.NAME
     vm.run(
         f"set -e; for round in $(seq {ROUNDS}); do "
@@ -84,7 +63,7 @@ def test_messages_under_load(vm: Machine, server: BlockServer, device: str) -> N
 
 
 def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> None:
-    jobs = start_io(vm, device)
+    jobs = remap.start_io(vm, device)
     with DyingDisk(server.disk("main"), seed=3, most=300):
         vm.run(f"until [ $(dmsetup info -c --noheadings -o open {remap.NAME}) -ge {len(jobs)} ]; "
                "do sleep 0.1; done", 120)
@@ -103,5 +82,5 @@ def test_removal_under_load(vm: Machine, server: BlockServer, device: str) -> No
     vm.run(f"dmsetup create {remap.NAME} --table '{line}'")
     for index, result in enumerate(results):
         vm.put(result.out.encode(), f"/run/model{index}")
-        vm.run(f"/run/guest_io.py check {device} {index * REGION_SECTORS} {REGION_SECTORS} "
-               f"{index + 1} /run/model{index}")
+        vm.run(f"/run/guest_io.py check {device} {remap.region(index)} {index + 1} "
+               f"/run/model{index}")

@@ -104,7 +104,7 @@ def test_a_member_that_lost_its_cache(vm: Machine, server: BlockServer, member: 
     packages.wait(vm, "dmsetup status data | grep -q lost-cache", "mode lost-cache")
     told = packages.wait_for_entry(vm, DM_REMAP_EVENT="lost-cache")
     assert told["DM_REMAP_NAME"] == "data" and told["PRIORITY"] <= "2"
-    assert "came back" in vm.text("dmremap status data")
+    assert "returned" in vm.text("dmremap status data")
     vm.run("touch /run/returned")
     assert writer.wait(60).out.strip() == "Input/output error"
     packages.wait(vm, "dmsetup status data | grep -q ' rw '", "the end of lost-cache")

@@ -2,7 +2,10 @@
 """Ways to the data when something is gone for good: the spare, the module, the packages
 (P10, O2, O9, O26, O27)."""
 
+import lzma
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,7 @@ from tests.vm.adopted import (BY_UUID, CHECK, DEVICE, LEAVE, adopt, is_whole, pl
 from tests.vm.conftest import StartServer
 
 MIB = 1 << 20
-pytestmark = pytest.mark.packages
+pytestmark = [pytest.mark.packages, pytest.mark.each_debian]
 FILL = "head -c 28M /dev/urandom >/mnt/fill && b2sum /mnt/fill >>/mnt/data.b2 && sync"
 
 
@@ -46,10 +49,42 @@ def test_the_spare_is_dead(vm: Machine, serve: StartServer) -> None:
     assert packages.sets(vm) == []
 
 
+DKMS_KEY = "/var/lib/dkms/mok.pub"
+
+
+def sign(vm: Machine, place: Path) -> None:
+    """As DKMS signs a module where openssl is installed: with a key of this machine's own."""
+    subprocess.run(["openssl", "req", "-new", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj",
+                    "/CN=DKMS module signing key/", "-outform", "DER", "-keyout", place / "key",
+                    "-out", place / "pub"], check=True, capture_output=True)
+    vm.put(place / "pub", DKMS_KEY)
+    vm.put(place / "key", "/run/mok.key")
+    module = vm.text("modinfo -n dm-remap")
+    is_packed = module.endswith(".xz")
+    content = vm.get(module)
+    vm.put(lzma.decompress(content) if is_packed else content, "/run/signed")
+    vm.run("$(echo /usr/lib/linux-kbuild-*/scripts/sign-file) sha256 /run/mok.key "
+           f"{DKMS_KEY} /run/signed && rm /run/mok.key")
+    content = vm.get("/run/signed")
+    vm.put(lzma.compress(content, check=lzma.CHECK_CRC32) if is_packed else content, module)
+    assert vm.text("modinfo -F signer dm-remap") == "DKMS module signing key"
+
+
+def diagnosed(vm: Machine, why: str) -> str:
+    """What doctor says of a module that is refused for that reason."""
+    found = vm.run("dmremap doctor", check=False)
+    assert found.code == 11, found
+    assert re.search(rf"the kernel accepts only signed modules \(lockdown\).* {why}", found.out)
+    assert f"mokutil --import {DKMS_KEY}" in found.out and "activate --fallback" in found.out
+    assert "set data: ready" in found.out
+    return found.out
+
+
 @pytest.mark.slow
-def test_the_module_is_refused(vm: Machine, serve: StartServer) -> None:
-    """O27, O9: a kernel that is locked down takes no unsigned module. It is said why, and the
-    data is there without it, remapped sectors included."""
+def test_the_module_is_refused(vm: Machine, serve: StartServer, tmp_path: Path) -> None:
+    """O27, O9: a kernel that is locked down accepts no module without signature, and none that is
+    signed with a key that is not enrolled. It is said why, and the data is there without the
+    module, remapped sectors included."""
     server = serve(main=64 * MIB, spare=32 * MIB)
     adopt(vm, *plug(vm, server, "main", "spare"))
     is_whole(vm)
@@ -70,6 +105,12 @@ def test_the_module_is_refused(vm: Machine, serve: StartServer) -> None:
         assert refused.code == 3 and "lockdown" in refused.err and "--fallback" in refused.err
         told = packages.wait_for_entry(second, DM_REMAP_EVENT="not-activated")["MESSAGE"]
         assert "lockdown" in told
+        if not second.text("modinfo -F sig_id dm-remap"):
+            found = diagnosed(second, r"\S+/updates/dkms/dm-remap.ko\S* has no signature")
+            assert "apt install openssl mokutil" in found
+            sign(second, tmp_path)
+        diagnosed(second, rf"does not know the key that DKMS signs with \({DKMS_KEY}\)")
+        assert second.run("modprobe dm-remap", check=False).code
         assert second.run(f"test -e {BY_UUID} || mountpoint -q /mnt", check=False).code
         second.run("dmremap activate data --fallback")
         is_whole(second)

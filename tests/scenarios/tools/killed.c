@@ -8,10 +8,14 @@
  * Of writes to one file that follow each other without a flush the first two count: between the
  * others nothing else happens (and a power cut there is the crash scenarios').
  *
+ * With stopped_once it stops (SIGSTOP) before it opens the members of a set, after it has looked
+ * at them: what others do in that moment a test can do then.
+ *
  * Linked into the in-process library only (daemon/Makefile), by the linker's --wrap.
  */
 #include <libdevmapper.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -21,6 +25,7 @@
 
 int killed_before = -1; /* -1: never */
 int killed_calls;	/* that were made */
+int stopped_once;	/* is to come yet */
 static int run_fd = -1; /* of the writes that follow each other */
 static int run_length;
 
@@ -89,4 +94,21 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	if (request == BLKRRPART)
 		step();
 	return __real_ioctl(fd, request, argument);
+}
+
+struct set_handle;
+struct error;
+int __real_handle_open(const char *main, const char *spare, int flags, struct set_handle *handle,
+		       struct error *error);
+int __wrap_handle_open(const char *main, const char *spare, int flags, struct set_handle *handle,
+		       struct error *error);
+
+int __wrap_handle_open(const char *main, const char *spare, int flags, struct set_handle *handle,
+		       struct error *error)
+{
+	if (stopped_once) {
+		stopped_once = 0;
+		raise(SIGSTOP);
+	}
+	return __real_handle_open(main, spare, flags, handle, error);
 }

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest for each kernel, and a record of each test."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import blockd, qemu_snapshot
+from tests.harness.debian_kernels import Unavailable
+from tests.harness.qemu import Machine
+from tests.kernels import guests, results
+
+StartServer = Callable[..., blockd.BlockServer]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: for `make check-all` only")
+
+
+@pytest.fixture(scope="session")
+def guest_places(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], guests.Guest]:
+    """A function that returns the guest of a kernel; the first test that needs it makes it."""
+    blockd.build()
+    made: dict[str, guests.Guest] = {}
+
+    def get(kernel: str) -> guests.Guest:
+        if kernel not in made:
+            try:
+                made[kernel] = guests.make(kernel, tmp_path_factory.mktemp(f"guest-{kernel}"))
+            except Unavailable as reason:
+                pytest.skip(str(reason))
+            results.kernel(kernel, made[kernel].image.kernel_release)
+        return made[kernel]
+
+    return get
+
+
+@pytest.fixture
+def guest(kernel: str, guest_places: Callable[[str], guests.Guest]) -> guests.Guest:
+    return guest_places(kernel)
+
+
+@pytest.fixture
+def vm(guest: guests.Guest) -> Iterator[Machine]:
+    """A freshly restored guest; at the end its kernel must not have reported a defect."""
+    with qemu_snapshot.restored(guest.place, guest.image) as machine:
+        yield machine
+        if machine.process.poll() is None:
+            assert machine.complaints() == []
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[StartServer]:
+    """serve(main=SIZE, spare=(SIZE, "vcache=on"), …) starts the test's block server."""
+    servers: list[blockd.BlockServer] = []
+
+    def start(**disks: int | tuple[int, str]) -> blockd.BlockServer:
+        servers.append(blockd.BlockServer(tmp_path / f"disks{len(servers)}", disks, log=False))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Record the outcome of each test of a kernel."""
+    outcome = yield
+    report = outcome.get_result()    # type: ignore[attr-defined]
+    kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")
+    if kernel and (report.when == "call" or report.outcome == "failed"):
+        results.test(kernel, item.originalname, report.outcome, dict(item.user_properties))
