@@ -66,7 +66,7 @@ def test_control_without_a_set() -> None:
     seed = random.randrange(1 << 32)
     print(f"repeat with: python3 -m tests.crash.run --disks late --cache bare --seed {seed}")
     enumerator.build()
-    outcome = uml.run(run.HERE / "workload.py", ["wide", str(seed), "800", "late", "bare"],
+    outcome = uml.run(run.HERE / "workload.py", ["wide", str(seed), "1600", "late", "bare"],
                       name="crash-control")
     assert not outcome.failure, outcome.failure
     log = outcome.results / "log"

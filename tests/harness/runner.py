@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the suites of tests/suites.py, a few side by side, and counts.
 
-Owns what is printed: one line a finished job, then what failed and where its output is,
-and as the last line "N passed, N failed" with ", N skipped" when there were any. Output
-of each job is kept in build/check/. Called by tests/run.
+Owns what is printed: one line a finished job, then what failed and where its output is, a
+line for each failed test, and as the last line "N passed, N failed" with ", N skipped" when
+there were any. Output of each job is kept in build/check/. Called by tests/run.
 """
 
 import os
@@ -45,7 +45,7 @@ class Result:
     skipped: int = 0
     seconds: float = 0.0
     trouble: str = ""                # why it failed, when no test says so
-    failures: list[str] = field(default_factory=list)    # names of failed tests
+    failures: list[str] = field(default_factory=list)    # names of failed tests, and why
     skips: list[str] = field(default_factory=list)       # names and reasons
     output: Path | None = None
     counts: bool = True              # a suite of tests, of which there must be some
@@ -76,9 +76,10 @@ def _count_junit(path: Path, result: Result) -> None:
     for case in ElementTree.parse(path).iter("testcase"):
         name = f"{case.get('classname', '').rsplit('.', 1)[-1]}::{case.get('name')}"
         skip = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
+        wrong = next((w for w in map(case.find, ("failure", "error")) if w is not None), None)
+        if wrong is not None:
             result.failed += 1
-            result.failures.append(name)
+            result.failures.append(f"{name}: {(wrong.get('message') or '?').splitlines()[0]}")
         elif skip is not None:
             result.skipped += 1
             result.skips.append(f"{name}: {skip.get('message')}")
@@ -235,10 +236,6 @@ def _print_line(result: Result) -> None:
 
 def _print_failure(result: Result) -> None:
     print(f"\n--- {result.name}")
-    for name in result.failures:
-        print(f"    {name}")
-    if result.trouble:
-        print(f"    {result.trouble}")
     if result.output and result.output.is_file():
         lines = result.output.read_text(errors="replace").splitlines()
         print(f"    the end of {os.path.relpath(result.output, PROJECT)}:")
@@ -276,6 +273,10 @@ def run(suites: list[Suite]) -> int:
     for result in results:
         if result.failed:
             _print_failure(result)
+    failures = [f"{result.name}: {line}" for result in results
+                for line in result.failures + [result.trouble] * bool(result.trouble)]
+    if failures:
+        print("\nfailed:\n" + "\n".join(f"    {failure}" for failure in failures))
     skips = [skip for result in results for skip in result.skips]
     if skips:
         print("\nskipped:\n" + "\n".join(f"    {skip}" for skip in skips))

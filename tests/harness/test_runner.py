@@ -82,6 +82,17 @@ def test_pytest_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert run(capsys, suite) == (1, "1 passed, 1 failed, 1 skipped")
 
 
+def test_why_it_failed_is_near_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody may keep only the last lines: each failed test has one there."""
+    (tmp_path / "test_x.py").write_text("def test_a():\n    assert 1 == 2\n"
+                                        "def test_b():\n    raise ValueError('no')\n")
+    suite = Suite("x", str(tmp_path / "test_x.py"), "pytest", (CHECK,))
+    assert runner.run([suite, tally(tmp_path, "echo '3 passed, 0 failed'; exit 7")]) == 1
+    lines = capsys.readouterr().out.splitlines()[-7:]
+    assert lines[:4] == ["failed:", "    x: test_x::test_a: assert 1 == 2",
+                         "    x: test_x::test_b: ValueError: no", f"    made up in {tmp_path.name}: exit code 7"], lines
+
+
 def test_told_to_stop(tmp_path: Path) -> None:
     """It leaves nothing that still runs, starts nothing, and has failed."""
     first = script(tmp_path, f"sleep 1000 & echo $! >{tmp_path}/sleeper; wait")

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.scenarios.lib import wait_for
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dm-remapd"
+COMMAND = PROGRAM.with_name("dmremap")
 JOURNAL = Path("/run/systemd/journal/socket")
 # It beats a little more often than that, if that is wanted: who starts it must hear() then, for
 # it waits when there are ten messages that nobody reads.
@@ -101,6 +102,22 @@ class Daemon:
         code = self.process.wait(60)
         self.hear()
         return code
+
+    def polls(self) -> int:
+        """How many polls it has told its manager of."""
+        return sum(line.startswith("STATUS=") for line in self.hear().told)
+
+    @staticmethod
+    def wait_for_commands() -> None:
+        """A killed daemon's children go on: wait until no dmremap runs any more."""
+        def runs(process: Path) -> bool:
+            try:
+                return (process / "exe").readlink() == COMMAND
+            except OSError:
+                return False
+
+        wait_for(lambda: not any(map(runs, Path("/proc").glob("[0-9]*"))),
+                 "the children to end", 60)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -15,9 +15,8 @@ import pytest
 
 from tests.scenarios.lib import Rig, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.remapd import PROGRAM, running
+from tests.scenarios.remapd import COMMAND, PROGRAM, running
 
-COMMAND = PROGRAM.with_name("dmremap")
 pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
 
 
@@ -49,6 +48,11 @@ def test_a_name_is_no_option(rig: Rig, tmp_path: Path) -> None:
             device.pread(40)
         daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="40")
         daemon.wait_for(DM_REMAP_EVENT="health", DM_REMAP_NAME="--json")
+        daemon.wait_for(DM_REMAP_EVENT="saved")
+        rig.main.bad(60, kind="read")
+        with pytest.raises(OSError):
+            device.pread(60)    # five seconds later this would be saved without the stop
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="60")
         before = rig.status("--json")["saves_ok"]
         assert daemon.stop() == 0
         assert rig.status("--json")["saves_ok"] == before + 1
@@ -276,7 +280,7 @@ def test_a_freeze_by_hand_is_not_ended(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_the_daemon_costs_nothing_when_idle(rig: Rig, tmp_path: Path) -> None:
-    """Row 31: after a burst of events; measured, in jiffies of its own and of its children."""
+    """Row 31: after a burst of events it sleeps; counted, for time depends on what else runs."""
     device = rig.create()
     rig.main.bad(0, 400, kind="read")
     with running(tmp_path) as daemon:
@@ -285,17 +289,23 @@ def test_the_daemon_costs_nothing_when_idle(rig: Rig, tmp_path: Path) -> None:
             with pytest.raises(OSError):
                 device.pread(sector)
         daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_COUNT="80")
-        time.sleep(12)    # what the burst leads to: saves, summaries
+        daemon.wait_for(DM_REMAP_EVENT="saved")
 
-        def jiffies() -> int:
-            fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            return sum(int(field) for field in fields[11:15])
+        def work() -> tuple[int, int]:
+            """How often it was woken, and page faults of all children that it had."""
+            status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+            stat = Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0]), int(stat[8])
 
-        before = jiffies()
-        time.sleep(20)
-        spent = jiffies() - before
-        print(f"{spent} jiffies in 20 s")
-        assert spent <= os.sysconf("SC_CLK_TCK") // 10
+        def is_idle() -> bool:
+            before = work()
+            time.sleep(20)
+            daemon.hear()
+            wakes, faults = (now - then for now, then in zip(work(), before))
+            print(f"in 20 s woken {wakes} times, {faults} page faults of children")
+            return wakes <= 2 and not faults
+
+        wait_for(is_idle, "the daemon to sleep", 90)    # the first time, what is due may still come
 
 
 def test_the_configuration_is_tested(rig: Rig, tmp_path: Path) -> None:
@@ -343,7 +353,8 @@ def test_a_flood_is_told_and_caught_up_with(rig: Rig, tmp_path: Path) -> None:
         with pytest.raises(OSError):
             device.pread(1)
         daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="1")
-        time.sleep(2)    # the look that this leads to
+        polls = daemon.polls()
+        wait_for(lambda: daemon.polls() > polls, "the poll that this leads to", 60)
         daemon.send(signal.SIGSTOP)
         for number in range(3000):
             with pytest.raises(OSError):
@@ -417,7 +428,7 @@ def test_a_hung_disk_holds_nobody_up(rig: Rig, tmp_path: Path) -> None:
         daemon.reload()    # a look at everything is not held up, either
         rig.spare.release()
         daemon.wait_for(DM_REMAP_EVENT="came-back")
-        assert len(daemon.find(DM_REMAP_EVENT="late")) == 1
+        assert len(daemon.find(DM_REMAP_EVENT="late", DM_REMAP_VERB="save")) == 1
         wait_for(lambda: rig.status()["saves_ok"] >= 2, "the saves", 30)
         assert daemon.stop() == 0
 
@@ -462,6 +473,7 @@ def test_killed_at_random_points(rig: Rig, rng: random.Random, tmp_path: Path) -
                 device.pwrite(8 * chunk, written[chunk])
             time.sleep(rng.random() * 2)
             daemon.stop(signal.SIGKILL)
+            daemon.wait_for_commands()
         for chunk, data in written.items():
             assert device.pread(8 * chunk, 8) == data
     with running(tmp_path) as daemon:
