@@ -14,19 +14,15 @@
 #include "base/written.h"
 #include "data_path.h"
 
-/* What end_io finds if nothing is changed: it was sent to main, and is not counted. */
-static __always_inline void init_place(struct remap_bio *pb)
+/* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
+static __always_inline void count_bio(struct remap_set *set, struct bio *bio, unsigned int bucket)
 {
-	pb->kind = REMAP_PLACE_MAIN;
-	pb->flags = 0;
+	bio->bi_private = (__force void *)remap_count(&set->flow, bucket);
 }
 
-/* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
-static __always_inline void count_bio(struct remap_set *set, struct remap_bio *pb,
-				      unsigned int bucket)
+static __always_inline u64 __percpu *counted(unsigned long end)
 {
-	pb->counted = remap_count(&set->flow, bucket);
-	pb->flags = REMAP_BIO_COUNTED;
+	return (u64 __percpu *)(end & ~REMAP_END_BITS);
 }
 
 /* Asked in the RCU section that counts, or remap_hold_main() would not wait for it. */
@@ -37,7 +33,8 @@ static bool is_held(const struct remap_set *set, bool write)
 
 static int end_in_map(struct bio *bio, blk_status_t status)
 {
-	remap_bio(bio)->flags |= REMAP_BIO_ENDED;
+	bio->bi_private = NULL;
+	remap_mark_flags(bio, remap_bio(bio), REMAP_BIO_ENDED);
 	bio->bi_status = status;
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
@@ -49,15 +46,14 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	struct remap_gate *gate = remap_gate(set, member);
 
 	pb->iter.bi_size = 0;
+	pb->kind = member == REMAP_SPARE ? REMAP_PLACE_SPARE : REMAP_PLACE_MAIN;
 	if (member == REMAP_MAIN) {
-		pb->kind = REMAP_PLACE_MAIN;
 		/* It would succeed, and what it is to make durable is gone (D10). */
 		if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags))) {
 			remap_count_up(set, REMAP_FLUSH_ERRORS);
 			return end_in_map(bio, BLK_STS_IOERR);
 		}
 	} else {
-		pb->kind = REMAP_PLACE_SPARE;
 		/* Nothing was written since a flush that succeeded (D9), and nothing is owed. */
 		if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))
 			return end_in_map(bio, BLK_STS_OK);
@@ -71,7 +67,7 @@ static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *p
 {
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* bio_wouldblock_error() ends it: end_io must not look at it. */
-		pb->flags |= REMAP_BIO_ENDED;
+		remap_mark_flags(bio, pb, REMAP_BIO_ENDED);
 		bio_wouldblock_error(bio);
 	} else {
 		pb->failed = false;
@@ -87,17 +83,17 @@ static int map_main(struct remap_set *set, struct bio *bio)
 }
 
 /* A write that is acknowledged when it is durable, to a member with a volatile cache. */
-static void make_durable(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
-			 enum remap_member member)
+static u8 make_durable(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
+		       enum remap_member member)
 {
 	if (remap_has_fua(set, member)) {
 		bio->bi_opf |= REQ_FUA;
-		return;
+		return 0;
 	}
 	bio->bi_opf &= ~(REQ_FUA | REQ_POLLED);
-	pb->flags |= REMAP_BIO_GATED;
 	/* Before it is sent: a flush that fails from now on makes it suspect. */
 	pb->flush_sum = READ_ONCE(remap_gate(set, member)->nr_failed);
+	return REMAP_BIO_GATED;
 }
 
 /* Whether it is written through is asked after it was counted: see remap_settle_main(). */
@@ -105,12 +101,11 @@ static noinline void map_cached_write(struct remap_set *set, struct bio *bio, st
 {
 	if (bio_op(bio) != REQ_OP_WRITE)
 		return;
-	if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {
-		make_durable(set, bio, pb, REMAP_MAIN);
-		pb->flags |= REMAP_BIO_NOT_CACHED;
-	} else {
-		pb->flags |= REMAP_BIO_WRITTEN_BACK;
-	}
+	if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)
+		remap_mark_flags(bio, pb, make_durable(set, bio, pb, REMAP_MAIN) |
+					  REMAP_BIO_NOT_CACHED);
+	else
+		remap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);
 }
 
 /* Counted already. */
@@ -127,13 +122,16 @@ static __always_inline int map_main_write(struct remap_set *set, struct bio *bio
 static __always_inline int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
 				     u32 slot)
 {
-	pb->kind = REMAP_PLACE_SPARE;
+	unsigned long end = (unsigned long)bio->bi_private | REMAP_END_SPARE;
+
 	pb->slot = slot;
-	pb->flags = REMAP_BIO_COUNTED | REMAP_BIO_SPARE;
-	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE))
-		make_durable(set, bio, pb, REMAP_SPARE);
+	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE)) {
+		pb->flags = make_durable(set, bio, pb, REMAP_SPARE);
+		end |= REMAP_END_FLAGS;
+	}
 	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
-		pb->flags |= REMAP_BIO_SPARE_WRITE;
+		end |= REMAP_END_SPARE_WRITE;
+	bio->bi_private = (void *)end;
 	bio->bi_opf &= ~REQ_POLLED;
 	bio->bi_iter.bi_sector = remap_slot_start(set, slot) +
 		(bio->bi_iter.bi_sector & (REMAP_CHUNK_SECTORS - 1));
@@ -163,23 +161,22 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 				    READ_ONCE(set->flags) & REMAP_SLOTS_UNKNOWN))
 		place.kind = REMAP_PLACE_DEFER;
 	if (place.kind == REMAP_PLACE_SPARE)
-		count_bio(set, pb, remap_slot_bucket(place.slot));
+		count_bio(set, bio, remap_slot_bucket(place.slot));
 	else if (write && place.kind == REMAP_PLACE_MAIN)
-		count_bio(set, pb, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
+		count_bio(set, bio, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
 	rcu_read_unlock_sched();
 
 	if (place.nr_sectors < bio_sectors(bio)) {
 		dm_accept_partial_bio(bio, place.nr_sectors);
 		pb->iter = bio->bi_iter;
 	}
-	pb->kind = place.kind;
 	if (place.kind == REMAP_PLACE_MAIN)
 		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
 
 	/* What a discarded sector holds does not matter (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {
-		if (pb->flags & REMAP_BIO_COUNTED)
-			remap_uncount(pb->counted);
+		if (bio->bi_private)
+			remap_uncount(counted((unsigned long)bio->bi_private));
 		return end_in_map(bio, BLK_STS_OK);
 	}
 	if (place.kind == REMAP_PLACE_SPARE)
@@ -231,9 +228,9 @@ static __always_inline int map_remapped(struct remap_set *set, struct bio *bio,
 	    likely(!(READ_ONCE(set->flags) & hindered)))
 		slot = remap_table_slot(&set->table, sector, nr_sectors, defer_flags(write));
 	if (slot >= 0)
-		count_bio(set, pb, remap_slot_bucket(slot));
+		count_bio(set, bio, remap_slot_bucket(slot));
 	else if (write && slot == -ENOENT)
-		count_bio(set, pb, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
+		count_bio(set, bio, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
 	rcu_read_unlock_sched();
 	if (slot >= 0)
 		return map_spare(set, bio, pb, slot);
@@ -260,13 +257,12 @@ static __always_inline int map_write(struct remap_set *set, struct bio *bio, str
 	u64 first = bio->bi_iter.bi_sector >> REMAP_REGION_SHIFT;
 	u64 last = (bio_end_sector(bio) - 1) >> REMAP_REGION_SHIFT;
 
-	init_place(pb);
 	rcu_read_lock_sched();
 	/* Asked in the section that counts, as in is_held(). */
 	if (unlikely(READ_ONCE(set->flags) & (WRITES_HINDERED | BIT(REMAP_HELD))) ||
 	    first != last || test_bit(first, set->table.regions))
 		return map_remapped_write(set, bio, pb);
-	count_bio(set, pb, remap_region_bucket(first));
+	count_bio(set, bio, remap_region_bucket(first));
 	rcu_read_unlock_sched();
 	return map_main_write(set, bio, pb);
 }
@@ -275,7 +271,6 @@ static __always_inline int map_data(struct remap_set *set, struct bio *bio, stru
 {
 	if (op_is_write(bio_op(bio)))
 		return map_write(set, bio, pb);
-	init_place(pb);
 	if (likely(remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio))))
 		return map_main(set, bio);
 	return map_remapped_read(set, bio, pb);
@@ -288,7 +283,6 @@ static __always_inline int map_data(struct remap_set *set, struct bio *bio, stru
  */
 static noinline int map_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
 {
-	init_place(pb);
 	if (bio->bi_opf & REQ_PREFLUSH)
 		return map_flush(set, bio, pb);
 	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||
@@ -314,6 +308,7 @@ int remap_map(struct dm_target *ti, struct bio *bio)
 	pb->iter = bio->bi_iter;
 	pb->start = jiffies;
 	pb->bi_flags = bio->bi_flags;
+	bio->bi_private = NULL;
 	if (unlikely(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
 		return map_special(set, bio, pb);
 	return map_data(set, bio, pb);
@@ -375,42 +370,38 @@ static int io_failed(struct remap_set *set, struct bio *bio, struct remap_bio *p
 static noinline int end_io_failed(struct remap_set *set, struct bio *bio, blk_status_t error)
 {
 	struct remap_bio *pb = remap_bio(bio);
-	u64 __percpu *counted = pb->counted;
-	u8 flags = pb->flags;
+	unsigned long end = (unsigned long)bio->bi_private;
 	int r;
 
-	if (flags & REMAP_BIO_ENDED)
+	if (end & REMAP_END_FLAGS && pb->flags & REMAP_BIO_ENDED)
 		return DM_ENDIO_DONE;
+	pb->kind = end & REMAP_END_SPARE ? REMAP_PLACE_SPARE : REMAP_PLACE_MAIN;
 	/* Some of it may have landed. */
-	if (flags & REMAP_BIO_SPARE_WRITE)
+	if (end & REMAP_END_SPARE_WRITE)
 		this_cpu_inc(set->flow.percpu->spare_writes);
 	r = io_failed(set, bio, pb, error);
-	if (flags & REMAP_BIO_COUNTED) {
+	if (counted(end)) {
 		/* Not acknowledged, so it is not missed (D10). */
-		if (!(flags & REMAP_BIO_SPARE))
+		if (!(end & REMAP_END_SPARE))
 			this_cpu_inc(set->flow.percpu->not_cached);
 		/* Last; the bio may be gone already. */
-		remap_uncount_release(counted);
+		remap_uncount_release(counted(end));
 	}
 	return r;
 }
 
-/* Before it is reported, and before the drain can see it (D9). */
-static void end_spare_write(struct remap_set *set)
-{
-	this_cpu_inc(set->flow.percpu->spare_writes);
-}
-
 /* A write with FUA, or one that waits for a flush. */
-static noinline int end_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
-				u8 flags)
+static noinline int end_special(struct remap_set *set, struct bio *bio, unsigned long end)
 {
-	u64 __percpu *counted = pb->counted;
+	struct remap_bio *pb = remap_bio(bio);
+	u8 flags = pb->flags;
 
 	if (flags & REMAP_BIO_ENDED)
 		return DM_ENDIO_DONE;
-	if (flags & REMAP_BIO_SPARE_WRITE)
-		end_spare_write(set);
+	pb->kind = end & REMAP_END_SPARE ? REMAP_PLACE_SPARE : REMAP_PLACE_MAIN;
+	/* Before it is reported, and before the drain can see it (D9); as in remap_end_io(). */
+	if (end & REMAP_END_SPARE_WRITE)
+		this_cpu_inc(set->flow.percpu->spare_writes);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
 	if (flags & REMAP_BIO_NOT_CACHED)
 		this_cpu_inc(set->flow.percpu->not_cached);
@@ -418,11 +409,10 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, struct r
 	if (flags & REMAP_BIO_WRITTEN_BACK)
 		remap_scan_written(set, pb->iter.bi_sector, pb->iter.bi_size >> SECTOR_SHIFT);
 	if (flags & REMAP_BIO_GATED)
-		remap_gate_add(remap_gate(set, pb->kind == REMAP_PLACE_SPARE ? REMAP_SPARE :
-									       REMAP_MAIN),
+		remap_gate_add(remap_gate(set, end & REMAP_END_SPARE ? REMAP_SPARE : REMAP_MAIN),
 			       bio, false);
 	/* Last; a gated bio may be gone already. */
-	remap_uncount_release(counted);
+	remap_uncount_release(counted(end));
 	return flags & REMAP_BIO_GATED ? DM_ENDIO_INCOMPLETE : DM_ENDIO_DONE;
 }
 
@@ -436,30 +426,19 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, struct r
  */
 int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
+	unsigned long end = (unsigned long)bio->bi_private;
 	struct remap_set *set = ti->private;
-	struct remap_bio *pb;
-	u8 flags;
 
 	if (unlikely(*error))
 		return end_io_failed(set, bio, *error);
-	/*
-	 * A read of main is not counted.  Where a driver below has put another device there, or
-	 * where the spare is on the same one, its flags say which it is.
-	 */
-	if (bio_op(bio) == REQ_OP_READ && bio->bi_bdev == set->main->bdev &&
-	    likely(set->main != set->spare))
-		return DM_ENDIO_DONE;
-	pb = remap_bio(bio);
-	flags = pb->flags;
-	if (likely((flags & ~REMAP_BIO_SPARE) == REMAP_BIO_COUNTED)) {
+	if (unlikely(end & REMAP_END_FLAGS))
+		return end_special(set, bio, end);
+	if (unlikely(end & REMAP_END_SPARE_WRITE)) {
+		this_cpu_inc(set->flow.percpu->spare_writes);
+		remap_uncount_release(counted(end));
+	} else if (end) {
 		/* Last: a drain that sees them equal may let the set go. */
-		remap_uncount(pb->counted);
-		return DM_ENDIO_DONE;
+		remap_uncount(counted(end));
 	}
-	if (likely(flags == (REMAP_BIO_COUNTED | REMAP_BIO_SPARE | REMAP_BIO_SPARE_WRITE))) {
-		end_spare_write(set);
-		remap_uncount_release(pb->counted);
-		return DM_ENDIO_DONE;
-	}
-	return flags ? end_special(set, bio, pb, flags) : DM_ENDIO_DONE;
+	return DM_ENDIO_DONE;
 }

@@ -388,12 +388,13 @@ MUTANTS = {
         ["test_manual.py::test_slow_relocation"]),
     "count-until-end": Mutant(
         "D4", "a bio that waits for the worker stays counted",
-        [(DATA_PATH, "\tif (flags & REMAP_BIO_COUNTED) {\n\t\t/* Not acknowledged",
-          "\tif (flags & REMAP_BIO_COUNTED && r == DM_ENDIO_DONE) {\n"
-          "\t\t/* Not acknowledged"),
-         (QUEUE, "\tpb->flags |= REMAP_BIO_ENDED;",
-          "\tif (pb->flags & REMAP_BIO_COUNTED && pb->failed)\n"
-          "\t\tremap_uncount(pb->counted);\n\tpb->flags |= REMAP_BIO_ENDED;")],
+        [(DATA_PATH, "\tif (counted(end)) {\n\t\t/* Not acknowledged",
+          "\tif (counted(end) && r == DM_ENDIO_DONE) {\n\t\t/* Not acknowledged"),
+         (QUEUE, "\tremap_mark_flags(bio, pb, REMAP_BIO_ENDED);",
+          "\tif ((unsigned long)bio->bi_private & ~REMAP_END_BITS && pb->failed)\n"
+          "\t\tremap_uncount((u64 __percpu *)((unsigned long)bio->bi_private & "
+          "~REMAP_END_BITS));\n"
+          "\tremap_mark_flags(bio, pb, REMAP_BIO_ENDED);")],
         ["test_interleavings.py::test_write_that_fails_while_remap_drains"]),
     "park-without-lookup": Mutant(
         "D4", "a write that waited for a busy chunk goes to main unseen",
@@ -494,7 +495,7 @@ MUTANTS = {
         ["test_flush.py::test_flush_error_is_passed_up or test_failed_flush"]),
     "count-at-submission": Mutant(
         "D9", "writes to the spare are counted when they are sent",
-        [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_SPARE_WRITE;\n",
+        [(DATA_PATH, "\t\tend |= REMAP_END_SPARE_WRITE;\n",
           "\t\tthis_cpu_inc(set->flow.percpu->spare_writes);\n")],
         ["test_flush.py::test_write_that_was_sent or test_write_during_a_flush"]),
     "owe-no-first-flush": Mutant(
@@ -980,9 +981,21 @@ MUTANTS = {
          "crash wide 5 late through"]),
     "cached-is-written": Mutant(
         "D18", "writes to main stay in its cache",
-        [(DATA_PATH, "if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH) {",
-          "if (bio->bi_opf & REQ_FUA) {")],
+        [(DATA_PATH, "if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)",
+          "if (bio->bi_opf & REQ_FUA)")],
         ["test_real_disks.py::behind_a_cache_is_relocated"]),
+    "head-without-chunk": Mutant(
+        "P3", "an entry is linked, and the head of its chain does not know it",
+        [(TABLE, "| (u32)*head | REMAP_HEAD_CHUNK(chunk)", "| (u32)*head")],
+        ["test_data_path.py"]),
+    "head-of-the-last-chunk": Mutant(
+        "P3", "the head of a chain knows only the entry that came last",
+        [(TABLE, "| (u32)*head | REMAP_HEAD_CHUNK(chunk)", "| REMAP_HEAD_CHUNK(chunk)")],
+        ["test_data_path.py"]),
+    "head-forgets-the-rest": Mutant(
+        "P3", "an entry that leaves its chain takes the others' marks in the head with it",
+        [(TABLE, "(u64)next << 32 | (u32)*head : 0", "(u64)next << 32 : 0")],
+        ["test_unremap.py"]),
 }
 
 UNTESTABLE = [

@@ -64,7 +64,7 @@ void remap_end_bio(struct bio *bio, blk_status_t status)
 	 */
 	bio->bi_flags = pb->bi_flags;
 	bio->bi_status = status;
-	pb->flags |= REMAP_BIO_ENDED;
+	remap_mark_flags(bio, pb, REMAP_BIO_ENDED);
 	bio_endio(bio);
 }
 

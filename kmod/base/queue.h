@@ -41,9 +41,8 @@ struct remap_set;
  * @slot: that it was sent to, when @kind is REMAP_PLACE_SPARE
  * @flush_sum: remap_gate.nr_failed when it was mapped, if REMAP_BIO_GATED
  * @bi_flags: as mapped: bio_endio() is called a second time (by us)
- * @kind: enum remap_place_kind it was sent to
- * @flags: REMAP_BIO_*; zero: at its end there is nothing to do, unless it failed
- * @counted: where it is counted, if REMAP_BIO_COUNTED
+ * @kind: enum remap_place_kind it was sent to; set in map of a flush, in end_io of others
+ * @flags: REMAP_BIO_*; set if REMAP_END_FLAGS
  * @failed: it is in the worker because its lower I/O failed
  * @has_left: some of it goes on in the next round
  * @parked: its next sector is in a busy chunk
@@ -56,7 +55,6 @@ struct remap_bio {
 	u32 nr_taken;
 	u32 slot;
 	u64 flush_sum;
-	u64 __percpu *counted;
 	unsigned short bi_flags;
 	u8 kind;
 	u8 flags;
@@ -65,14 +63,27 @@ struct remap_bio {
 	bool parked;
 };
 
-/* The fast path looks at all of them at once. */
-#define REMAP_BIO_COUNTED	BIT(0)	/* until its lower I/O ends, see remap_drain() */
-#define REMAP_BIO_ENDED		BIT(1)	/* by the worker, or in map: end_io has nothing to do */
-#define REMAP_BIO_SPARE_WRITE	BIT(2)	/* sectors are written to the spare (D9) */
-#define REMAP_BIO_SPARE		BIT(3)	/* it goes to the spare */
-#define REMAP_BIO_GATED		BIT(4)	/* it is acknowledged after a flush of ours (D17) */
-#define REMAP_BIO_NOT_CACHED	BIT(5)	/* its end leaves nothing in main's cache (D10) */
-#define REMAP_BIO_WRITTEN_BACK	BIT(6)	/* its end leaves it in main's cache only, see scan.c */
+#define REMAP_BIO_ENDED		BIT(0)	/* by the worker, or in map: end_io has nothing to do */
+#define REMAP_BIO_GATED		BIT(1)	/* it is acknowledged after a flush of ours (D17) */
+#define REMAP_BIO_NOT_CACHED	BIT(2)	/* its end leaves nothing in main's cache (D10) */
+#define REMAP_BIO_WRITTEN_BACK	BIT(3)	/* its end leaves it in main's cache only, see scan.c */
+
+/*
+ * A clone's bi_private is its target's.  Ours says what end_io has to do: the address where the
+ * clone is counted until its lower I/O ends, or none, see remap_drain(), and in the low bits of
+ * that what it needs to know; zero: nothing, unless it failed.
+ */
+#define REMAP_END_SPARE		BIT(0)	/* it goes to the spare, to remap_bio.slot */
+#define REMAP_END_SPARE_WRITE	BIT(1)	/* and is written there (D9) */
+#define REMAP_END_FLAGS		BIT(2)	/* remap_bio.flags say more */
+#define REMAP_END_BITS		(REMAP_END_SPARE | REMAP_END_SPARE_WRITE | REMAP_END_FLAGS)
+
+/* For end_io: @flags (REMAP_BIO_*) on top of what @bio is marked with already. */
+static inline void remap_mark_flags(struct bio *bio, struct remap_bio *pb, u8 flags)
+{
+	pb->flags = flags;
+	bio->bi_private = (void *)((unsigned long)bio->bi_private | REMAP_END_FLAGS);
+}
 
 static inline struct remap_bio *remap_bio(struct bio *bio)
 {

@@ -52,7 +52,7 @@ static void *new_bitmap(u64 nr_bytes)
  */
 u64 remap_table_bytes(u32 nr_slots, u64 main_sectors)
 {
-	return 24ULL * nr_slots + (main_sectors >> (REGION_SHIFT + 3));
+	return 28ULL * nr_slots + (main_sectors >> (REGION_SHIFT + 3));
 }
 
 /**
@@ -61,7 +61,7 @@ u64 remap_table_bytes(u32 nr_slots, u64 main_sectors)
  * @nr_slots: how many slots it must hold
  * @main_sectors: length of the mapped device in sectors
  *
- * 24 bytes a slot and one bit per 128 KiB of main.  Context: may sleep.
+ * 28 bytes a slot and one bit per 128 KiB of main.  Context: may sleep.
  * Return: 0 or -ENOMEM; then remap_table_exit() frees what was allocated.
  */
 int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors)
@@ -138,7 +138,7 @@ static u64 chain_first(const struct remap_table *table, u64 from, u64 to, u64 de
 {
 	u64 first = to + 1;
 	/* Pairs with the release in remap_table_insert(): what it names is there before it. */
-	u32 link = smp_load_acquire(remap_table_head(table, from));
+	u32 link = REMAP_HEAD_LINK(smp_load_acquire(remap_table_head(table, from)));
 
 	for (; link; link = READ_ONCE(table->next[link - 1])) {
 		u64 w = READ_ONCE(table->word[link - 1]);
@@ -246,7 +246,7 @@ s64 remap_table_find(const struct remap_table *table, u64 chunk)
 {
 	u32 link;
 
-	link = *remap_table_head(table, chunk << CHUNK_SHIFT);
+	link = REMAP_HEAD_LINK(*remap_table_head(table, chunk << CHUNK_SHIFT));
 	for (; link; link = table->next[link - 1]) {
 		if ((table->word[link - 1] & REMAP_WORD_CHUNK) == chunk)
 			return link - 1;
@@ -270,7 +270,7 @@ s64 remap_table_peek(const struct remap_table *table, u64 chunk, u64 *word, u64 
 
 	rcu_read_lock();
 	/* As in chain_first(). */
-	link = smp_load_acquire(remap_table_head(table, chunk << CHUNK_SHIFT));
+	link = REMAP_HEAD_LINK(smp_load_acquire(remap_table_head(table, chunk << CHUNK_SHIFT)));
 	for (; link && found < 0; link = READ_ONCE(table->next[link - 1])) {
 		u32 slot = link - 1;
 
@@ -322,13 +322,13 @@ void remap_table_set(struct remap_table *table, u32 slot, u64 word)
 void remap_table_insert(struct remap_table *table, u32 slot, u64 word)
 {
 	u64 chunk = word & REMAP_WORD_CHUNK;
-	u32 *head = remap_table_head(table, chunk << CHUNK_SHIFT);
+	u64 *head = remap_table_head(table, chunk << CHUNK_SHIFT);
 
 	remap_table_set(table, slot, word | REMAP_WORD_LINKED);
-	WRITE_ONCE(table->next[slot], *head);
+	WRITE_ONCE(table->next[slot], REMAP_HEAD_LINK(*head));
 	set_bit(chunk >> (REGION_SHIFT - CHUNK_SHIFT), table->regions);
 	/* Pairs with the acquire in chain_first(): word, next, region bit before the link. */
-	smp_store_release(head, slot + 1);
+	smp_store_release(head, (u64)(slot + 1) << 32 | (u32)*head | REMAP_HEAD_CHUNK(chunk));
 }
 
 /**
@@ -344,11 +344,16 @@ void remap_table_insert(struct remap_table *table, u32 slot, u64 word)
 void remap_table_remove(struct remap_table *table, u32 slot, u64 word)
 {
 	u64 chunk = table->word[slot] & REMAP_WORD_CHUNK;
-	u32 *link = remap_table_head(table, chunk << CHUNK_SHIFT);
+	u64 *head = remap_table_head(table, chunk << CHUNK_SHIFT);
+	u32 next = table->next[slot], link = REMAP_HEAD_LINK(*head);
 
-	while (*link != slot + 1)
-		link = &table->next[*link - 1];
-	WRITE_ONCE(*link, table->next[slot]);
+	if (link == slot + 1) {
+		WRITE_ONCE(*head, next ? (u64)next << 32 | (u32)*head : 0);
+	} else {
+		while (table->next[link - 1] != slot + 1)
+			link = table->next[link - 1];
+		WRITE_ONCE(table->next[link - 1], next);
+	}
 	WRITE_ONCE(table->nr_removed, table->nr_removed + 1);
 	remap_table_set(table, slot, word);
 }

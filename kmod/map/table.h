@@ -53,7 +53,7 @@ static inline u64 remap_prov(u32 when, u8 cause, u8 status, u8 errors, u8 doubt)
  * struct remap_table - lookup from main chunk to slot
  * @nr_slots: length of @word, @next and @prov
  * @head_shift: 64 less log2 of the length of @heads
- * @heads: per hash of (chunk / 8): 1 + first slot of the chain, 0: empty
+ * @heads: per hash of (chunk / 8): REMAP_HEAD_*
  * @next: per slot: 1 + next slot of the chain, kept after removal until a grace period is over
  * @word: per slot: REMAP_WORD_*
  * @prov: per slot: REMAP_PROV_*; read and written under remap_set.lock only
@@ -73,7 +73,7 @@ struct remap_table {
 	u32 nr_slots;
 	u32 head_shift;
 	u64 hash_key;
-	u32 *heads;
+	u64 *heads;
 	u32 *next;
 	u64 *word;
 	u64 *prov;
@@ -109,8 +109,16 @@ static inline bool remap_table_is_clean(const struct remap_table *table, u64 sec
 	return !nr_sectors || remap_table_span_is_clean(table, first, last);
 }
 
+/*
+ * A head: in the upper half 1 + first slot of the chain, 0: empty; below that a bit for each
+ * chunk % 8 that was put into it since it was empty, so that most chunks beside a mapped one
+ * need no walk.
+ */
+#define REMAP_HEAD_LINK(head)	((u32)((head) >> 32))
+#define REMAP_HEAD_CHUNK(chunk)	BIT_ULL((chunk) & 7)
+
 /* The chain of the chunk that has @sector. */
-static inline u32 *remap_table_head(const struct remap_table *table, u64 sector)
+static inline u64 *remap_table_head(const struct remap_table *table, u64 sector)
 {
 	return &table->heads[(sector >> REMAP_GROUP_SHIFT) * table->hash_key >> table->head_shift];
 }
@@ -123,16 +131,20 @@ static inline u32 *remap_table_head(const struct remap_table *table, u64 sector)
 static __always_inline s64 remap_table_slot(const struct remap_table *table, u64 sector,
 					    u32 nr_sectors, u64 defer_flags)
 {
-	u64 wanted = sector / REMAP_CHUNK_SECTORS | REMAP_WORD_LINKED;
-	u32 mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
+	u64 chunk = sector / REMAP_CHUNK_SECTORS;
 	/* Pairs with the release in remap_table_insert(): what it names is there before it. */
-	unsigned long link = smp_load_acquire(remap_table_head(table, sector));
+	u64 head = smp_load_acquire(remap_table_head(table, sector));
+	unsigned long link = REMAP_HEAD_LINK(head);
 
+	if (!(head & REMAP_HEAD_CHUNK(chunk)))
+		return -ENOENT;
 	for (; link; link = READ_ONCE(table->next[link - 1])) {
 		u64 w = READ_ONCE(table->word[link - 1]);
+		u32 mask;
 
-		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != wanted)
+		if ((w & (REMAP_WORD_CHUNK | REMAP_WORD_LINKED)) != (chunk | REMAP_WORD_LINKED))
 			continue;
+		mask = (BIT(nr_sectors) - 1) << (sector & (REMAP_CHUNK_SECTORS - 1));
 		if (w & defer_flags || mask & (~REMAP_WORD_REDIRECTED(w) | REMAP_WORD_LOST(w)))
 			return -EAGAIN;
 		return link - 1;

@@ -667,7 +667,8 @@ static void check_chains(void)
 		slot++;
 	}
 	for (head = 0; head < 1U << (64 - table.head_shift); head++) {
-		for (length = 0, link = table.heads[head]; link; link = table.next[link - 1])
+		link = REMAP_HEAD_LINK(table.heads[head]);
+		for (length = 0; link; link = table.next[link - 1])
 			length++;
 		most = max(most, length);
 	}
