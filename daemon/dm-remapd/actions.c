@@ -30,11 +30,18 @@ void action_late(void *userdata, const struct job *job)
 		journal_job_late(job, true);
 }
 
-/* Common to all: a command that was reported as late is reported as finished. */
+static int save(struct manager *m, struct set_state *set);
+
 void action_came_back(struct manager *m, const struct job *job)
 {
+	struct set_state *set = set_state_named(&m->sets, job->set);
+
 	if (job->late)
 		journal_job_late(job, false);
+	if (set && set->save_owed) {
+		set->save_owed = false;
+		save(m, set);
+	}
 	if (m->stopping && !jobs_at_work(&m->jobs))
 		sd_event_exit(m->loop, 0);
 }
@@ -88,8 +95,12 @@ bool action_save(struct manager *m, bool always)
 	for (size_t i = 0; i < m->sets.nr; i++) {
 		struct set_state *set = &m->sets.at[i];
 
-		if (always || status_activity(&set->device.status) != set->activity)
-			all &= save(m, set) != -EBUSY;
+		if (!always && status_activity(&set->device.status) == set->activity)
+			continue;
+		if (save(m, set) == -EBUSY) {
+			set->save_owed = m->stopping;
+			all = false;
+		}
 	}
 	return all;
 }

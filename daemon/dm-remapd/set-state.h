@@ -65,6 +65,7 @@ struct renewal {
  * @gap: numbers of its events were missed since the last poll
  * @activity: sum of its counters when they were last saved
  * @save_failed: the last save failed, and that was reported
+ * @save_owed: the daemon stops, and another command is at work: it is saved after that one
  * @may_be_storm: mode frozen: no command did it that the daemon has seen
  * @is_storm: mode frozen: a storm did it, by its event
  * @thaw: storms that the daemon ended by itself
@@ -87,6 +88,7 @@ struct set_state {
 	struct checkup checkup;
 	struct renewal renewal;
 	bool save_failed;
+	bool save_owed;
 	bool may_be_storm;
 	bool is_storm;
 	struct thaw_budget thaw;

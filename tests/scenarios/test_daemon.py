@@ -433,6 +433,28 @@ def test_a_hung_disk_holds_nobody_up(rig: Rig, tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
+@pytest.mark.disks(main="1M", spare="640K:vcache=off")
+def test_what_happens_during_a_save_is_saved_at_the_end(rig: Rig, tmp_path: Path) -> None:
+    """Told to stop while a save waits for the disk, it saves once more after that."""
+    device = rig.create()
+    rig.main.bad(40, 100, kind="read")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        before = rig.status()["saves_ok"]
+        rig.spare.hold("write", 0, rig.spare.size_bytes // 512)
+        with pytest.raises(OSError):
+            device.pread(40)
+        wait_for(lambda: rig.spare.held(), "the save to wait", 60)
+        with pytest.raises(OSError):
+            device.pread(48)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="48")
+        daemon.send(signal.SIGTERM)
+        wait_for(lambda: "STOPPING=1" in daemon.hear().told, "the end to begin", 60)
+        rig.spare.release()
+        assert daemon.process.wait(60) == 0
+        assert rig.status()["saves_ok"] == before + 2
+
+
 def test_read_errors_are_rescued_if_wanted(rig: Rig, tmp_path: Path) -> None:
     """Row 4: what can be read around them is saved; what cannot is lost, and that is told."""
     device = rig.create()
