@@ -44,6 +44,27 @@ def test_unremap_of_some_sectors_keeps_the_others(rig: Rig) -> None:
     assert rig.status()["used"] == 2
 
 
+@pytest.mark.parametrize("first", range(3))
+def test_neighbours_stay_where_they_are(rig: Rig, rng: random.Random, first: int) -> None:
+    """Chunks side by side share a chain: one leaves it, the others are found, read and written."""
+    r0 = rig.create()
+    chunks = list(range(16, 24))
+    rng.shuffle(chunks)
+    for chunk in chunks:
+        r0.pwrite(8 * chunk, pattern(chunk, 8))
+        rig.message("r0", f"remap {8 * chunk} 8")
+        rig.media("main").write(8 * chunk, pattern(99, 8))
+    order = chunks if first == 0 else chunks[::-1] if first == 1 else rng.sample(chunks, 8)
+    while order:
+        gone = order.pop()
+        rig.message("r0", f"unremap {8 * gone} 8")
+        assert r0.pread(8 * gone, 8) == pattern(gone, 8) == rig.media("main").read(8 * gone, 8)
+        for chunk in order:
+            assert r0.pread(8 * chunk, 8) == pattern(chunk, 8), (gone, chunk)
+            r0.pwrite(8 * chunk, pattern(chunk, 8))
+            assert rig.media("main").read(8 * chunk, 8) == pattern(99, 8), (gone, chunk)
+
+
 def test_a_main_that_still_fails_keeps_its_remap(rig: Rig) -> None:
     r0 = rig.create()
     rig.main.bad(100, kind="write")
