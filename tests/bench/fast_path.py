@@ -21,7 +21,7 @@ from tests.bench.guest import BenchError
 from tests.bench.stacks import CHUNK, MOST_SEGMENTS, PLACES, Stacks, offsets
 from tests.harness.qemu import Machine
 
-REPEATS, ROUNDS = 3, 3          # loops of a process each, and rounds of each loop
+REPEATS, ROUNDS = 2, 2          # loops of a process each, and rounds of each loop
 ACTIVATIONS = 3                 # of a set with so many remaps that the key matters
 CELL_TIMEOUT_S = 1200
 SPREAD, AGREE = 0.002, 0.005    # of the repeats of a figure, of two ways to it
@@ -69,6 +69,7 @@ class FastPath:
         self.vm, self.quick, self.say = vm, quick, say
         self.stacks = Stacks(vm)
         self.figures: dict[Cell, list[list[float]]] = {}
+        self.where: list[int] = []
         self.sizes = [CHUNK] if quick else list(PLACES)
         self.patterns = ["random"] if quick else ["random", "sequential"]
 
@@ -78,19 +79,27 @@ class FastPath:
             where = [n * CHUNK for n in range(CACHED_PLACES)]
         if not where:
             return
-        self.vm.put("\n".join(map(str, where)).encode(), "/run/offsets")
+        self._put(where)
         out = self.vm.text(f"for i in {' '.join(map(str, range(REPEATS)))}; do "
                            f"/run/loop {self.stacks.paths[cell.stack]} {cell.op} {cell.size} "
                            f"{ROUNDS} </run/offsets || exit; done", CELL_TIMEOUT_S)
         self.figures.setdefault(cell, []).append([float(loop) for loop in out.split()])
 
-    def _accesses(self) -> Iterator[tuple[int, str]]:
+    def _put(self, where: list[int]) -> None:
+        if where != self.where:
+            self.vm.put("\n".join(map(str, where)).encode(), "/run/offsets")
+            self.where = where
+
+    def _accesses(self, small: bool) -> Iterator[tuple[int, str]]:
         for size in self.sizes:
             for pattern in self.patterns:
-                yield size, pattern
+                if size <= CHUNK or not small:
+                    yield size, pattern
 
-    def _measure_stack(self, stack: str, remaps: int, kinds: tuple[str, ...]) -> None:
-        for size, pattern in self._accesses():
+    def _measure_stack(self, stack: str, remaps: int, kinds: tuple[str, ...],
+                       small: bool = False) -> None:
+        """All reads and writes, or the small ones."""
+        for size, pattern in self._accesses(small):
             for kind in kinds:
                 for op in ("write", "read"):        # what is read has been written before
                     self._measure(Cell(stack, op, size, pattern, remaps, kind))
@@ -119,10 +128,12 @@ class FastPath:
             self.say(f"remap, {remaps} remaps")
             if remaps:
                 self.stacks.fill(remaps)
-            for _ in range(ACTIVATIONS if remaps >= 1000 else 1):
+            for activation in range(ACTIVATIONS if remaps >= 1000 else 1):
                 self.stacks.activate(remaps)
-                self._measure_stack("remap", remaps, KINDS if remaps else ("clean",))
-                if not self.quick:
+                # The key is a matter of a few instructions.
+                self._measure_stack("remap", remaps, KINDS if remaps else ("clean",),
+                                    activation > 0)
+                if not self.quick and not activation:
                     for kind in KINDS if remaps else ("clean",):
                         for size in DISCARDS:
                             self._measure(Cell("remap", "discard", size, "random", remaps, kind))

@@ -20,7 +20,7 @@ from tests.harness.qemu import Machine, work_dir
 HERE = Path(__file__).parent
 PLACE = kernels.BUILD / "bench"
 TARGETS = ("dm-floor", "dm-dying")
-PROGRAMS = ("loop", "latency")
+PROGRAMS = ("loop", "latency", "cost")
 SCRIPTS = ("fill_spare.py", "linear_table.py")
 BOOT_TIMEOUT_S = 600
 COMMAND_TIMEOUT_S = 1800

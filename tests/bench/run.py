@@ -12,18 +12,22 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import guest, report
+from tests.bench import (activation, contention, dying_disk, guest, recorded, report,
+                         userspace)
 from tests.bench.fast_path import SPREAD, FastPath, Row
-from tests.harness import kernels, qemu_image
-from tests.harness.qemu import MachineError
+from tests.harness import kernels, qemu_image, uml
+from tests.harness.qemu import Machine, MachineError
 
 RESULT = kernels.BUILD / "bench.json"
 PLOT = kernels.BUILD / "bench.svg"
+RELOCATION_TIMEOUT_S = 300
 STARTED = time.monotonic()
+Measure = Callable[[Machine, bool, Callable[[str], None]], dict[str, Any]]
 
 
 def say(text: str) -> None:
@@ -44,7 +48,40 @@ def measure_fast_path(quick: bool) -> dict[str, Any]:
     return {"rows": [asdict(row) for row in fast_path(quick)]}
 
 
-PARTS = {"fast_path": measure_fast_path}
+def in_counting_guest(part: Measure) -> Callable[[bool], dict[str, Any]]:
+    """A part that needs a guest of its own: what it leaves behind slows no other."""
+    def measure(quick: bool) -> dict[str, Any]:
+        with guest.counting() as vm:
+            return part(vm, quick, say)
+    return measure
+
+
+def named(name: str, part: Measure) -> Measure:
+    return lambda vm, quick, say: {name: part(vm, quick, say)}
+
+
+def measure_contention(quick: bool) -> dict[str, Any]:
+    with guest.two_cpus() as vm:
+        return {"two_cpus": contention.measure(vm, quick, say)}
+
+
+def measure_relocation(quick: bool) -> dict[str, Any]:
+    """In User Mode Linux, where the disks are block servers that count."""
+    del quick
+    outcome = uml.run(guest.HERE / "relocation.py", timeout_s=RELOCATION_TIMEOUT_S)
+    if outcome.failure:
+        raise guest.BenchError(f"{outcome.failure}\n{outcome.output[-2000:]}")
+    return {"relocation": json.loads(outcome.output[outcome.output.index("{"):])}
+
+
+PARTS = {
+    "fast_path": measure_fast_path,
+    "activation": in_counting_guest(activation.measure),
+    "relocation": measure_relocation,
+    "dying_disk": in_counting_guest(named("dying_disk", dying_disk.measure)),
+    "userspace": in_counting_guest(named("userspace", userspace.measure)),
+    "two_cpus": measure_contention,
+}
 
 
 def keep(found: dict[str, Any], path: Path = RESULT) -> dict[str, Any]:
@@ -60,6 +97,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.bench.run")
     parser.add_argument("--quick", action="store_true", help="a few figures of each part")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--record", action="store_true",
+                        help="from now on, `make check` compares with what is found")
     options = parser.parse_args()
     found: dict[str, Any] = {}
     try:
@@ -71,6 +110,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     report.show(found)
+    if options.record:
+        recorded.record([Row(**row) for row in found["rows"]])
     if rows := [Row(**row) for row in found.get("rows", [])]:
         PLOT.write_text(report.plot(rows))
         print(f"plot: {PLOT}")

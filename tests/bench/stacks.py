@@ -23,7 +23,7 @@ CACHED_MIB, CACHED_SPARE_MIB = 1024, 64        # of the disks with a volatile ca
 MOST_SEGMENTS = 1048576                        # of a table, device-mapper's limit
 
 # Bytes of an I/O, and at how many places it is done.
-PLACES = {512: 1000, 4096: 1000, 128 << 10: 100, 1 << 20: 24}
+PLACES = {512: 1000, 4096: 1000, 128 << 10: 50, 1 << 20: 8}
 
 
 def stride(remaps: int) -> int:
