@@ -98,16 +98,16 @@ def measure_cell(disks: Disks, stack: str, count: int, bad_s: float) -> dict[str
     writers = min(count, MOST_WRITERS)
     start("read", "first", "read", good_places(1))
     start("write", "first", "write", good_places(2))
-    start("second set", "second", "read", good_places(3))
+    start("second_set", "second", "read", good_places(3))
     for n in range(writers):
-        start(f"bad {n}", "first", "write", "\n".join(map(str, bad[n::writers])).encode())
+        start(f"bad_{n}", "first", "write", "\n".join(map(str, bad[n::writers])).encode())
     sector = BAD_STRIDE if stack == "remap" else ""
     commands = vm.start(f"sh /run/commands first {duration / 2 - bad_s} {sector}")
     found = {name: json.loads(job.wait(COMMAND_TIMEOUT_S).check().out)
              for name, job in jobs.items()}
     took = commands.wait(COMMAND_TIMEOUT_S).check().out.splitlines()
-    figures = {name: figures_of(found[name]) for name in ("read", "write", "second set")}
-    bad_found = [found[f"bad {n}"] for n in range(writers)]
+    figures = {name: figures_of(found[name]) for name in ("read", "write", "second_set")}
+    bad_found = [found[f"bad_{n}"] for n in range(writers)]
     last = [one["all_good_s"] for one in bad_found]
     status = dmsetup(vm, "status first").split()
     result: dict[str, Any] = {

@@ -29,7 +29,7 @@ ENVIRONMENT = "DM_DISABLE_UDEV=1 STATE_DIRECTORY=/dev/shm/state"
 def build() -> Any:
     """The command, for this machine's libraries: the guest has the same distribution."""
     result = subprocess.run(["make", "-s", "-j2", "-C", str(kernels.PROJECT / "daemon"),
-                             "../build/dmremap"], capture_output=True, text=True,
+                             str(kernels.BUILD / "dmremap")], capture_output=True, text=True,
                             stdin=subprocess.DEVNULL)
     if result.returncode:
         raise BenchError(f"the command does not build:\n{result.stdout}{result.stderr}")
