@@ -17,8 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import (activation, contention, dying_disk, guest, recorded, report,
-                         userspace)
+from tests.bench import activation, contention, dying_disk, guest, recorded, report, userspace
 from tests.bench.fast_path import SPREAD, FastPath, Row
 from tests.harness import kernels, qemu_image, uml
 from tests.harness.agent import AgentError, CommandFailed
@@ -114,7 +113,7 @@ def main() -> int:
             failed.append(part)
         keep(found)
     report.show(found)
-    if options.record:
+    if options.record and "rows" in found:
         recorded.record([Row(**row) for row in found["rows"]])
     if rows := [Row(**row) for row in found.get("rows", [])]:
         PLOT.write_text(report.plot(rows))

@@ -48,8 +48,8 @@ class Userspace:
 
     def cost(self, command: str, may_fail: bool = False) -> dict[str, float]:
         """Of a command, whose output nobody looks at."""
-        result = self.vm.run(f"{ENVIRONMENT} /run/cost /run/figures {command} >/dev/null", TIMEOUT_S,
-                             check=False)
+        result = self.vm.run(f"{ENVIRONMENT} /run/cost /run/figures {command} >/dev/null",
+                             TIMEOUT_S, check=False)
         if result.code and not may_fail:
             raise BenchError(f"{command} ended with {result.code}: {result.err[-1000:]}")
         figures: dict[str, float] = json.loads(self.vm.text("cat /run/figures"))
