@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two CPUs that do I/O on one device at the same time: does one hinder the other?
 
-There is no instruction clock for two CPUs, so these are times, on a machine that others use as
-well. The stacks take turns of a second each, many of them; a figure is the median, over the
-turns, of a stack's time for an I/O against dm-linear's in the same turn. Each is measured with
-one CPU and with both: what grows with the second one is contention.
+There is no instruction clock for two CPUs. What counts is the time for which the host's CPUs
+run QEMU's threads, without that for which others have them. It still differs from turn to turn:
+the stacks take turns of a second each, many of them; a figure is the median, over the turns, of
+a stack's time for an I/O against dm-linear's in the same turn, with the least and the most. Each
+is measured with one CPU and with both: what grows with the second one is contention.
 
 Caller: run.py.
 """
@@ -13,6 +14,7 @@ import json
 import random
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.bench.stacks import Stacks, offsets
@@ -25,12 +27,19 @@ STACKS = ("dm-linear", "floor", "remap")
 ONE_COMMAND_S = 600
 
 
+def host_ns(vm: Machine) -> int:
+    """For how long QEMU's threads have run."""
+    tasks = Path(f"/proc/{vm.process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
 def time_of(vm: Machine, path: str, op: str, cpus: int) -> float:
-    """Seconds of an I/O on each of so many CPUs at once."""
+    """The host's time for an I/O while each of so many CPUs does them."""
+    before = host_ns(vm)
     jobs = [vm.start(f"exec taskset -c {n} /run/latency {path} {op} 4096 {SECONDS} "
                      f"</run/offsets{n}") for n in range(cpus)]
-    found = [json.loads(job.wait(ONE_COMMAND_S).check().out) for job in jobs]
-    return statistics.mean(one["seconds"] / one["ios"] for one in found)
+    ios = sum(json.loads(job.wait(ONE_COMMAND_S).check().out)["ios"] for job in jobs)
+    return (host_ns(vm) - before) / ios
 
 
 def measure(vm: Machine, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
