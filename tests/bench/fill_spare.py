@@ -8,12 +8,15 @@ Slot 1 + k serves all of main chunk k * STRIDE. The table blocks are written who
 numbers above all that is there, to place A of both replicas (common/FORMAT.md).
 """
 
+import array
 import os
 import struct
 import sys
 import zlib
 
-BLOCK, ENTRIES, USED, MANUAL = 4096, 252, 1, 3
+BLOCK, ENTRIES = 4096, 252
+REDIRECTED = 0xFF << 48                                        # with the chunk below it
+ENTRY = struct.unpack("<Q", struct.pack("<IBBBB", 0, 1, 3, 0, 0))[0]    # used, manual
 NUMBER = 1 << 20
 
 
@@ -30,9 +33,13 @@ def main() -> None:
         block = bytearray(old)
         struct.pack_into("<Q", block, 32, NUMBER + index)
         slot = (index - 1) * ENTRIES
-        for number in range(max(slot, 1), min(slot + ENTRIES, count + 1)):
-            struct.pack_into("<QIBBBB", block, 64 + 16 * (number - slot),
-                             (number - 1) * stride | 0xFF << 48, 0, USED, MANUAL, 0, 0)
+        first, end = max(slot, 1), min(slot + ENTRIES, count + 1)
+        if first < end:
+            words = array.array("Q", [ENTRY]) * (2 * (end - first))
+            low = (first - 1) * stride | REDIRECTED
+            words[::2] = array.array("Q", range(low, low + (end - first) * stride, stride))
+            at = 64 + 16 * (first - slot)
+            block[at:at + 16 * (end - first)] = words.tobytes()
         struct.pack_into("<I", block, 8, zlib.crc32(block[12:]))
         for replica in replicas:
             os.pwrite(fd, block, (start + replica + index * 8) * 512)

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * loop DEVICE read|write SIZE ROUNDS <OFFSETS
+ * loop DEVICE read|write|flush|discard SIZE ROUNDS <OFFSETS
  *
  * Direct I/O of SIZE bytes at each of the byte offsets on standard input, in
  * that order, ROUNDS times and once more before that.  Prints the mean, over
  * the offsets, of how far the time stamp counter went in the best of the
  * rounds: under QEMU's instruction clock the instructions of one I/O, system
  * call included, without what an interrupt now and then adds.
+ *
+ * A flush is an fsync after a write, which is not counted.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -27,6 +32,27 @@ static void die(const char *what)
 	exit(1);
 }
 
+static unsigned long long cost_of(int fd, char op, void *buffer, size_t size, off_t where)
+{
+	uint64_t range[2] = { where, size };
+	unsigned long long start;
+	ssize_t done = size;
+
+	if (op == 'f' && pwrite(fd, buffer, size, where) != done)
+		die("write before a flush");
+	start = __rdtsc();
+	if (op == 'r')
+		done = pread(fd, buffer, size, where);
+	else if (op == 'w')
+		done = pwrite(fd, buffer, size, where);
+	else if (op == 'f' ? fsync(fd) : ioctl(fd, BLKDISCARD, range))
+		done = -1;
+	start = __rdtsc() - start;
+	if (done != (ssize_t)size)
+		die("I/O");
+	return start;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long long sum = 0;
@@ -35,7 +61,8 @@ int main(int argc, char **argv)
 	void *buffer;
 
 	if (argc != 5) {
-		fprintf(stderr, "usage: loop DEVICE read|write SIZE ROUNDS <OFFSETS\n");
+		fprintf(stderr, "usage: loop DEVICE read|write|flush|discard SIZE ROUNDS "
+				"<OFFSETS\n");
 		return 2;
 	}
 	while (nr < MOST && scanf("%ld", &offset[nr]) == 1)
@@ -49,13 +76,8 @@ int main(int argc, char **argv)
 	memset(buffer, 0x5a, size);
 	for (long round = -1; round < strtol(argv[4], NULL, 10); round++) {
 		for (int i = 0; i < nr; i++) {
-			unsigned long long start = __rdtsc(), cost;
-			ssize_t done = argv[2][0] == 'w' ? pwrite(fd, buffer, size, offset[i]) :
-							   pread(fd, buffer, size, offset[i]);
+			unsigned long long cost = cost_of(fd, argv[2][0], buffer, size, offset[i]);
 
-			cost = __rdtsc() - start;
-			if (done != (ssize_t)size)
-				die(argv[2]);
 			if (round <= 0 || cost < best[i])
 				best[i] = cost;
 		}

@@ -103,11 +103,12 @@ class Region:
             what = "probe" if chunk == self.probe_chunk else "data"
         return Event(what, disk, number, record)
 
-    def events(self, mark: str | None = None) -> list[Event]:
-        """The log since MARK (default: all of it)."""
+    def events(self, mark: str | None = None, fold: bool = True) -> list[Event]:
+        """The log since MARK (default: all of it). FOLD: of a disk without FUA, a write and the
+        flush that stands for it are one event."""
         found = [self._event(record) for record in self._rig.server.log()]
         for disk in self._rig.server.disks():
-            if not disk.fua:
+            if fold and not disk.fua:
                 found = list(_with_fua(found, disk.name))
         if mark is None:
             return found

@@ -24,6 +24,7 @@ static int floor_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	ti->private = dev;
 	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
 	ti->per_io_data_size = sizeof(u64);
 	return 0;
 }
