@@ -58,8 +58,8 @@ def restore(tree: Path, base: Path) -> None:
 
 
 def command_of(catcher: str) -> list[str]:
-    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit" or
-    "crash SHAPE SEED [DISKS CACHE]"."""
+    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit",
+    "crash SHAPE SEED [DISKS CACHE]" or "soak SEED LIFE"."""
     if catcher == "unit":
         return ["make", "-s", "-C", "tests/unit", "check"]
     python = ["/usr/bin/python3", "-B", "-m"]
@@ -67,6 +67,9 @@ def command_of(catcher: str) -> list[str]:
         _, shape, seed, *on = catcher.split()
         more = ["--disks", on[0], "--cache", on[1]] if on else []
         return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH, *more]
+    if catcher.startswith("soak "):
+        _, seed, life = catcher.split()
+        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "3"]
     file, _, words = catcher.removeprefix("harness ").partition("::")
     if catcher.startswith("harness "):
         return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]

@@ -44,17 +44,18 @@ class Swap:
                                         stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> None:
-        pass
+        assert self.swapper.stdout
+        self.swapper.stdout.readline()    # it has begun, and listens to SIGTERM
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, problem: object, *_: object) -> None:
         """Raises Problem when other memory came back."""
         self.swapper.terminate()
         told, _ = self.swapper.communicate(timeout=LIMIT_S)
         subprocess.run(["swapoff", self.path], check=True)
         dm.remove("swap0")
-        if self.swapper.returncode:
+        if self.swapper.returncode and not problem:
             raise Problem(f"swap: {told.strip().splitlines()[-1:]}, {self.swapper.returncode}")
-        self.counts["swapped"] += int(told)
+        self.counts["swapped"] += int(told.split()[-1] if told else 0)
 
 
 class Running:
@@ -101,8 +102,10 @@ class Running:
         runs = [self.rig.background(writer.run, actions)
                 for writer, actions in zip(writers, session.writers, strict=True)]
         planned = self.rig.background(events.run, session.events)
-        self._follow([*runs, planned], lambda: progress.steps + events.done)
-        progress.end()    # what stands at later steps, an end of an outage say, is done now
+        try:
+            self._follow([*runs, planned], lambda: progress.steps + events.done)
+        finally:
+            progress.end()    # what stands at later steps, an end of an outage say, is done now
         self._follow([planned], lambda: events.done)
 
     @staticmethod
@@ -187,7 +190,7 @@ def live(life: Life) -> dict[str, int]:
                         running.session(session)
                         running.restart(session)
                     except Exception as error:
-                        log = "\n".join(rig.log()[-8:])
+                        log = "\n".join([line for line in rig.log() if "remap" in line][-30:])
                         raise Problem(f"session {number}, ending in {session.ending}: "
                                       f"{type(error).__name__}: {error}\n{log}") from error
                 running.end()

@@ -146,15 +146,18 @@ def _session(dice: random.Random, life: Life, hot: list[int], scale: float) -> S
     steps = sum(map(len, writers))
     swaps = dice.random() < 0.3
     events = [_fault(dice, life, hot) for _ in range(round(scale * 36))]
+    if dice.random() < 0.5:    # metadata that fail may make a set read-only, which excuses much
+        events = [event for event in events if event.what != "bad_metadata"]
     events += [_deed(dice, hot) for _ in range(round(scale * 40))]
     if swaps:    # only errors that a swap area survives, too
         events = [event for event in events if event.what != "lose_cache"]
         events += [Action("bad", (dice.choice(SWAP[64:]), 1, "write", "error", 0))
                    for _ in range(10)]
+    elif dice.random() < 0.4:    # while all other members are attached
+        events.append(Action("return"))
     else:
         events += [Action("outage", (disk, dice.randint(5, 40)))
-                   for disk in ("main", "spare") if dice.random() < 0.3]
-        events += [Action("return")] if dice.random() < 0.3 else []
+                   for disk in ("main", "spare") if dice.random() < 0.4]
     events = [Action(event.what, event.arguments, dice.randrange(steps)) for event in events]
     ending = dice.choice(("deactivate", "powercut", "half", "half"))
     return Session(writers, sorted(events, key=lambda event: event.at), swaps, ending,

@@ -24,6 +24,7 @@ def main(mib: int, seed: int) -> int:
     dice = random.Random(seed)
     size = mib << 20
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    print("begins", flush=True)
     rounds = 0
     while not stop:
         pages = [dice.randbytes(32) * (PAGE // 32) for _ in range(size // PAGE)]

@@ -19,8 +19,9 @@ class Problem(Exception):
 
 
 class Trouble:
-    """What goes wrong in a session. FLUSHES: one may fail, now or later. METADATA: what a commit
-    that failed has left in doubt may not be served."""
+    """What goes wrong in a session. FLUSHES: one may fail, now or later. METADATA: a
+    commit may fail, what it leaves in doubt is not served, and a set that cannot be repaired is
+    read-only."""
 
     def __init__(self, flushes: bool) -> None:
         self.flushes = flushes
@@ -97,9 +98,11 @@ class Writer:
             self.failed += 1
             if flush:    # the disk may have told it of others' writes
                 self.model.flush_failed(flush)
-            excused = self.trouble.since(then) or flush and self.trouble.flushes
+            excused = self.trouble.since(then) or self.trouble.metadata or \
+                flush and self.trouble.flushes
             if not excused and self.model.must_be_writable(sectors):
-                raise Problem(f"write {number} to {sectors} failed: {error}") from None
+                raise Problem(f"write {number}{' with FUA' * fua} to {sectors} failed, and nothing "
+                              f"excuses it: {error}") from None
             return
         self.model.written(number, fua)
 
