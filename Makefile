@@ -13,6 +13,7 @@ help:
 	@echo "make check-all    check, and the tests that are too slow for it"
 	@echo "make bench        what an I/O costs in instructions, beside dm-linear (root)"
 	@echo "make coverage     which lines of the module run in the scenarios (an hour; root)"
+	@echo "make soak         sets that live for an hour with all that can go wrong (MINUTES=60)"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
@@ -40,6 +41,11 @@ coverage:
 	@tests/setup check
 	@$(AS_OWNER) $(PYTHON) -m tests.coverage
 
+soak:
+	@tests/setup check
+	@$(AS_OWNER) $(MAKE) -s -C daemon all in-process
+	@$(AS_OWNER) $(PYTHON) -m tests.soak.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+
 lint:
 	@tests/setup check
 	@$(AS_OWNER) tests/lint
@@ -65,4 +71,4 @@ clean:
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all bench coverage lint module userspace release clean
+.PHONY: help demo check check-quick check-all bench coverage soak lint module userspace release clean

@@ -4,8 +4,8 @@
  *
  *   COUNTER(NAME, name, text)   kept on the spare: DM_REMAP_A_NAME in netlink, name=N in the
  *                               status line, stats/name in sysfs, "name" in JSON; in the text
- *                               of `dmremap status` a number and this text, or, where it is
- *                               NULL, nothing beyond the lines that are written out there
+ *                               of `dmremap status` this text and the number, or, where it
+ *                               is NULL, nothing beyond the lines that are written out there
  *   SINCE_LOAD(NAME)            only an attribute beside them, and counted elsewhere
  *
  * A new row goes to the end: the order is that of the attributes, of the fields on the spare
@@ -22,7 +22,7 @@ COUNTER(SPARE_WRITE_ERRORS, spare_write_errors, NULL)
 COUNTER(FLUSH_ERRORS, flush_errors, NULL)
 COUNTER(RELOCATIONS, relocations, NULL)
 COUNTER(REJECTED, rejected, NULL)
-COUNTER(LOST_READS, lost_reads, "reads of lost sectors were refused")
+COUNTER(LOST_READS, lost_reads, "reads of lost sectors that were refused")
 COUNTER(SAVES_OK, saves_ok, NULL)
 COUNTER(SAVES_FAILED, saves_failed, NULL)
 SINCE_LOAD(COMMIT_FAILURES)

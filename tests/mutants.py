@@ -3,7 +3,7 @@
 
     python3 -m tests.mutants [--jobs N] [--write] [NAME...]
 
-For each entry of mutants_list.py it edits a copy of the last commit, builds what was
+For each entry of mutants_list.py, mutants_flush.py and mutants_command.py it edits a copy of the last commit, builds what was
 edited and runs the tests named there, in that order, until one fails. Before that the
 same tests must pass on the copy as it is. A mutant that no test notices, and an edit whose
 text is not in the sources any more, make it fail; --write brings the rows of those that
@@ -22,12 +22,16 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests import report
-from tests.mutants_list import MUTANTS, UNTESTABLE, Mutant
+from tests.mutants_command import COMMAND
+from tests.mutants_flush import FLUSH
+from tests.mutants_list import MUTANTS as FIRST
+from tests.mutants_list import UNTESTABLE, Mutant
 
 PROJECT = Path(__file__).resolve().parents[1]
 CRASH = ["--operations", "1600", "--states", "50000", "--activate", "24"]
 GUEST_S = "300"    # a rule whose breaking makes I/O wait for ever is noticed by this
 TABLE = PROJECT / "tests" / "MUTANTS.md"
+MUTANTS = FIRST | FLUSH | COMMAND
 
 
 class StaleMutant(Exception):
@@ -52,14 +56,14 @@ def last_commit(tree: Path) -> Path:
 
 def restore(tree: Path, base: Path) -> None:
     """The sources of BASE; what was built in TREE stays."""
-    for part in ("kmod", "common"):
+    for part in ("kmod", "common", "daemon"):
         shutil.rmtree(tree / part, ignore_errors=True)
         shutil.copytree(base / part, tree / part)
 
 
 def command_of(catcher: str) -> list[str]:
-    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit" or
-    "crash SHAPE SEED [DISKS CACHE]"."""
+    """FILE[::WORDS] of tests/scenarios, "harness FILE::WORDS", "unit",
+    "crash SHAPE SEED [DISKS CACHE]" or "soak SEED LIFE"."""
     if catcher == "unit":
         return ["make", "-s", "-C", "tests/unit", "check"]
     python = ["/usr/bin/python3", "-B", "-m"]
@@ -67,6 +71,9 @@ def command_of(catcher: str) -> list[str]:
         _, shape, seed, *on = catcher.split()
         more = ["--disks", on[0], "--cache", on[1]] if on else []
         return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH, *more]
+    if catcher.startswith("soak "):
+        _, seed, life = catcher.split()
+        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "3"]
     file, _, words = catcher.removeprefix("harness ").partition("::")
     if catcher.startswith("harness "):
         return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]
@@ -101,6 +108,19 @@ def hunt(catchers: list[str], tree: Path) -> str | None:
             where = catcher.partition("::")[0].removesuffix(".py")
             return f"{where}: {what_failed(said)}"
     return None
+
+
+def build_command(tree: Path) -> None:
+    result = subprocess.run(["make", "-s", "-j2", "-C", "daemon", "all", "in-process"], cwd=tree,
+                            text=True, capture_output=True, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        raise StaleMutant(result.stdout + result.stderr)
+
+
+def is_of_command(mutant: Mutant) -> bool:
+    """Whether its tests need the command: others' pass without."""
+    return any(file.startswith("daemon/") for file, _, _ in mutant.edits) or \
+        any(catcher.startswith("soak ") for catcher in mutant.catchers)
 
 
 def unbroken(names: list[str]) -> list[str]:
@@ -146,18 +166,20 @@ def main() -> int:
         for number in range(options.jobs):
             trees.put(shutil.copytree(base, Path(scratch, str(number))))
 
-        def one(mutant: Mutant) -> str | None:
+        def one(mutant: Mutant, command: bool) -> str | None:
             tree = trees.get()
             try:
                 restore(tree, base)
                 apply(mutant, tree)
+                if command:
+                    build_command(tree)
                 return hunt(mutant.catchers, tree)
             finally:
                 trees.put(tree)
 
         def named(name: str) -> str | None:
             try:
-                found = one(MUTANTS[name])
+                found = one(MUTANTS[name], is_of_command(MUTANTS[name]))
                 print(f"{name}: {found or 'NOT NOTICED'}", flush=True)
             except StaleMutant as error:
                 found = None
@@ -165,7 +187,8 @@ def main() -> int:
             return found
 
         with ThreadPoolExecutor(options.jobs) as pool:
-            whole = list(pool.map(lambda catcher: one(Mutant("", "", [], [catcher])),
+            command = any(is_of_command(MUTANTS[name]) for name in names)
+            whole = list(pool.map(lambda catcher: one(Mutant("", "", [], [catcher]), command),
                                   unbroken(names)))
             if any(whole):
                 print("without any edit:", *filter(None, whole), sep="\n")

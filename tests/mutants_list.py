@@ -3,8 +3,8 @@
 
 WHAT says what is broken. EDITS are (file, text that occurs once, what replaces it).
 CATCHERS are FILE[::WORDS] in tests/scenarios (WORDS select tests, as pytest -k does),
-"harness FILE::WORDS", "unit", or "crash SHAPE SEED [DISKS CACHE]"; the cheapest
-first.
+"harness FILE::WORDS", "unit", "crash SHAPE SEED [DISKS CACHE]" or "soak SEED LIFE"; the
+cheapest first.
 """
 
 from dataclasses import dataclass

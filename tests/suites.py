@@ -78,6 +78,7 @@ SUITES = [
     Suite("foreign bytes, libFuzzer", "tests/fuzz/parsers", "pytest", ONLY_ALL, BUSY, 3600),
     Suite("userspace, ASan and valgrind", "tests/sanitize", "pytest", NOT_QUICK),
     Suite("long scenarios", "tests/scenarios/long/test_*.py", "uml", ONLY_ALL),
+    Suite("endurance, a minute", "tests/soak", "pytest", ONLY_ALL, BUSY, 1800),
     Suite("other people's tools", "tests/scenarios/tools/test_*.py", "uml", ONLY_ALL),
     Suite("packages", f"tests/packages --ignore={' --ignore='.join(CHROOTS)}", "pytest", NOT_QUICK),
     Suite("packages, in chroots", " ".join(CHROOTS), "pytest", ONLY_ALL, BUSY, 3600),

@@ -139,8 +139,8 @@ static void print_counters(const struct remap_status *s)
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		if (counters[i].text && counters[i].number)
-			printf("  counted    %" PRIu64 " %s\n", counters[i].number,
-			       counters[i].text);
+			printf("  counted    %s: %" PRIu64 "\n", counters[i].text,
+			       counters[i].number);
 }
 
 static void print_device(const struct dm_device *device)

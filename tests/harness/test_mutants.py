@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants_list import MUTANTS
+from tests.mutants import MUTANTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = (PROJECT / "tests" / "MUTANTS.md").read_text()

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Activation by the command: returns of members, copies, strangers, read-only, partitions.
 
-There is no hotplug in User Mode Linux. A disk that is "gone" fails all I/O and is not in
-/sys/dev/block, which is where the command looks whether a table's device still exists.
+There is no hotplug in User Mode Linux, see hardware.py.
 """
 
 import contextlib
@@ -15,37 +14,17 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, locks
-from tests.scenarios.hardware import forget_hardware, hardware
+from tests.scenarios.hardware import forget_hardware, gone, hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import MARKED, Spare, seal
 from tests.scenarios.sets import (DAMAGED, HAS_FAULT, LET_GO, NOT_FOUND, OK, REFUSED, RETURNED,
                                   USAGE, WAITING, WAS_ACTIVE, content, create, dmremap,
                                   ext4_on_main, output, paths, refused, replugged, sets, settle)
 
-BY_NUMBER = Path("/sys/dev/block")
 FLAGS, HOST = 52, 152    # offsets in the superblock
 PROBE = 8184             # sector of the probe chunk on a main of 4 MiB
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
-
-
-@contextlib.contextmanager
-def gone(rig: Rig, name: str) -> Iterator[None]:
-    """Disk NAME is unplugged; its cache is lost by the caller, if at all."""
-    disk = rig.server.disk(name)
-    number = disk.kernel_path.stat().st_rdev
-    links = {p.name: os.readlink(p) for p in BY_NUMBER.iterdir()}
-    disk.fail()
-    drop_page_cache(str(disk.kernel_path))
-    subprocess.run(["mount", "-t", "tmpfs", "none", str(BY_NUMBER)], check=True)
-    try:
-        for link, target in links.items():
-            if link != f"{number >> 8}:{number & 255}":
-                (BY_NUMBER / link).symlink_to(target)
-        yield
-    finally:
-        subprocess.run(["umount", str(BY_NUMBER)], check=True)
-        disk.back()
 
 
 def images(rig: Rig) -> tuple[bytes, bytes]:
