@@ -125,6 +125,8 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
  */
 int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
 		   struct places *places, char *text, size_t nr_text, struct error *error);
+/* -EEXIST: a mapped device, or another set that is present, has the name. */
+int create_check_name(const struct create_request *request, struct error *error);
 /* Whether another program's signature is on it: what a set of ours shows is none. */
 bool device_has_name(const char *path, int fd, uint64_t nr_sectors);
 
