@@ -32,7 +32,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	if (name && !device_name_ok(name))
 		return error_set(error, EINVAL,
 				 "\"%s\": invalid name; use 1 to 32 of A-Z a-z 0-9 _ . -, the "
-				 "first not - or .",
+				 "first not - or ., and not control",
 				 name);
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))

@@ -610,6 +610,7 @@ def test_a_device_without_a_table_gets_one(rig: Rig) -> None:
     output("deactivate", "data")
 
 
+@pytest.mark.disks(main="4M", spare="2M", other="2M")
 def test_lvm_with_a_devices_file(rig: Rig) -> None:
     """O17: LVM looks at what is listed; what to type is told, or with --yes done."""
     main, = paths(rig, "main")
@@ -646,6 +647,15 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
         devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
                            f"PVID={pvid}\n")
         assert dmremap("activate", "data").stderr == ""
+        # what the disk says is its number: another disk that has it is not given up
+        other, = paths(rig, "other")
+        devices.write_text(f"IDTYPE=sys_wwid IDNAME=naa.2 DEVNAME={other} PVID={pvid}\n")
+        assert "deldev" not in dmremap("activate", "data").stderr
+        said.unlink()
+        assert dmremap("activate", "data", "--yes").stderr == ""
+        assert said.read_text() == "lvmdevices --yes --adddev /dev/mapper/data\n"
+        devices.write_text(f"IDTYPE=devname IDNAME=/dev/gone DEVNAME=/dev/gone PVID={pvid}\n")
+        assert "--deldev /dev/gone" in dmremap("activate", "data").stderr
 
 
 def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:

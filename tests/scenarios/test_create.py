@@ -75,6 +75,15 @@ def test_the_name_of_another_is_not_taken(rig: Rig, taken: str) -> None:
         run("dmsetup", "remove", "data")
 
 
+def test_the_name_of_device_mappers_own_node(rig: Rig) -> None:
+    """/dev/mapper/control is another thing: the set would have no node."""
+    before = ext4_on_main(rig)
+    assert "and not control" in \
+        refused(USAGE, "create", "control", *paths(rig, "main", "spare"), "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before and not any(rig.media("spare").whole())
+
+
 def test_release_brings_home_what_was_written(rig: Rig) -> None:
     """P10: through the guard's chunks, through relocated ones, through the probe chunk."""
     model = bytearray(ext4_on_main(rig))
