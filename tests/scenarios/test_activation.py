@@ -229,6 +229,22 @@ def test_a_suspended_device_is_told(rig: Rig) -> None:
     assert output("activate", "data") == "data: already active\n"
 
 
+def test_what_is_active_otherwise_is_not_passed_for_it(rig: Rig) -> None:
+    """An option that does nothing: whoever asked for read-only would write."""
+    ext4_on_main(rig)
+    create(rig)
+    for option, way in ((["--read-only"], "read-write"), (["--name", "other"], "under this name")):
+        assert f"data is active {way}; run dmremap deactivate data first" in \
+            refused(REFUSED, "activate", "data", *option)
+    for option in (["--force-rw"], ["--name", "data"], ["--fallback"], ["--any-hardware"]):
+        assert output("activate", "data", *option) == "data: already active\n"
+    output("activate", "--auto", "--read-only", "data")
+    output("deactivate", "data")
+    output("activate", "data", "--read-only")
+    assert output("activate", "data", "--read-only") == "data: already active\n"
+    assert "data is active in mode ro" in refused(REFUSED, "activate", "data", "--force-rw")
+
+
 # read-only (O19)
 
 @pytest.mark.parametrize("flag", [2, 4])
