@@ -23,7 +23,7 @@ from tests.scenarios.sets import (DAMAGED, HAS_FAULT, LET_GO, NOT_FOUND, OK, REF
                                   ext4_on_main, output, paths, refused, replugged, sets, settle)
 
 BY_NUMBER = Path("/sys/dev/block")
-FLAGS, HOST = 52, 152    # offsets in the superblock
+FLAGS, HOST, LABEL = 52, 152, 168    # offsets in the superblock
 PROBE = 8184             # sector of the probe chunk on a main of 4 MiB
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
@@ -695,6 +695,27 @@ def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
                        check=True)
     found, = sets()
     assert (found["state"], found["reason"]) == ("ready", None)
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
+@pytest.mark.parametrize("is_active", (False, True))
+def test_a_foreign_disk_does_not_take_a_name(rig: Rig, is_active: bool) -> None:
+    """Whoever plugs in a disk that calls itself as ours kept our backups from being renewed."""
+    inactive(rig)
+    output("create", "second", *paths(rig, "other", "back"), "--yes")
+    output("deactivate", "second")
+    supers(rig, LABEL, b"data".ljust(40, b"\0"), disk="back")
+    supers(rig, HOST, bytes(range(16)), disk="back")
+    settle(rig, "main", "spare", "other", "back")
+    foreign, = [found["uuid"] for found in sets() if found["state"] == "foreign"]
+    if is_active:
+        output("activate", foreign, "--foreign")
+    output("backup", "data", "--renew")
+    assert output("activate", "data") == "/dev/mapper/data\n"
+    output("deactivate", "data")
+    assert "becomes a plain disk" in output("release", "data", "--yes")
+    if not is_active:    # when it is the only one that calls itself so, it is meant
+        assert output("activate", "data", "--foreign").startswith("/dev/mapper/remap-")
 
 
 @pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
