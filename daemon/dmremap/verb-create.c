@@ -273,6 +273,14 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 	return r;
 }
 
+static int check_name(const struct create_request *a, struct error *error)
+{
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	int r = inventory_look(&inventory, NULL, false, error);
+
+	return r ? r : set_check_name(a->label, a->uuid, &inventory, "another name", error);
+}
+
 /* What says how a set is made comes too late for one that is. */
 static void tell_ignored(const struct invocation *invocation)
 {
@@ -352,7 +360,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (!r)
 		r = look(invocation, &a, create_prepare, error);
 	if (!r && both_are_devices(&a))
-		r = create_check_name(&a, error);
+		r = check_name(&a, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))

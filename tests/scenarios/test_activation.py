@@ -711,11 +711,21 @@ def test_a_foreign_disk_does_not_take_a_name(rig: Rig, is_active: bool) -> None:
     if is_active:
         output("activate", foreign, "--foreign")
     output("backup", "data", "--renew")
+    if not is_active:
+        before = rig.media("back").whole()
+        assert "data: a set of this name exists already; nothing was changed. Use --name" in \
+            refused(REFUSED, "adopt-host", foreign)
+        settle(rig, "back")
+        assert rig.media("back").whole() == before
     assert output("activate", "data") == "/dev/mapper/data\n"
     output("deactivate", "data")
     assert "becomes a plain disk" in output("release", "data", "--yes")
     if not is_active:    # when it is the only one that calls itself so, it is meant
         assert output("activate", "data", "--foreign").startswith("/dev/mapper/remap-")
+        output("deactivate", foreign)
+        assert output("adopt-host", "data") == "data belongs to this host from now on\n"
+        assert output("adopt-host", "data", "--name", "data") == \
+            "data belongs to this host from now on\n"
 
 
 @pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
