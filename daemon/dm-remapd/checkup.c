@@ -241,7 +241,10 @@ static unsigned int check(struct manager *m, struct set_state *set, uint64_t now
 
 unsigned int checkup(struct manager *m, struct set_state *set, uint64_t now)
 {
-	unsigned int due = check(m, set, now), due_disks = ask_disks(m, set, now);
+	unsigned int due = check(m, set, now), due_disks = CHECKUP_SECONDS;
 
+	/* which disks they are its table does not say */
+	if (!set->device.fallback)
+		due_disks = ask_disks(m, set, now);
 	return due < due_disks ? due : due_disks;
 }

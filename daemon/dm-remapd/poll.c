@@ -150,8 +150,9 @@ static unsigned int poll_set(struct manager *m, const struct dm_device *device, 
 	if (!set)
 		return again;
 	set->seen = true;
+	/* nothing counts without the module; that it is so is a verdict */
 	if (device->fallback)
-		return again;
+		return min_of(again, checkup(m, set, now));
 	note_gone_members(set);
 	judge(m, set, now);
 	again = min_of(again, checkup(m, set, now));

@@ -251,7 +251,8 @@ static void print_restoring(const struct restoring *a, const char *file)
 	       "system\n",
 	       a->spare_path,
 	       a->same_spare ? "the set's own, but the content of its slots is no longer certain" :
-			       "a new device in place of the old spare",
+	       a->reused ? "the set's own, used for something else since: its slots do not count" :
+			   "a new device in place of the old spare",
 	       a->nr_hidden, a->nr_hidden == 1 ? " is" : "s are");
 	if (!a->current)
 		printf("OLDER    sectors that were remapped after the backup, if any, will return "

@@ -172,11 +172,11 @@ static int activate_created(struct invocation *invocation, struct create_request
 		return error_set(error, -r, "the set %s was made, but not activated: %s", a->label,
 				 why.text);
 	if (!invocation->quiet)
-		printf("/dev/mapper/%s is active\n", a->label);
+		printf("/dev/mapper/%s is active\n", FOREIGN(set.name));
 	if (!invocation->quiet && *note.text)
 		printf("%s\n", note.text);
 	refresh_backup(a);
-	care_for_content(invocation, a->label);
+	care_for_content(invocation, set.name);
 	return 0;
 }
 
@@ -273,6 +273,14 @@ static int go_on(struct invocation *invocation, struct create_request *a, int *l
 	return r;
 }
 
+static int check_name(const struct create_request *a, struct error *error)
+{
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	int r = inventory_look(&inventory, NULL, false, error);
+
+	return r ? r : set_check_name(a->label, a->uuid, &inventory, "another name", error);
+}
+
 /* What says how a set is made comes too late for one that is. */
 static void tell_ignored(const struct invocation *invocation)
 {
@@ -351,6 +359,8 @@ int verb_create(struct invocation *invocation, struct error *error)
 		return activate_created(invocation, &a, &lock, error);
 	if (!r)
 		r = look(invocation, &a, create_prepare, error);
+	if (!r && both_are_devices(&a))
+		r = check_name(&a, error);
 	if (r < 0)
 		return r;
 	if (option_value(invocation, "print-table"))

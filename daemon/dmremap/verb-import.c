@@ -11,6 +11,7 @@
 #include "json.h"
 #include "progress-line.h"
 #include "remap_format.h"
+#include "room.h"
 #include "system/events.h"
 #include "verbs.h"
 
@@ -23,8 +24,6 @@
 /* Places that are read before: none of them fails, and the list is likely of something else. */
 #define READ_PLACES 16
 #define READ_SECTORS 8
-/* What a spare is beside its slots, at most, for a sentence. */
-#define SPARE_OVERHEAD_PERCENT 5
 
 /**
  * struct importing - one import
@@ -107,18 +106,10 @@ static uint64_t count_needed(struct importing *a, uint64_t limit)
 	return nr;
 }
 
-static uint64_t free_slots(const struct remap_status *s)
-{
-	uint64_t taken = s->used_slots + s->bad_slots + s->retired_slots + s->reserved_slots;
-
-	return taken < s->total_slots ? s->total_slots - taken : 0;
-}
-
 static int count(struct importing *a, struct error *error)
 {
 	const char *text = option_value(a->invocation, "up-to");
-	const struct remap_status *status = &a->device.status;
-	uint64_t limit = UINT64_MAX, nr_free = free_slots(status), slots, nr_bytes;
+	uint64_t limit = UINT64_MAX, nr_free = room_free(&a->device);
 	char part[80] = "";
 	int r;
 
@@ -132,18 +123,10 @@ static int count(struct importing *a, struct error *error)
 	a->list.nr_sectors = 0;
 	for (size_t i = 0; i < a->list.nr_ranges; i++)
 		a->list.nr_sectors += a->list.range[i].nr_sectors;
-	if (a->nr_needed <= nr_free)
-		return 0;
-	slots = status->total_slots - nr_free + a->nr_needed;
-	nr_bytes = slots * REMAP_CHUNK_BYTES / 100 * (100 + SPARE_OVERHEAD_PERCENT);
 	if (nr_free)
 		snprintf(part, sizeof(part),
 			 ", or remap only the first of them with --up-to %" PRIu64, nr_free);
-	return error_set(error, EPERM,
-			 "%s: %" PRIu64 " slots needed, but only %" PRIu64 " free; "
-			 "nothing was remapped. Move to a spare of %" PRIu64 " MiB (dmremap "
-			 "resize)%s",
-			 a->device.name, a->nr_needed, nr_free, (nr_bytes >> 20) + 1, part);
+	return room_check(&a->device, a->nr_needed, part, error);
 }
 
 /* Of the first places: 1: one fails to be read. */

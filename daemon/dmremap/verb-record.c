@@ -10,6 +10,7 @@
 
 #include "lost-map.h"
 #include "ops/activate.h"
+#include "ops/create.h"
 #include "ops/record.h"
 #include "ops/resize.h"
 #include "progress-line.h"
@@ -26,18 +27,24 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	static const uint8_t none[16];
 	_cleanup_(set_close) struct open_set open = OPEN_SET_NONE;
 	const char *name = option_value(invocation, "name");
+	char label[REMAP_LABEL_BYTES + 1];
 	uint8_t host[16];
 	int r;
 
 	if (name && !device_name_ok(name))
 		return error_set(error, EINVAL,
 				 "\"%s\": invalid name; use 1 to 32 of A-Z a-z 0-9 _ . -, the "
-				 "first not - or .",
+				 "first not - or ., and not control",
 				 name);
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
 		return error_set(error, EPERM, "this host has no machine id (/etc/machine-id)");
 	r = set_open_locked(invocation->argv[0], true, &open, error);
+	snprintf(label, sizeof(label), "%.*s", REMAP_LABEL_BYTES,
+		 name ? name : open.handle.region.super.label);
+	/* one that is none has the name of its UUID */
+	if (!r && device_name_ok(label))
+		r = set_check_name(label, open.set->uuid, &open.inventory, "--name", error);
 	if (!r)
 		r = record_host(&open.handle, host, name, error);
 	if (!r && !invocation->quiet)

@@ -9,6 +9,7 @@
 #include "json.h"
 #include "progress-slots.h"
 #include "remap_format.h"
+#include "room.h"
 #include "sectors.h"
 #include "system/events.h"
 
@@ -101,6 +102,9 @@ static int on_sectors(const struct invocation *invocation, const char *verb, str
 	/* what is rescued has just failed to be read */
 	if (!r && streq(verb, "remap") && !(cause && streq(cause, "rescue")))
 		r = check_read_first(invocation, &device, &sectors, error);
+	/* once for all: the kernel finds out when the spare is full */
+	if (!r && streq(verb, "remap"))
+		r = room_check_sectors(&device, &sectors, error);
 	if (r < 0)
 		return r;
 	if (streq(verb, "verify"))

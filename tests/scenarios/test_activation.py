@@ -21,7 +21,7 @@ from tests.scenarios.sets import (DAMAGED, HAS_FAULT, LET_GO, NOT_FOUND, OK, REF
                                   USAGE, WAITING, WAS_ACTIVE, content, create, dmremap,
                                   ext4_on_main, output, paths, refused, replugged, sets, settle)
 
-FLAGS, HOST = 52, 152    # offsets in the superblock
+FLAGS, HOST, LABEL = 52, 152, 168    # offsets in the superblock
 PROBE = 8184             # sector of the probe chunk on a main of 4 MiB
 pytestmark = [pytest.mark.disks(main="4M", spare="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002"), pytest.mark.plain_only]
@@ -206,6 +206,22 @@ def test_a_suspended_device_is_told(rig: Rig) -> None:
     assert "dmsetup resume data" in output("activate", "data")
     rig.resume("data")
     assert output("activate", "data") == "data: already active\n"
+
+
+def test_what_is_active_otherwise_is_not_passed_for_it(rig: Rig) -> None:
+    """An option that does nothing: whoever asked for read-only would write."""
+    ext4_on_main(rig)
+    create(rig)
+    for option, way in ((["--read-only"], "read-write"), (["--name", "other"], "under this name")):
+        assert f"data is active {way}; run dmremap deactivate data first" in \
+            refused(REFUSED, "activate", "data", *option)
+    for option in (["--force-rw"], ["--name", "data"], ["--fallback"], ["--any-hardware"]):
+        assert output("activate", "data", *option) == "data: already active\n"
+    output("activate", "--auto", "--read-only", "data")
+    output("deactivate", "data")
+    output("activate", "data", "--read-only")
+    assert output("activate", "data", "--read-only") == "data: already active\n"
+    assert "data is active in mode ro" in refused(REFUSED, "activate", "data", "--force-rw")
 
 
 # read-only (O19)
@@ -589,6 +605,7 @@ def test_a_device_without_a_table_gets_one(rig: Rig) -> None:
     output("deactivate", "data")
 
 
+@pytest.mark.disks(main="4M", spare="2M", other="2M")
 def test_lvm_with_a_devices_file(rig: Rig) -> None:
     """O17: LVM looks at what is listed; what to type is told, or with --yes done."""
     main, = paths(rig, "main")
@@ -625,6 +642,15 @@ def test_lvm_with_a_devices_file(rig: Rig) -> None:
         devices.write_text(f"IDTYPE=devname IDNAME=/dev/mapper/data DEVNAME=/dev/mapper/data "
                            f"PVID={pvid}\n")
         assert dmremap("activate", "data").stderr == ""
+        # what the disk says is its number: another disk that has it is not given up
+        other, = paths(rig, "other")
+        devices.write_text(f"IDTYPE=sys_wwid IDNAME=naa.2 DEVNAME={other} PVID={pvid}\n")
+        assert "deldev" not in dmremap("activate", "data").stderr
+        said.unlink()
+        assert dmremap("activate", "data", "--yes").stderr == ""
+        assert said.read_text() == "lvmdevices --yes --adddev /dev/mapper/data\n"
+        devices.write_text(f"IDTYPE=devname IDNAME=/dev/gone DEVNAME=/dev/gone PVID={pvid}\n")
+        assert "--deldev /dev/gone" in dmremap("activate", "data").stderr
 
 
 def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
@@ -648,6 +674,37 @@ def test_without_the_module_it_is_said_of_which_set(rig: Rig) -> None:
                        check=True)
     found, = sets()
     assert (found["state"], found["reason"]) == ("ready", None)
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")
+@pytest.mark.parametrize("is_active", (False, True))
+def test_a_foreign_disk_does_not_take_a_name(rig: Rig, is_active: bool) -> None:
+    """Whoever plugs in a disk that calls itself as ours kept our backups from being renewed."""
+    inactive(rig)
+    output("create", "second", *paths(rig, "other", "back"), "--yes")
+    output("deactivate", "second")
+    supers(rig, LABEL, b"data".ljust(40, b"\0"), disk="back")
+    supers(rig, HOST, bytes(range(16)), disk="back")
+    settle(rig, "main", "spare", "other", "back")
+    foreign, = [found["uuid"] for found in sets() if found["state"] == "foreign"]
+    if is_active:
+        output("activate", foreign, "--foreign")
+    output("backup", "data", "--renew")
+    if not is_active:
+        before = rig.media("back").whole()
+        assert "data: a set of this name exists already; nothing was changed. Use --name" in \
+            refused(REFUSED, "adopt-host", foreign)
+        settle(rig, "back")
+        assert rig.media("back").whole() == before
+    assert output("activate", "data") == "/dev/mapper/data\n"
+    output("deactivate", "data")
+    assert "becomes a plain disk" in output("release", "data", "--yes")
+    if not is_active:    # when it is the only one that calls itself so, it is meant
+        assert output("activate", "data", "--foreign").startswith("/dev/mapper/remap-")
+        output("deactivate", foreign)
+        assert output("adopt-host", "data") == "data belongs to this host from now on\n"
+        assert output("adopt-host", "data", "--name", "data") == \
+            "data belongs to this host from now on\n"
 
 
 @pytest.mark.disks(main="4M", spare="2M", other="4M", back="2M")

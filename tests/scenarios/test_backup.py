@@ -13,7 +13,7 @@ from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, WAITING, content,
                                   content_at, create, dmremap, ext4_on_main, output, paths,
-                                  refused, sets, settle)
+                                  refused, run, sets, settle)
 
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003"),
@@ -119,6 +119,37 @@ def test_a_hidden_chunk_that_cannot_be_read(rig: Rig, tmp_path: Path) -> None:
     assert content_at("data", 0) is None
     assert content_at("data", 799) == model[799 * SECTOR:800 * SECTOR]
     output("deactivate", "data")
+
+
+@pytest.mark.parametrize("whole", (True, False))
+def test_what_was_made_of_the_spare_since_is_not_overwritten(rig: Rig, tmp_path: Path,
+                                                             whole: bool) -> None:
+    """P7: a file system that was made on the set's own spare, whose end replica survived that; and
+    P2: what its slots hold is no longer the set's."""
+    model = used_set(rig)
+    output("deactivate", "data")
+    file = str(tmp_path / "backup")
+    output("backup", "data", file)
+    main, spare = paths(rig, "main", "spare")
+    settle(rig)
+    if not whole:
+        for place in range(2):
+            Spare.of(rig).write(1, place, 0, bytes(4096))
+    run("mkfs.ext4", "-q", "-F", "-E", "nodiscard", "-L", "photos", spare)
+    settle(rig)
+    before = rig.media("spare").whole()
+    assert "holds ext4 \"photos\"; use --wipe-spare" in \
+        refused(REFUSED, "restore-backup", file, spare, "--yes")
+    assert rig.media("spare").whole() == before
+    told = output("restore-backup", file, spare, "--wipe-spare", "--yes")
+    assert "lost     sectors 800 to 807" in told and "its slots do not count" in told
+    rig.main.clear()
+    output("activate", "data")
+    assert content_at("data", 800) is None and content_at("data", 807) is None
+    device = Device("/dev/mapper/data", "data")
+    assert device.pread(0, 800) == model[:800 * SECTOR]
+    assert device.pread(808, 8192 - 808) == model[808 * SECTOR:]
+    device.close()
 
 
 def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:

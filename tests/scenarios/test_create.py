@@ -49,6 +49,41 @@ def test_a_disk_with_data_becomes_a_set_and_a_disk_again(rig: Rig) -> None:
     refused(NOT_FOUND, "activate", "data")
 
 
+@pytest.mark.disks(main="4M", spare="2M", other="2M", back="4M")
+@pytest.mark.parametrize("taken", ("active", "inactive", "mapped"))
+def test_the_name_of_another_is_not_taken(rig: Rig, taken: str) -> None:
+    """The plan says that the set is used, and released, by its name: that would be the other one."""
+    before = ext4_on_main(rig)
+    hardware(rig, other="OTHER-0003", back="BACK-0004")
+    main, spare, other, back = paths(rig, "main", "spare", "other", "back")
+    if taken == "mapped":
+        run("dmsetup", "create", "data", "--table", f"0 8 linear {back} 0")
+    else:
+        output("create", "data", back, other, "--yes")
+    if taken == "inactive":
+        output("deactivate", "data")
+    found = sets()
+    for more in (["--yes"], ["--dry-run"]):
+        assert "data: a " in (said := refused(REFUSED, "create", "data", main, spare, *more))
+        assert "of this name exists already; nothing was changed" in said
+    settle(rig)
+    assert sets() == found and rig.media("main").whole() == before
+    assert not any(rig.media("spare").whole())
+    told = output("create", "data2", main, spare, "--yes")
+    assert "/dev/mapper/data2 is active" in told and content("data2") == before
+    if taken == "mapped":
+        run("dmsetup", "remove", "data")
+
+
+def test_the_name_of_device_mappers_own_node(rig: Rig) -> None:
+    """/dev/mapper/control is another thing: the set would have no node."""
+    before = ext4_on_main(rig)
+    assert "and not control" in \
+        refused(USAGE, "create", "control", *paths(rig, "main", "spare"), "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before and not any(rig.media("spare").whole())
+
+
 def test_release_brings_home_what_was_written(rig: Rig) -> None:
     """P10: through the guard's chunks, through relocated ones, through the probe chunk."""
     model = bytearray(ext4_on_main(rig))

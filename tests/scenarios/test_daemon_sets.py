@@ -165,3 +165,17 @@ def test_advice_for_a_set_that_waits(rig: Rig, tmp_path: Path) -> None:
         time.sleep(PATIENCE)
         daemon.reload()
         assert len(daemon.find(DM_REMAP_EVENT="waiting")) == 1
+
+
+def test_a_set_without_the_module_is_told(rig: Rig, tmp_path: Path) -> None:
+    """After an upgrade of the kernel, say: nothing is remapped, and only the daemon can say so."""
+    output("activate", "data", "--fallback")
+    with running(tmp_path, "[smart]\ninterval = no\n") as daemon:
+        told = daemon.wait_for(DM_REMAP_EVENT="health", DM_REMAP_NAME="data")
+        assert told["DM_REMAP_VERDICT"] == "watch" and "fallback" in told["MESSAGE"], told
+        assert not list(tmp_path.glob("*.history"))    # nothing was counted
+        output("deactivate", "data")
+        output("activate", "data")
+        told = daemon.wait_for(DM_REMAP_EVENT="health", DM_REMAP_VERDICT="good")
+        assert wait_for(lambda: list(tmp_path.glob("*.history")), "a point of the history", 60)
+    output("deactivate", "data")

@@ -228,6 +228,23 @@ def test_free_slots_are_counted_before(rig: Rig, tmp_path: Path) -> None:
     assert "only 0 free" in told and "--up-to" not in told
 
 
+def test_a_range_that_is_longer_than_the_spare_has_room(rig: Rig) -> None:
+    """The same of `remap`: a count that is too large would fill the spare."""
+    ext4_on_main(rig)
+    create(rig)
+    before = rig.status("data")
+    free = before["total"] - before["used"]
+    said = refused(REFUSED, "remap", "data", "8", str((free + 1) * 8), "--quiet")
+    assert f"{free + 1} slots needed, but only {free} free; nothing was remapped" in said
+    assert rig.status("data") | {"read_errors": 0} == before | {"read_errors": 0}
+    output("remap", "data", "8", "16")
+    # two have a slot by now
+    assert "slots needed" in refused(REFUSED, "remap", "data", "8", str((free + 1) * 8), "--quiet")
+    output("remap", "data", "8", str(free * 8))
+    assert rig.status("data")["used"] == before["total"]
+
+
+
 # row 7: what no disk finds bad is asked for
 
 def test_the_block_size_is_named(rig: Rig, tmp_path: Path) -> None:

@@ -131,9 +131,12 @@ static void names(void **unused)
 {
 	static const char *const good[] = { "a", "data", "old-disk_2.b", "0",
 					    "12345678901234567890123456789012" };
-	static const char *const bad[] = { "",	  "-a",	      ".a",
-					   "..",  "a/b",      "a b",
-					   "a\n", "\xc3\xa4", "123456789012345678901234567890123" };
+	static const char *const bad[] = {
+		"",	  "-a",	      ".a",
+		"..",	  "a/b",      "a b",
+		"a\n",	  "\xc3\xa4", "123456789012345678901234567890123",
+		"control"
+	};
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)

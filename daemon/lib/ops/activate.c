@@ -278,15 +278,38 @@ static int put_in_again(const struct inventory *inventory, const struct assembly
 	return r;
 }
 
+/*
+ * An option that would do nothing is a mistake, or leads to one: what was to be read-only may be
+ * written.  With --fallback a set that is served by the module is served better.
+ */
+static int check_active(const struct dm_device *device, const struct activate_options *options,
+			struct error *error)
+{
+	const char *as = NULL;
+
+	if (options->read_only && !device->read_only)
+		as = "read-write";
+	else if (options->name && !streq(options->name, device->name))
+		as = "under this name";
+	else if (options->force_rw && streq(device->status.mode, "ro"))
+		as = "in mode ro";
+	return as && !options->automatic ? error_set(error, EBUSY,
+						     "%s is active %s; run dmremap deactivate %s "
+						     "first",
+						     device->name, as, device->name) :
+					   0;
+}
+
 /* Partitions that were removed by others, or that a crash left out. */
 static int complete_active(const struct inventory *inventory, const struct assembly *set,
 			   const struct activate_options *options,
 			   char taken[PARTITIONS_TAKEN_BYTES], struct error *error)
 {
 	const struct dm_device *device = device_of(inventory, set);
+	int r = device ? check_active(device, options, error) : 0;
 
-	if (!device || *set->reason || device->suspended)
-		return 0;
+	if (r < 0 || !device || *set->reason || device->suspended)
+		return r;
 	if (set->main >= 0)
 		care_for_cache(set, &inventory->members[set->main], device, options);
 	return partitions_create(device, taken, error);

@@ -226,6 +226,14 @@ static bool has_name(const struct guard_plan *plan)
 	return false;
 }
 
+bool device_has_name(const char *path, int fd, uint64_t nr_sectors)
+{
+	_cleanup_places_ struct places places = PLACES_NONE;
+	struct guard_plan plan;
+
+	return guard_plan_make(path, fd, nr_sectors, &plan, &places, NULL) == 0 && has_name(&plan);
+}
+
 int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
 		   struct places *places, char *text, size_t nr_text, struct error *error)
 {

@@ -156,7 +156,7 @@ int create_prepare(struct create_request *a, struct error *error)
 	if (!device_name_ok(a->label))
 		return error_set(error, EINVAL,
 				 "\"%s\": invalid name; use 1 to 32 of A-Z a-z 0-9 _ . -, the "
-				 "first not - or .",
+				 "first not - or ., and not control",
 				 a->label);
 	if (sd_id128_randomize(&uuid) < 0)
 		return error_set(error, EIO, "cannot get random numbers");

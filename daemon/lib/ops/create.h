@@ -11,6 +11,7 @@
 #include "format/region.h"
 #include "ops/guard.h"
 #include "set/handle.h"
+#include "set/inventory.h"
 #include "system/write-cache.h"
 
 /**
@@ -125,5 +126,10 @@ int spare_region(const char *path, uint64_t device_sectors, uint64_t region_byte
  */
 int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
 		   struct places *places, char *text, size_t nr_text, struct error *error);
+/* -EEXIST: a mapped device, or another set that is present, has the name; @way: what to do then. */
+int set_check_name(const char *name, const uint8_t uuid[16], const struct inventory *inventory,
+		   const char *way, struct error *error);
+/* Whether another program's signature is on it: what a set of ours shows is none. */
+bool device_has_name(const char *path, int fd, uint64_t nr_sectors);
 
 #endif /* DM_REMAP_CREATE_H */

@@ -195,6 +195,11 @@ static int read_spare(struct restoring *a, struct error *error)
 	a->only_record = is_to_be_recorded(a);
 	if (a->only_record)
 		return 0;
+	/* mkfs leaves most of the metadata as it is, and writes where it likes */
+	a->reused = device_has_name(a->spare_path, a->spare_fd, a->spare_sectors);
+	a->same_spare = !a->reused;
+	if (a->reused)
+		return 0;
 	if (a->has_super && !a->nr_damaged && !a->table.nr_contradictions)
 		return error_set(error, EEXIST,
 				 "%s: its metadata is intact, with sequence number %" PRIu64 " "
@@ -208,7 +213,7 @@ static int read_spare(struct restoring *a, struct error *error)
 	return 0;
 }
 
-/* Another device must be blank, and of no other set. */
+/* Another device must be blank, and of no other set; the set's own has what is to be given up. */
 static int check_other_device(struct restoring *a, struct error *error)
 {
 	struct remap_geometry geometry;
@@ -216,7 +221,8 @@ static int check_other_device(struct restoring *a, struct error *error)
 	char content[160];
 	int r;
 
-	if (member_probe(a->spare_path, &member, NULL) == 0)
+	if (member_probe(a->spare_path, &member, NULL) == 0 &&
+	    (!a->reused || memcmp(member.uuid, a->backup->super.uuid, sizeof(member.uuid)) != 0))
 		return error_set(error, EEXIST, "%s is the %s device of a set", a->spare_path,
 				 member_role_name(member.role));
 	r = device_content(a->spare_path, a->spare_fd, a->spare_sectors, a->half_restored, NULL,

@@ -9,7 +9,8 @@
  *   the same spare, but older (said by the caller): what the damaged blocks named may have
  *   moved since, so only hidden chunks come back, as they were; the rest is lost;
  *
- *   another device: hidden chunks as they were; all other remapped sectors are lost.
+ *   another device: hidden chunks as they were; all other remapped sectors are lost.  The set's
+ *   own spare is one as soon as another program's signature is on it: its slots may be that one's.
  *
  * A lost sector reads as an error until it is written: never as something older.
  */
@@ -30,7 +31,8 @@
  * @progress: of reading or writing the table; NULL: not shown
  *
  * @spare_sectors: length of the device
- * @same_spare: there is metadata of the set on it
+ * @same_spare: there is metadata of the set on it, and nothing of others
+ * @reused: there is both
  * @half_restored: it is another device, and an earlier restore onto it was cut short
  * @only_record: an earlier restore onto it came to its end but for telling main
  * @has_super: a superblock of it can be believed, and none is known to be newer
@@ -60,6 +62,7 @@ struct restoring {
 
 	uint64_t spare_sectors;
 	bool same_spare;
+	bool reused;
 	bool half_restored;
 	bool only_record;
 	bool has_super;

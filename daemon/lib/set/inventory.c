@@ -229,10 +229,11 @@ void inventory_done(struct inventory *inventory)
 	free(inventory->sets);
 }
 
+/* @foreign: also by what disks of another host call it, which may be any name. */
 static bool is_meant(const struct inventory *inventory, const struct assembly *set,
-		     const char *what, dev_t devno)
+		     const char *what, dev_t devno, bool foreign)
 {
-	uint8_t uuid[16];
+	uint8_t uuid[16], host[16];
 
 	if (uuid_from_string(what, uuid) == 0)
 		return !memcmp(uuid, set->uuid, sizeof(uuid));
@@ -245,9 +246,11 @@ static bool is_meant(const struct inventory *inventory, const struct assembly *s
 			return streq(inventory->devices[i].name, set->name);
 	if (devno)
 		return false;
+	host_id(host);
 	for (size_t i = 0; i < inventory->nr_members; i++)
 		if (!memcmp(inventory->members[i].uuid, set->uuid, 16) &&
-		    streq(inventory->members[i].label, what))
+		    streq(inventory->members[i].label, what) &&
+		    (foreign || !memcmp(inventory->members[i].host_id, host, sizeof(host))))
 			return true;
 	return streq(set->name, what);
 }
@@ -303,16 +306,17 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 	*set = NULL;
 	if (strchr(what, '/') && !devno)
 		return error_set(error, ENODEV, "%s: no such device", what);
-	for (size_t i = 0; i < inventory->nr_sets; i++) {
-		if (!is_meant(inventory, &inventory->sets[i], what, devno))
-			continue;
-		if (*set)
-			return error_set(error, EEXIST,
-					 "%s: several sets have this name; use the UUID (see "
-					 "dmremap list)",
-					 what);
-		*set = &inventory->sets[i];
-	}
+	for (unsigned int foreign = 0; foreign < 2 && !*set; foreign++)
+		for (size_t i = 0; i < inventory->nr_sets; i++) {
+			if (!is_meant(inventory, &inventory->sets[i], what, devno, foreign))
+				continue;
+			if (*set)
+				return error_set(error, EEXIST,
+						 "%s: several sets have this name; use the UUID "
+						 "(see dmremap list)",
+						 what);
+			*set = &inventory->sets[i];
+		}
 	for (size_t i = 0; !*set && i < inventory->nr_silent; i++)
 		if (is_silent(&inventory->silent[i], what, devno))
 			return error_set(error, ETIMEDOUT, "%s",

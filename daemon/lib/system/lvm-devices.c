@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <blkid/blkid.h>
 #include <errno.h>
+#include <limits.h>
 #include <spawn.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "system/lvm-devices.h"
@@ -76,6 +79,52 @@ static void pvid_of(const char *path, char pvid[PVID_BYTES])
 	pvid[nr] = '\0';
 }
 
+/* Deeper than any stack that makes sense. */
+#define DEPTH_MAX 16
+
+/* The directory of a block device in sysfs; false: there is no such device. */
+static bool find_sysfs(const char *path, char real[PATH_MAX])
+{
+	char link[64];
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
+		return false;
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	return realpath(link, real);
+}
+
+/* Whether @below is what @device lies on, or a partition of that; both as directories of sysfs. */
+static bool lies_on(const char *device, const char *below, unsigned int depth)
+{
+	_cleanup_closedir_ DIR *slaves = NULL;
+	char path[PATH_MAX + 8], lower[PATH_MAX];
+	size_t length = strlen(device);
+	struct dirent *at;
+
+	if (!strncmp(below, device, length) && (!below[length] || below[length] == '/'))
+		return true;
+	snprintf(path, sizeof(path), "%s/slaves", device);
+	slaves = opendir(path);
+	while (depth < DEPTH_MAX && slaves && (at = readdir(slaves))) {
+		snprintf(path, sizeof(path), "%.3800s/slaves/%.255s", device, at->d_name);
+		if (*at->d_name != '.' && realpath(path, lower) && lies_on(lower, below, depth + 1))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What the number of a physical volume says comes from a disk, and a copy of another one has the
+ * same: only a device that this one lies on is the same volume, or one that there is no more.
+ */
+static bool is_same(const char *path, const char *other)
+{
+	char above[PATH_MAX], below[PATH_MAX];
+
+	return !find_sysfs(other, below) || (find_sysfs(path, above) && lies_on(above, below, 0));
+}
+
 void lvm_devices_look(const char *path, struct lvm_devices *lacking)
 {
 	_cleanup_free_ char *text = NULL;
@@ -87,6 +136,8 @@ void lvm_devices_look(const char *path, struct lvm_devices *lacking)
 	pvid_of(path, pvid);
 	if (*pvid && !lvm_devices_lists(text, path, pvid, lacking->other))
 		snprintf(lacking->path, sizeof(lacking->path), "%s", path);
+	if (*lacking->other && !is_same(path, lacking->other))
+		*lacking->other = '\0';
 }
 
 void lvm_devices_advice(const struct lvm_devices *lacking, char *text, size_t nr_bytes)

@@ -14,7 +14,7 @@
 /**
  * struct lvm_devices - what the devices file lacks of one device
  * @path: the device; empty: nothing is to be done
- * @other: under what name the same physical volume is listed; empty: under none
+ * @other: under what name the same physical volume is listed; empty: under none, or it is a copy
  */
 struct lvm_devices {
 	char path[256];

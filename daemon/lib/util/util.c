@@ -246,7 +246,8 @@ bool device_name_ok(const char *name)
 {
 	size_t length = strlen(name), i;
 
-	if (length < 1 || length > 32 || *name == '-' || *name == '.')
+	/* /dev/mapper/control is device-mapper's own */
+	if (length < 1 || length > 32 || *name == '-' || *name == '.' || streq(name, "control"))
 		return false;
 	for (i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)name[i];
