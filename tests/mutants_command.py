@@ -6,6 +6,7 @@ from tests.mutants_list import MANUAL, MESSAGE, Mutant
 HIDE = "daemon/lib/ops/create-hide.c"
 IMPORT = "daemon/dmremap/verb-import.c"
 RELEASE = "daemon/lib/ops/release.c"
+ROOM = "daemon/dmremap/room.c"
 
 COMMAND = {
     # guard and release
@@ -58,7 +59,7 @@ COMMAND = {
     # import
     "import-uncounted": Mutant(
         "import", "a list that needs more slots than there are is begun",
-        [(IMPORT, "\tif (a->nr_needed <= nr_free)\n", "\tif (1)\n")],
+        [(ROOM, "\tif (needed <= nr_free)\n", "\tif (1)\n")],
         ["test_import.py::counted_before"]),
     "import-counts-mapped": Mutant(
         "import", "chunks that are remapped already count as new ones",

@@ -33,7 +33,7 @@ FLUSH = {
         ["test_lost_cache.py::whose_writes_were_durable"]),
     "write-through-counts-as-cached": Mutant(
         "D10", "a write that main made durable counts as one in its cache",
-        [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_NOT_CACHED;\n", "\t\t;\n")],
+        [(DATA_PATH, " |\n\t\t\t\t\t  REMAP_BIO_NOT_CACHED);", ");")],
         ["test_lost_cache.py::writes_with_fua", "test_gates.py::what_is_durable"]),
     "clean-after-one": Mutant(
         "D17", "after one flush that failed main's cache is taken for clean",
@@ -48,8 +48,9 @@ FLUSH = {
         "D18", "a write with FUA of a user is left in main's cache by `keep`",
         [(DATA_PATH, "bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)",
           "remap_write_cache(set) == REMAP_WRITE_THROUGH)"),
-         (DATA_PATH, "\t\tpb->flags |= REMAP_BIO_WRITTEN_BACK;\n",
-          "\t\tpb->flags |= REMAP_BIO_WRITTEN_BACK;\n\t\tbio->bi_opf &= ~REQ_FUA;\n")],
+         (DATA_PATH, "\telse\n\t\tremap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);\n",
+          "\telse {\n\t\tremap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);\n"
+          "\t\tbio->bi_opf &= ~REQ_FUA;\n\t}\n")],
         ["test_flush.py::fua_reaches", "test_lost_cache.py::writes_with_fua", "test_real_disks.py"]),
     # errors that are owed
     "owed-swallowed": Mutant(
