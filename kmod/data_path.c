@@ -17,7 +17,7 @@
 /* Counting, for drains: see remap_drain().  Inside the lookup's RCU section. */
 static __always_inline void count_bio(struct remap_set *set, struct bio *bio, unsigned int bucket)
 {
-	bio->bi_private = (__force void *)remap_count(&set->flow, bucket);
+	bio->bi_private = (void *)(__force unsigned long)remap_count(&set->flow, bucket);
 }
 
 static __always_inline u64 __percpu *counted(unsigned long end)

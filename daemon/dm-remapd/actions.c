@@ -38,10 +38,9 @@ void action_came_back(struct manager *m, const struct job *job)
 
 	if (job->late)
 		journal_job_late(job, false);
-	if (set && set->save_owed) {
+	/* another one may be at work still, beside which this one was */
+	if (set && set->save_owed && save(m, set) != -EBUSY)
 		set->save_owed = false;
-		save(m, set);
-	}
 	if (m->stopping && !jobs_at_work(&m->jobs))
 		sd_event_exit(m->loop, 0);
 }

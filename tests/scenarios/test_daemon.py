@@ -495,7 +495,7 @@ def test_killed_at_random_points(rig: Rig, rng: random.Random, tmp_path: Path) -
                 device.pwrite(8 * chunk, written[chunk])
             time.sleep(rng.random() * 2)
             daemon.stop(signal.SIGKILL)
-            daemon.wait_for_commands()
+            wait_for(lambda: not daemon.commands(), "its children to end", 60)
         for chunk, data in written.items():
             assert device.pread(8 * chunk, 8) == data
     with running(tmp_path) as daemon:

@@ -8,6 +8,7 @@ is a number.
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import zlib
@@ -381,6 +382,35 @@ def missing() -> int | None:
     told, = json.loads(output("status", "data", "--json"))["devices"]
     nr: int | None = told["backup"]["missing"]
     return nr
+
+
+def test_a_backup_at_the_end_takes_no_save_away(rig: Rig, tmp_path: Path) -> None:
+    """A save waits for the disk when the daemon stops; the backup beside it ends before."""
+    create(rig)
+    device = Device("/dev/mapper/data", "data")
+    rig.main.bad(40, 8, kind="read")
+    rig.main.bad(800, kind="write")
+    with running(tmp_path, "[backup]\ndelay = 600\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        device.pwrite(800, pattern(1))
+        daemon.wait_for(DM_REMAP_EVENT="saved")
+        wait_for(lambda: not daemon.commands(), "the save to end", 60)
+        assert missing() == 1
+        before = rig.status("data")["saves_ok"]
+        rig.spare.hold("write", 0, rig.spare.size_bytes // 512)
+        with pytest.raises(OSError):
+            device.pread(40)
+        wait_for(lambda: rig.spare.held(), "the save to wait", 60)
+        with pytest.raises(OSError):
+            device.pread(41)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_SECTOR="41")
+        daemon.send(signal.SIGTERM)
+        wait_for(lambda: "STOPPING=1" in daemon.hear().told, "the end to begin", 60)
+        wait_for(lambda: daemon.commands() == 1, "only the save to be left", 60)
+        rig.spare.release()
+        assert daemon.process.wait(60) == 0
+        assert missing() == 0 and rig.status("data")["saves_ok"] == before + 2
+    device.close()
 
 
 def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
