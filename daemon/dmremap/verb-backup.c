@@ -14,6 +14,9 @@
 #include "util/foreign.h"
 #include "verbs.h"
 
+#define READ_TRIES 4
+#define READ_PAUSE_MS 200
+
 const struct verb_option options_backup[] = {
 	{ "renew", NULL, "update the default backup, if outdated, and keep the previous ones" },
 	{ "copies", "DIRECTORIES", "with --renew: also copy it to these, separated by commas" },
@@ -62,10 +65,16 @@ static int read_backup(const char *spare, const char *main, struct backup *backu
 	r = device_bytes(fd, &nr_bytes);
 	if (r < 0)
 		return error_set(error, -r, "%s: cannot read its size", spare);
-	r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
-	region.progress = progress;
-	if (!r)
-		r = backup_make(&region, main_fd, identity, backup, &why);
+	for (unsigned int i = 0; i < READ_TRIES; i++) {
+		r = region_open(fd, 0, nr_bytes / REMAP_SECTOR_BYTES, &region, &why);
+		region.progress = progress;
+		if (!r)
+			r = backup_make(&region, main_fd, identity, backup, &why);
+		/* another command may be making the set, or ending it: what is damaged stays so */
+		if (r != -EUCLEAN)
+			break;
+		usleep(READ_PAUSE_MS * 1000);
+	}
 	return r < 0 ? error_set(error, -r, "%s: %.400s", spare, why.text) : 0;
 }
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, inprocess, locks
-from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern, wait_for
+from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, content, create, dmremap, ext4_on_main,
                                   output, paths, replugged, sets, settle)
 
 RULES = Path("/etc/udev/rules.d")
 ALL = ("main", "spare", "main2", "spare2")
+LABEL = 168    # offset in the superblock
 pytestmark = [pytest.mark.disks(main="2M", spare="1M", main2="2M", spare2="1M"),
               pytest.mark.plain_only,
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", main2="MAIN-0003",
@@ -124,7 +125,11 @@ def test_who_holds_a_lock_is_named(rig: Rig) -> None:
 def test_two_sets_of_one_name_at_once(rig: Rig) -> None:
     """Both are active afterwards; one of them has the name."""
     first, second = two_sets(rig)
-    output("adopt-host", second, "--name", "data")
+    spare = Spare(rig.media("spare2"), rig.server.disk("spare2").size_bytes // SECTOR)
+    for (replica, place), copy in spare.copies(0).items():    # two machines' disks in one
+        if copy.valid:
+            spare.write(replica, place, 0, copy.changed(LABEL, b"data".ljust(40, b"\0")).data)
+    drop_page_cache(paths(rig, "spare2")[0])
     replugged()
     for _ in range(4):
         with ThreadPoolExecutor(2) as pool:
