@@ -42,11 +42,17 @@ class Userspace:
 
     def __init__(self, vm: Machine) -> None:
         self.vm = vm
-        self.main = add_null_blk(vm, "nullb20", MAIN_MIB, KEEPS)
-        self.spare = add_null_blk(vm, "nullb21", SPARE_MIB, KEEPS)
+        # The command looks at no null_blk: what is on one is what happened to be in memory.
+        self.main = self._linear("main", add_null_blk(vm, "nullb20", MAIN_MIB, KEEPS), MAIN_MIB)
+        self.spare = self._linear("spare", add_null_blk(vm, "nullb21", SPARE_MIB, KEEPS),
+                                  SPARE_MIB)
         vm.put(build(), "/run/dmremap", 0o755)
         # udev has ended: by its socket the command would believe in its database.
         vm.run("mkdir -p /dev/shm/state; rm -f /run/udev/control")
+
+    def _linear(self, name: str, disk: str, mib: int) -> str:
+        dmsetup(self.vm, f"create {name} --table '0 {mib * 2048} linear {disk} 0'")
+        return f"/dev/mapper/{name}"
 
     def cost(self, command: str) -> dict[str, Any]:
         """Of a command, whose output nobody looks at. If it fails, that is in the figures."""
