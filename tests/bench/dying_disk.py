@@ -43,7 +43,7 @@ echo "status $(took dmsetup status $1)"
 if [ -n "$3" ]; then
     echo "verify $(took dmsetup message $1 0 verify $3)"
     echo "metadata_status $(took dmsetup message $1 0 metadata_status)"
-    echo "sysfs $(took cat /sys/block/$(basename $(readlink -f /dev/mapper/$1))/remap/mode)"
+    echo "sysfs $(took cat /sys/block/$(dmsetup info -c --noheadings -o blkdevname $1)/remap/mode)"
 fi
 sleep $2
 echo "suspend $(took dmsetup suspend $1)"
