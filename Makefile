@@ -11,7 +11,7 @@ help:
 	@echo "make check        everything that should hold before each change (root)"
 	@echo "make check-quick  the part of check that takes a minute or two"
 	@echo "make check-all    check, and the tests that are too slow for it"
-	@echo "make bench        what an I/O costs in instructions, beside dm-linear (root)"
+	@echo "make bench        what I/O, relocations, a dying disk and many remaps cost (long; root)"
 	@echo "make coverage     which lines of the module run in the scenarios (an hour; root)"
 	@echo "make soak         sets that live for an hour with all that can go wrong (MINUTES=60)"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
@@ -35,7 +35,7 @@ check check-quick check-all:
 
 bench:
 	@tests/setup demo
-	@$(AS_OWNER) $(PYTHON) -m tests.bench.run
+	@$(AS_OWNER) $(PYTHON) -m tests.bench.run $(BENCH)
 
 coverage:
 	@tests/setup check

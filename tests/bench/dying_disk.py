@@ -26,6 +26,7 @@ from tests.harness.qemu import Machine
 DISK_MIB, SPARE_MIB = 4096, 256
 SECTORS, SPARE_SECTORS = DISK_MIB * 2048, SPARE_MIB * 2048
 SERVICE_US = 8000               # of a good command
+PAUSE_MS = "8"                  # of who writes bad sectors: on the spare they take no time at all
 BAD_STRIDE = 2048               # sectors; the bad ones are in the first half
 CHUNK = 4096
 MOST_WRITERS = 8
@@ -42,7 +43,7 @@ echo "status $(took dmsetup status $1)"
 if [ -n "$3" ]; then
     echo "verify $(took dmsetup message $1 0 verify $3)"
     echo "metadata_status $(took dmsetup message $1 0 metadata_status)"
-    echo "sysfs $(took cat /sys/block/$(basename $(readlink -f /dev/mapper/$1))/remap/mode)"
+    echo "sysfs $(took cat /sys/block/$(dmsetup info -c --noheadings -o blkdevname $1)/remap/mode)"
 fi
 sleep $2
 echo "suspend $(took dmsetup suspend $1)"
@@ -89,10 +90,10 @@ def measure_cell(disks: Disks, stack: str, count: int, bad_s: float) -> dict[str
     disks.set_up(stack, count, bad_s)
     jobs = {}
 
-    def start(name: str, device: str, op: str, places: bytes) -> None:
+    def start(name: str, device: str, op: str, places: bytes, pause: str = "") -> None:
         vm.put(places, f"/run/places-{name}")
         jobs[name] = vm.start(f"exec /run/latency /dev/mapper/{device} {op} {CHUNK} "
-                              f"{duration} </run/places-{name}")
+                              f"{duration} {pause} </run/places-{name}")
 
     bad = [BAD_STRIDE * (1 + n) * 512 // CHUNK * CHUNK for n in range(count)]
     writers = min(count, MOST_WRITERS)
@@ -100,7 +101,8 @@ def measure_cell(disks: Disks, stack: str, count: int, bad_s: float) -> dict[str
     start("write", "first", "write", good_places(2))
     start("second_set", "second", "read", good_places(3))
     for n in range(writers):
-        start(f"bad_{n}", "first", "write", "\n".join(map(str, bad[n::writers])).encode())
+        start(f"bad_{n}", "first", "write", "\n".join(map(str, bad[n::writers])).encode(),
+              PAUSE_MS)
     sector = BAD_STRIDE if stack == "remap" else ""
     commands = vm.start(f"sh /run/commands first {duration / 2 - bad_s} {sector}")
     found = {name: json.loads(job.wait(COMMAND_TIMEOUT_S).check().out)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.bench.guest import BenchError
-from tests.bench.stacks import CHUNK, MOST_SEGMENTS, PLACES, Stacks, offsets
+from tests.bench.stacks import CHUNK, MOST_IN_TABLE, PLACES, Stacks, offsets
 from tests.harness.qemu import Machine
 
 REPEATS, ROUNDS = 2, 2          # loops of a process each, and rounds of each loop
@@ -28,7 +28,7 @@ SPREAD, AGREE = 0.002, 0.005    # of the repeats of a figure, of two ways to it
 
 COUNTS = (0, 1, 1000, 100_000, 1_000_000)
 QUICK_COUNTS = (0, 1_000_000)
-TABLE_COUNTS = (1, 1000, 100_000, MOST_SEGMENTS // 2 - 1)
+TABLE_COUNTS = (1, 1000, 100_000, MOST_IN_TABLE)
 BASES = ("null_blk", "dm-linear", "floor")
 KINDS = ("clean", "miss", "hit")
 DISCARDS = (CHUNK, 1 << 20)

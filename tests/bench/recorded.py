@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.bench.fast_path import QUICK_COUNTS, Row
 
 FILE = Path(__file__).with_name("recorded.json")
+LICENSE = "SPDX-License-Identifier: GPL-2.0-or-later"
 MAY_GROW = 0.005
 SIZE, PATTERN, REMAPS = 4096, "random", QUICK_COUNTS[-1]
 
@@ -27,12 +28,13 @@ def ratios(rows: list[Row]) -> dict[str, float]:
 
 
 def load() -> dict[str, float]:
-    found: dict[str, float] = json.loads(FILE.read_text())
+    found: dict[str, float] = json.loads(FILE.read_text())["ratio_to_linear"]
     return found
 
 
 def record(rows: list[Row]) -> None:
-    FILE.write_text(json.dumps(ratios(rows), indent=1) + "\n")
+    FILE.write_text(json.dumps({"license": LICENSE, "ratio_to_linear": ratios(rows)},
+                               indent=1) + "\n")
 
 
 def grown(rows: list[Row], known: dict[str, float]) -> list[str]:
