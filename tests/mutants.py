@@ -73,7 +73,7 @@ def command_of(catcher: str) -> list[str]:
         return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH, *more]
     if catcher.startswith("soak "):
         _, seed, life = catcher.split()
-        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "3"]
+        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "2"]
     file, _, words = catcher.removeprefix("harness ").partition("::")
     if catcher.startswith("harness "):
         return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]

@@ -63,9 +63,9 @@ class Events:
         self.trouble.flushes = True
         self.hardware.disk(disk).lose_flushes(1)
 
-    def _bad_slot(self, _: int, slot: int, sector: int, times: int) -> None:
+    def _bad_slot(self, _: int, slot: int, times: int) -> None:
         spare = self.hardware.region()
-        self.rig.spare.bad(spare.slot_sector(slot) + sector, 1, "write", "error", times or None)
+        self.rig.spare.bad(spare.slot_sector(slot), 8, "write", "error", times or None)
 
     def _bad_metadata(self, _: int, replica: int, block: int, action: str, times: int) -> None:
         """In both places of a replica, so that a commit fails."""

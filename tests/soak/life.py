@@ -123,6 +123,8 @@ class Running:
             before = done()
 
     def restart(self, session: Session) -> None:
+        if session.ending == "account":
+            return
         if session.ending == "deactivate":
             self.rig.close(NAME)
             self._dmremap("deactivate", NAME)
