@@ -26,11 +26,6 @@ FLUSH = {
         [(GATE, "\tif (remap_is_unflushed(set, REMAP_MAIN))\n"
           "\t\tremap_gate_flush(set, REMAP_MAIN);\n", "")],
         ["test_lost_cache.py::replaced_in_peace"]),
-    "fua-counts-as-cached": Mutant(
-        "D9, D10", "a write with FUA to a slot counts as one in the spare's cache",
-        [(DATA_PATH, "\tif (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))\n",
-          "\tif (op_is_write(bio_op(bio)))\n")],
-        ["test_lost_cache.py::whose_writes_were_durable"]),
     "write-through-counts-as-cached": Mutant(
         "D10", "a write that main made durable counts as one in its cache",
         [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_NOT_CACHED;\n", "\t\t;\n")],
@@ -161,10 +156,10 @@ FLUSH = {
     "stale-after-move": Mutant(
         "P2, C13", "an entry moves without the sectors that were not written",
         [(RELOCATE, "\tif (!change->fresh || old_slot < 0)\n", "\tif (1)\n")],
-        ["soak 21 0", "test_move.py"]),
+        ["soak 75 0", "test_move.py"]),
     "slot-leaks": Mutant(
         "C11", "a slot that was taken in vain is never given back",
         [(COMMIT, "\tif (!(old & REMAP_WORD_LINKED)) {\n\t\tremap_table_set(table, change->slot, 0);\n",
           "\tif (!(old & REMAP_WORD_LINKED)) {\n")],
-        ["soak 21 0"]),
+        ["soak 75 0"]),
 }

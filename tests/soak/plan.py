@@ -160,8 +160,8 @@ def _session(dice: random.Random, life: Life, hot: list[int], scale: float, last
                    for disk in ("main", "spare") if dice.random() < 0.4]
     events = [Action(event.what, event.arguments, dice.randrange(steps)) for event in events]
     events.append(Action("remap", (dice.choice(SMALL[:-256]), 200)))    # slots that are in use
-    events += [Action("remap", (dice.choice(LARGE[:-64]), 30), gone.at + int(gone.arguments[1]) // 2)
-               for gone in events if gone.what == "outage"]    # for nothing
+    events += [Action("remap", (dice.choice(LARGE[:-64]), 30), event.at + 5)
+               for event in events if event.what == "outage"]    # for nothing
     ending = "account" if last else dice.choice(("deactivate", "powercut", "half", "half"))
     return Session(writers, sorted(events, key=lambda event: event.at), swaps, ending,
                    dice.randrange(1 << 32))
