@@ -29,7 +29,7 @@ FLUSH = {
     "write-through-counts-as-cached": Mutant(
         "D10", "a write that main made durable counts as one in its cache",
         [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_NOT_CACHED;\n", "\t\t;\n")],
-        ["test_lost_cache.py::writes_with_fua", "test_gates.py::what_is_durable"]),
+        ["test_lost_cache.py::written_through"]),
     "clean-after-one": Mutant(
         "D17", "after one flush that failed main's cache is taken for clean",
         [(GATE, "\tfor (try = 0; r && try < tries; try++) {", "\tfor (try = 0; !try; try++) {")],
