@@ -9,11 +9,11 @@ life.py.
 import contextlib
 import heapq
 import itertools
-from typing import Any
 
 from tests.harness.blockd import Disk
 from tests.scenarios import dm, remapd
 from tests.scenarios.hardware import gone, hardware, udev_record
+from tests.scenarios.lib import Rig
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import dmremap
 from tests.soak.model import Model
@@ -148,7 +148,7 @@ class Events:
 class Hardware:
     """The disks of a life, which of them is main, and the daemon."""
 
-    def __init__(self, rig: Any, cache: str) -> None:
+    def __init__(self, rig: Rig, cache: str) -> None:
         self.rig, self.cache = rig, cache
         self.main: Disk = rig.main
         self.other: Disk = rig.server.disk("other")

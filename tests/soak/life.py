@@ -29,7 +29,7 @@ SWAPPER = Path(__file__).with_name("swapper.py")
 
 
 class Swap:
-    """A swap area on the set, in use by a process that is short of memory."""
+    """A swap area on the set, and a process whose memory goes there and comes back."""
 
     def __init__(self, seed: int, counts: dict[str, int]) -> None:
         self.counts = counts
