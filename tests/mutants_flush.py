@@ -30,10 +30,6 @@ FLUSH = {
         "D10", "a write that main made durable counts as one in its cache",
         [(DATA_PATH, "\t\tpb->flags |= REMAP_BIO_NOT_CACHED;\n", "\t\t;\n")],
         ["test_lost_cache.py::written_through"]),
-    "clean-after-one": Mutant(
-        "D17", "after one flush that failed main's cache is taken for clean",
-        [(GATE, "\tfor (try = 0; r && try < tries; try++) {", "\tfor (try = 0; !try; try++) {")],
-        ["test_real_disks.py", "test_gates.py"]),
     "keep-is-through": Mutant(
         "D18", "`keep` writes through",
         [(DATA_PATH, "bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)",
@@ -156,10 +152,13 @@ FLUSH = {
     "stale-after-move": Mutant(
         "P2, C13", "an entry moves without the sectors that were not written",
         [(RELOCATE, "\tif (!change->fresh || old_slot < 0)\n", "\tif (1)\n")],
-        ["soak 75 0", "test_move.py"]),
+        ["test_move.py::moves_the_chunk"]),
     "slot-leaks": Mutant(
-        "C11", "a slot that was taken in vain is never given back",
-        [(COMMIT, "\tif (!(old & REMAP_WORD_LINKED)) {\n\t\tremap_table_set(table, change->slot, 0);\n",
-          "\tif (!(old & REMAP_WORD_LINKED)) {\n")],
-        ["soak 75 0"]),
+        "C11", "a slot that was freed is never given again",
+        [(COMMIT, "\t\tif (!(table->word[slot] & REMAP_WORD_RETIRED) ||", "\t\tif (1 ||")],
+        ["soak 13 0"]),
+    "acknowledged-uncommitted": Mutant(
+        "P1", "writes are acknowledged without their commit, as a soak sees it",
+        [(COMMIT, "commit_table_block(set, block, change + i, nr_changes - i);", "0;")],
+        ["soak 13 0"]),
 }
