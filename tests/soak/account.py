@@ -41,7 +41,10 @@ def recover(rig: Rig) -> None:
 
 
 def _fill(rig: Rig) -> int:
-    """Remap fresh chunks until no slot is left; how many were there."""
+    """Remap fresh chunks until no slot is left; how many were there, freed ones among them."""
+    with contextlib.suppress(OSError):    # a spare may be full already
+        rig.message(NAME, f"remap {FRESH[0]} 256")
+        rig.message(NAME, f"unremap {FRESH[0]} 256")
     before = rig.status(NAME)["used"]
     with contextlib.suppress(OSError):
         rig.message(NAME, f"remap {FRESH[0]} {len(FRESH)}")
