@@ -116,23 +116,10 @@ FLUSH = {
         "counters", "a reload counts anew from what was saved",
         [(HANDOVER, "\t\tset->counters = known->counters;\n", "")],
         ["test_lifecycle.py::reload_the_same_table"]),
-    "threshold-anew": Mutant(
-        "settings", "a reload forgets error_threshold",
-        [(HANDOVER, "\t\tset->options.error_threshold = known->error_threshold;\n", "")],
-        ["test_lost_cache.py::freeze_and_settings"]),
-    "auto-remap-anew": Mutant(
-        "settings", "a reload forgets that auto_remap is disabled",
-        [(HANDOVER, "\t\t\tset_bit(REMAP_AUTO_OFF, &set->flags);\n", "\t\t\t;\n")],
-        ["test_lost_cache.py::freeze_and_settings", "test_commit_failures.py::outlives_a_resume"]),
     "tokens-anew": Mutant(
         "E7", "a reload ends the count of a storm",
         [(HANDOVER, "\t\tremap_set_tokens(set, known->tokens);\n", "")],
         ["test_errors.py::storm", "test_commit_failures.py::storm", "test_lost_cache.py"]),
-    "strangers-counters": Mutant(
-        "D10", "a table takes over from one of another set",
-        [(HANDOVER, " || !test_bit(REMAP_LOADED, &old->flags) ||\n"
-          "\t\t    !is_same_set(old, remap_uuid(set)))", " || !test_bit(REMAP_LOADED, &old->flags))")],
-        ["test_lost_cache.py::start_anew"]),
     "loss-for-new-users": Mutant(
         "D10", "flushes fail of those who open the device after the loss",
         [(HANDOVER, "\tif (!is_open(set))\n\t\treturn;\n\tset_bit(REMAP_LOST_CACHE", "\tset_bit(REMAP_LOST_CACHE")],
