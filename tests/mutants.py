@@ -28,6 +28,7 @@ from tests.mutants_list import MUTANTS as FIRST
 from tests.mutants_list import UNTESTABLE, Mutant
 
 PROJECT = Path(__file__).resolve().parents[1]
+SOURCES = ("kmod", "common", "daemon")
 CRASH = ["--operations", "1600", "--states", "50000", "--activate", "24"]
 GUEST_S = "300"    # a rule whose breaking makes I/O wait for ever is noticed by this
 TABLE = PROJECT / "tests" / "MUTANTS.md"
@@ -55,10 +56,11 @@ def last_commit(tree: Path) -> Path:
 
 
 def restore(tree: Path, base: Path) -> None:
-    """The sources of BASE; what was built in TREE stays."""
-    for part in ("kmod", "common", "daemon"):
-        shutil.rmtree(tree / part, ignore_errors=True)
-        shutil.copytree(base / part, tree / part)
+    """The sources of BASE; what was built in TREE stays, and is older than what changes here."""
+    for file in (file for part in SOURCES for file in (base / part).rglob("*")):
+        place = tree / file.relative_to(base)
+        if file.is_file() and place.read_bytes() != file.read_bytes():
+            shutil.copyfile(file, place)
 
 
 def command_of(catcher: str) -> list[str]:
@@ -73,7 +75,7 @@ def command_of(catcher: str) -> list[str]:
         return [*python, "tests.crash.run", "--shape", shape, "--seed", seed, *CRASH, *more]
     if catcher.startswith("soak "):
         _, seed, life = catcher.split()
-        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "3"]
+        return [*python, "tests.soak.run", "--seed", seed, "--life", life, "--sessions", "2"]
     file, _, words = catcher.removeprefix("harness ").partition("::")
     if catcher.startswith("harness "):
         return [*python, "pytest", "-q", f"tests/harness/{file}", "-k", words]

@@ -7,7 +7,6 @@ There is no hotplug in User Mode Linux, see hardware.py.
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

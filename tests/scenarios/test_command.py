@@ -265,6 +265,9 @@ def test_list_shows_what_one_looks_for(rig: Rig) -> None:
     assert "2 sectors are lost" in line
     text = output("status", "r0")
     assert "health     watch: 2 sectors are lost" in text
+    with pytest.raises(OSError):
+        device.pread(80)
+    assert "counted    reads of lost sectors that were refused: 1" in output("status", "r0")
     device.pwrite(80, pattern(1))
     assert "1 sector is lost" in output("list")
 

@@ -143,6 +143,15 @@ def test_writes_with_fua_are_in_no_cache(rig: Rig) -> None:
     assert rig.status()["mode"] == ("lost-cache" if cached else "rw")
 
 
+def test_what_is_written_through_is_in_no_cache(rig: Rig) -> None:
+    """D10, D18: no flush was sent by anybody, and nothing can be lost."""
+    device = rig.create()
+    device.pwrite(100, pattern(1, 8))
+    main_comes_back(rig)
+    assert rig.status()["mode"] == "rw" and not flush_fails(device)
+    assert device.pread(100, 8) == pattern(1, 8)
+
+
 def test_a_table_replaced_in_peace_loses_nothing(rig: Rig) -> None:
     """A suspend with a flush empties the caches: a copy made then is whole."""
     device = rig.create(more=KEEP)

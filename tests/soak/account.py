@@ -27,15 +27,24 @@ USABLE = ("rw", "full")
 
 def recover(rig: Rig) -> None:
     """What an administrator does when the disks are good again."""
+    if rig.status(NAME)["mode"] not in USABLE:    # perhaps resumed without its spare
+        rig.suspend(NAME)
+        rig.resume(NAME)
+    errors = []
     for text in ("restore", "accept_loss", "thaw", "sync", "save"):
-        with contextlib.suppress(OSError):
+        try:
             rig.message(NAME, text)
+        except OSError as error:
+            errors.append(str(error))
     if (mode := rig.status(NAME)["mode"]) not in USABLE:
-        raise Problem(f"the disks are good, but the mode is {mode}: {rig.status(NAME)}")
+        raise Problem(f"the disks are good, but the mode is {mode}: {errors}, {rig.status(NAME)}")
 
 
 def _fill(rig: Rig) -> int:
-    """Remap fresh chunks until no slot is left; how many were there."""
+    """Remap fresh chunks until no slot is left; how many were there, freed ones among them."""
+    with contextlib.suppress(OSError):    # a spare may be full already
+        rig.message(NAME, f"remap {FRESH[0]} 256")
+        rig.message(NAME, f"unremap {FRESH[0]} 256")
     before = rig.status(NAME)["used"]
     with contextlib.suppress(OSError):
         rig.message(NAME, f"remap {FRESH[0]} {len(FRESH)}")

@@ -9,11 +9,11 @@ life.py.
 import contextlib
 import heapq
 import itertools
-from typing import Any
 
 from tests.harness.blockd import Disk
 from tests.scenarios import dm, remapd
 from tests.scenarios.hardware import gone, hardware, udev_record
+from tests.scenarios.lib import Rig
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import dmremap
 from tests.soak.model import Model
@@ -63,9 +63,9 @@ class Events:
         self.trouble.flushes = True
         self.hardware.disk(disk).lose_flushes(1)
 
-    def _bad_slot(self, _: int, slot: int, sector: int, times: int) -> None:
+    def _bad_slot(self, _: int, slot: int, times: int) -> None:
         spare = self.hardware.region()
-        self.rig.spare.bad(spare.slot_sector(slot) + sector, 1, "write", "error", times or None)
+        self.rig.spare.bad(spare.slot_sector(slot), 8, "write", "error", times or None)
 
     def _bad_metadata(self, _: int, replica: int, block: int, action: str, times: int) -> None:
         """In both places of a replica, so that a commit fails."""
@@ -148,7 +148,7 @@ class Events:
 class Hardware:
     """The disks of a life, which of them is main, and the daemon."""
 
-    def __init__(self, rig: Any, cache: str) -> None:
+    def __init__(self, rig: Rig, cache: str) -> None:
         self.rig, self.cache = rig, cache
         self.main: Disk = rig.main
         self.other: Disk = rig.server.disk("other")

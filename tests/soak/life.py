@@ -29,7 +29,7 @@ SWAPPER = Path(__file__).with_name("swapper.py")
 
 
 class Swap:
-    """A swap area on the set, in use by a process that is short of memory."""
+    """A swap area on the set, and a process whose memory goes there and comes back."""
 
     def __init__(self, seed: int, counts: dict[str, int]) -> None:
         self.counts = counts
@@ -123,6 +123,8 @@ class Running:
             before = done()
 
     def restart(self, session: Session) -> None:
+        if session.ending == "account":
+            return
         if session.ending == "deactivate":
             self.rig.close(NAME)
             self._dmremap("deactivate", NAME)

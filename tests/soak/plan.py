@@ -33,8 +33,8 @@ class Action:
 
 @dataclass(frozen=True)
 class Session:
-    """ENDING: deactivate, powercut (all caches are lost) or half (a random half is kept). SEED: of
-    what is kept, and of the swapper's memory."""
+    """ENDING: deactivate, powercut (all caches are lost), half (a random half is kept), or account:
+    the last one goes over to it as it is. SEED: of what is kept, and of the swapper's memory."""
 
     writers: list[list[Action]]
     events: list[Action]
@@ -108,15 +108,15 @@ def _fault(dice: random.Random, life: Life, hot: list[int]) -> Action:
         return Action("late", (sector, count, times, int(dice.random() < 0.5)))
     if life.late and choice < 0.45:
         return Action("lose_cache", (dice.choice(("main", "spare")),))
-    if choice < 0.6:
+    if choice < 0.55:
         action = dice.choice(("error", "error", "landed", "torn", "badwrite-heal"))
         return Action("bad", (sector, count, "write", action, times))
-    if choice < 0.75:
+    if choice < 0.68:
         return Action("bad", (sector, count, "both", "error", 0))
-    if choice < 0.8:
+    if choice < 0.72:
         return Action("bad", (sector, count, "both", "heal4k", 0))
-    if choice < 0.92:
-        return Action("bad_slot", (dice.randrange(1, 60), dice.randrange(8), dice.choice((1, 5, 0))))
+    if choice < 0.9:
+        return Action("bad_slot", (dice.randrange(1, 60), dice.choice((1, 5, 0, 0))))
     return Action("bad_metadata", (dice.randrange(2), dice.choice((0, 1, 1, 1)),
                                    dice.choice(("error", "partial", "landed")),
                                    dice.choice((1, 2, 2, 4))))
@@ -140,7 +140,7 @@ def _deed(dice: random.Random, hot: list[int]) -> Action:
     return Action(what)
 
 
-def _session(dice: random.Random, life: Life, hot: list[int], scale: float) -> Session:
+def _session(dice: random.Random, life: Life, hot: list[int], scale: float, last: bool) -> Session:
     writers = [_writer(dice, number, life.unit, round(scale * (70 if number < WRITERS else 50)))
                for number in range(WRITERS + 1)]
     steps = sum(map(len, writers))
@@ -156,10 +156,13 @@ def _session(dice: random.Random, life: Life, hot: list[int], scale: float) -> S
     elif dice.random() < 0.4:    # while all other members are attached
         events.append(Action("return"))
     else:
-        events += [Action("outage", (disk, dice.randint(5, 40)))
+        events += [Action("outage", (disk, dice.randint(10, 80)))
                    for disk in ("main", "spare") if dice.random() < 0.4]
     events = [Action(event.what, event.arguments, dice.randrange(steps)) for event in events]
-    ending = dice.choice(("deactivate", "powercut", "half", "half"))
+    events.append(Action("remap", (dice.choice(SMALL[:-256]), 200)))    # slots that are in use
+    events += [Action("remap", (dice.choice(LARGE[:-64]), 30), event.at + 5)
+               for event in events if event.what == "outage"]    # for nothing
+    ending = "account" if last else dice.choice(("deactivate", "powercut", "half", "half"))
     return Session(writers, sorted(events, key=lambda event: event.at), swaps, ending,
                    dice.randrange(1 << 32))
 
@@ -174,6 +177,6 @@ def life(seed: int, number: int, sessions: int = 5, scale: float = 1.0) -> Life:
                 dice.choice(("through", "through", "keep", "auto")), dice.random() < 0.5,
                 dice.choice(tuple(SPARES)))
     hot = [dice.choice(dice.choice((SMALL, LARGE))) for _ in range(40)]
-    for _ in range(sessions):
-        made.sessions.append(_session(dice, made, hot, scale))
+    for turn in range(1, sessions + 1):
+        made.sessions.append(_session(dice, made, hot, scale, turn == sessions))
     return made
