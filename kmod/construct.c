@@ -266,7 +266,7 @@ int remap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	r = allocate(set);
 	if (r) {
-		remap_err(set, "cannot allocate %llu MiB for the remap table (1 MiB per TiB of main device, 28 bytes per slot)",
+		remap_err(set, "cannot allocate %llu MiB for the remap table (1 MiB per TiB of main device, 24 bytes per slot)",
 			  (remap_table_bytes(set->geometry.slots, ti->len) >> 20) + 1);
 		ti->error = "Cannot allocate memory for the remap table";
 		goto bad;

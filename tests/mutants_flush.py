@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""More of mutants_list.py: flushes and FUA, errors that are owed, what a table leaves to the next."""
+"""More of mutants_list.py: flushes, FUA, errors that are owed, what a table leaves to the next."""
 
 from tests.mutants_list import COMMIT, CONSTRUCT, DATA_PATH, GATE, HANDOVER, RELOCATE, Mutant
 
@@ -20,7 +20,8 @@ FLUSH = {
     "own-flush-once": Mutant(
         "C10", "a flush of ours that failed is not repeated",
         [(GATE, "\tif (r)\n\t\tWRITE_ONCE(set->flow.is_own_unflushed, true);\n", "")],
-        ["test_flush.py::before_a_commit or after_a_failed", "test_real_disks.py", "test_gates.py"]),
+        ["test_flush.py::before_a_commit or after_a_failed", "test_real_disks.py",
+         "test_gates.py"]),
     "settle-leaves-main": Mutant(
         "D10", "a table that is replaced in peace leaves main's cache full",
         [(GATE, "\tif (remap_is_unflushed(set, REMAP_MAIN))\n"
@@ -42,11 +43,13 @@ FLUSH = {
          (DATA_PATH, "\telse\n\t\tremap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);\n",
           "\telse {\n\t\tremap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);\n"
           "\t\tbio->bi_opf &= ~REQ_FUA;\n\t}\n")],
-        ["test_flush.py::fua_reaches", "test_lost_cache.py::writes_with_fua", "test_real_disks.py"]),
+        ["test_flush.py::fua_reaches", "test_lost_cache.py::writes_with_fua",
+         "test_real_disks.py"]),
     # errors that are owed
     "owed-swallowed": Mutant(
         "D17", "a flush does not tell the error that is owed",
-        [(GATE, "r ? errno_to_blk_status(r) :\n\t\t\t\t      turn.owed ? BLK_STS_IOERR : BLK_STS_OK);",
+        [(GATE, "r ? errno_to_blk_status(r) :\n"
+          "\t\t\t\t      turn.owed ? BLK_STS_IOERR : BLK_STS_OK);",
           "r ? errno_to_blk_status(r) : BLK_STS_OK);")],
         ["test_real_disks.py::flush_of_ours"]),
     "owed-not-to-fua": Mutant(
@@ -95,7 +98,8 @@ FLUSH = {
         ["test_real_disks.py", "test_gates.py", "test_commit_failures.py::auto"]),
     "lost-cache-stays": Mutant(
         "D10", "lost-cache does not end when all have closed the device",
-        [(HANDOVER, "\tif (test_bit(REMAP_LOST_CACHE, &set->flags))\n\t\tqueue_delayed_work", "\tif (0)\n"
+        [(HANDOVER, "\tif (test_bit(REMAP_LOST_CACHE, &set->flags))\n\t\tqueue_delayed_work",
+          "\tif (0)\n"
           "\t\tqueue_delayed_work")],
         ["test_lost_cache.py::all_have_closed"]),
     "lost-cache-of-main-alone": Mutant(
@@ -123,7 +127,8 @@ FLUSH = {
         ["test_errors.py::storm", "test_commit_failures.py::storm", "test_lost_cache.py"]),
     "loss-for-new-users": Mutant(
         "D10", "flushes fail of those who open the device after the loss",
-        [(HANDOVER, "\tif (!is_open(set))\n\t\treturn;\n\tset_bit(REMAP_LOST_CACHE", "\tset_bit(REMAP_LOST_CACHE")],
+        [(HANDOVER, "\tif (!is_open(set))\n\t\treturn;\n\tset_bit(REMAP_LOST_CACHE",
+          "\tset_bit(REMAP_LOST_CACHE")],
         ["test_lost_cache.py::had_it_open"]),
     "will-of-the-removed": Mutant(
         "D10", "a device that was removed leaves something to the next of its name",

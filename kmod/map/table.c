@@ -52,7 +52,7 @@ static void *new_bitmap(u64 nr_bytes)
  */
 u64 remap_table_bytes(u32 nr_slots, u64 main_sectors)
 {
-	return 28ULL * nr_slots + (main_sectors >> (REGION_SHIFT + 3));
+	return 24ULL * nr_slots + (main_sectors >> (REGION_SHIFT + 3));
 }
 
 /**
@@ -61,12 +61,13 @@ u64 remap_table_bytes(u32 nr_slots, u64 main_sectors)
  * @nr_slots: how many slots it must hold
  * @main_sectors: length of the mapped device in sectors
  *
- * 28 bytes a slot and one bit per 128 KiB of main.  Context: may sleep.
+ * 24 bytes a slot and one bit per 128 KiB of main.  Context: may sleep.
  * Return: 0 or -ENOMEM; then remap_table_exit() frees what was allocated.
  */
 int remap_table_init(struct remap_table *table, u32 nr_slots, u64 main_sectors)
 {
-	u32 nr_heads = max_t(u32, rounddown_pow_of_two(nr_slots), 2);
+	/* One for two slots: most misses end at their head, whatever its chain's length. */
+	u32 nr_heads = max_t(u32, rounddown_pow_of_two(nr_slots) / 2, 2);
 
 	table->nr_slots = nr_slots;
 	table->head_shift = 64 - ilog2(nr_heads);
