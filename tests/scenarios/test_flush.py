@@ -19,9 +19,9 @@ def _flushes(rig: Rig) -> tuple[int, int]:
     return rig.main.stats()["flushes"], rig.spare.stats()["flushes"]
 
 
-def _remapped(rig: Rig, more: int = 1) -> Device:
+def _remapped(rig: Rig, more: int = 1, arguments: str = "") -> Device:
     """A device whose sectors 96 to 103 (of MORE chunks) are on the spare, all flushed."""
-    r0 = rig.create()
+    r0 = rig.create(more=arguments)
     rig.message("r0", f"remap 96 {8 * more}")
     r0.fsync()
     return r0
@@ -173,9 +173,10 @@ def test_failed_flush_beside_a_write(rig: Rig) -> None:
     assert (r0.pread(96), r0.pread(97)) == (pattern(1), pattern(2))
 
 
-def test_fua_reaches_the_disk_that_serves(rig: Rig) -> None:
-    """Row 3, D8: FUA goes along to main, to a slot, and with a write over both."""
-    r0 = _remapped(rig)
+@pytest.mark.parametrize("mode", ["through", "keep"])
+def test_fua_reaches_the_disk_that_serves(rig: Rig, mode: str) -> None:
+    """Row 3, D8, D18: FUA goes along to main, to a slot, and with a write over both."""
+    r0 = _remapped(rig, arguments=f"2 write_cache {mode}")
     region = Region(rig)
     for sector, count, expected in ((300, 4, ["data"]), (98, 2, ["slot"]),
                                     (90, 20, ["data", "data", "slot"])):
