@@ -240,7 +240,7 @@ void remap_worker(struct work_struct *work)
 		mutex_lock(&set->lock);
 		give_back = dm_noflush_suspending(set->ti);
 		if (!give_back)
-			remap_recompare(set);
+			remap_recompare(set, false);
 		/* Nothing of it is to be done: it need not wait for that. */
 		if (give_back || !test_bit(REMAP_ACTIVE, &set->flags)) {
 			bio_list_merge(&set->engine->round, &set->engine->parked);

@@ -469,7 +469,7 @@ static int run_verb(struct message *m)
 	if (unlikely(remap_is_degraded(set)) && !(flags & LOOKS)) {
 		mutex_lock(&set->lock);
 		if (is_active(set))
-			remap_recompare(set);
+			remap_recompare(set, m->verb->run == run_restore);
 		remap_unlock(set);
 	}
 	if (!(flags & LOCKED))

@@ -42,17 +42,18 @@ static void begin_degraded(struct remap_set *set, unsigned long compare_at)
 /**
  * remap_recompare() - before a set is written: whether a spare that was away is back
  * @set: the set
+ * @now: also when it was asked just now
  *
  * Afterwards remap_may_write() says whether it may be written.
  * Context: remap_set.lock held, may sleep: for as long as it takes to read the metadata.
  */
-void remap_recompare(struct remap_set *set)
+void remap_recompare(struct remap_set *set, bool now)
 {
 	unsigned long began = jiffies;
 	int r;
 
 	if (likely(!remap_is_degraded(set)) || !test_bit(REMAP_ACTIVE, &set->flags) ||
-	    time_before(jiffies, set->meta->degraded.compare_at))
+	    (!now && time_before(jiffies, set->meta->degraded.compare_at)))
 		return;
 	r = remap_compare_media(set);
 	/* Others want the lock, too, when a disk takes its time to fail. */
@@ -87,8 +88,7 @@ int remap_compare(struct remap_set *set)
 	if (test_bit(REMAP_ALTERED, &set->flags))
 		return -ESTALE;
 	if (remap_is_degraded(set)) {
-		set->meta->degraded.compare_at = jiffies;
-		remap_recompare(set);
+		remap_recompare(set, true);
 		if (remap_is_degraded(set))
 			return -EIO;
 		return test_bit(REMAP_ALTERED, &set->flags) ? -ESTALE : 0;

@@ -141,7 +141,7 @@ void remap_refuse_altered(struct remap_set *set);
 int remap_rewrite_block(struct remap_set *set, u32 block);
 
 /* degraded.c */
-void remap_recompare(struct remap_set *set);
+void remap_recompare(struct remap_set *set, bool now);
 int remap_compare(struct remap_set *set);
 bool remap_has_been_degraded(const struct remap_set *set);
 u64 remap_highest_own(const struct remap_set *set);

@@ -499,6 +499,21 @@ def test_resume_without_the_spare(rig: Rig) -> None:
     assert r0.pread(400, 8) == pattern(2, 8) and r0.pread(800) == pattern(4)
 
 
+def test_restore_does_not_wait_for_the_next_comparison(rig: Rig) -> None:
+    """D22: a spare that takes its time to fail is compared seldom; who asks gets an answer now."""
+    r0 = rig.create()
+    rig.main.bad(100)
+    r0.pwrite(96, pattern(1, 8))
+    rig.suspend()
+    rig.spare.bad(0, rig.spare.size_bytes // 512, kind="both", delay_ms=300)
+    rig.resume()
+    with pytest.raises(OSError):
+        rig.message("r0", "restore")
+    rig.spare.clear()
+    assert "restored" in rig.message("r0", "restore")
+    assert rig.status()["mode"] == "rw" and r0.pread(96, 8) == pattern(1, 8)
+
+
 def test_another_spare_does_not_end_it(rig: Rig) -> None:
     """D22: what comes back is older: nothing of it is served, and nothing is written."""
     r0, old = older_spare_put_in(rig)
