@@ -324,6 +324,29 @@ static void a_copy_never_touches_an_active_set(void **unused)
 	assert_int_equal(set.main, -1);
 }
 
+/* The one returns while the other, which is in use, cannot be read: nothing can be put in again. */
+static void a_member_returns_beside_a_silent_one(void **unused)
+{
+	struct member m[] = { main_member(), spare_member() };
+	struct active_set active = { .name = "mine", .main = MAIN_DEV, .spare = 0 };
+	struct assembly set;
+
+	(void)unused;
+	memcpy(active.uuid, unit_uuid, 16);
+	set = one(m + 1, 1, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_string_equal(set.reason, "its main device cannot be read");
+	active.main = 0;
+	active.spare = SPARE_DEV;
+	set = one(m, 1, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_string_equal(set.reason, "its spare device cannot be read");
+	active.main = MAIN_DEV; /* both in use: that is not for us to judge */
+	set = one(m, 1, &active, 1, NULL);
+	assert_int_equal(set.verdict, ASSEMBLY_ACTIVE);
+	assert_string_equal(set.reason, "");
+}
+
 static void a_member_returns(void **unused)
 {
 	struct member m[] = { main_member(), spare_member() };
@@ -473,6 +496,7 @@ int main(void)
 		cmocka_unit_test(both_were_replaced),
 		cmocka_unit_test(a_copy_never_touches_an_active_set),
 		cmocka_unit_test(a_member_returns),
+		cmocka_unit_test(a_member_returns_beside_a_silent_one),
 		cmocka_unit_test(interrupted_and_contradicting),
 		cmocka_unit_test(identities),
 	};

@@ -321,6 +321,9 @@ static void judge_active(struct assembly *set, const struct member *members, siz
 	else if ((!active->main && is_stranger(set, members, nr, MEMBER_MAIN)) ||
 		 (!active->spare && is_stranger(set, members, nr, MEMBER_SPARE)))
 		set->verdict = ASSEMBLY_ACTIVE;
+	else if ((!active->main || !active->spare) && (set->main < 0 || set->spare < 0))
+		snprintf(set->reason, sizeof(set->reason), "its %s device cannot be read",
+			 member_role_name(set->main < 0 ? MEMBER_MAIN : MEMBER_SPARE));
 	else if (!active->main || !active->spare)
 		set->verdict = ASSEMBLY_RETURNED;
 	else if (active->suspended)
