@@ -41,7 +41,9 @@ static void ask(const char *in_table, struct answer *answer)
 	size_t nr_bytes;
 
 	*answer->disk = '\0';
-	answer->r = physical_disk_of(in_table, answer->disk, sizeof(answer->disk));
+	/* without the module the table has no roles, and a disk that it does not name is not gone */
+	answer->r = *in_table ? physical_disk_of(in_table, answer->disk, sizeof(answer->disk)) :
+				-EUNATCH;
 	if (!answer->r)
 		answer->r = smartctl_run(answer->disk, &text, &nr_bytes);
 	if (!answer->r)

@@ -266,6 +266,16 @@ def test_a_disk_says_that_its_cable_is_bad(rig: Rig, tmp_path: Path, path: None)
         assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
 
+def test_disks_of_a_fallback_are_not_gone(rig: Rig, tmp_path: Path, path: None) -> None:
+    """Its table does not say which disk has which role."""
+    create(rig)
+    disk_says(tmp_path)
+    output("deactivate", "data")
+    output("activate", "data", "--fallback")
+    asked, = json.loads(output("smart", "data", "--json"))["sets"]
+    assert {asked[role]["state"] for role in ("main", "spare")} == {"unknown"}
+
+
 def test_without_smartctl(rig: Rig, tmp_path: Path, path: None) -> None:
     """Said when it is asked for, and not before."""
     create(rig)
