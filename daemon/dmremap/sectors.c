@@ -17,7 +17,7 @@ static int parse_of_device(const struct whole_disk *disk, const char *text, uint
 	dev_t devno;
 
 	snprintf(path, sizeof(path), "%.*s", (int)(colon - text), text);
-	snprintf(disk_path, sizeof(disk_path), "/dev/%s", disk->disk);
+	node_of_sysfs(disk->disk, disk_path, sizeof(disk_path));
 	devno = device_number(path);
 	if (!devno || (devno != device_number(disk->main) && devno != device_number(disk_path)))
 		return error_set(error, EINVAL,

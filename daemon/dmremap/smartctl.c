@@ -78,7 +78,7 @@ int physical_disk_of(const char *in_table, char *path, size_t nr_bytes)
 		r = go_down(real);
 	if (r)
 		return r < 0 ? r : -ENOTSUP;
-	snprintf(path, nr_bytes, "/dev/%s", strrchr(real, '/') + 1);
+	node_of_sysfs(strrchr(real, '/') + 1, path, nr_bytes);
 	return 0;
 }
 

@@ -4,30 +4,26 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "backup-age.h"
 #include "health.h"
 #include "json.h"
+#include "set/scan.h"
 #include "util/foreign.h"
 #include "verbs.h"
 
 /* "8:16" becomes "/dev/sdb" where sysfs knows it. */
 static void node_of(const char *device, char *path, size_t nr_bytes)
 {
-	char link[300], target[512];
-	const char *base;
-	ssize_t n;
+	unsigned int major_number, minor_number;
 
-	snprintf(path, nr_bytes, "%s", device);
-	snprintf(link, sizeof(link), "/sys/dev/block/%s", device);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n <= 0)
-		return;
-	target[n] = '\0';
-	base = strrchr(target, '/');
-	if (base)
-		snprintf(path, nr_bytes, "/dev/%s", base + 1);
+	*path = '\0';
+	if (sscanf(device, "%u:%u", &major_number, &minor_number) == 2)
+		device_path(makedev(major_number, minor_number), path, nr_bytes);
+	if (!*path)
+		snprintf(path, nr_bytes, "%s", device);
 }
 
 /* Without the module, and of a device that failed, nothing counts: that is not zero. */

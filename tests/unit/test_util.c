@@ -239,10 +239,22 @@ static void what_is_no_file(void **unused)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+static void nodes(void **unused)
+{
+	char path[32];
+
+	(void)unused;
+	node_of_sysfs("sda1", path, sizeof(path));
+	assert_string_equal(path, "/dev/sda1");
+	node_of_sysfs("cciss!c0d0p1", path, sizeof(path));
+	assert_string_equal(path, "/dev/cciss/c0d0p1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_file),
+		cmocka_unit_test(nodes),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(numbers_as_typed),

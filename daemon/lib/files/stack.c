@@ -52,7 +52,7 @@ static int resolve_holder(struct stack *stack, dev_t devno, const char *name, st
 	char path[280];
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/dev/%s", name);
+	node_of_sysfs(name, path, sizeof(path));
 	if (!holder || dm_table_of(holder, &segments, &nr) < 0) {
 		snprintf(why, nr_why, "on %.40s, which is not resolved", name);
 		return 0;

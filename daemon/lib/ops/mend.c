@@ -19,7 +19,7 @@ static bool find_recorded_main(const struct member *spare, char *path, size_t nr
 		char node[300], identity[REMAP_IDENTITY_BYTES];
 		dev_t devno;
 
-		snprintf(node, sizeof(node), "/dev/%s", at->d_name);
+		node_of_sysfs(at->d_name, node, sizeof(node));
 		devno = device_number(node);
 		if (*at->d_name == '.' || !devno || devno == spare->devno)
 			continue;

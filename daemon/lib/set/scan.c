@@ -49,10 +49,7 @@ void device_path(dev_t devno, char *path, size_t nr_bytes)
 	if (n <= 0)
 		return;
 	target[n] = '\0';
-	snprintf(path, nr_bytes, "/dev/%s", strrchr(target, '/') + 1);
-	for (char *c = path + 5; *c; c++)
-		if (*c == '!') /* "cciss!c0d0" */
-			*c = '/';
+	node_of_sysfs(strrchr(target, '/') + 1, path, nr_bytes);
 }
 
 dev_t device_number(const char *path)

@@ -456,6 +456,14 @@ int host_id(uint8_t id[16])
 	return 0;
 }
 
+void node_of_sysfs(const char *name, char *path, size_t nr_bytes)
+{
+	snprintf(path, nr_bytes, "/dev/%s", name);
+	for (char *c = path; *c; c++)
+		if (*c == '!')
+			*c = '/';
+}
+
 void format_size(uint64_t nr_bytes, char *text, size_t nr_text)
 {
 	static const char units[] = "KMGTPE";

@@ -64,6 +64,9 @@ static inline const char *plural(uint64_t number)
 	return number == 1 ? "" : "s";
 }
 
+/* "/dev/cciss/c0d0" of a block device's name in sysfs, "cciss!c0d0". */
+void node_of_sysfs(const char *name, char *path, size_t nr_bytes);
+
 struct date {
 	char text[24];
 };
