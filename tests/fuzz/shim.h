@@ -339,6 +339,7 @@ struct bio_vec {
 };
 struct bio {
 	struct bvec_iter bi_iter;
+	void *bi_private;
 };
 struct bio_list {
 	struct bio *head;
