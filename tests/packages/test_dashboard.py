@@ -160,7 +160,8 @@ def test_the_numbers(prometheus: Prometheus) -> None:
     assert [values(prometheus, "When the spare is full", n) for n in range(3)] == \
         [{"sick": 2e12}, {"sick": 1.9e12}, {"sick": 2.1e12}]
     reads, writes = values(prometheus, "Errors of main"), values(prometheus, "Errors of main", 1)
-    assert reads["well"] == 0 and reads["sick"] == pytest.approx(writes["sick"] * 7 / 3)
+    # two queries are of two moments
+    assert reads["well"] == 0 and reads["sick"] == pytest.approx(writes["sick"] * 7 / 3, rel=0.02)
     assert values(prometheus, "Scrub: done") == {"sick": 0.75}
     assert 40 < values(prometheus, "Age of the metrics")[""] < 100
     missing = prometheus.ask(filled_in("1 - dm_remap_member_present"))
