@@ -44,7 +44,7 @@ static int systemctl(const char *verb, const char *name, struct error *error)
 		return error_set(error, EINVAL, "%s: not the name of a unit: use dmremap scrub run",
 				 name);
 	snprintf(unit, sizeof(unit), "dm-remap-scrub@%.150s.service", name);
-	r = limited_run(argv, SYSTEMCTL_SECONDS, &text, &nr_bytes, &code);
+	r = limited_run(argv, SYSTEMCTL_SECONDS, -1, &text, &nr_bytes, &code);
 	if (!r && code)
 		r = -EIO;
 	return r < 0 ? error_set(error, -r, "systemctl %s %s failed: systemctl status says why",

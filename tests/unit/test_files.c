@@ -183,11 +183,11 @@ static void a_program_that_does_not_end(void **unused)
 	int code;
 
 	(void)unused;
-	assert_int_equal(limited_run(says, 20, &text, &nr_bytes, &code), 0);
+	assert_int_equal(limited_run(says, 20, -1, &text, &nr_bytes, &code), 0);
 	assert_string_equal(text, "said\n");
 	assert_int_equal(code, 3);
 	free(text);
-	assert_int_equal(limited_run(hangs, 1, &text, &nr_bytes, &code), -ETIMEDOUT);
+	assert_int_equal(limited_run(hangs, 1, -1, &text, &nr_bytes, &code), -ETIMEDOUT);
 	assert_null(text);
 	assert_true(time(NULL) - begun < 20);
 }

@@ -72,7 +72,7 @@ static int run_debugfs(const char *device, const char *request, char **text)
 {
 	const char *argv[] = { "debugfs", "-R", request, device, NULL };
 	size_t nr_bytes;
-	int code, r = limited_run(argv, DEBUGFS_SECONDS, text, &nr_bytes, &code);
+	int code, r = limited_run(argv, DEBUGFS_SECONDS, -1, text, &nr_bytes, &code);
 
 	return !r && code ? (code == 127 ? -ENOENT : -EIO) : r;
 }

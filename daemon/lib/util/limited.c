@@ -11,6 +11,7 @@
 #include "util/limited.h"
 
 #define PAUSE_MS 20 /* of a kernel without pidfd */
+#define KEPT_FD 3
 
 static uint64_t now_ms(void)
 {
@@ -75,7 +76,7 @@ int limited_wait(pid_t pid, uint64_t deadline, int *status)
 	return 0;
 }
 
-static int spawn(const char *const *argv, int output, pid_t *pid)
+static int spawn(const char *const *argv, int output, int kept, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	int r;
@@ -86,16 +87,19 @@ static int spawn(const char *const *argv, int output, pid_t *pid)
 		r = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(&actions, output, 1);
+	if (!r && kept >= 0)
+		r = posix_spawn_file_actions_adddup2(&actions, kept, KEPT_FD);
 	if (!r)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+		r = posix_spawn_file_actions_addclosefrom_np(&actions,
+							     KEPT_FD + (kept >= 0 ? 1 : 0));
 	if (!r)
 		r = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;
 }
 
-int limited_run(const char *const *argv, unsigned int seconds, char **text, size_t *nr_bytes,
-		int *code)
+int limited_run(const char *const *argv, unsigned int seconds, int kept, char **text,
+		size_t *nr_bytes, int *code)
 {
 	uint64_t deadline = now_ms() + seconds * 1000ULL;
 	_cleanup_close_ int input = -1;
@@ -106,7 +110,7 @@ int limited_run(const char *const *argv, unsigned int seconds, char **text, size
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -errno;
 	input = pipes[0];
-	r = spawn(argv, pipes[1], &pid);
+	r = spawn(argv, pipes[1], kept, &pid);
 	close(pipes[1]);
 	if (r < 0)
 		return r;

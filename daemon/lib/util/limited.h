@@ -10,10 +10,11 @@
 /*
  * Runs @argv (found by PATH) with nothing at its input; *@text, which the caller frees, is what it
  * wrote.  0: its exit code is in *@code.  -ENOENT: there is no such program; -ETIMEDOUT: it was
- * killed; -EFBIG: it wrote too much.
+ * killed; -EFBIG: it wrote too much.  @kept: a file that it has open as well, so that a lock on it
+ * lasts as long as a program that cannot be killed; -1: none.
  */
-int limited_run(const char *const *argv, unsigned int seconds, char **text, size_t *nr_bytes,
-		int *code);
+int limited_run(const char *const *argv, unsigned int seconds, int kept, char **text,
+		size_t *nr_bytes, int *code);
 
 /*
  * Until process @pid has ended, or CLOCK_MONOTONIC says @deadline in milliseconds: -ETIMEDOUT.  Its
