@@ -12,7 +12,8 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,3 +243,22 @@ class BlockServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+StartServer = Callable[..., BlockServer]
+
+
+@contextmanager
+def servers(directory: Path) -> Iterator[StartServer]:
+    """A function that starts servers, without a log, in DIRECTORY; at the end they end."""
+    started: list[BlockServer] = []
+
+    def start(**disks: int | tuple[int, str]) -> BlockServer:
+        started.append(BlockServer(directory / f"disks{len(started)}", disks, log=False))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.close()

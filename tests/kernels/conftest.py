@@ -11,7 +11,7 @@ from tests.harness.debian_kernels import Unavailable
 from tests.harness.qemu import Machine
 from tests.kernels import guests, results
 
-StartServer = Callable[..., blockd.BlockServer]
+StartServer = blockd.StartServer
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,15 +53,8 @@ def vm(guest: guests.Guest) -> Iterator[Machine]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[StartServer]:
     """serve(main=SIZE, spare=(SIZE, "vcache=on"), …) starts the test's block server."""
-    servers: list[blockd.BlockServer] = []
-
-    def start(**disks: int | tuple[int, str]) -> blockd.BlockServer:
-        servers.append(blockd.BlockServer(tmp_path / f"disks{len(servers)}", disks, log=False))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    with blockd.servers(tmp_path) as start:
+        yield start
 
 
 @pytest.hookimpl(hookwrapper=True)

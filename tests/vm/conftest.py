@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What every test on the virtual machine needs: a guest, a block server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from tests.harness import blockd, debian, qemu_image, qemu_snapshot
 from tests.harness.qemu import Machine
 from tests.vm import packages
 
-StartServer = Callable[..., blockd.BlockServer]
+StartServer = blockd.StartServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,12 +56,5 @@ def vm(request: pytest.FixtureRequest) -> Iterator[Machine]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[StartServer]:
     """serve(main=SIZE, spare=(SIZE, "vcache=on"), …) starts the test's block server."""
-    servers: list[blockd.BlockServer] = []
-
-    def start(**disks: int | tuple[int, str]) -> blockd.BlockServer:
-        servers.append(blockd.BlockServer(tmp_path / f"disks{len(servers)}", disks, log=False))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    with blockd.servers(tmp_path) as start:
+        yield start
