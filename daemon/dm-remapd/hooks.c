@@ -147,7 +147,13 @@ static int start(struct running *running, const char *path, char *const *environ
 	if (r < 0)
 		return r;
 	running->pidfd = (int)syscall(SYS_pidfd_open, running->pid, 0);
-	return running->pidfd < 0 ? -errno : 0;
+	if (running->pidfd >= 0)
+		return 0;
+	/* nobody could wait for it: what is reported as not run does not run */
+	r = -errno;
+	kill(-running->pid, SIGKILL);
+	waitpid(running->pid, NULL, 0);
+	return r;
 }
 
 /* All of it is read, so that a hook which talks much does not wait; the first line is kept. */

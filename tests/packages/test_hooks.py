@@ -71,6 +71,22 @@ def test_in_order_with_that_environment_and_no_other(hooks: Path, tmp_path: Path
     assert subprocess.run([DAEMON, "--run-hooks", hooks, "5", "LD_PRELOAD=x"]).returncode == 2
 
 
+def test_one_that_cannot_be_watched_does_not_run(hooks: Path, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is left for its pidfd: what is reported as not run has ended."""
+    (tmp_path / "no.c").write_text("#include <errno.h>\n"
+                                   "long syscall(long nr, ...)\n"
+                                   "{ errno = nr ? EMFILE : 0; return -1; }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "no.so", tmp_path / "no.c"],
+                   check=True)
+    put(hooks / "a", f"echo $$ >{tmp_path}/pid; sleep 2; touch {tmp_path}/ran")
+    monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "no.so"))
+    assert run(hooks) == (1, ["failed a: cannot run it: Too many open files"])
+    monkeypatch.delenv("LD_PRELOAD")
+    time.sleep(4)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_is_no_hook(hooks: Path) -> None:
     for name in ("a~", "b.dpkg-old", "c.rpmsave", ".d", "e f", "x" * 80):
         put(hooks / name, "exit 1")
