@@ -50,6 +50,11 @@ LATE = _scenarios("data_path errors flush frozen hazards interleavings lifecycle
                   "relocation rig torture unremap commit_failures create_crash discard "
                   "file_systems force_rw format metadata metadata_copies probe_chunk rows stacking")
 
+# What hostile or dying disks and races do to the kernel's memory.
+MEMORY = _scenarios("data_path discard errors flush forged frozen gates hazards interleavings "
+                    "lifecycle lost_cache manual messages metadata move netlink real_disks "
+                    "relocation sysfs torture unremap")
+
 # Systems of Debian 12 and 13 are changed by apt: slow.
 CHROOTS = [f"tests/packages/test_{name}.py" for name in ("other_release", "kernel_upgrade")]
 
@@ -86,14 +91,15 @@ SUITES = [
     Suite("lint", "tests/lint", "tally", NOT_QUICK),
     Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
           NOT_QUICK, ALONE, 3600),
-    Suite("scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", NOT_QUICK),
+    Suite("scenarios, KASAN", MEMORY, "kasan", (CHECK,)),
+    Suite("all scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", ONLY_ALL),
     Suite("failing allocations", "tests/scenarios/debugging/test_*.py", "kasan", NOT_QUICK),
     Suite("failing allocations, each", "tests/scenarios/debugging/test_*.py", "kasan-rest",
           ONLY_ALL, BUSY, 5400),
     Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
-    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, ALONE, 2400),
+    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, ALONE, 4800),
     Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, ALONE, 5400),
     Suite("virtual machine, other Debian", "tests/vm --debian other -m each_debian", "pytest",
           ONLY_ALL, ALONE, 5400),

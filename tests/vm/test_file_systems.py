@@ -35,7 +35,8 @@ EXT4 = FileSystem(
 XFS = FileSystem("xfs", "mkfs.xfs -q -K", "xfs_repair -n")
 
 
-@pytest.mark.parametrize("fs", [EXT4, XFS], ids=lambda fs: fs.name)
+@pytest.mark.parametrize("fs", [pytest.param(EXT4, id="ext4"),
+                                pytest.param(XFS, id="xfs", marks=pytest.mark.slow)])
 def test_files_survive_dying_sectors_and_a_power_cut(fs: FileSystem,
                                                      serve: StartServer) -> None:
     module = qemu_module.build()

@@ -37,6 +37,7 @@ def sectors(vm: Machine, name: str) -> dict[int, int]:
             for line in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ["mkfs.btrfs -q -f -m dup -d single", "mkfs.vfat -F 32 -s 1",
                                   "mkfs.btrfs -q -f --mixed"])
 def test_file_systems(vm: Machine, serve: StartServer, make: str) -> None:

@@ -94,6 +94,7 @@ def run_dying(vm: Machine, device: str, disks: list[Disk], seconds: int = 5,
     load.finish()
 
 
+@pytest.mark.slow
 def test_raid1_of_two_remaps(vm: Machine, serve: StartServer) -> None:
     """Both legs on dying disks: md never sees an error, and the legs agree in the end."""
     server = serve(main0=24 * MIB, spare0=16 * MIB, main1=24 * MIB, spare1=16 * MIB)
@@ -169,6 +170,7 @@ def test_lvm_below(vm: Machine, serve: StartServer) -> None:
     vm.run("dmsetup remove --retry r0 && vgchange -q -an under")
 
 
+@pytest.mark.slow
 def test_luks_on_top(vm: Machine, serve: StartServer) -> None:
     """dm-crypt gets back what it wrote: no sector comes back as another's ciphertext."""
     server = serve(main=32 * MIB, spare=16 * MIB)
@@ -311,6 +313,7 @@ def test_swap_under_memory_pressure(vm: Machine, serve: StartServer) -> None:
     vm.run(f"swapoff {device} && dmsetup remove --retry r0", 600)
 
 
+@pytest.mark.slow
 def test_everything_at_once(vm: Machine, serve: StartServer) -> None:
     """Row 6: I/O on a dying disk with reload, both kinds of suspend, a flood of messages,
     status and attempts to remove, none of which waits for the others."""

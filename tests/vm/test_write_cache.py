@@ -92,6 +92,7 @@ def disks_without_fua(vm: Machine, server: BlockServer) -> str:
     return remap.activate(vm, main, spare)
 
 
+@pytest.mark.slow
 def test_a_late_error_of_main_that_is_told_once(vm: Machine, server: BlockServer) -> None:
     """D17, D18: without FUA a write is acknowledged after a flush. The kernel sends a flush again
     that a SCSI disk answered with an error: the second one succeeds, and hides it."""
@@ -105,6 +106,7 @@ def test_a_late_error_of_main_that_is_told_once(vm: Machine, server: BlockServer
     assert server.disk("main").stats()["lost"] == 160
 
 
+@pytest.mark.slow
 def test_a_late_error_of_a_slot_that_is_told_once(vm: Machine, server: BlockServer) -> None:
     """P1, D17: the same of the spare, when a failed write is relocated."""
     device = disks_without_fua(vm, server)
@@ -121,6 +123,7 @@ def test_a_late_error_of_a_slot_that_is_told_once(vm: Machine, server: BlockServ
     assert remap.status(vm).values["relocations"] == 1
 
 
+@pytest.mark.slow
 def test_a_merged_confirmation_says_nothing_of_its_neighbours(vm: Machine,
                                                               server: BlockServer) -> None:
     """E1: a disk without a cache takes no FUA, so the kernel may merge writes that lie side by
