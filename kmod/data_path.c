@@ -137,15 +137,25 @@ static __always_inline int map_main_write(struct remap_set *set, struct bio *bio
 	return map_main(set, bio);
 }
 
-static __always_inline int send_to_spare(struct remap_set *set, struct bio *bio, u32 slot)
+static noinline void make_spare_durable(struct remap_set *set, struct bio *bio)
 {
-	unsigned long end = (unsigned long)bio->bi_private | REMAP_END_SPARE;
+	struct remap_bio *pb = remap_bio(bio);
+
+	remap_mark_flags(bio, pb, make_durable(set, bio, pb, REMAP_SPARE));
+}
+
+/* Counted already. */
+static noinline int map_spare(struct remap_set *set, struct bio *bio, u32 slot)
+{
 	sector_t sector = bio->bi_iter.bi_sector;
+	unsigned long end = REMAP_END_SPARE;
 	struct remap_bio *pb;
 
+	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE))
+		make_spare_durable(set, bio);
 	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		end |= REMAP_END_SPARE_WRITE;
-	bio->bi_private = (void *)end;
+	bio->bi_private = (void *)((unsigned long)bio->bi_private | end);
 	bio->bi_opf &= ~REQ_POLLED;
 	bio->bi_iter.bi_sector = remap_slot_start(set, slot) + (sector & (REMAP_CHUNK_SECTORS - 1));
 	bio_set_dev(bio, set->spare->bdev);
@@ -153,23 +163,6 @@ static __always_inline int send_to_spare(struct remap_set *set, struct bio *bio,
 	pb->iter.bi_sector = sector;
 	pb->slot = slot;
 	return DM_MAPIO_REMAPPED;
-}
-
-static noinline int map_spare_fua(struct remap_set *set, struct bio *bio, u32 slot)
-{
-	struct remap_bio *pb = remap_bio(bio);
-
-	if (remap_is_cached(set, REMAP_SPARE))
-		remap_mark_flags(bio, pb, make_durable(set, bio, pb, REMAP_SPARE));
-	return send_to_spare(set, bio, slot);
-}
-
-/* Counted already. */
-static noinline int map_spare(struct remap_set *set, struct bio *bio, u32 slot)
-{
-	if (unlikely(bio->bi_opf & REQ_FUA))
-		return map_spare_fua(set, bio, slot);
-	return send_to_spare(set, bio, slot);
 }
 
 /* A read may pass a chunk that is being copied, a write may not (D3). */

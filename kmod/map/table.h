@@ -90,7 +90,7 @@ struct remap_table {
 };
 
 #define REMAP_REGION_SHIFT	8	/* sectors to region: 128 KiB */
-#define REMAP_REGION_SECTORS	(1U << REMAP_REGION_SHIFT)
+#define REMAP_REGION_SECTORS	BIT_ULL(REMAP_REGION_SHIFT)
 #define REMAP_GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 
 bool remap_table_span_is_clean(const struct remap_table *table, u64 first, u64 last);
@@ -98,7 +98,7 @@ bool remap_table_span_is_clean(const struct remap_table *table, u64 first, u64 l
 /* Of sectors, or of none. */
 static __always_inline bool remap_is_in_region(u64 sector, u32 nr_sectors)
 {
-	return (u32)(sector & (REMAP_REGION_SECTORS - 1)) + nr_sectors <= REMAP_REGION_SECTORS;
+	return (sector & (REMAP_REGION_SECTORS - 1)) + nr_sectors <= REMAP_REGION_SECTORS;
 }
 
 /*
