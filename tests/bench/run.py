@@ -17,7 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import activation, contention, dying_disk, guest, recorded, report, userspace
+from tests.bench import (activation, contention, dying_disk, guest, profile, recorded, report,
+                         userspace)
 from tests.bench.fast_path import SPREAD, FastPath, Row
 from tests.harness import kernels, qemu_image, uml
 from tests.harness.agent import AgentError, CommandFailed
@@ -78,6 +79,7 @@ def measure_relocation(quick: bool) -> dict[str, Any]:
 
 PARTS = {
     "fast_path": measure_fast_path,
+    "profile": in_counting_guest(named("profile", profile.measure)),
     "activation": in_counting_guest(activation.measure),
     "relocation": measure_relocation,
     "dying_disk": in_counting_guest(named("dying_disk", dying_disk.measure)),
