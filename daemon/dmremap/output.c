@@ -7,9 +7,12 @@
 #include "output.h"
 #include "util/foreign.h"
 
+/* Lines that are laid out together; a longer table is printed in parts, each in its turn. */
+#define MOST_LINES 10000
+
 /**
  * struct output - a table being filled
- * @table: libsmartcols' table
+ * @table: libsmartcols' table: what is not printed yet
  * @line: present line
  * @cell: index of the next cell
  */
@@ -50,8 +53,25 @@ int output_open(struct output **result, const struct column *columns)
 	return 0;
 }
 
+/* What there is so far: a million lines take 700 MiB. */
+static int print_part(struct output *output)
+{
+	int r = scols_print_table(output->table);
+
+	if (r < 0)
+		return r;
+	scols_table_remove_lines(output->table);
+	return scols_table_enable_noheadings(output->table, 1);
+}
+
 int output_line(struct output *output)
 {
+	if (scols_table_get_nlines(output->table) == MOST_LINES) {
+		int r = print_part(output);
+
+		if (r < 0)
+			return r;
+	}
 	output->line = scols_table_new_line(output->table, NULL);
 	output->cell = 0;
 	return output->line ? 0 : -ENOMEM;

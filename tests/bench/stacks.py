@@ -21,8 +21,8 @@ SPARE_SECTORS = 4096 * 2048                    # slots for 1,000,000 remaps, and
 SPARE_START = SECTORS - SPARE_SECTORS
 CACHED_MIB, CACHED_SPARE_MIB = 1024, 64        # of the disks with a volatile cache
 # A segment for each remap and one after it: device-mapper allows 1,048,576, and dmsetup refuses
-# to load a table that needs more than 64 MiB of arguments.
-MOST_IN_TABLE = 450_000
+# to load a table that needs more than 50,000,000 bytes of arguments (69 for such a segment).
+MOST_IN_TABLE = 350_000
 
 # Bytes of an I/O, and at how many places it is done.
 PLACES = {512: 1000, 4096: 1000, 128 << 10: 50, 1 << 20: 8}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hundred thousand remaps: shown and backed up in seconds, and in little memory (row 32)."""
+"""A hundred thousand remaps: shown, dumped and backed up in seconds, and in little memory (row
+32)."""
 
 import json
 import resource
@@ -41,3 +42,9 @@ def test_many_remaps(rig: Rig, tmp_path: Path) -> None:
     rig.remove()
     seconds, text = cost("backup", spare, str(tmp_path / "file"))
     assert seconds < 15
+    seconds, text = cost("dump", spare)
+    rows = [line.split() for line in text[text.index("SLOT"):].splitlines()]
+    assert rows[0][0] == "SLOT" and "SLOT" not in text[text.index("SLOT") + 4:]
+    slots = [int(row[0]) for row in rows[1:]]
+    assert len(slots) == COUNT + 1 and slots == sorted(set(slots))
+    assert seconds < 30
