@@ -392,6 +392,33 @@ static void segments_cover_main(void **unused)
 	region_table_done(&table);
 }
 
+/* Every second chunk is remapped: each needs a segment, and so does what follows it. */
+static void more_segments_than_a_table_has(void **unused)
+{
+	struct region_table table = { .nr_slots = SEGMENTS_MOST / 2 + 1 };
+	struct segment *segments = NULL;
+	struct region region;
+	size_t nr = 0;
+
+	(void)unused;
+	make();
+	region = (struct region){ .super = super };
+	region.super.main_sectors = (uint64_t)table.nr_slots * 2 * REMAP_CHUNK_SECTORS;
+	table.entry = calloc(table.nr_slots, sizeof(*table.entry));
+	assert_non_null(table.entry);
+	for (uint32_t slot = 0; slot < table.nr_slots; slot++)
+		table.entry[slot] = (struct remap_entry){ .main_chunk = 2 * slot,
+							  .redirected = 0xff,
+							  .state = REMAP_ENTRY_USED };
+	assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL), -EFBIG);
+	assert_null(segments);
+	table.nr_slots--;
+	assert_int_equal(region_segments(&region, &table, &segments, &nr, NULL), 0);
+	assert_int_equal(nr, SEGMENTS_MOST);
+	free(segments);
+	free(table.entry);
+}
+
 /* Superblocks of both places of one replica; @at: its first sector in the region. */
 static void put_supers(uint64_t at, const struct remap_super *from)
 {
@@ -529,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(segments_cover_main, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_superblock_that_leads_to_another, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(more_segments_than_a_table_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_may_be_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_set, setup, teardown),
 	};

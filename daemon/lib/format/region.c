@@ -433,9 +433,16 @@ int region_segments(const struct region *region, const struct region_table *tabl
 	}
 	if (!r)
 		r = add_segment(&list, at, region->super.main_sectors - at, SEGMENT_MAIN, 0);
+	if (!r && list.nr > SEGMENTS_MOST)
+		r = error_set(error, EFBIG,
+			      "its table needs %zu segments, and device-mapper allows %u: only the "
+			      "module dm-remap can serve so many remapped sectors",
+			      list.nr, SEGMENTS_MOST);
+	else if (r < 0)
+		r = error_set(error, -r, "out of memory");
 	if (r < 0) {
 		free(list.at);
-		return error_set(error, -r, "out of memory");
+		return r;
 	}
 	*segments = list.at;
 	*nr_segments = list.nr;

@@ -104,9 +104,12 @@ struct segment {
 	uint64_t spare_sector;
 };
 
+/* More of them make no table: device-mapper's limit (DM_MAX_TARGETS). */
+#define SEGMENTS_MOST 1048576U
+
 /*
  * The whole mapped device as segments, in order, without gaps; the caller frees.
- * -EUCLEAN when blocks of the table are missing or contradict: sectors that they named
+ * -EFBIG when there are more than SEGMENTS_MOST; -EUCLEAN when blocks of the table are missing or contradict: sectors that they named
  * would be read from main, where their data is old (P2).
  */
 int region_segments(const struct region *region, const struct region_table *table,
