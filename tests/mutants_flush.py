@@ -157,12 +157,15 @@ FLUSH = {
         [(HANDOVER, "\tif (alone && !is_open(set)) {", "\tif (0) {"),
          (HANDOVER, "\treturn will->md == md && will->md_seq == dm_disk(md)->diskseq;",
           "\treturn md;")],
-        ["test_lost_cache.py::was_removed"]),
-    "loss-needs-a-new-table": Mutant(
-        "D10", "another device in the same drive is noticed by a new table alone",
-        [(HANDOVER, " ||\n\t\t\t  (remap_is_unflushed(set, m) && "
-          "was_replaced(&set->life->id[m], set, m));", ";")],
-        ["test_lost_cache.py::without_a_new_table", "test_lost_cache.py"]),
+        ["test_handover.py::outlives", "test_lost_cache.py::was_removed"]),
+    "identity-anew": Mutant(
+        "D10", "a table does not note which devices its members are",
+        [(HANDOVER, "\t\tset->life->id[m] = member_id(set, m);\n", "")],
+        ["test_lost_cache.py::until_the_loss"]),
+    "committed-untold": Mutant(
+        "D10", "a table does not say up to which number it has committed",
+        [(HANDOVER, "\tknown->committed = report.committed;\n", "\tknown->committed = 0;\n")],
+        ["test_lost_cache.py::an_older_spare_does_not"]),
     # what a soak is for
     "stale-after-move": Mutant(
         "P2, C13", "an entry moves without the sectors that were not written",

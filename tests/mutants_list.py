@@ -1006,6 +1006,8 @@ UNTESTABLE = [
      "a write would have to stand between two entries of a chain meanwhile, see the one above"),
     ("D8, re-issues drop NOWAIT, POLLED and RAHEAD", "no lower device of the test bed refuses a "
      "bio for them"),
+    ("D10, another medium in the same drive", "that a resume without a new table notices it: no "
+     "disk of the test bed gets another number (diskseq) while it is open"),
     ("D11, destructor", "that it waits for what is in flight: every opener here waits for its "
      "own I/O before the device can be removed; tests/vm/test_races.py removes under load"),
     ("D13, P6", "allocations without `memalloc_noio` or pools fail only under memory pressure "
