@@ -382,7 +382,7 @@ def test_the_daemon_has_no_socket_to_write_to(rig: Rig, tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
-def test_data_on_the_set(rig: Rig) -> None:
+def test_commands_to_the_disk_below(rig: Rig) -> None:
     """A user who may write the device sends no command to the disk below it."""
     device = rig.create()
     device.pwrite(80, pattern(1))
