@@ -157,9 +157,9 @@ def count() -> tuple[int, int]:
 def write_table(found: dict[str, str | None]) -> None:
     rows = recorded() | {name: by or NOTHING for name, by in found.items()}
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Rules, each broken once",
-             "", "Made by `python3 -m tests.mutants --write`: one edit of the module (or of",
-             "common/) each, see mutants_list.py, and the test that noticed: the first that",
-             "failed, there may be more.", "",
+             "", "Made by `python3 -m tests.mutants --write`: one edit of the module, of common/ or",
+             "of the command each, see mutants_list.py, mutants_flush.py and mutants_command.py;",
+             "and the test that noticed: the first that failed, there may be more.", "",
              "| rule | what was broken | noticed by |", "|---|---|---|"]
     lines += [f"| {mutant.rule} | {mutant.what} (`{name}`) | {rows.get(name, NOT_RUN)} |"
               for name, mutant in MUTANTS.items()]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.disks import MAIN_NO_FUA
 from tests.scenarios.late_errors import NO_FUA, A, B, set_of, told
 from tests.scenarios.lib import Device, Rig, pattern, wait_for
 
@@ -69,6 +70,7 @@ def test_a_journal_does_not_commit_over_an_error_that_is_owed(rig: Rig, loses: s
 
 
 @pytest.mark.disks(main="8M", spare="8M")
+@pytest.mark.not_on(*MAIN_NO_FUA, reason="what is acknowledged is durable, and the next flush succeeds")
 def test_a_journal_does_not_commit_over_a_flush_that_failed(rig: Rig) -> None:
     """Its own: as on any disk, whatever may have been in the cache."""
     journal = Journal(rig, rig.create())
