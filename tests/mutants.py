@@ -2,13 +2,16 @@
 """Breaks one rule of the module at a time, and tells which test notices.
 
     python3 -m tests.mutants [--jobs N] [--write] [NAME...]
+    python3 -m tests.mutants --count
 
-For each entry of mutants_list.py, mutants_flush.py and mutants_command.py it edits a copy of the last commit, builds what was
-edited and runs the tests named there, in that order, until one fails. Before that the
-same tests must pass on the copy as it is. A mutant that no test notices, and an edit whose
-text is not in the sources any more, make it fail; --write brings the rows of those that
-ran in tests/MUTANTS.md up to date. About twenty minutes for all, so `make check` does not
-run it; after a change of kmod/ or common/ it is run for the rules concerned.
+For each entry of mutants_list.py, mutants_flush.py and mutants_command.py it edits a copy of
+the last commit, builds what was edited and runs the tests named there, in that order, until
+one fails. Before that the same tests must pass on the copy as it is. A mutant that no test
+notices, and an edit whose text is not in the sources any more, make it fail; --write brings
+the rows of those that ran in tests/MUTANTS.md up to date. An hour or more for all, so `make
+check` does not run it; after a change of kmod/ or common/ it is run for the rules concerned.
+--count runs none: it prints how many there are and how many a test has noticed, by
+tests/MUTANTS.md, and puts both into build/report.json.
 """
 
 import argparse
@@ -32,6 +35,7 @@ SOURCES = ("kmod", "common", "daemon")
 CRASH = ["--operations", "1600", "--states", "50000", "--activate", "24"]
 GUEST_S = "300"    # a rule whose breaking makes I/O wait for ever is noticed by this
 TABLE = PROJECT / "tests" / "MUTANTS.md"
+NOT_RUN, NOTHING = "not run", "**nothing**"
 MUTANTS = FIRST | FLUSH | COMMAND
 
 
@@ -136,16 +140,28 @@ def unbroken(names: list[str]) -> list[str]:
             for file, some in words.items()]
 
 
+def recorded() -> dict[str, str]:
+    """What noticed each, by the table."""
+    return dict(re.findall(r"\(`([\w-]+)`\) \| (.*) \|$", TABLE.read_text(), re.M))
+
+
+def count() -> tuple[int, int]:
+    """How many mutants there are, and how many a test has noticed."""
+    by = recorded()
+    caught = sum(by.get(name, NOT_RUN) not in (NOT_RUN, NOTHING) for name in MUTANTS)
+    report.add("seeded_bugs", "mutants", len(MUTANTS))
+    report.add("seeded_bugs_caught", "mutants", caught)
+    return len(MUTANTS), caught
+
+
 def write_table(found: dict[str, str | None]) -> None:
-    rows = dict(re.findall(r"\(`([\w-]+)`\) \| (.*) \|$", TABLE.read_text(), re.M)) \
-        if TABLE.exists() else {}
-    rows |= {name: by or "**nothing**" for name, by in found.items()}
+    rows = recorded() | {name: by or NOTHING for name, by in found.items()}
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Rules, each broken once",
-             "", "Made by `python3 -m tests.mutants --write`: one edit of the module (or of",
-             "common/) each, see mutants_list.py, and the test that noticed: the first that",
-             "failed, there may be more.", "",
+             "", "Made by `python3 -m tests.mutants --write`: one edit of the module, of common/ or",
+             "of the command each, see mutants_list.py, mutants_flush.py and mutants_command.py;",
+             "and the test that noticed: the first that failed, there may be more.", "",
              "| rule | what was broken | noticed by |", "|---|---|---|"]
-    lines += [f"| {mutant.rule} | {mutant.what} (`{name}`) | {rows.get(name, 'not run')} |"
+    lines += [f"| {mutant.rule} | {mutant.what} (`{name}`) | {rows.get(name, NOT_RUN)} |"
               for name, mutant in MUTANTS.items()]
     lines += ["", "## What this test bed cannot notice", "", "| rule | why |", "|---|---|"]
     lines += [f"| {rule} | {why} |" for rule, why in UNTESTABLE]
@@ -156,8 +172,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.mutants")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="into tests/MUTANTS.md")
+    parser.add_argument("--count", action="store_true", help="run none")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(MUTANTS)}")
     options = parser.parse_args()
+    if options.count:
+        print("{} seeded bugs, {} noticed".format(*count()))
+        return 0
     names = options.names or list(MUTANTS)
     if unknown := set(names) - set(MUTANTS):
         parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
@@ -196,11 +216,9 @@ def main() -> int:
                 print("without any edit:", *filter(None, whole), sep="\n")
                 return 1
             found = dict(zip(names, pool.map(named, names)))
-    if not options.names:
-        report.add("seeded_bugs", "mutants", len(found))
-        report.add("seeded_bugs_caught", "mutants", sum(map(bool, found.values())))
     if options.write:
         write_table(found)
+        count()
     return 0 if all(found.values()) else 1
 
 

@@ -6,6 +6,7 @@ from tests.mutants_list import MANUAL, MESSAGE, Mutant
 HIDE = "daemon/lib/ops/create-hide.c"
 IMPORT = "daemon/dmremap/verb-import.c"
 RELEASE = "daemon/lib/ops/release.c"
+TRY = "daemon/lib/ops/release-try.c"
 ROOM = "daemon/dmremap/room.c"
 
 COMMAND = {
@@ -13,7 +14,7 @@ COMMAND = {
     "hide-nothing": Mutant(
         "O1", "the magic of a signature stays on main",
         [(HIDE, "chunk[offset % REMAP_CHUNK_BYTES] = 0;", ";")],
-        ["test_create.py::becomes_a_set"]),
+        ["test_create.py::real_tools"]),
     "hide-in-cache": Mutant(
         "O1", "what hides main is not flushed",
         [(HIDE, " ||\n\t    memcmp(back, data, nr_bytes))", ")"),
@@ -22,16 +23,17 @@ COMMAND = {
     "hide-unread": Mutant(
         "O1", "what hides main is not read back",
         [(HIDE, " ||\n\t    memcmp(back, data, nr_bytes))", ")")],
-        ["test_create.py::cannot_be_hidden", "test_create.py", "test_hazards.py"]),
+        ["test_guard.py::keeps_nothing_of"]),
     "release-uncompared": Mutant(
         "P10", "what release copied is not read back",
         [(RELEASE, "\tif (!r)\n\t\tr = for_each_used(a, false, compare_back, error);\n", "")],
-        ["test_hands_off.py::release", "test_create.py", "test_create_crash.py"]),
+        ["test_guard.py::release_onto"]),
     "release-in-cache": Mutant(
-        "P10", "what release copied is not flushed before the flag",
+        "P10", "what release copied is not flushed before the flag, nor with what is tried after it",
         [(RELEASE, "\tif (!r)\n\t\tr = main_durable(a, error);\n"
           "\tif (!r)\n\t\tr = for_each_used(a, false, compare_back, error);\n",
-          "\tif (!r)\n\t\tr = for_each_used(a, false, compare_back, error);\n")],
+          "\tif (!r)\n\t\tr = for_each_used(a, false, compare_back, error);\n"),
+         (TRY, "\t\tr = main_durable(a, error);\n", "\t\tr = 0;\n")],
         ["test_create_crash.py::during_release"]),
     "release-without-flag": Mutant(
         "P10", "release writes back before the spare says so",
@@ -55,7 +57,7 @@ COMMAND = {
         "P10", "a release that main refuses is not taken back",
         [(RELEASE, "\treturn r < 0 ? take_back(a, &raw, r, error) : end(a, error);",
           "\treturn r < 0 ? r : end(a, error);")],
-        ["test_hands_off.py::release", "test_create_crash.py::cannot_be_completed"]),
+        ["test_guard.py::is_undone"]),
     # import
     "import-uncounted": Mutant(
         "import", "a list that needs more slots than there are is begun",
@@ -88,7 +90,7 @@ COMMAND = {
         "import", "a dry run remaps",
         [(IMPORT, "\tif (!r && !option_value(invocation, \"dry-run\"))\n\t\tr = carry_out",
           "\tif (!r)\n\t\tr = carry_out")],
-        ["test_import.py", "test_create.py::import_of_lists"]),
+        ["test_create.py::import_of_lists"]),
     "batch-takes-a-chunk-once": Mutant(
         "D3", "of a list, sectors of a chunk that is in the batch already are left out",
         [(MANUAL, "\tif (slot >= 0 && table->word[slot] & REMAP_WORD_BUSY)\n\t\treturn 1;\n"

@@ -31,6 +31,15 @@ FLUSH = {
         "D10", "a write that main made durable counts as one in its cache",
         [(DATA_PATH, " |\n\t\t\t\t\t  REMAP_BIO_NOT_CACHED);", ");")],
         ["test_lost_cache.py::written_through"]),
+    "clean-after-one": Mutant(
+        "D17", "one more flush after the one that failed is all that is tried",
+        [(GATE, "\tfor (try = 0; r && try < tries; try++) {", "\tfor (try = 0; !try; try++) {")],
+        ["test_owed.py::nobody_relies_on"]),
+    "fua-to-a-slot-is-cached": Mutant(
+        "D9, D10", "a write with FUA to a slot counts as one in the spare's cache",
+        [(DATA_PATH, "\tif (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))\n",
+          "\tif (op_is_write(bio_op(bio)))\n")],
+        ["test_owed.py::nothing_to_flush"]),
     "keep-is-through": Mutant(
         "D18", "`keep` writes through",
         [(DATA_PATH, "bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)",
@@ -57,7 +66,7 @@ FLUSH = {
         [(DATA_PATH, "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||\n"
           "\t    unlikely(remap_take_owed(set, REMAP_OWED_WRITE)))\n",
           "\tif (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)))\n")],
-        ["test_gates.py", "test_real_disks.py", "test_flush.py"]),
+        ["test_owed.py::journal"]),
     "owed-elided": Mutant(
         "D17, D9", "a flush that the spare does not need tells no error that is owed",
         [(DATA_PATH, "if (!remap_is_unflushed(set, REMAP_SPARE) && likely(!READ_ONCE(gate->owed)))",
@@ -72,30 +81,30 @@ FLUSH = {
         "D17", "an error that a flush of ours was told is owed to flushes alone",
         [(GATE, "\t\towe(gate, REMAP_OWED_FLUSH);\n\t\towe(gate, REMAP_OWED_WRITE);\n",
           "\t\towe(gate, REMAP_OWED_FLUSH);\n")],
-        ["test_gates.py", "test_real_disks.py", "test_flush.py"]),
+        ["test_owed.py::journal"]),
     "owed-by-main-alone": Mutant(
         "D17", "a write with FUA gets the error that main owes, not the spare's",
         [(GATE, "\treturn test_and_clear_bit(owed, &set->flow.gate[REMAP_SPARE].owed) || told;",
           "\treturn told;")],
-        ["test_gates.py", "test_real_disks.py", "test_flush.py"]),
+        ["test_owed.py::journal"]),
     "preflush-error-dropped": Mutant(
         "D17", "the write behind a preflush that failed does not fail",
         [(GATE, "\t\tif (turn->r[member] && has_flush)\n\t\t\towe(gate, REMAP_OWED_WRITE);\n", "")],
-        ["test_gates.py", "test_real_disks.py", "test_flush.py"]),
+        ["test_owed.py::journal"]),
     "one-good-flush": Mutant(
         "D17", "one flush that succeeds settles what a write with FUA is owed",
         [(GATE, "++gate->nr_good >= 2", "++gate->nr_good >= 1")],
-        ["test_gates.py", "test_real_disks.py", "test_flush.py"]),
+        ["test_owed.py::outlives_a_flush"]),
     "never-at-risk": Mutant(
         "D17", "what `keep` left in main's cache before is at no risk when it is written through",
         [(GATE, "\t       (remap_write_cache(set) != REMAP_WRITE_THROUGH ||\n"
           "\t\tset->flow.gate[REMAP_MAIN].backed);",
           "\t       remap_write_cache(set) != REMAP_WRITE_THROUGH;")],
-        ["test_gates.py", "test_real_disks.py"]),
+        ["test_owed.py::kept_before", "test_gates.py"]),
     "flush-error-keeps-auto": Mutant(
         "D18", "an error of a flush does not end `auto`",
         [(GATE, "\tif (member == REMAP_MAIN)\n\t\tremap_error_seen(set);\n", "")],
-        ["test_real_disks.py", "test_gates.py", "test_commit_failures.py::auto"]),
+        ["test_owed.py::ends_auto"]),
     "lost-cache-stays": Mutant(
         "D10", "lost-cache does not end when all have closed the device",
         [(HANDOVER, "\tif (test_bit(REMAP_LOST_CACHE, &set->flags))\n\t\tqueue_delayed_work",
@@ -121,10 +130,23 @@ FLUSH = {
         "counters", "a reload counts anew from what was saved",
         [(HANDOVER, "\t\tset->counters = known->counters;\n", "")],
         ["test_lifecycle.py::reload_the_same_table"]),
+    "threshold-anew": Mutant(
+        "settings", "a reload forgets error_threshold",
+        [(HANDOVER, "\t\tset->options.error_threshold = known->error_threshold;\n", "")],
+        ["test_handover.py::outlives"]),
+    "auto-remap-anew": Mutant(
+        "settings", "a reload forgets that auto_remap is disabled",
+        [(HANDOVER, "\t\t\tset_bit(REMAP_AUTO_OFF, &set->flags);\n", "\t\t\t;\n")],
+        ["test_handover.py::disabled_stays_so"]),
+    "strangers-counters": Mutant(
+        "D10", "a table takes over from one of another set",
+        [(HANDOVER, " || !test_bit(REMAP_LOADED, &old->flags) ||\n"
+          "\t\t    !is_same_set(old, remap_uuid(set)))", " || !test_bit(REMAP_LOADED, &old->flags))")],
+        ["test_handover.py::another_set"]),
     "tokens-anew": Mutant(
         "E7", "a reload ends the count of a storm",
         [(HANDOVER, "\t\tremap_set_tokens(set, known->tokens);\n", "")],
-        ["test_errors.py::storm", "test_commit_failures.py::storm", "test_lost_cache.py"]),
+        ["test_handover.py::storm"]),
     "loss-for-new-users": Mutant(
         "D10", "flushes fail of those who open the device after the loss",
         [(HANDOVER, "\tif (!is_open(set))\n\t\treturn;\n\tset_bit(REMAP_LOST_CACHE",
@@ -135,12 +157,15 @@ FLUSH = {
         [(HANDOVER, "\tif (alone && !is_open(set)) {", "\tif (0) {"),
          (HANDOVER, "\treturn will->md == md && will->md_seq == dm_disk(md)->diskseq;",
           "\treturn md;")],
-        ["test_lost_cache.py::was_removed"]),
-    "loss-needs-a-new-table": Mutant(
-        "D10", "another device in the same drive is noticed by a new table alone",
-        [(HANDOVER, " ||\n\t\t\t  (remap_is_unflushed(set, m) && "
-          "was_replaced(&set->life->id[m], set, m));", ";")],
-        ["test_lost_cache.py::without_a_new_table", "test_lost_cache.py"]),
+        ["test_handover.py::outlives", "test_lost_cache.py::was_removed"]),
+    "identity-anew": Mutant(
+        "D10", "a table does not note which devices its members are",
+        [(HANDOVER, "\t\tset->life->id[m] = member_id(set, m);\n", "")],
+        ["test_lost_cache.py::until_the_loss"]),
+    "committed-untold": Mutant(
+        "D10", "a table does not say up to which number it has committed",
+        [(HANDOVER, "\tknown->committed = report.committed;\n", "\tknown->committed = 0;\n")],
+        ["test_lost_cache.py::an_older_spare_does_not"]),
     # what a soak is for
     "stale-after-move": Mutant(
         "P2, C13", "an entry moves without the sectors that were not written",

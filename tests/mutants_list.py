@@ -295,8 +295,8 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
-        [(TABLE_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
-          "\tif (last)\n\t\treturn !test_bit(")],
+        [(TABLE_H, "\treturn remap_is_in_region(sector, nr_sectors) &&\n\t       !test_bit(",
+          "\treturn !test_bit(")],
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
         "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",
@@ -1006,6 +1006,8 @@ UNTESTABLE = [
      "a write would have to stand between two entries of a chain meanwhile, see the one above"),
     ("D8, re-issues drop NOWAIT, POLLED and RAHEAD", "no lower device of the test bed refuses a "
      "bio for them"),
+    ("D10, another medium in the same drive", "that a resume without a new table notices it: no "
+     "disk of the test bed gets another number (diskseq) while it is open"),
     ("D11, destructor", "that it waits for what is in flight: every opener here waits for its "
      "own I/O before the device can be removed; tests/vm/test_races.py removes under load"),
     ("D13, P6", "allocations without `memalloc_noio` or pools fail only under memory pressure "

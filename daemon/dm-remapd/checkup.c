@@ -101,18 +101,13 @@ static void read_note(struct set_state *set)
 
 static void write_note(const struct set_state *set)
 {
-	char path[PATH_MAX], other[PATH_MAX + 8];
-	FILE *file;
+	char path[PATH_MAX], text[64];
 
 	note_path(set, path, sizeof(path));
-	snprintf(other, sizeof(other), "%s.new", path);
-	file = fopen(other, "we");
-	if (!file)
-		return; /* it will be reported again */
-	fprintf(file, "%s %" PRIx64 " told:\n", verdict_name(set->checkup.level),
-		set->checkup.reasons);
-	if (fclose(file) != EOF)
-		rename(other, path);
+	snprintf(text, sizeof(text), "%s %" PRIx64 " told:\n", verdict_name(set->checkup.level),
+		 set->checkup.reasons);
+	/* without it the verdict is reported again */
+	write_file_atomic(path, text, strlen(text), 0600);
 }
 
 static void tell(struct manager *m, struct set_state *set, const char *said,

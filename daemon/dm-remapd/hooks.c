@@ -11,54 +11,19 @@
 #include <time.h>
 
 #include "alert-text.h"
+#include "hook-owner.h"
 #include "hooks.h"
 
 /* From SIGTERM to SIGKILL, and from that to going on without it. */
 #define KILL_MS 2000
 #define WORDS_BYTES 200
-#define WRITABLE_BY_OTHERS (S_IWGRP | S_IWOTH)
-
-/*
- * Only root may say what root runs: the owner of the file and of each directory above it.  In a
- * directory with the sticky bit nobody can replace what is root's.
- */
-static int check_owner(const char *path, const struct stat *st, char *why, size_t nr_bytes)
-{
-	bool is_sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX);
-
-	if (st->st_uid != 0)
-		snprintf(why, nr_bytes, "%s is not root's: chown root %s", path, path);
-	else if ((st->st_mode & WRITABLE_BY_OTHERS) && !is_sticky)
-		snprintf(why, nr_bytes, "others can write %s: chmod go-w %s", path, path);
-	else
-		return 0;
-	return -EPERM;
-}
-
-static int check_directories(char *path, char *why, size_t nr_bytes)
-{
-	struct stat st;
-	char *slash;
-	int r = 0;
-
-	while (!r && (slash = strrchr(path, '/')) != NULL) {
-		*slash = '\0';
-		if (lstat(*path ? path : "/", &st) < 0) {
-			snprintf(why, nr_bytes, "%s: %s", path, strerror(errno));
-			return -errno;
-		}
-		r = check_owner(*path ? path : "/", &st, why, nr_bytes);
-	}
-	return r;
-}
 
 /* A link is followed; 1: it is none that is to run. */
 static int check_hook(const char *path, char real[PATH_MAX], char *why, size_t nr_bytes)
 {
-	char above[PATH_MAX];
 	struct stat st;
 
-	if (!realpath(path, real) || stat(real, &st) < 0) {
+	if (stat(path, &st) < 0) {
 		snprintf(why, nr_bytes, "%s", strerror(errno));
 		return -errno;
 	}
@@ -70,10 +35,7 @@ static int check_hook(const char *path, char real[PATH_MAX], char *why, size_t n
 		snprintf(why, nr_bytes, "it is not executable");
 		return 1;
 	}
-	snprintf(above, sizeof(above), "%s", real);
-	if (check_owner(real, &st, why, nr_bytes) < 0)
-		return -EPERM;
-	return check_directories(above, why, nr_bytes);
+	return hook_owner_check(path, real, &st, why, nr_bytes);
 }
 
 /* What editors and packages leave is no hook. */
@@ -281,14 +243,8 @@ static int check_directory(const char *directory, char *why, size_t nr_bytes)
 {
 	char real[PATH_MAX];
 	struct stat st;
-	int r;
 
-	if (!realpath(directory, real) || stat(real, &st) < 0) {
-		snprintf(why, nr_bytes, "%s", strerror(errno));
-		return -errno;
-	}
-	r = check_owner(real, &st, why, nr_bytes);
-	return r ? r : check_directories(real, why, nr_bytes);
+	return hook_owner_check(directory, real, &st, why, nr_bytes);
 }
 
 struct hooks_result hooks_run(const char *directory, unsigned int seconds, char *const *variables,

@@ -48,6 +48,7 @@ enum action {
 	ACT_SLOW,      /* only the delay */
 	ACT_LATE,      /* into the cache it succeeds, and the flush fails; past it as ACT_ERROR */
 	ACT_UNREAD,    /* the media cannot be read until it is written; the cache can */
+	ACT_FORGETS,   /* nothing is done, and no error: what was written is not kept */
 	ACT_HEAL_4K,   /* physical blocks cannot be read, nor written but whole: that heals */
 };
 

@@ -53,10 +53,17 @@ static const char *option_value(const char *word, const char *name)
 static int parse_action(const char *text, enum action *action)
 {
 	static const char *const names[] = {
-		[ACT_ERROR] = "error",	  [ACT_HEAL] = "heal", [ACT_FAIL_HEAL] = "badwrite-heal",
-		[ACT_LANDED] = "landed",  [ACT_TORN] = "torn", [ACT_PARTIAL] = "partial",
-		[ACT_SLOW] = "slow",	  [ACT_LATE] = "late", [ACT_UNREAD] = "unread",
+		[ACT_ERROR] = "error",
+		[ACT_HEAL] = "heal",
+		[ACT_FAIL_HEAL] = "badwrite-heal",
+		[ACT_LANDED] = "landed",
+		[ACT_TORN] = "torn",
+		[ACT_PARTIAL] = "partial",
+		[ACT_SLOW] = "slow",
+		[ACT_LATE] = "late",
+		[ACT_UNREAD] = "unread",
 		[ACT_HEAL_4K] = "heal4k",
+		[ACT_FORGETS] = "forgets",
 	};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -85,6 +92,8 @@ static int fault_add_command(struct command *c)
 		return say(c, "late is of writes; see unread for what cannot be read");
 	if (fault.action == ACT_UNREAD && fault.on_write)
 		return say(c, "unread is of reads");
+	if (fault.action == ACT_FORGETS && fault.on_read)
+		return say(c, "forgets is of writes");
 	for (unsigned int i = 5; i < c->nr_words; i++) {
 		const char *times = option_value(c->words[i], "times");
 		const char *delay = option_value(c->words[i], "delay_ms");

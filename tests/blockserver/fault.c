@@ -217,7 +217,7 @@ struct verdict fault_judge(struct disk *disk, const struct request *request)
 		if (fault->action != ACT_SLOW && !(healing_write && fault->action == ACT_HEAL)) {
 			uint64_t done = sectors_done(fault, request);
 
-			verdict.fails = true;
+			verdict.fails |= fault->action != ACT_FORGETS;
 			if (done < verdict.done)
 				verdict.done = done;
 		}
@@ -226,7 +226,7 @@ struct verdict fault_judge(struct disk *disk, const struct request *request)
 		else
 			link = struck(disk, link);
 	}
-	if (request->op == OP_WRITE && !verdict.fails)
+	if (request->op == OP_WRITE && verdict.done == request->count)
 		heal(disk, ACT_HEAL_4K, request->first, request->count);
 	return verdict;
 }

@@ -113,6 +113,16 @@ def test_writes_that_are_done_in_part(setup: Setup, action: str, done: int) -> N
     assert records[1:] == ([(100 + done, 8 - done, blockd.FAILED)] if done < 8 else [])
 
 
+def test_writes_that_are_forgotten(setup: Setup) -> None:
+    setup.on_main.write(100, content(1, 8))
+    setup.main.bad(106, 1, action="forgets", times=1)
+    setup.on_main.write(102, content(2, 8))
+    assert setup.on_main.read(100, 8) == content(1, 8)
+    assert [r.flags for r in setup.server.log()] == [0, blockd.FAILED]
+    setup.on_main.write(102, content(2, 8))
+    assert setup.on_main.read(102, 8) == content(2, 8)
+
+
 def test_power_cut_loses_what_was_not_flushed(setup: Setup) -> None:
     setup.on_main.write(0, content(1))
     setup.on_main.flush()

@@ -129,12 +129,60 @@ def test_only_root_says_what_root_runs(hooks: Path, tmp_path: Path) -> None:
         os.chown(tmp_path, 0, 0)
 
 
-def is_there(pid: int) -> bool:
-    """Not as a zombie, which its new parent may not have noticed yet."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
+def test_only_root_says_which_program_of_root_runs(hooks: Path, tmp_path: Path) -> None:
+    """A link is a word as well: the one in hooks.d, and one that it leads to."""
+    ran, users = tmp_path / "ran", tmp_path / "users"
+    program = put(tmp_path / "program", f"touch {ran}")
+    users.mkdir()
+    (users / "file").symlink_to(program)
+    (users / "place").symlink_to(tmp_path)
+    (users / "other").symlink_to(users / "file")
+    (hooks / "a").symlink_to(program)
+    os.chown(hooks / "a", 65534, 65534, follow_symlinks=False)
+    (hooks / "b").symlink_to(users / "file")
+    (hooks / "c").symlink_to(users / "place" / "program")
+    (hooks / "d").symlink_to("../users/../users/./other")
+    (hooks / "e").symlink_to("e")
+    assert run(hooks) == (1, [f"refused a: {hooks}/a is not root's: chown -h root {hooks}/a",
+                              "ok b", "ok c", "ok d",
+                              "refused e: Too many levels of symbolic links"])
+    (hooks / "a").unlink()
+    (hooks / "e").unlink()
+    ran.unlink()
+    for name in ("file", "place"):
+        os.chown(users / name, 65534, 65534, follow_symlinks=False)
+    why = {name: f"{users}/{at} is not root's: chown -h root {users}/{at}"
+           for name, at in (("b", "file"), ("c", "place"), ("d", "file"))}
+    assert run(hooks) == (1, [f"refused {name}: {text}" for name, text in why.items()])
+    os.chown(users, 65534, 65534)    # whose links anybody may replace
+    for name in ("file", "place"):
+        os.chown(users / name, 0, 0, follow_symlinks=False)
+    assert run(hooks)[1][0] == f"refused b: {users} is not root's: chown root {users}"
+    assert not ran.exists()
+
+
+def test_where_others_can_put_a_hook_none_runs(hooks: Path, tmp_path: Path) -> None:
+    """They cannot replace root's in a sticky directory, but put a second name of it there."""
+    ran = tmp_path / "ran"
+    put(hooks / "a", f"touch {ran}")
+    hooks.chmod(0o1777)
+    assert run(hooks) == (1, [f"refused {hooks}: others can write {hooks}: chmod go-w {hooks}"])
+    assert not ran.exists()
+    hooks.chmod(0o755)
+    assert run(hooks) == (0, ["ok a"]) and ran.exists()
+
+
+def has_ended(pid: int) -> bool:
+    """Soon: it was killed. A zombie its new parent may not have noticed yet."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if ") Z " in Path(f"/proc/{pid}/stat").read_text():
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_one_that_hangs_is_killed_with_all_that_it_started(hooks: Path, tmp_path: Path) -> None:
@@ -146,12 +194,12 @@ def test_one_that_hangs_is_killed_with_all_that_it_started(hooks: Path, tmp_path
     assert run(hooks, 1) == (1, ["late hangs: it did not end within 1 second and was killed: waiting ",
                                  "ok next"])
     assert 1 <= time.monotonic() - begin < 8
-    assert not is_there(int(child.read_text()))
+    assert has_ended(int(child.read_text()))
     # what it leaves in the background does not stay, nor is waited for
     put(hooks / "hangs", f"sleep 1000 & echo $! >{child}")
     begin = time.monotonic()
     assert run(hooks, 20) == (0, ["ok hangs", "ok next"])
-    assert time.monotonic() - begin < 5 and not is_there(int(child.read_text()))
+    assert time.monotonic() - begin < 5 and has_ended(int(child.read_text()))
 
 
 def test_failures(hooks: Path) -> None:

@@ -127,3 +127,21 @@ def test_not_while_it_is_used(tmp_path: Path, fake: dict[str, str], told: str) -
     """What is left would need the programs to be ended."""
     result = on_the_machine("uninstall", tmp_path, **fake)
     assert bool(result.returncode) == bool(told) and told in result.stderr, result
+
+
+def test_others_can_read_and_not_write(root: Path) -> None:
+    """Whatever the umask of whoever installs it: what root reads and runs is root's alone to change."""
+    before = content(root)
+    for mask in (0o000, 0o077):
+        subprocess.run(["sh", "-c", f"umask {mask:03o} && make -s -C {PROJECT} install "
+                        f"DESTDIR={root} PREFIX=/usr"], check=True, capture_output=True)
+        made = [root / name for name in content(root) - before]
+        assert root / CONFIG in made and len(made) > 20
+        for path in made:
+            status = path.lstat()
+            assert status.st_uid == os.geteuid(), path
+            if not path.is_symlink():
+                assert status.st_mode & 0o022 == 0, path
+                assert status.st_mode & 0o044 == 0o044, path
+        make("uninstall", root, "/usr")
+        assert content(root) == before

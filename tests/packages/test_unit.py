@@ -48,3 +48,14 @@ def test_reads_the_kernel_log_with_what_it_is_allowed() -> None:
     result = subprocess.run(["setpriv", f"--bounding-set=-all,{allowed}", "sh", "-c",
                              "exec </dev/kmsg"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_directories_are_roots() -> None:
+    """systemd sets the modes at each start, whatever was there."""
+    for unit in (UNIT, UNIT.with_name("dm-remap-scrub@.service")):
+        text = unit.read_text()
+        for kind in ("State", "Runtime"):
+            if f"\n{kind}Directory=" in text:
+                assert f"\n{kind}DirectoryMode=0700\n" in text, (unit, kind)
+        assert "\nUMask=0077\n" in text
+    assert "\nStateDirectory=dm-remap\n" in UNIT.read_text()

@@ -482,9 +482,11 @@ def test_import_of_lists(rig: Rig, tmp_path: Path) -> None:
     create(rig)
     blocks = tmp_path / "bad"
     blocks.write_text("400\n401\n500\n")    # of 1024 bytes: sectors 800-803, 1000-1001
+    unused = rig.status("data")
     assert "6 bad sectors in 2 places" in output("import", "data", str(blocks), "--dry-run")
     told = json.loads(output("import", "data", str(blocks), "--dry-run", "--json"))["ranges"]
     assert len(told) == 2 and sum(r["nr_sectors"] for r in told) == 6
+    assert rig.status("data") == unused
     output("import", "data", str(blocks), "--yes")
     mapped = tmp_path / "map"
     mapped.write_text("# Mapfile. Created by GNU ddrescue version 1.27\n0x0 + 1\n"

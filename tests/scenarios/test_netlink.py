@@ -261,32 +261,6 @@ def test_many_devices(rig: Rig) -> None:
     socket.close()
 
 
-def test_administrators_only(rig: Rig) -> None:
-    rig.create()
-
-    def try_it() -> int:
-        """In a child without privileges: bit 0: it may join, bit 1: it may dump."""
-        os.setgid(65534)
-        os.setuid(65534)
-        socket, allowed = Genl(), 0
-        for bit, attempt in enumerate((socket.join, lambda: socket.dump("get_devices"))):
-            try:
-                attempt()
-                allowed |= 1 << bit
-            except PermissionError:
-                pass
-        return allowed
-
-    child = os.fork()
-    if not child:
-        code = 99
-        try:
-            code = try_it()
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
 def test_a_flood_is_seen_as_a_gap(rig: Rig, listener: Genl) -> None:
     device = rig.create()
     listener.receive_buffer(4096)

@@ -62,7 +62,7 @@ int backup_make(struct region *region, int main_fd, const char *spare_identity,
 int backup_check_target(const char *path, const uint8_t uuid[REMAP_UUID_BYTES],
 			struct error *error);
 /*
- * Others who write backups into that directory wait until the descriptor is closed, for ten
+ * Others who write backups or records into that directory wait until the descriptor is closed, for ten
  * seconds at most; -1: there is no such directory.
  */
 int backup_lock(const char *path);

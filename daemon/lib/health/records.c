@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -226,10 +225,7 @@ int records_append(const struct record_kind *kind, const char *key, const uint64
 		return error_set(error, errno, "%s: cannot create it: %s", state_directory(),
 				 strerror(errno));
 	/* the file is replaced when it is thinned out: the lock is the directory's */
-	lock = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		r = -errno;
-	if (!r)
-		r = append_to(kind, path, point);
+	lock = backup_lock(path);
+	r = lock < 0 ? -errno : append_to(kind, path, point);
 	return r < 0 ? error_set(error, -r, "%s: cannot write it: %s", path, strerror(-r)) : 0;
 }
