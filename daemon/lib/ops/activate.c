@@ -377,6 +377,14 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 			return create_again(inventory, set, options, taken, error);
 		return put_in_again(inventory, set, options, error);
 	case ASSEMBLY_NO_MAIN:
+		/* a copy of one without guard is not recognised where the mark was not rescued */
+		if (!set->silent && !options->automatic)
+			return error_set(
+				error, EAGAIN,
+				"%s: %.300s; if it was copied to another disk, run dmremap "
+				"replace-main %s DEVICE",
+				set->name, set->state_reason, set->name);
+		return refuse(set, EAGAIN, set->state_reason, error);
 	case ASSEMBLY_NO_SPARE:
 		return refuse(set, EAGAIN, set->state_reason, error);
 	case ASSEMBLY_DUPLICATE:

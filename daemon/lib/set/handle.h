@@ -53,9 +53,12 @@ int handle_open(const char *main_path, const char *spare_path, int flags, struct
 /*
  * The same, exclusively, where main is a copy of which the place of the mark may not have been
  * rescued (*@lacks_mark): its member header says whose it is, and the age is that of the header.
+ * @trusted: nothing has to say so.  With an error *@lacks_mark is true if that would have helped.
  */
-int handle_open_copy(const char *main_path, const char *spare_path, struct set_handle *handle,
-		     bool *lacks_mark, struct error *error);
+int handle_open_copy(const char *main_path, const char *spare_path, bool trusted,
+		     struct set_handle *handle, bool *lacks_mark, struct error *error);
+/* The spare alone, exclusively; @handle has no main. */
+int handle_open_spare(const char *spare_path, struct set_handle *handle, struct error *error);
 void handle_close(struct set_handle *handle);
 
 /* As open_direct(), exclusively, of an image among those of us; says who uses it. */

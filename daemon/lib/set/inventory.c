@@ -256,7 +256,8 @@ static bool is_meant(const struct inventory *inventory, const struct assembly *s
 }
 
 /* What is not found may be a set of which only a main without guard is left, or a backup. */
-static int not_found(const char *what, dev_t devno, struct error *error)
+static int not_found(const struct inventory *inventory, const char *what, dev_t devno,
+		     struct error *error)
 {
 	char backup[PATH_MAX], text[UUID_STRING_BYTES];
 	uint8_t uuid[16];
@@ -277,6 +278,14 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 			"%s, or dmremap restore-backup with another one",
 			what, text, what);
 	}
+	for (size_t i = 0; devno && i < inventory->nr_sets; i++)
+		if (inventory->sets[i].state == ASSEMBLY_NO_MAIN)
+			return error_set(error, ENODEV,
+					 "%s: not a member of a set. If it is a copy of the main "
+					 "device of %s, which is missing, run dmremap replace-main "
+					 "%s %s",
+					 what, inventory->sets[i].name, inventory->sets[i].name,
+					 what);
 	if (devno)
 		return error_set(error, ENODEV, "%s: not a member of a set", what);
 	if (backup_find(what, backup, sizeof(backup)) == 0)
@@ -324,7 +333,7 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV, "%s: no such set, but %s; dmremap list shows all",
 				 what, silent_text(&inventory->silent[0]).text);
-	return *set ? 0 : not_found(what, devno, error);
+	return *set ? 0 : not_found(inventory, what, devno, error);
 }
 
 /* A silent device is what udev knows, or else whatever its hardware does not rule out. */

@@ -35,6 +35,7 @@ enum member_role {
  * @probe_chunk: spare: where main has the mark
  * @flags: spare: REMAP_SUPER_*
  * @read_only: the device is write-protected
+ * @mark_unreadable: it was asked for the mark of a set, and the place of it cannot be read
  * @silent_since: it did not answer, and is waited for since then; 0: not known
  */
 struct member {
@@ -53,6 +54,7 @@ struct member {
 	uint64_t probe_chunk;
 	uint32_t flags;
 	bool read_only;
+	bool mark_unreadable;
 	time_t silent_since;
 };
 
