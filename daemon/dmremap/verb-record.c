@@ -373,10 +373,12 @@ static void print_resizing(const struct resizing *a, const char *name)
 	const struct set_handle *set = a->handle;
 
 	printf("set      \"%s\", %u of %u slots in use\n"
-	       "from     %s: its used slots are copied, then it is wiped\n"
+	       "from     %s: its used slots are copied%s\n"
 	       "to       %s%s%s: %u slots; its present content is overwritten\n",
-	       name, a->nr_used, set->table.nr_slots, set->spare_path, a->path,
-	       *a->identity ? ", " : "", a->identity, a->nr_slots);
+	       name, a->nr_used, set->table.nr_slots, set->spare_path,
+	       set->spare_read_only ? "; it is write-protected, and stays as it is" :
+				      ", then it is wiped",
+	       a->path, *a->identity ? ", " : "", a->identity, a->nr_slots);
 	if (a->nr_unreadable)
 		printf("lost     %u sector%s of %s can no longer be read: errors until written\n",
 		       a->nr_unreadable, plural(a->nr_unreadable), set->spare_path);
@@ -498,7 +500,8 @@ static int finish_move(const struct move *move, struct resizing *a,
 				 "run dmremap replace-spare %s %s",
 				 move->name, a->path, move->name, a->path);
 	if (*move->old_path) {
-		r = handle_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		r = handle_open_from(move->main_path, move->old_path, &old, error);
+		a->old_read_only = old.spare_read_only;
 		if (r == 0 && move->is_current)
 			return error_set(error, EINVAL,
 					 "%s is the set's spare already, and %s is a copy of it; "
@@ -520,8 +523,10 @@ static int finish_move(const struct move *move, struct resizing *a,
 		close_p(lock);
 		*lock = -1;
 		if (!invocation->quiet || !invocation->yes)
-			printf("%s: %s is its spare. %s is outdated, and will be wiped.\n",
-			       move->name, a->path, move->old_path);
+			printf("%s: %s is its spare. %s is outdated, and %s.\n", move->name,
+			       a->path, move->old_path,
+			       a->old_read_only ? "write-protected: it stays as it is" :
+						  "will be wiped");
 		r = confirm(invocation, "Continue?", error);
 		if (!r)
 			r = inventory_lock_members(now.region.super.uuid,
@@ -564,7 +569,8 @@ static int begin_move(const struct move *move, struct resizing *a,
 		return error_set(error, EAGAIN, "%s: %.400s", move->name,
 				 *move->silent.text ? move->silent.text :
 						      "its spare device is missing");
-	r = handle_open(move->main_path, move->old_path, O_RDWR, a->handle, error);
+	r = handle_open_from(move->main_path, move->old_path, a->handle, error);
+	a->old_read_only = a->handle->spare_read_only;
 	if (r < 0)
 		return r;
 	a->fd = open_exclusive(a->path, error);

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -31,11 +33,19 @@ static void holder_of(const char *path, char *text, size_t nr_bytes)
 			snprintf(text, nr_bytes, " by %s", at->d_name);
 }
 
-int open_exclusive(const char *path, struct error *error)
+/* @read_only: not NULL: it need not take writes. */
+static int open_held(const char *path, bool *read_only, struct error *error)
 {
 	bool device = device_number(path) != 0;
-	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0));
+	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0)), protected = 0;
 	char holder[280];
+
+	if (read_only) {
+		*read_only = fd == -EROFS || fd == -EACCES ||
+			     (fd >= 0 && ioctl(fd, BLKROGET, &protected) == 0 && protected);
+		if (fd < 0 && *read_only)
+			fd = open_direct(path, O_RDONLY | (device ? O_EXCL : 0));
+	}
 
 	if (fd >= 0 && (device || flock(fd, LOCK_EX | LOCK_NB) == 0))
 		return fd;
@@ -50,6 +60,11 @@ int open_exclusive(const char *path, struct error *error)
 			 "%s is in use%s (mounted, swap, or part of another device); stop using "
 			 "it first",
 			 path, holder);
+}
+
+int open_exclusive(const char *path, struct error *error)
+{
+	return open_held(path, NULL, error);
 }
 
 off_t handle_slot_offset(const struct set_handle *a, uint32_t slot)
@@ -370,8 +385,9 @@ static int open_spare(struct set_handle *a, struct error *error)
 	return 0;
 }
 
-static int open_both(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
-		     struct copy *copy, struct error *error)
+/* @from: the spare need not take writes. */
+static int open_both(const char *main_path, const char *spare_path, int flags, bool from,
+		     struct set_handle *a, struct copy *copy, struct error *error)
 {
 	uint64_t nr_bytes;
 	int r;
@@ -383,7 +399,9 @@ static int open_both(const char *main_path, const char *spare_path, int flags, s
 	snprintf(a->spare_path, sizeof(a->spare_path), "%s", spare_path);
 	if (flags == O_RDWR) {
 		a->main_fd = open_exclusive(main_path, error);
-		a->spare_fd = a->main_fd < 0 ? a->main_fd : open_exclusive(spare_path, error);
+		a->spare_fd = a->main_fd < 0 ? a->main_fd :
+					       open_held(spare_path,
+							 from ? &a->spare_read_only : NULL, error);
 		r = a->spare_fd;
 	} else {
 		a->main_fd = open_direct(main_path, flags);
@@ -407,14 +425,20 @@ static int open_both(const char *main_path, const char *spare_path, int flags, s
 int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
 		struct error *error)
 {
-	return open_both(main_path, spare_path, flags, a, NULL, error);
+	return open_both(main_path, spare_path, flags, false, a, NULL, error);
+}
+
+int handle_open_from(const char *main_path, const char *spare_path, struct set_handle *a,
+		     struct error *error)
+{
+	return open_both(main_path, spare_path, O_RDWR, true, a, NULL, error);
 }
 
 int handle_open_copy(const char *main_path, const char *spare_path, bool trusted,
 		     struct set_handle *a, bool *lacks_mark, struct error *error)
 {
 	struct copy copy = { .trusted = trusted };
-	int r = open_both(main_path, spare_path, O_RDWR, a, &copy, error);
+	int r = open_both(main_path, spare_path, O_RDWR, false, a, &copy, error);
 
 	*lacks_mark = copy.lacks_mark;
 	return r;

@@ -185,6 +185,43 @@ void inventory_note_waiting(const struct inventory *inventory)
 		futimens(fd, NULL);
 }
 
+/* Where hardware does not decide which spare it is, main's mark may (O6). */
+static bool find_outdated(struct inventory *inventory, const struct assembly *set)
+{
+	size_t nr = 0, nr_outdated = 0;
+
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		struct member *member = &inventory->members[i];
+
+		if (member->role != MEMBER_SPARE || memcmp(member->uuid, set->uuid, 16) != 0)
+			continue;
+		nr++;
+		member->outdated =
+			look_is_outdated(inventory->members[set->main].path, member->path);
+		nr_outdated += member->outdated;
+	}
+	for (size_t i = 0; nr == nr_outdated && i < inventory->nr_members; i++)
+		if (!memcmp(inventory->members[i].uuid, set->uuid, 16))
+			inventory->members[i].outdated = false;
+	return nr_outdated && nr_outdated < nr;
+}
+
+static int make_sets_by_age(struct inventory *inventory, struct error *error)
+{
+	int r = make_sets(inventory, error);
+	bool any = false;
+
+	for (size_t i = 0; !r && i < inventory->nr_sets; i++)
+		if (inventory->sets[i].spare == -2 && inventory->sets[i].main >= 0)
+			any |= find_outdated(inventory, &inventory->sets[i]);
+	if (!any)
+		return r;
+	free(inventory->sets);
+	inventory->sets = NULL;
+	inventory->nr_sets = 0;
+	return make_sets(inventory, error);
+}
+
 int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 		   struct error *error)
 {
@@ -217,7 +254,7 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	inventory->nr_silent = scan.nr_silent;
 	inventory->strangers = scan.strangers;
 	inventory->nr_strangers = scan.nr_strangers;
-	return r < 0 ? r : make_sets(inventory, error);
+	return r < 0 ? r : make_sets_by_age(inventory, error);
 }
 
 void inventory_done(struct inventory *inventory)

@@ -790,6 +790,7 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
 		if (!same[i])
 			continue;
 		memcpy(answer[i].identity, members[i].identity, sizeof(answer[i].identity));
+		answer[i].outdated = members[i].outdated;
 		members[i] = answer[i];
 	}
 	return 0;
