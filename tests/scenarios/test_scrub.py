@@ -291,6 +291,19 @@ def test_start_and_stop(rig: Rig, state: Path, tmp_path: Path) -> None:
     assert result.returncode == OK and "begins anew" in result.stdout
 
 
+def test_one_that_was_started_is_running(rig: Rig, state: Path) -> None:
+    """From the moment that start returns on: never "finished", which was the one before."""
+    create(rig)
+    assert scrub().returncode == OK and status()["state"] == "finished"
+    (state / "dm-remapd.conf").write_text("[scrub]\nrate = 4M\n")
+    for more in ([], ["--anew"]):
+        run(str(PROGRAM), "scrub", "start", "data", *more)
+        now = status()
+        assert now["state"] == "running" and now["permille"] < 1000, now
+        run(str(PROGRAM), "scrub", "stop", "data")
+        assert status()["state"] == "stopped"
+
+
 def test_it_ends_when_it_said(rig: Rig) -> None:
     """Within a factor of two, at each moment but the last few seconds."""
     create(rig)
