@@ -203,11 +203,6 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 				 "%s is the set's %s device; name the copy of its %s", a->path,
 				 is_main ? "spare" : "main", role);
 	identity_of_device(devno, a->identity);
-	if (!*a->identity)
-		return error_set(error, EPERM,
-				 "%s has no serial number or WWN to distinguish it from the old "
-				 "%s; detach the old one, and no replacement is needed",
-				 a->path, role);
 	main = is_main ? a->path : a->open.inventory.members[other].path;
 	spare = is_main ? a->open.inventory.members[other].path : a->path;
 	r = is_main ? handle_open_copy(main, spare, option_value(invocation, "without-mark"),
@@ -221,6 +216,12 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 			error->text);
 	if (!r && a->lacks_mark)
 		r = look_at_mark(a, error);
+	/* a copy without the mark needs that all the same */
+	if (!r && !*a->identity && !a->lacks_mark)
+		r = error_set(error, EPERM,
+			      "%s has no serial number or WWN to distinguish it from the old %s; "
+			      "detach the old one, and no replacement is needed",
+			      a->path, role);
 	if (!r &&
 	    memcmp(a->open.handle.region.super.uuid, a->open.set->uuid, sizeof(a->open.set->uuid)))
 		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
@@ -240,7 +241,10 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 	       "%-8s %s, %s: used from now on, with its present content\n",
 	       a->open.set->name, a->role == MEMBER_MAIN ? "spare" : "main",
 	       a->role == MEMBER_MAIN ? a->open.handle.spare_path : a->open.handle.main_path, role,
-	       a->path, a->identity);
+	       a->path, *a->identity ? a->identity : "without a serial number");
+	if (!*a->identity)
+		printf("note     nothing distinguishes it from the old one, which must stay "
+		       "detached\n");
 	if (old >= 0 && a->open.inventory.members[old].devno != device_number(a->path))
 		printf("old      %s, %s: treated as a copy from now on, and ignored\n",
 		       a->open.inventory.members[old].path,

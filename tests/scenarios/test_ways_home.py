@@ -238,6 +238,46 @@ def test_a_foreign_copy_without_the_mark(rig: Rig, guard: list[str]) -> None:
     assert content("data") == whole
 
 
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002")
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_a_copy_without_mark_and_serial(rig: Rig, guard: list[str]) -> None:
+    """A virtual disk: "no replacement is needed" was said of a copy that could not be activated."""
+    whole = used_set(rig, *guard)
+    copied(rig, bytes(4096))
+    copy, = paths(rig, "copy")
+    order = ["replace-main", "data", copy, "--without-mark", "--yes"]
+    if guard:
+        assert "needs the guard" in refused(REFUSED, *order)
+        return
+    assert "must stay detached" in output(*order)
+    output("activate", "data")
+    assert content("data") == whole
+
+
+def test_release_without_an_outdated_spare(rig: Rig) -> None:
+    """Each sent to the other: the old copy that is attached is not the spare that is gone."""
+    before = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    old = rig.media("spare").whole()
+    output("activate", "data")
+    output("remap", "data", "3200", "8")
+    output("deactivate", "data")
+    main, = paths(rig, "main")
+    assert "is present; run dmremap release" in \
+        refused(REFUSED, "release", "--without-spare", main, "--yes")
+    settle(rig)
+    rig.media("spare").write(0, old)
+    settle(rig)
+    assert f"release --without-spare {main}" in refused(REFUSED, "release", "data", "--yes")
+    assert f"release --without-spare {main}" in refused(REFUSED, "activate", "data")
+    output("release", "--without-spare", main, "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before
+
+
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])
 def test_a_spare_that_is_adopted_alone_is_still_an_old_copy(rig: Rig, guard: list[str]) -> None:
     ext4_on_main(rig)

@@ -77,7 +77,15 @@ static int create_remap(const struct inventory *inventory, const struct assembly
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", name);
 	r = dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
-	return r == -EIO && is_damaged(inventory, set) ? -EUCLEAN : r;
+	if (r == -EIO && is_damaged(inventory, set))
+		return error_set(error, EUCLEAN,
+				 "%.340s; to repair it, run dmremap restore-backup FILE %s",
+				 error->text, spare->path);
+	if (r == -ESTALE)
+		return error_set(error, ESTALE,
+				 "%.340s. If that is gone, run dmremap release --without-spare %s",
+				 error->text, inventory->members[set->main].path);
+	return r;
 }
 
 /* Of a release that cannot be completed, the map counts as long as main is hidden. */
@@ -377,16 +385,9 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 			return create_again(inventory, set, options, taken, error);
 		return put_in_again(inventory, set, options, error);
 	case ASSEMBLY_NO_MAIN:
-		/* a copy of one without guard is not recognised where the mark was not rescued */
-		if (!set->silent && !options->automatic)
-			return error_set(
-				error, EAGAIN,
-				"%s: %.300s; if it was copied to another disk, run dmremap "
-				"replace-main %s DEVICE",
-				set->name, set->state_reason, set->name);
-		return refuse(set, EAGAIN, set->state_reason, error);
 	case ASSEMBLY_NO_SPARE:
-		return refuse(set, EAGAIN, set->state_reason, error);
+		return options->automatic ? refuse(set, EAGAIN, set->state_reason, error) :
+					    inventory_refuse_missing(inventory, set, error);
 	case ASSEMBLY_DUPLICATE:
 		return refuse(set, EEXIST, set->state_reason, error);
 	case ASSEMBLY_MISMATCH:

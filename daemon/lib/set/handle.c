@@ -301,8 +301,9 @@ static int read_header_seq(const struct set_handle *a, uint64_t *seq)
 static int older_spare(const struct set_handle *a, struct error *error)
 {
 	return error_set(error, ESTALE,
-			 "%s is an older copy of the spare: it lacks later remaps of %s",
-			 a->spare_path, a->main_path);
+			 "%s is an older copy of the spare: it lacks later remaps of %s; attach "
+			 "the current one. If that is gone, run dmremap release --without-spare %s",
+			 a->spare_path, a->main_path, a->main_path);
 }
 
 /**
@@ -380,8 +381,8 @@ static int open_spare(struct set_handle *a, struct error *error)
 	    (a->table.nr_unloadable || a->table.nr_contradictions))
 		return error_set(error, EUCLEAN,
 				 "%s: its metadata is damaged, so the location of data is not "
-				 "known; run dmremap check",
-				 a->spare_path);
+				 "known; to repair it, run dmremap restore-backup FILE %s",
+				 a->spare_path, a->spare_path);
 	return 0;
 }
 

@@ -402,6 +402,25 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 	return 0;
 }
 
+int inventory_refuse_missing(const struct inventory *inventory, const struct assembly *set,
+			     struct error *error)
+{
+	if (!set->silent && set->main == -1 && set->spare >= 0)
+		return error_set(error, EAGAIN,
+				 "%s: %.240s; attach it. If it was copied to another disk, run "
+				 "dmremap replace-main %s DEVICE; if it is gone for good, dmremap "
+				 "release --without-main %s",
+				 set->name, set->state_reason, set->name,
+				 inventory->members[set->spare].path);
+	if (!set->silent && set->spare == -1 && set->main >= 0)
+		return error_set(error, EAGAIN,
+				 "%s: %.240s; attach it. If it is dead, run dmremap release "
+				 "--without-spare %s, or dmremap restore-backup FILE DEVICE with "
+				 "another one",
+				 set->name, set->state_reason, inventory->members[set->main].path);
+	return error_set(error, EAGAIN, "%s: %s", set->name, set->state_reason);
+}
+
 /*
  * What may have changed between the scan and the lock: which devices are active, and what the
  * members of this set are.  A member that came meanwhile has an activation of its own.

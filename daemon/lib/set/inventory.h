@@ -69,6 +69,10 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 			   enum member_role role, const char *recorded, bool any_hardware,
 			   struct error *error);
 
+/* -EAGAIN, with what to type if the member that is missing does not come back. */
+int inventory_refuse_missing(const struct inventory *inventory, const struct assembly *set,
+			     struct error *error);
+
 /*
  * Looks for the set that @what means, takes the locks of it and its members (*@lock), and looks
  * again at what may have changed: nothing but the set's own members is looked at under the lock.
