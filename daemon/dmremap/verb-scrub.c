@@ -154,6 +154,9 @@ static int start(const struct invocation *invocation, const struct dm_device *de
 	} else {
 		r = run_detached(device->name, is_anew, error);
 	}
+	/* it was not to be forgotten for one that does not begin */
+	if (r < 0 && is_anew && before.begun && !before.is_finished)
+		scrub_state_save(key, &before);
 	if (!r)
 		wait_for_begin(key, begun_before);
 	if (!r && !invocation->quiet)
