@@ -425,7 +425,7 @@ static int act(const struct inventory *inventory, const struct assembly *set,
  * lives.  A set of which a member does not answer is present; and if one that does not answer may
  * be of any set, all are.
  */
-static void clean_masks(const struct inventory *inventory)
+void activate_clean(const struct inventory *inventory)
 {
 	size_t nr_sets = inventory->nr_sets, nr = nr_sets + inventory->nr_silent;
 	_cleanup_free_ uint8_t(*kept)[16] = calloc(nr + 1, sizeof(*kept));
@@ -468,7 +468,7 @@ int activate(const char *what, const struct activate_options *options, struct as
 	int r = inventory_look_and_lock(what, !options->automatic, &inventory, &found, &lock,
 					error);
 
-	clean_masks(&inventory);
+	activate_clean(&inventory);
 	if (r < 0)
 		return r == -EBUSY ? -ETIMEDOUT : r;
 	if (set)

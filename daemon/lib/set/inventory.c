@@ -254,7 +254,10 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	inventory->nr_silent = scan.nr_silent;
 	inventory->strangers = scan.strangers;
 	inventory->nr_strangers = scan.nr_strangers;
-	return r < 0 ? r : make_sets_by_age(inventory, error);
+	if (!r)
+		r = make_sets_by_age(inventory, error);
+	inventory->is_whole = r == 0;
+	return r;
 }
 
 void inventory_done(struct inventory *inventory)

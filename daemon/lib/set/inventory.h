@@ -26,7 +26,7 @@
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
  * @looked: when the look began, by the clock of files
- * @is_whole: the look under the lock came to its end
+ * @is_whole: the look came to its end, and the one under the lock, if there was one
  */
 struct inventory {
 	struct member *members;
