@@ -205,6 +205,11 @@ static int command_prefix(const char *argv[JOB_PREFIX_MAX])
 		"--property=SyslogIdentifier=dmremap",
 		/* a child of it that waits for a disk is killed already: the unit does not wait */
 		"--property=KillMode=process",
+		/*
+		 * An exit code is an answer to the daemon, which reports what is wrong; systemd would
+		 * log "Failed with result".  With SuccessExitStatus= systemd-run would exit with 0.
+		 */
+		"--property=LogLevelMax=err",
 		"--description=A command of dm-remapd that opens disks",
 	};
 

@@ -3,6 +3,7 @@
  * dm-remapd: watches sets of dm-remap.  Parses the command line and runs the manager, or hooks.
  */
 #include <errno.h>
+#include <signal.h>
 #include <systemd/sd-journal.h>
 
 #include "alert-text.h"
@@ -50,6 +51,8 @@ int main(int argc, char **argv)
 	int r;
 
 	keep_standard_files();
+	/* whoever started us may ignore it: then no child would say how it ended */
+	signal(SIGCHLD, SIG_DFL);
 	if (argc == 2 && (streq(argv[1], "--version") || streq(argv[1], "-V"))) {
 		printf("dm-remapd %s\n", DM_REMAP_TOOLS_VERSION);
 		return EXIT_SUCCESS;

@@ -66,7 +66,8 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 	if (!m->config.backup_seconds || set->device.fallback || !*set->device.dm_uuid)
 		return NEVER_SECONDS;
 	if (!now) {
-		if (has_changed)
+		/* one that is due later: of a change before we were started, or that failed */
+		if (has_changed || renewal->at)
 			start(m, set);
 		return NEVER_SECONDS;
 	}

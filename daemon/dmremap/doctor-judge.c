@@ -177,8 +177,8 @@ static void judge_sets(const struct kernel_facts *facts, struct diagnosis *diagn
 			SAY(finding->advice, "dmremap activate %s", set->name);
 		else if (streq(set->state, "waiting"))
 			SAY(finding->advice,
-			    "plug the missing disk in; if it failed for good, see \"When things go "
-			    "wrong\" in dm-remap(7)");
+			    "plug the missing disk in; if it failed for good, or was copied to another "
+			    "disk, see \"When things go wrong\" in dm-remap(7)");
 		else if (streq(set->state, "duplicate"))
 			SAY(finding->advice, "unplug the copy; dmremap list");
 		else if (streq(set->state, "silent"))

@@ -2,6 +2,7 @@
 /* dmremap: the command.  Here: options, help, exit codes; verb-table.c has the verbs. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "set/scan.h"
@@ -195,14 +196,16 @@ static bool is_printed(void)
 static int run(struct invocation *invocation)
 {
 	struct error error = { "" };
+	bool printed;
 	int r;
 
 	dm_setup();
 	r = invocation->verb->run(invocation, &error);
-	if (!is_printed())
-		return EXIT_CODE_FAILED;
+	printed = is_printed();
 	if (r < 0)
 		fprintf(stderr, "dmremap: %s\n", *error.text ? error.text : strerror(-r));
+	else if (!printed)
+		return EXIT_CODE_FAILED;
 	return r >= 0 && invocation->exit_code ? invocation->exit_code : exit_code_of(r);
 }
 
@@ -234,6 +237,8 @@ int main(int argc, char **argv)
 	int code;
 
 	keep_standard_files();
+	/* whoever started us may ignore it: then no child would say how it ended */
+	signal(SIGCHLD, SIG_DFL);
 	code = call(argc, argv);
 	return code == EXIT_CODE_OK && !is_printed() ? EXIT_CODE_FAILED : code;
 }

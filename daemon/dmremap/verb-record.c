@@ -15,12 +15,47 @@
 #include "ops/resize.h"
 #include "progress-line.h"
 #include "set/deactivated.h"
+#include "set/mark.h"
 #include "set/open.h"
 #include "set/scan.h"
 #include "system/identity.h"
 #include "system/mask.h"
 #include "util/foreign.h"
 #include "verbs.h"
+
+/*
+ * What replace-main would take as a copy is enough here: it asks for this first.  Without main the
+ * spare decides whose the set is; should it be an old copy, main's mark tells later.
+ */
+static int open_to_adopt(struct invocation *invocation, struct open_set *open, struct error *error)
+{
+	int r = set_lock_inactive(invocation->argv[0], open, error);
+	const struct member *members = open->inventory.members;
+	bool alone = option_value(invocation, "without-main"), lacks_mark = false;
+	const struct assembly *set = open->set;
+
+	if (r < 0)
+		return r;
+	if (set->spare >= 0 && set->main == -1 && alone)
+		return handle_open_spare(members[set->spare].path, &open->handle, error);
+	if (set->spare >= 0 && set->main >= 0)
+		r = handle_open_copy(members[set->main].path, members[set->spare].path, alone,
+				     &open->handle, &lacks_mark, error);
+	else
+		r = set_refuse_missing(open, error);
+	if (r < 0)
+		return lacks_mark || (set->spare >= 0 && set->main == -1) ?
+			       error_set(error, -r,
+					 "%.400s; to adopt the set without it, use --without-main",
+					 error->text) :
+			       r;
+	/* a header that cannot be written counts for a main alone only */
+	if (alone && record_check(&open->handle, NULL) < 0) {
+		close_p(&open->handle.main_fd);
+		open->handle.main_fd = -1;
+	}
+	return 0;
+}
 
 int verb_adopt_host(struct invocation *invocation, struct error *error)
 {
@@ -39,7 +74,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
 	host_id(host);
 	if (!memcmp(host, none, sizeof(host)))
 		return error_set(error, EPERM, "this host has no machine id (/etc/machine-id)");
-	r = set_open_locked(invocation->argv[0], true, &open, error);
+	r = open_to_adopt(invocation, &open, error);
 	snprintf(label, sizeof(label), "%.*s", REMAP_LABEL_BYTES,
 		 name ? name : open.handle.region.super.label);
 	/* one that is none has the name of its UUID */
@@ -63,6 +98,7 @@ int verb_adopt_host(struct invocation *invocation, struct error *error)
  * @path: of the copy
  * @identity: of the copy's hardware
  * @lacks_mark: a copy of main without the set's mark
+ * @has_other: in its place is something, as before the set was activated first
  * @open: the set; its handle has the members, the copy among them
  */
 struct replacement {
@@ -70,6 +106,7 @@ struct replacement {
 	const char *path;
 	char identity[REMAP_IDENTITY_BYTES];
 	bool lacks_mark;
+	bool has_other;
 	struct open_set open;
 };
 
@@ -109,6 +146,29 @@ static int refuse_foreign_super(const char *name, const struct remap_super *supe
 		name, name);
 }
 
+/* What a copy that was not rescued there does not hold: something else, or the mark of another. */
+static int look_at_mark(struct replacement *a, struct error *error)
+{
+	const struct remap_super *super = &a->open.handle.region.super;
+	_cleanup_free_ uint8_t *chunk = aligned_bytes(REMAP_CHUNK_BYTES);
+	uint8_t uuid[REMAP_UUID_BYTES], unreadable = 0;
+	struct member member;
+	uint64_t at;
+	int r = chunk ? places_read_chunk(a->open.handle.main_fd, super->probe_chunk,
+					  super->main_sectors, chunk, &unreadable) :
+			no_memory(error);
+
+	if (r < 0)
+		return error_set(error, -r, "%s: cannot read it: %s", a->path, strerror(-r));
+	a->has_other = !remap_is_zero(chunk, REMAP_CHUNK_BYTES);
+	if ((member_probe(a->path, &member, NULL) == 0 &&
+	     memcmp(member.uuid, super->uuid, sizeof(member.uuid)) != 0) ||
+	    (mark_find(a->open.handle.main_fd, super->main_sectors, uuid, true, &at) == 0 &&
+	     memcmp(uuid, super->uuid, sizeof(uuid)) != 0))
+		return error_set(error, EPERM, "%s is a member of another set", a->path);
+	return 0;
+}
+
 /* Looks and opens; writes nothing. */
 static int replacement_look(struct invocation *invocation, struct replacement *a,
 			    struct error *error)
@@ -143,15 +203,25 @@ static int replacement_look(struct invocation *invocation, struct replacement *a
 				 "%s is the set's %s device; name the copy of its %s", a->path,
 				 is_main ? "spare" : "main", role);
 	identity_of_device(devno, a->identity);
-	if (!*a->identity)
-		return error_set(error, EPERM,
-				 "%s has no serial number or WWN to distinguish it from the old "
-				 "%s; detach the old one, and no replacement is needed",
-				 a->path, role);
 	main = is_main ? a->path : a->open.inventory.members[other].path;
 	spare = is_main ? a->open.inventory.members[other].path : a->path;
-	r = is_main ? handle_open_copy(main, spare, &a->open.handle, &a->lacks_mark, error) :
+	r = is_main ? handle_open_copy(main, spare, option_value(invocation, "without-mark"),
+				       &a->open.handle, &a->lacks_mark, error) :
 		      handle_open(main, spare, O_RDWR, &a->open.handle, error);
+	if (r < 0 && a->lacks_mark)
+		return error_set(
+			error, -r,
+			"%.380s. If it is a copy of main, and this sector was not rescued, "
+			"use --without-mark",
+			error->text);
+	if (!r && a->lacks_mark)
+		r = look_at_mark(a, error);
+	/* a copy without the mark needs that all the same */
+	if (!r && !*a->identity && !a->lacks_mark)
+		r = error_set(error, EPERM,
+			      "%s has no serial number or WWN to distinguish it from the old %s; "
+			      "detach the old one, and no replacement is needed",
+			      a->path, role);
 	if (!r &&
 	    memcmp(a->open.handle.region.super.uuid, a->open.set->uuid, sizeof(a->open.set->uuid)))
 		r = error_set(error, EPERM, "%s is the %s of another set", a->path, role);
@@ -171,7 +241,10 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 	       "%-8s %s, %s: used from now on, with its present content\n",
 	       a->open.set->name, a->role == MEMBER_MAIN ? "spare" : "main",
 	       a->role == MEMBER_MAIN ? a->open.handle.spare_path : a->open.handle.main_path, role,
-	       a->path, a->identity);
+	       a->path, *a->identity ? a->identity : "without a serial number");
+	if (!*a->identity)
+		printf("note     nothing distinguishes it from the old one, which must stay "
+		       "detached\n");
 	if (old >= 0 && a->open.inventory.members[old].devno != device_number(a->path))
 		printf("old      %s, %s: treated as a copy from now on, and ignored\n",
 		       a->open.inventory.members[old].path,
@@ -181,6 +254,10 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 		       "written anew: that the spare is\n"
 		       "         the current one, and no old copy, cannot be checked\n",
 		       (uint64_t)a->open.handle.region.super.probe_chunk * REMAP_CHUNK_SECTORS);
+	if (a->has_other)
+		printf("note     it holds other data there: a copy from before the set was "
+		       "activated first, which lacks\n"
+		       "         all that was written since, or another disk\n");
 	if (map && map->path)
 		lost_map_print(map);
 	else if (map)
@@ -259,6 +336,8 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	memset(super.identity, 0, sizeof(super.identity));
 	snprintf(super.identity, sizeof(super.identity), "%s", a.identity);
 	super.seq = a.open.handle.table.generation + 1;
+	if (a.lacks_mark)
+		super.flags |= REMAP_SUPER_MARKED;
 	if (!r)
 		r = region_write_super(&a.open.handle.region, &super, error);
 	if (!r && !invocation->quiet)
@@ -298,10 +377,12 @@ static void print_resizing(const struct resizing *a, const char *name)
 	const struct set_handle *set = a->handle;
 
 	printf("set      \"%s\", %u of %u slots in use\n"
-	       "from     %s: its used slots are copied, then it is wiped\n"
+	       "from     %s: its used slots are copied%s\n"
 	       "to       %s%s%s: %u slots; its present content is overwritten\n",
-	       name, a->nr_used, set->table.nr_slots, set->spare_path, a->path,
-	       *a->identity ? ", " : "", a->identity, a->nr_slots);
+	       name, a->nr_used, set->table.nr_slots, set->spare_path,
+	       set->spare_read_only ? "; it is write-protected, and stays as it is" :
+				      ", then it is wiped",
+	       a->path, *a->identity ? ", " : "", a->identity, a->nr_slots);
 	if (a->nr_unreadable)
 		printf("lost     %u sector%s of %s can no longer be read: errors until written\n",
 		       a->nr_unreadable, plural(a->nr_unreadable), set->spare_path);
@@ -423,7 +504,8 @@ static int finish_move(const struct move *move, struct resizing *a,
 				 "run dmremap replace-spare %s %s",
 				 move->name, a->path, move->name, a->path);
 	if (*move->old_path) {
-		r = handle_open(move->main_path, move->old_path, O_RDWR, &old, error);
+		r = handle_open_from(move->main_path, move->old_path, &old, error);
+		a->old_read_only = old.spare_read_only;
 		if (r == 0 && move->is_current)
 			return error_set(error, EINVAL,
 					 "%s is the set's spare already, and %s is a copy of it; "
@@ -445,8 +527,10 @@ static int finish_move(const struct move *move, struct resizing *a,
 		close_p(lock);
 		*lock = -1;
 		if (!invocation->quiet || !invocation->yes)
-			printf("%s: %s is its spare. %s is outdated, and will be wiped.\n",
-			       move->name, a->path, move->old_path);
+			printf("%s: %s is its spare. %s is outdated, and %s.\n", move->name,
+			       a->path, move->old_path,
+			       a->old_read_only ? "write-protected: it stays as it is" :
+						  "will be wiped");
 		r = confirm(invocation, "Continue?", error);
 		if (!r)
 			r = inventory_lock_members(now.region.super.uuid,
@@ -489,7 +573,8 @@ static int begin_move(const struct move *move, struct resizing *a,
 		return error_set(error, EAGAIN, "%s: %.400s", move->name,
 				 *move->silent.text ? move->silent.text :
 						      "its spare device is missing");
-	r = handle_open(move->main_path, move->old_path, O_RDWR, a->handle, error);
+	r = handle_open_from(move->main_path, move->old_path, a->handle, error);
+	a->old_read_only = a->handle->spare_read_only;
 	if (r < 0)
 		return r;
 	a->fd = open_exclusive(a->path, error);

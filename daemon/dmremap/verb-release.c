@@ -129,7 +129,8 @@ static int refuse_if_spare_is_here(const char *main_path, struct error *error)
 		return refuse_silent(error);
 	if (r < 0)
 		return r;
-	return look.is_whole ?
+	/* an old copy has nothing that release would take */
+	return look.is_whole && !look_is_outdated(main_path, spare) ?
 		       error_set(error, EBUSY,
 				 "%s: its spare %s is present; run dmremap release %s to restore "
 				 "all of it",
@@ -449,6 +450,8 @@ static int release_look(struct invocation *invocation, const char *what, struct 
 	a->interrupted = set->verdict == ASSEMBLY_UNFINISHED && set->spare >= 0 && set->main == -1;
 	if (a->interrupted)
 		return 0;
+	if (set->verdict != ASSEMBLY_ACTIVE && (set->main == -1 || set->spare == -1))
+		return inventory_refuse_missing(&inventory, set, error);
 	if (set->main < 0 || set->spare < 0)
 		return error_set(error, EAGAIN, "%s: %s", set->name,
 				 *set->reason ? set->reason : "a member is missing");

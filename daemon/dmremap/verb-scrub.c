@@ -18,6 +18,7 @@
 #define STOP_MS 60000
 #define SHOWN_MAX 20
 #define ASK_TRIES 50
+#define BEGIN_MS 5000
 
 const struct verb_option options_scrub[] = {
 	{ "anew", NULL, "of start and run: from the beginning, not from where it stopped" },
@@ -116,11 +117,27 @@ static int forget(const char *key, struct error *error)
 		       0;
 }
 
+/* Until then status would show the one before; one that cannot begin is not waited for for long. */
+static void wait_for_begin(const char *key, uint64_t begun_before)
+{
+	for (int ms = 0; ms < BEGIN_MS && !scrub_find_process(key); ms += 20) {
+		_cleanup_scrub_ struct scrub_state now = { 0 };
+		struct timespec pause = { 0, 20000000 };
+
+		/* it may have come to its end already */
+		if (scrub_state_load(key, &now) == 0 && now.begun != begun_before)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int start(const struct invocation *invocation, const struct dm_device *device,
 		 const char *key, struct error *error)
 {
 	bool is_anew = option_value(invocation, "anew");
+	_cleanup_scrub_ struct scrub_state before = { 0 };
 	pid_t pid = scrub_find_process(key);
+	uint64_t begun_before;
 	int r = 0;
 
 	if (option_value(invocation, "resume") && (pid || !was_interrupted(key)))
@@ -128,6 +145,7 @@ static int start(const struct invocation *invocation, const struct dm_device *de
 	if (pid)
 		return error_set(error, EBUSY, "%s: a scrub is at work already (process %d)",
 				 device->name, (int)pid);
+	begun_before = scrub_state_load(key, &before) == 0 ? before.begun : 0;
 	if (has_systemd()) {
 		if (is_anew)
 			r = forget(key, error);
@@ -136,6 +154,11 @@ static int start(const struct invocation *invocation, const struct dm_device *de
 	} else {
 		r = run_detached(device->name, is_anew, error);
 	}
+	/* it was not to be forgotten for one that does not begin */
+	if (r < 0 && is_anew && before.begun && !before.is_finished)
+		scrub_state_save(key, &before);
+	if (!r)
+		wait_for_begin(key, begun_before);
 	if (!r && !invocation->quiet)
 		printf("%s: a scrub was started: dmremap scrub status %s\n", FOREIGN(device->name),
 		       FOREIGN(device->name));
@@ -326,21 +349,40 @@ static int load_now(const char *key, struct scrub_state *state)
 	return r;
 }
 
+static void forget_progress(struct scrub_state *state)
+{
+	state->begun = 0;
+	state->worked_ms = 0;
+	state->is_finished = false;
+	for (int part = 0; part < NR_SCRUB_PARTS; part++) {
+		struct plan *plan = &state->plan[part], before = *plan;
+
+		memset(plan, 0, sizeof(*plan));
+		plan_begin(plan, before.nr_sectors, before.unit);
+		plan_done(&before);
+	}
+}
+
 static int show(const struct invocation *invocation, const struct dm_device *device,
 		const char *key, struct error *error)
 {
 	_cleanup_scrub_ struct scrub_state state = { 0 };
 	int r = load_now(key, &state);
+	pid_t pid;
 
 	if (r < 0 && r != -ENOENT)
 		return error_set(error, r == -EBADMSG ? EUCLEAN : -r,
 				 "%s: what is known of its scrub is damaged: the next one begins "
 				 "anew (dmremap scrub start %s)",
 				 device->name, device->name);
+	pid = scrub_find_process(key);
+	/* it has not saved anything yet: this is the one before */
+	if (pid && state.is_finished)
+		forget_progress(&state);
 	if (invocation->json)
-		print_json(device, &state, scrub_find_process(key));
+		print_json(device, &state, pid);
 	else
-		print_status(device, &state, scrub_find_process(key));
+		print_status(device, &state, pid);
 	return 0;
 }
 

@@ -376,6 +376,8 @@ static int activate_all(struct invocation *invocation, struct error *error)
 	int r = inventory_look(&inventory, NULL, !option_value(invocation, "auto"), error),
 	    worst = 0;
 
+	if (!r)
+		activate_clean(&inventory);
 	if (!r && !inventory.nr_sets && !invocation->quiet)
 		printf("No sets found.\n");
 	for (size_t i = 0; !r && i < inventory.nr_sets; i++) {

@@ -81,6 +81,7 @@ const struct verb_option options_release[] = {
 
 const struct verb_option options_adopt_host[] = {
 	{ "name", "NAME", "rename the set to NAME" },
+	{ "without-main", NULL, "also if the main device is missing, or not recognised" },
 	{ NULL },
 };
 
@@ -95,6 +96,7 @@ const struct verb_option options_replace_main[] = {
 	{ "map", "FILE", "map of ddrescue: make what it could not read lost, not zeros" },
 	{ "areas", "TYPES", "areas of the map that count as not rescued (default: ?*/-)" },
 	{ "disk", NULL, "the sector numbers are of the whole disk" },
+	{ "without-mark", NULL, "also if nothing on DEVICE tells that it is a copy of main" },
 	{ NULL },
 };
 

@@ -97,8 +97,8 @@ int remap_compare(struct remap_set *set)
 	if (r != -EIO)
 		return r;
 	begin_degraded(set, jiffies + RETRY);
-	remap_err(set, "%s cannot be read: sectors on it fail, and nothing is remapped until it is readable and unchanged",
-		  set->spare->name);
+	remap_err(set, "%s, or the mark on %s, cannot be read: sectors on the spare fail, and nothing is remapped until it is readable and unchanged",
+		  set->spare->name, set->main->name);
 	return r;
 }
 

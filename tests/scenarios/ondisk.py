@@ -352,3 +352,18 @@ def metadata_writes(records: list[Record], spare: Spare, disk: int = 1) -> list[
     return [r for r in records if r.disk == disk and r.kind == "write"
             and any(r.sector < first + count and first < r.sector + r.sectors
                     for first, count in ranges)]
+
+
+LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock
+
+
+def patch(data: bytes, field: tuple[int, int], value: bytes) -> bytes:
+    at, length = field
+    return data[:at] + value.ljust(length, b"\0")[:length] + data[at + length:]
+
+
+def patch_supers(rig: Rig, field: tuple[int, int], value: bytes) -> None:
+    spare = Spare.of(rig)
+    for (replica, place), copy in spare.copies(0).items():
+        if copy.valid:
+            spare.write(replica, place, 0, seal(patch(copy.data, field, value)))

@@ -11,9 +11,10 @@ import pytest
 
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern
 from tests.scenarios.ondisk import Spare
+from tests.scenarios.region import Region, slot_of
 from tests.scenarios.sets import (DAMAGED, NOT_FOUND, OK, REFUSED, WAITING, content,
                                   content_at, create, dmremap, ext4_on_main, output, paths,
-                                  refused, run, sets, settle)
+                                  refused, run, sets, settle, signatures)
 
 pytestmark = [pytest.mark.disks(main="4M", spare="2M", other="2M"),
               pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", other="SPARE-0003"),
@@ -150,6 +151,34 @@ def test_what_was_made_of_the_spare_since_is_not_overwritten(rig: Rig, tmp_path:
     assert device.pread(0, 800) == model[:800 * SECTOR]
     assert device.pread(808, 8192 - 808) == model[808 * SECTOR:]
     device.close()
+
+
+def test_what_a_slot_holds_is_no_name(rig: Rig, tmp_path: Path) -> None:
+    """The second header of LUKS2 in a chunk whose slot lies where that is looked for: the spare is
+    still the set's own, and its slots count."""
+    ext4_on_main(rig)
+    create(rig)
+    place, header = 0x40000, b"SKUL\xba\xbe\0\2" + bytes(248) + (0x40000).to_bytes(8, "big")
+    device, sector = Device("/dev/mapper/data", "data"), 0
+    region = Region(rig)
+    for sector in range(1600, 2400, 8):
+        output("remap", "data", str(sector), "8")
+        if region.slot(slot_of(rig, sector, "data") or 0) * SECTOR == place:
+            break
+    device.pwrite(sector, header.ljust(4096, b"\0"))
+    model = device.pread(0, device.sectors())
+    device.close()
+    output("deactivate", "data")
+    file = str(tmp_path / "backup")
+    output("backup", "data", file)
+    spare, = paths(rig, "spare")
+    settle(rig)
+    destroy_metadata(rig)
+    settle(rig)
+    assert "crypto_LUKS" in signatures(spare)
+    output("restore-backup", file, spare, "--yes")
+    output("activate", "data")
+    assert content("data") == model
 
 
 def test_an_old_backup_needs_a_word(rig: Rig, state_directory: Path) -> None:

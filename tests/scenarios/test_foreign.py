@@ -21,12 +21,12 @@ import pytest
 from tests.scenarios import dm
 from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache
-from tests.scenarios.ondisk import Block, Spare, seal
+from tests.scenarios.ondisk import (FLAGS, HOST, IDENTITY, LABEL, Block, Spare, patch, patch_supers,
+                                    seal)
 from tests.scenarios.sets import (LET_GO, OK, REFUSED, create, dmremap, ext4_on_main,
                                   output, paths, refused, sets, settle)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
-LABEL, IDENTITY, HOST, FLAGS = (168, 40), (208, 200), (152, 16), 52    # in the superblock
 HEADER_HOST, HEADER_LABEL, HEADER_IDENTITY = (72, 16), (88, 40), (128, 200)  # the member header
 BLOB = 4096 - SECTOR
 HOSTILE = [b'x\nRUN+="/tmp/p"\n#', b'"; $(id) `id` %n%s', b"\x1b]0;title\x07\x1b[2J", b"\x9b31mred",
@@ -42,18 +42,6 @@ def no_files_stay() -> Iterator[None]:
     for place in (RULES, STATE):
         for file in place.glob("*"):
             file.unlink()
-
-
-def patch(data: bytes, field: tuple[int, int], value: bytes) -> bytes:
-    at, length = field
-    return data[:at] + value.ljust(length, b"\0")[:length] + data[at + length:]
-
-
-def patch_supers(rig: Rig, field: tuple[int, int], value: bytes) -> None:
-    spare = Spare.of(rig)
-    for (replica, place), copy in spare.copies(0).items():
-        if copy.valid:
-            spare.write(replica, place, 0, seal(patch(copy.data, field, value)))
 
 
 def patch_header(rig: Rig, field: tuple[int, int], value: bytes) -> None:

@@ -430,6 +430,17 @@ def test_a_backup_at_the_end_takes_no_save_away(rig: Rig, tmp_path: Path) -> Non
     device.close()
 
 
+def test_a_backup_that_is_due_is_not_left_at_the_end(rig: Rig, tmp_path: Path) -> None:
+    """The table changed while no daemon ran, and the machine is rebooted before the delay is over."""
+    create(rig)
+    output("remap", "data", "800", "8")
+    assert missing() == 1
+    with running(tmp_path, "[backup]\ndelay = 600\n") as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        assert daemon.stop() == 0
+        assert missing() == 0
+
+
 def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
     create(rig)
     device = Device("/dev/mapper/data", "data")

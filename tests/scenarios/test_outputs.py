@@ -47,6 +47,10 @@ def test_what_cannot_be_printed_is_told(rig: Rig) -> None:
         assert result.returncode == FAILED and "No space left" in result.stderr, (verb, result)
         result = shell(f"{PROGRAM} {verb} | :")
         assert "core" not in result.stderr and result.returncode == OK, (verb, result)
+    # and why it failed is told besides
+    result = shell(f"{PROGRAM} release data >/dev/full")
+    assert result.returncode == REFUSED and "not done" in result.stderr, result
+    assert "No space left" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["metrics --write", "history data --svg", "map data --svg",

@@ -295,6 +295,63 @@ def test_the_old_spare_does_not_come_back(rig: Rig, guard: bool) -> None:
     assert spare not in [found["spare"] for found in sets()]
 
 
+@pytest.mark.parametrize("guard", [True, False])
+def test_from_a_spare_that_takes_no_write(rig: Rig, guard: bool) -> None:
+    """A dying disk that has become read-only: it is read, and main's mark says that it is old."""
+    before = used(rig, *([] if guard else ["--no-guard"]))
+    spare, larger = paths(rig, "spare", "larger")
+    old = rig.media("spare").whole()
+    run("blockdev", "--setro", spare)
+    try:
+        plan = dmremap("resize", "data", larger).stdout
+        assert "is write-protected, and stays as it is" in plan and "wiped" not in plan
+        told = dmremap("resize", "data", larger, "--yes")
+        assert told.returncode == OK and "could not be wiped" in told.stderr, told
+        settle(rig, *ALL)
+        assert rig.media("spare").whole() == old
+        # both are there: the old one counts for nothing, write-protected or not
+        for command in ("--setro", "--setrw"):
+            run("blockdev", command, spare)
+            (found,) = sets()
+            assert found["state"] == "ready" and found["spare"] == larger, found
+            output("activate", "data")
+            assert whole(rig) == before
+            output("deactivate", "data")
+    finally:
+        run("blockdev", "--setrw", spare)
+    # and alone it is refused
+    rig.server.disk("larger").fail()
+    drop_page_cache(larger)
+    assert dmremap("activate", "data", "--any-hardware").returncode != OK and dm.devices() == []
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_power_cuts_beside_a_spare_that_takes_no_write(rig: Rig, guard: bool) -> None:
+    before = used(rig, *([] if guard else ["--no-guard"]))
+    spare, larger = paths(rig, "spare", "larger")
+    images, records = logged(rig, "resize", "data", larger, "--yes")
+    # what was written to the old one never happened: it is wiped last
+    records = [record for record in records if record.disk != rig.spare.index]
+    seen = set()
+    for number, state in crash_states(records, images, seed=20261201):
+        for index, name in enumerate(ALL):
+            rig.media(name).write(0, state[index])
+        what = f"after record {number} of {len(records)}"
+        run("blockdev", "--setro", spare)
+        try:
+            result = dmremap("resize", "data", larger, "--yes")
+            assert result.returncode == OK or "spare already" in result.stderr, (what, result)
+            seen.add(result.returncode)
+            output("activate", "data")
+            (found,) = sets()
+            assert found["spare"] == larger, (what, found)
+            assert whole(rig) == before and content_at("data", 1600) is None, what
+            output("deactivate", "data")
+        finally:
+            run("blockdev", "--setrw", spare)
+    assert OK in seen
+
+
 def test_a_frozen_set_stays_so(rig: Rig) -> None:
     """E7: only an administrator ends it."""
     used(rig)

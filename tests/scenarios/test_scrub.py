@@ -17,7 +17,7 @@ from tests.scenarios.lib import Device, Rig, wait_for
 from tests.scenarios.owned import FILES, KINDS, held, make_files, mounted
 from tests.scenarios.region import Region
 from tests.scenarios.remapd import running
-from tests.scenarios.sets import (DAMAGED, OK, PROGRAM, REFUSED, USAGE, create, dmremap, output,
+from tests.scenarios.sets import (FAILED, DAMAGED, OK, PROGRAM, REFUSED, USAGE, create, dmremap, output,
                                   refused, run, settle)
 
 __all__ = ["mounted"]    # a fixture
@@ -289,6 +289,46 @@ def test_start_and_stop(rig: Rig, state: Path, tmp_path: Path) -> None:
     refused(DAMAGED, "scrub", "status", "data")
     result = scrub()
     assert result.returncode == OK and "begins anew" in result.stdout
+
+
+def test_one_that_was_started_is_running(rig: Rig, state: Path) -> None:
+    """From the moment that start returns on: never "finished", which was the one before."""
+    create(rig)
+    assert scrub().returncode == OK and status()["state"] == "finished"
+    (state / "dm-remapd.conf").write_text("[scrub]\nrate = 4M\n")
+    for more in ([], ["--anew"]):
+        run(str(PROGRAM), "scrub", "start", "data", *more)
+        now = status()
+        assert now["state"] == "running" and now["permille"] < 1000, now
+        run(str(PROGRAM), "scrub", "stop", "data")
+        assert status()["state"] == "stopped"
+
+
+def test_one_that_is_not_begun_forgets_nothing(rig: Rig, state: Path, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd refuses the unit: what was interrupted goes on later, and is not "finished"."""
+    create(rig)
+    (state / "dm-remapd.conf").write_text("[scrub]\nrate = 4M\n")
+    process = begin()
+    wait_for(lambda: status()["state"] == "running" and status()["permille"], "it to begin", 60)
+    process.kill()
+    process.wait()
+    before = status()
+    assert before["state"] == "interrupted"
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    systemd = Path("/run/systemd/system")
+    systemd.mkdir(parents=True)
+    try:
+        assert "systemctl" in refused(FAILED, "scrub", "start", "data", "--anew")
+        # nor is it believed to have begun where the caller ignores what becomes of its children
+        told = subprocess.run([str(PROGRAM), "scrub", "start", "data"], capture_output=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        assert told.returncode == FAILED and b"systemctl" in told.stderr, told
+    finally:
+        systemd.rmdir()
+    assert status() == before
 
 
 def test_it_ends_when_it_said(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 """The package's system-sleep hook: another system wrote a set while the machine slept (O19)."""
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from tests.scenarios import dm
 from tests.scenarios.lib import Rig, pattern
-from tests.scenarios.ondisk import Spare
+from tests.scenarios.ondisk import Spare, seal
 
 PROJECT = Path(__file__).resolve().parents[2]
+SEQ = 32    # in the header of a block, and of a sector of the mark
 pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
 
 
@@ -105,6 +107,35 @@ def test_a_spare_that_cannot_be_read(rig: Rig) -> None:
     rig.spare.back()
     assert hook("post") == "" and rig.status()["mode"] == "rw"
     assert device.pread(96, 8) == pattern(1, 8)
+
+
+def test_a_main_that_does_not_answer(rig: Rig) -> None:
+    """Its mark may be another system's by now: nothing is remapped before it can be read. What the
+    mark said before is not forgotten, so one of another system is found then."""
+    device = rig.create()
+    rig.main.bad(100, kind="write")
+    device.pwrite(96, pattern(1, 8))
+    device.fsync()
+    rig.main.fail()
+    before = rig.media("spare").whole()
+    assert "cannot be compared" in hook("post")
+    assert rig.status()["mode"] == "meta_fail"
+    assert any("the mark on" in line and "cannot be read" in line for line in rig.log())
+    assert rig.media("spare").whole() == before
+    rig.main.back()
+    assert hook("post") == "" and rig.status()["mode"] == "rw"
+    assert device.pread(96, 8) == pattern(1, 8)
+    rig.main.fail()
+    assert "cannot be compared" in hook("post")
+    rig.main.back()
+    mark = Spare.of(rig).entries()[0].chunk * 8
+    image = rig.media("main").read(mark, 8)
+    seq = struct.unpack_from("<Q", image, SEQ)[0] + 1000
+    rig.media("main").write(mark, b"".join(
+        seal(sector[:SEQ] + struct.pack("<Q", seq) + sector[SEQ + 8:])
+        for sector in (image[at:at + 512] for at in range(0, 4096, 512))))
+    assert hook("post").startswith("<3>r0: the set was changed while this machine slept")
+    assert rig.status()["mode"] == "fail"
 
 
 def test_two_targets(rig: Rig) -> None:

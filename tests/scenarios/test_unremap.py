@@ -77,6 +77,34 @@ def test_a_main_that_still_fails_keeps_its_remap(rig: Rig) -> None:
     assert rig.create().pread(100) == pattern(1)
 
 
+def test_a_slot_that_cannot_be_read_keeps_its_chunk(rig: Rig) -> None:
+    """Nothing of it is written to main, and its neighbours in the batch go back."""
+    r0 = rig.create()
+    for sector in (96, 104, 112):
+        r0.pwrite(sector, pattern(sector, 8))
+        rig.message("r0", f"remap {sector} 8")
+        rig.media("main").write(sector, pattern(9, 8))
+    slot = Region(rig).slot(slot_of(rig, 104) or 0)
+    rig.spare.bad(slot, 8, kind="read")
+    for verb in ("unremap 104 8", "unremap 106 1"):
+        with pytest.raises(OSError) as caught:
+            rig.message("r0", verb)
+        assert caught.value.errno == errno.EIO
+    assert any("cannot be read: its chunk stays remapped" in line for line in rig.log())
+    with pytest.raises(OSError):
+        rig.message("r0", "unremap 96 24")
+    assert rig.message("r0", "clear") == "cleared kept=1"
+    with pytest.raises(OSError):
+        r0.pread(104, 8)
+    assert rig.media("main").read(104, 8) == pattern(9, 8)
+    for sector in (96, 112):
+        assert r0.pread(sector, 8) == pattern(sector, 8) == rig.media("main").read(sector, 8)
+    rig.spare.clear()
+    assert r0.pread(104, 8) == pattern(104, 8)    # nothing is lost that may be read again
+    assert "unremapped" in rig.message("r0", "unremap 104 8")
+    assert rig.media("main").read(104, 8) == pattern(104, 8)
+
+
 def test_lost_sectors_and_the_probe_chunk_stay(rig: Rig) -> None:
     r0 = rig.create()
     rig.main.bad(100, kind="read")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern
+from tests.scenarios.ondisk import HOST, patch_supers
 from tests.scenarios.powercuts import crash_states
 from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, content, create, dmremap,
                                   ext4_on_main, logged, output, paths, refused, run, sets, settle)
@@ -148,6 +149,180 @@ def test_a_copy_without_the_mark(rig: Rig, tmp_path: Path) -> None:
     rig.media("copy").write(0, bytes(image))
     settle(rig, "copy", "spare")
     assert "is not the main device" in refused(NOT_FOUND, "replace-main", "data", copy, "--yes")
+
+
+def used_set(rig: Rig, *more: str) -> bytes:
+    """An inactive set with a remapped chunk; its content."""
+    ext4_on_main(rig)
+    create(rig, *more)
+    output("activate", "data")
+    output("remap", "data", "1600", "8")
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(1600, pattern(5, 8))
+    device.close()
+    whole = content("data")
+    output("deactivate", "data")
+    settle(rig)
+    return whole
+
+
+def copied(rig: Rig, place: bytes, *, source: bytes | None = None) -> None:
+    """The copy is main, with PLACE where its mark is; main is gone."""
+    image = bytearray(source or rig.media("main").whole())
+    image[PROBE:] = place
+    rig.media("copy").write(0, bytes(image))
+    settle(rig, "copy")
+    rig.main.fail()
+    drop_page_cache(paths(rig, "main")[0])
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M", other="2M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="MAIN-0003")
+@pytest.mark.parametrize("place", ["zeros", "before"])
+def test_an_unguarded_copy_without_the_mark(rig: Rig, place: str) -> None:
+    """Nothing on it tells what it is: every verb leads to replace-main --without-mark."""
+    before = ext4_on_main(rig)
+    create(rig, "--no-guard")
+    output("deactivate", "data")
+    output("activate", "data")
+    output("remap", "data", "1600", "8")
+    device = Device("/dev/mapper/data", "data")
+    device.pwrite(1600, pattern(5, 8))
+    device.close()
+    whole = content("data")
+    output("deactivate", "data")
+    settle(rig)
+    copied(rig, bytes(4096) if place == "zeros" else pattern(9, 8))
+    spare, copy, other = paths(rig, "spare", "copy", "other")
+    assert "replace-main data DEVICE" in refused(WAITING, "activate", "data")
+    assert f"replace-main data {copy}" in refused(NOT_FOUND, "activate", copy)
+    untouched = rig.media("copy").whole(), rig.media("spare").whole()
+    told = refused(NOT_FOUND, "replace-main", "data", copy, "--yes")
+    assert "sector 8184 holds something else" in told and "use --without-mark" in told
+    plan = dmremap("replace-main", "data", copy, "--without-mark")    # a question
+    assert plan.returncode == REFUSED and "lacks the set's mark (sector 8184)" in plan.stdout
+    assert ("holds other data there" in plan.stdout) == (place == "before")
+    settle(rig, "copy", "spare")
+    assert (rig.media("copy").whole(), rig.media("spare").whole()) == untouched
+    # a disk that is of another set is none, whatever is said
+    output("create", "more", other, copy, "--wipe-spare", "--yes")
+    output("deactivate", "more")
+    assert "another set" in refused(REFUSED, "replace-main", "data", copy, "--without-mark", "--yes")
+    output("release", "more", "--yes")
+    rig.media("copy").write(0, untouched[0])
+    settle(rig, "copy")
+    output("replace-main", "data", copy, "--without-mark", "--yes")
+    output("activate", "data")
+    assert content("data") == whole and whole != before
+    output("release", "data", "--yes")
+    settle(rig, "copy")
+    assert rig.media("copy").whole() == whole
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="MAIN-0003")
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_a_foreign_copy_without_the_mark(rig: Rig, guard: list[str]) -> None:
+    """adopt-host and replace-main sent to each other."""
+    whole = used_set(rig, *guard)
+    patch_supers(rig, HOST, b"another host's id"[:16])
+    copied(rig, bytes(4096))
+    uuid, (copy,) = sets()[0]["uuid"], paths(rig, "copy")
+    more = ["--without-mark"] if guard else []
+    assert "adopt-host" in refused(REFUSED, "replace-main", uuid, copy, *more, "--yes")
+    if guard:
+        assert "use --without-main" in refused(WAITING, "adopt-host", uuid)
+    output("adopt-host", uuid, *(["--without-main"] if guard else []))
+    output("replace-main", "data", copy, *more, "--yes")
+    output("activate", "data")
+    assert content("data") == whole
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002")
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_a_copy_without_mark_and_serial(rig: Rig, guard: list[str]) -> None:
+    """A virtual disk: "no replacement is needed" was said of a copy that could not be activated."""
+    whole = used_set(rig, *guard)
+    copied(rig, bytes(4096))
+    copy, = paths(rig, "copy")
+    order = ["replace-main", "data", copy, "--without-mark", "--yes"]
+    if guard:
+        assert "needs the guard" in refused(REFUSED, *order)
+        return
+    assert "must stay detached" in output(*order)
+    output("activate", "data")
+    assert content("data") == whole
+
+
+def test_release_without_an_outdated_spare(rig: Rig) -> None:
+    """Each sent to the other: the old copy that is attached is not the spare that is gone."""
+    before = ext4_on_main(rig)
+    create(rig)
+    output("deactivate", "data")
+    settle(rig)
+    old = rig.media("spare").whole()
+    output("activate", "data")
+    output("remap", "data", "3200", "8")
+    output("deactivate", "data")
+    main, = paths(rig, "main")
+    assert "is present; run dmremap release" in \
+        refused(REFUSED, "release", "--without-spare", main, "--yes")
+    settle(rig)
+    rig.media("spare").write(0, old)
+    settle(rig)
+    assert f"release --without-spare {main}" in refused(REFUSED, "release", "data", "--yes")
+    assert f"release --without-spare {main}" in refused(REFUSED, "activate", "data")
+    output("release", "--without-spare", main, "--yes")
+    settle(rig)
+    assert rig.media("main").whole() == before
+
+
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_a_spare_that_is_adopted_alone_is_still_an_old_copy(rig: Rig, guard: list[str]) -> None:
+    ext4_on_main(rig)
+    create(rig, *guard)
+    output("deactivate", "data")
+    output("activate", "data")
+    output("remap", "data", "1600", "8")
+    output("deactivate", "data")
+    settle(rig)
+    old = rig.media("spare").whole()
+    output("activate", "data")
+    output("remap", "data", "3200", "8")
+    output("deactivate", "data")
+    settle(rig)
+    rig.media("spare").write(0, old)
+    settle(rig)
+    patch_supers(rig, HOST, b"another host's id"[:16])
+    rig.main.fail()
+    drop_page_cache(paths(rig, "main")[0])
+    output("adopt-host", sets()[0]["uuid"], "--without-main")
+    rig.main.back()
+    drop_page_cache(paths(rig, "main")[0])
+    assert "older copy" in refused(REFUSED, "release", "data", "--yes")
+    assert dmremap("activate", "data").returncode != 0
+
+
+@pytest.mark.parametrize("guard", [[], ["--no-guard"]])
+def test_a_mark_that_became_unreadable(rig: Rig, guard: list[str]) -> None:
+    """It is main by its hardware, and the kernel finds another place."""
+    whole = used_set(rig, *guard)
+    rig.main.bad(PROBE // 512, 8, kind="read")
+    drop_page_cache(paths(rig, "main")[0])
+    assert sets()[0]["state"] == "ready"
+    output("activate", "data")
+    assert content("data") == whole
+    output("deactivate", "data")
+    output("activate", "data")
+    assert content("data") == whole
+
+
+def test_a_main_that_answers_nothing_is_missing(rig: Rig) -> None:
+    used_set(rig, "--no-guard")
+    rig.main.fail()
+    drop_page_cache(paths(rig, "main")[0])
+    assert sets()[0]["state"] == "waiting"
 
 
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])

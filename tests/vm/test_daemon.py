@@ -45,6 +45,12 @@ def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     for key, value in status.values.items():
         assert shown[key] == {"none": None, "ok": True}.get(value, value), key
 
+    # when it starts it activates what is here: that it is active already is no failure
+    vm.run("rm /run/dm-remapd/* && systemctl restart dm-remapd")
+    packages.wait(vm, "journalctl -q -u dm-remapd --since=-1min | grep -q .", "the daemon's start")
+    time.sleep(3)
+    assert "Failed with result" not in vm.text("journalctl -q --no-pager")
+
     # killed: systemd starts it again, and the device did not notice
     vm.run("systemctl kill -s KILL dm-remapd; for i in $(seq 100); do "
            "[ \"$(systemctl show -P NRestarts dm-remapd)\" = 1 ] && "

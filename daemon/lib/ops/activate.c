@@ -77,7 +77,15 @@ static int create_remap(const struct inventory *inventory, const struct assembly
 	if (r < 0)
 		return error_set(error, -r, "%s: the table line is too long", name);
 	r = dm_create(name, dm_uuid, spare->main_sectors, params, options->read_only, error);
-	return r == -EIO && is_damaged(inventory, set) ? -EUCLEAN : r;
+	if (r == -EIO && is_damaged(inventory, set))
+		return error_set(error, EUCLEAN,
+				 "%.340s; to repair it, run dmremap restore-backup FILE %s",
+				 error->text, spare->path);
+	if (r == -ESTALE)
+		return error_set(error, ESTALE,
+				 "%.340s. If that is gone, run dmremap release --without-spare %s",
+				 error->text, inventory->members[set->main].path);
+	return r;
 }
 
 /* Of a release that cannot be completed, the map counts as long as main is hidden. */
@@ -378,7 +386,8 @@ static int act(const struct inventory *inventory, const struct assembly *set,
 		return put_in_again(inventory, set, options, error);
 	case ASSEMBLY_NO_MAIN:
 	case ASSEMBLY_NO_SPARE:
-		return refuse(set, EAGAIN, set->state_reason, error);
+		return options->automatic ? refuse(set, EAGAIN, set->state_reason, error) :
+					    inventory_refuse_missing(inventory, set, error);
 	case ASSEMBLY_DUPLICATE:
 		return refuse(set, EEXIST, set->state_reason, error);
 	case ASSEMBLY_MISMATCH:
@@ -416,7 +425,7 @@ static int act(const struct inventory *inventory, const struct assembly *set,
  * lives.  A set of which a member does not answer is present; and if one that does not answer may
  * be of any set, all are.
  */
-static void clean_masks(const struct inventory *inventory)
+void activate_clean(const struct inventory *inventory)
 {
 	size_t nr_sets = inventory->nr_sets, nr = nr_sets + inventory->nr_silent;
 	_cleanup_free_ uint8_t(*kept)[16] = calloc(nr + 1, sizeof(*kept));
@@ -459,7 +468,7 @@ int activate(const char *what, const struct activate_options *options, struct as
 	int r = inventory_look_and_lock(what, !options->automatic, &inventory, &found, &lock,
 					error);
 
-	clean_masks(&inventory);
+	activate_clean(&inventory);
 	if (r < 0)
 		return r == -EBUSY ? -ETIMEDOUT : r;
 	if (set)

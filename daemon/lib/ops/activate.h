@@ -40,6 +40,8 @@ struct activate_options {
  */
 int activate(const char *what, const struct activate_options *options, struct assembly *set,
 	     struct error *error);
+/* What an interrupted create of a set that there is not has left beside it. */
+void activate_clean(const struct inventory *inventory);
 /*
  * Removes the partitions, then the device.  -EBUSY: it is open; then the
  * partitions that were removed are there again.

@@ -218,20 +218,26 @@ static int other_content(int fd, uint64_t nr_sectors, char *text, size_t nr_text
 }
 
 /* The note itself has a protective MBR, as the superblock after it. */
-static bool has_name(const struct guard_plan *plan)
+static bool has_name(const struct guard_plan *plan, own_bytes_f is_own, const void *userdata)
 {
-	for (size_t i = 0; i < plan->nr_ranges; i++)
-		if (!streq(plan->range[i].type, "PMBR"))
+	for (size_t i = 0; i < plan->nr_ranges; i++) {
+		const struct hidden_range *range = &plan->range[i];
+
+		if (!streq(range->type, "PMBR") &&
+		    !(is_own && is_own(userdata, range->offset, range->nr_bytes)))
 			return true;
+	}
 	return false;
 }
 
-bool device_has_name(const char *path, int fd, uint64_t nr_sectors)
+bool device_has_name(const char *path, int fd, uint64_t nr_sectors, own_bytes_f is_own,
+		     const void *userdata)
 {
 	_cleanup_places_ struct places places = PLACES_NONE;
 	struct guard_plan plan;
 
-	return guard_plan_make(path, fd, nr_sectors, &plan, &places, NULL) == 0 && has_name(&plan);
+	return guard_plan_make(path, fd, nr_sectors, &plan, &places, NULL) == 0 &&
+	       has_name(&plan, is_own, userdata);
 }
 
 int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made,
@@ -256,7 +262,7 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made
 				  nr_sectors, text, nr_text, &why);
 	if (r < 0)
 		return error_set(error, -r, "%s: %s", path, why.text);
-	if (half_made && !has_name(&plan))
+	if (half_made && !has_name(&plan, NULL, NULL))
 		*text = '\0';
 	if (places && places->unreadable.nr) {
 		size_t length = strlen(text);

@@ -214,10 +214,11 @@ static int build(struct create_request *a, struct region_plan *plan, struct erro
 	backed_up = !r;
 	if (!r && a->guard)
 		r = create_hide(a, plan, &header, &begun, error);
-	if (!r)
-		r = finish(a, error);
+	/* one that is complete stays where its spare is missing */
 	if (!r)
 		r = mask(a, true, error);
+	if (!r)
+		r = finish(a, error);
 	if (r > 0)
 		return error_set(error, EIO,
 				 "%s: %.200s. Run dmremap activate %s: it uses the set, or undoes "

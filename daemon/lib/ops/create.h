@@ -129,7 +129,12 @@ int device_content(const char *path, int fd, uint64_t nr_sectors, bool half_made
 /* -EEXIST: a mapped device, or another set that is present, has the name; @way: what to do then. */
 int set_check_name(const char *name, const uint8_t uuid[16], const struct inventory *inventory,
 		   const char *way, struct error *error);
-/* Whether another program's signature is on it: what a set of ours shows is none. */
-bool device_has_name(const char *path, int fd, uint64_t nr_sectors);
+/*
+ * Whether another program's signature is on it: what a set of ours shows is none, and neither is
+ * what @is_own (or NULL) says is the set's own data.
+ */
+typedef bool (*own_bytes_f)(const void *userdata, uint64_t offset, uint64_t nr_bytes);
+bool device_has_name(const char *path, int fd, uint64_t nr_sectors, own_bytes_f is_own,
+		     const void *userdata);
 
 #endif /* DM_REMAP_CREATE_H */

@@ -21,8 +21,11 @@
 static int read_header(const struct set_handle *a, uint8_t *chunk, struct error *error)
 {
 	uint8_t uuid[16];
-	int r = read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0);
+	int r;
 
+	if (a->main_fd < 0) /* it was not opened */
+		return -ENODATA;
+	r = read_all_at(a->main_fd, chunk, REMAP_CHUNK_BYTES, 0);
 	/* the table, where it was read, says that main is as it is, readable or not */
 	if (r < 0 && a->table.entry && !handle_has_guard(a))
 		return -ENODATA;

@@ -13,6 +13,9 @@
  *			refused; the same command goes on
  *   while wiping	the old one is refused, or, without its superblocks, is no spare at all
  *
+ * One that is write-protected stays as "while wiping"; where both are present, and no header names
+ * the hardware of one, main's mark decides (inventory.c).
+ *
  * So at no moment do both count, and the old one does not come to count again.
  */
 #include <errno.h>
@@ -333,7 +336,9 @@ int resize_finish(struct resizing *a, struct set_handle *now, const struct regio
 				 "dmremap replace-spare to record the new one",
 				 a->path, why.text);
 	write_backup(a, now);
-	if (!old || region_discard(old, &a->not_wiped) == 0)
+	if (old && a->old_read_only)
+		error_set(&a->not_wiped, EROFS, "it is write-protected");
+	else if (!old || region_discard(old, &a->not_wiped) == 0)
 		*a->not_wiped.text = '\0';
 	return 0;
 }

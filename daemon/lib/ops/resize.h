@@ -27,6 +27,7 @@
  * @nr_unreadable: sectors of the old spare that cannot be read: they become lost
  * @number: what all blocks of the new spare get
  * @half_done: main has, or may have, that number already
+ * @old_read_only: it takes no writes, and so cannot be made blank; main's mark says that it is old
  * @old_fails: less of it can be read than when it was examined
  * @not_wiped: why the old spare is not blank; empty: it is
  * @no_backup: why there is no new backup; empty: there is
@@ -48,6 +49,7 @@ struct resizing {
 	uint32_t nr_unreadable;
 	uint64_t number;
 	bool half_done;
+	bool old_read_only;
 	bool old_fails;
 	struct error not_wiped;
 	struct error no_backup;

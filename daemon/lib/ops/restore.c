@@ -169,6 +169,31 @@ static bool is_to_be_recorded(const struct restoring *a)
 	return record_is_other(&members, identity);
 }
 
+static bool is_used(const struct restoring *a, uint32_t slot)
+{
+	for (uint32_t i = 0; i < a->backup->nr_entries; i++)
+		if (a->backup->entry[i].slot == slot &&
+		    a->backup->entry[i].entry.state == REMAP_ENTRY_USED)
+			return true;
+	return slot < a->table.nr_slots && a->table.entry[slot].state == REMAP_ENTRY_USED;
+}
+
+/* A chunk of main may hold what some program looks for where its slot happens to lie. */
+static bool is_own_slot(const void *userdata, uint64_t offset, uint64_t nr_bytes)
+{
+	const struct restoring *a = userdata;
+	const struct remap_geometry *geometry = &a->region.super.geometry;
+	uint64_t first = geometry->slots_sector * REMAP_SECTOR_BYTES;
+
+	if (offset < first || !nr_bytes)
+		return false;
+	for (uint64_t i = (offset - first) / REMAP_CHUNK_BYTES;
+	     i <= (offset - first + nr_bytes - 1) / REMAP_CHUNK_BYTES; i++)
+		if (i >= geometry->slots || !is_used(a, (uint32_t)i))
+			return false;
+	return true;
+}
+
 static int read_spare(struct restoring *a, struct error *error)
 {
 	struct seen seen = { 0 };
@@ -196,7 +221,7 @@ static int read_spare(struct restoring *a, struct error *error)
 	if (a->only_record)
 		return 0;
 	/* mkfs leaves most of the metadata as it is, and writes where it likes */
-	a->reused = device_has_name(a->spare_path, a->spare_fd, a->spare_sectors);
+	a->reused = device_has_name(a->spare_path, a->spare_fd, a->spare_sectors, is_own_slot, a);
 	a->same_spare = !a->reused;
 	if (a->reused)
 		return 0;

@@ -69,7 +69,8 @@ static bool choose_pair(struct assembly *set, const struct member *members, size
 			unsigned int of_main, of_spare;
 
 			if (!is_member_of(&members[m], set->uuid, MEMBER_MAIN) ||
-			    !is_member_of(&members[s], set->uuid, MEMBER_SPARE))
+			    !is_member_of(&members[s], set->uuid, MEMBER_SPARE) ||
+			    members[s].outdated)
 				continue;
 			of_main = identity_matches(members[m].identity, members[s].recorded);
 			of_spare = identity_matches(members[s].identity, members[m].recorded);
@@ -84,8 +85,9 @@ static bool choose_pair(struct assembly *set, const struct member *members, size
 }
 
 /*
- * The member of that role (O12): the only one, or among several the one whose hardware
- * has more words of the recorded identity than every other.  -1: none, -2: undecidable.
+ * The member of that role (O12): the only one, or among several that are not outdated the one
+ * whose hardware has more words of the recorded identity than every other.  -1: none, -2:
+ * undecidable.
  */
 static int choose(const struct member *members, size_t nr, const uint8_t *uuid,
 		  enum member_role role)
@@ -98,7 +100,7 @@ static int choose(const struct member *members, size_t nr, const uint8_t *uuid,
 	for (size_t i = 0; i < nr; i++) {
 		unsigned int words;
 
-		if (!is_member_of(&members[i], uuid, role))
+		if (!is_member_of(&members[i], uuid, role) || members[i].outdated)
 			continue;
 		words = identity_matches(members[i].identity, recorded);
 		if (best < 0 || words > best_words) {

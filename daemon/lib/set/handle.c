@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -31,11 +33,19 @@ static void holder_of(const char *path, char *text, size_t nr_bytes)
 			snprintf(text, nr_bytes, " by %s", at->d_name);
 }
 
-int open_exclusive(const char *path, struct error *error)
+/* @read_only: not NULL: it need not take writes. */
+static int open_held(const char *path, bool *read_only, struct error *error)
 {
 	bool device = device_number(path) != 0;
-	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0));
+	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0)), protected = 0;
 	char holder[280];
+
+	if (read_only) {
+		*read_only = fd == -EROFS || fd == -EACCES ||
+			     (fd >= 0 && ioctl(fd, BLKROGET, &protected) == 0 && protected);
+		if (fd < 0 && *read_only)
+			fd = open_direct(path, O_RDONLY | (device ? O_EXCL : 0));
+	}
 
 	if (fd >= 0 && (device || flock(fd, LOCK_EX | LOCK_NB) == 0))
 		return fd;
@@ -50,6 +60,11 @@ int open_exclusive(const char *path, struct error *error)
 			 "%s is in use%s (mounted, swap, or part of another device); stop using "
 			 "it first",
 			 path, holder);
+}
+
+int open_exclusive(const char *path, struct error *error)
+{
+	return open_held(path, NULL, error);
 }
 
 off_t handle_slot_offset(const struct set_handle *a, uint32_t slot)
@@ -286,12 +301,37 @@ static int read_header_seq(const struct set_handle *a, uint64_t *seq)
 static int older_spare(const struct set_handle *a, struct error *error)
 {
 	return error_set(error, ESTALE,
-			 "%s is an older copy of the spare: it lacks later remaps of %s",
-			 a->spare_path, a->main_path);
+			 "%s is an older copy of the spare: it lacks later remaps of %s; attach "
+			 "the current one. If that is gone, run dmremap release --without-spare %s",
+			 a->spare_path, a->main_path, a->main_path);
 }
 
-/* @lacks_mark: not NULL: main may be a copy that has all but the mark; then it becomes true. */
-static int check_age(struct set_handle *a, bool *lacks_mark, struct error *error)
+/**
+ * struct copy - main is a disk to which the main of the set was copied
+ * @trusted: that is so, whatever the disk shows
+ * @lacks_mark: becomes true where the disk does not show the mark
+ */
+struct copy {
+	bool trusted;
+	bool lacks_mark;
+};
+
+/* What was called a copy of main shows nothing of the set. */
+static int check_trusted(const struct set_handle *a, int r, struct copy *copy, struct error *error)
+{
+	copy->lacks_mark = true;
+	if (copy->trusted)
+		return 0;
+	return error_set(error, r == -EIO ? EIO : ENODEV,
+			 "%s is not the main device of the set on %s, or lacks its mark: sector "
+			 "%" PRIu64 " %s",
+			 a->main_path, a->spare_path,
+			 (uint64_t)a->region.super.probe_chunk * REMAP_CHUNK_SECTORS,
+			 r == -EIO ? "cannot be read" : "holds something else");
+}
+
+/* @copy: NULL: main is the set's own. */
+static int check_age(struct set_handle *a, struct copy *copy, struct error *error)
 {
 	const struct remap_super *super = &a->region.super;
 	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
@@ -299,16 +339,20 @@ static int check_age(struct set_handle *a, bool *lacks_mark, struct error *error
 	uint64_t seq;
 	int r;
 
-	if (!(super->flags & REMAP_SUPER_MARKED))
-		return unfinished ? 0 : check_unmarked(a, error);
+	if (!(super->flags & REMAP_SUPER_MARKED)) {
+		r = unfinished ? 0 : check_unmarked(a, error);
+		return r < 0 && copy ? check_trusted(a, r, copy, error) : r;
+	}
 	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
 	/* a release may have been past it: what is due is decided by handle_is_due() */
 	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
 		return 0;
-	if (r < 0 && lacks_mark && read_header_seq(a, &seq) == 0) {
-		*lacks_mark = true;
+	if (r < 0 && copy && read_header_seq(a, &seq) == 0) {
+		copy->lacks_mark = true;
 		return seq > a->table.generation ? older_spare(a, error) : 0;
 	}
+	if (r < 0 && copy)
+		return check_trusted(a, r, copy, error);
 	if (r == -ENODATA)
 		return error_set(error, ENODEV, "%s is not the main device of the set on %s",
 				 a->main_path, a->spare_path);
@@ -337,13 +381,14 @@ static int open_spare(struct set_handle *a, struct error *error)
 	    (a->table.nr_unloadable || a->table.nr_contradictions))
 		return error_set(error, EUCLEAN,
 				 "%s: its metadata is damaged, so the location of data is not "
-				 "known; run dmremap check",
-				 a->spare_path);
+				 "known; to repair it, run dmremap restore-backup FILE %s",
+				 a->spare_path, a->spare_path);
 	return 0;
 }
 
-static int open_both(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
-		     bool *lacks_mark, struct error *error)
+/* @from: the spare need not take writes. */
+static int open_both(const char *main_path, const char *spare_path, int flags, bool from,
+		     struct set_handle *a, struct copy *copy, struct error *error)
 {
 	uint64_t nr_bytes;
 	int r;
@@ -355,7 +400,9 @@ static int open_both(const char *main_path, const char *spare_path, int flags, s
 	snprintf(a->spare_path, sizeof(a->spare_path), "%s", spare_path);
 	if (flags == O_RDWR) {
 		a->main_fd = open_exclusive(main_path, error);
-		a->spare_fd = a->main_fd < 0 ? a->main_fd : open_exclusive(spare_path, error);
+		a->spare_fd = a->main_fd < 0 ? a->main_fd :
+					       open_held(spare_path,
+							 from ? &a->spare_read_only : NULL, error);
 		r = a->spare_fd;
 	} else {
 		a->main_fd = open_direct(main_path, flags);
@@ -373,20 +420,38 @@ static int open_both(const char *main_path, const char *spare_path, int flags, s
 	if (!r && nr_bytes / REMAP_SECTOR_BYTES < a->region.super.main_sectors)
 		return error_set(error, EINVAL, "%s is smaller than the main device of the set",
 				 main_path);
-	return r < 0 ? r : check_age(a, lacks_mark, error);
+	return r < 0 ? r : check_age(a, copy, error);
 }
 
 int handle_open(const char *main_path, const char *spare_path, int flags, struct set_handle *a,
 		struct error *error)
 {
-	return open_both(main_path, spare_path, flags, a, NULL, error);
+	return open_both(main_path, spare_path, flags, false, a, NULL, error);
 }
 
-int handle_open_copy(const char *main_path, const char *spare_path, struct set_handle *a,
-		     bool *lacks_mark, struct error *error)
+int handle_open_from(const char *main_path, const char *spare_path, struct set_handle *a,
+		     struct error *error)
 {
-	*lacks_mark = false;
-	return open_both(main_path, spare_path, O_RDWR, a, lacks_mark, error);
+	return open_both(main_path, spare_path, O_RDWR, true, a, NULL, error);
+}
+
+int handle_open_copy(const char *main_path, const char *spare_path, bool trusted,
+		     struct set_handle *a, bool *lacks_mark, struct error *error)
+{
+	struct copy copy = { .trusted = trusted };
+	int r = open_both(main_path, spare_path, O_RDWR, false, a, &copy, error);
+
+	*lacks_mark = copy.lacks_mark;
+	return r;
+}
+
+int handle_open_spare(const char *spare_path, struct set_handle *a, struct error *error)
+{
+	memset(a, 0, sizeof(*a));
+	a->main_fd = -1;
+	snprintf(a->spare_path, sizeof(a->spare_path), "%s", spare_path);
+	a->spare_fd = open_exclusive(spare_path, error);
+	return a->spare_fd < 0 ? a->spare_fd : open_spare(a, error);
 }
 
 void handle_close(struct set_handle *a)

@@ -21,6 +21,7 @@
  * @give_up: lost sectors that need not be found again when the set ends
  * @still_lost: after release_run(): sectors that are errors on main, as they were in the set
  * @zeroed: after it, or release_undo_create(): lost sectors in places of the set's own, which are zeros now
+ * @spare_read_only: it takes no writes
  * @any_hardware: it was said that these are the disks, whatever they look like
  * @progress: of what is done with it; NULL: not shown
  */
@@ -34,6 +35,7 @@ struct set_handle {
 	struct sector_ranges give_up;
 	struct sector_ranges still_lost;
 	struct sector_ranges zeroed;
+	bool spare_read_only;
 	bool any_hardware;
 	struct progress *progress;
 };
@@ -53,9 +55,15 @@ int handle_open(const char *main_path, const char *spare_path, int flags, struct
 /*
  * The same, exclusively, where main is a copy of which the place of the mark may not have been
  * rescued (*@lacks_mark): its member header says whose it is, and the age is that of the header.
+ * @trusted: nothing has to say so.  With an error *@lacks_mark is true if that would have helped.
  */
-int handle_open_copy(const char *main_path, const char *spare_path, struct set_handle *handle,
-		     bool *lacks_mark, struct error *error);
+int handle_open_copy(const char *main_path, const char *spare_path, bool trusted,
+		     struct set_handle *handle, bool *lacks_mark, struct error *error);
+/* The same as handle_open(), exclusively, where the spare need not take writes. */
+int handle_open_from(const char *main_path, const char *spare_path, struct set_handle *handle,
+		     struct error *error);
+/* The spare alone, exclusively; @handle has no main. */
+int handle_open_spare(const char *spare_path, struct set_handle *handle, struct error *error);
 void handle_close(struct set_handle *handle);
 
 /* As open_direct(), exclusively, of an image among those of us; says who uses it. */

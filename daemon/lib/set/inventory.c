@@ -185,6 +185,43 @@ void inventory_note_waiting(const struct inventory *inventory)
 		futimens(fd, NULL);
 }
 
+/* Where hardware does not decide which spare it is, main's mark may (O6). */
+static bool find_outdated(struct inventory *inventory, const struct assembly *set)
+{
+	size_t nr = 0, nr_outdated = 0;
+
+	for (size_t i = 0; i < inventory->nr_members; i++) {
+		struct member *member = &inventory->members[i];
+
+		if (member->role != MEMBER_SPARE || memcmp(member->uuid, set->uuid, 16) != 0)
+			continue;
+		nr++;
+		member->outdated =
+			look_is_outdated(inventory->members[set->main].path, member->path);
+		nr_outdated += member->outdated;
+	}
+	for (size_t i = 0; nr == nr_outdated && i < inventory->nr_members; i++)
+		if (!memcmp(inventory->members[i].uuid, set->uuid, 16))
+			inventory->members[i].outdated = false;
+	return nr_outdated && nr_outdated < nr;
+}
+
+static int make_sets_by_age(struct inventory *inventory, struct error *error)
+{
+	int r = make_sets(inventory, error);
+	bool any = false;
+
+	for (size_t i = 0; !r && i < inventory->nr_sets; i++)
+		if (inventory->sets[i].spare == -2 && inventory->sets[i].main >= 0)
+			any |= find_outdated(inventory, &inventory->sets[i]);
+	if (!any)
+		return r;
+	free(inventory->sets);
+	inventory->sets = NULL;
+	inventory->nr_sets = 0;
+	return make_sets(inventory, error);
+}
+
 int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 		   struct error *error)
 {
@@ -217,7 +254,10 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	inventory->nr_silent = scan.nr_silent;
 	inventory->strangers = scan.strangers;
 	inventory->nr_strangers = scan.nr_strangers;
-	return r < 0 ? r : make_sets(inventory, error);
+	if (!r)
+		r = make_sets_by_age(inventory, error);
+	inventory->is_whole = r == 0;
+	return r;
 }
 
 void inventory_done(struct inventory *inventory)
@@ -256,7 +296,8 @@ static bool is_meant(const struct inventory *inventory, const struct assembly *s
 }
 
 /* What is not found may be a set of which only a main without guard is left, or a backup. */
-static int not_found(const char *what, dev_t devno, struct error *error)
+static int not_found(const struct inventory *inventory, const char *what, dev_t devno,
+		     struct error *error)
 {
 	char backup[PATH_MAX], text[UUID_STRING_BYTES];
 	uint8_t uuid[16];
@@ -277,6 +318,14 @@ static int not_found(const char *what, dev_t devno, struct error *error)
 			"%s, or dmremap restore-backup with another one",
 			what, text, what);
 	}
+	for (size_t i = 0; devno && i < inventory->nr_sets; i++)
+		if (inventory->sets[i].state == ASSEMBLY_NO_MAIN)
+			return error_set(error, ENODEV,
+					 "%s: not a member of a set. If it is a copy of the main "
+					 "device of %s, which is missing, run dmremap replace-main "
+					 "%s %s",
+					 what, inventory->sets[i].name, inventory->sets[i].name,
+					 what);
 	if (devno)
 		return error_set(error, ENODEV, "%s: not a member of a set", what);
 	if (backup_find(what, backup, sizeof(backup)) == 0)
@@ -324,7 +373,7 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 	if (!*set && !devno && inventory->nr_silent)
 		return error_set(error, ENODEV, "%s: no such set, but %s; dmremap list shows all",
 				 what, silent_text(&inventory->silent[0]).text);
-	return *set ? 0 : not_found(what, devno, error);
+	return *set ? 0 : not_found(inventory, what, devno, error);
 }
 
 /* A silent device is what udev knows, or else whatever its hardware does not rule out. */
@@ -354,6 +403,25 @@ int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid
 					 silent_text(silent).text, member_role_name(role));
 	}
 	return 0;
+}
+
+int inventory_refuse_missing(const struct inventory *inventory, const struct assembly *set,
+			     struct error *error)
+{
+	if (!set->silent && set->main == -1 && set->spare >= 0)
+		return error_set(error, EAGAIN,
+				 "%s: %.240s; attach it. If it was copied to another disk, run "
+				 "dmremap replace-main %s DEVICE; if it is gone for good, dmremap "
+				 "release --without-main %s",
+				 set->name, set->state_reason, set->name,
+				 inventory->members[set->spare].path);
+	if (!set->silent && set->spare == -1 && set->main >= 0)
+		return error_set(error, EAGAIN,
+				 "%s: %.240s; attach it. If it is dead, run dmremap release "
+				 "--without-spare %s, or dmremap restore-backup FILE DEVICE with "
+				 "another one",
+				 set->name, set->state_reason, inventory->members[set->main].path);
+	return error_set(error, EAGAIN, "%s: %s", set->name, set->state_reason);
 }
 
 /*

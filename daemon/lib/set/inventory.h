@@ -26,7 +26,7 @@
  * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
  *                 there was none
  * @looked: when the look began, by the clock of files
- * @is_whole: the look under the lock came to its end
+ * @is_whole: the look came to its end, and the one under the lock, if there was one
  */
 struct inventory {
 	struct member *members;
@@ -68,6 +68,10 @@ int inventory_find(const struct inventory *inventory, const char *what, const st
 int inventory_check_silent(const struct inventory *inventory, const uint8_t uuid[16],
 			   enum member_role role, const char *recorded, bool any_hardware,
 			   struct error *error);
+
+/* -EAGAIN, with what to type if the member that is missing does not come back. */
+int inventory_refuse_missing(const struct inventory *inventory, const struct assembly *set,
+			     struct error *error);
 
 /*
  * Looks for the set that @what means, takes the locks of it and its members (*@lock), and looks

@@ -12,8 +12,14 @@
 /* A disk that sleeps wakes up in less. */
 #define ANSWER_MS 10000
 
+/**
+ * struct question - what is looked at
+ * @path: the disk
+ * @main_path: of a spare, its main
+ */
 struct question {
 	char path[256];
+	char main_path[256];
 };
 
 /**
@@ -28,11 +34,11 @@ struct mark_answer {
 	uint64_t chunk;
 };
 
-static int ask_one(ask_f f, const char *path, void *answer, size_t answer_bytes,
-		   struct error *error)
+static int ask_one(ask_f f, const char *path, const char *main_path, void *answer,
+		   size_t answer_bytes, struct error *error)
 {
 	struct member silent = { .devno = device_number(path) };
-	struct question question;
+	struct question question = { .main_path = "" };
 	bool answered;
 	struct questions questions = { .f = f,
 				       .nr = 1,
@@ -45,6 +51,8 @@ static int ask_one(ask_f f, const char *path, void *answer, size_t answer_bytes,
 	int r;
 
 	snprintf(question.path, sizeof(question.path), "%s", path);
+	if (main_path)
+		snprintf(question.main_path, sizeof(question.main_path), "%s", main_path);
 	snprintf(silent.path, sizeof(silent.path), "%s", path);
 	if (strlen(path) >= sizeof(question.path))
 		return error_set(error, ENAMETOOLONG, "%.64s...: the path is too long", path);
@@ -80,7 +88,23 @@ static void answer_spare(const void *request, void *answer)
 int look_at_spare(const char *path, struct spare_look *look, struct error *error)
 {
 	memset(look, 0, sizeof(*look));
-	return ask_one(answer_spare, path, look, sizeof(*look), error);
+	return ask_one(answer_spare, path, NULL, look, sizeof(*look), error);
+}
+
+static void answer_age(const void *request, void *answer)
+{
+	_cleanup_(handle_close) struct set_handle handle = SET_HANDLE_NONE;
+	const struct question *question = request;
+
+	/* not one byte: that is how a child says that it is alive */
+	*(int *)answer = handle_open(question->main_path, question->path, O_RDONLY, &handle, NULL);
+}
+
+bool look_is_outdated(const char *main_path, const char *spare_path)
+{
+	int r = 0;
+
+	return ask_one(answer_age, spare_path, main_path, &r, sizeof(r), NULL) == 0 && r == -ESTALE;
 }
 
 static void answer_mark(const void *request, void *answer)
@@ -100,7 +124,7 @@ int look_for_mark(const char *path, uint8_t uuid[REMAP_UUID_BYTES], uint64_t *ch
 		  struct error *error)
 {
 	struct mark_answer found;
-	int r = ask_one(answer_mark, path, &found, sizeof(found), error);
+	int r = ask_one(answer_mark, path, NULL, &found, sizeof(found), error);
 
 	if (r < 0)
 		return r;

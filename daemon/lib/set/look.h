@@ -25,6 +25,8 @@ struct spare_look {
 
 /* -ETIMEDOUT: the disk does not answer; one that cannot be read is no set. */
 int look_at_spare(const char *path, struct spare_look *look, struct error *error);
+/* Whether a spare is older than the mark of its main says (O6); false: it is not known. */
+bool look_is_outdated(const char *main_path, const char *spare_path);
 /*
  * The mark of any set near the end of a disk, as mark_find().  -ENODATA: there is none;
  * -ETIMEDOUT: the disk does not answer.

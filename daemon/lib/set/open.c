@@ -37,8 +37,9 @@ int set_refuse_missing(const struct open_set *open, struct error *error)
 		r = inventory_check_silent(inventory, set->uuid, MEMBER_SPARE, main->recorded,
 					   false, error);
 	return r ? r :
-		   error_set(error, set->state == ASSEMBLY_DUPLICATE ? EEXIST : EAGAIN, "%s: %s",
-			     set->name, set->state_reason);
+	       set->state == ASSEMBLY_DUPLICATE ?
+		   error_set(error, EEXIST, "%s: %s", set->name, set->state_reason) :
+		   inventory_refuse_missing(inventory, set, error);
 }
 
 int set_open_locked(const char *what, bool any, struct open_set *open, struct error *error)

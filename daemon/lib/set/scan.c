@@ -449,14 +449,19 @@ static void answer_question(const void *request, void *answer)
 	struct member *member = answer;
 	_cleanup_close_ int fd = -1;
 	struct remap_mark mark;
+	int r = member_probe(question->path, member, NULL);
+	bool answers = r == -ENODATA;
 
-	if (member_probe(question->path, member, NULL) < 0)
+	if (r < 0)
 		member->role = MEMBER_NONE;
 	if (!question->mark || !member->nr_sectors || member->role != MEMBER_NONE)
 		return;
 	fd = open_direct(question->path, O_RDONLY);
-	if (fd >= 0 && mark_read(fd, question->probe_chunk, question->uuid, &mark) == 0)
+	r = fd < 0 ? fd : mark_read(fd, question->probe_chunk, question->uuid, &mark);
+	if (!r)
 		member->role = MEMBER_MAIN;
+	/* of a disk that answers nothing it says nothing */
+	member->mark_unreadable = r == -EIO && answers;
 }
 
 static void make_question(struct question *question, const struct member *member,
@@ -596,8 +601,8 @@ static void become_main(struct member *member, const struct member *spare)
 
 /*
  * A main without guard shows its own content, and the mark where the spare says.  Before
- * the first activation there is no mark: then its hardware must be the recorded one, which
- * the spare of another host may say of any disk of ours.
+ * the first activation there is no mark, and later its place may have become unreadable: then its
+ * hardware must be the recorded one, which the spare of another host may say of any disk of ours.
  */
 static int find_unguarded_main(struct candidates *candidates, const struct member *spare,
 			       candidate_f which, unsigned int timeout_ms)
@@ -612,10 +617,10 @@ static int find_unguarded_main(struct candidates *candidates, const struct membe
 
 		if (!candidate->asked || !candidate->answered)
 			continue;
-		if (marked ||
-		    (member->role == MEMBER_NONE && can_be_main(candidate, spare) &&
-		     !(spare->flags & REMAP_SUPER_MARKED) && !is_foreign(candidates, spare) &&
-		     identity_matches(member->identity, spare->recorded)))
+		if (marked || (member->role == MEMBER_NONE && can_be_main(candidate, spare) &&
+			       (!(spare->flags & REMAP_SUPER_MARKED) || member->mark_unreadable) &&
+			       !is_foreign(candidates, spare) &&
+			       identity_matches(member->identity, spare->recorded)))
 			become_main(member, spare);
 	}
 	return r;
@@ -785,6 +790,7 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
 		if (!same[i])
 			continue;
 		memcpy(answer[i].identity, members[i].identity, sizeof(answer[i].identity));
+		answer[i].outdated = members[i].outdated;
 		members[i] = answer[i];
 	}
 	return 0;

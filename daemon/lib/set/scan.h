@@ -35,6 +35,8 @@ enum member_role {
  * @probe_chunk: spare: where main has the mark
  * @flags: spare: REMAP_SUPER_*
  * @read_only: the device is write-protected
+ * @outdated: of several spares one that main's mark says is older: inventory.c fills it in
+ * @mark_unreadable: it was asked for the mark of a set, and the place of it cannot be read
  * @silent_since: it did not answer, and is waited for since then; 0: not known
  */
 struct member {
@@ -53,6 +55,8 @@ struct member {
 	uint64_t probe_chunk;
 	uint32_t flags;
 	bool read_only;
+	bool outdated;
+	bool mark_unreadable;
 	time_t silent_since;
 };
 

@@ -3,9 +3,10 @@
  * A rule file is written whole or not at all (write_file_atomic()).  Beside the set a crash
  * leaves:
  *
- *   in create, until the set counts	a rule that says that its set is being made: main is hidden,
- *					and no set has that UUID.  mask_clean() removes it
- *   afterwards				the same rule, which hides as well; mask_mend() completes it
+ *   in create, until the set is	a rule that says that its set is being made: main is hidden,
+ *   about to count			and no set has that UUID.  mask_clean() removes it
+ *   afterwards				the rule that stays: its set may count, also while its spare
+ *					is missing.  If it does not, undoing create removes it
  *   in release				no rule any more, and the release is not completed yet
  */
 #include <errno.h>
