@@ -10,6 +10,7 @@
 
 #include "meta/internal.h"
 
+/* Read at once, of each copy: 256 KiB is enough for a disk, and is kept for as long as the set. */
 #define READ_BLOCKS_MIN	8U
 
 /**
@@ -31,7 +32,7 @@ int remap_meta_init(struct remap_set *set)
 	/* Room for every layout that a region of this length may have: remap_geometry_valid(). */
 	meta->nr_blocks = 1 + geometry->table_blocks + REMAP_MAX_SOFT_BLOCKS;
 	meta->read.nr_max = clamp_t(u32, 1 + geometry->table_blocks + geometry->soft_blocks,
-				    READ_BLOCKS_MIN, BIO_MAX_VECS);
+				    READ_BLOCKS_MIN, BIO_MAX_VECS / 4);
 	meta->block = kvcalloc(meta->nr_blocks, sizeof(*meta->block), GFP_KERNEL);
 	meta->read.buffer = vmalloc(array3_size(meta->read.nr_max, REMAP_COPIES,
 						REMAP_BLOCK_BYTES));
