@@ -161,9 +161,9 @@ def test_the_module_comes_later(rig: Rig, tmp_path: Path) -> None:
             device = rig.create("data")
             rig.main.bad(800, kind="write")
             device.pwrite(800, pattern(1))
+            # Heard; a poll that comes between has found it as well.
             daemon.wait_for(DM_REMAP_EVENT="loaded", DM_REMAP_NAME="data")
             daemon.wait_for(DM_REMAP_EVENT="relocated", DM_REMAP_SECTOR="800")
-            assert daemon.find(DM_REMAP_EVENT="found") == []    # its loading was heard
     finally:
         if not Path("/sys/module/dm_remap").exists():
             subprocess.run(["insmod", str(module)], check=True)
