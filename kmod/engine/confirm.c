@@ -241,6 +241,18 @@ static bool confirm_group(struct remap_set *set, u32 *next)
 	return nr;
 }
 
+/* How many of so few are written together: a disk may need seconds to fail each time. */
+static u32 group_of(const struct remap_set *set, u32 first, u32 end, u32 most)
+{
+	u32 i, nr = 0;
+
+	for (i = first; i < end; i++)
+		nr += set->engine->piece[i].class == REMAP_PIECE_CONFIRM;
+	while (most > 1 && nr <= max(most / CONFIRM_SPLIT, 1U))
+		most /= CONFIRM_SPLIT;
+	return most;
+}
+
 /*
  * The same without FUA.  Most suspects are innocent: many are written together, of those that fail
  * a few, and each of these alone.  False: the time is over, and there was progress (E8).
@@ -250,6 +262,7 @@ static bool confirm_held(struct remap_set *set, u32 first, u32 end, u32 most,
 {
 	u32 next = first;
 
+	most = group_of(set, first, end, most);
 	while (first < end) {
 		struct remap_piece *piece = &set->engine->piece[first];
 		unsigned long began = jiffies;

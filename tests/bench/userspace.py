@@ -101,8 +101,6 @@ class Userspace:
             word, *options = verb.split()
             found[verb] = self.dmremap(" ".join([word, self.spare, *options]))
         found["dump --dm-table"] = self.dmremap(f"dump {self.spare} --dm-table={self.main}")
-        self.vm.run(f"blkdiscard {self.spare} -l 64M && blkdiscard {self.spare} "
-                    f"-o {SPARE_MIB - 64}M")              # a new device: both replicas are gone
         found["restore-backup"] = self.dmremap(
             f"restore-backup {BACKUP} {self.spare} --older --yes")
         found["activate"] = self.dmremap(f"activate {self.spare}")

@@ -36,12 +36,12 @@ def test_many_share_a_commit(rig: Rig) -> None:
 
 @without_fua
 def test_one_without_fua(rig: Rig) -> None:
-    """A cache flush stands for each FUA; they are the slow part of it on such disks."""
-    counted = relocation.one(rig)
-    assert counted["spare: slot"] == 1
-    assert counted["spare: table"] == 2
-    assert counted["spare: flush"] <= 3
-    assert counted["main: flush"] <= 8
+    """A cache flush stands for each FUA.  On main there is one before each of two probes and one
+    after it, so that each flush tells of one thing only, and one before the write that confirms,
+    which is sent once: it may need seconds to fail."""
+    assert relocation.one(rig) == {
+        "main: data": 2, "main: probe": 2, "main: flush": 5,
+        "spare: slot": 1, "spare: table": 2, "spare: flush": 3}
 
 
 @without_fua
