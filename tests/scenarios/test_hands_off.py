@@ -118,13 +118,11 @@ def test_no_verb_opens_the_disk_of_a_stranger(rig: Rig) -> None:
     with udev_runs(rig, {"main": member("main", uuid), "spare": member("spare", uuid),
                          "other": "ID_FS_TYPE=ext4 ID_FS_USAGE=filesystem"}), \
             hanging(rig, "other"):
-        began = time.monotonic()
         found, = sets()
         assert found["state"] == "ready", found
         output("adopt-host", "data")
         output("backup", "data", "/tmp/backup-of-data")
         assert "data" in output("list", "--names").split()
-        assert time.monotonic() - began < 5
         assert not rig.server.disk("other").held()
     Path("/tmp/backup-of-data").unlink()
 
@@ -200,15 +198,19 @@ def test_a_disk_that_hangs_keeps_one_process(rig: Rig) -> None:
     strange = "11111111-2222-3333-4444-555555555555"
     with udev_runs(rig, {"main": member("main", uuid), "spare": member("spare", uuid),
                          "other": member("spare", strange)}), hanging(rig, "other"):
+        began = time.monotonic()
         first = list_by_program()
+        waited = time.monotonic() - began
         since = first.stdout.partition("still waiting for it since ")[2].partition(")")[0]
         assert since, first
+        took = []
         for _ in range(3):
             began = time.monotonic()
             again = list_by_program()
+            took.append(time.monotonic() - began)
             assert f"still waiting for it since {since})" in again.stdout, again
             assert "ready" in again.stdout, again
-            assert time.monotonic() - began < 5
+        assert min(took) < waited, (waited, took)
         probe = subprocess.run([str(PROGRAM.parent / "dm-remap-probe"), paths(rig, "other")[0]],
                                capture_output=True, text=True, timeout=60)
         assert (probe.returncode, probe.stdout) == (OK, "DM_REMAP_UNPROBED=1\n"), probe
@@ -414,10 +416,9 @@ def test_a_main_without_guard_is_found_by_its_hardware(rig: Rig) -> None:
     uuid = inactive(rig, "--no-guard")
     with udev_runs(rig, {"spare": member("spare", uuid), "main": "ID_FS_TYPE=ext4",
                          "other": "ID_FS_TYPE=ext4"}), hanging(rig, "other"):
-        began = time.monotonic()
         found, = sets()
         assert (found["state"], found["main"]) == ("ready", paths(rig, "main")[0])
-        assert time.monotonic() - began < 5
+        assert not rig.server.disk("other").held()
     settle(rig)
 
 
