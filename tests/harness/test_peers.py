@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import outcomes, stacks, xfstests
+from tests.peers import blktests, lvm2, outcomes, stacks, xfstests
 from tests.peers.outcomes import (DIED, FAILED, PASSED, SKIPPED, STARTED, TIMEOUT, Outcome, Record,
                                   compare, read_log)
 
@@ -20,7 +20,8 @@ def differs(linear: list[Outcome], remap: list[Outcome]) -> bool:
     return "t" in found.different
 
 
-@pytest.mark.parametrize("other", [BAD, Outcome(TIMEOUT), Outcome(DIED), Outcome(SKIPPED, "no disk")])
+@pytest.mark.parametrize("other", [BAD, Outcome(TIMEOUT), Outcome(DIED),
+                                   Outcome(SKIPPED, "no disk")])
 def test_another_outcome_is_a_difference(other: Outcome) -> None:
     assert differs([GOOD], [other])
     assert differs([other], [GOOD])
@@ -33,12 +34,13 @@ def test_what_fails_or_takes_long_on_both_is_the_same() -> None:
 
 
 def test_skipped_for_another_reason_is_a_difference() -> None:
-    assert not differs([Outcome(SKIPPED, "needs a zoned disk")], [Outcome(SKIPPED, "needs a zoned disk")])
-    assert differs([Outcome(SKIPPED, "needs a zoned disk")], [Outcome(SKIPPED, "needs a discard")])
+    zoned, discard = Outcome(SKIPPED, "needs a zoned disk"), Outcome(SKIPPED, "needs a discard")
+    assert not differs([zoned], [zoned])
+    assert differs([zoned], [discard])
 
 
 def test_one_failure_in_many_runs_stays_a_difference() -> None:
-    """A test that fails now and then on remap only is not excused by the runs in which it passes."""
+    """A test that fails now and then on remap only is not excused by runs in which it passes."""
     assert differs([GOOD, GOOD], [GOOD, BAD])
     assert differs([GOOD, GOOD], [BAD, GOOD])
     assert not differs([GOOD, BAD], [BAD, GOOD])
@@ -86,7 +88,11 @@ generic/006       _check_dmesg: something found in dmesg (see /full/generic/006.
 
 generic/007        2s
 """
-END = "Ran: generic/001 generic/002\nNot run: generic/003\nFailures: generic/004\nFailed 3 of 7 tests\n"
+END = """Ran: generic/001 generic/002
+Not run: generic/003
+Failures: generic/004
+Failed 3 of 7 tests
+"""
 
 
 def test_the_output_of_xfstests_is_understood() -> None:
@@ -102,6 +108,24 @@ def test_the_output_of_xfstests_is_understood() -> None:
 def test_xfstests_that_are_not_finished_are_not_judged_early() -> None:
     assert [name for name, _ in xfstests.split(CHECK[:CHECK.index("generic/004") + 20])][-1] == \
         "generic/004"
+
+
+def test_the_output_of_blktests_is_understood() -> None:
+    line = "block/003 => dm-0 (run various discard sizes)"
+    passed = f"{line}\n{line}  [passed]\n    runtime  ...  1s\n"
+    assert blktests.judge("", 0, passed).state == PASSED
+    assert blktests.judge("", 1, f"{line}  [failed]\n    --- tests/block/003.out\n").state == FAILED
+    assert blktests.judge("", 0, f"{line}  [not run]\n    dm-0 is not zoned\n") == \
+        Outcome(SKIPPED, "dm-0 is not zoned")
+    assert blktests.judge("", 0, "").state == FAILED
+    assert blktests.judge("", 1, f"{line}  [passed]\n").state == FAILED
+
+
+def test_the_exit_codes_of_lvm2_are_understood() -> None:
+    assert lvm2.judge("", 0, "## 12 s\n").state == PASSED
+    assert lvm2.judge("", 200, "x\nTEST SKIPPED: no raid\n") == Outcome(SKIPPED, "no raid")
+    assert lvm2.judge("", 1, "a\n## ERROR: pvs\nb\n") == Outcome(FAILED, "## ERROR: pvs")
+    assert lvm2.judge("", 137, "").state == FAILED
 
 
 def test_the_places_of_the_remaps_do_not_touch() -> None:

@@ -68,9 +68,15 @@ class Plan:
             plan = {"suite": self.name, "variant": self.variant, "stack": stack, "tests": tests,
                     "source": str(self.source or ""), "limit_s": self.limit_s}
             limit_s = min(300 + len(tests) * self.limit_s, LONGEST_GUEST_S)
-            outcome = uml.run(GUEST, [json.dumps(plan)], self.kernel, stack == stacks.REMAP,
-                              f"{self.label}-{stack}", limit_s, words=[*words, "loop.max_loop=8"])
-        log = outcome.results / "outcomes"
+            name = f"{self.label}-{stack}"
+            log = kernels.BUILD / "uml-results" / self.kernel / name / "outcomes"
+            try:
+                outcome = uml.run(GUEST, [json.dumps(plan)], self.kernel, stack == stacks.REMAP,
+                                  name, limit_s, words=[*words, "loop.max_loop=8"])
+            except (KeyboardInterrupt, SystemExit):    # what is known stays known
+                self.record(stack).add(found for found in outcomes.read_log(log.read_text())
+                                       if found[1].state != DIED)
+                raise
         found = outcomes.read_log(log.read_text()) if log.exists() else []
         if not found:
             raise RuntimeError(f"{self.label} on {stack}: {outcome.failure}; see {outcome.results}")
