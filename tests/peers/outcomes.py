@@ -81,21 +81,25 @@ def read_log(text: str) -> list[tuple[str, Outcome]]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """COMPARED: names of tests that ran on both stacks; DIFFERENT: those that are not the same,
-    each with a line that says how."""
+    """COMPARED: names of tests that ran on both stacks; SKIPPED: of tests that both skipped, which
+    say nothing; PASSED: how many passed on dm-linear; DIFFERENT: those that are not the same, each
+    with a line that says how."""
 
     compared: list[str]
+    skipped: list[str]
+    passed: int
     different: dict[str, str]
-
-    def passed(self, runs: Runs) -> int:
-        return sum(runs[name][-1].state == PASSED for name in self.compared)
 
 
 def compare(linear: Runs, remap: Runs) -> Comparison:
-    compared = sorted(set(linear) & set(remap))
+    both = sorted(set(linear) & set(remap))
+    skipped = [name for name in both
+               if all(run.state == SKIPPED for run in [*linear[name], *remap[name]])]
+    compared = [name for name in both if name not in skipped]
+    passed = sum(any(run.state == PASSED for run in linear[name]) for name in compared)
     different = {}
-    for name in compared:
+    for name in both:
         if {run.kind for run in remap[name]} - {run.kind for run in linear[name]}:
             said = [" then ".join(map(str, runs[name])) for runs in (linear, remap)]
             different[name] = f"{said[0]} on dm-linear, {said[1]} on dm-remap"
-    return Comparison(compared, different)
+    return Comparison(compared, skipped, passed, different)
