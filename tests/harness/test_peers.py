@@ -134,7 +134,8 @@ def test_the_output_of_blktests_is_understood() -> None:
 def test_the_exit_codes_of_lvm2_are_understood() -> None:
     assert lvm2.judge("", 0, "## 12 s\n").state == PASSED
     assert lvm2.judge("", 200, "x\nTEST SKIPPED: no raid\n") == Outcome(SKIPPED, "no raid")
-    assert lvm2.judge("", 1, "a\n## ERROR: pvs\nb\n") == Outcome(FAILED, "## ERROR: pvs")
+    assert lvm2.judge("", 1, "a\n## ERROR: pvs\nb\n## teardown...ok\n") == \
+        Outcome(FAILED, "## ERROR: pvs")
     assert lvm2.judge("", 137, "").state == FAILED
 
 

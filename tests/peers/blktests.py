@@ -56,7 +56,7 @@ def judge(_name: str, code: int, text: str) -> Outcome:
 
 def run(batch: Batch) -> Iterator[tuple[str, Outcome]]:
     """In the guest."""
-    CONFIG.write_text(f"TEST_DEVS=({batch.devices['test']})\nTIMEOUT=60\n")
+    CONFIG.write_text(f"TEST_DEVS=({batch.devices['test']})\nTIMEOUT=20\n")
     output = batch.results / "full"
     yield from batch.each(lambda name: ["./check", "-d", "-c", str(CONFIG), "-o", str(output), name],
                           dict(os.environ), judge)

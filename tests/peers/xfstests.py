@@ -74,6 +74,7 @@ def split(text: str) -> list[tuple[str, str]]:
 
 def _users() -> None:
     for path, line in (("/etc/passwd", "{0}:x:{1}:{1}::/tmp:/bin/bash\n"),
+                       ("/etc/shadow", "{0}:*:20000:0:99999:7:::\n"),    # or su(1) refuses
                        ("/etc/group", "{0}:x:{1}:\n")):
         with open(path, "a", encoding="ascii") as file:
             file.writelines(line.format(*user) for user in USERS)
