@@ -14,6 +14,8 @@ help:
 	@echo "make bench        what I/O, relocations, a dying disk and many remaps cost (long; root)"
 	@echo "make coverage     which lines of the module run in the scenarios (an hour; root)"
 	@echo "make soak         sets that live for an hour with all that can go wrong (MINUTES=60)"
+	@echo "make peers        xfstests, blktests, lvm2's tests and fio on a set, beside the same on dm-linear"
+	@echo "                  (XFSTESTS=DIR BLKTESTS=DIR LVM2=DIR FIO=1: tests/peers/README.md)"
 	@echo "make lint         checkpatch, sparse, warnings, clang-format"
 	@echo "make module       kmod/dm-remap.ko for the running kernel (KDIR=... for another)"
 	@echo "make userspace    build/dmremap, the command, and build/dm-remapd, the daemon"
@@ -46,6 +48,17 @@ soak:
 	@$(AS_OWNER) $(MAKE) -s -C daemon all in-process
 	@$(AS_OWNER) $(PYTHON) -m tests.soak.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
+# Nothing is fetched: the directories are built checkouts.
+PEERS = $(if $(XFSTESTS),xfstests=$(abspath $(XFSTESTS))) $(if $(BLKTESTS),blktests=$(abspath $(BLKTESTS))) \
+	$(if $(LVM2),lvm2=$(abspath $(LVM2))) $(if $(FIO),fio)
+peers:
+	@test -n "$(strip $(PEERS))" || { echo "Give at least one of XFSTESTS=DIR, BLKTESTS=DIR," \
+		"LVM2=DIR and FIO=1: tests/peers/README.md"; exit 2; }
+	@tests/setup check
+	@$(AS_OWNER) $(PYTHON) -m tests.peers.run $(if $(PEERS_TESTS),--tests "$(PEERS_TESTS)") \
+		$(if $(PEERS_VARIANTS),--variants "$(PEERS_VARIANTS)") \
+		$(if $(PEERS_MINUTES),--minutes $(PEERS_MINUTES)) $(PEERS_OPTIONS) $(PEERS)
+
 lint:
 	@tests/setup check
 	@$(AS_OWNER) tests/lint
@@ -71,4 +84,4 @@ clean:
 	find kmod \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
 		-name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -delete
 
-.PHONY: help demo check check-quick check-all bench coverage soak lint module userspace release clean
+.PHONY: help demo check check-quick check-all bench coverage soak peers lint module userspace release clean

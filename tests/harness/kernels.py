@@ -30,6 +30,7 @@ PLAIN = ["base", "um", "scenarios"]
 FRAGMENTS = {
     "uml": PLAIN,
     "uml-kasan": [*PLAIN, "debug-common", "kasan", "um-kasan"],
+    "uml-peers": [*PLAIN, "peers"],
 }
 
 

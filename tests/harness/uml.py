@@ -28,9 +28,9 @@ from pathlib import Path
 from tests.harness import blockd, cache, children, disks, kernel_log, kernels
 
 PROJECT = kernels.PROJECT
-MEMORY_MIB = {"uml": 640, "uml-kasan": 1536}
+MEMORY_MIB = {"uml": 640, "uml-kasan": 1536, "uml-peers": 1024}
 DISKS = 4       # of a rig, at most: what is there but not in use costs each look at all disks
-TIMEOUT_S = {"uml": 600.0, "uml-kasan": 1200.0}
+TIMEOUT_S = {"uml": 600.0, "uml-kasan": 1200.0, "uml-peers": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def _memory_directory(fallback: str, memory_mib: int) -> str:
     return fallback
 
 
-def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) -> str | None:
+def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool,
+          words: list[str]) -> str | None:
     """Run the guest to its end; None, or why there was no proper end."""
     with tempfile.TemporaryDirectory(prefix="dm-remap-uml-") as scratch, \
             open(results / "output", "wb") as output, open(results / "console", "wb") as console:
@@ -87,7 +88,7 @@ def _boot(kernel: str, results: Path, init: Path, timeout_s: float, echo: bool) 
                    f"uml_dir={scratch}/", "loglevel=8", "oops=panic", "panic=-1", "log_buf_len=4M",
                    # newer kernels would not mount what a rig has open
                    "bdev_allow_write_mounted=1",
-                   "nbd.max_part=0", f"nbd.nbds_max={DISKS}", "loop.max_loop=2"]
+                   "nbd.max_part=0", f"nbd.nbds_max={DISKS}", "loop.max_loop=2", *words]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": scratch,
                        "TMPDIR": _memory_directory(scratch, memory_mib)}
         guest = children.start(command, env=environment, stdout=console,
@@ -119,10 +120,11 @@ def _judge(results: Path, no_end: str | None) -> str | None:
 
 def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str = "uml",
         with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
-        echo: bool = False, kind: str = disks.PLAIN, counted: bool = False) -> Outcome:
+        echo: bool = False, kind: str = disks.PLAIN, counted: bool = False,
+        words: list[str] | None = None) -> Outcome:
     """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it,
     KIND is that of its disks (see disks.py). COUNTED: results/gcda tells which lines of the module
-    ran (debugging kernel only)."""
+    ran (debugging kernel only). WORDS are added to the kernel's command line."""
     files = [file.resolve() for file in (what if isinstance(what, list) else [what])]
     blockd.build()
     name = (name or files[0].stem) + (f"-{kind}" if kind != disks.PLAIN else "")
@@ -135,7 +137,7 @@ def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str
             kernels.build_inject(kernel, results)
         command = _command_for(files, results, arguments or [])
         init = _write_init(results, module, command, kind)
-        no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo)
+        no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo, words or [])
         failure = _judge(results, no_end)
         output = (results / "output").read_text(errors="replace").replace("\r", "")
     return Outcome(failure, results, output)
