@@ -13,7 +13,7 @@ import itertools
 from tests.harness.blockd import Disk
 from tests.scenarios import dm, remapd
 from tests.scenarios.hardware import gone, hardware, udev_record
-from tests.scenarios.lib import Rig
+from tests.scenarios.lib import Rig, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import dmremap
 from tests.soak.model import Model
@@ -162,7 +162,7 @@ class Hardware:
 
     def kill_daemon(self) -> None:
         self.daemon.stop(9)
-        self.daemon.wait_for_commands()
+        wait_for(lambda: not self.daemon.commands(), "the children to end", 120)
         self.daemon.close()
         self.daemon = self._start_daemon()
 
