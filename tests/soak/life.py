@@ -28,6 +28,10 @@ LIMIT_S = 120.0    # without a step of a session: it hangs
 SWAPPER = Path(__file__).with_name("swapper.py")
 
 
+class NoSwap(Exception):
+    """mkswap or swapon failed; the text is what it said."""
+
+
 class Swap:
     """A swap area on the set, and a process whose memory goes there and comes back."""
 
@@ -38,8 +42,11 @@ class Swap:
         dm.load("swap0", f"0 {len(SWAP)} linear /dev/mapper/{NAME} {SWAP[0]}")
         dm.resume("swap0")
         self.path = path
-        subprocess.run(["mkswap", path], check=True, capture_output=True)
-        subprocess.run(["swapon", path], check=True)
+        for command in ("mkswap", "swapon"):
+            made = subprocess.run([command, path], capture_output=True, text=True)
+            if made.returncode:
+                dm.remove("swap0")
+                raise NoSwap(f"{command}: {made.stderr.strip()}")
         self.swapper = subprocess.Popen([sys.executable, "-B", str(SWAPPER), "4", str(seed)],
                                         stdout=subprocess.PIPE, text=True)
 
@@ -83,13 +90,21 @@ class Running:
     def writers(self, trouble: Trouble, progress: Progress) -> list[Writer]:
         return [Writer(self.device, self.model, trouble, progress) for _ in range(WRITERS + 1)]
 
+    def _swap(self, stack: contextlib.ExitStack, session: Session) -> None:
+        """A bad sector of the area is an error once the spare is full."""
+        try:
+            stack.enter_context(Swap(session.seed, self.counts))
+        except NoSwap as error:
+            if self.rig.status(NAME)["mode"] != "full":
+                raise Problem(str(error)) from error
+
     def session(self, session: Session) -> None:
         trouble, progress = Trouble(self.life.late), Progress()
         writers = self.writers(trouble, progress)
         events = Events(self.hardware, self.model, trouble, progress, writers)
         with contextlib.ExitStack() as stack:
             if session.swaps:
-                stack.enter_context(Swap(session.seed, self.counts))
+                self._swap(stack, session)
             self._work(session, writers, events, progress)
         self.counts["steps"] += progress.steps
         self.counts["events"] += events.done
