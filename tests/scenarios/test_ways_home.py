@@ -2,14 +2,16 @@
 """A main without guard whose spare is dead, and a copy of main without the mark: they have a way
 home, and every refusal leads to it."""
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.lib import Device, Rig, drop_page_cache, pattern
-from tests.scenarios.ondisk import HOST, patch_supers
+from tests.scenarios.ondisk import FLAGS, HOST, MARKED, Spare, patch_supers
 from tests.scenarios.powercuts import crash_states
-from tests.scenarios.sets import (NOT_FOUND, REFUSED, WAITING, content, create, dmremap,
+from tests.scenarios.sets import (DAMAGED, NOT_FOUND, REFUSED, WAITING, content, create, dmremap,
                                   ext4_on_main, logged, output, paths, refused, run, sets, settle)
 
 MIB = 1 << 20
@@ -253,6 +255,27 @@ def test_a_copy_without_mark_and_serial(rig: Rig, guard: list[str]) -> None:
     assert "must stay detached" in output(*order)
     output("activate", "data")
     assert content("data") == whole
+
+
+@pytest.mark.disks(main="4M", spare="2M", copy="4M")
+@pytest.mark.serials(main="MAIN-0001", spare="SPARE-0002", copy="MAIN-0003")
+def test_the_only_copy_of_mains_last_chunk(rig: Rig) -> None:
+    """The spare's cannot be read, and a mark would be written over the one on the copy."""
+    used_set(rig, "--no-guard")
+    spare, copy = paths(rig, "spare", "copy")
+    flags = next(struct.unpack_from("<I", block.data, FLAGS)[0]
+                 for block in Spare.of(rig).copies(0).values() if block.valid)
+    patch_supers(rig, (FLAGS, 4), struct.pack("<I", flags & ~MARKED))
+    slot, = (entry["slot"] for entry in json.loads(output("dump", spare, "--json"))["entries"]
+             if entry["cause"] == "probe")
+    copied(rig, pattern(78, 8))
+    before = rig.media("copy").whole()
+    rig.spare.bad(Spare.of(rig).slot_sector(slot), 8, kind="read")
+    for more in ([], ["--without-mark"]):
+        told = refused(DAMAGED, "replace-main", "data", copy, *more, "--yes")
+        assert "main's last chunk is kept there" in told and spare in told, told
+    settle(rig)
+    assert rig.media("copy").whole() == before
 
 
 def test_release_without_an_outdated_spare(rig: Rig) -> None:

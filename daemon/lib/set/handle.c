@@ -330,6 +330,28 @@ static int check_trusted(const struct set_handle *a, int r, struct copy *copy, s
 			 r == -EIO ? "cannot be read" : "holds something else");
 }
 
+/* Before a mark is written over it on a copy: what the probe chunk held is on the spare. */
+static int check_kept_chunk(const struct set_handle *a, struct error *error)
+{
+	_cleanup_free_ uint8_t *kept = aligned_bytes(REMAP_CHUNK_BYTES);
+
+	if (!kept)
+		return no_memory(error);
+	for (uint32_t slot = 0; slot < a->table.nr_slots; slot++)
+		if (is_used(a, slot) && a->table.entry[slot].cause == REMAP_CAUSE_PROBE &&
+		    read_all_at(a->spare_fd, kept, REMAP_CHUNK_BYTES, handle_slot_offset(a, slot)) <
+			    0)
+			return error_set(error, EUCLEAN,
+					 "%s: sector %" PRIu64 " cannot be read: main's last "
+					 "chunk is kept there, and is nowhere else but on main; "
+					 "nothing was changed. Copy the spare to a disk that can "
+					 "be read, and use that",
+					 a->spare_path,
+					 (uint64_t)handle_slot_offset(a, slot) /
+						 REMAP_SECTOR_BYTES);
+	return 0;
+}
+
 /* @copy: NULL: main is the set's own. */
 static int check_age(struct set_handle *a, struct copy *copy, struct error *error)
 {
@@ -337,11 +359,14 @@ static int check_age(struct set_handle *a, struct copy *copy, struct error *erro
 	bool unfinished = super->flags & (REMAP_SUPER_CREATING | REMAP_SUPER_RELEASING);
 	struct remap_mark mark;
 	uint64_t seq;
-	int r;
+	int r, kept;
 
 	if (!(super->flags & REMAP_SUPER_MARKED)) {
 		r = unfinished ? 0 : check_unmarked(a, error);
-		return r < 0 && copy ? check_trusted(a, r, copy, error) : r;
+		if (!copy || (r != -EIO && r != -ENODEV))
+			return r;
+		kept = check_kept_chunk(a, error);
+		return kept < 0 ? kept : check_trusted(a, r, copy, error);
 	}
 	r = mark_read(a->main_fd, super->probe_chunk, super->uuid, &mark);
 	/* a release may have been past it: what is due is decided by handle_is_due() */
