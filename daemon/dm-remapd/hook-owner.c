@@ -80,7 +80,9 @@ int hook_owner_check(const char *path, char real[PATH_MAX], struct stat *st, cha
 			r = take_name(left, real);
 		} else {
 			r = ++nr_links > LINKS_MAX ? -ELOOP : follow(left, real);
-			if (!r && take_name(left, real) >= 0)
+			if (!r)
+				r = take_name(left, real);
+			if (!r)
 				r = 1;
 		}
 	}

@@ -373,8 +373,10 @@ static int check_age(struct set_handle *a, struct copy *copy, struct error *erro
 	if (r < 0 && super->flags & REMAP_SUPER_RELEASING)
 		return 0;
 	if (r < 0 && copy && read_header_seq(a, &seq) == 0) {
+		if (seq > a->table.generation)
+			return older_spare(a, error);
 		copy->lacks_mark = true;
-		return seq > a->table.generation ? older_spare(a, error) : 0;
+		return 0;
 	}
 	if (r < 0 && copy)
 		return check_trusted(a, r, copy, error);
