@@ -10,7 +10,10 @@
 
 #include "meta/internal.h"
 
-/* Read at once, of each copy: 256 KiB is enough for a disk, and is kept for as long as the set. */
+/*
+ * Blocks of each copy that are read at once; at most 256 KiB, BIO_MAX_VECS / 4, for the buffer is
+ * kept for as long as the set.
+ */
 #define READ_BLOCKS_MIN	8U
 
 /**

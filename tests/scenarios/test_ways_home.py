@@ -153,9 +153,9 @@ def test_a_copy_without_the_mark(rig: Rig, tmp_path: Path) -> None:
     assert "is not the main device" in refused(NOT_FOUND, "replace-main", "data", copy, "--yes")
 
 
-def used_set(rig: Rig, *more: str) -> bytes:
-    """An inactive set with a remapped chunk; its content."""
-    ext4_on_main(rig)
+def used_set(rig: Rig, *more: str) -> tuple[bytes, bytes]:
+    """An inactive set with a remapped chunk: what main held before, and its content."""
+    before = ext4_on_main(rig)
     create(rig, *more)
     output("activate", "data")
     output("remap", "data", "1600", "8")
@@ -165,7 +165,7 @@ def used_set(rig: Rig, *more: str) -> bytes:
     whole = content("data")
     output("deactivate", "data")
     settle(rig)
-    return whole
+    return before, whole
 
 
 def copied(rig: Rig, place: bytes, *, source: bytes | None = None) -> None:
@@ -183,17 +183,7 @@ def copied(rig: Rig, place: bytes, *, source: bytes | None = None) -> None:
 @pytest.mark.parametrize("place", ["zeros", "before"])
 def test_an_unguarded_copy_without_the_mark(rig: Rig, place: str) -> None:
     """Nothing on it tells what it is: every verb leads to replace-main --without-mark."""
-    before = ext4_on_main(rig)
-    create(rig, "--no-guard")
-    output("deactivate", "data")
-    output("activate", "data")
-    output("remap", "data", "1600", "8")
-    device = Device("/dev/mapper/data", "data")
-    device.pwrite(1600, pattern(5, 8))
-    device.close()
-    whole = content("data")
-    output("deactivate", "data")
-    settle(rig)
+    before, whole = used_set(rig, "--no-guard")
     copied(rig, bytes(4096) if place == "zeros" else pattern(9, 8))
     spare, copy, other = paths(rig, "spare", "copy", "other")
     assert "replace-main data DEVICE" in refused(WAITING, "activate", "data")
@@ -226,7 +216,7 @@ def test_an_unguarded_copy_without_the_mark(rig: Rig, place: str) -> None:
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])
 def test_a_foreign_copy_without_the_mark(rig: Rig, guard: list[str]) -> None:
     """adopt-host and replace-main sent to each other."""
-    whole = used_set(rig, *guard)
+    _, whole = used_set(rig, *guard)
     patch_supers(rig, HOST, b"another host's id"[:16])
     copied(rig, bytes(4096))
     uuid, (copy,) = sets()[0]["uuid"], paths(rig, "copy")
@@ -245,7 +235,7 @@ def test_a_foreign_copy_without_the_mark(rig: Rig, guard: list[str]) -> None:
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])
 def test_a_copy_without_mark_and_serial(rig: Rig, guard: list[str]) -> None:
     """A virtual disk: "no replacement is needed" was said of a copy that could not be activated."""
-    whole = used_set(rig, *guard)
+    _, whole = used_set(rig, *guard)
     copied(rig, bytes(4096))
     copy, = paths(rig, "copy")
     order = ["replace-main", "data", copy, "--without-mark", "--yes"]
@@ -330,7 +320,7 @@ def test_a_spare_that_is_adopted_alone_is_still_an_old_copy(rig: Rig, guard: lis
 @pytest.mark.parametrize("guard", [[], ["--no-guard"]])
 def test_a_mark_that_became_unreadable(rig: Rig, guard: list[str]) -> None:
     """It is main by its hardware, and the kernel finds another place."""
-    whole = used_set(rig, *guard)
+    _, whole = used_set(rig, *guard)
     rig.main.bad(PROBE // 512, 8, kind="read")
     drop_page_cache(paths(rig, "main")[0])
     assert sets()[0]["state"] == "ready"
