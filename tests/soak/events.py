@@ -29,6 +29,7 @@ class Events:
         self.hardware, self.rig = hardware_, hardware_.rig
         self.model, self.trouble, self.progress = model, trouble, progress
         self.writers = writers
+        self.history = writers[0].history
         self.done = 0
 
     def run(self, events: list[Action]) -> None:
@@ -41,7 +42,10 @@ class Events:
             at, _, event = heapq.heappop(self._planned)
             self.progress.reach(at)
             self.hardware.daemon.hear()
+            text = f"{event.what} {' '.join(map(str, event.arguments))}"
+            self.history.note(f"  {text}")
             getattr(self, f"_{event.what}")(at, *event.arguments)
+            self.history.note(f"  {text}: done")
             self.done += 1
 
     def _later(self, at: int, what: str, *arguments: int | str) -> None:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.scenarios.hardware import forget_hardware
 from tests.scenarios.sets import dmremap, output
 from tests.soak import account, hung
 from tests.soak.events import NAME, Events, Hardware
+from tests.soak.history import History
 from tests.soak.model import Model
 from tests.soak.plan import LARGE, MAIN_SECTORS, SMALL, SPARES, SWAP, WRITERS, Life, Session, units
 from tests.soak.writer import Problem, Progress, Trouble, Writer
@@ -72,7 +73,23 @@ class Running:
         self.rig, self.life = rig, life
         self.model = Model([*SMALL, *LARGE], life.late)
         self.hardware = Hardware(rig, life.cache)
+        self.history = History()
         self.counts = dict.fromkeys(("steps", "events", "failed", "swapped", "relocations"), 0)
+
+    @contextlib.contextmanager
+    def explained(self, when: str) -> Iterator[None]:
+        """What goes wrong is told with WHEN, the kernel's log, and the history of its sector."""
+        try:
+            yield
+        except Exception as error:
+            lines = [line for line in self.rig.log() if "remap" in line][-30:]
+            sector = error.sector if isinstance(error, Problem) else None
+            if sector is not None:
+                server = self.rig.server
+                lines += ["", self.history.of_chunk(sector // 8, server.log(),
+                                                    [disk.name for disk in server.disks()])]
+            raise Problem(f"{when}: {type(error).__name__}: {error}\n" + "\n".join(lines)) \
+                from error
 
     def create(self) -> None:
         for area in (SMALL, LARGE):
@@ -88,7 +105,8 @@ class Running:
         self.rig._open[NAME] = self.device    # closed by a power cut
 
     def writers(self, trouble: Trouble, progress: Progress) -> list[Writer]:
-        return [Writer(self.device, self.model, trouble, progress) for _ in range(WRITERS + 1)]
+        return [Writer(self.device, self.model, trouble, progress, self.history)
+                for _ in range(WRITERS + 1)]
 
     def _swap(self, stack: contextlib.ExitStack, session: Session) -> None:
         """A bad sector of the area is an error once the spare is full."""
@@ -153,6 +171,7 @@ class Running:
         self.check(settle=session.ending != "deactivate")
         accounting.check(self.rig)
         self.rig.server.forget_log()
+        self.history = History()
 
     def _dmremap(self, *arguments: str) -> None:
         told = self.rig.background(dmremap, *arguments).result(LIMIT_S)
@@ -179,13 +198,17 @@ class Running:
         account.recover(self.rig)
         writer = self.writers(Trouble(True), Progress())[0]
         self.model.harmed.clear()    # no write may fail any more
-        for area in (SMALL, LARGE):
-            for first in range(area[0], area[-1], 256):
-                writer.write(range(first, first + 256))
-        if not writer.flush() and not writer.flush():    # one error may have been owed
+        for _ in range(2):    # one error may be owed, and says nothing of what was lost
+            for area in (SMALL, LARGE):
+                for first in range(area[0], area[-1], 256):
+                    writer.write(range(first, first + 256))
+            if writer.flush():
+                break
+        else:
             raise Problem("two flushes of good disks failed")
         if self.model.unreadable:
-            raise Problem(f"not readable after a write: {sorted(self.model.unreadable)[:8]}")
+            left = sorted(self.model.unreadable)
+            raise Problem(f"not readable after a write: {left[:8]}", left[0])
         self.check()
         account.check(self.rig, self.hardware, self.model, self.given)
 
@@ -203,14 +226,11 @@ def live(life: Life) -> dict[str, int]:
             try:
                 running.create()
                 for number, session in enumerate(life.sessions):
-                    try:
+                    with running.explained(f"session {number}, ending in {session.ending}"):
                         running.session(session)
                         running.restart(session)
-                    except Exception as error:
-                        log = "\n".join([line for line in rig.log() if "remap" in line][-30:])
-                        raise Problem(f"session {number}, ending in {session.ending}: "
-                                      f"{type(error).__name__}: {error}\n{log}") from error
-                running.end()
+                with running.explained("end"):
+                    running.end()
             finally:
                 running.hardware.daemon.close()
                 forget_hardware()

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Flush:
-    """One that was sent: what it covers."""
+    """One that was sent: what it covers, and what is back on the media if it fails. Until its sender
+    is told, it may have failed, and a flush that was sent later have succeeded."""
 
     last: int
     now: dict[int, frozenset[int]]
@@ -33,6 +34,7 @@ class Model:
         self.harmed: set[int] = set()          # chunks of which a write may fail
         self.named: set[int] = set()           # chunks that had a fault, or that a message named
         self.extents: dict[int, range] = {}
+        self.flushes: set[Flush] = set()       # whose senders have not been told
         self.lock = threading.Lock()
 
     # writers
@@ -45,10 +47,15 @@ class Model:
             for sector in sectors:
                 self.now[sector] |= {self.last}
                 self.durable[sector] |= {self.last}
+                for flush in self.flushes:
+                    flush.durable[sector] |= {self.last}
             return self.last
 
-    def written(self, number: int, durably: bool) -> None:
+    def written(self, number: int, fua: Flush | None) -> None:
+        """FUA: began before the write, if that had FUA."""
+        durably = fua is not None
         with self.lock:
+            self.flushes -= {fua}
             for sector in self.extents[number]:
                 self.now[sector] = frozenset({number})
                 if durably:
@@ -58,11 +65,14 @@ class Model:
 
     def flush_begins(self) -> Flush:
         with self.lock:
-            return Flush(self.last, dict(self.now), dict(self.durable))
+            flush = Flush(self.last, dict(self.now), dict(self.durable))
+            self.flushes.add(flush)
+            return flush
 
     def flushed(self, flush: Flush) -> None:
         """Also what failed meanwhile stays in doubt: `now` has it."""
         with self.lock:
+            self.flushes.remove(flush)
             for sector, was in self.durable.items():
                 later = frozenset(number for number in was if number > flush.last)
                 self.durable[sector] = flush.now[sector] | self.now[sector] | later
@@ -73,6 +83,7 @@ class Model:
 
     def flush_failed(self, flush: Flush) -> None:
         with self.lock:
+            self.flushes.remove(flush)
             for sector, was in flush.durable.items():
                 self.now[sector] |= was | self.durable[sector]
                 self.durable[sector] |= self.now[sector]
@@ -107,6 +118,8 @@ class Model:
             allowed = self.now[sector]
             if self.late:    # lost, and no flush of a user was told yet
                 allowed |= self.durable[sector]
+            for flush in self.flushes:
+                allowed |= flush.durable[sector]
             if number in allowed:
                 return None
             return f"sector {sector} reads as write {number}, not one of {sorted(allowed)}"

@@ -36,8 +36,9 @@ def model(late: bool = False) -> Model:
 
 
 def write(m: Model, sectors: range = range(1), durably: bool = False) -> int:
+    flush = m.flush_begins() if durably else None
     number = m.begin(sectors)
-    m.written(number, durably)
+    m.written(number, flush)
     return number
 
 
@@ -82,6 +83,20 @@ def test_a_flush_does_not_settle_what_another_one_lost() -> None:
     m.flushed(good)
     m.flush_failed(bad)
     assert not m.problem(0, 0) and not m.problem(0, number)
+
+
+def test_a_flush_that_is_not_over_may_have_been_told_of_a_loss() -> None:
+    """Its writer is the last one to run: whoever reads before that is right."""
+    m = model()
+    early = m.flush_begins()
+    number = write(m)
+    m.flushed(m.flush_begins())
+    assert not m.problem(0, 0) and not m.problem(0, number)
+    m.flush_failed(early)
+    assert not m.problem(0, 0) and not m.problem(0, number)
+    settled = write(m)
+    m.flushed(m.flush_begins())
+    assert m.problem(0, 0) and m.problem(0, number) and not m.problem(0, settled)
 
 
 def test_unreadable_until_it_is_written() -> None:

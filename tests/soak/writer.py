@@ -10,12 +10,17 @@ import threading
 
 from tests.crash import stamp
 from tests.scenarios.lib import SECTOR, Device
+from tests.soak.history import History
 from tests.soak.model import Model
 from tests.soak.plan import Action
 
 
 class Problem(Exception):
-    """What must not be; the text says what."""
+    """What must not be; the text says what. SECTOR: whose content it is about, if it is one's."""
+
+    def __init__(self, text: str, sector: int | None = None) -> None:
+        super().__init__(text)
+        self.sector = sector
 
 
 class Trouble:
@@ -70,8 +75,10 @@ class Progress:
 
 
 class Writer:
-    def __init__(self, device: Device, model: Model, trouble: Trouble, progress: Progress) -> None:
+    def __init__(self, device: Device, model: Model, trouble: Trouble, progress: Progress,
+                 history: History) -> None:
         self.device, self.model, self.trouble, self.progress = device, model, trouble, progress
+        self.history = history
         self.busy = threading.Lock()    # held during an operation
         self.failed = 0
 
@@ -92,31 +99,38 @@ class Writer:
         then = self.trouble.now()
         flush = self.model.flush_begins() if fua else None
         number = self.model.begin(sectors)
+        what = f"write {number}{' with FUA' * fua} to {sectors}"
+        self.history.note(what, sectors)
         try:
             self.device.pwrite(sectors[0], stamp.stamp(sectors[0], len(sectors), number), fua)
         except OSError as error:
             self.failed += 1
+            self.history.note(f"{what} failed", sectors)
             if flush:    # the disk may have told it of others' writes
                 self.model.flush_failed(flush)
             excused = self.trouble.since(then) or self.trouble.metadata or \
                 flush and self.trouble.flushes
             if not excused and self.model.must_be_writable(sectors):
-                raise Problem(f"write {number}{' with FUA' * fua} to {sectors} failed, and nothing "
-                              f"excuses it: {error}") from None
+                raise Problem(f"{what} failed, and nothing excuses it: {error}",
+                              sectors[0]) from None
             return
-        self.model.written(number, fua)
+        self.history.note(f"{what} is acknowledged", sectors)
+        self.model.written(number, flush)
 
     def flush(self) -> bool:
         then = self.trouble.now()
         flush = self.model.flush_begins()
+        self.history.note(f"flush of what is before {flush.last}")
         try:
             self.device.fsync()
         except OSError as error:
             self.failed += 1
+            self.history.note(f"flush of what is before {flush.last} failed")
             self.model.flush_failed(flush)
             if not self.trouble.flushes and not self.trouble.since(then):
                 raise Problem(f"a flush failed: {error}") from None
             return False
+        self.history.note(f"flush of what is before {flush.last} succeeded")
         self.model.flushed(flush)
         return True
 
@@ -129,13 +143,14 @@ class Writer:
             if self.trouble.since(then) or not self.model.must_be_readable(sectors) or \
                     (self.trouble.metadata and not self.model.must_be_writable(sectors)):
                 return None
-            raise Problem(f"reading {sectors} failed: {error}") from None
+            raise Problem(f"reading {sectors} failed: {error}", sectors[0]) from None
+        self.history.note(f"read {sectors}", sectors)
         numbers = []
         for i, sector in enumerate(sectors):
             found = stamp.read(data[i * SECTOR:(i + 1) * SECTOR])
             if found is None or found[0] != sector:
-                raise Problem(f"sector {sector} reads as {found}: no content of it")
+                raise Problem(f"sector {sector} reads as {found}: no content of it", sector)
             if why := self.model.problem(sector, found[1]):
-                raise Problem(why)
+                raise Problem(why, sector)
             numbers.append(found[1])
         return numbers
