@@ -34,6 +34,8 @@ class Model:
         self.harmed: set[int] = set()          # chunks of which a write may fail
         self.named: set[int] = set()           # chunks that had a fault, or that a message named
         self.extents: dict[int, range] = {}
+        self.failures = 0                      # of flushes
+        self.began: dict[int, int] = {}        # write -> failures when it began
         self.flushes: set[Flush] = set()       # whose senders have not been told
         self.lock = threading.Lock()
 
@@ -44,6 +46,7 @@ class Model:
         with self.lock:
             self.last += 1
             self.extents[self.last] = sectors
+            self.began[self.last] = self.failures
             for sector in sectors:
                 self.now[sector] |= {self.last}
                 self.durable[sector] |= {self.last}
@@ -52,12 +55,14 @@ class Model:
             return self.last
 
     def written(self, number: int, fua: Flush | None) -> None:
-        """FUA: began before the write, if that had FUA."""
+        """FUA: began before the write, if that had FUA. A flush that failed meanwhile may have lost
+        one without: the disk had it in its cache."""
         durably = fua is not None
         with self.lock:
             self.flushes -= {fua}
+            lost = not durably and self.began[number] != self.failures
             for sector in self.extents[number]:
-                self.now[sector] = frozenset({number})
+                self.now[sector] = frozenset({number}) | (self.now[sector] if lost else set())
                 if durably:
                     self.durable[sector] = self.now[sector]
                 if self.unreadable.get(sector, number) < number and (durably or not self.late):
@@ -83,6 +88,7 @@ class Model:
 
     def flush_failed(self, flush: Flush) -> None:
         with self.lock:
+            self.failures += 1
             self.flushes.remove(flush)
             for sector, was in flush.durable.items():
                 self.now[sector] |= was | self.durable[sector]

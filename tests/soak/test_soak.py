@@ -85,6 +85,25 @@ def test_a_flush_does_not_settle_what_another_one_lost() -> None:
     assert not m.problem(0, 0) and not m.problem(0, number)
 
 
+def test_a_write_that_is_on_its_way_while_a_flush_fails_may_be_lost() -> None:
+    """The disk had it in its cache, and its writer is the last one to run."""
+    m = model()
+    flush = m.flush_begins()
+    number = m.begin(range(1))
+    m.flush_failed(flush)
+    m.written(number, None)
+    assert not m.problem(0, 0) and not m.problem(0, number)
+    m.flushed(m.flush_begins())    # whichever is there
+    assert not m.problem(0, 0) and not m.problem(0, number)
+    settled = write(m)
+    assert m.problem(0, 0) and m.problem(0, number) and not m.problem(0, settled)
+    fua, flush = m.flush_begins(), m.flush_begins()
+    number = m.begin(range(1))
+    m.flush_failed(flush)
+    m.written(number, fua)
+    assert m.problem(0, settled) and not m.problem(0, number)
+
+
 def test_a_flush_that_is_not_over_may_have_been_told_of_a_loss() -> None:
     """Its writer is the last one to run: whoever reads before that is right."""
     m = model()
