@@ -25,6 +25,20 @@ static __always_inline u64 __percpu *counted(unsigned long end)
 	return (u64 __percpu *)(end & ~REMAP_END_BITS);
 }
 
+/*
+ * What is needed if it fails, or must wait: what it was before anybody below advanced it.  Called
+ * last where a bio is quick, so that the compiler saves no registers but one.
+ */
+static __always_inline struct remap_bio *keep_bio(struct bio *bio)
+{
+	struct remap_bio *pb = remap_bio(bio);
+
+	pb->iter = bio->bi_iter;
+	pb->start = jiffies;
+	pb->bi_flags = bio->bi_flags;
+	return pb;
+}
+
 /* Asked in the RCU section that counts, or remap_hold_main() would not wait for it. */
 static bool is_held(const struct remap_set *set, bool write)
 {
@@ -40,8 +54,9 @@ static int end_in_map(struct bio *bio, blk_status_t status)
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static int map_flush(struct remap_set *set, struct bio *bio)
 {
+	struct remap_bio *pb = keep_bio(bio);
 	enum remap_member member = dm_bio_get_target_bio_nr(bio);
 	struct remap_gate *gate = remap_gate(set, member);
 
@@ -63,8 +78,10 @@ static int map_flush(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static int map_defer(struct remap_set *set, struct bio *bio)
 {
+	struct remap_bio *pb = keep_bio(bio);
+
 	if (bio->bi_opf & REQ_NOWAIT) {
 		/* bio_wouldblock_error() ends it: end_io must not look at it. */
 		remap_mark_flags(bio, pb, REMAP_BIO_ENDED);
@@ -76,9 +93,10 @@ static int map_defer(struct remap_set *set, struct bio *bio, struct remap_bio *p
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int map_main(struct remap_set *set, struct bio *bio)
+static __always_inline int map_main(struct remap_set *set, struct bio *bio)
 {
 	bio_set_dev(bio, set->main->bdev);
+	keep_bio(bio);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -97,45 +115,53 @@ static u8 make_durable(struct remap_set *set, struct bio *bio, struct remap_bio 
 }
 
 /* Whether it is written through is asked after it was counted: see remap_settle_main(). */
-static noinline void map_cached_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static noinline int map_cached_write(struct remap_set *set, struct bio *bio)
 {
+	struct remap_bio *pb = remap_bio(bio);
+
 	if (bio_op(bio) != REQ_OP_WRITE)
-		return;
+		return map_main(set, bio);
 	if (bio->bi_opf & REQ_FUA || remap_write_cache(set) == REMAP_WRITE_THROUGH)
 		remap_mark_flags(bio, pb, make_durable(set, bio, pb, REMAP_MAIN) |
 					  REMAP_BIO_NOT_CACHED);
 	else
 		remap_mark_flags(bio, pb, REMAP_BIO_WRITTEN_BACK);
+	return map_main(set, bio);
 }
 
 /* Counted already. */
-static __always_inline int map_main_write(struct remap_set *set, struct bio *bio,
-					  struct remap_bio *pb)
+static __always_inline int map_main_write(struct remap_set *set, struct bio *bio)
 {
 	if (bdev_write_cache(set->main->bdev))
-		map_cached_write(set, bio, pb);
-	bio_set_dev(bio, set->main->bdev);
-	return DM_MAPIO_REMAPPED;
+		return map_cached_write(set, bio);
+	return map_main(set, bio);
+}
+
+static noinline void make_spare_durable(struct remap_set *set, struct bio *bio)
+{
+	struct remap_bio *pb = remap_bio(bio);
+
+	remap_mark_flags(bio, pb, make_durable(set, bio, pb, REMAP_SPARE));
 }
 
 /* Counted already. */
-static __always_inline int map_spare(struct remap_set *set, struct bio *bio, struct remap_bio *pb,
-				     u32 slot)
+static noinline int map_spare(struct remap_set *set, struct bio *bio, u32 slot)
 {
-	unsigned long end = (unsigned long)bio->bi_private | REMAP_END_SPARE;
+	sector_t sector = bio->bi_iter.bi_sector;
+	unsigned long end = REMAP_END_SPARE;
+	struct remap_bio *pb;
 
-	pb->slot = slot;
-	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE)) {
-		pb->flags = make_durable(set, bio, pb, REMAP_SPARE);
-		end |= REMAP_END_FLAGS;
-	}
+	if (unlikely(bio->bi_opf & REQ_FUA) && remap_is_cached(set, REMAP_SPARE))
+		make_spare_durable(set, bio);
 	if (op_is_write(bio_op(bio)) && !(bio->bi_opf & REQ_FUA))
 		end |= REMAP_END_SPARE_WRITE;
-	bio->bi_private = (void *)end;
+	bio->bi_private = (void *)((unsigned long)bio->bi_private | end);
 	bio->bi_opf &= ~REQ_POLLED;
-	bio->bi_iter.bi_sector = remap_slot_start(set, slot) +
-		(bio->bi_iter.bi_sector & (REMAP_CHUNK_SECTORS - 1));
+	bio->bi_iter.bi_sector = remap_slot_start(set, slot) + (sector & (REMAP_CHUNK_SECTORS - 1));
 	bio_set_dev(bio, set->spare->bdev);
+	pb = keep_bio(bio);
+	pb->iter.bi_sector = sector;
+	pb->slot = slot;
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -146,7 +172,7 @@ static u64 defer_flags(bool write)
 }
 
 /* Sectors that are perhaps served from several places, or that must wait. */
-static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static noinline int map_mixed(struct remap_set *set, struct bio *bio)
 {
 	bool write = op_is_write(bio_op(bio));
 	struct remap_place place;
@@ -166,12 +192,10 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 		count_bio(set, bio, remap_main_bucket(bio->bi_iter.bi_sector, place.nr_sectors));
 	rcu_read_unlock_sched();
 
-	if (place.nr_sectors < bio_sectors(bio)) {
+	if (place.nr_sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, place.nr_sectors);
-		pb->iter = bio->bi_iter;
-	}
 	if (place.kind == REMAP_PLACE_MAIN)
-		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
+		return write ? map_main_write(set, bio) : map_main(set, bio);
 
 	/* What a discarded sector holds does not matter (D14). */
 	if (bio_op(bio) == REQ_OP_DISCARD && place.kind != REMAP_PLACE_DEFER) {
@@ -180,19 +204,19 @@ static noinline int map_mixed(struct remap_set *set, struct bio *bio, struct rem
 		return end_in_map(bio, BLK_STS_OK);
 	}
 	if (place.kind == REMAP_PLACE_SPARE)
-		return map_spare(set, bio, pb, place.slot);
+		return map_spare(set, bio, place.slot);
 	if (place.kind == REMAP_PLACE_LOST && !write) {
 		remap_count_up(set, REMAP_LOST_READS);
 		return end_in_map(bio, BLK_STS_MEDIUM);
 	}
-	return map_defer(set, bio, pb);
+	return map_defer(set, bio);
 }
 
 /* What a write has to look at twice. */
 #define WRITES_HINDERED	(BIT(REMAP_READ_ONLY) | BIT(REMAP_FAILED) | BIT(REMAP_UNCOMPARED))
 
 /* A write of several chunks, or in whose way something is. */
-static noinline int map_slow_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static noinline int map_slow_write(struct remap_set *set, struct bio *bio)
 {
 	/* Once: a comparison that ends sets one flag before it clears the other. */
 	unsigned long flags = READ_ONCE(set->flags);
@@ -202,8 +226,8 @@ static noinline int map_slow_write(struct remap_set *set, struct bio *bio, struc
 	/* Our slots may be others' by now; main is served as before. */
 	if (flags & BIT(REMAP_UNCOMPARED) &&
 	    !remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
-		return map_defer(set, bio, pb);
-	return map_mixed(set, bio, pb);
+		return map_defer(set, bio);
+	return map_mixed(set, bio);
 }
 
 /* What is asked in the RCU section that counts, of a bio that is perhaps the spare's. */
@@ -213,8 +237,7 @@ static noinline int map_slow_write(struct remap_set *set, struct bio *bio, struc
  * Sectors in regions that have, or had, remaps.  A bio in one chunk is quick.  Entered in the RCU
  * section that counts, and leaves it.
  */
-static __always_inline int map_remapped(struct remap_set *set, struct bio *bio,
-					struct remap_bio *pb, bool write)
+static __always_inline int map_remapped(struct remap_set *set, struct bio *bio, bool write)
 	__releases(RCU_SCHED)
 {
 	const unsigned long hindered = SPARE_HINDERED | (write ? WRITES_HINDERED : 0);
@@ -233,47 +256,55 @@ static __always_inline int map_remapped(struct remap_set *set, struct bio *bio,
 		count_bio(set, bio, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
 	rcu_read_unlock_sched();
 	if (slot >= 0)
-		return map_spare(set, bio, pb, slot);
+		return map_spare(set, bio, slot);
 	if (slot == -ENOENT)
-		return write ? map_main_write(set, bio, pb) : map_main(set, bio);
-	return write ? map_slow_write(set, bio, pb) : map_mixed(set, bio, pb);
+		return write ? map_main_write(set, bio) : map_main(set, bio);
+	return write ? map_slow_write(set, bio) : map_mixed(set, bio);
 }
 
-static noinline int map_remapped_write(struct remap_set *set, struct bio *bio,
-				       struct remap_bio *pb)
+static noinline int map_remapped_write(struct remap_set *set, struct bio *bio)
 	__releases(RCU_SCHED)
 {
-	return map_remapped(set, bio, pb, true);
+	return map_remapped(set, bio, true);
 }
 
-static noinline int map_remapped_read(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static noinline int map_remapped_read(struct remap_set *set, struct bio *bio)
 {
 	rcu_read_lock_sched();
-	return map_remapped(set, bio, pb, false);
+	return map_remapped(set, bio, false);
 }
 
-static __always_inline int map_write(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+/* A read of several regions. */
+static noinline int map_wide_read(struct remap_set *set, struct bio *bio)
 {
-	u64 first = bio->bi_iter.bi_sector >> REMAP_REGION_SHIFT;
-	u64 last = (bio_end_sector(bio) - 1) >> REMAP_REGION_SHIFT;
+	if (remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio)))
+		return map_main(set, bio);
+	return map_remapped_read(set, bio);
+}
+
+static __always_inline int map_write(struct remap_set *set, struct bio *bio)
+{
+	u64 sector = bio->bi_iter.bi_sector;
 
 	rcu_read_lock_sched();
 	/* Asked in the section that counts, as in is_held(). */
 	if (unlikely(READ_ONCE(set->flags) & (WRITES_HINDERED | BIT(REMAP_HELD))) ||
-	    first != last || test_bit(first, set->table.regions))
-		return map_remapped_write(set, bio, pb);
-	count_bio(set, bio, remap_region_bucket(first));
+	    !remap_region_is_clean(&set->table, sector, bio_sectors(bio)))
+		return map_remapped_write(set, bio);
+	count_bio(set, bio, remap_region_bucket(sector >> REMAP_REGION_SHIFT));
 	rcu_read_unlock_sched();
-	return map_main_write(set, bio, pb);
+	return map_main_write(set, bio);
 }
 
-static __always_inline int map_data(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static __always_inline int map_data(struct remap_set *set, struct bio *bio)
 {
 	if (op_is_write(bio_op(bio)))
-		return map_write(set, bio, pb);
-	if (likely(remap_table_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio))))
+		return map_write(set, bio);
+	if (!remap_is_in_region(bio->bi_iter.bi_sector, bio_sectors(bio)))
+		return map_wide_read(set, bio);
+	if (likely(remap_region_is_clean(&set->table, bio->bi_iter.bi_sector, bio_sectors(bio))))
 		return map_main(set, bio);
-	return map_remapped_read(set, bio, pb);
+	return map_remapped_read(set, bio);
 }
 
 /*
@@ -281,14 +312,14 @@ static __always_inline int map_data(struct remap_set *set, struct bio *bio, stru
  * FUA, and device-mapper forgets the error of the preflush: so while flushes fail, these
  * fail as well (D10).
  */
-static noinline int map_special(struct remap_set *set, struct bio *bio, struct remap_bio *pb)
+static noinline int map_special(struct remap_set *set, struct bio *bio)
 {
 	if (bio->bi_opf & REQ_PREFLUSH)
-		return map_flush(set, bio, pb);
+		return map_flush(set, bio);
 	if (unlikely(test_bit(REMAP_LOST_CACHE, &set->flags)) ||
 	    unlikely(remap_take_owed(set, REMAP_OWED_WRITE)))
 		return end_in_map(bio, BLK_STS_IOERR);
-	return map_data(set, bio, pb);
+	return map_data(set, bio);
 }
 
 /**
@@ -301,17 +332,12 @@ static noinline int map_special(struct remap_set *set, struct bio *bio, struct r
 int remap_map(struct dm_target *ti, struct bio *bio)
 {
 	struct remap_set *set = ti->private;
-	struct remap_bio *pb;
 
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	pb = remap_bio(bio);
-	pb->iter = bio->bi_iter;
-	pb->start = jiffies;
-	pb->bi_flags = bio->bi_flags;
 	bio->bi_private = NULL;
 	if (unlikely(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
-		return map_special(set, bio, pb);
-	return map_data(set, bio, pb);
+		return map_special(set, bio);
+	return map_data(set, bio);
 }
 
 /* Whether the sectors of a failed read have moved since it was sent (D5). */
@@ -399,7 +425,7 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, unsigned
 	if (flags & REMAP_BIO_ENDED)
 		return DM_ENDIO_DONE;
 	pb->kind = end & REMAP_END_SPARE ? REMAP_PLACE_SPARE : REMAP_PLACE_MAIN;
-	/* Before it is reported, and before the drain can see it (D9); as in remap_end_io(). */
+	/* Before it is reported, and before the drain can see it (D9); as in end_marked(). */
 	if (end & REMAP_END_SPARE_WRITE)
 		this_cpu_inc(set->flow.percpu->spare_writes);
 	/* Before it counts as ended: the sum may be too low for a moment, never too high (D10). */
@@ -416,6 +442,21 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, unsigned
 	return flags & REMAP_BIO_GATED ? DM_ENDIO_INCOMPLETE : DM_ENDIO_DONE;
 }
 
+/* I/O of the spare, and what needs more than to be counted. */
+static noinline int end_marked(struct remap_set *set, struct bio *bio, unsigned long end)
+{
+	if (unlikely(end & REMAP_END_FLAGS))
+		return end_special(set, bio, end);
+	if (end & REMAP_END_SPARE_WRITE) {
+		this_cpu_inc(set->flow.percpu->spare_writes);
+		remap_uncount_release(counted(end));
+	} else {
+		/* Last, as in remap_end_io(). */
+		remap_uncount(counted(end));
+	}
+	return DM_ENDIO_DONE;
+}
+
 /**
  * remap_end_io() - device-mapper's end_io operation
  * @ti: the target
@@ -427,18 +468,13 @@ static noinline int end_special(struct remap_set *set, struct bio *bio, unsigned
 int remap_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	unsigned long end = (unsigned long)bio->bi_private;
-	struct remap_set *set = ti->private;
 
 	if (unlikely(*error))
-		return end_io_failed(set, bio, *error);
-	if (unlikely(end & REMAP_END_FLAGS))
-		return end_special(set, bio, end);
-	if (unlikely(end & REMAP_END_SPARE_WRITE)) {
-		this_cpu_inc(set->flow.percpu->spare_writes);
-		remap_uncount_release(counted(end));
-	} else if (end) {
-		/* Last: a drain that sees them equal may let the set go. */
-		remap_uncount(counted(end));
-	}
+		return end_io_failed(ti->private, bio, *error);
+	if (unlikely(end & REMAP_END_BITS))
+		return end_marked(ti->private, bio, end);
+	/* Last: a drain that sees them equal may let the set go. */
+	if (end)
+		remap_uncount((u64 __percpu *)end);
 	return DM_ENDIO_DONE;
 }

@@ -295,8 +295,8 @@ MUTANTS = {
         ["test_data_path.py::test_every_small_read"]),
     "first-region-only": Mutant(
         "P3", "a bio is clean when the region of its first sector is",
-        [(TABLE_H, "\tif (likely(first == last))\n\t\treturn !test_bit(",
-          "\tif (last)\n\t\treturn !test_bit(")],
+        [(TABLE_H, "\treturn remap_is_in_region(sector, nr_sectors) &&\n\t       !test_bit(",
+          "\treturn !test_bit(")],
         ["test_data_path.py::test_remaps_only_where"]),
     "chunk-as-a-whole": Mutant(
         "P3", "a bio in a chunk with a remap goes to its slot, whichever sectors are mapped",

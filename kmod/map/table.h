@@ -90,23 +90,35 @@ struct remap_table {
 };
 
 #define REMAP_REGION_SHIFT	8	/* sectors to region: 128 KiB */
+#define REMAP_REGION_SECTORS	BIT_ULL(REMAP_REGION_SHIFT)
 #define REMAP_GROUP_SHIFT	6	/* sectors to hash key: 32 KiB */
 
 bool remap_table_span_is_clean(const struct remap_table *table, u64 first, u64 last);
 
+/* Of sectors, or of none. */
+static __always_inline bool remap_is_in_region(u64 sector, u32 nr_sectors)
+{
+	return (sector & (REMAP_REGION_SECTORS - 1)) + nr_sectors <= REMAP_REGION_SECTORS;
+}
+
 /*
- * Whether no chunk was ever mapped in the regions of these sectors.  A bit that is set stays: a
+ * Whether they are in one region, and no chunk was ever mapped there.  A bit that is set stays: a
  * read needs no RCU section, a write is counted in the same one (see remap_drain()).
  */
+static __always_inline bool remap_region_is_clean(const struct remap_table *table, u64 sector,
+						  u32 nr_sectors)
+{
+	return remap_is_in_region(sector, nr_sectors) &&
+	       !test_bit(sector >> REMAP_REGION_SHIFT, table->regions);
+}
+
+/* The same of any number of regions. */
 static inline bool remap_table_is_clean(const struct remap_table *table, u64 sector,
 					u32 nr_sectors)
 {
-	u64 first = sector >> REMAP_REGION_SHIFT;
-	u64 last = (sector + nr_sectors - 1) >> REMAP_REGION_SHIFT;
-
-	if (likely(first == last))
-		return !test_bit(first, table->regions);
-	return !nr_sectors || remap_table_span_is_clean(table, first, last);
+	return remap_region_is_clean(table, sector, nr_sectors) || !nr_sectors ||
+	       remap_table_span_is_clean(table, sector >> REMAP_REGION_SHIFT,
+					 (sector + nr_sectors - 1) >> REMAP_REGION_SHIFT);
 }
 
 /*
