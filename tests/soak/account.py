@@ -40,15 +40,16 @@ def recover(rig: Rig) -> None:
         raise Problem(f"the disks are good, but the mode is {mode}: {errors}, {rig.status(NAME)}")
 
 
-def _fill(rig: Rig) -> int:
-    """Remap fresh chunks until no slot is left; how many were there, freed ones among them."""
+def _fill(rig: Rig) -> tuple[int, int]:
+    """Remap fresh chunks until no slot is left; how many were used before, and how many free, freed
+    ones among them. What a request for old chunks remapped of the fresh ones is free."""
     with contextlib.suppress(OSError):    # a spare may be full already
         rig.message(NAME, f"remap {FRESH[0]} 256")
         rig.message(NAME, f"unremap {FRESH[0]} 256")
     before = rig.status(NAME)["used"]
     with contextlib.suppress(OSError):
         rig.message(NAME, f"remap {FRESH[0]} {len(FRESH)}")
-    return int(rig.status(NAME)["used"] - before)
+    return before, int(rig.status(NAME)["used"] - before)
 
 
 def _same(what: str, found: object, expected: object) -> None:
@@ -60,10 +61,10 @@ def check(rig: Rig, hardware: Hardware, model: Model, given: set[int]) -> None:
     """GIVEN: chunks that `create` remapped. Leaves the set deactivated."""
     accounting.check(rig)
     before = rig.status(NAME)
-    free = _fill(rig)
+    used_before, free = _fill(rig)
     status = rig.status(NAME)
-    if before["used"] + before["bad_slots"] + free != before["total"]:
-        raise Problem(f"account: {before['used']} used + {free} free + {before['bad_slots']} bad "
+    if used_before + before["bad_slots"] + free != before["total"]:
+        raise Problem(f"account: {used_before} used + {free} free + {before['bad_slots']} bad "
                       f"are not {before['total']} slots: {status}")
     _same("mode without free slots", status["mode"], "full")
     _same("reserved slots", status["reserved_slots"], 0)
