@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "format/backup.h"
 #include "format/region.h"
 #include "json.h"
 #include "output.h"
@@ -36,6 +37,31 @@ static void opened_done(struct opened *opened)
 }
 
 #define _cleanup_opened_ _cleanup_(opened_done)
+
+/* A backup, or a main device: in place of "not a dm-remap spare". */
+static int not_a_spare(const struct opened *opened, const char *path, const char *why,
+		       struct error *error)
+{
+	_cleanup_free_ uint8_t *chunk = aligned_alloc(REMAP_CHUNK_BYTES, REMAP_CHUNK_BYTES);
+	const struct remap_member_disk *header = (const void *)(chunk + REMAP_MEMBER_OFFSET);
+	_cleanup_backup_ struct backup backup = {};
+	uint8_t uuid[REMAP_UUID_BYTES];
+
+	if (backup_read(path, &backup, NULL) == 0)
+		return error_set(
+			error, ENODATA,
+			"%s is a backup of set \"%s\": dmremap restore-backup writes it to "
+			"a spare",
+			path, FOREIGN(backup.super.label));
+	if (chunk && !read_all_at(opened->fd, chunk, REMAP_CHUNK_BYTES, 0) &&
+	    remap_guard_check(chunk, uuid, 0) != REMAP_BAD_MAGIC &&
+	    remap_member_check(chunk + REMAP_MEMBER_OFFSET, uuid) == REMAP_OK)
+		return error_set(
+			error, ENODATA,
+			"%s is the main device of set \"%s\": its metadata is on the spare", path,
+			foreign_text(header->label, sizeof(header->label)).text);
+	return error_set(error, ENODATA, "%s: %s", path, why);
+}
 
 static int open_spare(const struct invocation *invocation, struct opened *opened, region_copy_f f,
 		      void *userdata, struct error *error)
@@ -70,6 +96,8 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 		opened->region.progress = NULL;
 		progress_end(&line);
 	}
+	if (r == -ENODATA && !start)
+		return not_a_spare(opened, path, why.text, error);
 	return r < 0 ? error_set(error, -r, "%s: %s", path, why.text) : 0;
 }
 

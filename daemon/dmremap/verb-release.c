@@ -563,8 +563,8 @@ static int release_set(struct invocation *invocation, const char *what, const ch
 		printf("%s: %s becomes a plain disk again, with all its content; %s is wiped.\n",
 		       FOREIGN(a.name), a.main_path, a.spare_path);
 		if (option_value(invocation, "give-up"))
-			printf("The content of sectors %s is given up: they will read as errors, "
-			       "or as older data.\n",
+			printf("Given up: sectors %s. They will read as errors, or as older "
+			       "data.\n",
 			       option_value(invocation, "give-up"));
 	}
 	r = confirm(invocation, "Continue?", error);

@@ -2,22 +2,16 @@
 """`dmremap check` and `dump` on spares that the kernel made; the way out without it (O9)."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.ondisk import Spare
+from tests.scenarios.sets import DAMAGED, NOT_FOUND, dmremap, output, paths, refused
 
-PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
-DAMAGED = 6
-pytestmark = [pytest.mark.disks(main="1M", spare="640K"), pytest.mark.plain_only]
-
-
-def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
+pytestmark = [pytest.mark.disks(main="1M", spare="640K"),
+              pytest.mark.usefixtures("state_directory"), pytest.mark.plain_only]
 
 
 def make(rig: Rig) -> str:
@@ -57,6 +51,20 @@ def test_an_image_of_it(rig: Rig, tmp_path: Path) -> None:
     assert dmremap("check", str(image), "--spare-start", "24").returncode == 0
     result = dmremap("check", str(image))
     assert result.returncode == 3 and "not a dm-remap spare" in result.stderr
+
+
+def test_what_it_is_instead_is_named(rig: Rig, tmp_path: Path) -> None:
+    main, spare = paths(rig, "main", "spare")
+    backup = tmp_path / "data.backup"
+    output("create", "data", main, spare, "--yes")
+    output("backup", "data", str(backup))
+    output("deactivate", "data")
+    for verb in ("check", "dump"):
+        told = refused(NOT_FOUND, verb, str(backup))
+        assert 'a backup of set "data"' in told and "restore-backup" in told
+        assert 'the main device of set "data"' in refused(NOT_FOUND, verb, main)
+    output("release", "data", "--yes")
+    assert "not a dm-remap spare" in refused(NOT_FOUND, "check", main)
 
 
 def test_damage_is_named(rig: Rig) -> None:
