@@ -44,7 +44,7 @@ def _scenarios(names: str) -> str:
 DATA = _scenarios("data_path errors flush frozen hazards interleavings lifecycle lost_cache "
                   "messages move relocation rig torture unremap")
 MORE_DATA = _scenarios("commit_failures create_crash discard file_systems force_rw format "
-                       "metadata metadata_copies neighbours probe_chunk rows stacking")
+                       "metadata metadata_copies neighbours probe_chunk replay rows stacking")
 # Not lost_cache and neighbours: they say nothing about late errors.
 LATE = _scenarios("data_path errors flush frozen hazards interleavings lifecycle messages move "
                   "relocation rig torture unremap commit_failures create_crash discard "
