@@ -219,6 +219,8 @@ static void nvme_elsewhere(void **unused)
 	expect("Nov 30 12:00:00 nvme-host kernel: nvme0n1: Read(0x2) @ LBA 22048, 8 blocks, x\n",
 	       BADLIST_GUESS, BADLIST_KERNEL, LIST({ 22048, 8 }));
 	expect("x @ LBA 22048 of nvme0n1\n7\n", BADLIST_KERNEL, BADLIST_KERNEL, NULL, 0);
+	expect("[1] Buffer I/O error on dev sdb1, logical block 2500, async page read\n",
+	       BADLIST_GUESS, BADLIST_KERNEL, NULL, 0);
 }
 
 static void smartctl_json(void **unused)

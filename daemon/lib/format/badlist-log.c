@@ -33,9 +33,10 @@ static const char *find_nvme(const char *line)
 	return found;
 }
 
+/* The buffer's line is of the log, but in blocks of a size that it does not tell: no place. */
 bool badlist_is_kernel(const char *line)
 {
-	return find_dev(line) || find_nvme(line);
+	return find_dev(line) || find_nvme(line) || strstr(line, "Buffer I/O error on dev ");
 }
 
 /* A log may tell of other disks, too; false: of another one than the wanted, or the first. */
