@@ -43,9 +43,10 @@ class Events:
             self.progress.reach(at)
             self.hardware.daemon.hear()
             text = f"{event.what} {' '.join(map(str, event.arguments))}"
-            self.history.note(f"  {text}")
+            sectors = event.sectors
+            self.history.note(f"  {text}", sectors)
             getattr(self, f"_{event.what}")(at, *event.arguments)
-            self.history.note(f"  {text}: done")
+            self.history.note(f"  {text}: done", sectors)
             self.done += 1
 
     def _later(self, at: int, what: str, *arguments: int | str) -> None:
@@ -69,7 +70,8 @@ class Events:
 
     def _bad_slot(self, _: int, slot: int, times: int) -> None:
         spare = self.hardware.region()
-        self.rig.spare.bad(spare.slot_sector(slot), 8, "write", "error", times or None)
+        if slot < spare.layout.slots:    # behind the last one is metadata
+            self.rig.spare.bad(spare.slot_sector(slot), 8, "write", "error", times or None)
 
     def _bad_metadata(self, _: int, replica: int, block: int, action: str, times: int) -> None:
         """In both places of a replica, so that a commit fails."""

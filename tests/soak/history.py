@@ -5,6 +5,7 @@ For a failure that names a sector. The block server's log tells what reached a d
 stamped content tells which sector it is of. Callers: writer.py and events.py note, life.py shows.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -29,7 +30,16 @@ class History:
         lines = [(ns, text) for ns, sectors, text in self._notes
                  if sectors is None or sectors[0] // 8 <= chunk <= sectors[-1] // 8]
         lines += _of_disks(chunk, log, disks)
-        return "\n".join(f"{ns / 1e9:.6f} {text}" for ns, text in sorted(lines)[-LAST:])
+        return "\n".join(_shortened(sorted(lines))[-LAST:])
+
+
+def _shortened(lines: list[tuple[int, str]]) -> list[str]:
+    """Of lines in a row that say the same, the first and their number."""
+    shown = []
+    for text, group in itertools.groupby(lines, lambda line: line[1]):
+        first, *more = group
+        shown.append(f"{first[0] / 1e9:.6f} {text}" + f" ({1 + len(more)} times)" * bool(more))
+    return shown
 
 
 def _of_disks(chunk: int, log: list[blockd.Record], disks: list[str]) -> \

@@ -30,6 +30,14 @@ class Action:
     arguments: tuple[int | str, ...] = ()
     at: int = 0
 
+    @property
+    def sectors(self) -> range | None:
+        """Of main that it is about; None: all."""
+        if self.what not in ("bad", "late", "remap", "unremap"):
+            return None
+        first, count = int(self.arguments[0]), int(self.arguments[1])
+        return range(first, first + count)
+
 
 @dataclass(frozen=True)
 class Session:
