@@ -17,7 +17,7 @@ from pathlib import Path
 from tests import report
 from tests.coverage_list import NEVER_RUN
 from tests.harness import kernels, runner, uml
-from tests.suites import SUITES
+from tests.suites import ALL, SUITES
 
 KIND = "kasan"
 PLACE = kernels.BUILD / f"{runner.GUESTS[KIND][0]}-gcov" / "kmod"
@@ -26,7 +26,7 @@ Lines = dict[str, dict[int, int]]    # file: line: how often it ran
 
 
 def _groups() -> list[list[Path]]:
-    jobs = runner.jobs_of([suite for suite in SUITES if suite.kind == KIND])
+    jobs = runner.jobs_of([suite for suite in SUITES if suite.kind == KIND and ALL in suite.runs])
     return [job.files for job in jobs if job.files]
 
 
