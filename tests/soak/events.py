@@ -59,10 +59,12 @@ class Events:
             sector, count = sector & ~7, (sector % 8 + count + 7) & ~7
         self.model.harm(sector, count, kind == "both")
         self.hardware.main.bad(sector, count, kind, action, times or None)
+        self.model.harm(sector, count, kind == "both")    # what was written before it was so
 
     def _late(self, _: int, sector: int, count: int, times: int, then: int) -> None:
         self.model.harm(sector, count, bool(then))
         self.hardware.main.late(sector, count, "error" if then else None, times or None)
+        self.model.harm(sector, count, bool(then))
 
     def _lose_cache(self, _: int, disk: str) -> None:
         self.trouble.flushes = True
