@@ -656,6 +656,26 @@ def test_a_foreign_device_of_that_name_is_told(rig: Rig) -> None:
     assert sorted(dm.devices()) == ["data", "data-part1", "data-part2"]
 
 
+@pytest.mark.parametrize("name", ["a b", "a\x1bb", "a\"b"])
+def test_a_foreign_device_whose_name_libdevmapper_refuses(rig: Rig, name: str) -> None:
+    """A program that calls the kernel itself gave it: it takes no set away."""
+    plain = ext4_on_main(rig)
+    create(rig)
+    dm.create(name)
+    dm.load(name, "0 8 zero")
+    dm.resume(name)
+    assert json.loads(output("status", "--json"))["devices"][0]["name"] == "data"
+    output("deactivate", "data")
+    assert [line["state"] for line in sets()] == ["ready"]
+    output("activate")
+    assert content("data") == plain
+    assert "data" in output("list", "--names").split()
+    output("release", "data", "--yes")
+    assert dm.devices() == [name]
+    settle(rig)
+    assert rig.media("main").whole() == plain
+
+
 # what is under way is no damage
 
 def test_a_commit_under_way_is_no_damage(rig: Rig) -> None:

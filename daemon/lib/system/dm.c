@@ -317,18 +317,41 @@ static void fill_uuid(struct dm_name *name)
 	snprintf(name->dm_uuid, sizeof(name->dm_uuid), "%s", uuid ? uuid : "");
 }
 
+/*
+ * Of a name that another program gave without encoding it, such as "a b", libdevmapper lists
+ * nothing at all; then the names are as the kernel has them.
+ */
+static int list_devices(struct dm_task **task, struct error *error)
+{
+	dm_string_mangling_t mode = dm_get_name_mangling_mode();
+	int r;
+
+	*last_message = '\0';
+	*task = dm_task_create(DM_DEVICE_LIST);
+	if (*task && dm_task_run(*task))
+		return 0;
+	r = failed(error, *task, "list devices", "device-mapper");
+	dm_task_p(task);
+	dm_set_name_mangling_mode(DM_STRING_MANGLING_NONE);
+	*task = dm_task_create(DM_DEVICE_LIST);
+	if (*task && dm_task_run(*task))
+		r = 0;
+	dm_set_name_mangling_mode(mode);
+	return r;
+}
+
 int dm_names(struct dm_name **names, size_t *nr_names, struct error *error)
 {
-	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_task_ struct dm_task *task = NULL;
 	_cleanup_free_ struct dm_name *found = NULL;
 	struct dm_names *at;
 	size_t nr = 0;
+	int r = list_devices(&task, error);
 
 	*names = NULL;
 	*nr_names = 0;
-	*last_message = '\0';
-	if (!task || !dm_task_run(task))
-		return failed(error, task, "list devices", "device-mapper");
+	if (r < 0)
+		return r;
 	at = dm_task_get_names(task);
 	if (!at || !at->dev)
 		return 0;
@@ -352,17 +375,16 @@ int dm_names(struct dm_name **names, size_t *nr_names, struct error *error)
 
 int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error)
 {
-	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_task_ struct dm_task *task = NULL;
 	_cleanup_free_ struct dm_device *found = NULL;
 	struct dm_names *at;
 	size_t nr = 0;
-	int r;
+	int r = list_devices(&task, error);
 
 	*devices = NULL;
 	*nr_devices = 0;
-	*last_message = '\0';
-	if (!task || !dm_task_run(task))
-		return failed(error, task, "list devices", "device-mapper");
+	if (r < 0)
+		return r;
 	at = dm_task_get_names(task);
 	if (!at || !at->dev)
 		return 0;
