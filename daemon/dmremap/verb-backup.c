@@ -10,6 +10,7 @@
 #include "ops/restore.h"
 #include "progress-line.h"
 #include "set/handle.h"
+#include "set/look.h"
 #include "system/identity.h"
 #include "util/foreign.h"
 #include "verbs.h"
@@ -299,10 +300,12 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 
 	if (r < 0)
 		return r;
+	r = look_answers(a.spare_path, error);
+	if (r < 0)
+		return r;
 	if (named)
 		snprintf(main, sizeof(main), "%s", named);
-	else
-		r = find_main(&backup, main, sizeof(main), error);
+	r = named ? look_answers(main, error) : find_main(&backup, main, sizeof(main), error);
 	if (r < 0)
 		return r;
 	if (*main && device_number(main) && device_number(main) == device_number(a.spare_path))

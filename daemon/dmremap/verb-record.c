@@ -15,6 +15,7 @@
 #include "ops/resize.h"
 #include "progress-line.h"
 #include "set/deactivated.h"
+#include "set/look.h"
 #include "set/mark.h"
 #include "set/open.h"
 #include "set/scan.h"
@@ -352,8 +353,10 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_SPARE,
 							  .path = invocation->argv[1],
 							  .open = OPEN_SET_NONE };
-	int r = replacement_look(invocation, &a, error);
+	int r = look_answers(a.path, error);
 
+	if (!r)
+		r = replacement_look(invocation, &a, error);
 	if (r < 0)
 		return r;
 	r = record_check(&a.open.handle, error);
@@ -633,7 +636,9 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		return error_set(error, EINVAL, "\"%s\": invalid size", size);
 	if (!new_spare)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
-	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
+	r = look_answers(a.path, error);
+	if (!r)
+		r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
 	if (!r && device_number(move.main_path) == new_spare)
 		return error_set(error, EINVAL, "%s is the set's main device; name another device",
 				 a.path);

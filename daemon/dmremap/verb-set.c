@@ -345,6 +345,9 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
 	}
+	/* what may succeed later, for those who try it again */
+	if (r == -ETIMEDOUT && option_value(invocation, "exit-code"))
+		return -EIO;
 	if (r < 0)
 		return r;
 	if (set.verdict != ASSEMBLY_ACTIVE || !*set.reason)
