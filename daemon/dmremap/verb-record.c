@@ -268,16 +268,27 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 		       "FILE\n");
 }
 
+static void tell_not_noted(const char *name, int r)
+{
+	struct error note;
+
+	if (r < 0) {
+		deactivated_cannot(name, r, &note);
+		fprintf(stderr, "dmremap: %s\n", note.text);
+	}
+}
+
 /* A set that was deactivated by hand stays so when a member is replaced. */
 static void stay_inactive(const struct replacement *a)
 {
 	char uuid[UUID_STRING_BYTES];
+	int r = 0;
 
 	uuid_to_string(a->open.set->uuid, uuid);
-	if (!deactivated_noted(uuid))
-		return;
-	deactivated_note_members(uuid, device_number(a->open.handle.main_path),
-				 device_number(a->open.handle.spare_path));
+	if (deactivated_noted(uuid))
+		r = deactivated_note_members(uuid, device_number(a->open.handle.main_path),
+					     device_number(a->open.handle.spare_path));
+	tell_not_noted(a->open.set->name, r);
 }
 
 /*
@@ -664,7 +675,8 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	/* It was deactivated, and stays so with its new spare. */
-	deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
+	r = deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
+	tell_not_noted(move.name, r);
 	print_resized(invocation, &a, move.name, move.old_path);
 	return 0;
 }

@@ -417,8 +417,13 @@ int verb_activate(struct invocation *invocation, struct error *error)
 
 int verb_deactivate(struct invocation *invocation, struct error *error)
 {
+	struct error note = { "" };
 	struct dm_device device;
 	int r = find_device(invocation->argv[0], &device, error);
 
-	return r < 0 ? r : deactivate(device.name, error);
+	if (!r)
+		r = deactivate(device.name, &note, error);
+	if (*note.text)
+		fprintf(stderr, "dmremap: %s\n", note.text);
+	return r;
 }
