@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.hardware import gone
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.ondisk import Spare
+from tests.scenarios.sets import refused
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED = range(6)
@@ -195,6 +197,26 @@ def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
     assert result.returncode == FAILED
     assert "sector 8 still fails" in result.stderr
     assert device.pread(8, 8) == pattern(1, 8)
+
+
+def test_a_number_of_the_kernel_is_no_reason(rig: Rig, tmp_path: Path) -> None:
+    """Nor are codes of the manual those of the kernel's numbers."""
+    rig.create()
+    output("remap", "r0", "8", "8")
+    rig.main.bad(800, kind="read")
+    output("remap", "r0", "800", "8")
+    told = refused(REFUSED, "unremap", "r0", "800", "8")
+    assert "sector 800 is lost" in told and "-61" not in told
+    (tmp_path / "list").write_text("2000\n")
+    with gone(rig, "main"):
+        for words in (["import", "r0", str(tmp_path / "list"), "--yes"], ["files", "r0", "8", "--disk"],
+                      ["verify", "r0", "8", "--disk"], ["export", "r0", "--disk"]):
+            assert "main device is gone" in refused(WAITING, *words), words
+    rig.remove()
+    rig.create(read_only=True)
+    for verb in ("save", "remap r0 80", "unremap r0 8 8"):
+        told = refused(FAILED, *(verb.split() if " " in verb else [verb, "r0"]))
+        assert "Read-only file system; see dmremap status r0" in told and "failed: -" not in told
 
 
 def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:

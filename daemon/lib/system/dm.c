@@ -105,6 +105,15 @@ static const char *said_by_target(const char *record, const char *number)
 	return at + length + 1;
 }
 
+/* "message 'save': failed: -5" has no reason but the number, which strerror() knows in words. */
+static bool is_number_only(const char *said)
+{
+	static const char message[] = "message '", failed_with[] = "': failed: -";
+	const char *at = strstr(said, failed_with);
+
+	return !strncmp(said, message, sizeof(message) - 1) && at && at < strchrnul(said, '\n');
+}
+
 /* The lines about @name, without their prefix; empty: none. */
 static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
 {
@@ -127,7 +136,7 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 		by_target |= at != NULL;
 		if (!at && !by_target && (at = strstr(record, "device-mapper: table: ")))
 			at += strlen("device-mapper: table: "); /* a constructor's */
-		if (!at)
+		if (!at || is_number_only(at))
 			continue;
 		length = strlen(text);
 		snprintf(text + length, nr_bytes - length, "%s%.*s", length ? "; " : "",
@@ -623,11 +632,15 @@ int dm_message(const char *name, const char *message, char **reply, struct error
 		if (number == ENXIO)
 			return error_set(error, ENODEV, "%s: no such mapped device", name);
 		kernel_log_reason(log, name, why, sizeof(why));
-		return error_set(error, number ? number : EIO, "%s: \"%.*s%s\" failed: %s%s", name,
-				 SHOWN_OF_MESSAGE, message,
-				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "",
-				 *why ? why : strerror(number ? number : EIO),
-				 *why ? "" : "; see the kernel log (dmesg)");
+		if (!number)
+			number = EIO;
+		if (!*why)
+			snprintf(why, sizeof(why), "%s; see dmremap status %.128s",
+				 strerror(number), name);
+		/* a sector has no data: it is not the set that does not exist */
+		return error_set(error, number == ENODATA ? EPERM : number,
+				 "%s: \"%.*s%s\" failed: %s", name, SHOWN_OF_MESSAGE, message,
+				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "", why);
 	}
 	if (!reply)
 		return 0;
