@@ -219,6 +219,15 @@ def test_a_number_of_the_kernel_is_no_reason(rig: Rig, tmp_path: Path) -> None:
         assert "Read-only file system; see dmremap status r0" in told and "failed: -" not in told
 
 
+def test_what_is_wrong_with_an_option_is_named(rig: Rig) -> None:
+    assert 'invalid option "-x"' in refused(USAGE, "list", "-yx")
+    assert 'invalid option "-x"' in refused(USAGE, "list", "-xy")
+    assert 'invalid option "--none"' in refused(USAGE, "list", "--none")
+    assert 'invalid option "--yes=1"' in refused(USAGE, "list", "--yes=1")
+    assert 'option "--svg" needs an argument' in refused(USAGE, "map", "r0", "--svg")
+    assert output("list", "-V") == output("list", "--version") == output("-V")
+
+
 def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:
     """device-mapper escapes some characters of a name; the library takes that back."""
     device = rig.create("a\\x1bb\\x0ac")
