@@ -41,8 +41,7 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	if (r < 0)
 		return r;
 	if (set->spare < 0)
-		return error_set(error, EAGAIN, "%s: %s", set->name,
-				 set->silent ? set->state_reason : "its spare device is missing");
+		return inventory_refuse_missing(inventory, set, error);
 	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
 		snprintf(main, nr_main, "%s", inventory->members[set->main].path);

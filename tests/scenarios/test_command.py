@@ -228,6 +228,17 @@ def test_what_is_wrong_with_an_option_is_named(rig: Rig) -> None:
     assert output("list", "-V") == output("list", "--version") == output("-V")
 
 
+def test_what_to_do_is_told(rig: Rig, tmp_path: Path) -> None:
+    assert "dmremap list" in refused(NOT_FOUND, "status", "r0")
+    # a question is not asked without what it is about
+    rig.create()
+    (tmp_path / "list").write_text("200\n")
+    told = dmremap("import", "r0", str(tmp_path / "list"), "--json")
+    assert told.returncode == REFUSED and told.stdout == ""
+    assert "all of its first 1 place can be read" in told.stderr
+    assert json.loads(output("import", "r0", str(tmp_path / "list"), "--json", "--yes"))
+
+
 def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:
     """device-mapper escapes some characters of a name; the library takes that back."""
     device = rig.create("a\\x1bb\\x0ac")
@@ -282,6 +293,7 @@ def test_empty_results_say_so(rig: Rig) -> None:
     assert output("list") == "No sets found.\n" and output("list", "--quiet") == ""
     assert output("status") == "No set is active.\n"
     assert output("activate") == "No sets found.\n"
+    assert output("smart") == "No set is active.\n"
 
 
 def test_list_shows_what_one_looks_for(rig: Rig) -> None:
