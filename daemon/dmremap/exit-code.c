@@ -16,6 +16,7 @@ int exit_code_of(int r)
 	case ENXIO:
 		return EXIT_CODE_NOT_FOUND;
 	case EAGAIN:
+	case ETIMEDOUT: /* a disk does not answer */
 		return EXIT_CODE_WAITING;
 	case EBUSY:
 	case EEXIST:

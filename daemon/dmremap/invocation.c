@@ -34,9 +34,15 @@ int confirm(const struct invocation *invocation, const char *question, struct er
 static int get_device(const char *what, const char *name, struct dm_device *device,
 		      struct error *error)
 {
-	if (!*name || strlen(name) >= sizeof(device->name) || strchr(name, '/'))
-		return error_set(error, ENODEV, "%.200s: no such mapped device", what);
-	return dm_get(name, device, error);
+	int r = -ENODEV;
+
+	if (*name && strlen(name) < sizeof(device->name) && !strchr(name, '/'))
+		r = dm_get(name, device, error);
+	return r != -ENODEV ? r :
+			      error_set(error, ENODEV,
+					"%.200s: no such mapped device; dmremap list shows all "
+					"sets",
+					what);
 }
 
 int find_device(const char *what, struct dm_device *device, struct error *error)
@@ -95,7 +101,8 @@ int find_live_device(const struct invocation *invocation, struct dm_device *devi
 	if (device->fallback)
 		return error_set(error, EBUSY,
 				 "%s is active without the module (fallback), and cannot receive "
-				 "messages",
-				 device->name);
+				 "messages; where there is the module, run dmremap deactivate %s, "
+				 "then dmremap activate %s",
+				 device->name, device->name, device->name);
 	return 0;
 }

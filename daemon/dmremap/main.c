@@ -54,20 +54,36 @@ enum common_option {
 	OPTION_YES,
 	OPTION_QUIET,
 	OPTION_HELP,
+	OPTION_VERSION,
 	OPTION_VERB, /* and the verb's own from here on */
 };
 
-/* 1: help was printed. */
+static void print_version(void)
+{
+	printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
+}
+
+/* A short option may stand among others, as in -yx: there the word is not yet done. */
+static void print_invalid(const struct verb *verb, const char *word)
+{
+	char option[3] = { '-', (char)optopt, '\0' };
+
+	fprintf(stderr, "dmremap: %s: invalid option \"%s\"; see dmremap %s --help\n", verb->name,
+		optopt && optopt < OPTION_JSON ? option : word, verb->name);
+}
+
+/* 1: help or the version was printed. */
 static int parse(int argc, char **argv, struct invocation *invocation)
 {
-	struct option options[5 + VERB_OPTIONS_MAX] = {
+	struct option options[6 + VERB_OPTIONS_MAX] = {
 		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "yes", no_argument, NULL, OPTION_YES },
 		{ "quiet", no_argument, NULL, OPTION_QUIET },
 		{ "help", no_argument, NULL, OPTION_HELP },
+		{ "version", no_argument, NULL, OPTION_VERSION },
 	};
 	const struct verb *verb = invocation->verb;
-	int nr = 4, code;
+	int nr = 5, code;
 
 	for (int i = 0; verb->option && verb->option[i].name; i++, nr++)
 		options[nr] =
@@ -75,7 +91,7 @@ static int parse(int argc, char **argv, struct invocation *invocation)
 					 verb->option[i].argument ? required_argument : no_argument,
 					 NULL, OPTION_VERB + i };
 	opterr = 0;
-	while ((code = getopt_long(argc, argv, "yqh", options, NULL)) != -1) {
+	while ((code = getopt_long(argc, argv, ":yqhV", options, NULL)) != -1) {
 		switch (code) {
 		case OPTION_JSON:
 			invocation->json = true;
@@ -92,11 +108,18 @@ static int parse(int argc, char **argv, struct invocation *invocation)
 		case OPTION_HELP:
 			print_verb_help(verb);
 			return 1;
-		case '?':
+		case 'V':
+		case OPTION_VERSION:
+			print_version();
+			return 1;
 		case ':':
 			fprintf(stderr,
-				"dmremap: %s: invalid option \"%s\"; see dmremap %s --help\n",
+				"dmremap: %s: option \"%s\" needs an argument; see dmremap %s "
+				"--help\n",
 				verb->name, argv[optind - 1], verb->name);
+			return -EINVAL;
+		case '?':
+			print_invalid(verb, argv[optind - 1]);
 			return -EINVAL;
 		default:
 			invocation->value[code - OPTION_VERB] = optarg ? optarg : "";
@@ -127,7 +150,7 @@ static int parse_before(int argc, char **argv, struct invocation *invocation)
 			print_help(stdout);
 			return 0;
 		} else if (streq(argv[i], "--version") || streq(argv[i], "-V")) {
-			printf("dmremap %s\n", DM_REMAP_TOOLS_VERSION);
+			print_version();
 			return 0;
 		} else {
 			fprintf(stderr, "dmremap: invalid option \"%s\"; see dmremap --help\n",

@@ -10,6 +10,7 @@
 #include "ops/restore.h"
 #include "progress-line.h"
 #include "set/handle.h"
+#include "set/look.h"
 #include "system/identity.h"
 #include "util/foreign.h"
 #include "verbs.h"
@@ -40,8 +41,7 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	if (r < 0)
 		return r;
 	if (set->spare < 0)
-		return error_set(error, EAGAIN, "%s: %s", set->name,
-				 set->silent ? set->state_reason : "its spare device is missing");
+		return inventory_refuse_missing(inventory, set, error);
 	snprintf(spare, nr_spare, "%s", inventory->members[set->spare].path);
 	if (set->main >= 0)
 		snprintf(main, nr_main, "%s", inventory->members[set->main].path);
@@ -299,10 +299,12 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 
 	if (r < 0)
 		return r;
+	r = look_answers(a.spare_path, error);
+	if (r < 0)
+		return r;
 	if (named)
 		snprintf(main, sizeof(main), "%s", named);
-	else
-		r = find_main(&backup, main, sizeof(main), error);
+	r = named ? look_answers(main, error) : find_main(&backup, main, sizeof(main), error);
 	if (r < 0)
 		return r;
 	if (*main && device_number(main) && device_number(main) == device_number(a.spare_path))

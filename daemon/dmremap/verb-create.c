@@ -16,6 +16,7 @@
 #include "ops/purpose.h"
 #include "progress-line.h"
 #include "set/handle.h"
+#include "set/look.h"
 #include "system/identity.h"
 #include "verbs.h"
 
@@ -336,7 +337,7 @@ int verb_create(struct invocation *invocation, struct error *error)
 	const char *write_cache = option_value(invocation, "write-cache");
 	const char *backup = option_value(invocation, "backup");
 	_cleanup_close_ int lock = -1;
-	int r = 0;
+	int r;
 
 	if (backup)
 		snprintf(a.backup_path, sizeof(a.backup_path), "%s", backup);
@@ -351,7 +352,10 @@ int verb_create(struct invocation *invocation, struct error *error)
 	if (write_cache && write_cache_parse(write_cache, &a.write_cache) < 0)
 		return error_set(error, EINVAL, "\"%s\": invalid mode; use through, keep or auto",
 				 write_cache);
-	if (!option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
+	r = look_answers(a.main_path, error);
+	if (!r)
+		r = look_answers(a.spare_path, error);
+	if (!r && !option_value(invocation, "print-table") && !option_value(invocation, "dry-run"))
 		r = go_on(invocation, &a, &lock, error);
 	if (r > 0)
 		tell_ignored(invocation);

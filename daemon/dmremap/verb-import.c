@@ -154,40 +154,45 @@ static int any_fails(const struct importing *a, uint32_t block_bytes, bool resca
 }
 
 /* What the list may mean instead. */
-static void print_guesses(struct importing *a)
+static void print_guesses(struct importing *a, FILE *to)
 {
 	static const uint32_t sizes[] = { 512, 1024, 2048, 4096 };
 
 	if (a->list.format == BADLIST_BADBLOCKS && !option_value(a->invocation, "block-size")) {
-		printf("note     assuming blocks of %u bytes", a->list.block_bytes);
+		fprintf(to, "note     assuming blocks of %u bytes", a->list.block_bytes);
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 			if (sizes[i] != a->list.block_bytes && any_fails(a, sizes[i], true) == 1) {
-				printf("; with --block-size %u, some of the places cannot be read",
-				       sizes[i]);
+				fprintf(to,
+					"; with --block-size %u, some of the places cannot be read",
+					sizes[i]);
 				break;
 			}
-		printf("\n");
+		fprintf(to, "\n");
 	}
 	if (a->disk.start && !a->list.is_of_disk && !option_value(a->invocation, "disk"))
-		printf("note     its numbers are taken as sectors of %s; use --disk if they are "
-		       "of the whole disk\n",
-		       a->disk.main);
+		fprintf(to,
+			"note     its numbers are taken as sectors of %s; use --disk if they are "
+			"of the whole disk\n",
+			a->disk.main);
 }
 
 static int read_first(struct importing *a, struct error *error)
 {
 	size_t nr = a->list.nr_ranges < READ_PLACES ? a->list.nr_ranges : READ_PLACES;
-	bool shows = !a->invocation->json && (!a->invocation->quiet || !a->invocation->yes);
+	/* no question without what it is about, and in JSON nothing else */
+	bool shows = (!a->invocation->json && !a->invocation->quiet) || !a->invocation->yes;
+	FILE *to = a->invocation->json ? stderr : stdout;
 
 	/* do not ask because something cannot be read */
 	if (!nr || any_fails(a, 0, false) != 0)
 		return 0;
 	if (shows) {
-		printf("note     all of its first %zu place%s can be read; check that the list is "
-		       "current, and for this device\n",
-		       nr, plural(nr));
-		print_guesses(a);
-		fflush(stdout);
+		fprintf(to,
+			"note     all of its first %zu place%s can be read; check that the list is "
+			"current, and for this device\n",
+			nr, plural(nr));
+		print_guesses(a, to);
+		fflush(to);
 	}
 	if (option_value(a->invocation, "dry-run"))
 		return 0;
@@ -291,9 +296,10 @@ static int carry_out(struct importing *a, struct error *error)
 	a->nr_lost = after > before ? after - before : 0;
 	if (r < 0)
 		return error_set(error, -r,
-				 "%.250s; stopped at sector %" PRIu64 ": %zu of %zu places are "
-				 "remapped; repeat the command to continue",
-				 error->text, a->list.range[i].sector, i, a->list.nr_ranges);
+				 "%.250s; stopped at sector %" PRIu64 ": %zu of %zu place%s done; "
+				 "repeat the command to continue",
+				 error->text, a->list.range[i].sector, i, a->list.nr_ranges,
+				 plural(a->list.nr_ranges));
 	if (a->invocation->quiet || a->invocation->json)
 		return 0;
 	printf("remapped %" PRIu64 " sector%s in %zu place%s\n", nr_done, plural(nr_done),

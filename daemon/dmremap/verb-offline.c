@@ -13,6 +13,7 @@
 #include "json.h"
 #include "output.h"
 #include "progress-line.h"
+#include "set/look.h"
 #include "system/events.h"
 #include "util/foreign.h"
 #include "verbs.h"
@@ -74,6 +75,9 @@ static int open_spare(const struct invocation *invocation, struct opened *opened
 
 	if (text && parse_sectors(text, &start) < 0)
 		return error_set(error, EINVAL, "\"%s\" is not a sector number", text);
+	r = look_answers(path, error);
+	if (r < 0)
+		return r;
 	/* O_DIRECT: the kernel may be writing past the page cache */
 	opened->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	if (opened->fd < 0 && errno == EINVAL)

@@ -15,6 +15,7 @@
 #include "ops/resize.h"
 #include "progress-line.h"
 #include "set/deactivated.h"
+#include "set/look.h"
 #include "set/mark.h"
 #include "set/open.h"
 #include "set/scan.h"
@@ -267,16 +268,27 @@ static void print_replacement(const struct replacement *a, const struct lost_map
 		       "FILE\n");
 }
 
+static void tell_not_noted(const char *name, int r)
+{
+	struct error note;
+
+	if (r < 0) {
+		deactivated_cannot(name, r, &note);
+		fprintf(stderr, "dmremap: %s\n", note.text);
+	}
+}
+
 /* A set that was deactivated by hand stays so when a member is replaced. */
 static void stay_inactive(const struct replacement *a)
 {
 	char uuid[UUID_STRING_BYTES];
+	int r = 0;
 
 	uuid_to_string(a->open.set->uuid, uuid);
-	if (!deactivated_noted(uuid))
-		return;
-	deactivated_note_members(uuid, device_number(a->open.handle.main_path),
-				 device_number(a->open.handle.spare_path));
+	if (deactivated_noted(uuid))
+		r = deactivated_note_members(uuid, device_number(a->open.handle.main_path),
+					     device_number(a->open.handle.spare_path));
+	tell_not_noted(a->open.set->name, r);
 }
 
 /*
@@ -352,8 +364,10 @@ int verb_replace_spare(struct invocation *invocation, struct error *error)
 	_cleanup_(replacement_p) struct replacement a = { .role = MEMBER_SPARE,
 							  .path = invocation->argv[1],
 							  .open = OPEN_SET_NONE };
-	int r = replacement_look(invocation, &a, error);
+	int r = look_answers(a.path, error);
 
+	if (!r)
+		r = replacement_look(invocation, &a, error);
 	if (r < 0)
 		return r;
 	r = record_check(&a.open.handle, error);
@@ -633,7 +647,9 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		return error_set(error, EINVAL, "\"%s\": invalid size", size);
 	if (!new_spare)
 		return error_set(error, ENODEV, "%s: not a block device", a.path);
-	r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
+	r = look_answers(a.path, error);
+	if (!r)
+		r = find_move(invocation->argv[0], new_spare, &move, &lock, error);
 	if (!r && device_number(move.main_path) == new_spare)
 		return error_set(error, EINVAL, "%s is the set's main device; name another device",
 				 a.path);
@@ -659,7 +675,8 @@ int verb_resize(struct invocation *invocation, struct error *error)
 	if (r < 0)
 		return r;
 	/* It was deactivated, and stays so with its new spare. */
-	deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
+	r = deactivated_note_members(move.uuid, device_number(move.main_path), new_spare);
+	tell_not_noted(move.name, r);
 	print_resized(invocation, &a, move.name, move.old_path);
 	return 0;
 }

@@ -345,6 +345,9 @@ static int activate_one(struct invocation *invocation, const char *what, struct 
 		fprintf(stderr, "dmremap: %s\n", error->text);
 		return 0;
 	}
+	/* what may succeed later, for those who try it again */
+	if (r == -ETIMEDOUT && option_value(invocation, "exit-code"))
+		return -EIO;
 	if (r < 0)
 		return r;
 	if (set.verdict != ASSEMBLY_ACTIVE || !*set.reason)
@@ -414,8 +417,13 @@ int verb_activate(struct invocation *invocation, struct error *error)
 
 int verb_deactivate(struct invocation *invocation, struct error *error)
 {
+	struct error note = { "" };
 	struct dm_device device;
 	int r = find_device(invocation->argv[0], &device, error);
 
-	return r < 0 ? r : deactivate(device.name, error);
+	if (!r)
+		r = deactivate(device.name, &note, error);
+	if (*note.text)
+		fprintf(stderr, "dmremap: %s\n", note.text);
+	return r;
 }

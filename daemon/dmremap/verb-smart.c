@@ -192,7 +192,11 @@ static int show(const struct invocation *invocation, const struct dm_device *dev
 		json_end(&json);
 		return r;
 	}
-	return r || output_is_empty(output) ? r : output_print(output);
+	if (r || !output_is_empty(output))
+		return r ? r : output_print(output);
+	if (!invocation->quiet)
+		printf("No set is active.\n");
+	return 0;
 }
 
 /* One member after the other: that one hangs does not keep the other's from being kept. */

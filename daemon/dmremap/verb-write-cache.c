@@ -127,6 +127,8 @@ static int find(const struct inventory *inventory, const char *what, const struc
 		return r;
 	snprintf(meant->name, sizeof(meant->name), "%s", (*set)->name);
 	uuid_to_string((*set)->uuid, meant->uuid);
+	if (((*set)->main < 0 || (*set)->spare < 0) && (*set)->verdict == (*set)->state)
+		return inventory_refuse_missing(inventory, *set, error);
 	if ((*set)->main < 0 || (*set)->spare < 0)
 		return error_set(error, EAGAIN, "%s: %s", (*set)->name,
 				 *(*set)->reason ? (*set)->reason : "a member is missing");

@@ -389,6 +389,26 @@ def test_what_was_deactivated_is_left_alone(rig: Rig) -> None:
     assert kept.read_text() == note
 
 
+def test_a_deactivation_that_cannot_be_noted_is_told(rig: Rig) -> None:
+    """It is done all the same: who asks for it wants the disks."""
+    inactive(rig)
+    output("activate", "data")
+    for note in LET_GO.iterdir():
+        note.unlink()
+    LET_GO.rmdir()
+    LET_GO.write_text("")
+    try:
+        result = dmremap("deactivate", "data")
+        assert result.returncode == OK and dm.devices() == [], result
+        assert "data: /run/dm-remap/let-go cannot be written" in result.stderr, result
+        assert "may be activated automatically" in result.stderr, result
+    finally:
+        LET_GO.unlink()
+    output("activate", sets()[0]["uuid"], "--auto")
+    result = dmremap("deactivate", "data")
+    assert (result.returncode, result.stderr) == (OK, "") and len(list(LET_GO.iterdir())) == 1
+
+
 # hosts (O7)
 
 def test_a_set_without_host_waits_for_a_word(rig: Rig) -> None:

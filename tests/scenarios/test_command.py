@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.hardware import gone
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.ondisk import Spare
+from tests.scenarios.sets import refused
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build" / "dmremap"
 OK, FAILED, USAGE, NOT_FOUND, WAITING, REFUSED = range(6)
@@ -197,6 +199,46 @@ def test_a_failing_message_says_what_the_kernel_said(rig: Rig) -> None:
     assert device.pread(8, 8) == pattern(1, 8)
 
 
+def test_a_number_of_the_kernel_is_no_reason(rig: Rig, tmp_path: Path) -> None:
+    """Nor are codes of the manual those of the kernel's numbers."""
+    rig.create()
+    output("remap", "r0", "8", "8")
+    rig.main.bad(800, kind="read")
+    output("remap", "r0", "800", "8")
+    told = refused(REFUSED, "unremap", "r0", "800", "8")
+    assert "sector 800 is lost" in told and "-61" not in told
+    (tmp_path / "list").write_text("2000\n")
+    with gone(rig, "main"):
+        for words in (["import", "r0", str(tmp_path / "list"), "--yes"], ["files", "r0", "8", "--disk"],
+                      ["verify", "r0", "8", "--disk"], ["export", "r0", "--disk"]):
+            assert "main device is gone" in refused(WAITING, *words), words
+    rig.remove()
+    rig.create(read_only=True)
+    for verb in ("save", "remap r0 80", "unremap r0 8 8"):
+        told = refused(FAILED, *(verb.split() if " " in verb else [verb, "r0"]))
+        assert "Read-only file system; see dmremap status r0" in told and "failed: -" not in told
+
+
+def test_what_is_wrong_with_an_option_is_named(rig: Rig) -> None:
+    assert 'invalid option "-x"' in refused(USAGE, "list", "-yx")
+    assert 'invalid option "-x"' in refused(USAGE, "list", "-xy")
+    assert 'invalid option "--none"' in refused(USAGE, "list", "--none")
+    assert 'invalid option "--yes=1"' in refused(USAGE, "list", "--yes=1")
+    assert 'option "--svg" needs an argument' in refused(USAGE, "map", "r0", "--svg")
+    assert output("list", "-V") == output("list", "--version") == output("-V")
+
+
+def test_what_to_do_is_told(rig: Rig, tmp_path: Path) -> None:
+    assert "dmremap list" in refused(NOT_FOUND, "status", "r0")
+    # a question is not asked without what it is about
+    rig.create()
+    (tmp_path / "list").write_text("200\n")
+    told = dmremap("import", "r0", str(tmp_path / "list"), "--json")
+    assert told.returncode == REFUSED and told.stdout == ""
+    assert "all of its first 1 place can be read" in told.stderr
+    assert json.loads(output("import", "r0", str(tmp_path / "list"), "--json", "--yes"))
+
+
 def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:
     """device-mapper escapes some characters of a name; the library takes that back."""
     device = rig.create("a\\x1bb\\x0ac")
@@ -251,6 +293,7 @@ def test_empty_results_say_so(rig: Rig) -> None:
     assert output("list") == "No sets found.\n" and output("list", "--quiet") == ""
     assert output("status") == "No set is active.\n"
     assert output("activate") == "No sets found.\n"
+    assert output("smart") == "No set is active.\n"
 
 
 def test_list_shows_what_one_looks_for(rig: Rig) -> None:

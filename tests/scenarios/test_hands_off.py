@@ -137,7 +137,7 @@ def test_the_end_of_a_strangers_disk_is_not_waited_for(rig: Rig) -> None:
         drop_page_cache(other)
         rig.server.disk("other").hold("read", 2048, 2048)
         try:
-            for arguments, code in ((("--auto",), OK), ((), FAILED)):
+            for arguments, code in ((("--auto",), OK), ((), WAITING)):
                 result = subprocess.run([str(PROGRAM), "activate", *arguments, other],
                                         capture_output=True, text=True, timeout=60)
                 assert result.returncode == code, result
@@ -246,8 +246,32 @@ def test_a_hanging_member_of_the_set_itself(rig: Rig) -> None:
         for what in (uuid, paths(rig, "spare")[0]):
             assert "does not answer" in refused(FAILED, "activate", what, "--auto", "--exit-code")
         assert "does not answer" in dmremap("activate", uuid, "--auto").stderr
+        assert "does not answer" in refused(WAITING, "activate", uuid)
     settle(rig)
     assert content_after_activation(rig)
+
+
+def test_a_disk_that_is_named_and_hangs(rig: Rig, tmp_path: Path) -> None:
+    """The command itself would read it, and no signal would end that."""
+    inactive(rig)
+    main, spare, other = paths(rig, "main", "spare", "other")
+    file = str(tmp_path / "backup")
+    output("backup", "data", file)
+    before = [rig.media(name).whole() for name in ("main", "spare", "other")]
+    with hanging(rig, "other"):
+        for arguments in (["check", other], ["dump", other], ["create", "two", other, spare],
+                          ["create", "two", main, other], ["resize", "data", other],
+                          ["replace-spare", "data", other], ["restore-backup", file, other],
+                          ["restore-backup", file, spare, "--main", other]):
+            result = subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
+                                    stdin=subprocess.DEVNULL, timeout=60)
+            assert result.returncode == WAITING, result
+            assert f"dmremap: {other} does not answer" in result.stderr, result
+            locks.check_free()
+    settle(rig, "main", "spare", "other")
+    assert [rig.media(name).whole() for name in ("main", "spare", "other")] == before
+    output("resize", "data", other, "--yes")
+    output("activate", "data")
 
 
 @pytest.mark.parametrize("more", [(), ("--no-guard",)], ids=["guard", "no-guard"])
@@ -654,6 +678,26 @@ def test_a_foreign_device_of_that_name_is_told(rig: Rig) -> None:
     dm.remove("data-part1")
     assert dmremap("activate", "data").stderr == ""
     assert sorted(dm.devices()) == ["data", "data-part1", "data-part2"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a\x1bb", "a\"b"])
+def test_a_foreign_device_whose_name_libdevmapper_refuses(rig: Rig, name: str) -> None:
+    """A program that calls the kernel itself gave it: it takes no set away."""
+    plain = ext4_on_main(rig)
+    create(rig)
+    dm.create(name)
+    dm.load(name, "0 8 zero")
+    dm.resume(name)
+    assert json.loads(output("status", "--json"))["devices"][0]["name"] == "data"
+    output("deactivate", "data")
+    assert [line["state"] for line in sets()] == ["ready"]
+    output("activate")
+    assert content("data") == plain
+    assert "data" in output("list", "--names").split()
+    output("release", "data", "--yes")
+    assert dm.devices() == [name]
+    settle(rig)
+    assert rig.media("main").whole() == plain
 
 
 # what is under way is no damage

@@ -541,12 +541,12 @@ int lock_mapped_device(const struct dm_device *device, int *lock, struct error *
 	return r;
 }
 
-int deactivate(const char *name, struct error *error)
+int deactivate(const char *name, struct error *note, struct error *error)
 {
 	_cleanup_close_ int lock = -1;
 	struct dm_device device;
 	const char *uuid = NULL;
-	int r = dm_get(name, &device, error);
+	int noted = 0, r = dm_get(name, &device, error);
 
 	if (!r)
 		r = lock_mapped_device(&device, &lock, error);
@@ -556,9 +556,11 @@ int deactivate(const char *name, struct error *error)
 		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
 	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
 	if (uuid)
-		deactivated_note(uuid, makedev(device.major, device.minor));
+		noted = deactivated_note(uuid, makedev(device.major, device.minor));
 	r = deactivate_locked(name, error);
 	if (r < 0 && uuid)
 		deactivated_forget(uuid);
+	if (!r && noted < 0)
+		deactivated_cannot(name, noted, note);
 	return r;
 }

@@ -44,9 +44,10 @@ int activate(const char *what, const struct activate_options *options, struct as
 void activate_clean(const struct inventory *inventory);
 /*
  * Removes the partitions, then the device.  -EBUSY: it is open; then the
- * partitions that were removed are there again.
+ * partitions that were removed are there again.  @note: a sentence if it was done, and may be
+ * activated automatically; else it is left as it is.
  */
-int deactivate(const char *name, struct error *error);
+int deactivate(const char *name, struct error *note, struct error *error);
 /* The locks of the set of a mapped device.  -EBUSY: its name is another device's by now. */
 int lock_mapped_device(const struct dm_device *device, int *lock, struct error *error);
 /* The same as deactivate(), for a caller that holds the locks of the set. */

@@ -72,42 +72,45 @@ static void describe_members(dev_t devno, FILE *to)
 }
 
 /* Whole or not at all: half a note would hold nothing back, and make the daemon rely on it. */
-static void write_note(const char *uuid, const char *text, size_t nr_bytes)
+static int write_note(const char *uuid, const char *text, size_t nr_bytes)
 {
 	char path[128];
+	int r = 0;
 
 	if (!note_path(uuid, path, sizeof(path)))
-		return;
-	if (!nr_bytes || write_file_atomic(path, text, nr_bytes, 0600) < 0)
+		return 0; /* what has no UUID is activated by nobody */
+	if (nr_bytes)
+		r = write_file_atomic(path, text, nr_bytes, 0600);
+	if (!nr_bytes || r < 0)
 		unlink(path);
+	return r;
 }
 
-void deactivated_note(const char *uuid, dev_t devno)
+int deactivated_note(const char *uuid, dev_t devno)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t nr_bytes;
 	FILE *stream;
 
 	if (mkdir(DEACTIVATED_DIR, 0700) < 0 && errno != EEXIST)
-		return;
+		return -errno;
 	stream = open_memstream(&text, &nr_bytes);
 	if (!stream)
-		return;
+		return -ENOMEM;
 	describe_members(devno, stream);
-	if (fclose(stream) == 0)
-		write_note(uuid, text, nr_bytes);
+	return fclose(stream) ? -ENOMEM : write_note(uuid, text, nr_bytes);
 }
 
-void deactivated_note_members(const char *uuid, dev_t main, dev_t spare)
+int deactivated_note_members(const char *uuid, dev_t main, dev_t spare)
 {
 	char lines[2][64], text[128];
 
 	if (mkdir(DEACTIVATED_DIR, 0700) < 0 && errno != EEXIST)
-		return;
+		return -errno;
 	describe(main, lines[0], sizeof(lines[0]));
 	describe(spare, lines[1], sizeof(lines[1]));
 	snprintf(text, sizeof(text), "%s%s", lines[0], lines[1]);
-	write_note(uuid, text, strlen(text));
+	return write_note(uuid, text, strlen(text));
 }
 
 void deactivated_forget(const char *uuid)
@@ -148,4 +151,12 @@ bool deactivated_holds(const char *uuid, dev_t main, dev_t spare)
 		}
 	}
 	return true;
+}
+
+int deactivated_cannot(const char *name, int r, struct error *error)
+{
+	return error_set(error, -r,
+			 "%s: %s cannot be written (%s): the set may be activated automatically; "
+			 "if it is, type dmremap deactivate again when that is repaired",
+			 name, DEACTIVATED_DIR, strerror(-r));
 }

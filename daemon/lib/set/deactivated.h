@@ -11,10 +11,15 @@
 
 #include "util/util.h"
 
-/* Before the mapped device @devno of the set is removed; it is removed even if this fails. */
-void deactivated_note(const char *uuid, dev_t devno);
+/*
+ * Before the mapped device @devno of the set is removed; it is removed even if this fails, and
+ * the user hears of it: deactivated_cannot().
+ */
+int deactivated_note(const char *uuid, dev_t devno);
 /* The same of a set that is not active, by its members. */
-void deactivated_note_members(const char *uuid, dev_t main, dev_t spare);
+int deactivated_note_members(const char *uuid, dev_t main, dev_t spare);
+/* What it means for set @name that a note failed with @r; returns @r. */
+int deactivated_cannot(const char *name, int r, struct error *error);
 /* It was not removed, or it is activated by request. */
 void deactivated_forget(const char *uuid);
 bool deactivated_noted(const char *uuid);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 #include "set/ask.h"
 #include "set/asking.h"
@@ -133,4 +134,34 @@ int look_for_mark(const char *path, uint8_t uuid[REMAP_UUID_BYTES], uint64_t *ch
 	memcpy(uuid, found.uuid, sizeof(found.uuid));
 	*chunk = found.chunk;
 	return 0;
+}
+
+/*
+ * Anywhere: where a sector is bad a dying disk takes its time, and it is elsewhere when the
+ * command is repeated.
+ */
+static void answer_anything(const void *request, void *answer)
+{
+	_cleanup_free_ uint8_t *data = aligned_bytes(REMAP_BLOCK_BYTES);
+	const struct question *question = request;
+	_cleanup_close_ int fd = open_direct(question->path, O_RDONLY);
+	struct timespec now;
+	uint64_t nr_bytes;
+
+	(void)answer;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (fd < 0 || !data || device_bytes(fd, &nr_bytes) < 0 || nr_bytes < REMAP_BLOCK_BYTES)
+		return;
+	nr_bytes = (uint64_t)now.tv_nsec * 4099 % (nr_bytes / REMAP_BLOCK_BYTES);
+	if (read_all_at(fd, data, REMAP_BLOCK_BYTES, (off_t)(nr_bytes * REMAP_BLOCK_BYTES)) < 0)
+		return; /* that it cannot be read is an answer */
+}
+
+int look_answers(const char *path, struct error *error)
+{
+	int nothing;
+
+	return device_number(path) ?
+		       ask_one(answer_anything, path, NULL, &nothing, sizeof(nothing), error) :
+		       0;
 }

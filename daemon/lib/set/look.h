@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A disk that is looked at beside what a command is about: by a child, with a deadline (ask.h).
- * Callers: the inventory, `dmremap release`.
+ * Callers: the inventory, `dmremap release`, and the verbs that read a disk which is named.
  */
 #ifndef DM_REMAP_LOOK_H
 #define DM_REMAP_LOOK_H
@@ -33,5 +33,10 @@ bool look_is_outdated(const char *main_path, const char *spare_path);
  */
 int look_for_mark(const char *path, uint8_t uuid[REMAP_UUID_BYTES], uint64_t *chunk,
 		  struct error *error);
+/*
+ * Whether a disk that is read next, by the command itself, answers at all: 0 or -ETIMEDOUT.  Of an
+ * image that is not asked.
+ */
+int look_answers(const char *path, struct error *error);
 
 #endif /* DM_REMAP_LOOK_H */

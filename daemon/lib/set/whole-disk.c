@@ -39,7 +39,8 @@ int whole_disk_of(const char *main, struct whole_disk *disk, struct error *error
 	memset(disk, 0, sizeof(*disk));
 	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major_number, minor_number);
 	if (!realpath(link, real) || read_number(real, "size", &disk->nr_sectors) < 0)
-		return error_set(error, ENODEV, "%s: the main device is gone", main);
+		return error_set(error, EAGAIN, "%s: the main device is gone; attach it again",
+				 main);
 	device_path(makedev(major_number, minor_number), disk->main, sizeof(disk->main));
 	snprintf(partition, sizeof(partition), "%s/partition", real);
 	if (access(partition, F_OK) == 0) {

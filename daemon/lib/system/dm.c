@@ -105,6 +105,15 @@ static const char *said_by_target(const char *record, const char *number)
 	return at + length + 1;
 }
 
+/* "message 'save': failed: -5" has no reason but the number, which strerror() knows in words. */
+static bool is_number_only(const char *said)
+{
+	static const char message[] = "message '", failed_with[] = "': failed: -";
+	const char *at = strstr(said, failed_with);
+
+	return !strncmp(said, message, sizeof(message) - 1) && at && at < strchrnul(said, '\n');
+}
+
 /* The lines about @name, without their prefix; empty: none. */
 static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
 {
@@ -127,7 +136,7 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 		by_target |= at != NULL;
 		if (!at && !by_target && (at = strstr(record, "device-mapper: table: ")))
 			at += strlen("device-mapper: table: "); /* a constructor's */
-		if (!at)
+		if (!at || is_number_only(at))
 			continue;
 		length = strlen(text);
 		snprintf(text + length, nr_bytes - length, "%s%.*s", length ? "; " : "",
@@ -317,18 +326,41 @@ static void fill_uuid(struct dm_name *name)
 	snprintf(name->dm_uuid, sizeof(name->dm_uuid), "%s", uuid ? uuid : "");
 }
 
+/*
+ * Of a name that another program gave without encoding it, such as "a b", libdevmapper lists
+ * nothing at all; then the names are as the kernel has them.
+ */
+static int list_devices(struct dm_task **task, struct error *error)
+{
+	dm_string_mangling_t mode = dm_get_name_mangling_mode();
+	int r;
+
+	*last_message = '\0';
+	*task = dm_task_create(DM_DEVICE_LIST);
+	if (*task && dm_task_run(*task))
+		return 0;
+	r = failed(error, *task, "list devices", "device-mapper");
+	dm_task_p(task);
+	dm_set_name_mangling_mode(DM_STRING_MANGLING_NONE);
+	*task = dm_task_create(DM_DEVICE_LIST);
+	if (*task && dm_task_run(*task))
+		r = 0;
+	dm_set_name_mangling_mode(mode);
+	return r;
+}
+
 int dm_names(struct dm_name **names, size_t *nr_names, struct error *error)
 {
-	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_task_ struct dm_task *task = NULL;
 	_cleanup_free_ struct dm_name *found = NULL;
 	struct dm_names *at;
 	size_t nr = 0;
+	int r = list_devices(&task, error);
 
 	*names = NULL;
 	*nr_names = 0;
-	*last_message = '\0';
-	if (!task || !dm_task_run(task))
-		return failed(error, task, "list devices", "device-mapper");
+	if (r < 0)
+		return r;
 	at = dm_task_get_names(task);
 	if (!at || !at->dev)
 		return 0;
@@ -352,17 +384,16 @@ int dm_names(struct dm_name **names, size_t *nr_names, struct error *error)
 
 int dm_list(struct dm_device **devices, size_t *nr_devices, struct error *error)
 {
-	_cleanup_task_ struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	_cleanup_task_ struct dm_task *task = NULL;
 	_cleanup_free_ struct dm_device *found = NULL;
 	struct dm_names *at;
 	size_t nr = 0;
-	int r;
+	int r = list_devices(&task, error);
 
 	*devices = NULL;
 	*nr_devices = 0;
-	*last_message = '\0';
-	if (!task || !dm_task_run(task))
-		return failed(error, task, "list devices", "device-mapper");
+	if (r < 0)
+		return r;
 	at = dm_task_get_names(task);
 	if (!at || !at->dev)
 		return 0;
@@ -601,11 +632,15 @@ int dm_message(const char *name, const char *message, char **reply, struct error
 		if (number == ENXIO)
 			return error_set(error, ENODEV, "%s: no such mapped device", name);
 		kernel_log_reason(log, name, why, sizeof(why));
-		return error_set(error, number ? number : EIO, "%s: \"%.*s%s\" failed: %s%s", name,
-				 SHOWN_OF_MESSAGE, message,
-				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "",
-				 *why ? why : strerror(number ? number : EIO),
-				 *why ? "" : "; see the kernel log (dmesg)");
+		if (!number)
+			number = EIO;
+		if (!*why)
+			snprintf(why, sizeof(why), "%s; see dmremap status %.128s",
+				 strerror(number), name);
+		/* a sector has no data: it is not the set that does not exist */
+		return error_set(error, number == ENODATA ? EPERM : number,
+				 "%s: \"%.*s%s\" failed: %s", name, SHOWN_OF_MESSAGE, message,
+				 strlen(message) > SHOWN_OF_MESSAGE ? "..." : "", why);
 	}
 	if (!reply)
 		return 0;
