@@ -291,6 +291,9 @@ def test_without_guard(rig: Rig, tmp_path: Path) -> None:
     assert content("data") == before
     found, = sets()
     assert (found["state"], found["guarded"], found["main"]) == ("active", 0, main)
+    for arguments in ((main, str(blank)), (str(blank), spare)):
+        assert "by the active set data; run dmremap deactivate data first" in \
+            refused(REFUSED, "create", "x", *arguments, "--yes"), arguments
     output("deactivate", "data")
     assert rig.media("main").read(0, 8000) == before[:8000 * SECTOR]
     assert "is the main device of a set without guard" in \

@@ -14,9 +14,28 @@
 
 #include "set/handle.h"
 #include "set/scan.h"
+#include "system/dm.h"
 #include "system/identity.h"
 
-/* "sda1 is held by dm-3" for people: the first holder that sysfs knows. */
+/* The name of the set whose mapped device @node ("dm-3") is; false: it is none. */
+static bool is_set(const char *node, char *name, size_t nr_name)
+{
+	_cleanup_free_ char *uuid = NULL, *line = NULL;
+	char path[300];
+	size_t nr_bytes;
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/dm/uuid", node);
+	if (read_file(path, &uuid, &nr_bytes) < 0 ||
+	    strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
+		return false;
+	snprintf(path, sizeof(path), "/sys/class/block/%s/dm/name", node);
+	if (read_file(path, &line, &nr_bytes) < 0)
+		return false;
+	foreign_escape(line, strcspn(line, "\n"), name, nr_name);
+	return true;
+}
+
+/* "sda1 is held by dm-3" for people: the last holder that sysfs knows. */
 static void holder_of(const char *path, char *text, size_t nr_bytes)
 {
 	_cleanup_closedir_ DIR *directory = NULL;
@@ -30,7 +49,7 @@ static void holder_of(const char *path, char *text, size_t nr_bytes)
 	directory = opendir(holders);
 	while (directory && (at = readdir(directory)))
 		if (*at->d_name != '.')
-			snprintf(text, nr_bytes, " by %s", at->d_name);
+			snprintf(text, nr_bytes, "%s", at->d_name);
 }
 
 /* @read_only: not NULL: it need not take writes. */
@@ -38,7 +57,7 @@ static int open_held(const char *path, bool *read_only, struct error *error)
 {
 	bool device = device_number(path) != 0;
 	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0)), protected = 0;
-	char holder[280];
+	char holder[280], name[FOREIGN_TEXT_BYTES(128)];
 
 	if (read_only) {
 		*read_only = fd == -EROFS || fd == -EACCES ||
@@ -56,10 +75,15 @@ static int open_held(const char *path, bool *read_only, struct error *error)
 	if (fd != -EBUSY)
 		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
 	holder_of(path, holder, sizeof(holder));
+	if (is_set(holder, name, sizeof(name)))
+		return error_set(
+			error, EBUSY,
+			"%s is in use by the active set %s; run dmremap deactivate %s first", path,
+			name, name);
 	return error_set(error, EBUSY,
-			 "%s is in use%s (mounted, swap, or part of another device); stop using "
+			 "%s is in use%s%s (mounted, swap, or part of another device); stop using "
 			 "it first",
-			 path, holder);
+			 path, *holder ? " by " : "", holder);
 }
 
 int open_exclusive(const char *path, struct error *error)
