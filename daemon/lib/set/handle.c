@@ -21,7 +21,7 @@
 static bool is_set(const char *node, char *name, size_t nr_name)
 {
 	_cleanup_free_ char *uuid = NULL, *line = NULL;
-	char path[300];
+	char path[340];
 	size_t nr_bytes;
 
 	snprintf(path, sizeof(path), "/sys/class/block/%s/dm/uuid", node);
