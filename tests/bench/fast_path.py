@@ -10,12 +10,13 @@ dm-linear needs on a plain disk. That this is right is checked with null_blk by 
 dm-linear must cost as much more than it on either. A flush needs a disk with a cache, and a
 discard one that keeps something; those figures are of these disks.
 
-The key of remap's hash is random. So a set with many remaps is activated several times, and a
-figure is the mean.
+The key of remap's hash is random, and one key in many makes long chains. So a set with many remaps
+is activated several times, and a figure is the median.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from tests.bench.guest import BenchError
 from tests.bench.stacks import CHUNK, MOST_IN_TABLE, PLACES, Stacks, offsets
@@ -152,7 +153,7 @@ class FastPath:
             tail = ", cached" if cell.stack.endswith(", cached") else ", plain" if plain else ""
             cell = Cell(stack + tail, cell.op, cell.size, cell.pattern)
         activations = self.figures[cell]
-        return sum(min(repeats) for repeats in activations) / len(activations)
+        return median(min(repeats) for repeats in activations)
 
     def _check_null_blk(self, cell: Cell, cost: float) -> None:
         other = self._figure(cell, "null_blk", plain=True)
