@@ -378,9 +378,10 @@ static void be_idle(void)
 
 static int work(struct scrub *scrub, struct scrub_disk disk[NR_SCRUB_PARTS], struct error *error)
 {
-	int r = 0;
+	/* first that it is wanted: the check of the metadata may take long, and be killed */
+	int r = save(scrub, error);
 
-	if (scrub->state.metadata == SCRUB_METADATA_OPEN)
+	if (!r && scrub->state.metadata == SCRUB_METADATA_OPEN)
 		r = check_metadata(scrub);
 	if (!r)
 		r = save(scrub, error);

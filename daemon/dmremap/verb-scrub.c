@@ -120,12 +120,14 @@ static int forget(const char *key, struct error *error)
 /* Until then status would show the one before; one that cannot begin is not waited for for long. */
 static void wait_for_begin(const char *key, uint64_t begun_before)
 {
-	for (int ms = 0; ms < BEGIN_MS && !scrub_find_process(key); ms += 20) {
+	for (int ms = 0; ms < BEGIN_MS; ms += 20) {
 		_cleanup_scrub_ struct scrub_state now = { 0 };
 		struct timespec pause = { 0, 20000000 };
+		bool is_saved = scrub_state_load(key, &now) == 0;
 
-		/* it may have come to its end already */
-		if (scrub_state_load(key, &now) == 0 && now.begun != begun_before)
+		/* it may have come to its end already; what is not saved a kill would take back */
+		if (is_saved &&
+		    (now.begun != begun_before || (now.is_wanted && scrub_find_process(key))))
 			return;
 		nanosleep(&pause, NULL);
 	}

@@ -271,11 +271,11 @@ def test_start_and_stop(rig: Rig, state: Path, tmp_path: Path) -> None:
     assert stopped["state"] == "stopped" and 0 < stopped["permille"] < 1000
     output("scrub", "start", "data", "--resume")    # not what was stopped
     assert status()["state"] == "stopped"
-    # one that was interrupted goes on by itself
-    process = begin()
-    wait_for(lambda: status()["state"] == "running", "it to begin", 30)
-    process.kill()
-    process.wait()
+    # one that was interrupted goes on by itself, from the moment that start returns on
+    run(str(PROGRAM), "scrub", "start", "data")
+    at_work = refused(REFUSED, "scrub", "start", "data")
+    os.kill(int(at_work.partition("(process ")[2].partition(")")[0]), signal.SIGKILL)
+    wait_for(lambda: status()["state"] != "running", "its end", 30)
     assert status()["state"] == "interrupted"
     (state / "dm-remapd.conf").write_text("[scrub]\nrate = no\n")
     with running(tmp_path, "[scrub]\nrate = no\n"):
