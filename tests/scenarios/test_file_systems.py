@@ -14,6 +14,7 @@ import pytest
 from tests.scenarios.lib import Device, Rig
 from tests.scenarios.model import THOROUGH
 from tests.scenarios.region import Region, check_commit_order
+from tests.scenarios.sets import run
 
 TREE = Path(os.__file__).parent    # some hundred files of every size
 LARGEST_BYTES = 200_000
@@ -21,18 +22,13 @@ LARGEST_BYTES = 200_000
 
 def _make(kind: str, device: Device) -> None:
     # blocks of a page: smaller ones are read before they are written, and bad ones cannot be
-    command = {"ext4": ["mkfs.ext4", "-q", "-b4096", "-E", "lazy_itable_init=0", device.path],
-               "xfs": ["mkfs.xfs", "-q", "-f", device.path]}[kind]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    run(*{"ext4": ["mkfs.ext4", "-q", "-b4096", "-E", "lazy_itable_init=0", device.path],
+          "xfs": ["mkfs.xfs", "-q", "-f", device.path]}[kind])
 
 
 def _check(kind: str, path: str) -> None:
     """fsck, changing nothing, with nothing to complain of."""
-    command = {"ext4": ["e2fsck", "-fn", path],
-               "xfs": ["xfs_repair", "-n", path]}[kind]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    run(*{"ext4": ["e2fsck", "-fn", path], "xfs": ["xfs_repair", "-n", path]}[kind])
 
 
 def _sources() -> list[Path]:

@@ -5,7 +5,6 @@ activated and the file system mounted: what was synced is there, and fsck finds 
 
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.harness.blockd import FUA, Record
 from tests.scenarios.lib import SECTOR, Rig, drop_page_cache
 from tests.scenarios.model import THOROUGH
 from tests.scenarios.powercuts import Replay
+from tests.scenarios.sets import run
 
 FILES = 6
 POINTS = 20 if THOROUGH else 5
@@ -24,8 +24,8 @@ def _content(name: str, version: int) -> bytes:
     return b"%s %08d\n" % (name.encode(), version) + dice.randbytes(dice.randrange(60_000))
 
 
-def _fsync(path: Path, flags: int = os.O_RDONLY) -> None:
-    fd = os.open(path, flags)
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
 
@@ -101,8 +101,7 @@ def _judge(rig: Rig, synced: dict[str, int]) -> None:
         assert data == _content(name, version), f"{name} is not what version {version} was"
         assert synced.get(name, 1) <= version <= synced.get(name, 0) + 1, (name, version, synced)
     rig.umount(place)
-    checked = subprocess.run(["e2fsck", "-fn", "/dev/dm-0"], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    run("e2fsck", "-fn", "/dev/dm-0")
     assert rig.status()["lost_sectors"] == 0
     rig.remove()
 
@@ -112,9 +111,7 @@ def _judge(rig: Rig, synced: dict[str, int]) -> None:
                     "nothing of what is synced")
 def test_replayed_to_each_flush_and_fua(rig: Rig, rng: random.Random) -> None:
     r0 = rig.create()
-    made = subprocess.run(["mkfs.ext4", "-q", "-b4096", "-E", "lazy_itable_init=0", r0.path],
-                          capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+    run("mkfs.ext4", "-q", "-b4096", "-E", "lazy_itable_init=0", r0.path)
     place = rig.mount(r0, "ext4")
     os.sync()
     replay = Replay({disk.index: rig.media(disk.name).whole() for disk in rig.server.disks()})
