@@ -9,6 +9,7 @@ as well. Fails if a line of kmod is not in coverage_list.py, which says why.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tests import report
 from tests.coverage_list import NEVER_RUN
-from tests.harness import kernels, runner, uml
+from tests.harness import children, kernels, runner, uml
 from tests.suites import ALL, SUITES
 
 KIND = "kasan"
@@ -91,6 +92,8 @@ def _show(lines: Lines) -> float:
 def main(names: list[str]) -> int:
     groups = [[Path(name)] for name in names] or _groups()
     kernels.build_module(runner.GUESTS[KIND][0], counted=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: children.end_all())    # all groups fail then
     with ThreadPoolExecutor(max_workers=2) as pool:
         runs = list(pool.map(_run, groups))
     lines: Lines = {}
