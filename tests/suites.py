@@ -12,15 +12,15 @@ KIND says how a suite is counted:
     make     COMMAND makes something the others need: counted only when it fails
 
 IN names the runs a suite is part of: quick (a minute or two), check (before each
-change), all. A suite uses so many SLOTS of the twelve that there are on two cores: most use one
-core and half of them; a guest of the plain kernel, which mostly waits, 2; ALONE is all of them.
+change), all. A suite uses so many SLOTS of the six that there are on two cores: most use one
+core and 3 slots; a guest of the plain kernel, which mostly waits, 2; ALONE is all of them.
 """
 
 from dataclasses import dataclass
 
 PYTHON = "/usr/bin/python3"
 QUICK, CHECK, ALL = "quick", "check", "all"
-WAITS, BUSY, ALONE = 2, 6, 12
+WAITS, BUSY, ALONE = 2, 3, 6
 EVERY, NOT_QUICK, ONLY_ALL = (QUICK, CHECK, ALL), (CHECK, ALL), (ALL,)
 
 
@@ -61,10 +61,7 @@ CHROOTS = [f"tests/packages/test_{name}.py" for name in ("other_release", "kerne
 
 SUITES = [
     Suite("kernel for UML", f"{PYTHON} -m tests.harness.kernels uml", "make", EVERY, ALONE, 3600),
-    Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
-          NOT_QUICK, ALONE, 3600),
     Suite("userspace", "make -s -j2 -C daemon all in-process", "make", EVERY, ALONE),
-    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, BUSY, 4800),
     Suite("units", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
@@ -92,6 +89,8 @@ SUITES = [
     Suite("packages, in chroots", " ".join(CHROOTS), "pytest", ONLY_ALL, BUSY, 3600),
     Suite("other kernels, dkms", "tests/kernels -m 'not slow'", "pytest", NOT_QUICK, BUSY, 1800),
     Suite("lint", "tests/lint", "tally", NOT_QUICK),
+    Suite("debugging kernel for UML", f"{PYTHON} -m tests.harness.kernels uml-kasan", "make",
+          NOT_QUICK, ALONE, 3600),
     Suite("scenarios, KASAN", MEMORY, "kasan", (CHECK,)),
     Suite("all scenarios, KASAN", "tests/scenarios/test_*.py", "kasan", ONLY_ALL),
     Suite("failing allocations", "tests/scenarios/debugging/test_*.py", "kasan", NOT_QUICK),
@@ -100,6 +99,7 @@ SUITES = [
     Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
+    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, ALONE, 4800),
     Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, ALONE, 5400),
     Suite("virtual machine, other Debian", "tests/vm --debian other -m each_debian", "pytest",
           ONLY_ALL, ALONE, 5400),

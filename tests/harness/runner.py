@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 from tests import report
 from tests.harness import blockd, children, kernels, uml
-from tests.suites import ALONE, BUSY, PYTHON, WAITS, Suite
+from tests.suites import ALONE, PYTHON, WAITS, Suite
 
 PROJECT = kernels.PROJECT
 OUTPUT = PROJECT / "build" / "check"
@@ -208,45 +208,21 @@ def jobs_of(suites: list[Suite]) -> Iterator[Job]:
                       group)
 
 
-class _Line:
-    """The jobs that are to come, and SLOTS places, of which each takes one or more.
+class _Slots:
+    """SLOTS places; a job takes one or more of them, and jobs start in their order."""
 
-    They start in their order, but for two things: one that is BUSY has those beside it that
-    mostly wait, as long as there are any; and one that is ALONE waits for all that come before it.
-    """
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self._jobs = jobs
-        self._running: list[Job] = []
+    def __init__(self) -> None:
+        self._free = SLOTS
         self._changed = threading.Condition()
 
-    def _choose(self) -> Job | None:
-        alone = next((n for n, job in enumerate(self._jobs) if job.suite.slots == ALONE), None)
-        first = self._jobs[:alone] or self._jobs[:1]
-        busy = [job for job in first if job.suite.slots >= BUSY]
-        waiting = [job for job in first if job.suite.slots < BUSY]
-        is_one_busy = any(job.suite.slots >= BUSY for job in self._running)
-        chosen = (waiting + busy if is_one_busy else busy + waiting)[0]
-        taken = sum(job.suite.slots for job in self._running)
-        return chosen if taken + chosen.suite.slots <= SLOTS else None
-
-    def take(self) -> Job | None:
-        """The next one, as soon as there is a place for it; None: that was all."""
+    def take(self, number: int) -> None:
         with self._changed:
-            if not self._jobs:
-                return None
-            job: Job | None = None
-            while job is None:
-                job = self._choose()
-                if job is None:
-                    self._changed.wait()
-            self._jobs.remove(job)
-            self._running.append(job)
-            return job
+            self._changed.wait_for(lambda: self._free >= number)
+            self._free -= number
 
-    def give(self, job: Job) -> None:
+    def give(self, number: int) -> None:
         with self._changed:
-            self._running.remove(job)
+            self._free += number
             self._changed.notify_all()
 
 
@@ -270,7 +246,7 @@ def _print_failure(result: Result) -> None:
 def run(suites: list[Suite]) -> int:
     """Run SUITES and print the sum; 0 when something ran and nothing failed."""
     start = time.monotonic()
-    line = _Line(list(jobs_of(suites)))
+    slots = _Slots()
     broken: list[str] = []
 
     def work(job: Job) -> Result:
@@ -279,7 +255,7 @@ def run(suites: list[Suite]) -> int:
             if result.failed and not result.counts:
                 broken.append(job.name)
         finally:
-            line.give(job)
+            slots.give(job.suite.slots)
         _print_line(result)
         return result
 
@@ -287,7 +263,8 @@ def run(suites: list[Suite]) -> int:
               for number in (signal.SIGTERM, signal.SIGINT)}
     with ThreadPoolExecutor(max_workers=MOST_JOBS) as pool:
         running = []
-        while job := line.take():
+        for job in jobs_of(suites):
+            slots.take(job.suite.slots)
             running.append(pool.submit(work, job))
         results = [future.result() for future in running]
     for number, handler in before.items():

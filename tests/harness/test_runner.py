@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import disks, runner
-from tests.suites import ALONE, BUSY, CHECK, SUITES, WAITS, Suite
+from tests.suites import ALONE, CHECK, SUITES, Suite
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +99,8 @@ def test_told_to_stop(tmp_path: Path) -> None:
     second = tmp_path / "second"
     text = (f"import sys; from pathlib import Path; from tests.harness import runner; "
             f"from tests.suites import Suite; runner.OUTPUT = Path('{tmp_path}/output'); "
-            f"sys.exit(runner.run([Suite('one', '{first}', 'tally', (), {ALONE}), "
-            f"Suite('two', 'touch {second}', 'tally', (), {ALONE})]))")
+            f"sys.exit(runner.run([Suite('one', '{first}', 'tally', (), 6), "
+            f"Suite('two', 'touch {second}', 'tally', (), 6)]))")
     running = subprocess.Popen(["/usr/bin/python3", "-c", text], cwd=runner.PROJECT,
                                stdout=subprocess.PIPE, text=True)
     sleeper = tmp_path / "sleeper"
@@ -112,47 +112,6 @@ def test_told_to_stop(tmp_path: Path) -> None:
     assert not second.exists()
     words = Path("/proc", sleeper.read_text().strip(), "cmdline")
     assert not words.exists() or not words.read_bytes()    # at most a zombie
-
-
-def test_what_runs_beside_what() -> None:
-    """A busy one beside some that wait, and two busy ones only when none of those is left."""
-    slots = {"make": ALONE, "b1": BUSY, "w1": WAITS, "b2": BUSY, "w2": WAITS, "w3": WAITS,
-             "w4": WAITS, "b3": BUSY, "last": ALONE}
-    line = runner._Line([runner.Job(Suite(name, "", "make", (), number), name)
-                         for name, number in slots.items()])
-    running: list[runner.Job] = []
-
-    def begun() -> str:
-        names = []
-        while line._jobs and line._choose():
-            job = line.take()
-            assert job
-            running.append(job)
-            names.append(job.name)
-        return " ".join(names)
-
-    def ended(name: str) -> None:
-        job, = [job for job in running if job.name == name]
-        running.remove(job)
-        line.give(job)
-
-    assert begun() == "make"
-    ended("make")
-    assert begun() == "b1 w1 w2 w3"
-    ended("w1")
-    assert begun() == "w4"
-    ended("w2")
-    assert begun() == ""    # b2 has no place
-    ended("b1")
-    assert begun() == "b2"
-    for name in ("w3", "w4"):
-        ended(name)
-    assert begun() == "b3"
-    ended("b2")
-    assert begun() == ""
-    ended("b3")
-    assert begun() == "last"
-    assert line.take() is None
 
 
 def test_a_suite_of_several_globs() -> None:
