@@ -321,11 +321,16 @@ def test_slow_and_one_at_a_time(request: pytest.FixtureRequest, options: str) ->
     rig.main.bad(800, CHUNKS * 8, delay_ms=SLOW_MS)
     used = [rig.status()["used"]]
     for _ in range(CHUNKS + 1):
+        rig.server.forget_log()
         began = time.monotonic()
         failed, = told(lambda: device.pwrite(800, data))
-        took = time.monotonic() - began
-        # from the failure on: the deadline and one command
-        assert took < DEADLINE_S + 2 * SLOW_MS / 1000 + 0.7, f"{took:.1f} s"
+        slow = [record for record in rig.server.log() if record.disk == rig.main.index and
+                record.sector < 800 + CHUNKS * 8 and record.sector + record.sectors > 800]
+        if "serial" in options:
+            # the one that failed; as many as have time until the deadline; and what is on its way
+            assert len(slow) * SLOW_MS <= 1000 * DEADLINE_S + 4 * SLOW_MS, slow
+        else:    # many at once; on a busy machine, too
+            assert time.monotonic() - began < 5 * DEADLINE_S, slow
         used.append(rig.status()["used"])
         if not failed:
             break
@@ -341,13 +346,14 @@ def test_others_go_on_beside_a_slow_relocation(rig: Rig) -> None:
     """D20: a write to another chunk waits for the disk at most, not for the relocation, and
     a request for the state does not wait at all."""
     device = set_of(rig, "through")
-    rig.main.bad(800, 4 * 8, delay_ms=SLOW_MS)
+    very_slow_s = 2
+    rig.main.bad(800, 4 * 8, delay_ms=1000 * very_slow_s)
     writing = rig.background(device.pwrite, 800, pattern(7, 4 * 8))
-    time.sleep(SLOW_MS / 2000)
+    time.sleep(very_slow_s / 4)
     began = time.monotonic()
     rig.status()
     rig.message("r0", "verify 100")
-    assert time.monotonic() - began < SLOW_MS / 1000
+    assert time.monotonic() - began < very_slow_s
     device.pwrite(1200, A)
     assert device.pread(1200) == A
     writing.result(timeout=60)

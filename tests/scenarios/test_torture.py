@@ -40,6 +40,7 @@ class Writer:
         self.gone: dict[int, float] = {}    # sector -> when it was killed
         self.serial = 0
         self.problem: str | None = None
+        self.doing = ""
         self.writes = self.fsyncs = 0
 
     def _place(self) -> tuple[int, int]:
@@ -49,6 +50,7 @@ class Writer:
 
     def _write(self, fua: bool) -> None:
         first, count = self._place()
+        self.doing = f"write {first}+{count}" + " FUA" * fua
         self.serial += 1
         data = pattern(self.number * 1_000_000 + self.serial, count)
         pieces = {first + n: data[n * SECTOR:(n + 1) * SECTOR] for n in range(count)}
@@ -66,6 +68,7 @@ class Writer:
 
     def _fsync(self) -> None:
         before = dict(self.current)
+        self.doing = "fsync"
         os.fsync(self.fd)
         for sector, piece in before.items():
             self.allowed[sector] = {piece}
@@ -73,6 +76,7 @@ class Writer:
 
     def _read(self) -> None:
         first, count = self._place()
+        self.doing = f"read {first}+{count}"
         sectors = range(first, first + count)
         buffer = _aligned(bytes(count * SECTOR))
         try:
@@ -100,7 +104,7 @@ class Writer:
                     self._read()
             except OSError as error:
                 if not off.is_set():
-                    self.problem = f"writer {self.number}: {error}"
+                    self.problem = f"writer {self.number}: {self.doing}: {error}"
                 return
 
 

@@ -39,8 +39,12 @@ def test_enabled_killed_and_stopped(vm: Machine, serve: StartServer) -> None:
     explained = vm.text("journalctl -q -x -u dm-remapd DM_REMAP_EVENT=relocated")
     assert "One such sector is no cause for alarm" in explained
 
-    shown, = json.loads(vm.text("dmremap status --json"))["devices"]
+    before = None
     status = remap.status(vm)
+    while before != status:    # the daemon saves after an event
+        before = status
+        shown, = json.loads(vm.text("dmremap status --json"))["devices"]
+        status = remap.status(vm)
     assert (shown["used_slots"], shown["mode"]) == (status.used, status.mode)
     for key, value in status.values.items():
         assert shown[key] == {"none": None, "ok": True}.get(value, value), key
