@@ -656,6 +656,38 @@ static void a_damaged_file_is_refused(void **unused)
 	assert_int_equal(backup_read("/none", &backup, &error), -ENOENT);
 }
 
+static void refuse(const struct backup *backup)
+{
+	struct backup now;
+	struct error error;
+
+	unlink(file);
+	assert_int_equal(backup_write(backup, file, &error), 0);
+	assert_int_equal(backup_read(file, &now, &error), -EUCLEAN);
+}
+
+/* Its checksum is right: what it says decides how much is copied, and whether the set loads. */
+static void a_forged_file_is_refused(void **unused)
+{
+	struct backup backup;
+	struct error error;
+	uint32_t last;
+
+	(void)unused;
+	assert_int_equal(backup_read(file, &backup, &error), 0);
+	assert_true(backup.nr_contents > 1);
+	for (last = backup.nr_entries; backup.entry[--last].content == BACKUP_NO_CONTENT;)
+		;
+	backup.entry[last].content = 0; /* that of another slot */
+	refuse(&backup);
+	backup.entry[last].content = BACKUP_NO_CONTENT;
+	refuse(&backup);
+	backup.entry[last].content = backup.nr_contents - 1;
+	backup.generation = REMAP_MAX_SEQ;
+	refuse(&backup);
+	backup_done(&backup);
+}
+
 static void fill_random(u8 *data, size_t nr_bytes)
 {
 	unit_random_bytes(data, nr_bytes);
@@ -737,6 +769,7 @@ int main(void)
 		TEST(only_over_a_backup),
 		TEST(a_backup_is_kept_for_a_create_that_cannot_be_undone),
 		TEST(a_damaged_file_is_refused),
+		TEST(a_forged_file_is_refused),
 		TEST(a_first_chunk_that_does_not_fit),
 	};
 

@@ -320,11 +320,13 @@ static int decode(const uint8_t *file, struct backup *backup)
 	const struct backup_disk *disk = (const void *)file;
 	const struct backup_entry_disk *entry = (const void *)(file + 3 * REMAP_BLOCK_BYTES);
 	uint32_t nr_contents = le32_to_cpu(disk->nr_contents);
-	uint32_t nr_entries = le32_to_cpu(disk->nr_entries);
+	uint32_t nr_entries = le32_to_cpu(disk->nr_entries), nr_seen = 0;
 
 	if (remap_super_decode(file + REMAP_BLOCK_BYTES, &backup->super) != REMAP_OK)
 		return -EUCLEAN;
 	backup->generation = le64_to_cpu(disk->generation);
+	if (backup->generation > REMAP_MAX_SEQ / 2) /* a restore counts on from it */
+		return -EUCLEAN;
 	backup->created = le64_to_cpu(disk->created);
 	backup->has_header = le32_to_cpu(disk->flags) & HAS_HEADER;
 	snprintf(backup->spare_identity, sizeof(backup->spare_identity), "%.*s",
@@ -345,10 +347,13 @@ static int decode(const uint8_t *file, struct backup *backup)
 		    (i && at->slot <= backup->entry[i - 1].slot) ||
 		    at->entry.state == REMAP_ENTRY_FREE ||
 		    !remap_entry_valid(&at->entry, backup->super.main_sectors) ||
-		    (at->content != BACKUP_NO_CONTENT && at->content >= nr_contents))
+		    (at->content != BACKUP_NO_CONTENT && at->content != nr_seen++))
 			return -EUCLEAN;
 		backup->nr_entries++;
 	}
+	/* each is of one slot: what is restored has room for so many */
+	if (nr_seen != nr_contents)
+		return -EUCLEAN;
 	memcpy(backup->content, file + 3 * REMAP_BLOCK_BYTES + entries_bytes(nr_entries),
 	       (size_t)nr_contents * REMAP_CHUNK_BYTES);
 	backup->nr_contents = nr_contents;

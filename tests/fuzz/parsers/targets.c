@@ -264,11 +264,14 @@ static void fuzz_backup(const uint8_t *input, size_t nr_bytes)
 		path = file_of("file", file, nr_whole);
 	}
 	if (backup_read(path, &backup, &error) == 0) {
+		uint32_t nr_seen = 0;
+
 		for (uint32_t i = 0; i < backup.nr_entries; i++) {
 			MUST(remap_entry_valid(&backup.entry[i].entry, backup.super.main_sectors));
 			MUST(backup.entry[i].content == BACKUP_NO_CONTENT ||
-			     backup.entry[i].content < backup.nr_contents);
+			     backup.entry[i].content == nr_seen++);
 		}
+		MUST(nr_seen == backup.nr_contents);
 		backup_content(&backup, 10);
 		backup_done(&backup);
 	}
