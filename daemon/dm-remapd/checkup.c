@@ -113,7 +113,7 @@ static void write_note(const struct set_state *set)
 static void tell(struct manager *m, struct set_state *set, const char *said,
 		 const struct checkup *now)
 {
-	const char *name = set->device.name, *uuid = set_uuid(set);
+	const char *name = set->device.name, *uuid = uuid_of_device(&set->device);
 	struct checkup *last = &set->checkup;
 	const char *why = strchr(said, ':');
 	bool is_other;

@@ -309,12 +309,12 @@ void journal_returned(const struct waiting *waiting, const char *said)
 
 static void add_device(struct entry *entry, const struct dm_device *device, const char *event)
 {
-	const char *uuid = device->dm_uuid;
+	const char *uuid = uuid_of_device(device);
 
 	add(entry, "DM_REMAP_EVENT=%s", event);
 	add(entry, "DM_REMAP_NAME=%s", device->name);
-	if (!strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-		add(entry, "DM_REMAP_UUID=%s", uuid + strlen(DM_UUID_PREFIX));
+	if (*uuid)
+		add(entry, "DM_REMAP_UUID=%s", uuid);
 	add(entry, "DM_REMAP_DEVICE=%u:%u", device->major, device->minor);
 	add(entry, "DM_REMAP_MODE=%s", device->status.mode);
 	add(entry, "DM_REMAP_USED_SLOTS=%u", device->status.used_slots);

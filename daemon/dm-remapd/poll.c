@@ -126,17 +126,16 @@ static void note_gone_members(struct set_state *set)
 	static const char *const roles[] = { "main", "spare" };
 	const struct dm_device *device = &set->device;
 	const char *const members[] = { device->line.main, device->line.spare };
-	const char *uuid = device->dm_uuid;
+	char key[256];
 
-	if (!strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-		uuid += strlen(DM_UUID_PREFIX);
+	set_key(set, key, sizeof(key));
 	for (unsigned int i = 0; i < 2 && !device->failed; i++) {
 		bool is_gone = !member_is_here(members[i]);
 
 		if (is_gone != set->is_gone[i])
 			journal_gone(device, roles[i], members[i], is_gone);
 		if (is_gone || set->is_gone[i])
-			gone_note(uuid, roles[i], is_gone);
+			gone_note(key, roles[i], is_gone);
 		set->is_gone[i] = is_gone;
 	}
 }
@@ -200,13 +199,10 @@ static unsigned int poll_waiting(struct manager *m, const struct dm_device *devi
 	if (waiting_collect(&m->waiting, m->udev, now) < 0)
 		return again;
 	for (size_t i = 0; i < nr; i++) {
-		const char *uuid = devices[i].dm_uuid;
-		bool ours = !strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX));
 		/* being made just now, perhaps in vain, or nothing but errors: no member is in it */
 		bool failed = devices[i].failed;
 
-		waiting_is_active(&m->waiting, devices[i].name,
-				  ours ? uuid + strlen(DM_UUID_PREFIX) : NULL,
+		waiting_is_active(&m->waiting, devices[i].name, uuid_of_device(&devices[i]),
 				  failed ? WAITING_NOBODY : number_of(devices[i].line.main),
 				  failed ? WAITING_NOBODY : number_of(devices[i].line.spare));
 	}

@@ -63,7 +63,7 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 	bool has_changed = renewal->is_seen &&
 			   (renewal->has_event || memcmp(seen, renewal->seen, sizeof(seen)) != 0);
 
-	if (!m->config.backup_seconds || set->device.fallback || !*set->device.dm_uuid)
+	if (!m->config.backup_seconds || set->device.fallback || !*uuid_of_device(&set->device))
 		return NEVER_SECONDS;
 	if (!now) {
 		/* one that is due later: of a change before we were started, or that failed */

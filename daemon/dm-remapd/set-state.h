@@ -104,20 +104,10 @@ struct set_state {
 	bool seen;
 };
 
-/* The UUID of its set; empty: it has none. */
-static inline const char *set_uuid(const struct set_state *set)
-{
-	const char *uuid = set->device.dm_uuid;
-
-	return strncmp(uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) ?
-		       "" :
-		       uuid + strlen(DM_UUID_PREFIX);
-}
-
 /* What the files of its history and its scrub are called. */
 static inline void set_key(const struct set_state *set, char *key, size_t nr_bytes)
 {
-	const char *uuid = set_uuid(set);
+	const char *uuid = uuid_of_device(&set->device);
 
 	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : set->device.name);
 }

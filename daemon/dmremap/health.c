@@ -21,13 +21,6 @@ const char *mode_of(const struct dm_device *device)
 	return device->fallback ? "fallback" : device->status.mode;
 }
 
-const char *uuid_of_device(const struct dm_device *device)
-{
-	size_t length = strlen(DM_UUID_PREFIX);
-
-	return strncmp(device->dm_uuid, DM_UUID_PREFIX, length) ? "" : device->dm_uuid + length;
-}
-
 /* What the daemon saw counts for so long: it looks once an hour at the latest. */
 #define WITNESS_SECONDS (2 * 3600)
 
@@ -46,14 +39,15 @@ static bool counts(const struct dm_device *device)
 
 static void find_gone(const struct dm_device *device, struct report *report)
 {
-	const char *uuid = uuid_of_device(device);
+	char key[256];
 
 	if (!counts(device))
 		return;
+	history_key(device, key, sizeof(key));
 	report->main_gone = !member_is_here(device->line.main);
 	report->spare_gone = !member_is_here(device->line.spare);
-	report->main_gone_since = report->main_gone ? gone_since(uuid, "main") : 0;
-	report->spare_gone_since = report->spare_gone ? gone_since(uuid, "spare") : 0;
+	report->main_gone_since = report->main_gone ? gone_since(key, "main") : 0;
+	report->spare_gone_since = report->spare_gone ? gone_since(key, "spare") : 0;
 }
 
 static struct history_point point_of(const struct dm_device *device, const struct witness *witness)

@@ -74,8 +74,6 @@ void history_key(const struct dm_device *device, char *key, size_t nr_bytes);
 const char *severity_name(enum severity severity);
 /* The mode word, also of a device that is none of the module's: "dead", "fallback". */
 const char *mode_of(const struct dm_device *device);
-/* The UUID of its set as text, or "". */
-const char *uuid_of_device(const struct dm_device *device);
 struct json;
 /* Of a forecast, as the member "forecast". */
 void json_forecast(struct json *json, const struct forecast *forecast);

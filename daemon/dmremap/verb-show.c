@@ -118,8 +118,7 @@ static bool is_set_of(const struct dm_device *device, const uint8_t uuid[16])
 	char text[UUID_STRING_BYTES];
 
 	uuid_to_string(uuid, text);
-	return !strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
-	       streq(device->dm_uuid + strlen(DM_UUID_PREFIX), text);
+	return streq(uuid_of_device(device), text);
 }
 
 static void print_event_json(const struct remap_event *event, const char *uuid)

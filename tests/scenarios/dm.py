@@ -27,11 +27,11 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(command: int, name: str, payload: bytes = b"", flags: int = 0, targets: int = 0,
-          buffer_bytes: int = BUFFER_BYTES) -> tuple[dict[str, int], bytes]:
+          buffer_bytes: int = BUFFER_BYTES, uuid: str = "") -> tuple[dict[str, int], bytes]:
     size = max(buffer_bytes, HEADER.size + len(payload) + 1)
     buffer = bytearray(size)
     HEADER.pack_into(buffer, 0, 4, 0, 0, size, HEADER.size, targets, 0, flags, 0, 0, 0,
-                     name.encode(), b"")
+                     name.encode(), uuid.encode())
     buffer[HEADER.size:HEADER.size + len(payload)] = payload
     control = os.open(CONTROL, os.O_RDWR)
     try:
@@ -61,9 +61,9 @@ def _pack_table(lines: str) -> tuple[bytes, int]:
     return packed, count
 
 
-def create(name: str) -> str:
+def create(name: str, uuid: str = "") -> str:
     """A device without a table; its node."""
-    return f"/dev/dm-{_call(DEV_CREATE, name)[0]['minor']}"
+    return f"/dev/dm-{_call(DEV_CREATE, name, uuid=uuid)[0]['minor']}"
 
 
 def load(name: str, table: str, read_only: bool = False) -> None:

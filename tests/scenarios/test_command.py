@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios import dm
 from tests.scenarios.hardware import gone
 from tests.scenarios.lib import Rig, pattern
 from tests.scenarios.ondisk import Spare
@@ -256,6 +257,23 @@ def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None
         said = told.stdout + told.stderr
         assert "\x1b" not in said and "b\nc" not in said and "x5c" not in said, (verb, said)
     assert shown in output("list") and shown in output("status", name)
+
+
+def test_a_uuid_that_is_none(rig: Rig, state_directory: Path) -> None:
+    """Plain dmsetup takes any text: it is no set's, not shown, and no part of a path."""
+    told = "REMAP-..\\x2felsewhere\\x1b"    # as device-mapper encodes it
+    dm.create("plain", told)
+    dm.load("plain", rig.table())
+    dm.resume("plain")
+    state_directory.mkdir()
+    (state_directory.parent / "elsewhere\x1b.backup").write_text("none of ours\n")
+    status = dmremap("status", "plain")
+    assert status.returncode == OK and "\x1b" not in status.stdout and "backup" not in status.stdout
+    shown, = json.loads(output("status", "--json"))["devices"]
+    assert shown["uuid"] is None and shown["backup"] is None
+    output("health", "--record", "plain")
+    assert [path.name for path in state_directory.iterdir()] == ["name-plain.history"]
+    output("deactivate", "plain")
 
 
 def test_root_only(rig: Rig) -> None:

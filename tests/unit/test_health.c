@@ -7,9 +7,11 @@
 #include "set/gone.h"
 #include "unit.h"
 
+#define UUID "00112233-4455-6677-8899-aabbccddeeff"
+
 static struct dm_device device_in(const char *mode)
 {
-	struct dm_device device = { .name = "data", .dm_uuid = DM_UUID_PREFIX "u" };
+	struct dm_device device = { .name = "data", .dm_uuid = DM_UUID_PREFIX UUID };
 
 	snprintf(device.status.mode, sizeof(device.status.mode), "%s", mode);
 	/* whatever it is: a device that is there */
@@ -82,14 +84,21 @@ static void members_that_are_gone(void **unused)
 	assert_true(report.main_gone && report.spare_gone);
 	assert_int_equal(report.severity, SEVERITY_CRITICAL);
 	assert_int_equal(report.main_gone_since, 0);
-	gone_note("u", "main", true);
+	gone_note(UUID, "main", true);
 	report_of(&device, &report);
 	assert_true(report.main_gone_since > 1000000000);
-	gone_note("u", "main", true); /* since then, not since now */
-	snprintf(path, sizeof(path), "%s/gone-main-u", directory);
+	gone_note(UUID, "main", true); /* since then, not since now */
+	snprintf(path, sizeof(path), "%s/gone-main-" UUID, directory);
 	assert_int_equal(access(path, F_OK), 0);
-	gone_note("u", "main", false);
-	assert_int_equal(gone_since("u", "main"), 0);
+	device.dm_uuid[0] = '\0'; /* another set, made with plain dmsetup */
+	report_of(&device, &report);
+	assert_int_equal(report.main_gone_since, 0);
+	gone_note("name-data", "main", true);
+	report_of(&device, &report);
+	assert_true(report.main_gone_since > 1000000000);
+	gone_note("name-data", "main", false);
+	gone_note(UUID, "main", false);
+	assert_int_equal(gone_since(UUID, "main"), 0);
 	assert_int_equal(rmdir(directory), 0);
 }
 
@@ -106,27 +115,43 @@ static void history(void **unused)
 	(void)unused;
 	assert_non_null(mkdtemp(directory));
 	setenv("STATE_DIRECTORY", directory, 1);
-	snprintf(path, sizeof(path), "%s/u.history", directory);
+	snprintf(path, sizeof(path), "%s/" UUID ".history", directory);
 	snprintf(device.line.main, sizeof(device.line.main), "/dev/null");
 	report_of(&device, &report);
 	assert_int_equal(report.last.at, 0);
 	assert_null(strstr(report.text, "many errors in a short time"));
-	assert_int_equal(history_append("u", &point, NULL), 0);
+	assert_int_equal(history_append(UUID, &point, NULL), 0);
 	report_of(&device, &report);
 	assert_int_equal(report.last.at, point.at);
 	assert_non_null(strstr(report.text, "many errors in a short time"));
 	assert_int_equal(unlink(path), 0);
 	point.at -= 3600;
-	assert_int_equal(history_append("u", &point, NULL), 0);
+	assert_int_equal(history_append(UUID, &point, NULL), 0);
 	report_of(&device, &report);
 	assert_int_equal(report.growth.since, point.at);
 	assert_null(strstr(report.text, "many errors in a short time"));
 	assert_int_equal(unlink(path), 0);
-	/* no UUID, as of a device that dmsetup made */
-	device.dm_uuid[0] = '\0';
-	history_key(&device, path, sizeof(path));
-	assert_string_equal(path, "name-data");
 	assert_int_equal(rmdir(directory), 0);
+}
+
+/* That of a device that dmsetup made is none, or any text; files are named by it. */
+static void a_uuid_of_another_kind(void **unused)
+{
+	static const char *const uuids[] = { "", "LVM-" UUID, UUID, DM_UUID_PREFIX,
+					     DM_UUID_PREFIX "../" UUID, DM_UUID_PREFIX UUID "\n",
+					     DM_UUID_PREFIX "00112233-4455-6677-8899-aabbccddee/f" };
+	struct dm_device device = device_in("rw");
+	char key[256];
+
+	(void)unused;
+	history_key(&device, key, sizeof(key));
+	assert_string_equal(key, UUID);
+	for (size_t i = 0; i < sizeof(uuids) / sizeof(uuids[0]); i++) {
+		snprintf(device.dm_uuid, sizeof(device.dm_uuid), "%s", uuids[i]);
+		assert_string_equal(uuid_of_device(&device), "");
+		history_key(&device, key, sizeof(key));
+		assert_string_equal(key, "name-data");
+	}
 }
 
 static void sizes(void **unused)
@@ -157,6 +182,7 @@ int main(void)
 		cmocka_unit_test(modes),
 		cmocka_unit_test(members_that_are_gone),
 		cmocka_unit_test(history),
+		cmocka_unit_test(a_uuid_of_another_kind),
 		cmocka_unit_test(sizes),
 	};
 

@@ -510,8 +510,8 @@ int deactivate_locked(const char *name, struct error *error)
 	r = partitions_remove(&device, error);
 	if (!r)
 		r = dm_remove(device.name, false, error);
-	if (!r && !strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-		write_cache_let_go(&this_world, device.dm_uuid + strlen(DM_UUID_PREFIX));
+	if (!r && *uuid_of_device(&device))
+		write_cache_let_go(&this_world, uuid_of_device(&device));
 	if (r < 0 && !device.suspended && !device.failed)
 		partitions_create(&device, taken, NULL); /* as before */
 	return r;
@@ -529,8 +529,7 @@ int lock_mapped_device(const struct dm_device *device, int *lock, struct error *
 	uint8_t uuid[16];
 	int r = 0;
 
-	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) &&
-	    uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), uuid) == 0)
+	if (uuid_from_string(uuid_of_device(device), uuid) == 0)
 		r = lock_set(lock, uuid, error);
 	if (!r)
 		r = lock_devices(lock, devices, 2, error);
@@ -545,20 +544,19 @@ int deactivate(const char *name, struct error *note, struct error *error)
 {
 	_cleanup_close_ int lock = -1;
 	struct dm_device device;
-	const char *uuid = NULL;
+	const char *uuid;
 	int noted = 0, r = dm_get(name, &device, error);
 
 	if (!r)
 		r = lock_mapped_device(&device, &lock, error);
 	if (r < 0)
 		return r;
-	if (!strncmp(device.dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-		uuid = device.dm_uuid + strlen(DM_UUID_PREFIX);
+	uuid = uuid_of_device(&device);
 	/* Before it is gone: the note of an active set is not read, and a later one is too late. */
-	if (uuid)
+	if (*uuid)
 		noted = deactivated_note(uuid, makedev(device.major, device.minor));
 	r = deactivate_locked(name, error);
-	if (r < 0 && uuid)
+	if (r < 0 && *uuid)
 		deactivated_forget(uuid);
 	if (!r && noted < 0)
 		deactivated_cannot(name, noted, note);

@@ -9,13 +9,13 @@
 
 #define RUNTIME_DIRECTORY "/run/dm-remapd"
 
-static void path_of(const char *uuid, const char *role, char *path, size_t nr_bytes)
+static void path_of(const char *key, const char *role, char *path, size_t nr_bytes)
 {
 	const char *directory = getenv("RUNTIME_DIRECTORY"); /* as systemd gives it to services */
 
 	if (!directory || !*directory)
 		directory = RUNTIME_DIRECTORY;
-	snprintf(path, nr_bytes, "%s/gone-%s-%s", directory, role, uuid);
+	snprintf(path, nr_bytes, "%s/gone-%s-%s", directory, role, key);
 }
 
 bool member_is_here(const char *in_table)
@@ -30,22 +30,22 @@ bool member_is_here(const char *in_table)
 	return *path;
 }
 
-void gone_note(const char *uuid, const char *role, bool is_gone)
+void gone_note(const char *key, const char *role, bool is_gone)
 {
 	char path[PATH_MAX];
 
-	path_of(uuid, role, path, sizeof(path));
+	path_of(key, role, path, sizeof(path));
 	if (is_gone)
 		close_p(&(int){ open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) });
 	else
 		unlink(path);
 }
 
-uint64_t gone_since(const char *uuid, const char *role)
+uint64_t gone_since(const char *key, const char *role)
 {
 	char path[PATH_MAX];
 	struct stat st;
 
-	path_of(uuid, role, path, sizeof(path));
+	path_of(key, role, path, sizeof(path));
 	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_mtime;
 }

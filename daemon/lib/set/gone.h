@@ -10,9 +10,12 @@
 
 /* Whether there is a device of what a table line names ("8:17", or a path). */
 bool member_is_here(const char *in_table);
-/* The daemon: notes that it went, now if it is not noted yet, or forgets that. */
-void gone_note(const char *uuid, const char *role, bool is_gone);
+/*
+ * The daemon: notes that it went, now if it is not noted yet, or forgets that.  @key: of the set,
+ * as its history is called.
+ */
+void gone_note(const char *key, const char *role, bool is_gone);
 /* Seconds since 1970; 0: not noted. */
-uint64_t gone_since(const char *uuid, const char *role);
+uint64_t gone_since(const char *key, const char *role);
 
 #endif /* DM_REMAP_GONE_H */

@@ -41,6 +41,21 @@ struct dm_device {
 	struct remap_status status;
 };
 
+/*
+ * The UUID of its set as text; empty: it has none.  What plain dmsetup was given is any text: only
+ * a UUID becomes part of paths.
+ */
+static inline const char *uuid_of_device(const struct dm_device *device)
+{
+	const char *uuid = device->dm_uuid + strlen(DM_UUID_PREFIX);
+	uint8_t number[16];
+
+	if (strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)) != 0 ||
+	    uuid_from_string(uuid, number) < 0)
+		return "";
+	return uuid;
+}
+
 /* Silences libdevmapper's own messages; they are collected for struct error instead. */
 void dm_setup(void);
 /* Version of the target in the kernel; -ENOENT: the module is not loaded. */
