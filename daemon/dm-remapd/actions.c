@@ -10,6 +10,7 @@
 
 #include "journal.h"
 #include "state.h"
+#include "util/foreign.h"
 
 /* As `dmremap` exits; see dmremap(8). */
 #define EXIT_OK 0
@@ -111,7 +112,7 @@ static void on_restored(void *userdata, const struct job *job)
 	else
 		sd_journal_print(LOG_INFO,
 				 "%s: udev reported a member; its metadata was compared: %s",
-				 job->set, job->text);
+				 FOREIGN(job->set), job->text);
 	action_came_back(userdata, job);
 }
 

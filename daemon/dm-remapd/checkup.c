@@ -11,6 +11,7 @@
 
 #include "journal.h"
 #include "state.h"
+#include "util/foreign.h"
 
 /* At the latest, and at the earliest: a storm is not a process a second. */
 #define CHECKUP_SECONDS 3600
@@ -113,7 +114,8 @@ static void write_note(const struct set_state *set)
 static void tell(struct manager *m, struct set_state *set, const char *said,
 		 const struct checkup *now)
 {
-	const char *name = set->device.name, *uuid = uuid_of_device(&set->device);
+	struct foreign_text shown = foreign_text(set->device.name, sizeof(set->device.name));
+	const char *name = shown.text, *uuid = uuid_of_device(&set->device);
 	struct checkup *last = &set->checkup;
 	const char *why = strchr(said, ':');
 	bool is_other;

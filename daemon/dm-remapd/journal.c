@@ -7,6 +7,7 @@
 
 #include "journal.h"
 #include "message-ids.h"
+#include "util/foreign.h"
 
 #define FIELDS_MAX 24
 
@@ -22,15 +23,26 @@ struct entry {
 
 static void add(struct entry *entry, const char *format, ...) _printf_(2, 3);
 
+/* Printable: journalctl shows nothing of a message with a control character in it. */
 static void add(struct entry *entry, const char *format, ...)
 {
+	_cleanup_free_ char *text = NULL;
 	va_list arguments;
+	size_t nr_bytes;
+	char *field;
 
 	va_start(arguments, format);
-	if (entry->nr_fields < FIELDS_MAX &&
-	    vasprintf(&entry->field[entry->nr_fields], format, arguments) >= 0)
-		entry->nr_fields++;
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
 	va_end(arguments);
+	if (!text || entry->nr_fields == FIELDS_MAX)
+		return;
+	nr_bytes = FOREIGN_TEXT_BYTES(strlen(text));
+	field = malloc(nr_bytes);
+	if (!field)
+		return;
+	foreign_escape(text, strlen(text), field, nr_bytes);
+	entry->field[entry->nr_fields++] = field;
 }
 
 static journal_listener_f listener;

@@ -14,6 +14,7 @@
 #include "journal.h"
 #include "manager.h"
 #include "state.h"
+#include "util/foreign.h"
 
 /* From an event to the poll it leads to: a storm leads to one a second. */
 #define POLL_DELAY_US SECOND_US
@@ -58,6 +59,7 @@ static int on_event(void *userdata, const struct remap_event *event)
 	struct manager *m = userdata;
 	struct set_state *set = set_state_find(&m->sets, event->major, event->minor);
 	uint64_t seq = set ? set->seq : 0;
+	struct remap_event named = *event;
 	char uuid[UUID_STRING_BYTES];
 
 	poll_within(m, POLL_DELAY_US);
@@ -78,7 +80,11 @@ static int on_event(void *userdata, const struct remap_event *event)
 	    !limit_take(&set->limit[event->kind], now_seconds(m),
 			EVENT_HAS(event, DM_REMAP_A_SECTOR) ? event->sector : LIMIT_NO_SECTOR))
 		return 0;
-	journal_event(event);
+	/* the kernel's name is as device-mapper encodes it; all entries of a set have one */
+	if (set)
+		foreign_escape(set->device.name, sizeof(set->device.name), named.name,
+			       sizeof(named.name));
+	journal_event(&named);
 	if (set && event->kind == DM_REMAP_EVENT_READ_ERROR)
 		name_later(m, set, event->sector, event->nr_sectors);
 	return 0;

@@ -13,6 +13,7 @@
 #include "set/deactivated.h"
 #include "set/gone.h"
 #include "state.h"
+#include "util/foreign.h"
 
 /* Whether the mapped device was made read-only, as by `dmremap activate --read-only`. */
 static bool is_read_only(const struct dm_device *device)
@@ -235,7 +236,7 @@ unsigned int poll_sets(struct manager *m)
 	m->catch_up = false;
 	for (size_t i = 0; i < m->sets.nr; i++)
 		if (!m->sets.at[i].seen)
-			alert_forget(&m->alerts, m->sets.at[i].device.name);
+			alert_forget(&m->alerts, FOREIGN(m->sets.at[i].device.name));
 	set_state_forget_unseen(&m->sets);
 	again = poll_waiting(m, devices, nr, now, again);
 	again = min_of(again, write_metrics(m, now));

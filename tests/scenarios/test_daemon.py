@@ -60,6 +60,22 @@ def test_a_name_is_no_option(rig: Rig, tmp_path: Path) -> None:
         assert not [e for e in daemon.hear().entries if "invalid option" in e["MESSAGE"]]
 
 
+def test_a_name_that_a_terminal_would_act_upon(rig: Rig, tmp_path: Path) -> None:
+    """Every entry of a set has the same one, and journalctl shows it."""
+    device = rig.create("a\\x1bb\\x0ac\\x20d")    # as device-mapper encodes it
+    shown = "a\\x1bb\\x0ac d"
+    rig.main.bad(40, kind="read")
+    with running(tmp_path) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found", DM_REMAP_NAME=shown)
+        with pytest.raises(OSError):
+            device.pread(40)
+        daemon.wait_for(DM_REMAP_EVENT="read-error", DM_REMAP_NAME=shown)
+        daemon.wait_for(DM_REMAP_EVENT="health", DM_REMAP_NAME=shown)
+        assert daemon.stop() == 0
+        for entry in daemon.entries:
+            assert all(value.isprintable() for value in entry.values()), entry
+
+
 def test_it_saves_and_leaves_devices_running(rig: Rig, tmp_path: Path) -> None:
     device = rig.create()
     with running(tmp_path) as daemon:

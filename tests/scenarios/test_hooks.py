@@ -58,6 +58,21 @@ def test_a_storm_is_a_few_alerts(rig: Rig, hooks: Path, tmp_path: Path) -> None:
         assert not daemon.find(DM_REMAP_EVENT="hook")
 
 
+def test_a_set_has_one_name(rig: Rig, hooks: Path, tmp_path: Path) -> None:
+    """Not that of device-mapper's encoding as well, as if it were another set."""
+    device = rig.create("my\\x20disk")
+    with running(tmp_path, SETTINGS.format(5)) as daemon:
+        daemon.wait_for(DM_REMAP_EVENT="found")
+        rig.main.bad(100, kind="read")
+        with pytest.raises(OSError):
+            device.pread(100)
+        daemon.wait_for(DM_REMAP_VERDICT="watch")
+        wait_for(lambda: told(hooks), "the alert", 30)
+        alert, = told(hooks)
+        assert (alert["name"], alert["verdict"]) == ("my disk", "watch")
+        assert {word.split("=")[0] for word in alert["events"].split()} >= {"read-error", "health"}
+
+
 def test_the_end_is_told_once(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     rig.create()
     rig.message("r0", "freeze")
