@@ -89,6 +89,16 @@ static int look(struct top *top, struct error *error)
 	return r;
 }
 
+/* By number: the kernel's events have the name as device-mapper encodes it. */
+static bool is_shown(const struct top *top, const struct remap_event *event)
+{
+	for (size_t i = 0; i < top->sets.nr; i++)
+		if (top->sets.at[i].device.major == event->major &&
+		    top->sets.at[i].device.minor == event->minor)
+			return true;
+	return !top->sets.only;
+}
+
 static int keep_event(void *userdata, const struct remap_event *event)
 {
 	struct top *top = userdata;
@@ -96,7 +106,7 @@ static int keep_event(void *userdata, const struct remap_event *event)
 	time_t seconds = (time_t)(event->time_ns / 1000000000);
 	struct tm tm;
 
-	if (top->sets.only && !streq(event->name, top->sets.only))
+	if (!is_shown(top, event))
 		return 0;
 	event_describe(event, text, sizeof(text));
 	if (localtime_r(&seconds, &tm))

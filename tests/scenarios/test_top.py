@@ -77,6 +77,17 @@ def test_sets_come_and_go(rig: Rig) -> None:
         assert process.wait(30) == 0
 
 
+def test_events_of_one_set(rig: Rig) -> None:
+    """Whose name device-mapper encodes."""
+    device = rig.create("my\\x20disk")
+    with subprocess.Popen([PROGRAM, "top", "my disk", "--interval", "1", "--count", "4"],
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and "1 active set" in process.stdout.readline()
+        rig.main.bad(800, kind="write")
+        device.pwrite(800, pattern(1))
+        assert "relocated sector 800" in process.stdout.read()
+
+
 def test_lines_and_mistakes(rig: Rig) -> None:
     create(rig)
     text = output("top", "data", "--count", "1", "--interval", "1")
