@@ -102,7 +102,7 @@ def test_what_is_in_the_state_directory_is_not_waited_for(rig: Rig, state_direct
     assert (state_directory / "elsewhere").read_text() == "kept\n"
     (state_directory / f"{uuid}.history").unlink()
     for name in (f"{uuid}.history", f"{uuid}.main.smart", f"{uuid}.spare.smart", f"{uuid}.backup",
-                 "other.backup"):
+                 f"{uuid}.scrub", "other.backup"):
         os.mkfifo(state_directory / name)
     for verb in ("list", "status", "health", "health --record", "history data", "metrics",
                  "backup data", "backup data --renew", "activate nosuch", "deactivate data",

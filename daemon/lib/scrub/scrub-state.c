@@ -207,7 +207,7 @@ int scrub_state_load(const char *key, struct scrub_state *state)
 
 	memset(state, 0, sizeof(*state));
 	if (!r)
-		r = read_file_upto(path, FILE_BYTES_MAX, &text, &nr_bytes);
+		r = read_regular_file(path, FILE_BYTES_MAX, &text, &nr_bytes);
 	return r ?: scrub_state_parse(text, nr_bytes, state);
 }
 
