@@ -12,6 +12,7 @@ import select
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,24 @@ def test_a_uuid_that_is_none(rig: Rig, state_directory: Path) -> None:
     output("health", "--record", "plain")
     assert [path.name for path in state_directory.iterdir()] == ["name-plain.history"]
     output("deactivate", "plain")
+
+
+def test_what_the_kernel_quotes_is_no_reason(rig: Rig) -> None:
+    """What a USB device calls itself is in the log, too."""
+    number = os.stat(rig.create().path).st_rdev
+    line = f"usb 1-1: Product: device-mapper: remap: {os.major(number)}:{os.minor(number)}: type reboot"
+    ended = threading.Event()
+
+    def quote() -> None:
+        while not ended.is_set():
+            Path("/dev/kmsg").write_text(line)    # the kernel limits what one who opened it writes
+
+    thread = threading.Thread(target=quote)
+    thread.start()
+    told = refused(FAILED, "remap", "r0", "99999999")
+    ended.set()
+    thread.join()
+    assert "exceed" in told and "reboot" not in told
 
 
 def test_root_only(rig: Rig) -> None:

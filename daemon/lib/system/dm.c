@@ -85,18 +85,28 @@ static void number_of(const char *name, char *text, size_t nr_bytes)
 }
 
 /*
+ * What is behind @prefix in a record "6,1234,56789,-;TEXT"; NULL: the text begins otherwise.  The
+ * kernel quotes others: what a USB device calls itself, say.
+ */
+static const char *behind(const char *record, const char *prefix)
+{
+	const char *text = strchr(record, ';');
+	size_t length = strlen(prefix);
+
+	return text && !strncmp(text + 1, prefix, length) ? text + 1 + length : NULL;
+}
+
+/*
  * What a line of the target says, without its prefix; NULL: it is about another device.
  * A device that could not be made is gone again: then any number fits (an empty one).
  */
 static const char *said_by_target(const char *record, const char *number)
 {
-	static const char prefix[] = "device-mapper: " TARGET ": ";
-	const char *at = strstr(record, prefix);
+	const char *at = behind(record, "device-mapper: " TARGET ": ");
 	size_t length;
 
 	if (!at)
 		return NULL;
-	at += sizeof(prefix) - 1;
 	length = strspn(at, "0123456789:");
 	if (!length || at[length] != ' ' || at[length - 1] != ':')
 		return NULL;
@@ -134,8 +144,8 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 		if (at && !by_target)
 			*text = '\0'; /* the target knows better than dm's core */
 		by_target |= at != NULL;
-		if (!at && !by_target && (at = strstr(record, "device-mapper: table: ")))
-			at += strlen("device-mapper: table: "); /* a constructor's */
+		if (!at && !by_target)
+			at = behind(record, "device-mapper: table: "); /* a constructor's */
 		if (!at || is_number_only(at))
 			continue;
 		length = strlen(text);
