@@ -17,6 +17,8 @@
 #define REFERENCES_BYTES 65536
 /* Blocks that are asked for; of more it takes long. */
 #define BLOCKS_MAX 100000
+/* Numbers of devices that are tried: the largest one is as the disks say. */
+#define DEVICE_IDS_MAX 65536
 /* As the kernel has them; its headers for programs do not. */
 #define SUPER_OFFSET 65536ULL
 #define RESERVED_BYTES (1ULL << 20)
@@ -71,7 +73,7 @@ bool btrfs_has_device(const struct mount *mount, dev_t devno, uint64_t *id)
 
 	if (fd < 0 || ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0)
 		return false;
-	for (uint64_t i = 0; i <= info.max_id; i++) {
+	for (uint64_t i = 0; i <= info.max_id && i < DEVICE_IDS_MAX; i++) {
 		struct btrfs_ioctl_dev_info_args device = { .devid = i };
 
 		if (ioctl(fd, BTRFS_IOC_DEV_INFO, &device) < 0 ||
