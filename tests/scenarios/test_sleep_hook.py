@@ -47,6 +47,12 @@ def test_nobody_came(rig: Rig) -> None:
         assert rig.media("spare").whole() == before and rig.status()["mode"] == "rw"
 
 
+def test_a_name_with_a_space(rig: Rig) -> None:
+    rig.create("my\\x20disk")
+    commit_as_another_system(rig, 1)
+    assert hook("post").startswith("<3>my disk: the set was changed while this machine slept")
+
+
 @pytest.mark.parametrize("leap", [1, 1000])
 def test_the_set_was_changed(rig: Rig, leap: int) -> None:
     """Our table is not written over theirs, nor anything by it, nor is anything read by it; as
