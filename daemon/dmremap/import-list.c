@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "import-list.h"
+#include "util/foreign.h"
 
 #define DEFAULT_BLOCK_BYTES 1024
 #define LIST_MAX_BYTES (64U << 20)
@@ -134,9 +135,9 @@ static void print_untaken(uint64_t nr_sectors, const char *what, const char *typ
 
 void import_list_print(const char *path, const struct badlist *list)
 {
-	printf("%s (%s): %" PRIu64 " bad sector%s in %zu place%s\n", import_list_name(path),
-	       badlist_format_name(list->format), list->nr_sectors, plural(list->nr_sectors),
-	       list->nr_ranges, plural(list->nr_ranges));
+	printf("%s (%s): %" PRIu64 " bad sector%s in %zu place%s\n",
+	       FOREIGN(import_list_name(path)), badlist_format_name(list->format), list->nr_sectors,
+	       plural(list->nr_sectors), list->nr_ranges, plural(list->nr_ranges));
 	print_untaken(list->untried, "not tried (?)", "?");
 	print_untaken(list->untrimmed, "not trimmed (*)", "*");
 	print_untaken(list->unscraped, "not scraped (/)", "/");

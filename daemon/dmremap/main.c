@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "set/scan.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 static void print_call(FILE *to, const struct verb *verb)
@@ -69,7 +70,7 @@ static void print_invalid(const struct verb *verb, const char *word)
 	char option[3] = { '-', (char)optopt, '\0' };
 
 	fprintf(stderr, "dmremap: %s: invalid option \"%s\"; see dmremap %s --help\n", verb->name,
-		optopt && optopt < OPTION_JSON ? option : word, verb->name);
+		FOREIGN(optopt && optopt < OPTION_JSON ? option : word), verb->name);
 }
 
 /* 1: help or the version was printed. */
@@ -116,7 +117,7 @@ static int parse(int argc, char **argv, struct invocation *invocation)
 			fprintf(stderr,
 				"dmremap: %s: option \"%s\" needs an argument; see dmremap %s "
 				"--help\n",
-				verb->name, argv[optind - 1], verb->name);
+				verb->name, FOREIGN(argv[optind - 1]), verb->name);
 			return -EINVAL;
 		case '?':
 			print_invalid(verb, argv[optind - 1]);
@@ -154,7 +155,7 @@ static int parse_before(int argc, char **argv, struct invocation *invocation)
 			return 0;
 		} else {
 			fprintf(stderr, "dmremap: invalid option \"%s\"; see dmremap --help\n",
-				argv[i]);
+				FOREIGN(argv[i]));
 			return -EINVAL;
 		}
 	}
@@ -166,7 +167,8 @@ static const struct verb *find_or_complain(const char *name)
 	const struct verb *verb = verb_find(name);
 
 	if (!verb)
-		fprintf(stderr, "dmremap: unknown verb \"%s\"; see dmremap --help\n", name);
+		fprintf(stderr, "dmremap: unknown verb \"%s\"; see dmremap --help\n",
+			FOREIGN(name));
 	return verb;
 }
 

@@ -162,11 +162,11 @@ int verb_backup(struct invocation *invocation, struct error *error)
 		fprintf(stderr,
 			"dmremap: %u hidden chunk%s of %s cannot be read: the backup does not "
 			"include them\n",
-			backup.nr_unreadable, plural(backup.nr_unreadable), spare);
+			backup.nr_unreadable, plural(backup.nr_unreadable), FOREIGN(spare));
 	if (!r && !invocation->quiet)
-		printf("%s: sequence number %" PRIu64 ", %u slot%s in use, %u with content\n", path,
-		       backup.generation, backup.nr_entries, plural(backup.nr_entries),
-		       backup.nr_contents);
+		printf("%s: sequence number %" PRIu64 ", %u slot%s in use, %u with content\n",
+		       FOREIGN(path), backup.generation, backup.nr_entries,
+		       plural(backup.nr_entries), backup.nr_contents);
 	return r;
 }
 
@@ -234,13 +234,13 @@ static void print_restoring(const struct restoring *a, const char *file)
 	const struct backup *backup = a->backup;
 	struct date created = date_of(backup->created);
 
-	printf("backup   %s, of set \"%s\", sequence number %" PRIu64 ", made %s\n", file,
+	printf("backup   %s, of set \"%s\", sequence number %" PRIu64 ", made %s\n", FOREIGN(file),
 	       foreign_text(backup->super.label, sizeof(backup->super.label)).text,
 	       backup->generation, created.text);
 	if (a->only_record) {
 		printf("spare    %s has it already: only the main device is updated, to record "
 		       "this spare\n",
-		       a->spare_path);
+		       FOREIGN(a->spare_path));
 		return;
 	}
 	if (a->current)
@@ -252,13 +252,13 @@ static void print_restoring(const struct restoring *a, const char *file)
 	if (a->same_spare && a->current) {
 		printf("spare    %s, the set's own: its slots still hold their data, so all that "
 		       "the backup lists is restored\n",
-		       a->spare_path);
+		       FOREIGN(a->spare_path));
 		return;
 	}
 	printf("spare    %s, %s\n"
 	       "         %u hidden chunk%s restored to the state in the backup: check the file "
 	       "system\n",
-	       a->spare_path,
+	       FOREIGN(a->spare_path),
 	       a->same_spare ? "the set's own, but the content of its slots is no longer certain" :
 	       a->reused ? "the set's own, used for something else since: its slots do not count" :
 			   "a new device in place of the old spare",

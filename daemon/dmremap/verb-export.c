@@ -10,6 +10,7 @@
 #include "remap_format.h"
 #include "set/whole-disk.h"
 #include "system/events.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 #define DEFAULT_BLOCK_BYTES 1024
@@ -174,7 +175,8 @@ int verb_export(struct invocation *invocation, struct error *error)
 	else
 		badlist_write(stdout, &e.list, e.format, e.start, device.nr_sectors);
 	if (!r && path && !streq(path, "-") && !invocation->quiet)
-		printf("%s: %" PRIu64 " sector%s in %zu place%s\n", path, e.list.nr_sectors,
-		       plural(e.list.nr_sectors), e.list.nr_ranges, plural(e.list.nr_ranges));
+		printf("%s: %" PRIu64 " sector%s in %zu place%s\n", FOREIGN(path),
+		       e.list.nr_sectors, plural(e.list.nr_sectors), e.list.nr_ranges,
+		       plural(e.list.nr_ranges));
 	return r;
 }

@@ -9,6 +9,7 @@
 #include "import-list.h"
 #include "lost-map.h"
 #include "set/open.h"
+#include "util/foreign.h"
 
 #define UNRESCUED "?*/-"
 
@@ -51,8 +52,8 @@ void lost_map_print(const struct lost_map *map)
 	const struct losing *losing = &map->losing;
 
 	printf("map      %s: %" PRIu64 " sector%s in %zu place%s %s not rescued\n",
-	       import_list_name(map->path), map->list.nr_sectors, plural(map->list.nr_sectors),
-	       map->list.nr_ranges, plural(map->list.nr_ranges),
+	       FOREIGN(import_list_name(map->path)), map->list.nr_sectors,
+	       plural(map->list.nr_sectors), map->list.nr_ranges, plural(map->list.nr_ranges),
 	       map->list.nr_sectors == 1 ? "was" : "were");
 	printf("lost     %" PRIu64 " sector%s, in %u more slot%s: errors until written\n",
 	       losing->nr_sectors, plural(losing->nr_sectors), losing->nr_slots,

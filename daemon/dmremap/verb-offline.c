@@ -273,7 +273,7 @@ int verb_check(struct invocation *invocation, struct error *error)
 				 table->nr_damaged == 1 ? "y is" : "ies are",
 				 table->nr_damaged == 1 ? "it" : "them");
 	if (!invocation->json && !invocation->quiet)
-		printf("%s: all metadata is intact\n", invocation->argv[0]);
+		printf("%s: all metadata is intact\n", FOREIGN(invocation->argv[0]));
 	return 0;
 }
 

@@ -165,13 +165,13 @@ static void print_stale(const struct stale_release *a)
 	if (a->guarded && !a->has_ended)
 		printf("The signatures of %s are restored to their state when its set was "
 		       "made%s.\n",
-		       a->main_path, a->has_backup ? ", or backed up" : "");
+		       FOREIGN(a->main_path), a->has_backup ? ", or backed up" : "");
 	if (stale_release_probe(a) && localtime_r(&created, &tm)) {
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
 		printf("Its sectors %" PRIu64 " to %" PRIu64 " were on the spare only: they are "
 		       "restored from\n"
 		       "%s, of %s.\n",
-		       first, first + REMAP_CHUNK_SECTORS - 1, a->backup_path, when);
+		       first, first + REMAP_CHUNK_SECTORS - 1, FOREIGN(a->backup_path), when);
 	} else if (a->probe_chunk != UINT64_MAX) {
 		printf("Its sectors %" PRIu64 " to %" PRIu64
 		       " were on the spare only, and in no backup: they become zeros.\n",
@@ -272,7 +272,7 @@ static int release_without_main(struct invocation *invocation, const char *spare
 	if (r < 0)
 		return r;
 	printf("%s: the data that it holds for its main device (%s) will be lost for good.\n",
-	       spare_path,
+	       FOREIGN(spare_path),
 	       *region.super.identity ?
 		       foreign_text(region.super.identity, sizeof(region.super.identity)).text :
 		       "unknown");
@@ -294,7 +294,7 @@ static void print_sectors(const struct sector_ranges *sectors, const char *main_
 
 	sector_ranges_text(sectors, text, sizeof(text));
 	if (sectors->nr)
-		printf("%s: sector%s %s %s\n", main_path,
+		printf("%s: sector%s %s %s\n", FOREIGN(main_path),
 		       sector_ranges_count(sectors) == 1 ? "" : "s", text, what);
 }
 

@@ -261,6 +261,31 @@ def test_hardware_that_a_rule_cannot_spell(rig: Rig, serial: str) -> None:
     assert not list(RULES.iterdir()) and sets() == []
 
 
+def test_the_name_of_a_file_is_data(rig: Rig, tmp_path: Path) -> None:
+    """That of an image or a list, which another user may have given it."""
+    name = "x\x1b[31m\x9b1m"
+    place = tmp_path / name
+    place.mkdir()
+    backup, exported, bad, main, spare = (str(place / file) for file in
+                                          ("backup", "exported", "bad", "main", "spare"))
+    Path(bad).write_text("400\n")
+    ext4_on_main(rig)
+    create(rig)
+    for arguments in (["backup", "data", backup], ["export", "data", exported],
+                      ["import", "data", bad, "--yes"]):
+        assert call(*arguments).returncode == OK
+    output("deactivate", "data")
+    settle(rig)
+    Path(main).write_bytes(rig.media("main").whole())
+    Path(spare).write_bytes(rig.media("spare").whole())
+    for arguments in (["check", spare], ["dump", spare], ["check", main], ["check", backup],
+                      ["restore-backup", backup, spare], ["restore-backup", backup, exported],
+                      ["release", "--without-main", spare], ["release", "--without-spare", main],
+                      ["release", main, spare, "--yes"], ["check", spare],
+                      [name], ["list", f"--{name}"], [f"--{name}"], ["help", name], ["list", "-\x9b"]):
+        call(*arguments)
+
+
 def test_the_content_of_a_disk_names_itself(rig: Rig) -> None:
     """A file system's label, as create shows it."""
     main, spare = paths(rig, "main", "spare")
