@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
@@ -13,9 +14,9 @@ from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, w
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
 from tests.scenarios.region import Region
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, content_at, create,
-                                  dmremap, ext4_on_main, logged, output, paths, refused,
-                                  replugged, run, sets, settle)
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, WAITING,
+                                  content_at, create, dmremap, ext4_on_main, logged, output, paths,
+                                  refused, replugged, run, sets, settle)
 
 MIB = 1 << 20
 ALL = ("main", "spare", "larger")
@@ -403,6 +404,34 @@ def test_a_new_spare_that_lies(rig: Rig, what: str) -> None:
     output("activate", "data")
     (found,) = sets()
     assert found["spare"] != larger and whole(rig) == before
+    output("deactivate", "data")
+
+
+def test_it_is_named_while_it_copies(rig: Rig) -> None:
+    """Who has the members, and what to do; for udev that is no failure, and the daemon tries again."""
+    before = used(rig)
+    main, spare, larger = paths(rig, *ALL)
+    replugged()
+    disk = rig.server.disk("larger")
+    disk.hold("write", 0, disk.size_bytes // SECTOR)
+    job = rig.background(dmremap, "resize", "data", larger, "--yes")
+    wait_for(disk.held, "the copying")
+    try:
+        for call, code in ((("activate", "data"), WAITING), (("activate", "--fallback", "data"), WAITING),
+                           (("activate", "--auto", main), OK), (("activate", "--auto", spare), OK),
+                           (("activate", "--auto", "--exit-code", spare), FAILED),
+                           (("adopt-host", "data"), REFUSED)):
+            told = dmremap(*call)
+            assert told.returncode == code, told
+            assert re.fullmatch(rf"dmremap: (data: )?{main} is in use by process \d+ \(\S*dmremap resize "
+                                rf"data {larger} --yes\); try again when that has ended\n",
+                                told.stderr), told
+        assert dm.devices() == []
+    finally:
+        disk.release()
+    assert job.result(60).returncode == OK
+    output("activate", "data")
+    assert whole(rig) == before
     output("deactivate", "data")
 
 

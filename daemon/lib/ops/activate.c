@@ -166,6 +166,23 @@ static void care_for_cache(const struct assembly *set, const struct member *main
 		*options->note = told;
 }
 
+/* Device-mapper has no more than a number for a member that is not free. */
+static int tell_who_has_it(const struct inventory *inventory, const struct assembly *set,
+			   struct error *error)
+{
+	const int members[] = { set->main, set->spare };
+	struct error why;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		int r = device_is_free(inventory->members[members[i]].path, &why);
+
+		if (r < 0)
+			return error_set(error, r == -EAGAIN ? ETIMEDOUT : -r, "%s: %.380s",
+					 set->name, why.text);
+	}
+	return -EBUSY;
+}
+
 static int create_device(const struct inventory *inventory, const struct assembly *set,
 			 const struct activate_options *options, char taken[PARTITIONS_TAKEN_BYTES],
 			 struct error *error)
@@ -178,6 +195,8 @@ static int create_device(const struct inventory *inventory, const struct assembl
 	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
 	r = (options->fallback ? create_fallback : create_remap)(inventory, set, name, dm_uuid,
 								 options, error);
+	if (r == -EBUSY)
+		r = tell_who_has_it(inventory, set, error);
 	if (!r)
 		deactivated_forget(dm_uuid + strlen(DM_UUID_PREFIX));
 	if (!r)

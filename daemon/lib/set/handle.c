@@ -16,6 +16,7 @@
 #include "set/scan.h"
 #include "system/dm.h"
 #include "system/identity.h"
+#include "util/process.h"
 
 /* The name of the set whose mapped device @node ("dm-3") is; false: it is none. */
 static bool is_set(const char *node, char *name, size_t nr_name)
@@ -52,12 +53,58 @@ static void holder_of(const char *path, char *text, size_t nr_bytes)
 			snprintf(text, nr_bytes, "%s", at->d_name);
 }
 
+/* Whether it is another dmremap, and has the device open: links are read, no file is looked at. */
+static bool is_command_with(const char *pid, const void *userdata)
+{
+	_cleanup_closedir_ DIR *directory = NULL;
+	_cleanup_free_ char *name = NULL;
+	char path[512], target[512];
+	struct dirent *fd;
+
+	if (strtol(pid, NULL, 10) == getpid())
+		return false;
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	if (read_file(path, &name, NULL) < 0 || !streq(name, "dmremap\n"))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	directory = opendir(path);
+	while (directory && (fd = readdir(directory))) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, fd->d_name);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (streq(target, userdata))
+			return true;
+	}
+	return false;
+}
+
+static int tell_user_of(const char *path, struct error *error)
+{
+	char holder[280], name[FOREIGN_TEXT_BYTES(128)], node[64], process[200];
+
+	holder_of(path, holder, sizeof(holder));
+	if (is_set(holder, name, sizeof(name)))
+		return error_set(
+			error, EBUSY,
+			"%s is in use by the active set %s; run dmremap deactivate %s first", path,
+			name, name);
+	device_path(device_number(path), node, sizeof(node));
+	if (!*holder && process_find(is_command_with, node, process, sizeof(process)))
+		return error_set(error, EAGAIN, "%s is in use by %s; try again when that has ended",
+				 path, process);
+	return error_set(error, EBUSY,
+			 "%s is in use%s%s (mounted, swap, or part of another device); stop using "
+			 "it first",
+			 path, *holder ? " by " : "", holder);
+}
+
 /* @read_only: not NULL: it need not take writes. */
 static int open_held(const char *path, bool *read_only, struct error *error)
 {
 	bool device = device_number(path) != 0;
 	int fd = open_direct(path, O_RDWR | (device ? O_EXCL : 0)), protected = 0;
-	char holder[280], name[FOREIGN_TEXT_BYTES(128)];
 
 	if (read_only) {
 		*read_only = fd == -EROFS || fd == -EACCES ||
@@ -74,21 +121,21 @@ static int open_held(const char *path, bool *read_only, struct error *error)
 	}
 	if (fd != -EBUSY)
 		return error_set(error, -fd, "%s: cannot open it: %s", path, strerror(-fd));
-	holder_of(path, holder, sizeof(holder));
-	if (is_set(holder, name, sizeof(name)))
-		return error_set(
-			error, EBUSY,
-			"%s is in use by the active set %s; run dmremap deactivate %s first", path,
-			name, name);
-	return error_set(error, EBUSY,
-			 "%s is in use%s%s (mounted, swap, or part of another device); stop using "
-			 "it first",
-			 path, *holder ? " by " : "", holder);
+	tell_user_of(path, error);
+	return -EBUSY;
 }
 
 int open_exclusive(const char *path, struct error *error)
 {
 	return open_held(path, NULL, error);
+}
+
+int device_is_free(const char *path, struct error *error)
+{
+	/* for reading: what was open for writing is a "change" for udev, which activates again */
+	_cleanup_close_ int fd = open_direct(path, O_RDONLY | O_EXCL);
+
+	return fd == -EBUSY ? tell_user_of(path, error) : 0;
 }
 
 off_t handle_slot_offset(const struct set_handle *a, uint32_t slot)

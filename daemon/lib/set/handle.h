@@ -68,6 +68,11 @@ void handle_close(struct set_handle *handle);
 
 /* As open_direct(), exclusively, of an image among those of us; says who uses it. */
 int open_exclusive(const char *path, struct error *error);
+/*
+ * Whether nobody has the device exclusively; it is not opened for writing.  -EBUSY, or -EAGAIN if
+ * it is another dmremap that has it, as one does that copies or asks a question.
+ */
+int device_is_free(const char *path, struct error *error);
 
 /* Where slot @slot lies on the spare device, in bytes. */
 off_t handle_slot_offset(const struct set_handle *handle, uint32_t slot);

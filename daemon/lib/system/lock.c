@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "system/lock.h"
+#include "util/process.h"
 
 #define LOCK_PATH RUN_DIR "/lock"
 /* More than a disk that is slow, and not dead, takes for what is done in between. */
@@ -56,9 +57,20 @@ static bool is_holder(const char *text, const struct stat *st, off_t at)
 	return false;
 }
 
-static bool holds(const char *pid, const struct stat *st, off_t at)
+/**
+ * struct held - a lock that another process has
+ * @st: of the file
+ * @at: where in it
+ */
+struct held {
+	struct stat st;
+	off_t at;
+};
+
+static bool holds(const char *pid, const void *userdata)
 {
 	_cleanup_closedir_ DIR *directory = NULL;
+	const struct held *held = userdata;
 	char path[512];
 	struct dirent *fd;
 
@@ -70,38 +82,10 @@ static bool holds(const char *pid, const struct stat *st, off_t at)
 		if (*fd->d_name == '.')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%.20s/fdinfo/%.20s", pid, fd->d_name);
-		if (read_file(path, &text, NULL) == 0 && is_holder(text, st, at))
+		if (read_file(path, &text, NULL) == 0 && is_holder(text, &held->st, held->at))
 			return true;
 	}
 	return false;
-}
-
-/* "by process 123 (dmremap release data)"; empty: it has just let it go. */
-static void holder_of(int lock, off_t at, char *text, size_t nr_bytes)
-{
-	_cleanup_closedir_ DIR *directory = opendir("/proc");
-	struct dirent *process;
-	struct stat st;
-
-	*text = '\0';
-	while (fstat(lock, &st) == 0 && directory && (process = readdir(directory))) {
-		_cleanup_free_ char *words = NULL;
-		char path[64];
-		size_t length = 0;
-
-		if (*process->d_name < '0' || *process->d_name > '9' ||
-		    !holds(process->d_name, &st, at))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/cmdline", process->d_name);
-		if (read_file(path, &words, &length) < 0)
-			continue;
-		for (size_t i = 0; i + 1 < length; i++)
-			if (!words[i])
-				words[i] = ' ';
-		snprintf(text, nr_bytes, " by process %.20s (%.150s)", process->d_name,
-			 length ? words : "it has ended");
-		return;
-	}
 }
 
 static int try(int fd, off_t at)
@@ -130,18 +114,23 @@ static int open_lock(int *fd, struct error *error)
 static int take(int fd, off_t at, const char *what, struct error *error)
 {
 	uint64_t until = now_ms() + PATIENCE_MS;
+	struct held held = { .at = at };
 	char holder[200];
+	bool is_known;
 	int r;
 
 	/* a lock of this kind has no time limit of its own */
 	while ((r = try(fd, at)) == -EAGAIN && now_ms() < until)
 		usleep(PAUSE_MS * 1000);
 	if (r == -EACCES || r == -EAGAIN) {
-		holder_of(fd, at, holder, sizeof(holder));
+		/* unknown: it has just let it go */
+		is_known = fstat(fd, &held.st) == 0 &&
+			   process_find(holds, &held, holder, sizeof(holder));
 		return error_set(error, EBUSY,
-				 "%s has been locked%s for more than %u seconds; try again when "
+				 "%s has been locked%s%s for more than %u seconds; try again when "
 				 "that has ended",
-				 what, holder, PATIENCE_MS / 1000);
+				 what, is_known ? " by " : "", is_known ? holder : "",
+				 PATIENCE_MS / 1000);
 	}
 	return r < 0 ? error_set(error, -r, "%s cannot be locked: %s", what, strerror(-r)) : 0;
 }
