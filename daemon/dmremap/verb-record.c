@@ -329,7 +329,9 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 
 	if (!map.path && (option_value(invocation, "areas") || option_value(invocation, "disk")))
 		return error_set(error, EINVAL, "--areas and --disk are for --map");
-	r = replacement_look(invocation, &a, error);
+	r = look_answers(a.path, error);
+	if (!r)
+		r = replacement_look(invocation, &a, error);
 	if (!r && map.path)
 		r = lost_map_look(&map, &a.open.handle, error);
 	if (!r)

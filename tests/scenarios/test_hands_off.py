@@ -261,7 +261,8 @@ def test_a_disk_that_is_named_and_hangs(rig: Rig, tmp_path: Path) -> None:
     with hanging(rig, "other"):
         for arguments in (["check", other], ["dump", other], ["create", "two", other, spare],
                           ["create", "two", main, other], ["resize", "data", other],
-                          ["replace-spare", "data", other], ["restore-backup", file, other],
+                          ["replace-main", "data", other], ["replace-spare", "data", other],
+                          ["restore-backup", file, other],
                           ["restore-backup", file, spare, "--main", other]):
             result = subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True,
                                     stdin=subprocess.DEVNULL, timeout=60)
