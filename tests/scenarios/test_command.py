@@ -279,8 +279,12 @@ def test_a_uuid_that_is_none(rig: Rig, state_directory: Path) -> None:
 
 def test_what_the_kernel_quotes_is_no_reason(rig: Rig) -> None:
     """What a USB device calls itself is in the log, too."""
-    number = os.stat(rig.create().path).st_rdev
-    line = f"usb 1-1: Product: device-mapper: remap: {os.major(number)}:{os.minor(number)}: type reboot"
+    device = rig.create()
+    rig.main.bad(96, kind="write")
+    device.pwrite(96, pattern(1))
+    number = os.stat(device.path).st_rdev
+    line = (f"usb 1-1: Product: device-mapper: remap: "
+            f"{os.major(number)}:{os.minor(number)}: type reboot")
     ended = threading.Event()
 
     def quote() -> None:
@@ -289,10 +293,11 @@ def test_what_the_kernel_quotes_is_no_reason(rig: Rig) -> None:
 
     thread = threading.Thread(target=quote)
     thread.start()
-    told = refused(FAILED, "remap", "r0", "99999999")
+    result = dmremap("unremap", "r0", "96")
     ended.set()
     thread.join()
-    assert "exceed" in told and "reboot" not in told
+    assert result.returncode == FAILED, result
+    assert "it stays remapped" in result.stderr and "reboot" not in result.stderr, result
 
 
 def test_root_only(rig: Rig) -> None:
