@@ -506,6 +506,22 @@ def seal_header(rig: Rig, host: bytes) -> bytes:
     return sealed[:SECTOR]
 
 
+@pytest.mark.disks(main="4M", spare="4M")
+def test_why_it_failed_is_the_last_reason(rig: Rig) -> None:
+    """The kernel says something of each block; what ended it is not cut off."""
+    inactive(rig)
+    spare = Spare.of(rig)
+    *others, last = spare.table_blocks
+    for block in others:    # possibly stale, each of them
+        for replica in (0, 1):
+            spare.write(replica, 1, block, b"?" * 4096)
+    for replica in (0, 1):
+        for place in (0, 1):
+            spare.write(replica, place, last, b"?" * 4096)
+    told = refused(DAMAGED, "activate", "data")
+    assert f"metadata block {last}: no valid copy (" in told and "restore-backup FILE" in told, told
+
+
 # several at once (O13)
 
 def test_many_at_once_make_one_device(rig: Rig) -> None:

@@ -124,12 +124,23 @@ static bool is_number_only(const char *said)
 	return !strncmp(said, message, sizeof(message) - 1) && at && at < strchrnul(said, '\n');
 }
 
+/* One that does not fit takes the place of those before: the last one says how it ended. */
+static void add_line(char *text, size_t nr_bytes, const char *line)
+{
+	int nr = (int)strcspn(line, "\n");
+	size_t length = strlen(text);
+
+	if (length && length + strlen("; ") + (size_t)nr < nr_bytes)
+		snprintf(text + length, nr_bytes - length, "; %.*s", nr, line);
+	else
+		snprintf(text, nr_bytes, "%.*s", nr, line);
+}
+
 /* The lines about @name, without their prefix; empty: none. */
 static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_bytes)
 {
 	char number[32], record[8192];
 	bool by_target = false;
-	size_t length;
 	ssize_t n;
 
 	*text = '\0';
@@ -146,11 +157,8 @@ static void kernel_log_reason(int fd, const char *name, char *text, size_t nr_by
 		by_target |= at != NULL;
 		if (!at && !by_target)
 			at = behind(record, "device-mapper: table: "); /* a constructor's */
-		if (!at || is_number_only(at))
-			continue;
-		length = strlen(text);
-		snprintf(text + length, nr_bytes - length, "%s%.*s", length ? "; " : "",
-			 (int)strcspn(at, "\n"), at);
+		if (at && !is_number_only(at))
+			add_line(text, nr_bytes, at);
 	}
 }
 
