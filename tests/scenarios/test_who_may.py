@@ -365,8 +365,11 @@ def test_the_daemon_has_no_socket_to_write_to(rig: Rig, tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         daemon.wait_for(DM_REMAP_EVENT="found")
         pid = daemon.process.pid
-        inodes = {match[1] for fd in Path(f"/proc/{pid}/fd").iterdir()
-                  if (match := re.match(r"socket:\[(\d+)\]", os.readlink(fd)))}
+        inodes = set()
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):    # closed a moment ago
+                if match := re.match(r"socket:\[(\d+)\]", os.readlink(fd)):
+                    inodes.add(match[1])
         kinds = {line.split()[-1] for line in
                  Path("/proc/net/netlink").read_text().splitlines()[1:]}
         assert inodes & kinds

@@ -137,9 +137,14 @@ static void history(void **unused)
 /* That of a device that dmsetup made is none, or any text; files are named by it. */
 static void a_uuid_of_another_kind(void **unused)
 {
-	static const char *const uuids[] = { "", "LVM-" UUID, UUID, DM_UUID_PREFIX,
-					     DM_UUID_PREFIX "../" UUID, DM_UUID_PREFIX UUID "\n",
-					     DM_UUID_PREFIX "00112233-4455-6677-8899-aabbccddee/f" };
+	static const char *const uuids[] = { "",
+					     "LVM-" UUID,
+					     UUID,
+					     DM_UUID_PREFIX,
+					     DM_UUID_PREFIX "../" UUID,
+					     DM_UUID_PREFIX UUID "\n",
+					     DM_UUID_PREFIX
+					     "00112233-4455-6677-8899-aabbccddee/f" };
 	struct dm_device device = device_in("rw");
 	char key[256];
 
@@ -179,10 +184,8 @@ static void sizes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(modes),
-		cmocka_unit_test(members_that_are_gone),
-		cmocka_unit_test(history),
-		cmocka_unit_test(a_uuid_of_another_kind),
+		cmocka_unit_test(modes),   cmocka_unit_test(members_that_are_gone),
+		cmocka_unit_test(history), cmocka_unit_test(a_uuid_of_another_kind),
 		cmocka_unit_test(sizes),
 	};
 
