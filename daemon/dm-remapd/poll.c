@@ -129,7 +129,7 @@ static void note_gone_members(struct set_state *set)
 	const char *const members[] = { device->line.main, device->line.spare };
 	char key[256];
 
-	set_key(set, key, sizeof(key));
+	key_of_device(&set->device, key, sizeof(key));
 	for (unsigned int i = 0; i < 2 && !device->failed; i++) {
 		bool is_gone = !member_is_here(members[i]);
 

@@ -26,7 +26,7 @@ static bool has_file(const struct set_state *set)
 {
 	char key[256], path[PATH_MAX];
 
-	set_key(set, key, sizeof(key));
+	key_of_device(&set->device, key, sizeof(key));
 	return scrub_state_path(key, path, sizeof(path)) == 0 && access(path, F_OK) == 0;
 }
 
@@ -35,7 +35,7 @@ bool is_scrubbed(struct set_state *set)
 {
 	char key[256];
 
-	set_key(set, key, sizeof(key));
+	key_of_device(&set->device, key, sizeof(key));
 	set->was_scrubbed |= scrub_find_process(key) != 0;
 	return set->was_scrubbed;
 }

@@ -104,14 +104,6 @@ struct set_state {
 	bool seen;
 };
 
-/* What the files of its history and its scrub are called. */
-static inline void set_key(const struct set_state *set, char *key, size_t nr_bytes)
-{
-	const char *uuid = uuid_of_device(&set->device);
-
-	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : set->device.name);
-}
-
 /* So many sets that are not active are remembered; the longest forgotten goes first. */
 #define STEPS_MAX 256
 

@@ -96,7 +96,7 @@ void waiting_is_active(struct waiting_list *list, const char *name, const char *
 		struct waiting *waiting = &list->at[i];
 		unsigned int nr = nr_in_table(waiting, main, spare);
 
-		if (!nr && (!uuid || !streq(waiting->uuid, uuid)))
+		if (!nr && (!*uuid || !streq(waiting->uuid, uuid)))
 			continue;
 		snprintf(waiting->name, sizeof(waiting->name), "%s", name);
 		waiting->nr_strange = main || spare ? waiting->nr_members - nr : 0;

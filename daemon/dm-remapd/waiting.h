@@ -100,7 +100,7 @@ void waiting_begin(struct waiting_list *list);
 int waiting_member(struct waiting_list *list, const char *uuid, const char *label, const char *role,
 		   const char *path, dev_t devno, uint64_t disk_seq, uint64_t now);
 /*
- * A mapped device: @uuid of its DM_UUID, or NULL if it has none of ours; @main and @spare:
+ * A mapped device: @uuid of its DM_UUID, empty if it has none of ours; @main and @spare:
  * the numbers in its table, both 0: not known.  A set is recognised by any of them.
  */
 void waiting_is_active(struct waiting_list *list, const char *name, const char *uuid, dev_t main,

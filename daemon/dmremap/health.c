@@ -24,13 +24,6 @@ const char *mode_of(const struct dm_device *device)
 /* What the daemon saw counts for so long: it looks once an hour at the latest. */
 #define WITNESS_SECONDS (2 * 3600)
 
-void history_key(const struct dm_device *device, char *key, size_t nr_bytes)
-{
-	const char *uuid = uuid_of_device(device);
-
-	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : device->name);
-}
-
 /* Whether the kernel counts: not without the module, and not of a device that failed. */
 static bool counts(const struct dm_device *device)
 {
@@ -43,7 +36,7 @@ static void find_gone(const struct dm_device *device, struct report *report)
 
 	if (!counts(device))
 		return;
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	report->main_gone = !member_is_here(device->line.main);
 	report->spare_gone = !member_is_here(device->line.spare);
 	report->main_gone_since = report->main_gone ? gone_since(key, "main") : 0;
@@ -91,7 +84,7 @@ static void load_smart(const struct dm_device *device, struct report *report)
 {
 	char key[256];
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	smart_load(key, "main", report->now.at, &report->smart[0]);
 	smart_load(key, "spare", report->now.at, &report->smart[1]);
 }
@@ -101,7 +94,7 @@ static void load_scrub(const struct dm_device *device, struct report *report)
 	_cleanup_scrub_ struct scrub_state state = { 0 };
 	char key[256];
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	if (scrub_state_load(key, &state) < 0)
 		return;
 	scrub_summarise(&state, &report->scrub);
@@ -174,7 +167,7 @@ int history_of_device(const struct dm_device *device, struct history *history, s
 {
 	char key[256];
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	return history_load(key, (uint64_t)time(NULL), history, error);
 }
 

@@ -68,8 +68,6 @@ void report_of(const struct dm_device *device, struct report *report);
 int history_of_device(const struct dm_device *device, struct history *history, struct error *error);
 void report_with(const struct dm_device *device, const struct history *history,
 		 const struct witness *witness, struct report *report);
-/* What its history is called: its UUID, or of a set without one "name-" and the name. */
-void history_key(const struct dm_device *device, char *key, size_t nr_bytes);
 /* As --json calls it since its first release: "good", "degraded", "failing". */
 const char *severity_name(enum severity severity);
 /* The mode word, also of a device that is none of the module's: "dead", "fallback". */

@@ -382,9 +382,7 @@ static int work(struct scrub *scrub, struct scrub_disk disk[NR_SCRUB_PARTS], str
 	int r = save(scrub, error);
 
 	if (!r && scrub->state.metadata == SCRUB_METADATA_OPEN)
-		r = check_metadata(scrub);
-	if (!r)
-		r = save(scrub, error);
+		r = check_metadata(scrub) ?: save(scrub, error);
 	for (int part = 0; !r && part < NR_SCRUB_PARTS && !is_stopped; part++) {
 		struct plan *plan = &scrub->state.plan[part];
 
@@ -419,7 +417,7 @@ int scrub_run(struct invocation *invocation, const struct dm_device *device, str
 	scrub->device = *device;
 	scrub->begun_ms = now_ms();
 	scrub->has_uuid = uuid_from_string(uuid_of_device(device), scrub->uuid) == 0;
-	history_key(device, scrub->key, sizeof(scrub->key));
+	key_of_device(device, scrub->key, sizeof(scrub->key));
 	r = read_limits(scrub, error);
 	if (!r)
 		r = scrub_lock(scrub->key, &lock, error);

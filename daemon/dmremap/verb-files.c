@@ -75,7 +75,7 @@ static int add_unreadable(const struct dm_device *device, struct runs *runs, str
 	char key[256];
 	int r;
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	r = scrub_state_load(key, &state);
 	if (!r)
 		r = scrub_find_unreadable(&state.plan[SCRUB_SET], runs);

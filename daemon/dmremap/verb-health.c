@@ -192,7 +192,7 @@ static int record(const struct dm_device *device, const struct witness *fast, st
 		take_fast(&history, &witness);
 	witness.places = count_places(device, &history);
 	report_with(device, &history, &witness, &report);
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	/* without the module nothing is counted, which is not zero */
 	if (!r && !device->fallback && is_due(&report.last, &report.now))
 		r = history_append(key, &report.now, error);

@@ -124,7 +124,7 @@ static int add_scrub(const struct dm_device *device, struct disk_map *map, struc
 	char key[256];
 	int r = 0;
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	/* never, or it cannot be read: dmremap scrub status tells */
 	if (scrub_state_load(key, &state) < 0)
 		return 0;

@@ -17,7 +17,7 @@ static bool is_scrubbed(const struct dm_device *device)
 {
 	char key[256];
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	return scrub_find_process(key);
 }
 

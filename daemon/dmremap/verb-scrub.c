@@ -124,10 +124,10 @@ static void wait_for_begin(const char *key, uint64_t begun_before)
 		_cleanup_scrub_ struct scrub_state now = { 0 };
 		struct timespec pause = { 0, 20000000 };
 		bool is_saved = scrub_state_load(key, &now) == 0;
+		bool is_open = now.is_wanted && !now.is_finished;
 
 		/* it may have come to its end already; what is not saved a kill would take back */
-		if (is_saved &&
-		    (now.begun != begun_before || (now.is_wanted && scrub_find_process(key))))
+		if (is_saved && (now.begun != begun_before || (is_open && scrub_find_process(key))))
 			return;
 		nanosleep(&pause, NULL);
 	}
@@ -434,7 +434,7 @@ int verb_scrub(struct invocation *invocation, struct error *error)
 	r = find_device(invocation->argv[1], &device, error);
 	if (r < 0)
 		return r;
-	history_key(&device, key, sizeof(key));
+	key_of_device(&device, key, sizeof(key));
 	if (streq(what, "status"))
 		return show(invocation, &device, key, error);
 	if (streq(what, "start"))

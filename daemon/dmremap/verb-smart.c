@@ -207,7 +207,7 @@ static int record(const struct dm_device *device, struct error *error)
 	char key[256];
 	int r = 0;
 
-	history_key(device, key, sizeof(key));
+	key_of_device(device, key, sizeof(key));
 	for (int i = 0; i < 2; i++) {
 		struct answer answer = { .role = i ? "spare" : "main" };
 		struct smart smart;

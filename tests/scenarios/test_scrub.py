@@ -302,6 +302,12 @@ def test_one_that_was_started_is_running(rig: Rig, state: Path) -> None:
         assert now["state"] == "running" and now["permille"] < 1000, now
         run(str(PROGRAM), "scrub", "stop", "data")
         assert status()["state"] == "stopped"
+    for _ in range(3):    # killed at once: it goes on later, also in place of one that would
+        run(str(PROGRAM), "scrub", "start", "data", "--anew")
+        at_work = refused(REFUSED, "scrub", "start", "data")
+        os.kill(int(at_work.partition("(process ")[2].partition(")")[0]), signal.SIGKILL)
+        wait_for(lambda: status()["state"] != "running", "its end", 30)
+        assert status()["state"] == "interrupted"
 
 
 def test_one_that_is_not_begun_forgets_nothing(rig: Rig, state: Path, tmp_path: Path,

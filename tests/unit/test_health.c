@@ -149,12 +149,12 @@ static void a_uuid_of_another_kind(void **unused)
 	char key[256];
 
 	(void)unused;
-	history_key(&device, key, sizeof(key));
+	key_of_device(&device, key, sizeof(key));
 	assert_string_equal(key, UUID);
 	for (size_t i = 0; i < sizeof(uuids) / sizeof(uuids[0]); i++) {
 		snprintf(device.dm_uuid, sizeof(device.dm_uuid), "%s", uuids[i]);
 		assert_string_equal(uuid_of_device(&device), "");
-		history_key(&device, key, sizeof(key));
+		key_of_device(&device, key, sizeof(key));
 		assert_string_equal(key, "name-data");
 	}
 }

@@ -289,8 +289,8 @@ static void an_active_set_is_known_by_its_members(void **unused)
 	for (uint64_t now = 100; now < 1000; now += 10) {
 		waiting_begin(&list);
 		waiting_member(&list, uuid, "data", "spare", "/dev/sdb1", 2, 0, now);
-		waiting_is_active(&list, "other", NULL, 77, 78); /* of another set */
-		waiting_is_active(&list, "mine", NULL, 1, 2);
+		waiting_is_active(&list, "other", "", 77, 78); /* of another set */
+		waiting_is_active(&list, "mine", "", 1, 2);
 		waiting_end(&list, now, tell);
 		assert_string_equal(waiting_find(&list, uuid)->name, "mine");
 		assert_false(waiting_take(waiting_find(&list, uuid), now));

@@ -11,8 +11,8 @@
 /* Whether there is a device of what a table line names ("8:17", or a path). */
 bool member_is_here(const char *in_table);
 /*
- * The daemon: notes that it went, now if it is not noted yet, or forgets that.  @key: of the set,
- * as its history is called.
+ * The daemon: notes that it went, now if it is not noted yet, or forgets that.  @key: of its set,
+ * see key_of_device().
  */
 void gone_note(const char *key, const char *role, bool is_gone);
 /* Seconds since 1970; 0: not noted. */

@@ -37,9 +37,8 @@ dev_t number_in_table(const char *text)
 static bool uuid_of(const struct inventory *inventory, const struct dm_device *device,
 		    struct active_set *active)
 {
-	if (!strncmp(device->dm_uuid, DM_UUID_PREFIX, strlen(DM_UUID_PREFIX)))
-		return uuid_from_string(device->dm_uuid + strlen(DM_UUID_PREFIX), active->uuid) ==
-		       0;
+	if (uuid_from_string(uuid_of_device(device), active->uuid) == 0)
+		return true;
 	for (size_t i = 0; i < inventory->nr_members; i++) {
 		const struct member *member = &inventory->members[i];
 

@@ -56,6 +56,14 @@ static inline const char *uuid_of_device(const struct dm_device *device)
 	return uuid;
 }
 
+/* What the files of a set are called: its UUID, or of a set without one "name-" and the name. */
+static inline void key_of_device(const struct dm_device *device, char *key, size_t nr_bytes)
+{
+	const char *uuid = uuid_of_device(device);
+
+	snprintf(key, nr_bytes, "%s%s", *uuid ? "" : "name-", *uuid ? uuid : device->name);
+}
+
 /* Silences libdevmapper's own messages; they are collected for struct error instead. */
 void dm_setup(void);
 /* Version of the target in the kernel; -ENOENT: the module is not loaded. */
