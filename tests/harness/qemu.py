@@ -27,6 +27,7 @@ from tests.harness.qmp import Qmp, QmpError
 BOOT_TIMEOUT_S = 180
 COMMAND_TIMEOUT_S = 120
 CONNECT_TIMEOUT_S = 60
+LAST_LINES = 150    # of the console: with the stacks of some hung tasks
 
 # The port for another device of a machine with PCI Express; machine "pc" needs none.
 HOTPLUG_PORT = "port0"
@@ -111,7 +112,7 @@ class Machine:
 
     def last_words(self) -> str:
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
-        tail = "\n".join(text.splitlines()[-25:])
+        tail = "\n".join(text.splitlines()[-LAST_LINES:])
         return f"the end of its console:\n{tail}" if tail else "its console is empty"
 
     def kill(self) -> None:

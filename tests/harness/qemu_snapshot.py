@@ -121,8 +121,11 @@ def _wait_for_migration(machine: Machine, timeout_s: float) -> None:
 
 
 def _keep(vm: Machine, place: Path) -> None:
-    """Leave the guest's state in PLACE, where its root disk is; the guest has ended then."""
-    vm.run("dmesg --clear; sync; echo 3 >/proc/sys/vm/drop_caches")
+    """Leave the guest's state in PLACE, where its root disk is; the guest has ended then.
+
+    From here on the console has all that the kernel says: of a guest that hangs it is all
+    there is."""
+    vm.run("dmesg --clear; dmesg --console-level debug; sync; echo 3 >/proc/sys/vm/drop_caches")
     vm.qmp.execute("stop")
     vm.qmp.execute("migrate", uri=f"exec:cat >{place}/memory")
     _wait_for_migration(vm, 60)

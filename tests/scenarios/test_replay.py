@@ -31,9 +31,12 @@ def _fsync(path: Path) -> None:
 
 
 def _work(rig: Rig, place: Path, rng: random.Random) -> None:
-    """Files are replaced by new versions; a mark says what is synced from then on."""
+    """Files are replaced by new versions, until enough of them met bad sectors; a mark says what
+    is synced from then on."""
     last = rig.main.size_bytes // SECTOR - 64
-    for version in range(1, 6):
+    for version in range(1, 50):
+        if version > 5 and rig.status()["relocations"] > 10:
+            return
         for number in range(FILES):
             name = f"f{number}"
             with open(place / f"{name}.new", "wb") as file:
