@@ -14,6 +14,7 @@ KIND says how a suite is counted:
 IN names the runs a suite is part of: quick (a minute or two), check (before each
 change), all. A suite uses so many SLOTS of the six that there are on two cores: most use one
 core and 3 slots; a guest of the plain kernel, which mostly waits, 2; ALONE is all of them.
+Of states that a scenario gives to the command by the hundred, one of ONE_OF is tried.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Suite:
     slots: int = BUSY
     timeout_s: float = 900.0
     disks: str = "plain"
+    one_of: int = 1
 
 
 def _scenarios(names: str) -> str:
@@ -65,7 +67,8 @@ SUITES = [
     Suite("units", "make -s -C tests/unit check", "cmocka", EVERY),
     Suite("block server", "tests/blockserver", "pytest", EVERY),
     Suite("harness", "tests/harness", "pytest", EVERY),
-    Suite("scenarios", "tests/scenarios/test_*.py", "uml", EVERY, WAITS),
+    Suite("scenarios", "tests/scenarios/test_*.py", "uml", (QUICK, CHECK), WAITS, one_of=4),
+    Suite("scenarios, each state", "tests/scenarios/test_*.py", "uml", ONLY_ALL, WAITS),
     Suite("scenarios, no FUA", DATA, "uml", (CHECK,), WAITS, disks="no-fua"),
     Suite("all data scenarios, no FUA", f"{DATA} {MORE_DATA}", "uml", ONLY_ALL, WAITS,
           disks="no-fua"),

@@ -133,13 +133,14 @@ def _run_make(suite: Suite, result: Result) -> None:
         result.trouble = f"exit code {code}"
 
 
-def _run_uml(files: list[Path], kind: str, disks: str, timeout_s: float,
-             result: Result) -> None:
+def _run_uml(files: list[Path], suite: Suite, result: Result) -> None:
+    kind = suite.kind
     kernel, which, _ = GUESTS[kind]
     outcome = uml.run(files, ["-m", which] if which else [], kernel,
                       name=f"check-{kind}-{files[0].stem}",
-                      timeout_s=max(uml.TIMEOUT_S[kernel] + 120 * (len(files) - 1), timeout_s),
-                      kind=disks)
+                      timeout_s=max(uml.TIMEOUT_S[kernel] + 120 * (len(files) - 1),
+                                    suite.timeout_s),
+                      kind=suite.disks, one_of=suite.one_of)
     result.output = outcome.results / "output"
     _count_junit(outcome.junit, result)
     figures = outcome.results / "figures"    # a line each: key, part, number
@@ -177,8 +178,7 @@ class Job:
             elif self.files and without_kernel:
                 result.trouble = f"not run, for '{without_kernel}' failed"
             elif self.files:
-                _run_uml(self.files, self.suite.kind, self.suite.disks,
-                         self.suite.timeout_s, result)
+                _run_uml(self.files, self.suite, result)
             else:
                 KINDS[self.suite.kind](self.suite, result)
         except (kernels.BuildError, blockd.BlockServerError) as error:

@@ -5,11 +5,11 @@ The guest's root is this machine's own file system, read-only; see uml_guest.py 
 what happens in there. Needs no privileges. Any number can run side by side.
 Callers: tests/run, the crash enumerator, developers:
 
-    python3 -m tests.harness.uml [--kasan] [--no-module] [--disks KIND] FILE [-k EXPRESSION]
-                                 [ARGUMENT...]
+    python3 -m tests.harness.uml [--kasan] [--no-module] [--disks KIND] [--one-of N] FILE
+                                 [-k EXPRESSION] [ARGUMENT...]
 
 FILE named test_*.py is run by pytest, other .py by Python, all else by bash. KIND of
-disks: see disks.py. Results
+disks: see disks.py; N: scenarios/sampled.py. Results
 (output, junit.xml, console, dmesg) stay in build/uml-results/KERNEL/NAME/. The run
 fails when the kernel complains (KASAN, lockdep, WARNING...), whatever the command says.
 """
@@ -30,6 +30,7 @@ from tests.harness import blockd, cache, children, disks, kernel_log, kernels
 PROJECT = kernels.PROJECT
 MEMORY_MIB = {"uml": 640, "uml-kasan": 1536, "uml-peers": 1024}
 DISKS = 4       # of a rig, at most: what is there but not in use costs each look at all disks
+ONE_OF_VARIABLE = "DM_REMAP_ONE_OF"
 TIMEOUT_S = {"uml": 600.0, "uml-kasan": 1200.0, "uml-peers": 3600.0}
 
 
@@ -55,11 +56,12 @@ def _command_for(files: list[Path], results: Path, arguments: list[str]) -> list
     return [interpreter, str(file), *arguments]
 
 
-def _write_init(results: Path, module: str, command: list[str], kind: str) -> Path:
+def _write_init(results: Path, module: str, command: list[str], kind: str, one_of: int) -> Path:
     guest = PROJECT / "tests" / "harness" / "uml_guest.py"
     words = ["/usr/bin/python3", "-B", str(guest), str(PROJECT), str(results), module, *command]
     init = results / "init"
-    init.write_text(f"#!/bin/sh\nexec </dev/null >/dev/tty1 2>&1\nexport {disks.VARIABLE}={kind}\nexec "
+    init.write_text("#!/bin/sh\nexec </dev/null >/dev/tty1 2>&1\n"
+                    f"export {disks.VARIABLE}={kind} {ONE_OF_VARIABLE}={one_of}\nexec "
                     + " ".join(map(shlex.quote, words)) + "\n")
     init.chmod(0o755)
     return init
@@ -121,10 +123,11 @@ def _judge(results: Path, no_end: str | None) -> str | None:
 def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str = "uml",
         with_module: bool = True, name: str | None = None, timeout_s: float | None = None,
         echo: bool = False, kind: str = disks.PLAIN, counted: bool = False,
-        words: list[str] | None = None) -> Outcome:
+        words: list[str] | None = None, one_of: int = 1) -> Outcome:
     """Run a file, or some of pytest's, in a guest. NAME tells its results from others' of it,
     KIND is that of its disks (see disks.py). COUNTED: results/gcda tells which lines of the module
-    ran (debugging kernel only). WORDS are added to the kernel's command line."""
+    ran (debugging kernel only). WORDS are added to the kernel's command line. ONE_OF so many
+    states is tried where there are many (scenarios/sampled.py)."""
     files = [file.resolve() for file in (what if isinstance(what, list) else [what])]
     blockd.build()
     name = (name or files[0].stem) + (f"-{kind}" if kind != disks.PLAIN else "")
@@ -136,7 +139,7 @@ def run(what: Path | list[Path], arguments: list[str] | None = None, kernel: str
         if any(file.is_file() and "inject" in file.read_text() for file in files):
             kernels.build_inject(kernel, results)
         command = _command_for(files, results, arguments or [])
-        init = _write_init(results, module, command, kind)
+        init = _write_init(results, module, command, kind, one_of)
         no_end = _boot(kernel, results, init, timeout_s or TIMEOUT_S[kernel], echo, words or [])
         failure = _judge(results, no_end)
         output = (results / "output").read_text(errors="replace").replace("\r", "")
@@ -149,13 +152,14 @@ def main() -> int:
     parser.add_argument("--no-module", action="store_true", help="do not load dm-remap.ko")
     parser.add_argument("--timeout", type=float, help="seconds")
     parser.add_argument("--disks", choices=disks.KINDS, default=disks.PLAIN, help="their kind")
+    parser.add_argument("--one-of", type=int, default=1, help="so many states one is tried")
     parser.add_argument("file", type=Path)
     options, arguments = parser.parse_known_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))    # not without its guest
     try:
         outcome = run(options.file, arguments, "uml-kasan" if options.kasan else "uml",
                       not options.no_module, timeout_s=options.timeout, echo=True,
-                      kind=options.disks)
+                      kind=options.disks, one_of=options.one_of)
     except (kernels.BuildError, blockd.BlockServerError) as error:
         print(error, file=sys.stderr)
         return 1

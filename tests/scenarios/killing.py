@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios import dm, inprocess
+from tests.scenarios import dm, inprocess, sampled
 from tests.scenarios.lib import Device, Rig, pattern
 from tests.scenarios.sets import (LET_GO, OK, content, create, dmremap, ext4_on_main,
                                   settle)
@@ -62,7 +62,7 @@ def at_every_step(rig: Rig, arguments: list[str], check: Callable[[int, str], No
                   codes: tuple[int, ...] = (OK,)) -> None:
     """CHECK gets the exit code and what it said of the call after the one that was killed."""
     state = State(rig)
-    for before in range(2000):
+    for before in filter(sampled.wanted, range(2000)):
         state.put_back()
         code = inprocess.killed(before, *arguments)
         result = dmremap(*arguments)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 
 from tests.harness.blockd import FUA, LANDED, Record
+from tests.scenarios import sampled
 from tests.scenarios.lib import SECTOR
 
 
@@ -67,11 +68,23 @@ class Replay:
 
 def crash_states(records: list[Record], images: dict[int, bytes],
                  seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """After each write of a log that began with IMAGES: what a power cut can leave.
+    """After each write of a log that began with IMAGES: what a power cut can leave, the first and
+    the last state of it among them (sampled.py)."""
+    last: tuple[int, dict[int, bytes]] | None = None
+    for at, state in enumerate(_each_crash_state(records, images, seed)):
+        last = None
+        if at == 0 or sampled.wanted(at):
+            yield state
+        else:
+            last = state
+    if last:
+        yield last
 
-    A flush adds nothing to what was possible before it, but where another disk holds back all
-    that it was not told to flush.
-    """
+
+def _each_crash_state(records: list[Record], images: dict[int, bytes],
+                      seed: int) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """A flush adds nothing to what was possible before it, but where another disk holds back all
+    that it was not told to flush."""
     rng = random.Random(seed)
     print(f"seed {seed}")
     replay = Replay(images)

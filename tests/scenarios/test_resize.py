@@ -5,11 +5,13 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.scenarios import dm, locks
+from tests.scenarios import dm, locks, sampled
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
@@ -259,7 +261,7 @@ def test_every_power_cut(rig: Rig, guard: bool) -> None:
         assert whole(rig) == before and content_at("data", 1600) is None, what
         output("deactivate", "data")
     print(ends)
-    assert min(ends.values()) >= 1
+    assert min(ends.values()) >= 1 or sampled.ONE_OF > 1
 
 
 @pytest.mark.parametrize("guard", [True, False])
@@ -433,6 +435,23 @@ def test_it_is_named_while_it_copies(rig: Rig) -> None:
     output("activate", "data")
     assert whole(rig) == before
     output("deactivate", "data")
+
+
+def test_one_that_only_reads_is_not_named(rig: Rig, tmp_path: Path) -> None:
+    """Another dmremap looks at the main that something else holds: to wait for it helps nobody."""
+    used(rig)
+    main, = paths(rig, "main")
+    replugged()
+    program = Path(shutil.copy("/bin/sleep", tmp_path / "dmremap"))
+    with open(main, "rb") as read, subprocess.Popen([program, "60"], stdin=read) as reader:
+        holder = os.open(main, os.O_RDWR | os.O_EXCL)
+        try:
+            wait_for(lambda: Path(f"/proc/{reader.pid}/comm").read_text() == "dmremap\n", "it to run")
+            told = dmremap("activate", "data")
+            assert told.returncode == REFUSED and "mounted, swap" in told.stderr, told
+        finally:
+            os.close(holder)
+            reader.kill()
 
 
 def test_a_main_that_takes_no_mark(rig: Rig) -> None:

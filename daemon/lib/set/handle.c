@@ -53,7 +53,10 @@ static void holder_of(const char *path, char *text, size_t nr_bytes)
 			snprintf(text, nr_bytes, "%s", at->d_name);
 }
 
-/* Whether it is another dmremap, and has the device open: links are read, no file is looked at. */
+/*
+ * Whether it is another dmremap, and has the device open for writing, as only one that holds it
+ * has: links are read, no file is looked at.
+ */
 static bool is_command_with(const char *pid, const void *userdata)
 {
 	_cleanup_closedir_ DIR *directory = NULL;
@@ -69,12 +72,13 @@ static bool is_command_with(const char *pid, const void *userdata)
 	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
 	directory = opendir(path);
 	while (directory && (fd = readdir(directory))) {
-		ssize_t n;
+		struct stat link;
+		ssize_t n = readlinkat(dirfd(directory), fd->d_name, target, sizeof(target) - 1);
 
-		snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, fd->d_name);
-		n = readlink(path, target, sizeof(target) - 1);
 		target[n > 0 ? n : 0] = '\0';
-		if (streq(target, userdata))
+		if (streq(target, userdata) &&
+		    fstatat(dirfd(directory), fd->d_name, &link, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    link.st_mode & S_IWUSR)
 			return true;
 	}
 	return false;
