@@ -132,7 +132,7 @@ static int renew(const struct invocation *invocation, struct error *error)
 	if (!r && copies)
 		r = copy_to_all(path, copies, error);
 	if (!r && !invocation->quiet)
-		printf("%s: %s\n", path, is_current ? "up to date" : "renewed");
+		printf("%s: %s\n", FOREIGN(path), is_current ? "up to date" : "renewed");
 	return r;
 }
 

@@ -18,6 +18,7 @@
 #include "set/handle.h"
 #include "set/look.h"
 #include "system/identity.h"
+#include "util/foreign.h"
 #include "verbs.h"
 
 static void create_request_p(struct create_request *request)
@@ -31,7 +32,7 @@ static void print_size(const char *what, const char *path, uint64_t nr_sectors,
 	char size[32];
 
 	format_size(nr_sectors * 512, size, sizeof(size));
-	printf("%-8s %s, %s%s%s\n", what, path, size, *identity ? ", " : "", identity);
+	printf("%-8s %s, %s%s%s\n", what, FOREIGN(path), size, *identity ? ", " : "", identity);
 }
 
 /* Every place, with what it is for: who decides must not look it up. */
@@ -400,11 +401,11 @@ int verb_create(struct invocation *invocation, struct error *error)
 		char sectors[160];
 
 		sector_ranges_text(&a.bad_on_spare, sectors, sizeof(sectors));
-		printf("%s: sector%s %s cannot be written; the set does not use %s\n", a.spare_path,
-		       one ? "" : "s", sectors, one ? "it" : "them");
+		printf("%s: sector%s %s cannot be written; the set does not use %s\n",
+		       FOREIGN(a.spare_path), one ? "" : "s", sectors, one ? "it" : "them");
 	}
 	if (!invocation->quiet)
-		printf("a backup of the set is in %s\n", a.backup_path);
+		printf("a backup of the set is in %s\n", FOREIGN(a.backup_path));
 	if (!both_are_devices(&a))
 		return 0;
 	return activate_created(invocation, &a, &lock, error);

@@ -416,8 +416,8 @@ static void print_resized(const struct invocation *invocation, const struct resi
 		fprintf(stderr, "dmremap: cannot write a backup of the new spare: %s\n",
 			a->no_backup.text);
 	if (!invocation->quiet)
-		printf("%s: %s is its spare device now; run dmremap activate %s\n", name, a->path,
-		       name);
+		printf("%s: %s is its spare device now; run dmremap activate %s\n", name,
+		       FOREIGN(a->path), name);
 }
 
 /**
