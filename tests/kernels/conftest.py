@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest for each kernel, and a record of each test."""
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import pytest
 
 from tests.harness import blockd, qemu_snapshot
 from tests.harness.debian_kernels import Unavailable
-from tests.harness.qemu import Machine
+from tests.harness.qemu import Machine, MachineError
 from tests.kernels import guests, results
 
 StartServer = blockd.StartServer
+StartGuest = Callable[[Callable[[Machine], str]], tuple[Machine, str]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,13 +44,39 @@ def guest(kernel: str, guest_places: Callable[[str], guests.Guest]) -> guests.Gu
     return guest_places(kernel)
 
 
-@pytest.fixture
-def vm(guest: guests.Guest) -> Iterator[Machine]:
-    """A freshly restored guest; at the end its kernel must not have reported a defect."""
+@contextlib.contextmanager
+def _healthy(guest: guests.Guest) -> Iterator[Machine]:
     with qemu_snapshot.restored(guest.place, guest.image) as machine:
         yield machine
         if machine.process.poll() is None:
             assert machine.complaints() == []
+
+
+@pytest.fixture
+def vm(guest: guests.Guest) -> Iterator[Machine]:
+    """A freshly restored guest; at the end its kernel must not have reported a defect."""
+    with _healthy(guest) as machine:
+        yield machine
+
+
+@pytest.fixture
+def vm_of(guest: guests.Guest) -> Iterator[StartGuest]:
+    """vm_of(plug): a guest and what PLUG returns, a disk. Once a guest hung when a virtio disk
+    was plugged in, with no module and no set: it is restored again then, and the console shown."""
+    with contextlib.ExitStack() as stack:
+        def get(plug: Callable[[Machine], str]) -> tuple[Machine, str]:
+            try:
+                with contextlib.ExitStack() as attempt:
+                    machine = attempt.enter_context(_healthy(guest))
+                    disk = plug(machine)
+                    stack.push(attempt.pop_all())
+                    return machine, disk
+            except MachineError as error:
+                warnings.warn(f"a second guest, as the first one hung: {error}", stacklevel=1)
+            machine = stack.enter_context(_healthy(guest))
+            return machine, plug(machine)
+
+        yield get
 
 
 @pytest.fixture

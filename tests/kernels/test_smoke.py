@@ -13,7 +13,7 @@ from tests.harness import qemu_snapshot
 from tests.harness.blockd import BlockServer
 from tests.harness.qemu import Machine, disk_path
 from tests.kernels import guests
-from tests.kernels.conftest import StartServer
+from tests.kernels.conftest import StartGuest, StartServer
 from tests.vm import packages, remap
 from tests.vm.adopted import (CHECK, DEVICE, LEAVE, NAME, adopt, assert_hidden, is_whole, plug,
                               status, the_set, unplug)
@@ -75,11 +75,11 @@ def test_errors_told_at_once(vm: Machine, server: BlockServer) -> None:
            f"mount {main} /mnt && {CHECK}")
 
 
-def test_errors_told_late(vm: Machine, serve: StartServer) -> None:
+def test_errors_told_late(vm_of: StartGuest, serve: StartServer) -> None:
     """The disk reports a write error with the next flush. Main is written through, so that the
     write waits for the flush, and is relocated."""
     server = serve(main=(64 * MIB, "vcache=on,fua=off"), spare=(32 * MIB, "vcache=on"))
-    main = vm.add_virtio_disk("main", server.disk("main").socket_path)
+    vm, main = vm_of(lambda guest: guest.add_virtio_disk("main", server.disk("main").socket_path))
     spare, = plug(vm, server, "spare")
     device = remap.activate(vm, main, spare)
     before = remap.status(vm).used

@@ -18,7 +18,7 @@ import pytest
 
 from tests.harness import disks as kinds
 from tests.harness import kernel_log
-from tests.scenarios import accounting, lib
+from tests.scenarios import accounting, lib, sampled
 from tests.scenarios.hardware import forget_hardware, hardware
 
 IN_GUEST = os.environ.get("DM_REMAP_GUEST") == "uml"
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
                                        "harness/disks.py) on which it does not hold, and why")
     config.addinivalue_line("markers", "plain_only: too slow for the debugging kernel, and "
                                        "shorter tests walk the same code there")
+    config.addinivalue_line("markers", "long: it takes half a minute, and waits for most of it; "
+                                       "see sampled.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,9 +52,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             assert marker.kwargs["reason"] and set(marker.args) <= set(kinds.KINDS), item.name
             if here in marker.args and item not in elsewhere:
                 elsewhere.append(item)
-    if elsewhere:
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in elsewhere]
+    not_now = [item for item in items if item.get_closest_marker("long") and not sampled.this_time()]
+    if elsewhere or not_now:
+        config.hook.pytest_deselected(items=[*elsewhere, *not_now])
+        items[:] = [item for item in items if item not in [*elsewhere, *not_now]]
 
 
 def _parse(name: str, text: str) -> tuple[int, str]:

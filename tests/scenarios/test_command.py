@@ -450,6 +450,7 @@ def test_long_verbs_show_how_far_they_are(rig: Rig) -> None:
                                                          str(rig.spare.kernel_path), "--yes"))
 
 
+@pytest.mark.long
 def test_reading_a_large_table_shows_how_far_it_is(rig: Rig, tmp_path: Path) -> None:
     rig.create()
     rig.spare.delay("read", 700)    # the whole table is a few commands

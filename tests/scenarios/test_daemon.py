@@ -259,6 +259,7 @@ def test_a_place_is_told_once(rig: Rig, tmp_path: Path) -> None:
         assert saved["PRIORITY"] == "7"
 
 
+@pytest.mark.long
 @pytest.mark.disks(main="16M", spare="16M")
 def test_a_storm_that_probes_contradict_is_ended(rig: Rig, tmp_path: Path) -> None:
     """Row 33: where main answers, it has many bad places; the daemon thaws within its budget."""
@@ -284,6 +285,7 @@ def test_a_storm_that_probes_contradict_is_ended(rig: Rig, tmp_path: Path) -> No
         assert device.pread(8 * stopped, 8) == pattern(2, 8)
 
 
+@pytest.mark.long
 def test_a_freeze_by_hand_is_not_ended(rig: Rig, tmp_path: Path) -> None:
     """Also one that is older than the daemon: only what a storm froze is thawed."""
     rig.create()
@@ -295,6 +297,7 @@ def test_a_freeze_by_hand_is_not_ended(rig: Rig, tmp_path: Path) -> None:
         assert not daemon.find(DM_REMAP_EVENT="thawed") and rig.status()["mode"] == "frozen"
 
 
+@pytest.mark.long
 def test_the_daemon_costs_nothing_when_idle(rig: Rig, tmp_path: Path) -> None:
     """Row 31: after a burst of events it sleeps; counted, for time depends on what else runs."""
     device = rig.create()

@@ -50,6 +50,7 @@ def a_set(rig: Rig) -> None:
     replugged()
 
 
+@pytest.mark.long
 def test_activated_when_members_are_there(rig: Rig, tmp_path: Path) -> None:
     """O13: a one-shot that failed is made up for; what was deactivated stays so."""
     with running(tmp_path) as daemon:
@@ -110,6 +111,7 @@ def test_the_reason_is_the_last_sentence(rig: Rig, tmp_path: Path) -> None:
         assert "another host" in told["DM_REMAP_REASON"], told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("waited_for", [False, True], ids=["", "by-another"])
 def test_a_disk_that_was_late_once_is_tried_again(rig: Rig, waited_for: bool,
                                                   tmp_path: Path) -> None:
@@ -128,6 +130,7 @@ def test_a_disk_that_was_late_once_is_tried_again(rig: Rig, waited_for: bool,
     assert state() == "active"
 
 
+@pytest.mark.long
 def test_a_set_of_another_host_is_told_once(rig: Rig, tmp_path: Path) -> None:
     """O7: in the journal of the daemon, with its fields, and nothing is activated."""
     spare = Spare.of(rig)
@@ -147,6 +150,7 @@ def test_a_set_of_another_host_is_told_once(rig: Rig, tmp_path: Path) -> None:
         assert state() == "foreign"
 
 
+@pytest.mark.long
 def test_advice_for_a_set_that_waits(rig: Rig, tmp_path: Path) -> None:
     """Nothing that destroys for a disk that may only be unplugged; of an active set nothing."""
     rig.main.fail()    # as good as unplugged

@@ -219,6 +219,7 @@ def test_a_disk_that_hangs_keeps_one_process(rig: Rig) -> None:
     assert "does not answer" not in list_by_program().stdout
 
 
+@pytest.mark.long
 def test_a_slow_disk_is_found(rig: Rig) -> None:
     """Each command has its time, not all of them together."""
     inactive(rig)
@@ -291,6 +292,7 @@ def test_a_member_that_hangs_is_not_gone(rig: Rig, hung: str, more: tuple[str, .
     assert content_after_activation(rig)
 
 
+@pytest.mark.long
 def test_a_main_without_guard_that_hangs(rig: Rig) -> None:
     """Udev knows nothing of it; whose it is, its hardware tells."""
     uuid = inactive(rig, "--no-guard")

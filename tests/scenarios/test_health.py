@@ -62,6 +62,7 @@ def agree(verdict: str, daemon: Daemon) -> None:
         assert reason["text"] in output("health", "data") and reason["advice"], reason
 
 
+@pytest.mark.long
 def test_a_disk_from_good_to_failed(rig: Rig, tmp_path: Path) -> None:
     create(rig)
     device = Device("/dev/mapper/data", "data")
@@ -319,6 +320,7 @@ def test_a_smartctl_that_hangs_holds_nobody_up(rig: Rig, tmp_path: Path, path: N
     assert not list(tmp_path.glob("*.smart"))
 
 
+@pytest.mark.long
 def test_one_smartctl_waits_for_a_disk(rig: Rig, tmp_path: Path, path: None) -> None:
     """One that hangs with its disk outlives what has started it; there is no second one."""
     create(rig)
@@ -441,6 +443,7 @@ def test_a_backup_that_is_due_is_not_left_at_the_end(rig: Rig, tmp_path: Path) -
         assert missing() == 0
 
 
+@pytest.mark.long
 def test_backups_are_renewed(rig: Rig, tmp_path: Path) -> None:
     create(rig)
     device = Device("/dev/mapper/data", "data")

@@ -73,6 +73,7 @@ def test_a_set_has_one_name(rig: Rig, hooks: Path, tmp_path: Path) -> None:
         assert {word.split("=")[0] for word in alert["events"].split()} >= {"read-error", "health"}
 
 
+@pytest.mark.long
 def test_the_end_is_told_once(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     rig.create()
     rig.message("r0", "freeze")
@@ -88,6 +89,7 @@ def test_the_end_is_told_once(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     assert "health is good" in told(hooks)[1]["message"]
 
 
+@pytest.mark.long
 def test_one_that_hangs_holds_nobody_up(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     """The loop goes on meanwhile; no second one is started; it is killed and that is told."""
     put(hooks / "hangs", f"echo x >>{tmp_path}/started; trap '' TERM; sleep 1000")
@@ -115,6 +117,7 @@ def test_one_that_hangs_holds_nobody_up(rig: Rig, hooks: Path, tmp_path: Path) -
         assert all("hook" not in alert["events"] for alert in told(hooks))
 
 
+@pytest.mark.long
 def test_a_refusal_is_told_once(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     put(hooks / "mine", f"touch {tmp_path}/ran")
     (hooks / "mine").chmod(0o777)
@@ -129,6 +132,7 @@ def test_a_refusal_is_told_once(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.long
 def test_what_was_not_told_is_told_at_the_end(rig: Rig, hooks: Path, tmp_path: Path) -> None:
     rig.create()
     with running(tmp_path, "[hooks]\ninterval = 10000\n") as daemon:

@@ -102,6 +102,7 @@ def test_a_spare_that_hangs_in_its_table_is_not_given_up(rig: Rig, gone: str) ->
     assert [rig.media(name).whole() for name in ("main", "spare")] == before
 
 
+@pytest.mark.long
 def test_who_holds_a_lock_is_named(rig: Rig) -> None:
     """After half a minute, with the process and what it runs; the set is as it was."""
     first, second = two_sets(rig)

@@ -278,6 +278,7 @@ def fill(spare: Spare) -> None:
         spare.media.write(spare.sector(replica, 1, 1), b"".join(blocks))
 
 
+@pytest.mark.long
 @pytest.mark.disks(main="9G", spare="4G")
 def test_row_14_and_17_a_million_remaps_in_a_second(rig: Rig) -> None:
     """As many as the spare has slots, and activation with all of them in under a second."""

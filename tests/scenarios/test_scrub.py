@@ -181,6 +181,7 @@ def test_salvage(rig: Rig, rng: random.Random, state: Path) -> None:
     assert rig.status("data")["read_errors"] == errors and status()["last"]["salvaged"] == 0
 
 
+@pytest.mark.long
 def test_a_disk_that_begins_badly_is_not_gone(rig: Rig) -> None:
     """No piece was read yet when it had failed twenty times."""
     create(rig)
@@ -352,6 +353,7 @@ def test_one_that_is_not_begun_forgets_nothing(rig: Rig, state: Path, tmp_path: 
     assert status() == before
 
 
+@pytest.mark.long
 def test_it_ends_when_it_said(rig: Rig) -> None:
     """Within a factor of two, at each moment but the last few seconds."""
     create(rig)
@@ -461,6 +463,7 @@ def codes() -> set[str]:
     return {reason["code"] for reason in told["reasons"]}
 
 
+@pytest.mark.long
 def test_a_scratch_is_no_storm(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrub reads each sector of it, and it is one error; many places are many errors."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
@@ -540,6 +543,7 @@ def test_map_and_metrics(rig: Rig, tmp_path: Path) -> None:
         output("map", "data", "--json"))["main"]) < 4096
 
 
+@pytest.mark.long
 @pytest.mark.disks(main="320M:serial=on", spare="8M")
 def test_fsync_takes_as_long_as_without_it(rig: Rig, mounted: Any, state: Path) -> None:
     """Within a tenth, on a disk that does one thing after the other: a write takes 8 ms, the
