@@ -75,6 +75,15 @@ bool jobs_busy(const struct jobs *jobs, const char *set)
 	return false;
 }
 
+unsigned int jobs_nr(const struct jobs *jobs, bool is_beside)
+{
+	unsigned int nr = 0;
+
+	for (const struct job *job = jobs->first; job; job = job->next)
+		nr += job->is_beside == is_beside && !job->late;
+	return nr;
+}
+
 static bool is_beside_already(const struct jobs *jobs, const char *set, const char *verb)
 {
 	for (const struct job *job = jobs->first; job; job = job->next)

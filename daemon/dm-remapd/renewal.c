@@ -11,6 +11,7 @@
 
 #define NEVER_SECONDS 3600
 #define BUSY_SECONDS 5
+#define FULL_SECONDS 1
 #define EXIT_OK 0
 
 static void on_renewed(void *userdata, const struct job *job)
@@ -80,6 +81,8 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 		return NEVER_SECONDS;
 	if (now < renewal->at)
 		return (unsigned int)(renewal->at - now);
+	if (jobs_nr(&m->jobs, true) >= JOBS_BESIDE_MAX)
+		return FULL_SECONDS;
 	if (start(m, set) == -EBUSY)
 		return BUSY_SECONDS;
 	memcpy(renewal->seen, seen, sizeof(seen));
