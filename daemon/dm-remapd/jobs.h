@@ -110,6 +110,8 @@ bool jobs_busy(const struct jobs *jobs, const char *set); /* but for those that 
  * once.  A child that is late waits for a disk, and does not count.
  */
 unsigned int jobs_nr(const struct jobs *jobs, bool is_beside);
+/* Whether the child that is beside, with this verb and number, is late. */
+bool jobs_late(const struct jobs *jobs, const char *set, const char *verb, uint64_t number);
 /*
  * Starts `dmremap VERB ARGUMENT...` (@arguments: after the verb, ended by NULL).
  * JOB_OUTSIDE: by systemd-run where there is a systemd, as a unit of its own.  -EBUSY: a child
