@@ -187,6 +187,21 @@ def test_each_set_that_waits_has_its_note(rig: Rig) -> None:
         assert not notes.exists()
 
 
+def test_a_mapped_device_that_is_being_made_hides_no_member(rig: Rig) -> None:
+    """Its disks name it as their holder before it has its UUID in /sys, and after: then what
+    another process activates would be missing here."""
+    ext4_on_main(rig)
+    create(rig)
+    minor = os.minor(os.stat("/dev/mapper/data").st_rdev)
+    directory = f"/sys/class/block/dm-{minor}/dm"
+    subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+    try:
+        found, = sets()
+    finally:
+        subprocess.run(["umount", directory], check=True)
+    assert [found["main"], found["spare"]] == paths(rig, "main", "spare"), found
+
+
 def test_the_end_of_a_strangers_disk_is_not_waited_for(rig: Rig) -> None:
     """Where the mark of a main without guard would be: activation by udev looks there, too."""
     uuid = inactive(rig, "--no-guard")

@@ -318,11 +318,16 @@ static bool is_held_by_others(const char *syspath)
 	while (directory && (at = readdir(directory))) {
 		_cleanup_free_ char *dm_uuid = NULL;
 		size_t nr_bytes;
+		int r;
 
 		if (*at->d_name == '.')
 			continue;
 		snprintf(path, sizeof(path), "/sys/class/block/%s/dm/uuid", at->d_name);
-		if (read_file(path, &dm_uuid, &nr_bytes) < 0)
+		r = read_file(path, &dm_uuid, &nr_bytes);
+		/* a mapped device that is being made or removed: for a moment it has none */
+		if (r == -ENOENT && !strncmp(at->d_name, "dm-", 3))
+			continue;
+		if (r < 0)
 			return true;
 		/* a remap device made with plain dmsetup has none */
 		if (strncmp(dm_uuid, "REMAP-", 6) && *dm_uuid && *dm_uuid != '\n')
