@@ -16,8 +16,6 @@
 /* At the latest, and at the earliest: a storm is not a process a second. */
 #define CHECKUP_SECONDS 3600
 #define PAUSE_SECONDS 5
-/* So many at once; those that hang do not count. */
-#define CHILDREN_MAX 4
 
 /* As `dmremap` exits; see dmremap(8). */
 #define EXIT_OK 0
@@ -46,11 +44,7 @@ static bool has_changed(const struct set_state *set)
 
 static bool is_busy(const struct manager *m)
 {
-	unsigned int nr = 0;
-
-	for (const struct job *job = m->jobs.first; job; job = job->next)
-		nr += job->is_beside && !job->late;
-	return nr >= CHILDREN_MAX;
+	return jobs_nr(&m->jobs, true) >= JOBS_BESIDE_MAX;
 }
 
 /* A new reason is news as well; that one has gone is not, as long as the word is the same. */

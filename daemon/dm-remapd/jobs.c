@@ -75,12 +75,30 @@ bool jobs_busy(const struct jobs *jobs, const char *set)
 	return false;
 }
 
-static bool is_beside_already(const struct jobs *jobs, const char *set, const char *verb)
+unsigned int jobs_nr(const struct jobs *jobs, bool is_beside)
+{
+	unsigned int nr = 0;
+
+	for (const struct job *job = jobs->first; job; job = job->next)
+		nr += job->is_beside == is_beside && !job->late;
+	return nr;
+}
+
+static const struct job *find_beside(const struct jobs *jobs, const char *set, const char *verb,
+				     uint64_t number)
 {
 	for (const struct job *job = jobs->first; job; job = job->next)
-		if (job->is_beside && streq(job->set, set) && streq(job->verb, verb))
-			return true;
-	return false;
+		if (job->is_beside && streq(job->set, set) && streq(job->verb, verb) &&
+		    job->number == number)
+			return job;
+	return NULL;
+}
+
+bool jobs_late(const struct jobs *jobs, const char *set, const char *verb, uint64_t number)
+{
+	const struct job *job = find_beside(jobs, set, verb, number);
+
+	return job && job->late;
 }
 
 /* Of a failure the reason is the last line: others may be about a copy that is ignored. */
@@ -292,7 +310,8 @@ int job_start(struct jobs *jobs, const char *set, const char *verb, const char *
 		.done = done,
 	};
 
-	if (flags & JOB_BESIDE ? is_beside_already(jobs, set, verb) : jobs_busy(jobs, set))
+	if (flags & JOB_BESIDE ? find_beside(jobs, set, verb, number) != NULL :
+				 jobs_busy(jobs, set))
 		return -EBUSY;
 	snprintf(job.set, sizeof(job.set), "%s", set);
 	return begin(jobs, &job, arguments, flags & JOB_OUTSIDE);
@@ -311,7 +330,7 @@ int job_start_hooks(struct jobs *jobs, const char *const *arguments, unsigned in
 		.done = done,
 	};
 
-	if (is_beside_already(jobs, job.set, job.verb))
+	if (find_beside(jobs, job.set, job.verb, 0))
 		return -EBUSY;
 	return begin(jobs, &job, arguments, true);
 }

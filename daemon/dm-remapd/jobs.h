@@ -93,6 +93,10 @@ struct jobs {
 	struct job *first;
 };
 
+/* More than that of each kind are not started at once, see jobs_nr(). */
+#define JOBS_BESIDE_MAX 4
+#define JOBS_ACTIVATIONS_MAX 8
+
 /* Finds the command: the file `dmremap` in the directory of this program. */
 int jobs_init(struct jobs *jobs, sd_event *loop, unsigned int timeout_seconds, job_late_f on_late,
 	      void *userdata);
@@ -101,6 +105,13 @@ void jobs_done(struct jobs *jobs);
 /* Whether any is at work that has to end before the daemon does. */
 bool jobs_at_work(const struct jobs *jobs);
 bool jobs_busy(const struct jobs *jobs, const char *set); /* but for those that are beside */
+/*
+ * How many are at work that are beside, or that are not: with many sets they are not all started at
+ * once.  A child that is late waits for a disk, and does not count.
+ */
+unsigned int jobs_nr(const struct jobs *jobs, bool is_beside);
+/* Whether the child that is beside, with this verb and number, is late. */
+bool jobs_late(const struct jobs *jobs, const char *set, const char *verb, uint64_t number);
 /*
  * Starts `dmremap VERB ARGUMENT...` (@arguments: after the verb, ended by NULL).
  * JOB_OUTSIDE: by systemd-run where there is a systemd, as a unit of its own.  -EBUSY: a child

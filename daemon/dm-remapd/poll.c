@@ -212,6 +212,7 @@ static unsigned int poll_waiting(struct manager *m, const struct dm_device *devi
 	waiting_end(&m->waiting, now, journal_waiting);
 	for (size_t i = 0; i < m->waiting.nr; i++)
 		if (!jobs_busy(&m->jobs, m->waiting.at[i].uuid) &&
+		    jobs_nr(&m->jobs, false) < JOBS_ACTIVATIONS_MAX &&
 		    waiting_take(&m->waiting.at[i], now))
 			action_activate(m, &m->waiting.at[i]);
 	return waiting_next(&m->waiting, now, again);

@@ -11,7 +11,14 @@
 
 #define NEVER_SECONDS 3600
 #define BUSY_SECONDS 5
+#define FULL_SECONDS 1
 #define EXIT_OK 0
+
+/* Numbers of the children: of one set there may be one of each. */
+enum {
+	RENEWS,
+	RENEWS_AND_COPIES,
+};
 
 static void on_renewed(void *userdata, const struct job *job)
 {
@@ -28,26 +35,45 @@ static void on_renewed(void *userdata, const struct job *job)
 		renewal->has_failed = has_failed;
 		if (has_failed) /* it is tried again */
 			renewal->at = now_seconds(m) + m->config.backup_seconds;
+		if (renewal->has_stale_copies && job->number == RENEWS_AND_COPIES) {
+			renewal->has_stale_copies = false;
+			renewal->at = now_seconds(m);
+			poll_within(m, 0);
+		}
 	}
 	action_came_back(m, job);
 }
 
-static int start(struct manager *m, struct set_state *set)
+static int start_one(struct manager *m, struct set_state *set, uint64_t number)
 {
 	const char *arguments[7] = { "--renew", "--quiet", "--", set->device.name };
 	int r;
 
-	if (*m->config.backup_copies) {
+	if (number == RENEWS_AND_COPIES) {
 		arguments[2] = "--copies";
 		arguments[3] = m->config.backup_copies;
 		arguments[4] = "--";
 		arguments[5] = set->device.name;
 	}
 	r = job_start(&m->jobs, set->device.name, "backup", arguments,
-		      JOB_OUTSIDE | JOB_BESIDE | JOB_AWAITED, 0, on_renewed);
+		      JOB_OUTSIDE | JOB_BESIDE | JOB_AWAITED, number, on_renewed);
 	if (r < 0 && r != -EBUSY)
 		sd_journal_print(LOG_ERR, "%s: cannot run `dmremap backup`: %s", set->device.name,
 				 strerror(-r));
+	return r;
+}
+
+/* A directory of copies that hangs, as of a server that is away, keeps no backup from renewal. */
+static int start(struct manager *m, struct set_state *set)
+{
+	bool has_copies = *m->config.backup_copies;
+	int r = start_one(m, set, has_copies ? RENEWS_AND_COPIES : RENEWS);
+
+	if (r != -EBUSY || !has_copies ||
+	    !jobs_late(&m->jobs, set->device.name, "backup", RENEWS_AND_COPIES))
+		return r;
+	r = start_one(m, set, RENEWS);
+	set->renewal.has_stale_copies |= !r;
 	return r;
 }
 
@@ -80,6 +106,8 @@ unsigned int renew_backup(struct manager *m, struct set_state *set, uint64_t now
 		return NEVER_SECONDS;
 	if (now < renewal->at)
 		return (unsigned int)(renewal->at - now);
+	if (jobs_nr(&m->jobs, true) >= JOBS_BESIDE_MAX)
+		return FULL_SECONDS;
 	if (start(m, set) == -EBUSY)
 		return BUSY_SECONDS;
 	memcpy(renewal->seen, seen, sizeof(seen));

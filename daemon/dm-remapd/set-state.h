@@ -47,6 +47,7 @@ struct checkup {
  * @has_event: the table changed since, by an event: what goes and what comes may add up to nothing
  * @at: when the next one is due, seconds; 0: none is
  * @has_failed: the last one failed, and that was reported
+ * @has_stale_copies: it was renewed while the child that copies it was late
  */
 struct renewal {
 	uint64_t seen[4];
@@ -54,6 +55,7 @@ struct renewal {
 	bool has_event;
 	uint64_t at;
 	bool has_failed;
+	bool has_stale_copies;
 };
 
 /**

@@ -24,9 +24,12 @@ const struct verb_option options_backup[] = {
 	{ NULL },
 };
 
-/* Paths of the members of the set that @what means; an image has no main. */
-static int find_members(const char *what, struct inventory *inventory, char *spare, size_t nr_spare,
-			char *main, size_t nr_main, struct error *error)
+/*
+ * Paths of the members of the set that @what means; an image has no main.  @alone: no other set
+ * is looked for, see inventory_look_for().
+ */
+static int find_members(const char *what, bool alone, struct inventory *inventory, char *spare,
+			size_t nr_spare, char *main, size_t nr_main, struct error *error)
 {
 	const struct assembly *set;
 	int r;
@@ -35,7 +38,8 @@ static int find_members(const char *what, struct inventory *inventory, char *spa
 	snprintf(spare, nr_spare, "%s", what);
 	if (strchr(what, '/') && access(what, F_OK) == 0 && !device_number(what))
 		return 0;
-	r = inventory_look(inventory, what, true, error);
+	r = alone ? inventory_look_for(inventory, what, error) :
+		    inventory_look(inventory, what, true, error);
 	if (!r)
 		r = inventory_find(inventory, what, &set, error);
 	if (r < 0)
@@ -116,13 +120,18 @@ static int renew(const struct invocation *invocation, struct error *error)
 	_cleanup_backup_ struct backup backup = { 0 };
 	const char *copies = option_value(invocation, "copies");
 	char spare[PATH_MAX], main[PATH_MAX], path[PATH_MAX];
-	bool is_current;
+	const char *what = invocation->argv[0];
+	bool is_current, is_active;
+	struct dm_device device;
 	int r;
 
 	if (invocation->argc == 2)
 		return error_set(error, EINVAL, "--renew updates the default backup; omit FILE");
-	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
-			 error);
+	/* dm-remapd renews those of all sets */
+	is_active =
+		!strchr(what, '/') && dm_get(what, &device, NULL) == 0 && *uuid_of_device(&device);
+	r = find_members(is_active ? uuid_of_device(&device) : what, is_active, &inventory, spare,
+			 sizeof(spare), main, sizeof(main), error);
 	if (!r)
 		r = read_backup(spare, main, &backup, NULL, error);
 	if (!r)
@@ -148,8 +157,8 @@ int verb_backup(struct invocation *invocation, struct error *error)
 		return renew(invocation, error);
 	if (option_value(invocation, "copies"))
 		return error_set(error, EINVAL, "--copies needs --renew");
-	r = find_members(invocation->argv[0], &inventory, spare, sizeof(spare), main, sizeof(main),
-			 error);
+	r = find_members(invocation->argv[0], false, &inventory, spare, sizeof(spare), main,
+			 sizeof(main), error);
 	if (invocation->argc == 2)
 		snprintf(path, sizeof(path), "%s", invocation->argv[1]);
 	progress_begin(&line, invocation, "reading the table", 0);

@@ -332,6 +332,9 @@ int verb_replace_main(struct invocation *invocation, struct error *error)
 	r = look_answers(a.path, error);
 	if (!r)
 		r = replacement_look(invocation, &a, error);
+	/* a pipe may keep it waiting; the members are held, and cannot be activated */
+	if (map.path)
+		set_unlock(&a.open);
 	if (!r && map.path)
 		r = lost_map_look(&map, &a.open.handle, error);
 	if (!r)

@@ -183,3 +183,24 @@ def test_a_set_without_the_module_is_told(rig: Rig, tmp_path: Path) -> None:
         told = daemon.wait_for(DM_REMAP_EVENT="health", DM_REMAP_VERDICT="good")
         assert wait_for(lambda: list(tmp_path.glob("*.history")), "a point of the history", 60)
     output("deactivate", "data")
+
+
+@pytest.mark.disks(main="4M", spare="2M", other="4M")
+def test_copies_that_hang_keep_no_backup_from_renewal(rig: Rig, tmp_path: Path) -> None:
+    """As on a share whose server is away: the copy is made when it is there again."""
+    output("activate", "data")
+    other = rig.server.disk("other")
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(other.kernel_path)], check=True)
+    share = rig.mount(rig.raw("other"), "ext4")
+    name = f"{sets()[0]['uuid']}.backup"
+    backup, copy = tmp_path / name, share / name
+    other.hold("write", 0, other.size_bytes // SECTOR)
+    with running(tmp_path, f"[backup]\ndelay = 10\ncopies = {share}\n[watch]\npatience = 1\n"
+                 "[smart]\ninterval = no\n") as daemon:
+        wait_for(other.held, "the copy", 60)
+        daemon.wait_for(DM_REMAP_EVENT="late")
+        before = backup.read_bytes()
+        output("remap", "data", "800")
+        wait_for(lambda: backup.read_bytes() != before, "a new backup", 40)
+        other.release()
+        wait_for(lambda: copy.exists() and copy.read_bytes() == backup.read_bytes(), "the copy", 40)

@@ -21,7 +21,7 @@ from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, w
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (DAMAGED, FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, WAITING,
                                   content, create, dmremap, ext4_on_main, output, paths, refused,
-                                  sets, settle, signatures)
+                                  replugged, sets, settle, signatures)
 
 RULES, STATE = Path("/etc/udev/rules.d"), Path(os.environ["STATE_DIRECTORY"])
 CONTROL = Path("/run/udev/control")
@@ -125,6 +125,81 @@ def test_no_verb_opens_the_disk_of_a_stranger(rig: Rig) -> None:
         assert "data" in output("list", "--names").split()
         assert not rig.server.disk("other").held()
     Path("/tmp/backup-of-data").unlink()
+
+
+TWO_SETS = pytest.mark.disks(main="2M", spare="1M", other="2M", second="1M")
+
+
+def two_inactive(rig: Rig, *more: str) -> list[str]:
+    """The UUIDs of data, on main and spare, and of more, on other and second."""
+    inactive(rig, *more)
+    output("create", "more", *paths(rig, "other", "second"), "--yes", *more)
+    output("deactivate", "more")
+    settle(rig, "main", "spare", "other", "second")
+    replugged()
+    by_name = {found["name"]: str(found["uuid"]) for found in sets()}
+    return [by_name["data"], by_name["more"]]
+
+
+@TWO_SETS
+@pytest.mark.parametrize("by", ["path", "uuid"])
+def test_an_automatic_activation_asks_no_other_set(rig: Rig, by: str) -> None:
+    """At boot there is one for each disk: together they would ask the square of their number."""
+    data, more = two_inactive(rig)
+    others = [rig.server.disk(name) for name in ("other", "second")]
+    with udev_runs(rig, {"main": member("main", data), "spare": member("spare", data),
+                         "other": member("main", more), "second": member("spare", more)}):
+        for disk in others:
+            drop_page_cache(str(disk.kernel_path))
+        before = [disk.stats()["reads"] for disk in others]
+        output("activate", "--auto", data if by == "uuid" else paths(rig, "main")[0])
+        assert [disk.stats()["reads"] for disk in others] == before
+        states = {found["name"]: found["state"] for found in sets()}
+        assert states == {"data": "active", "more": "ready"}
+        output("activate", "--auto", more)
+        output("activate", "--auto", paths(rig, "spare")[0])
+    assert {found["state"] for found in sets()} == {"active"}
+
+
+@TWO_SETS
+def test_each_set_that_waits_has_its_note(rig: Rig) -> None:
+    """That one is complete says nothing about another; the file is an older version's note."""
+    notes = Path("/run/dm-remap/waiting")
+    data, more = two_inactive(rig, "--no-guard")
+    mains = {"main": data, "other": more}
+    notes.touch()
+    with udev_runs(rig, {"spare": member("spare", data), "second": member("spare", more)}):
+        for name in mains:
+            rig.server.disk(name).fail()
+            drop_page_cache(paths(rig, name)[0])
+        for name in ("spare", "second"):
+            assert dmremap("activate", "--auto", paths(rig, name)[0]).returncode == OK
+        assert {note.name for note in notes.iterdir()} == {data, more}
+        rig.main.back()
+        drop_page_cache(paths(rig, "main")[0])
+        output("activate", "--auto", data)
+        assert [note.name for note in notes.iterdir()] == [more]
+        rig.server.disk("other").back()
+        drop_page_cache(paths(rig, "other")[0])
+        output("activate", "--auto", paths(rig, "other")[0])
+        assert {found["state"] for found in sets()} == {"active"}
+        output("activate", "--auto", more)
+        assert not notes.exists()
+
+
+def test_a_mapped_device_that_is_being_made_hides_no_member(rig: Rig) -> None:
+    """Its disks name it as their holder before it has its UUID in /sys, and after: then what
+    another process activates would be missing here."""
+    ext4_on_main(rig)
+    create(rig)
+    minor = os.minor(os.stat("/dev/mapper/data").st_rdev)
+    directory = f"/sys/class/block/dm-{minor}/dm"
+    subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+    try:
+        found, = sets()
+    finally:
+        subprocess.run(["umount", directory], check=True)
+    assert [found["main"], found["spare"]] == paths(rig, "main", "spare"), found
 
 
 def test_the_end_of_a_strangers_disk_is_not_waited_for(rig: Rig) -> None:

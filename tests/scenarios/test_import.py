@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios import locks
 from tests.scenarios.hardware import udev_record
 from tests.scenarios.lib import SECTOR, Device, Rig, partition, pattern
 from tests.scenarios.powercuts import crash_states
@@ -58,6 +59,25 @@ def assert_lost(before: bytes) -> None:
     for sector in range(2040, 2056):
         wanted = None if sector in NOT_RESCUED else before[sector * SECTOR:(sector + 1) * SECTOR]
         assert content_at("data", sector) == wanted, sector
+
+
+def test_a_map_from_a_pipe_keeps_no_lock(rig: Rig, tmp_path: Path) -> None:
+    """Who writes into it may take long, or hang: others wait for the lock."""
+    before = copied(rig)
+    copy, = paths(rig, "copy")
+    pipe = tmp_path / "map"
+    os.mkfifo(pipe)
+    waits = rig.background(dmremap, "replace-main", "data", copy, "--map", str(pipe), "--yes")
+    writer = os.open(pipe, os.O_WRONLY)    # the command has it open now
+    try:
+        locks.check_free()
+        os.write(writer, MAP.encode())
+    finally:
+        os.close(writer)
+    result = waits.result(60)
+    assert result.returncode == OK, result
+    output("activate", "data")
+    assert_lost(before)
 
 
 def test_what_was_not_rescued_is_lost(rig: Rig, tmp_path: Path) -> None:

@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "disks.h"
@@ -750,11 +753,79 @@ static void a_first_chunk_that_does_not_fit(void **unused)
 	backup_done(&backup);
 }
 
+#define ZEROS_BYTES (16U << 20)
+
+/* How many bytes of zeros a reader of @path takes before it goes. */
+static __attribute__((noreturn)) void write_zeros(const char *path)
+{
+	static const u8 zeros[4096];
+	int fd = open(path, O_WRONLY);
+	unsigned int nr = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	while (nr < ZEROS_BYTES && write(fd, zeros, sizeof(zeros)) == sizeof(zeros))
+		nr += sizeof(zeros);
+	_exit(nr < ZEROS_BYTES / 2 ? 0 : 1);
+}
+
+/* What a user names may be a pipe, and what comes out of it may have no end. */
+static void a_pipe_is_read_as_long_as_it_may_be_a_backup(void **unused)
+{
+	struct backup backup;
+	struct error error;
+	int status = -1;
+	pid_t pid;
+
+	(void)unused;
+	unlink(file);
+	assert_int_equal(mkfifo(file, 0600), 0);
+	pid = fork();
+	if (!pid)
+		write_zeros(file);
+	assert_int_equal(backup_read(file, &backup, &error), -ENODATA);
+	assert_non_null(strstr(error.text, "not a dm-remap backup"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	unlink(file);
+	assert_int_equal(status, 0);
+}
+
+/* As of a process substitution: it comes in parts. */
+static void a_backup_is_read_from_a_pipe(void **unused)
+{
+	char pipe_path[sizeof(file) + 8];
+	_cleanup_free_ char *text = NULL;
+	struct backup backup;
+	struct error error;
+	size_t nr_bytes;
+	pid_t pid;
+
+	(void)unused;
+	snprintf(pipe_path, sizeof(pipe_path), "%s.pipe", file);
+	assert_int_equal(read_file(file, &text, &nr_bytes), 0);
+	assert_int_equal(mkfifo(pipe_path, 0600), 0);
+	pid = fork();
+	if (!pid) {
+		int fd = open(pipe_path, O_WRONLY);
+
+		for (size_t at = 0; at < nr_bytes; at += 4093)
+			if (write(fd, text + at, nr_bytes - at < 4093 ? nr_bytes - at : 4093) < 0)
+				break;
+		_exit(0);
+	}
+	assert_int_equal(backup_read(pipe_path, &backup, &error), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	unlink(pipe_path);
+	assert_true(backup.nr_entries > 0);
+	backup_done(&backup);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(whole_metadata_is_left_alone),
+		TEST(a_pipe_is_read_as_long_as_it_may_be_a_backup),
+		TEST(a_backup_is_read_from_a_pipe),
 		TEST(a_damaged_spare_is_whole_again),
 		TEST(slots_of_the_same_spare_are_not_overwritten),
 		TEST(every_power_cut),

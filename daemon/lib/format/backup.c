@@ -360,6 +360,40 @@ static int decode(const uint8_t *file, struct backup *backup)
 	return 0;
 }
 
+/* Of a pipe nothing can be looked at before; a backup's beginning is read, and then the rest. */
+static int read_pipe(int fd, char **file, size_t *nr_bytes)
+{
+	_cleanup_free_ char *rest = NULL;
+	char magic[sizeof(MAGIC) - 1];
+	size_t nr = 0, nr_rest;
+	int r;
+
+	while (nr < sizeof(magic)) {
+		ssize_t n = read(fd, magic + nr, sizeof(magic) - nr);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		nr += (size_t)n;
+	}
+	if (memcmp(magic, MAGIC, sizeof(magic)))
+		return -ENODATA;
+	r = read_fd(fd, FILE_MAX, &rest, &nr_rest);
+	if (r < 0)
+		return r;
+	*file = realloc(rest, nr_rest + nr);
+	if (!*file)
+		return -ENOMEM;
+	rest = NULL;
+	memmove(*file + nr, *file, nr_rest);
+	memcpy(*file, magic, nr);
+	*nr_bytes = nr_rest + nr;
+	return 0;
+}
+
 /*
  * What is no backup is not read: it may be long, or never end.  What a user names may be a pipe;
  * in the state directory there is none to wait for.
@@ -372,18 +406,21 @@ static int read_whole(const char *path, char **file, size_t *nr_bytes)
 		open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (is_own ? O_NONBLOCK : 0));
 	char magic[sizeof(MAGIC) - 1];
 	struct stat st;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (S_ISFIFO(st.st_mode) && !is_own)
-		return read_fd(fd, FILE_MAX, file, nr_bytes);
+	*file = NULL;
+	*nr_bytes = 0;
+	if (S_ISFIFO(st.st_mode) && !is_own) {
+		r = read_pipe(fd, file, nr_bytes);
+		return r == -ENODATA ? 0 : r; /* that it is no backup is said by who looks at it */
+	}
 	if (S_ISREG(st.st_mode) && pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
 	    !memcmp(magic, MAGIC, sizeof(magic)))
 		return read_fd(fd, FILE_MAX, file, nr_bytes);
-	*file = NULL;
-	*nr_bytes = 0;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * What sets there are on this machine, and the one that a user means, taken by its locks.  Changes
  * no set.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 #include "system/dm-table.h"
 #include "system/identity.h"
 #include "system/lock.h"
+#include "system/mask.h"
 
 #define WAITING_PATH RUN_DIR "/waiting"
 
@@ -152,36 +154,74 @@ static int make_sets(struct inventory *inventory, struct error *error)
 	return 0;
 }
 
-static struct timespec waiting_noted(void)
+static bool is_waiting(const struct inventory *inventory, const uint8_t uuid[16])
 {
-	struct stat st;
+	for (size_t i = 0; i < inventory->nr_sets; i++)
+		if (!memcmp(inventory->sets[i].uuid, uuid, sizeof(inventory->sets[i].uuid)))
+			return inventory->sets[i].main < 0 &&
+			       (inventory->sets[i].verdict == ASSEMBLY_NO_MAIN ||
+				inventory->sets[i].verdict == ASSEMBLY_ACTIVE);
+	return false;
+}
 
-	return stat(WAITING_PATH, &st) < 0 ? (struct timespec){ 0 } : st.st_mtim;
+static bool is_looked_for(const struct inventory *inventory, const uint8_t uuid[16])
+{
+	return !inventory->is_of_one || !memcmp(inventory->uuid, uuid, sizeof(inventory->uuid));
+}
+
+static bool is_younger(const struct stat *st, const struct timespec *looked)
+{
+	return st->st_mtim.tv_sec > looked->tv_sec ||
+	       (st->st_mtim.tv_sec == looked->tv_sec && st->st_mtim.tv_nsec >= looked->tv_nsec);
+}
+
+/* The rule wants to know only whether there is a directory: without a note in it there is none. */
+static void remove_notes(const struct inventory *inventory, int notes)
+{
+	_cleanup_closedir_ DIR *directory = fdopendir(dup(notes));
+	struct dirent *at;
+
+	while (directory && (at = readdir(directory))) {
+		uint8_t uuid[16];
+		struct stat st;
+
+		if (uuid_from_string(at->d_name, uuid) == 0 && is_looked_for(inventory, uuid) &&
+		    !is_waiting(inventory, uuid) &&
+		    fstatat(notes, at->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    !is_younger(&st, &inventory->looked))
+			unlinkat(notes, at->d_name, 0);
+	}
+	rmdir(WAITING_PATH);
+}
+
+static void leave_note(int notes, const uint8_t uuid[16])
+{
+	_cleanup_close_ int fd = -1;
+	char name[UUID_STRING_BYTES];
+
+	uuid_to_string(uuid, name);
+	fd = openat(notes, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		futimens(fd, NULL);
 }
 
 void inventory_note_waiting(const struct inventory *inventory)
 {
-	_cleanup_close_ int lock = -1, fd = -1;
-	struct timespec noted;
-	bool waiting = false;
+	_cleanup_close_ int lock = -1, notes = -1;
 
-	/* another one may leave it between the two steps below */
+	/* another one may leave a note, or remove the directory, between the steps below */
 	if (lock_machine(&lock, NULL) < 0)
 		return;
-	noted = waiting_noted();
-	for (size_t i = 0; i < inventory->nr_sets; i++)
-		waiting |= inventory->sets[i].main < 0 &&
-			   (inventory->sets[i].verdict == ASSEMBLY_NO_MAIN ||
-			    inventory->sets[i].verdict == ASSEMBLY_ACTIVE);
-	if (!waiting) {
-		if (noted.tv_sec == inventory->waiting_noted.tv_sec &&
-		    noted.tv_nsec == inventory->waiting_noted.tv_nsec)
-			unlink(WAITING_PATH);
-		return;
-	}
-	fd = open(WAITING_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		futimens(fd, NULL);
+	/* an older version left a file of that name */
+	if (mkdir(WAITING_PATH, 0700) < 0 && errno == EEXIST && unlink(WAITING_PATH) == 0)
+		mkdir(WAITING_PATH, 0700);
+	notes = open(WAITING_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	for (size_t i = 0; notes >= 0 && i < inventory->nr_sets; i++)
+		if (is_looked_for(inventory, inventory->sets[i].uuid) &&
+		    is_waiting(inventory, inventory->sets[i].uuid))
+			leave_note(notes, inventory->sets[i].uuid);
+	if (notes >= 0)
+		remove_notes(inventory, notes);
 }
 
 /* Where hardware does not decide which spare it is, main's mark may (O6). */
@@ -221,16 +261,23 @@ static int make_sets_by_age(struct inventory *inventory, struct error *error)
 	return make_sets(inventory, error);
 }
 
-int inventory_look(struct inventory *inventory, const char *what, bool thorough,
-		   struct error *error)
+/* One that was made with plain dmsetup may be of any set. */
+static bool may_be_of(const struct dm_device *device, const uint8_t *wanted)
 {
+	uint8_t uuid[16];
+
+	return !wanted || uuid_from_string(uuid_of_device(device), uuid) < 0 ||
+	       !memcmp(uuid, wanted, sizeof(uuid));
+}
+
+static int look(struct inventory *inventory, const char *what, bool thorough, struct error *error)
+{
+	const uint8_t *wanted = inventory->is_of_one ? inventory->uuid : NULL;
 	_cleanup_free_ dev_t *devices = NULL;
-	struct scan_request request = { .thorough = thorough };
+	struct scan_request request = { .thorough = thorough, .uuid = wanted };
 	struct scan scan;
 	int r;
 
-	memset(inventory, 0, sizeof(*inventory));
-	inventory->waiting_noted = waiting_noted();
 	clock_gettime(CLOCK_REALTIME_COARSE, &inventory->looked);
 	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
 	if (r < 0)
@@ -240,6 +287,8 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	if (!devices)
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < inventory->nr_devices; i++) {
+		if (!may_be_of(&inventory->devices[i], wanted))
+			continue;
 		devices[request.nr_devices++] = number_in_table(inventory->devices[i].line.main);
 		devices[request.nr_devices++] = number_in_table(inventory->devices[i].line.spare);
 	}
@@ -255,8 +304,27 @@ int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 	inventory->nr_strangers = scan.nr_strangers;
 	if (!r)
 		r = make_sets_by_age(inventory, error);
-	inventory->is_whole = r == 0;
+	inventory->is_whole = r == 0 && !inventory->is_of_one;
 	return r;
+}
+
+int inventory_look(struct inventory *inventory, const char *what, bool thorough,
+		   struct error *error)
+{
+	memset(inventory, 0, sizeof(*inventory));
+	return look(inventory, what, thorough, error);
+}
+
+int inventory_look_for(struct inventory *inventory, const char *what, struct error *error)
+{
+	memset(inventory, 0, sizeof(*inventory));
+	inventory->is_of_one =
+		uuid_from_string(what, inventory->uuid) == 0 ||
+		(strchr(what, '/') && scan_known_set(device_number(what), inventory->uuid));
+	/* what an interrupted create left is removed by who knows which sets there are */
+	if (inventory->is_of_one && mask_is_unfinished())
+		inventory->is_of_one = false;
+	return look(inventory, what, false, error);
 }
 
 void inventory_done(struct inventory *inventory)
@@ -465,7 +533,7 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 	r = dm_list(&inventory->devices, &inventory->nr_devices, error);
 	if (!r)
 		r = make_sets(inventory, error);
-	inventory->is_whole = r == 0;
+	inventory->is_whole = r == 0 && !inventory->is_of_one;
 	return r;
 }
 
@@ -516,7 +584,8 @@ int inventory_look_and_lock(const char *what, bool thorough, struct inventory *i
 	uint8_t wanted[16] = { 0 };
 	int r, missing;
 
-	r = inventory_look(inventory, what, thorough, error);
+	r = thorough ? inventory_look(inventory, what, true, error) :
+		       inventory_look_for(inventory, what, error);
 	if (r < 0)
 		return r;
 	missing = inventory_find(inventory, what, set, error);

@@ -23,10 +23,11 @@
  * @nr_devices: how many
  * @sets: what they make
  * @nr_sets: how many
- * @waiting_noted: when the note below was last left, as of the begin of the look; zero:
- *                 there was none
  * @looked: when the look began, by the clock of files
- * @is_whole: the look came to its end, and the one under the lock, if there was one
+ * @is_whole: the look came to its end, and the one under the lock, if there was one; and it was
+ *            for all sets
+ * @is_of_one: only the set @uuid was looked for
+ * @uuid: of that set
  */
 struct inventory {
 	struct member *members;
@@ -39,9 +40,10 @@ struct inventory {
 	size_t nr_devices;
 	struct assembly *sets;
 	size_t nr_sets;
-	struct timespec waiting_noted;
 	struct timespec looked;
 	bool is_whole;
+	bool is_of_one;
+	uint8_t uuid[16];
 };
 
 /*
@@ -51,6 +53,11 @@ struct inventory {
  */
 int inventory_look(struct inventory *inventory, const char *what, bool thorough,
 		   struct error *error);
+/*
+ * The same, not thoroughly, for the one set that @what means: where udev knows which disks are
+ * members of other sets, these are not asked.  @what: its UUID, or the path of a member.
+ */
+int inventory_look_for(struct inventory *inventory, const char *what, struct error *error);
 void inventory_done(struct inventory *inventory);
 #define _cleanup_inventory_ _cleanup_(inventory_done)
 /*
@@ -76,7 +83,7 @@ int inventory_refuse_missing(const struct inventory *inventory, const struct ass
 /*
  * Looks for the set that @what means, takes the locks of it and its members (*@lock), and looks
  * again at what may have changed: nothing but the set's own members is looked at under the lock.
- * @thorough: as in struct scan_request.
+ * @thorough: as in struct scan_request; else no other set is looked for.
  */
 int inventory_look_and_lock(const char *what, bool thorough, struct inventory *inventory,
 			    const struct assembly **set, int *lock, struct error *error);
@@ -94,7 +101,7 @@ int inventory_lock_members(const uint8_t uuid[16], dev_t main, dev_t spare, int 
 dev_t number_in_table(const char *text);
 
 /*
- * Leaves a note for udev when a set waits for a main without guard, which no rule can
+ * Leaves a note for udev of each set that waits for a main without guard, which no rule can
  * recognise: then every device that comes is looked at.  One that was left since @inventory was
  * looked at stays: its look may have seen more.
  */

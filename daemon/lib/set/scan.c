@@ -318,11 +318,16 @@ static bool is_held_by_others(const char *syspath)
 	while (directory && (at = readdir(directory))) {
 		_cleanup_free_ char *dm_uuid = NULL;
 		size_t nr_bytes;
+		int r;
 
 		if (*at->d_name == '.')
 			continue;
 		snprintf(path, sizeof(path), "/sys/class/block/%s/dm/uuid", at->d_name);
-		if (read_file(path, &dm_uuid, &nr_bytes) < 0)
+		r = read_file(path, &dm_uuid, &nr_bytes);
+		/* a mapped device that is being made or removed: for a moment it has none */
+		if (r == -ENOENT && !strncmp(at->d_name, "dm-", 3))
+			continue;
+		if (r < 0)
 			return true;
 		/* a remap device made with plain dmsetup has none */
 		if (strncmp(dm_uuid, "REMAP-", 6) && *dm_uuid && *dm_uuid != '\n')
@@ -355,6 +360,22 @@ static bool is_one_of(dev_t devno, const dev_t *devices, size_t nr)
 	return false;
 }
 
+static bool set_of(struct udev_device *device, uint8_t uuid[16])
+{
+	return *property(device, "DM_REMAP_ROLE") &&
+	       uuid_from_string(property(device, "DM_REMAP_UUID"), uuid) == 0;
+}
+
+/* A set's activation that asked the members of all others would cost the square of their number. */
+static bool is_of_another_set(struct udev_device *device, const struct scan_request *request)
+{
+	uint8_t uuid[16];
+
+	return request->uuid && set_of(device, uuid) &&
+	       memcmp(uuid, request->uuid, sizeof(uuid)) != 0 &&
+	       !is_one_of(udev_device_get_devnum(device), request->devices, request->nr_devices);
+}
+
 /* Nothing is opened here: sysfs and udev's database tell. */
 static int add_candidate(struct candidates *candidates, struct udev_device *device,
 			 const struct scan_request *request)
@@ -364,6 +385,8 @@ static int add_candidate(struct candidates *candidates, struct udev_device *devi
 	dev_t devno = udev_device_get_devnum(device);
 	struct candidate *bigger, *candidate;
 
+	if (candidates->udev_knows && is_of_another_set(device, request))
+		return 0;
 	if (!node || !is_ready(device) || is_somebody_elses(device) ||
 	    is_held_by_others(udev_device_get_syspath(device)))
 		return 0;
@@ -766,6 +789,19 @@ int scan_known(struct member **members, size_t *nr_members, struct error *error)
 		if (candidates.at[i].member.role != MEMBER_NONE)
 			(*members)[(*nr_members)++] = candidates.at[i].member;
 	return 0;
+}
+
+bool scan_known_set(dev_t devno, uint8_t uuid[16])
+{
+	struct udev *udev = udev_is_running() ? udev_new() : NULL;
+	struct udev_device *device = udev ? udev_device_new_from_devnum(udev, 'b', devno) : NULL;
+	bool is_known_member = device && set_of(device, uuid);
+
+	if (device)
+		udev_device_unref(device);
+	if (udev)
+		udev_unref(udev);
+	return is_known_member;
 }
 
 int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error)

@@ -82,11 +82,14 @@ int member_probe(const char *path, struct member *member, struct error *error);
  * @nr_devices: how many
  * @thorough: a set is looked for by hand: a main without guard that is behind other
  *            hardware than was recorded is looked for on all devices
+ * @uuid: of the only set that is looked for: what udev knows as a member of another one is left
+ *        out, unless it is one of @devices; NULL: of all
  */
 struct scan_request {
 	const dev_t *devices;
 	size_t nr_devices;
 	bool thorough;
+	const uint8_t *uuid;
 };
 
 /**
@@ -123,6 +126,8 @@ void scan_done(struct scan *scan);
  * it is a good name.  The caller frees.
  */
 int scan_known(struct member **members, size_t *nr_members, struct error *error);
+/* The set of which udev knows the device as a member; false: of none, or udev does not run. */
+bool scan_known_set(dev_t devno, uint8_t uuid[16]);
 /*
  * Members again, in the same way, those that are known by their own content.  @answered: which
  * did; @same: which are what they were; the others are left as they are.

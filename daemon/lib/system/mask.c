@@ -197,16 +197,22 @@ static bool is_one_of(const uint8_t uuid[16], const uint8_t (*kept)[16], size_t 
 	return false;
 }
 
+static bool is_being_made(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE);
+}
+
 /* What is younger than the look may be of a set that the look has not seen. */
 static bool is_left_behind(const char *path, const struct timespec *looked)
 {
-	_cleanup_free_ char *text = NULL;
 	struct stat st;
 
 	if (stat(path, &st) < 0 || st.st_mtim.tv_sec > looked->tv_sec ||
 	    (st.st_mtim.tv_sec == looked->tv_sec && st.st_mtim.tv_nsec >= looked->tv_nsec))
 		return false;
-	return read_file(path, &text, NULL) == 0 && strstr(text, BEING_MADE);
+	return is_being_made(path);
 }
 
 bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept, const struct timespec *looked)
@@ -229,4 +235,22 @@ bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept, const struct timespec
 			any |= remove_rule(path) == 0;
 	}
 	return any;
+}
+
+bool mask_is_unfinished(void)
+{
+	_cleanup_closedir_ DIR *directory = opendir(RULES_DIRECTORY);
+	bool is_unfinished = false;
+	struct dirent *at;
+
+	while (directory && !is_unfinished && (at = readdir(directory))) {
+		char path[PATH_MAX];
+		uint8_t uuid[16];
+
+		if (!is_rule(at->d_name, uuid))
+			continue;
+		path_of(uuid, path);
+		is_unfinished = is_being_made(path);
+	}
+	return is_unfinished;
 }

@@ -36,5 +36,7 @@ int mask_remove(const uint8_t uuid[16], struct error *error);
  * gets its rule back when it is activated.  Returns whether there was one.
  */
 bool mask_clean(const uint8_t (*kept)[16], size_t nr_kept, const struct timespec *looked);
+/* Whether there is a rule of a set that is being made, or was when create was killed. */
+bool mask_is_unfinished(void);
 
 #endif /* DM_REMAP_MASK_H */
