@@ -171,6 +171,7 @@ def test_a_set_of_another_host(vm: Machine, serve: StartServer) -> None:
     is_whole(vm)
 
 
+@pytest.mark.slow
 def test_a_set_of_no_host(vm: Machine, serve: StartServer) -> None:
     """O7: anybody can make one with nothing but a pen; udev and the daemon leave it alone."""
     server = serve(main=64 * MIB, spare=32 * MIB)

@@ -294,6 +294,7 @@ def test_throttled(vm: Machine, serve: StartServer) -> None:
     vm.run("dmsetup remove --retry r0")
 
 
+@pytest.mark.slow
 def test_swap_under_memory_pressure(vm: Machine, serve: StartServer) -> None:
     """P6: pages that are swapped out to failing sectors come back as they were, though no
     memory is to be had but by writing through this very device."""
