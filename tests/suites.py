@@ -57,10 +57,6 @@ MEMORY = _scenarios("data_path discard errors flush forged frozen gates hazards 
                     "lifecycle lost_cache manual messages metadata move netlink real_disks "
                     "relocation sysfs torture unremap")
 
-# Half of the virtual machine's tests: a guest seldom keeps both CPUs busy, two of them do.
-GUESTS = [f"tests/vm/test_{name}.py"
-          for name in ("copies", "hotplug", "returns", "daemon", "doctor", "machine")]
-
 # Systems of Debian 12 and 13 are changed by apt: slow.
 CHROOTS = [f"tests/packages/test_{name}.py" for name in ("other_release", "kernel_upgrade")]
 
@@ -106,10 +102,7 @@ SUITES = [
     Suite("long scenarios, KASAN", "tests/scenarios/test_*.py", "kasan-rest", ONLY_ALL),
     Suite("cost of an I/O", "tests/bench", "pytest", NOT_QUICK),
     Suite("live set, valgrind", "tests/scenarios/valgrind/test_*.py", "uml", ONLY_ALL),
-    Suite("virtual machine", f"tests/vm -m 'not slow' --ignore={' --ignore='.join(GUESTS)}",
-          "pytest", NOT_QUICK, BUSY, 4800),
-    Suite("virtual machine, beside", f"{' '.join(GUESTS)} -m 'not slow'", "pytest", NOT_QUICK,
-          BUSY, 4800),
+    Suite("virtual machine", "tests/vm -m 'not slow'", "pytest", NOT_QUICK, ALONE, 4800),
     Suite("virtual machine, slow", "tests/vm -m slow", "pytest", ONLY_ALL, ALONE, 5400),
     Suite("virtual machine, other Debian", "tests/vm --debian other -m each_debian", "pytest",
           ONLY_ALL, ALONE, 5400),
