@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, inprocess, locks
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, content, create, dmremap, ext4_on_main,
@@ -217,6 +218,50 @@ def is_held(path: str) -> bool:
     except OSError as error:
         return error.errno == errno.EBUSY
     return False
+
+
+@pytest.mark.parametrize("member", ["main", "spare"])
+def test_another_disk_has_the_number_when_the_lock_is_had(rig: Rig, member: str) -> None:
+    """A copy that was plugged in instead is not taken for the disk that was looked at."""
+    first, _ = two_sets(rig)
+    replugged()
+    path, = paths(rig, member)
+    with locks.holding(locks.set_at(first), 1):
+        waits = rig.background(dmremap, "activate", "--auto", "--exit-code", path)
+        time.sleep(3)
+        hardware(rig, **{member: "COPY-0009"})
+    result = waits.result(60)
+    assert result.returncode == REFUSED, result
+    assert f"{path} is other hardware" in result.stderr, result
+    assert dm.devices() == []
+
+
+@pytest.mark.parametrize("main", ["plain", "other"])
+def test_main_without_guard_is_looked_at_when_the_lock_is_had(rig: Rig, main: str) -> None:
+    """It was released alone meanwhile, or another disk has its number."""
+    plain = ext4_on_main(rig)
+    create(rig, "--no-guard")
+    first, = sets()
+    output("deactivate", "data")
+    settle(rig)
+    replugged()
+    path, = paths(rig, "spare")
+    automatic = ("activate", "--auto", "--exit-code", path)
+    with locks.holding(locks.set_at(first["uuid"]), 1):
+        waits = rig.background(dmremap, *automatic)
+        time.sleep(3)
+        if main == "plain":
+            rig.media("main").write(0, plain)
+            drop_page_cache(paths(rig, "main")[0])
+        else:
+            hardware(rig, main="COPY-0009")
+    result = waits.result(60)
+    assert dm.devices() == []
+    if main == "plain":
+        assert result.returncode == WAITING, result
+        assert "its main device is missing" in result.stderr, result
+    else:
+        assert result.returncode == REFUSED and "is other hardware" in result.stderr, result
 
 
 def test_many_commands_at_once_about_one_set(rig: Rig) -> None:

@@ -124,8 +124,8 @@ void scan_done(struct scan *scan);
  */
 int scan_known(struct member **members, size_t *nr_members, struct error *error);
 /*
- * Members again, in the same way, those that are known by their own content.  @answered: which
- * did; @same: which are what they were; the others are left as they are.
+ * Members of one set again, in the same way, and their hardware.  @answered: which did; @same:
+ * which are what they were; the others are left as they are.
  */
 int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error);
 /*
