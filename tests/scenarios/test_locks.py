@@ -16,8 +16,8 @@ from tests.scenarios import dm, inprocess, locks
 from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, content, create, dmremap, ext4_on_main,
-                                  output, paths, replugged, sets, settle)
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, asked, content, create, dmremap,
+                                  ext4_on_main, output, paths, replugged, sets, settle)
 
 RULES = Path("/etc/udev/rules.d")
 ALL = ("main", "spare", "main2", "spare2")
@@ -262,6 +262,31 @@ def test_main_without_guard_is_looked_at_when_the_lock_is_had(rig: Rig, main: st
         assert "its main device is missing" in result.stderr, result
     else:
         assert result.returncode == REFUSED and "is other hardware" in result.stderr, result
+
+
+def test_what_comes_back_while_restore_backup_asks(rig: Rig) -> None:
+    """Without main nothing holds the set: it must not get a second spare while it is active."""
+    ext4_on_main(rig)
+    create(rig, "--no-guard", "--backup", "/tmp/data.backup")
+    output("deactivate", "data")
+    settle(rig)
+    replugged()
+    image, other = rig.media("spare").whole(), rig.media("spare2").whole()
+    rig.media("spare").write(0, bytes(len(image)))
+    spare, spare2 = paths(rig, "spare", "spare2")
+    drop_page_cache(spare)
+    with asked("restore-backup", "/tmp/data.backup", spare2, "--older") as yes:
+        rig.media("spare").write(0, image)
+        drop_page_cache(spare)
+        output("activate", "--auto", "--exit-code", spare)
+        result = yes()
+    assert result.returncode == REFUSED, result
+    assert f"{paths(rig, 'main')[0]}, the set's main device, was attached" in result.stderr, result
+    output("deactivate", "data")
+    settle(rig, *ALL)
+    assert rig.media("spare2").whole() == other
+    replugged()
+    output("activate", "--auto", "--exit-code", spare)
 
 
 def test_many_commands_at_once_about_one_set(rig: Rig) -> None:
