@@ -289,6 +289,32 @@ def test_what_comes_back_while_restore_backup_asks(rig: Rig) -> None:
     output("activate", "--auto", "--exit-code", spare)
 
 
+@pytest.mark.parametrize("comes", [True, False], ids=["activated", "deactivated"])
+def test_write_cache_of_a_set_that_changes_meanwhile(rig: Rig, comes: bool) -> None:
+    """Active or not, it is changed: it need not be deactivated for that."""
+    ext4_on_main(rig)
+    create(rig)
+    line, = dm.table("data")
+    found, = sets()
+    if comes:
+        output("deactivate", "data")
+        settle(rig)
+    with locks.holding(locks.set_at(found["uuid"]), 1):
+        waits = rig.background(dmremap, "write-cache", "data", "keep")
+        time.sleep(3)
+        if comes:
+            dm.create("data", f"REMAP-{found['uuid']}")
+            dm.load("data", line)
+            dm.resume("data")
+        else:
+            dm.remove("data")
+    result = waits.result(60)
+    assert result.returncode == OK, result
+    if not comes:
+        output("activate", "data")
+    assert rig.status("data")["write_cache"] == "keep"
+
+
 def test_many_commands_at_once_about_one_set(rig: Rig) -> None:
     """Whatever their order, each is done or refused, and the data are there in the end."""
     plain = ext4_on_main(rig)
