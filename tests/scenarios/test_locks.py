@@ -315,6 +315,21 @@ def test_write_cache_of_a_set_that_changes_meanwhile(rig: Rig, comes: bool) -> N
     assert rig.status("data")["write_cache"] == "keep"
 
 
+def test_import_into_the_set_that_it_asked_about(rig: Rig) -> None:
+    """The name is another set's when the question is answered."""
+    two_sets(rig)
+    output("activate", "data")
+    bad = Path("/tmp/bad-sectors")
+    bad.write_text("2000\n")
+    with asked("import", "data", str(bad)) as yes:
+        output("deactivate", "data")
+        output("activate", "second", "--name", "data")
+        used = rig.status("data")["used"]
+        result = yes()
+    assert result.returncode == REFUSED and "was replaced meanwhile" in result.stderr, result
+    assert rig.status("data")["used"] == used
+
+
 def test_many_commands_at_once_about_one_set(rig: Rig) -> None:
     """Whatever their order, each is done or refused, and the data are there in the end."""
     plain = ext4_on_main(rig)
