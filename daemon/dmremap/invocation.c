@@ -106,3 +106,15 @@ int find_live_device(const struct invocation *invocation, struct dm_device *devi
 				 device->name, device->name, device->name);
 	return 0;
 }
+
+int check_same_device(const struct dm_device *device, struct error *error)
+{
+	struct dm_device now;
+	int r = dm_get(device->name, &now, error);
+
+	if (r < 0 || (streq(now.dm_uuid, device->dm_uuid) && now.minor == device->minor &&
+		      streq(now.line.main, device->line.main)))
+		return r;
+	return error_set(error, EBUSY, "%s: the device was replaced meanwhile; nothing was changed",
+			 device->name);
+}

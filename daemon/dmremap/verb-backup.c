@@ -281,6 +281,23 @@ static void print_restoring(const struct restoring *a, const char *file)
 	print_lost(a);
 }
 
+/*
+ * Without main nothing holds the set.  If it has come since, the spare may have come as well, and
+ * the set may be active with it; if not, main's mark tells whether the backup is current.
+ */
+static int refuse_if_main_came(const struct backup *backup, struct error *error)
+{
+	char main[PATH_MAX];
+	int r = find_main(backup, main, sizeof(main), error);
+
+	if (r < 0 || !*main)
+		return r;
+	return error_set(error, EBUSY,
+			 "%s, the set's main device, was attached meanwhile; nothing was changed. "
+			 "Repeat the command",
+			 main);
+}
+
 static void restoring_p(struct restoring *restoring)
 {
 	close_p(&restoring->spare_fd);
@@ -342,6 +359,8 @@ int verb_restore_backup(struct invocation *invocation, struct error *error)
 	if (!r)
 		r = inventory_lock_members(backup.super.uuid, device_number(main),
 					   device_number(a.spare_path), &lock, error);
+	if (!r && !*main)
+		r = refuse_if_main_came(&backup, error);
 	if (r < 0)
 		return r;
 	/* the wipe before it has no steps */

@@ -182,6 +182,7 @@ static int read_first(struct importing *a, struct error *error)
 	/* no question without what it is about, and in JSON nothing else */
 	bool shows = (!a->invocation->json && !a->invocation->quiet) || !a->invocation->yes;
 	FILE *to = a->invocation->json ? stderr : stdout;
+	int r;
 
 	/* do not ask because something cannot be read */
 	if (!nr || any_fails(a, 0, false) != 0)
@@ -196,7 +197,8 @@ static int read_first(struct importing *a, struct error *error)
 	}
 	if (option_value(a->invocation, "dry-run"))
 		return 0;
-	return confirm(a->invocation, "Remap them anyway?", error);
+	r = confirm(a->invocation, "Remap them anyway?", error);
+	return r ? r : check_same_device(&a->device, error);
 }
 
 /* One place, part by part. */

@@ -162,6 +162,28 @@ static int again(const char *path, struct error *error)
 	return 0;
 }
 
+static int change(const struct meant *meant, enum write_cache write_cache, struct error *told,
+		  struct error *error)
+{
+	return *meant->device.name ? change_active(meant, write_cache, told, error) :
+				     change_inactive(meant, write_cache, error);
+}
+
+/* Udev may have activated the set since it was looked at, or another command deactivated it. */
+static bool has_changed(struct meant *meant)
+{
+	_cleanup_inventory_ struct inventory inventory = { 0 };
+	const struct assembly *set;
+	struct meant now = { 0 };
+
+	if (inventory_look(&inventory, NULL, true, NULL) < 0 ||
+	    find(&inventory, meant->uuid, &set, &now, NULL) < 0 ||
+	    !*now.device.name == !*meant->device.name)
+		return false;
+	*meant = now;
+	return true;
+}
+
 int verb_write_cache(struct invocation *invocation, struct error *error)
 {
 	_cleanup_inventory_ struct inventory inventory = { 0 };
@@ -188,8 +210,9 @@ int verb_write_cache(struct invocation *invocation, struct error *error)
 		return r;
 	if (invocation->argc == 1)
 		return print_disks(invocation, &meant);
-	r = *meant.device.name ? change_active(&meant, wanted, &told, error) :
-				 change_inactive(&meant, wanted, error);
+	r = change(&meant, wanted, &told, error);
+	if (r < 0 && has_changed(&meant))
+		r = change(&meant, wanted, &told, error);
 	if (!r && *told.text && !invocation->quiet)
 		printf("%s\n", told.text);
 	return r;

@@ -104,6 +104,8 @@ int find_devices(const struct invocation *invocation, struct dm_device **devices
 /* The same, where it takes messages: not without the module (fallback). */
 int find_live_device(const struct invocation *invocation, struct dm_device *device,
 		     struct error *error);
+/* After a question: -EBUSY: the name is another set's by now, or the set has another main. */
+int check_same_device(const struct dm_device *device, struct error *error);
 
 /*
  * LVM with a devices file would not look at a device that holds a physical volume from now on:

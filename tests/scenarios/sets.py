@@ -5,11 +5,14 @@ Their disks have serial numbers, see hardware.py; power cuts during a command ar
 logged() returns, see powercuts.py. Callers: the scenarios about sets.
 """
 
+import contextlib
 import json
 import os
+import pty
 import re
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,33 @@ def dmremap(*arguments: str) -> subprocess.CompletedProcess[str]:
                                 stdin=subprocess.DEVNULL)
     assert not ONE_IS_NOT_MANY.search(result.stdout + result.stderr), result
     return result
+
+
+@contextlib.contextmanager
+def asked(*arguments: str) -> Iterator[Callable[[], subprocess.CompletedProcess[str]]]:
+    """The command waits for the answer to its question: what is given says yes."""
+    terminal, inside = pty.openpty()
+    with subprocess.Popen([str(PROGRAM), *arguments], stdin=inside, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        question = b""
+        while not question.endswith(b"[y/N] "):
+            more = os.read(process.stderr.fileno(), 100)
+            assert more, question
+            question += more
+
+        def yes() -> subprocess.CompletedProcess[str]:
+            os.write(terminal, b"y\n")
+            out, err = process.communicate(timeout=60)
+            return subprocess.CompletedProcess(["dmremap", *arguments], process.returncode,
+                                               out.decode(), err.decode())
+
+        try:
+            yield yes
+        finally:
+            process.kill()
+            os.close(terminal)
+            os.close(inside)
 
 
 def output(*arguments: str) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios import dm, inprocess, locks
+from tests.scenarios.hardware import hardware
 from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, wait_for
 from tests.scenarios.ondisk import Spare
-from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, content, create, dmremap, ext4_on_main,
-                                  output, paths, replugged, sets, settle)
+from tests.scenarios.sets import (OK, PROGRAM, REFUSED, WAITING, asked, content, create, dmremap,
+                                  ext4_on_main, output, paths, replugged, sets, settle)
 
 RULES = Path("/etc/udev/rules.d")
 ALL = ("main", "spare", "main2", "spare2")
@@ -218,6 +219,116 @@ def is_held(path: str) -> bool:
     except OSError as error:
         return error.errno == errno.EBUSY
     return False
+
+
+@pytest.mark.parametrize("member", ["main", "spare"])
+def test_another_disk_has_the_number_when_the_lock_is_had(rig: Rig, member: str) -> None:
+    """A copy that was plugged in instead is not taken for the disk that was looked at."""
+    first, _ = two_sets(rig)
+    replugged()
+    path, = paths(rig, member)
+    with locks.holding(locks.set_at(first), 1):
+        waits = rig.background(dmremap, "activate", "--auto", "--exit-code", path)
+        time.sleep(3)
+        hardware(rig, **{member: "COPY-0009"})
+    result = waits.result(60)
+    assert result.returncode == REFUSED, result
+    assert f"{path} is other hardware" in result.stderr, result
+    assert dm.devices() == []
+
+
+@pytest.mark.parametrize("main", ["plain", "other"])
+def test_main_without_guard_is_looked_at_when_the_lock_is_had(rig: Rig, main: str) -> None:
+    """It was released alone meanwhile, or another disk has its number."""
+    plain = ext4_on_main(rig)
+    create(rig, "--no-guard")
+    first, = sets()
+    output("deactivate", "data")
+    settle(rig)
+    replugged()
+    path, = paths(rig, "spare")
+    automatic = ("activate", "--auto", "--exit-code", path)
+    with locks.holding(locks.set_at(first["uuid"]), 1):
+        waits = rig.background(dmremap, *automatic)
+        time.sleep(3)
+        if main == "plain":
+            rig.media("main").write(0, plain)
+            drop_page_cache(paths(rig, "main")[0])
+        else:
+            hardware(rig, main="COPY-0009")
+    result = waits.result(60)
+    assert dm.devices() == []
+    if main == "plain":
+        assert result.returncode == WAITING, result
+        assert "its main device is missing" in result.stderr, result
+    else:
+        assert result.returncode == REFUSED and "is other hardware" in result.stderr, result
+
+
+def test_what_comes_back_while_restore_backup_asks(rig: Rig) -> None:
+    """Without main nothing holds the set: it must not get a second spare while it is active."""
+    ext4_on_main(rig)
+    create(rig, "--no-guard", "--backup", "/tmp/data.backup")
+    output("deactivate", "data")
+    settle(rig)
+    replugged()
+    image, other = rig.media("spare").whole(), rig.media("spare2").whole()
+    rig.media("spare").write(0, bytes(len(image)))
+    spare, spare2 = paths(rig, "spare", "spare2")
+    drop_page_cache(spare)
+    with asked("restore-backup", "/tmp/data.backup", spare2, "--older") as yes:
+        rig.media("spare").write(0, image)
+        drop_page_cache(spare)
+        output("activate", "--auto", "--exit-code", spare)
+        result = yes()
+    assert result.returncode == REFUSED, result
+    assert f"{paths(rig, 'main')[0]}, the set's main device, was attached" in result.stderr, result
+    output("deactivate", "data")
+    settle(rig, *ALL)
+    assert rig.media("spare2").whole() == other
+    replugged()
+    output("activate", "--auto", "--exit-code", spare)
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["activated", "deactivated"])
+def test_write_cache_of_a_set_that_changes_meanwhile(rig: Rig, comes: bool) -> None:
+    """Active or not, it is changed: it need not be deactivated for that."""
+    ext4_on_main(rig)
+    create(rig)
+    line, = dm.table("data")
+    found, = sets()
+    if comes:
+        output("deactivate", "data")
+        settle(rig)
+    with locks.holding(locks.set_at(found["uuid"]), 1):
+        waits = rig.background(dmremap, "write-cache", "data", "keep")
+        time.sleep(3)
+        if comes:
+            dm.create("data", f"REMAP-{found['uuid']}")
+            dm.load("data", line)
+            dm.resume("data")
+        else:
+            dm.remove("data")
+    result = waits.result(60)
+    assert result.returncode == OK, result
+    if not comes:
+        output("activate", "data")
+    assert rig.status("data")["write_cache"] == "keep"
+
+
+def test_import_into_the_set_that_it_asked_about(rig: Rig) -> None:
+    """The name is another set's when the question is answered."""
+    two_sets(rig)
+    output("activate", "data")
+    bad = Path("/tmp/bad-sectors")
+    bad.write_text("2000\n")
+    with asked("import", "data", str(bad)) as yes:
+        output("deactivate", "data")
+        output("activate", "second", "--name", "data")
+        used = rig.status("data")["used"]
+        result = yes()
+    assert result.returncode == REFUSED and "was replaced meanwhile" in result.stderr, result
+    assert rig.status("data")["used"] == used
 
 
 def test_many_commands_at_once_about_one_set(rig: Rig) -> None:

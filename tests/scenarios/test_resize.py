@@ -3,7 +3,6 @@
 
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -16,8 +15,8 @@ from tests.scenarios.lib import SECTOR, Device, Rig, drop_page_cache, pattern, w
 from tests.scenarios.ondisk import Spare
 from tests.scenarios.powercuts import crash_states
 from tests.scenarios.region import Region
-from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, PROGRAM, REFUSED, USAGE, WAITING,
-                                  content_at, create, dmremap, ext4_on_main, logged, output, paths,
+from tests.scenarios.sets import (FAILED, NOT_FOUND, OK, REFUSED, USAGE, WAITING, asked, content_at,
+                                  create, dmremap, ext4_on_main, logged, output, paths,
                                   refused, replugged, run, sets, settle)
 
 MIB = 1 << 20
@@ -487,17 +486,8 @@ def test_a_question_is_asked_without_the_lock(rig: Rig) -> None:
     output("resize", "data", larger, "--yes")
     settle(rig, *ALL)
     rig.media("spare").write(0, old)
-    terminal, inside = pty.openpty()
-    with subprocess.Popen([str(PROGRAM), "resize", "data", larger], stdin=inside,
-                          stderr=subprocess.PIPE) as process:
-        assert process.stderr
-        asked = b""
-        while not asked.endswith(b"[y/N] "):
-            asked += os.read(process.stderr.fileno(), 100)
+    with asked("resize", "data", larger) as yes:
         locks.check_free()
-        os.write(terminal, b"y\n")
-        assert process.wait(60) == OK
-    os.close(terminal)
-    os.close(inside)
+        assert yes().returncode == OK
     settle(rig, *ALL)
     assert not any(rig.media("spare").whole()[:4096])

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "remap_format.h"
+#include "system/lock.h"
 #include "system/write-cache.h"
 #include "unit.h"
 
@@ -226,6 +228,48 @@ static void two_sets_on_one_disk(void **state)
 	assert_is(SDA_CACHE, "write back");
 }
 
+/* Another process: it holds the disk's lock until the other set has let the cache go. */
+static void __attribute__((noreturn)) let_go_under_the_lock(int ready)
+{
+	char path[PATH_MAX];
+	int lock = -1;
+
+	snprintf(path, sizeof(path), "%s.lock", run);
+	if (lock_device_in(path, &lock, SDA, NULL) < 0 || write(ready, "", 1) != 1)
+		_exit(1);
+	usleep(300 * 1000);
+	put(SDA_CACHE, "write back\n");
+	snprintf(path, sizeof(path), "%s/8:0", run);
+	unlink(path);
+	_exit(0);
+}
+
+/* What the disk was while its lock was waited for does not count. */
+static void let_go_while_it_is_waited_for(void **state)
+{
+	struct error told;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	write_cache_off(&world, ONE, SDA, &told);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid)
+		let_go_under_the_lock(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	write_cache_off(&world, TWO, SDA, &told);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(ready[0]);
+	close(ready[1]);
+	assert_string_equal(told.text, "/dev/sda: the write cache is off now");
+	assert_is(SDA_CACHE, "write through");
+	write_cache_let_go(&world, TWO);
+	assert_is(SDA_CACHE, "write back");
+}
+
 static void after_a_power_cycle(void **state)
 {
 	struct error told;
@@ -320,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(off_and_as_it_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(words_of_the_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_sets_on_one_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(let_go_while_it_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_a_power_cycle, setup, teardown),
 		cmocka_unit_test_setup_teardown(changed_by_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(nvme_has_a_feature, setup, teardown),

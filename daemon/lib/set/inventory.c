@@ -508,9 +508,8 @@ static int look_again(struct inventory *inventory, const uint8_t *uuid, struct e
 		return error_set(error, ENOMEM, "out of memory");
 	for (size_t i = 0; i < inventory->nr_members; i++) {
 		const struct member *member = &inventory->members[i];
-		bool known_by_itself = member->role == MEMBER_SPARE || member->guarded;
 
-		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)) && known_by_itself)
+		if (!memcmp(member->uuid, uuid, sizeof(member->uuid)))
 			own[nr_own++] = *member;
 		else
 			inventory->members[nr++] = *member;

@@ -627,6 +627,18 @@ static void become_main(struct member *member, const struct member *spare)
  * the first activation there is no mark, and later its place may have become unreadable: then its
  * hardware must be the recorded one, which the spare of another host may say of any disk of ours.
  */
+static bool is_unguarded_main(const struct member *member, const struct member *spare,
+			      const struct candidates *candidates)
+{
+	if (member->role == MEMBER_MAIN && !member->guarded && !member->main_sectors)
+		return true;
+	return member->role == MEMBER_NONE && spare->role == MEMBER_SPARE &&
+	       member->nr_sectors >= spare->main_sectors &&
+	       (!(spare->flags & REMAP_SUPER_MARKED) || member->mark_unreadable) &&
+	       !is_foreign(candidates, spare) &&
+	       identity_matches(member->identity, spare->recorded);
+}
+
 static int find_unguarded_main(struct candidates *candidates, const struct member *spare,
 			       candidate_f which, unsigned int timeout_ms)
 {
@@ -634,17 +646,10 @@ static int find_unguarded_main(struct candidates *candidates, const struct membe
 
 	for (size_t i = 0; !r && i < candidates->nr; i++) {
 		struct candidate *candidate = &candidates->at[i];
-		struct member *member = &candidate->member;
-		bool marked =
-			member->role == MEMBER_MAIN && !member->guarded && !member->main_sectors;
 
-		if (!candidate->asked || !candidate->answered)
-			continue;
-		if (marked || (member->role == MEMBER_NONE && can_be_main(candidate, spare) &&
-			       (!(spare->flags & REMAP_SUPER_MARKED) || member->mark_unreadable) &&
-			       !is_foreign(candidates, spare) &&
-			       identity_matches(member->identity, spare->recorded)))
-			become_main(member, spare);
+		if (candidate->asked && candidate->answered &&
+		    is_unguarded_main(&candidate->member, spare, candidates))
+			become_main(&candidate->member, spare);
 	}
 	return r;
 }
@@ -804,19 +809,40 @@ bool scan_known_set(dev_t devno, uint8_t uuid[16])
 	return is_known_member;
 }
 
+/* The spare beside which a main without guard was found; NULL: it is known by itself. */
+static const struct member *spare_of(const struct member *members, size_t nr, size_t i)
+{
+	for (size_t s = 0; members[i].role == MEMBER_MAIN && !members[i].guarded && s < nr; s++)
+		if (members[s].role == MEMBER_SPARE &&
+		    !memcmp(members[s].uuid, members[i].uuid, sizeof(members[i].uuid)))
+			return &members[s];
+	return NULL;
+}
+
 int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error)
 {
 	_cleanup_free_ struct question *question = calloc(nr + 1, sizeof(*question));
 	_cleanup_free_ struct member *answer = calloc(nr + 1, sizeof(*answer));
+	struct candidates candidates = { .at = NULL };
 	int r;
 
 	if (!question || !answer)
 		return error_set(error, ENOMEM, "out of memory");
+	host_id(candidates.host);
 	for (size_t i = 0; i < nr; i++)
-		make_question(&question[i], &members[i], NULL);
+		make_question(&question[i], &members[i], spare_of(members, nr, i));
 	r = ask_questions(nr, question, answer, answered, ANSWER_MS);
 	if (r < 0)
 		return error_set(error, -r, "cannot examine the members again: %s", strerror(-r));
+	for (size_t i = 0; i < nr; i++) {
+		const struct member *spare = spare_of(members, nr, i);
+
+		/* another disk may have the number now */
+		identity_of_device(members[i].devno, answer[i].identity);
+		if (spare && answered[i] &&
+		    is_unguarded_main(&answer[i], &answer[spare - members], &candidates))
+			become_main(&answer[i], spare);
+	}
 	for (size_t i = 0; i < nr; i++) {
 		same[i] = answered[i] && answer[i].role == members[i].role &&
 			  answer[i].devno == members[i].devno &&
@@ -825,7 +851,6 @@ int scan_again(struct member *members, size_t nr, bool *answered, bool *same, st
 			members[i].silent_since = asking_since(members[i].devno).wall;
 		if (!same[i])
 			continue;
-		memcpy(answer[i].identity, members[i].identity, sizeof(answer[i].identity));
 		answer[i].outdated = members[i].outdated;
 		members[i] = answer[i];
 	}

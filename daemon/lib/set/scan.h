@@ -129,8 +129,8 @@ int scan_known(struct member **members, size_t *nr_members, struct error *error)
 /* The set of which udev knows the device as a member; false: of none, or udev does not run. */
 bool scan_known_set(dev_t devno, uint8_t uuid[16]);
 /*
- * Members again, in the same way, those that are known by their own content.  @answered: which
- * did; @same: which are what they were; the others are left as they are.
+ * Members of one set again, in the same way, and their hardware.  @answered: which did; @same:
+ * which are what they were; the others are left as they are.
  */
 int scan_again(struct member *members, size_t nr, bool *answered, bool *same, struct error *error);
 /*

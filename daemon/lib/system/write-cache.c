@@ -383,9 +383,22 @@ static int lock_note(const struct cache_world *world, dev_t devno, int *lock)
 	return lock_device_in(path, lock, devno, NULL);
 }
 
+/* What it was before the lock was had may be what another set had made of it. */
+static void read_again(const struct cache_world *world, struct disk_cache *disk)
+{
+	_cleanup_free_ struct disk_cache *disks = NULL;
+	size_t nr = 0;
+
+	if (disk_caches_of(world, disk->devno, &disks, &nr) < 0)
+		return;
+	for (size_t i = 0; i < nr; i++)
+		if (disks[i].devno == disk->devno)
+			*disk = disks[i];
+}
+
 /* @uuid: NULL: for those that are noted. */
-static void turn_off(const struct cache_world *world, const char *uuid,
-		     const struct disk_cache *disk, struct error *told)
+static void turn_off(const struct cache_world *world, const char *uuid, struct disk_cache *disk,
+		     struct error *told)
 {
 	_cleanup_close_ int lock = -1;
 	bool is_new = false;
@@ -399,6 +412,7 @@ static void turn_off(const struct cache_world *world, const char *uuid,
 		tell(told, disk, r);
 		return;
 	}
+	read_again(world, disk);
 	r = note_read(world, disk->devno, &note);
 	if (r == -ENOENT && uuid)
 		r = 0;
