@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -262,6 +263,22 @@ def test_main_without_guard_is_looked_at_when_the_lock_is_had(rig: Rig, main: st
         assert "its main device is missing" in result.stderr, result
     else:
         assert result.returncode == REFUSED and "is other hardware" in result.stderr, result
+
+
+def test_who_had_a_member_has_let_it_go(rig: Rig) -> None:
+    """A member that was held for a moment: the set is activated, and needs no decision."""
+    two_sets(rig)
+    replugged()
+    main, spare = paths(rig, "main", "spare")
+    hold = f"import os; os.open({main!r}, os.O_RDWR | os.O_EXCL); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline()
+        with inprocess.stopped("activate", "--auto", "--exit-code", spare,
+                               at="stopped_busy") as go_on:
+            holder.communicate(b"\n")
+            assert go_on() == OK
+    assert "data" in dm.devices()
 
 
 def test_what_comes_back_while_restore_backup_asks(rig: Rig) -> None:
