@@ -630,6 +630,7 @@ static int carry_out(struct resizing *a, const struct invocation *invocation, st
 static void resizing_p(struct resizing *resizing)
 {
 	close_p(&resizing->fd);
+	close_p(&resizing->lock);
 	resize_done(resizing);
 }
 
@@ -641,6 +642,7 @@ int verb_resize(struct invocation *invocation, struct error *error)
 		.handle = &handle,
 		.path = invocation->argv[1],
 		.fd = -1,
+		.lock = -1,
 		.wipe_spare = option_value(invocation, "wipe-spare"),
 	};
 	_cleanup_close_ int lock = -1;

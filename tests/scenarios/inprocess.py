@@ -61,15 +61,15 @@ def killed(before: int, *arguments: str) -> int:
 
 
 @contextlib.contextmanager
-def stopped(*arguments: str) -> Iterator[Callable[[], int]]:
-    """As call(), in a process that has stopped before it opens the members of a set: what is
-    given lets it go on, and returns its exit code."""
+def stopped(*arguments: str, at: str = "stopped_once") -> Iterator[Callable[[], int]]:
+    """As call(), in a process that has stopped before it opens the members of a set, or AT another
+    place (tools/killed.c): what is given lets it go on, and returns its exit code."""
     call("--version")
     pid = os.fork()
     if not pid:
         code = 1
         try:
-            ctypes.c_int.in_dll(_library[0], "stopped_once").value = 1
+            ctypes.c_int.in_dll(_library[0], at).value = 1
             code = call(*arguments).returncode
         finally:
             os._exit(code)

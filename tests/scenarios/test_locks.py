@@ -5,9 +5,10 @@ import errno
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,44 @@ def test_main_without_guard_is_looked_at_when_the_lock_is_had(rig: Rig, main: st
         assert "its main device is missing" in result.stderr, result
     else:
         assert result.returncode == REFUSED and "is other hardware" in result.stderr, result
+
+
+def test_who_had_a_member_has_let_it_go(rig: Rig) -> None:
+    """A member that was held for a moment: the set is activated, and needs no decision."""
+    two_sets(rig)
+    replugged()
+    main, spare = paths(rig, "main", "spare")
+    hold = f"import os; os.open({main!r}, os.O_RDWR | os.O_EXCL); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline()
+        with inprocess.stopped("activate", "--auto", "--exit-code", spare,
+                               at="stopped_busy") as go_on:
+            holder.communicate(b"\n")
+            assert go_on() == OK
+    assert "data" in dm.devices()
+
+
+def test_resize_waits_for_who_has_looked_at_the_old_spare(rig: Rig) -> None:
+    """The old one counts as long as an activation is about to use it, which is refused and told
+    to come again: not that the spare is blank."""
+    two_sets(rig)
+    output("release", "second", "--yes")
+    replugged()
+    spare, spare2 = paths(rig, "spare", "spare2")
+    with asked("resize", "data", spare2) as yes:
+        with locks.holding(0, 1):    # which the activation takes when it has looked again
+            waits = rig.background(dmremap, "activate", "--auto", "--exit-code", spare)
+            time.sleep(4)
+            resized = rig.background(yes)
+            wait([resized], 8)
+        result = waits.result(60)
+        assert resized.result(60).returncode == OK, resized.result()
+    assert result.returncode == 1 and "resize data" in result.stderr, result
+    assert dm.devices() == []
+    output("activate", "data")
+    found, = sets()
+    assert (found["state"], found["spare"]) == ("active", spare2)
 
 
 def test_what_comes_back_while_restore_backup_asks(rig: Rig) -> None:

@@ -166,7 +166,7 @@ static void care_for_cache(const struct assembly *set, const struct member *main
 		*options->note = told;
 }
 
-/* Device-mapper has no more than a number for a member that is not free. */
+/* Device-mapper has no more than a number for a member that is not free.  0: both are by now. */
 static int tell_who_has_it(const struct inventory *inventory, const struct assembly *set,
 			   struct error *error)
 {
@@ -180,7 +180,7 @@ static int tell_who_has_it(const struct inventory *inventory, const struct assem
 			return error_set(error, r == -EAGAIN ? ETIMEDOUT : -r, "%s: %.380s",
 					 set->name, why.text);
 	}
-	return -EBUSY;
+	return 0;
 }
 
 static int create_device(const struct inventory *inventory, const struct assembly *set,
@@ -190,13 +190,19 @@ static int create_device(const struct inventory *inventory, const struct assembl
 	const char *name = options->name ? options->name : set->name;
 	char dm_uuid[64] = DM_UUID_PREFIX;
 	struct dm_device device;
+	bool again = false;
 	int r;
 
 	uuid_to_string(set->uuid, dm_uuid + strlen(DM_UUID_PREFIX));
-	r = (options->fallback ? create_fallback : create_remap)(inventory, set, name, dm_uuid,
-								 options, error);
-	if (r == -EBUSY)
+	do {
+		r = (options->fallback ? create_fallback : create_remap)(inventory, set, name,
+									 dm_uuid, options, error);
+		if (r != -EBUSY || again)
+			break;
+		/* who looks at a device has it for a moment; or the name is another's */
 		r = tell_who_has_it(inventory, set, error);
+		again = !r;
+	} while (again);
 	if (!r)
 		deactivated_forget(dm_uuid + strlen(DM_UUID_PREFIX));
 	if (!r)

@@ -26,6 +26,7 @@
 #include "ops/create.h"
 #include "ops/record.h"
 #include "ops/resize.h"
+#include "set/inventory.h"
 #include "set/scan.h"
 #include "system/identity.h"
 
@@ -367,6 +368,10 @@ int resize_carry_out(struct resizing *a, struct error *error)
 	if (!r)
 		r = copy_all(a, &plan, &why);
 	free(soft);
+	/* who has looked at the old one under the lock must be through with it */
+	if (!r)
+		r = inventory_lock_members(plan.super.uuid, device_number(a->handle->main_path),
+					   device_number(a->path), &a->lock, &why);
 	if (!r)
 		r = write_mark(a, &why);
 	if (!r)

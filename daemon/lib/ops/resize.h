@@ -26,6 +26,7 @@
  * @nr_slots: of the new region
  * @nr_unreadable: sectors of the old spare that cannot be read: they become lost
  * @number: what all blocks of the new spare get
+ * @lock: of the set, had before the old spare does not count any more; the caller closes it
  * @half_done: main has, or may have, that number already
  * @old_read_only: it takes no writes, and so cannot be made blank; main's mark says that it is old
  * @old_fails: less of it can be read than when it was examined
@@ -48,6 +49,7 @@ struct resizing {
 	uint32_t nr_slots;
 	uint32_t nr_unreadable;
 	uint64_t number;
+	int lock;
 	bool half_done;
 	bool old_read_only;
 	bool old_fails;

@@ -9,7 +9,8 @@
  * others nothing else happens (and a power cut there is the crash scenarios').
  *
  * With stopped_once it stops (SIGSTOP) before it opens the members of a set, after it has looked
- * at them: what others do in that moment a test can do then.
+ * at them; with stopped_busy when device-mapper could not have them, before it asks who has: what
+ * others do in that moment a test can do then.
  *
  * Linked into the in-process library only (daemon/Makefile), by the linker's --wrap.
  */
@@ -26,6 +27,7 @@
 int killed_before = -1; /* -1: never */
 int killed_calls;	/* that were made */
 int stopped_once;	/* is to come yet */
+int stopped_busy;	/* the same */
 static int run_fd = -1; /* of the writes that follow each other */
 static int run_length;
 
@@ -96,6 +98,14 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return __real_ioctl(fd, request, argument);
 }
 
+static void stop(int *is_to_come)
+{
+	if (*is_to_come) {
+		*is_to_come = 0;
+		raise(SIGSTOP);
+	}
+}
+
 struct set_handle;
 struct error;
 int __real_handle_open(const char *main, const char *spare, int flags, struct set_handle *handle,
@@ -106,9 +116,15 @@ int __wrap_handle_open(const char *main, const char *spare, int flags, struct se
 int __wrap_handle_open(const char *main, const char *spare, int flags, struct set_handle *handle,
 		       struct error *error)
 {
-	if (stopped_once) {
-		stopped_once = 0;
-		raise(SIGSTOP);
-	}
+	stop(&stopped_once);
 	return __real_handle_open(main, spare, flags, handle, error);
+}
+
+int __real_device_is_free(const char *path, struct error *error);
+int __wrap_device_is_free(const char *path, struct error *error);
+
+int __wrap_device_is_free(const char *path, struct error *error)
+{
+	stop(&stopped_busy);
+	return __real_device_is_free(path, error);
 }
